@@ -1,0 +1,233 @@
+"""Layers that carry context across a feature map by sweeping it line by line.
+
+Shapes in this file: N batch, C channels, D depth, H height, W width; maps are `(N, C, H, W)`,
+volumes `(N, C, D, H, W)`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from sdunet.ops import sdn_sweep
+
+Direction = Literal["right", "left", "down", "up", "forward", "backward"]
+
+# Axis counted from the end, and whether the sweep runs against it.
+_AXES: dict[str, tuple[int, bool]] = {
+    "right": (-1, False),
+    "left": (-1, True),
+    "down": (-2, False),
+    "up": (-2, True),
+    "forward": (-3, False),
+    "backward": (-3, True),
+}
+_CONVS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
+
+
+class Sweep(nn.Module):
+    """One pass of `sdn_sweep` in one direction, with its own weights.
+
+    Args:
+        channels: C of the map.
+        direction: where the sweep runs to. Right and left run along the last axis, down and up
+            along the second to last, forward and backward along the third to last.
+        spatial_dims: 2 for `(N, C, H, W)`, 3 for `(N, C, D, H, W)`.
+
+    Raises:
+        ValueError: if the direction is unknown or has no axis in so many dimensions.
+    """
+
+    def __init__(self, channels: int, direction: Direction, spatial_dims: int = 2) -> None:
+        super().__init__()
+        _check_direction(direction, spatial_dims)
+        self.direction = direction
+        self.spatial_dims = spatial_dims
+        taps = 3 ** (spatial_dims - 1)
+        self.cell = nn.GRUCell(taps * channels, channels)  # holds the weights; never called
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the swept map, shaped like `x`."""
+        _check_map(x, self.spatial_dims)
+        axis, against = _AXES[self.direction]
+        lines = x.flip(axis) if against else x
+        lines = lines.movedim((axis, 1), (1, -1))  # (N, T, ..., C)
+        cell = self.cell
+        y = sdn_sweep(lines, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
+        y = y.movedim((1, -1), (axis, 1))
+        return y.flip(axis) if against else y
+
+
+class SDNLayer(nn.Module):
+    """Project in, sweep in every direction in turn, project out: a convolution that sees the map.
+
+    Takes the arguments of a convolution plus the number of features that are swept, so that
+    `Conv2d(i, o, 4, 2, 1)` becomes `SDNLayer(i, o, F, 4, 2, 1)`.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        num_features: channels of the map that is swept. More are more expressive and slower.
+        kernel_size: of the projection in, as are `stride` and `padding`.
+        stride: see `kernel_size`.
+        padding: see `kernel_size`.
+        directions: sweeps in their order, each with its own weights.
+        upsample: project in by a transposed convolution, so that `stride` enlarges the map.
+        spatial_dims: 2 for images, 3 for volumes.
+
+    Raises:
+        ValueError: if `directions` is empty or holds a name that does not fit `spatial_dims`.
+
+    Reference:
+        Miladinovic et al., Spatial Dependency Networks, ICLR 2021, arXiv 2103.08877.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_features: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        *,
+        directions: Sequence[Direction] = ("right", "left", "down", "up"),
+        upsample: bool = False,
+        spatial_dims: int = 2,
+    ) -> None:
+        super().__init__()
+        _check_spatial_dims(spatial_dims)
+        if isinstance(directions, str) or not directions:
+            raise ValueError(
+                f"directions must be a non-empty sequence of names, got {directions!r}"
+            )
+        conv, conv_transpose = _CONVS[spatial_dims]
+        enter = conv_transpose if upsample else conv
+        self.project_in = enter(in_channels, num_features, kernel_size, stride, padding)
+        self.sweeps = nn.Sequential(*(Sweep(num_features, d, spatial_dims) for d in directions))
+        self.project_out = conv(num_features, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map, sized as by the convolution of the same arguments."""
+        return self.project_out(self.sweeps(torch.tanh(self.project_in(x))))
+
+
+class ResSDNLayer(nn.Module):
+    r"""A convolution and an SDN layer side by side, mixed by a gate that the SDN layer emits.
+
+    $$y = g \cdot \mathrm{conv}(x) + (1 - g) \cdot s, \quad [s, g'] = \mathrm{SDN}(x), \quad
+      g = \sigma(g')$$
+
+    Arguments and errors are those of `SDNLayer`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_features: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        *,
+        directions: Sequence[Direction] = ("right", "left", "down", "up"),
+        upsample: bool = False,
+        spatial_dims: int = 2,
+    ) -> None:
+        super().__init__()
+        self.sdn = SDNLayer(
+            in_channels,
+            2 * out_channels,
+            num_features,
+            kernel_size,
+            stride,
+            padding,
+            directions=directions,
+            upsample=upsample,
+            spatial_dims=spatial_dims,
+        )
+        conv = _CONVS[spatial_dims][upsample]
+        self.conv = conv(in_channels, out_channels, kernel_size, stride, padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map, sized as by the convolution of the same arguments."""
+        swept, gate = self.sdn(x).chunk(2, dim=1)
+        return torch.lerp(swept, self.conv(x), torch.sigmoid(gate))
+
+
+Layer = TypeVar("Layer", SDNLayer, ResSDNLayer)
+
+
+def from_reference_state_dict(layer: Layer, state: Mapping[str, Tensor]) -> Layer:
+    """Load weights named as in the code the SDN paper was published with.
+
+    Those names are `project_in_stage.*`, `sdn_correction_stage.{i}.cell.gru.*` and
+    `project_out_stage.*`; in the residual layer the same under `sdn.`, and `cnn.*`. Its
+    directions 0, 1, 2, 3 are "right", "left", "down", "up" here; give them to the layer in the
+    same order.
+
+    Returns:
+        The layer itself, loaded.
+
+    Raises:
+        ValueError: if names are missing or left over, or a shape differs.
+    """
+    renamed = {_our_name(name): name for name in state}
+    wanted = layer.state_dict()
+    missing = sorted(_their_name(name) for name in wanted.keys() - renamed.keys())
+    unexpected = sorted(renamed[name] for name in renamed.keys() - wanted.keys())
+    if missing or unexpected:
+        raise ValueError(
+            f"state does not fit the layer: missing {missing}, unexpected {unexpected}"
+        )
+    for name, tensor in wanted.items():
+        given = state[renamed[name]]
+        if given.shape != tensor.shape:
+            raise ValueError(
+                f"{renamed[name]} must be {tuple(tensor.shape)}, got {tuple(given.shape)}"
+            )
+    layer.load_state_dict({name: state[theirs] for name, theirs in renamed.items()})
+    return layer
+
+
+# Ours to theirs; each is replaced as a whole path component, ours are unique among theirs.
+_NAMES = {
+    "project_in.": "project_in_stage.",
+    "sweeps.": "sdn_correction_stage.",
+    ".cell.": ".cell.gru.",
+    "project_out.": "project_out_stage.",
+    "conv.": "cnn.",
+}
+
+
+def _our_name(name: str) -> str:
+    for ours, theirs in _NAMES.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
+def _their_name(name: str) -> str:
+    for ours, theirs in _NAMES.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
+def _check_spatial_dims(spatial_dims: int) -> None:
+    if spatial_dims not in _CONVS:
+        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}")
+
+
+def _check_direction(direction: str, spatial_dims: int) -> None:
+    _check_spatial_dims(spatial_dims)
+    names = get_args(Direction)[: 2 * spatial_dims]
+    if direction not in names:
+        raise ValueError(
+            f"direction must be one of {names} for spatial_dims={spatial_dims}, got {direction!r}"
+        )
+
+
+def _check_map(x: Tensor, spatial_dims: int) -> None:
+    if x.dim() != spatial_dims + 2:
+        sizes = "(N, C, H, W)" if spatial_dims == 2 else "(N, C, D, H, W)"
+        raise ValueError(f"x must be {sizes}, got {tuple(x.shape)}")

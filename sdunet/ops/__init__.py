@@ -1,0 +1,6 @@
+"""The sweep: one operator, several backends."""
+
+from sdunet.ops.reference import sdn_sweep_reference
+from sdunet.ops.sweep import backends, missing_backends, sdn_sweep
+
+__all__ = ["backends", "missing_backends", "sdn_sweep", "sdn_sweep_reference"]

@@ -1,0 +1,66 @@
+"""The definition of the sweep, as a plain loop under autograd. Every backend is held to it.
+
+Letters: N batch, T lines, W cells of a line (H x W of a plane in volumes), C channels,
+K = 3 (9) neighbours.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def neighbours(lines: Tensor, plane_dims: int) -> Tensor:
+    """Gather around each cell the cells of its own line, zeros past the edge.
+
+    Args:
+        lines: `(..., W, C)`, or `(..., H, W, C)` for volumes.
+        plane_dims: 1 if a line is a row of cells, 2 if it is a plane of cells.
+
+    Returns:
+        `(..., W, 3C)` or `(..., H, W, 9C)`, neighbours in lexicographic order of their offset.
+    """
+    sizes = lines.shape[-1 - plane_dims : -1]
+    padded = F.pad(lines, (0, 0, *(1, 1) * plane_dims))
+    return torch.cat([_shifted(padded, at, sizes) for at in offsets(plane_dims)], dim=-1)
+
+
+def scatter_neighbours(gathered: Tensor, plane_dims: int) -> Tensor:
+    """Adjoint of `neighbours`: add each copy back to the cell it was taken from."""
+    *batch, channels = gathered.shape
+    sizes = batch[len(batch) - plane_dims :]
+    taps = gathered.chunk(3**plane_dims, dim=-1)
+    padded_sizes = (*batch[: len(batch) - plane_dims], *(size + 2 for size in sizes))
+    padded = gathered.new_zeros(*padded_sizes, channels // len(taps))
+    for at, tap in zip(offsets(plane_dims), taps, strict=True):
+        _shifted(padded, at, sizes).add_(tap)
+    return _shifted(padded, (1,) * plane_dims, sizes)
+
+
+def offsets(plane_dims: int) -> list[tuple[int, ...]]:
+    """Positions of the neighbours in a padded line: 0 is before the cell, 1 is at it."""
+    return list(itertools.product(range(3), repeat=plane_dims))
+
+
+def _shifted(padded: Tensor, at: tuple[int, ...], sizes: tuple[int, ...]) -> Tensor:
+    for dim, (start, size) in enumerate(zip(at, sizes, strict=True), start=-1 - len(at)):
+        padded = padded.narrow(dim, start, size)
+    return padded
+
+
+def sdn_sweep_reference(
+    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> Tensor:
+    """Sweep `x` line by line; arguments as in `sdn_sweep`. Any dtype, twice differentiable."""
+    lines = [x[:, 0]]
+    for hidden in x.unbind(1)[1:]:
+        from_above = F.linear(neighbours(lines[-1], x.dim() - 3), w_ih, b_ih)
+        from_cell = F.linear(hidden, w_hh, b_hh)
+        reset_above, update_above, new_above = from_above.chunk(3, -1)
+        reset_cell, update_cell, new_cell = from_cell.chunk(3, -1)
+        reset = torch.sigmoid(reset_above + reset_cell)
+        update = torch.sigmoid(update_above + update_cell)
+        new = torch.tanh(new_above + reset * new_cell)
+        lines.append((1 - update) * new + update * hidden)
+    return torch.stack(lines, dim=1)

@@ -1,0 +1,141 @@
+"""The public operator: checks, choice of a backend, autograd."""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sdunet.ops import torch_backend
+from sdunet.ops.reference import sdn_sweep_reference
+
+# Fastest first. Each module has `forward`, `backward` and `why_not(device) -> str | None`.
+_BACKENDS: dict[str, ModuleType] = {"torch": torch_backend}
+
+
+def backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
+    """Names that `sdn_sweep` accepts as `backend` for tensors on `device`, fastest first."""
+    missing = missing_backends(device)
+    return (*(name for name in _BACKENDS if name not in missing), "reference")
+
+
+def missing_backends(device: torch.device | str = "cpu") -> dict[str, str]:
+    """Names of the backends that cannot run on `device`, each with the reason."""
+    device = torch.device(device)
+    reasons = {name: module.why_not(device) for name, module in _BACKENDS.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def sdn_sweep(
+    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, *, backend: str = "auto"
+) -> Tensor:
+    r"""Sweep a gated update down a feature map, one line after another.
+
+    Line 0 is returned as it is. Each cell of line $t > 0$ is the hidden state of a GRU whose
+    hidden state so far is the cell itself, and whose input is the finished cells around it on
+    the line above (left, centre, right; zeros past the edge):
+
+    $$y_{t,i} = \mathrm{GRU}\big([\,y_{t-1,i-1},\; y_{t-1,i},\; y_{t-1,i+1}\,],\; x_{t,i}\big)$$
+
+    In volumes a line is a plane of H x W cells and K = 9 cells of the plane above are read, in
+    lexicographic order of their offset. Gate order, gate formulas and initial scale are those of
+    `torch.nn.GRUCell`, so its parameters can be passed straight in.
+    `sdn_sweep_reference` is this definition in code.
+
+    Args:
+        x: feature map, `(N, T, W, C)`: T lines of W cells; or `(N, T, H, W, C)` for volumes.
+            Need not be square or contiguous. Never written to.
+        w_ih: weights of the K cells above, `(3C, K*C)`, K = 3 for images and 9 for volumes.
+        w_hh: weights of the cell itself, `(3C, C)`.
+        b_ih: bias added to the first product, `(3C,)`.
+        b_hh: bias added to the second product, `(3C,)`.
+        backend: `"auto"` or one of `backends()`. Auto takes the fastest that can run on the
+            device of `x`; a named backend never falls back to another.
+
+    Returns:
+        Tensor of the shape and dtype of `x`. Half-precision maps are swept in float32, also
+        under autocast. Second derivatives need `backend="reference"`.
+
+    Raises:
+        ValueError: if a shape does not fit `x`, dtypes or devices differ, or the backend is
+            unknown or cannot run here.
+
+    Example:
+        >>> import torch
+        >>> cell = torch.nn.GRUCell(3 * 8, 8)
+        >>> sdn_sweep(torch.zeros(2, 5, 7, 8), *cell.parameters()).shape
+        torch.Size([2, 5, 7, 8])
+
+    Reference:
+        Miladinovic et al., Spatial Dependency Networks, ICLR 2021, arXiv 2103.08877.
+    """
+    weights = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
+    _check(x, weights)
+    name = _choose(backend, x.device)
+    dtype = _inner_dtype(x)
+    # Half-precision gates lose the state over many lines, so autocast ends here.
+    with torch.autocast(x.device.type, enabled=False):
+        args = [tensor.to(dtype) for tensor in (x, *weights.values())]
+        y = sdn_sweep_reference(*args) if name == "reference" else _Sweep.apply(name, *args)
+    return y.to(x.dtype)
+
+
+class _Sweep(torch.autograd.Function):
+    """Glue between autograd and the two functions of a backend; keeps input and output only."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, x: Tensor, *weights: Tensor) -> Tensor:
+        y = _BACKENDS[name].forward(x, *weights)
+        ctx.name = name
+        ctx.save_for_backward(x, y, *weights)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.autocast(grad_y.device.type, enabled=False):
+            return (None, *_BACKENDS[ctx.name].backward(grad_y, *ctx.saved_tensors))
+
+
+def _inner_dtype(x: Tensor) -> torch.dtype:
+    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+
+
+def _check(x: Tensor, weights: dict[str, Tensor]) -> None:
+    if x.dim() not in (4, 5):
+        raise ValueError(f"x must be (N, T, W, C) or (N, T, H, W, C), got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"x must be a floating-point tensor, got {x.dtype}")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"x must have at least one line, cell and channel, got {tuple(x.shape)}")
+    channels, taps = x.shape[-1], 3 ** (x.dim() - 3)
+    shapes = {
+        "w_ih": (3 * channels, taps * channels),
+        "w_hh": (3 * channels, channels),
+        "b_ih": (3 * channels,),
+        "b_hh": (3 * channels,),
+    }
+    for name, tensor in weights.items():
+        if tensor.shape != shapes[name]:
+            raise ValueError(
+                f"{name} must be {shapes[name]} for x with C={channels}, got {tuple(tensor.shape)}"
+            )
+        if tensor.device != x.device:
+            raise ValueError(f"{name} must be on {x.device} like x, got {tensor.device}")
+        if _inner_dtype(tensor) != _inner_dtype(x):
+            raise ValueError(f"{name} must have the dtype of x, {x.dtype}, got {tensor.dtype}")
+
+
+def _choose(backend: str, device: torch.device) -> str:
+    if backend == "reference":
+        return backend
+    missing = missing_backends(device)
+    if backend == "auto":
+        return next(name for name in _BACKENDS if name not in missing)
+    if backend not in _BACKENDS:
+        names = ("auto", *_BACKENDS, "reference")
+        raise ValueError(f"backend must be one of {names}, got {backend!r}")
+    if backend in missing:
+        raise ValueError(f"backend {backend!r} cannot run on {device}: {missing[backend]}")
+    return backend

@@ -1,0 +1,87 @@
+r"""The sweep with a hand-derived backward, in batched PyTorch operations; runs on any device.
+
+Only the product with the line above is sequential. The product of the cells themselves,
+the gates of the backward pass and all weight gradients are computed for all lines at once.
+
+With $s$ the neighbours of the line above, $h$ the cell, $a = W_{ih} s + b_{ih}$ and
+$c = W_{hh} h + b_{hh}$ (each in three parts r, z, n):
+
+$$r = \sigma(a_r + c_r), \quad z = \sigma(a_z + c_z), \quad n = \tanh(a_n + r\,c_n), \quad
+  y = (1 - z)\,n + z\,h$$
+
+$$\bar n = \bar y (1-z)(1-n^2), \quad \bar z = \bar y (h-n) z (1-z), \quad
+  \bar r = \bar n\,c_n\,r(1-r)$$
+
+$$\bar a = [\bar r, \bar z, \bar n], \quad \bar c = [\bar r, \bar z, r \bar n], \quad
+  \bar h = \bar y z + W_{hh}^T \bar c, \quad \bar s = W_{ih}^T \bar a$$
+
+and $\bar s$, scattered to the cells it was gathered from, is added to $\bar y$ of the line above.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdunet.ops.reference import neighbours, scatter_neighbours
+
+
+def why_not(device: torch.device) -> str | None:
+    """Return why this backend cannot run on `device`; it always can."""
+    return None
+
+
+def forward(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    """Return the swept map, `(N, T, ..., C)` like `x`."""
+    plane_dims = x.dim() - 3
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    y[:, 0] = x[:, 0]
+    from_cells = F.linear(x[:, 1:], w_hh, b_hh)
+    for t in range(1, x.shape[1]):
+        from_above = F.linear(neighbours(y[:, t - 1], plane_dims), w_ih, b_ih)
+        _, update, new = _gates(from_above, from_cells[:, t - 1])
+        torch.lerp(new, x[:, t], update, out=y[:, t])
+    return y
+
+
+def backward(
+    grad_y: Tensor, x: Tensor, y: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
+    plane_dims, channels = x.dim() - 3, x.shape[-1]
+    hidden = x[:, 1:]
+    above = neighbours(y[:, :-1], plane_dims)  # (N, T-1, ..., K*C)
+    from_cells = F.linear(hidden, w_hh, b_hh)
+    reset, update, new = _gates(F.linear(above, w_ih, b_ih), from_cells)
+
+    # What a unit of gradient at y becomes at each gate is known for all lines beforehand.
+    to_new = (1 - update) * (1 - new * new)
+    to_update = (hidden - new) * update * (1 - update)
+    to_reset = to_new * from_cells.chunk(3, -1)[2] * reset * (1 - reset)
+    grad_gates = torch.stack([to_reset, to_update, to_new], dim=-2)  # (N, T-1, ..., 3, C)
+
+    grad_lines = grad_y.clone(memory_format=torch.contiguous_format)
+    for t in range(x.shape[1] - 1, 0, -1):
+        at_line = grad_gates[:, t - 1].mul_(grad_lines[:, t].unsqueeze(-2))
+        grad_above = at_line.flatten(-2) @ w_ih  # (N, ..., K*C)
+        grad_lines[:, t - 1] += scatter_neighbours(grad_above, plane_dims)
+
+    grad_a = grad_gates.flatten(-2)  # (N, T-1, ..., 3C)
+    grad_c = torch.cat([grad_a[..., : 2 * channels], grad_a[..., 2 * channels :] * reset], dim=-1)
+    grad_lines[:, 1:] = grad_lines[:, 1:] * update + grad_c @ w_hh
+    rows_a, rows_c = grad_a.flatten(0, -2), grad_c.flatten(0, -2)
+    return (
+        grad_lines,
+        rows_a.T @ above.flatten(0, -2),
+        rows_c.T @ hidden.flatten(0, -2),
+        rows_a.sum(0),
+        rows_c.sum(0),
+    )
+
+
+def _gates(from_above: Tensor, from_cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `(reset, update, new)` of a GRU from its two products, each `(..., 3C)`."""
+    reset_above, update_above, new_above = from_above.chunk(3, -1)
+    reset_cell, update_cell, new_cell = from_cell.chunk(3, -1)
+    reset = torch.sigmoid(reset_above + reset_cell)
+    update = torch.sigmoid(update_above + update_cell)
+    return reset, update, torch.tanh(new_above + reset * new_cell)

@@ -1,0 +1,101 @@
+"""The network's shapes, its control and its arguments."""
+
+import pytest
+import torch
+
+from sdunet import ResSDNLayer, SDNLayer, SDUNet
+from sdunet.layers import Sweep
+from sdunet.nets.registry import build_network
+
+
+def count(network, kind):
+    return sum(isinstance(m, kind) for m in network.modules())
+
+
+@pytest.mark.parametrize("sizes", [(64, 64), (37, 50), (5, 3), (1, 1), (9, 10, 11), (1, 7, 16)])
+@pytest.mark.parametrize("upsample", ["deconv", "nontrainable"])
+def test_any_size_comes_back(sizes, upsample):
+    network = SDUNet(len(sizes), 2, 3, (4, 6, 8, 10), num_features=2, upsample=upsample)
+    assert network(torch.randn(2, 2, *sizes)).shape == (2, 3, *sizes)
+
+
+def test_size_that_divides_is_not_padded_and_padding_changes_only_the_border_conditions():
+    network = SDUNet(2, 1, 2, (4, 8), norm="batch", sdn_decoder=()).eval()
+    x = torch.randn(1, 1, 33, 33)
+    # Far from the padded edge a plain network cannot tell that it was padded.
+    torch.testing.assert_close(
+        network(x)[..., :16, :16], network(x[..., :32, :32])[..., :16, :16], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_by_default_the_decoder_below_full_resolution_sweeps():
+    network = SDUNet(2, 1, 2, (4, 6, 8, 10))
+    assert [count(stage, ResSDNLayer) for stage in network.decoder] == [0, 1, 1]
+    assert [count(stage, SDNLayer) for stage in network.encoder] == [0, 0, 0, 0]
+
+
+def test_levels_features_and_directions_are_taken_as_asked():
+    network = SDUNet(
+        3,
+        1,
+        2,
+        (4, 6, 8),
+        sdn_decoder=(0,),
+        sdn_encoder=(2,),
+        num_features=(3, 5, 7),
+        directions=("down", "backward"),
+        residual=False,
+    )
+    assert count(network, ResSDNLayer) == 0
+    swept = [m for m in network.modules() if isinstance(m, Sweep)]
+    assert [(m.cell.hidden_size, m.direction) for m in swept] == [
+        (7, "down"),
+        (7, "backward"),
+        (3, "down"),
+        (3, "backward"),
+    ]
+
+
+def test_control_is_the_same_network_without_sweeps():
+    control = build_network("unet", 2, 1, 2, features=(4, 6, 8), num_features=3)
+    network = build_network("sdunet", 2, 1, 2, features=(4, 6, 8), num_features=3)
+    assert count(control, SDNLayer) == 0
+    shared = {k: v.shape for k, v in control.state_dict().items() if "decoder.1.1." not in k}
+    theirs = {k: v.shape for k, v in network.state_dict().items()}
+    assert shared.items() <= theirs.items()
+
+
+def test_every_parameter_is_trained_and_none_is_registered_twice():
+    network = SDUNet(2, 1, 2, (4, 6, 8), num_features=3)
+    network(torch.randn(1, 1, 16, 16)).square().sum().backward()
+    # A bias before instance normalisation has no effect; rounding may leave an exact zero.
+    assert all(p.grad is not None for p in network.parameters())
+    state = network.state_dict()
+    assert len({t.data_ptr() for t in state.values()}) == len(state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"spatial_dims": 1}, r"spatial_dims must be 2 or 3, got 1"),
+        ({"features": (4,)}, r"features must name at least two levels, got \(4,\)"),
+        ({"sdn_decoder": (2,)}, r"sdn_decoder levels must be in 0\.\.1, got \[2\]"),
+        ({"sdn_encoder": (0, 3)}, r"sdn_encoder levels must be in 0\.\.2, got \[3\]"),
+        ({"num_features": (4, 4)}, r"num_features must be one or 3 numbers, got \(4, 4\)"),
+        ({"upsample": "cubic"}, r"upsample must be 'deconv' or 'nontrainable', got 'cubic'"),
+    ],
+)
+def test_errors_name_the_argument_the_rule_and_the_value(arguments, message):
+    given = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "features": (4, 6, 8)}
+    with pytest.raises(ValueError, match=message):
+        SDUNet(**(given | arguments))
+
+
+def test_wrong_input_is_named():
+    with pytest.raises(ValueError, match=r"x must be \(N, 1, \.\.\.\) with 2 spatial axes, got"):
+        SDUNet(2, 1, 2, (4, 6))(torch.zeros(1, 3, 8, 8))
+
+
+def test_unknown_network_is_named():
+    with pytest.raises(ValueError, match=r"network must be 'sdunet' or 'unet', got 'vnet'"):
+        build_network("vnet", 2, 1, 2)
