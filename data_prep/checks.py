@@ -1,0 +1,51 @@
+"""Checks of one case, before anything is made of it."""
+
+import numpy as np
+
+from data_prep.errors import DataError
+from data_prep.scan import Scan, times
+
+# Half a hundredth of a millimetre: above header rounding, below anything that shifts a voxel.
+_AFFINE_TOLERANCE_MM = 5e-3
+
+
+def check_image(scan: Scan) -> None:
+    """Refuse an image no network can use.
+
+    Raises:
+        DataError: INT_NONFINITE or INT_CONSTANT.
+    """
+    bad = int(np.size(scan.array) - np.isfinite(scan.array).sum())
+    if bad:
+        raise DataError("INT_NONFINITE", f"{bad} NaN or infinite voxels", "repair the image")
+    if scan.array.min() == scan.array.max():
+        raise DataError(
+            "INT_CONSTANT",
+            f"every voxel is {scan.array.flat[0]}",
+            "remove the case or export again",
+        )
+
+
+def check_same_grid(image: Scan, label: Scan, what: str = "label") -> None:
+    """Refuse a label that does not lie on its image's grid.
+
+    Raises:
+        DataError: GEO_SHAPE or GEO_AFFINE.
+    """
+    if image.size != label.size:
+        raise DataError(
+            "GEO_SHAPE",
+            f"image {times(image.size)}, {what} {times(label.size)}",
+            f"export the {what} on the image's grid",
+        )
+    if image.affine is None or label.affine is None:
+        return
+    corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(image.size)[:, None]
+    shift = ((image.affine - label.affine)[:3] @ np.vstack([corners, np.ones(8)])).T
+    distance = float(np.linalg.norm(shift, axis=1).max())
+    if distance > _AFFINE_TOLERANCE_MM:
+        raise DataError(
+            "GEO_AFFINE",
+            f"{what} lies up to {distance:.3g} mm away from the image",
+            f"export the {what} on the image's grid",
+        )

@@ -1,0 +1,82 @@
+"""What a user decides about the data, and the plan that follows from the data."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Intensity = Literal["zscore", "unit"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to know about a raw dataset.
+
+    Args:
+        channels: names of the image's channels, in order. Default: those of `dataset.json`, else
+            one for grey pictures and volumes; name three for colour pictures.
+        labels: class names to numbers, background 0. Default: those of `dataset.json`, else
+            background 0 and foreground 1.
+        label_map: numbers in the files to class numbers, such as `{255: 1}`.
+        intensity: `zscore` gives each channel of each image mean 0 and deviation 1; `unit`
+            divides by the largest number of the file's type.
+        spacing: millimetres between voxels to resample volumes to. Default: the median.
+        patch_size: cells of a training patch along each axis. Default: from the median size.
+        group_pattern: regular expression whose first group, searched in the case id, names what
+            must not be split between folds, such as the patient. Default: each case alone.
+        folds: number of folds for cross-validation.
+        seed: of the shuffling into folds.
+    """
+
+    channels: tuple[str, ...] | None = None
+    labels: dict[str, int] | None = None
+    label_map: dict[int, int] = field(default_factory=dict)
+    intensity: Intensity = "zscore"
+    spacing: tuple[float, float, float] | None = None
+    patch_size: tuple[int, ...] | None = None
+    group_pattern: str | None = None
+    folds: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How scans become the arrays a network sees; stored with the dataset and with each model.
+
+    Args:
+        spatial_dims: 2 for pictures, 3 for volumes.
+        channels: names of the channels.
+        labels: class names to numbers.
+        label_map: numbers in the files to class numbers.
+        intensity: see `DataConfig`.
+        spacing: millimetres between voxels; `None` for pictures.
+        patch_size: cells of a training patch along each axis.
+        why: for each of the values above that was chosen here, the reason.
+    """
+
+    spatial_dims: int
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    label_map: dict[int, int]
+    intensity: Intensity
+    spacing: tuple[float, ...] | None
+    patch_size: tuple[int, ...]
+    why: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes the network tells apart, background included."""
+        return max(self.labels.values()) + 1
+
+    @classmethod
+    def from_json(cls, record: dict) -> "Plan":
+        """Rebuild a plan from what `json` made of it."""
+        spacing = record["spacing"]
+        return cls(
+            record["spatial_dims"],
+            tuple(record["channels"]),
+            dict(record["labels"]),
+            {int(number): into for number, into in record["label_map"].items()},
+            record["intensity"],
+            None if spacing is None else tuple(spacing),
+            tuple(record["patch_size"]),
+            dict(record["why"]),
+        )

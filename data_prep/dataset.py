@@ -1,0 +1,131 @@
+"""The prepared dataset on disk: what `prepare` writes and training reads.
+
+A folder with `dataset.json` (schema, plan, one record a case), `splits.json` (folds),
+`images/` and `labels/` (`.npy`, memory-mappable) and `qc/` (thumbnails).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.config import Plan
+from data_prep.errors import DataError
+from data_prep.writer import write_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """One prepared case.
+
+    Attributes:
+        id: name of the case.
+        group: what it must stay together with in a fold.
+        image: array file of the image, relative to the dataset, `(C, ...)`.
+        label: array file of the label, `(1, ...)` class numbers.
+        size: cells along each axis of both.
+        shift: number to subtract from each channel.
+        scale: number to divide each channel by then.
+        voxels: voxels of each class.
+        sha256: of the two array files, by their name.
+        source: files it was made from, and the hash of their content.
+        made_with: hash of everything else the arrays depend on.
+    """
+
+    id: str
+    group: str
+    image: str
+    label: str
+    size: tuple[int, ...]
+    shift: list[float]
+    scale: list[float]
+    voxels: list[int]
+    sha256: dict[str, str]
+    source: dict[str, str]
+    made_with: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset, opened."""
+
+    root: Path
+    layout: str
+    plan: Plan
+    cases: dict[str, CaseRecord]
+    folds: list[dict[str, list[str]]]
+
+    def arrays(self, case_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and label of a case, memory-mapped read-only.
+
+        Raises:
+            DataError: SET_FILE if a file is missing or not as recorded.
+        """
+        record = self.cases[case_id]
+        image, label = (self._array(case_id, name) for name in (record.image, record.label))
+        if image.shape[1:] != record.size or label.shape[1:] != record.size:
+            raise DataError(
+                "SET_FILE", "an array is not of the recorded size", "prepare again", case=case_id
+            )
+        return image, label
+
+    def _array(self, case_id: str, name: str) -> np.ndarray:
+        try:
+            return np.load(self.root / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                "SET_FILE", f"cannot be read: {error}", "prepare again", case=case_id, file=name
+            ) from error
+
+
+def save_dataset(dataset: Dataset) -> None:
+    """Write the two JSON files; `dataset.json` last, since its presence means complete."""
+    write_json(dataset.root / "splits.json", dataset.folds)
+    write_json(
+        dataset.root / "dataset.json",
+        {
+            "schema": SCHEMA,
+            "layout": dataset.layout,
+            "plan": asdict(dataset.plan),
+            "cases": [asdict(record) for record in dataset.cases.values()],
+        },
+    )
+
+
+def load_dataset(root: str | Path) -> Dataset:
+    """Open a prepared dataset.
+
+    Raises:
+        DataError: SET_MISSING, SET_SCHEMA or SET_JSON.
+    """
+    root = Path(root)
+    if not (root / "dataset.json").is_file():
+        raise DataError(
+            "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA OUT first"
+        )
+    try:
+        described = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+        folds = json.loads((root / "splits.json").read_text(encoding="utf-8"))
+        if described.get("schema") != SCHEMA:
+            raise DataError(
+                "SET_SCHEMA",
+                f"schema {described.get('schema')}, known is {SCHEMA}",
+                "prepare again",
+            )
+        records = [CaseRecord(**{**r, "size": tuple(r["size"])}) for r in described["cases"]]
+        plan = Plan.from_json(described["plan"])
+        layout = described["layout"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
+        ) from error
+    dataset = Dataset(root, layout, plan, {record.id: record for record in records}, folds)
+    unknown = {id_ for fold in folds for part in fold.values() for id_ in part} - set(dataset.cases)
+    if unknown:
+        raise DataError(
+            "SET_JSON", f"splits.json names unknown cases {sorted(unknown)[:5]}", "prepare again"
+        )
+    return dataset

@@ -1,0 +1,165 @@
+"""NIfTI-1 and -2 in one file, gzipped or not: every byte checked before a voxel is believed.
+
+Common readers stop before the checksum or fill what is missing with zeros. Here the stream is
+read to its end, its length must be what the header declares, and the geometry must be one.
+"""
+
+import gzip
+import io
+import zlib
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from data_prep.errors import DataError
+from data_prep.scan import Scan, times
+from data_prep.tree import MAX_FILE_BYTES
+
+_HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_AGAIN = "fetch or export the file again"
+
+
+def is_nifti(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is gzip or has a NIfTI header."""
+    return data.startswith(b"\x1f\x8b") or _header_size(data) is not None
+
+
+def read_nifti(data: bytes) -> Scan:
+    """Decode a volume to `(C, X, Y, Z)`; a fourth axis gives channels, scaling is applied.
+
+    Raises:
+        DataError: IO_..., HDR_... or GEO_..., see the module.
+    """
+    image = _parse(data)
+    slope, inter = _scaling(image.header)
+    if (slope, inter) == (1, 0):
+        array = np.asanyarray(image.dataobj.get_unscaled())
+    else:
+        array = image.get_fdata(dtype=np.float32)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    array = array.reshape(array.shape + (1,) * (3 - array.ndim))
+    if array.ndim == 3:
+        array = array[..., None]
+    return Scan(np.moveaxis(array, -1, 0), *_geometry(image))
+
+
+def read_nifti_label(data: bytes) -> Scan:
+    """Decode a label volume to `(1, X, Y, Z)` of the values stored.
+
+    Raises:
+        DataError: LBL_SCALED if the header scales them, LBL_4D for several volumes, else as
+            `read_nifti`.
+    """
+    image = _parse(data)
+    if _scaling(image.header) != (1, 0):
+        values = np.unique(np.asanyarray(image.dataobj.get_unscaled()))[:5].tolist()
+        raise DataError(
+            "LBL_SCALED",
+            f"label values scaled by {_scaling(image.header)}, stored are {values}",
+            "save class numbers as unscaled integers",
+        )
+    scan = read_nifti(data)
+    if len(scan.array) != 1:
+        raise DataError("LBL_4D", f"{len(scan.array)} volumes in one label", "save one volume")
+    return scan
+
+
+def _parse(data: bytes) -> nib.Nifti1Image:
+    if data.startswith(b"\x1f\x8b"):
+        data = _gunzip(data)
+    size = _header_size(data)
+    if size is None:
+        raise DataError("IO_NOT_IMAGE", "no NIfTI header", "give a NIfTI file")
+    total = _declared_bytes(data)
+    if len(data) < total:
+        raise DataError("IO_TRUNCATED", f"{len(data)} of {total} bytes", _AGAIN)
+    if len(data) > total:
+        raise DataError("IO_TRAILING", f"{len(data) - total} bytes too many", _AGAIN)
+    return _IMAGES[size].from_bytes(data)
+
+
+def _gunzip(data: bytes) -> bytes:
+    """Unpack to the declared size and not beyond; reaching the end checks the CRC."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            start = stream.read(544)
+            total = _declared_bytes(start)
+            return start + stream.read(max(0, total - len(start))) + stream.read(1)
+    except EOFError as error:
+        raise DataError("IO_TRUNCATED", "the gzip stream ends early", _AGAIN) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DataError("IO_CRC", f"damaged gzip stream: {error}", _AGAIN) from error
+
+
+def _header_size(data: bytes) -> int | None:
+    sizes = {int.from_bytes(data[:4], order) for order in ("little", "big")} & _HEADERS.keys()
+    return sizes.pop() if sizes and len(data) >= max(sizes) else None
+
+
+def _declared_bytes(start: bytes) -> int:
+    """Return the length the header declares, having checked all that it declares."""
+    size = _header_size(start)
+    if size is None:
+        raise DataError("IO_NOT_IMAGE", "no NIfTI header", "give a NIfTI file")
+    try:
+        header = _HEADERS[size](start[:size], check=False)
+        item = header.get_data_dtype().itemsize
+    except HeaderDataError as error:
+        raise DataError("HDR_DTYPE", str(error), _AGAIN) from error
+    if bytes(header["magic"].item()).rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
+        raise DataError(
+            "HDR_MAGIC", f"magic {header['magic'].item()!r}", "give one .nii or .nii.gz"
+        )
+    if header.get_data_dtype().kind not in "iuf":
+        raise DataError(
+            "HDR_DTYPE", f"voxels of type {header.get_data_dtype()}", "save numbers, not colours"
+        )
+    if int(header["bitpix"]) != 8 * item:
+        raise DataError(
+            "HDR_DTYPE", f"{header['bitpix']} bits a voxel for {header.get_data_dtype()}", _AGAIN
+        )
+    rank, *dims = (int(n) for n in header["dim"])
+    if rank not in range(1, 8) or any(n < 1 for n in dims[:rank]):
+        raise DataError("HDR_DIMS", f"sizes {dims[: max(rank, 0)]} of {rank} axes", _AGAIN)
+    if any(n != 1 for n in dims[4:rank]):
+        raise DataError("HDR_DIMS", f"{rank} axes, {times(tuple(dims[:rank]))}", "save 3D volumes")
+    spacing = [float(mm) for mm in header["pixdim"][1 : min(rank, 3) + 1]]
+    if not all(np.isfinite(mm) and 1e-3 <= abs(mm) <= 1e3 for mm in spacing):
+        raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
+    offset = float(header["vox_offset"])
+    if not (np.isfinite(offset) and size <= offset <= MAX_FILE_BYTES):
+        raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
+    total = int(offset) + item * int(np.prod([*map(int, dims[:rank])], dtype=object))
+    if total > MAX_FILE_BYTES:
+        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_FILE_BYTES}", "crop the scan")
+    return total
+
+
+def _scaling(header: nib.Nifti1Header) -> tuple[float, float]:
+    """Return slope and intercept; a slope of 0 or NaN means none, by the standard."""
+    slope, inter = header.get_slope_inter()
+    return (1 if slope is None else slope), (0 if inter is None else inter)
+
+
+def _geometry(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[int, int]]:
+    header = image.header
+    codes = int(header["qform_code"]), int(header["sform_code"])
+    if codes == (0, 0):
+        raise DataError(
+            "GEO_NONE", "no orientation (qform and sform codes are 0)", "set the true affine"
+        )
+    if 0 not in codes:
+        qform, sform = header.get_qform(), header.get_sform()
+        shape = (*image.shape, 1, 1)[:3]
+        corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(shape)[:, None]
+        gap = np.abs((qform - sform)[:3] @ np.vstack([corners, np.ones(8)])).max()
+        if not gap < 1e-3:
+            raise DataError(
+                "GEO_SQFORM", f"qform and sform differ by {gap:.3g} mm", "make them the same"
+            )
+    affine = image.affine
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+        raise DataError("GEO_AFFINE", "an affine that is not invertible", "set the true affine")
+    return affine, codes

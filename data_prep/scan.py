@@ -1,0 +1,62 @@
+"""What a reader returns, and what every reader shares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_prep.errors import DataError
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Pixels with the place they have in the world.
+
+    Attributes:
+        array: `(C, H, W)` for pictures, `(C, X, Y, Z)` for volumes, in the file's exact values.
+        affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for pictures.
+        codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray | None = None
+    codes: tuple[int, int] = (0, 0)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Cells along each spatial axis."""
+        return self.array.shape[1:]
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Millimetres between cells along each axis; `None` for pictures."""
+        if self.affine is None:
+            return None
+        return tuple(float(length) for length in np.linalg.norm(self.affine[:3, :3], axis=0))
+
+
+def times(size: tuple[int, ...]) -> str:
+    """Write a size as `512x512x90`."""
+    return "x".join(map(str, size))
+
+
+def fit_channels(scan: Scan, channels: tuple[str, ...]) -> Scan:
+    """Return the scan with as many channels as named, where that loses and invents nothing.
+
+    Grey pictures become three equal channels, colour pictures of three equal channels become
+    grey.
+
+    Raises:
+        DataError: CH_COUNT if the number cannot be reached exactly.
+    """
+    array, wanted = scan.array, len(channels)
+    if scan.affine is None and (len(array), wanted) == (1, 3):
+        array = np.repeat(array, 3, axis=0)
+    elif scan.affine is None and (len(array), wanted) == (3, 1) and (array == array[:1]).all():
+        array = array[:1]
+    if len(array) != wanted:
+        raise DataError(
+            "CH_COUNT",
+            f"{len(array)} channels, expected {wanted} ({', '.join(channels)})",
+            "give scans of the same channels, or prepare and train with dataset.channels to fit",
+        )
+    return Scan(array, scan.affine, scan.codes)

@@ -1,0 +1,138 @@
+"""A raw dataset as a set of named files, whether it is a folder, a zip or a tar archive."""
+
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from data_prep.errors import DataError
+
+MAX_FILE_BYTES = 8 << 30
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Names of all files, relative, with `/`, sorted; and how to read one of them whole.
+
+    Archives are never unpacked, so no name in them can reach outside.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    _read: Callable[[str], bytes]
+
+    def read(self, name: str) -> bytes:
+        """Return the whole content of a file.
+
+        Raises:
+            DataError: IO_EMPTY, IO_NOT_FILE, IO_TOO_LARGE, IO_CRC or IO_UNREADABLE.
+        """
+        try:
+            data = self._read(name)
+        except DataError as error:
+            raise error.at(file=name) from None
+        except (zipfile.BadZipFile, tarfile.TarError) as error:
+            raise DataError(
+                "IO_CRC", f"damaged archive member: {error}", "fetch the archive again", file=name
+            ) from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DataError(
+                "IO_UNREADABLE", reason, "check that the file can be read", file=name
+            ) from error
+        if not data:
+            raise DataError("IO_EMPTY", "file of 0 bytes", "fetch the file again", file=name)
+        return data
+
+
+def open_tree(path: str | Path) -> Tree:
+    """Open a folder, a single file, a `.zip` or an uncompressed `.tar` as a tree.
+
+    Raises:
+        DataError: IO_MISSING if there is nothing at `path`, IO_NO_FILES if it holds no file,
+            IO_ARCHIVE if an archive cannot be opened.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError("IO_MISSING", f"nothing at {path}", "check the path")
+    if path.is_dir():
+        names = _files_below(path)
+        tree = Tree(path, names, lambda name: _read_file(path / name))
+    elif zipfile.is_zipfile(path):
+        tree = _open_zip(path)
+    elif tarfile.is_tarfile(path):
+        tree = _open_tar(path)
+    else:
+        tree = Tree(path.parent, (path.name,), lambda name: _read_file(path.parent / name))
+    if not tree.names:
+        raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
+    return tree
+
+
+def _files_below(folder: Path) -> tuple[str, ...]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in files]
+    return _visible(found)
+
+
+def _visible(names: list[str]) -> tuple[str, ...]:
+    """Sort, and leave out what file managers and archivers add."""
+    return tuple(
+        sorted(
+            name
+            for name in names
+            if not PurePosixPath(name).name.startswith(".") and not name.startswith("__MACOSX/")
+        )
+    )
+
+
+def _read_file(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError("IO_NOT_FILE", "not a regular file", "replace it by the file itself")
+    _check_size(status.st_size)
+    return path.read_bytes()
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise DataError(
+            "IO_TOO_LARGE", f"{size} bytes, limit {MAX_FILE_BYTES}", "crop or split the scan"
+        )
+
+
+def _open_zip(path: Path) -> Tree:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError("IO_ARCHIVE", f"{path}: {error}", "fetch the archive again") from error
+
+    def read(name: str) -> bytes:
+        _check_size(archive.getinfo(name).file_size)
+        return archive.read(name)  # verifies the CRC
+
+    return Tree(path, _visible([i.filename for i in archive.infolist() if not i.is_dir()]), read)
+
+
+def _open_tar(path: Path) -> Tree:
+    try:
+        archive = tarfile.open(path, "r:")  # noqa: SIM115 - lives as long as the tree
+        members = {m.name.removeprefix("./"): m for m in archive.getmembers() if m.isfile()}
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(
+            "IO_ARCHIVE", f"{path}: {error}", "unpack it, and give the folder instead"
+        ) from error
+
+    def read(name: str) -> bytes:
+        _check_size(members[name].size)
+        data = archive.extractfile(members[name]).read()
+        if len(data) != members[name].size:
+            raise DataError("IO_TRUNCATED", "the archive ends early", "fetch the archive again")
+        return data
+
+    return Tree(path, _visible(list(members)), read)

@@ -1,0 +1,54 @@
+"""Files that appear complete under their name, or not at all."""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file atomically: a temporary in the same folder, flushed to disk, then renamed.
+
+    Raises:
+        OSError: if the disk refuses; what was at `path` stays, nothing half-written remains.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp hides its file from others; give it the rights a plain open would.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str | Path, record: object) -> None:
+    """Write indented JSON atomically; NaN and infinity are refused.
+
+    Raises:
+        ValueError: for a number JSON has no word for.
+        OSError: as `write_bytes`.
+    """
+    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def write_array(path: str | Path, array: np.ndarray) -> str:
+    """Write a `.npy` file atomically, and return the SHA-256 of its bytes."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    data = buffer.getvalue()
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,251 @@
+"""The `sdunet` command: parses, calls, prints. Results go to stdout, all else to stderr.
+
+Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import jsonargparse
+import torch
+
+from data_prep.errors import DataError
+from data_prep.prepare import prepare
+from sdunet.demo import demo
+from sdunet.ops import backends, missing_backends
+from sdunet.segmentation.config import TaskConfig
+from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.overlay import overlay
+from sdunet.segmentation.predict import predict
+from sdunet.segmentation.progress import bar
+from sdunet.segmentation.record import say, versions
+from sdunet.segmentation.train import train
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """A parser whose errors are one line, and name the nearest known option."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:
+        """Print the error and leave with status 2."""
+        unknown = message.rsplit("'", 2)
+        if "does not accept option" in message and len(unknown) == 3:
+            known = [action.dest for action in self._known_actions()]
+            close = get_close_matches(unknown[1], known, n=1, cutoff=0.5)
+            message += f"; did you mean {close[0]!r}?" if close else ""
+        say(f"sdunet: {message}")
+        sys.exit(2)
+
+    def _known_actions(self) -> list:
+        chosen = [
+            parser
+            for action in self._actions
+            if isinstance(getattr(action, "choices", None), dict)
+            for parser in action.choices.values()
+        ]
+        return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = Parser(prog="sdunet", description=__doc__.splitlines()[0], allow_abbrev=False)
+    commands = parser.add_subcommands(dest="command", required=True)
+    for name, (describe, _) in _COMMANDS.items():
+        sub = Parser(allow_abbrev=False)
+        describe(sub)
+        commands.add_subcommand(name, sub, help=describe.__doc__)
+    chosen = parser.instantiate(parser.parse_args(argv))
+    options = getattr(chosen, chosen.command)
+    try:
+        return _COMMANDS[chosen.command][1](options)
+    except (DataError, FloatingPointError) as error:
+        say(f"error: {error}")
+    except OSError as error:
+        say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    return 1
+
+
+def _describe_prepare(parser: Parser) -> None:
+    """Read, check, plan and preprocess a raw dataset."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("OUT", help="folder for the prepared dataset")
+    _add_task(parser)
+
+
+def _prepare(options: jsonargparse.Namespace) -> int:
+    dataset, problems = prepare(options.DATA, options.OUT, _task(options).dataset, bar)
+    plan = dataset.plan
+    print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
+    print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
+    for name in ("spacing", "patch_size"):
+        reason = f"  ({plan.why[name]})" if name in plan.why else ""
+        print(f"{name} {getattr(plan, name)}{reason}")
+    print(f"prepared in {options.OUT}; look at the pictures in {Path(options.OUT) / 'qc'}")
+    return _report(problems)
+
+
+def _describe_train(parser: Parser) -> None:
+    """Train a network on a prepared dataset."""
+    parser.add_argument("--data", required=True, help="prepared dataset")
+    parser.add_argument("--out", required=True, help="folder for the run")
+    parser.add_argument("--fold", type=int, default=0, help="fold that validates")
+    _add_task(parser)
+
+
+def _train(options: jsonargparse.Namespace) -> int:
+    dice = train(_task(options), options.data, options.out, options.fold)
+    print(f"best validation Dice {dice:.4f}, model in {options.out}")
+    return 0
+
+
+def _describe_predict(parser: Parser) -> None:
+    """Predict labels for new images."""
+    parser.add_argument("--model", required=True, help="folder of a run")
+    parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
+    parser.add_argument("-o", "--out", required=True, help="folder for the predictions")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    _add_cases(parser)
+
+
+def _predict(options: jsonargparse.Namespace) -> int:
+    done, problems = predict(
+        options.model, options.input, options.out, _cases(options), options.device, bar
+    )
+    print(f"{len(done)} predictions in {options.out}")
+    return _report(problems)
+
+
+def _describe_evaluate(parser: Parser) -> None:
+    """Score predictions against references."""
+    parser.add_argument("--pred", required=True, help="folder of predictions")
+    parser.add_argument("--ref", required=True, help="raw dataset with the references")
+    parser.add_argument("-o", "--out", required=True, help="folder for the scores")
+    _add_cases(parser)
+    _add_task(parser)
+
+
+def _evaluate(options: jsonargparse.Namespace) -> int:
+    summary, problems = evaluate(
+        options.pred, options.ref, options.out, _cases(options), _classes(options), bar
+    )
+    print(f"{'class':<20}{'Dice':>8}{'Jaccard':>9}{'n':>6}  left out or zero")
+    for scores in summary["mean"].values():
+        outcomes = ("true_negatives", "false_alarms", "missed", "missing")
+        rest = ", ".join(f"{scores[o]} {o.replace('_', ' ')}" for o in outcomes if scores[o])
+        dice, jaccard = (_number(scores[name]) for name in ("Dice", "IoU"))
+        print(f"{scores['name']:<20}{dice:>8}{jaccard:>9}{scores['n']:>6}  {rest or 'none'}")
+    print(f"scores in {options.out}")
+    return _report(problems)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _describe_overlay(parser: Parser) -> None:
+    """Draw correct, false positive and false negative on the images."""
+    parser.add_argument("--images", required=True, help="raw dataset or folder of images")
+    parser.add_argument("--ref", required=True, help="raw dataset with the references")
+    parser.add_argument("--pred", required=True, help="folder of predictions")
+    parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
+    _add_cases(parser)
+    _add_task(parser)
+
+
+def _overlay(options: jsonargparse.Namespace) -> int:
+    sheet, problems = overlay(
+        options.images,
+        options.ref,
+        options.pred,
+        options.out,
+        _cases(options),
+        _classes(options),
+        bar,
+    )
+    print(f"overlays in {options.out}, worst first in {sheet}")
+    return _report(problems)
+
+
+def _describe_demo(parser: Parser) -> None:
+    """Train and review on a real image of 125 nuclei, in minutes."""
+    parser.add_argument("--out", default="demo", help="folder for everything it makes")
+
+
+def _demo(options: jsonargparse.Namespace) -> int:
+    return demo(Path(options.out), bar)
+
+
+def _describe_info(parser: Parser) -> None:
+    """Show versions, hardware and which backends of the sweep run here."""
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _info(options: jsonargparse.Namespace) -> int:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    facts = {
+        "versions": versions(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "backends": list(backends(device)),
+        "missing_backends": missing_backends(device),
+    }
+    if options.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    for name, value in facts["versions"].items():
+        print(f"{name:<18}{value}")
+    print(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
+    print(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
+    for name, reason in facts["missing_backends"].items():
+        print(f"{'not available':<18}{name}: {reason}")
+    return 0
+
+
+def _add_task(parser: Parser) -> None:
+    parser.add_argument("--config", action="config", help="YAML file of the task")
+    parser.add_class_arguments(TaskConfig, None)
+
+
+def _task(options: jsonargparse.Namespace) -> TaskConfig:
+    return TaskConfig(options.dataset, options.network, options.training)
+
+
+def _classes(options: jsonargparse.Namespace):
+    """Return the data settings if a config file or option gave any, else none."""
+    return None if options.dataset == TaskConfig().dataset else options.dataset
+
+
+def _add_cases(parser: Parser) -> None:
+    parser.add_argument("--cases", help="text file with the id of one case a line; default all")
+
+
+def _cases(options: jsonargparse.Namespace) -> set[str] | None:
+    if options.cases is None:
+        return None
+    lines = Path(options.cases).read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line}
+
+
+def _report(problems: Sequence[DataError]) -> int:
+    """Print each problem; return the exit status they call for."""
+    for problem in problems:
+        say(f"error: {problem}")
+    if problems:
+        say(f"{len(problems)} problems; all other cases are done")
+    return 1 if problems else 0
+
+
+_COMMANDS: dict[str, tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]] = {
+    "prepare": (_describe_prepare, _prepare),
+    "train": (_describe_train, _train),
+    "predict": (_describe_predict, _predict),
+    "evaluate": (_describe_evaluate, _evaluate),
+    "overlay": (_describe_overlay, _overlay),
+    "demo": (_describe_demo, _demo),
+    "info": (_describe_info, _info),
+}

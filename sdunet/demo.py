@@ -1,0 +1,123 @@
+"""The whole road on one real image: nuclei of the 2018 Data Science Bowl, in minutes.
+
+Tiles of the left part of the image train, a gap is left out, the right part tests.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from skimage.filters import threshold_otsu
+
+from data_prep.config import DataConfig
+from data_prep.errors import DataError
+from data_prep.prepare import prepare
+from data_prep.writer import write_bytes, write_json
+from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
+from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.metrics import overlaps
+from sdunet.segmentation.overlay import overlay
+from sdunet.segmentation.predict import predict
+from sdunet.segmentation.record import say
+from sdunet.segmentation.train import train
+
+TASK = TaskConfig(
+    DataConfig(labels={"background": 0, "nucleus": 1}, folds=4, patch_size=(128, 128)),
+    NetworkConfig(features=(16, 32, 64, 128), num_features=16),
+    TrainingConfig(epochs=30, patches_per_case=4, batch_size=4, rotate=True, learning_rate=3e-3),
+)
+_TILE, _TRAIN_COLUMNS, _GAP = 128, 256, 32
+_HELD_OUT = "held_out"
+
+
+def demo(out: Path, progress: Callable[[Iterable, str], Iterable]) -> int:
+    """Prepare, train, predict, evaluate and draw; print the table. Return the exit status.
+
+    A model trained before with the same settings is used again; the scores are always measured.
+
+    Raises:
+        DataError: DEMO_IMAGE if the image's package is not installed.
+    """
+    image, nuclei = nuclei_image()
+    _write_pairs(image, nuclei, out)
+    run = out / "run"
+    key = hashlib.sha256(json.dumps(asdict(TASK)).encode() + image.tobytes()).hexdigest()
+    if _trained_with(run) == key:
+        say(f"using the model trained before, in {run}; delete that folder to train again")
+    else:
+        prepare(out / "train", out / "prepared", TASK.dataset, progress)
+        _remove_run(run)
+        train(TASK, out / "prepared", run)
+        write_json(run / "demo.json", {"key": key})
+
+    test, predictions = out / "test", out / "predictions"
+    predict(run, test, predictions, progress=progress)
+    summary, problems = evaluate(predictions, test, out / "evaluation", progress=progress)
+    sheet, _ = overlay(test, test, predictions, out / "overlays", progress=progress)
+
+    held_out = image[:, _TRAIN_COLUMNS + _GAP :]
+    otsu = (held_out > threshold_otsu(held_out)).astype(np.uint8)
+    reference = (nuclei[:, _TRAIN_COLUMNS + _GAP :] > 0).astype(np.uint8)
+    otsu_dice = overlaps(otsu, reference, 2)[0].dice
+    our_dice = summary["foreground_mean"]["Dice"]
+    print("held-out part of the image    Dice")
+    print(f"Otsu's threshold            {otsu_dice:.4f}")
+    print(f"SDU-Net                     {our_dice:.4f}   {our_dice - otsu_dice:+.4f}")
+    print(f"\noverlay sheet: {sheet}")
+    return 1 if problems else 0
+
+
+def nuclei_image() -> tuple[np.ndarray, np.ndarray]:
+    """Return image and numbered nuclei, both `(512, 512)`, that the stardist wheel carries (CC0).
+
+    Raises:
+        DataError: DEMO_IMAGE if stardist is not installed.
+    """
+    try:
+        files = distribution("stardist")
+    except PackageNotFoundError as error:
+        raise DataError(
+            "DEMO_IMAGE",
+            "the package with the image is not installed",
+            'pip install "sdunet[demo]"',
+        ) from error
+    # Read from the package without importing it: its code compiles for a minute at first use.
+    folder = Path(files.locate_file("stardist/data/images"))
+    return tifffile.imread(folder / "img2d.tif"), tifffile.imread(folder / "mask2d.tif")
+
+
+def _write_pairs(image: np.ndarray, nuclei: np.ndarray, out: Path) -> None:
+    """Write tiles and held-out part as folder pairs, the image in its own 16 bits."""
+    mask = (nuclei > 0).astype(np.uint8)
+    for row in range(0, image.shape[0], _TILE):
+        for column in range(0, _TRAIN_COLUMNS, _TILE):
+            part = np.s_[row : row + _TILE, column : column + _TILE]
+            _write_pair(out / "train", f"tile_{row:03}_{column:03}", image[part], mask[part])
+    part = np.s_[:, _TRAIN_COLUMNS + _GAP :]
+    _write_pair(out / "test", _HELD_OUT, image[part], mask[part])
+
+
+def _write_pair(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> None:
+    for kind, array in (("images", image), ("masks", mask)):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, np.ascontiguousarray(array), photometric="minisblack")
+        write_bytes(folder / kind / f"{name}.tif", buffer.getvalue())
+
+
+def _trained_with(run: Path) -> str | None:
+    try:
+        return json.loads((run / "demo.json").read_text())["key"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _remove_run(run: Path) -> None:
+    """Remove what an unfinished or outdated run of this demo left, and nothing else."""
+    for name in ("model.json", "demo.json"):
+        (run / name).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Train, predict, evaluate and review segmentation networks."""

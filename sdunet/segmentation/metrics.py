@@ -1,0 +1,111 @@
+"""Overlap of a prediction with its reference, by class. Counts first, scores from counts.
+
+Policy for empty masks, by case and class: both empty, no score, counted as true negative;
+reference empty but something predicted, Dice 0, counted as false alarm; nothing predicted where
+something is, Dice 0, counted as missed; no prediction at all, as missed, counted as missing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+POLICY = (
+    "both empty: excluded from means, counted as true negative; reference empty, prediction not: "
+    "0, counted as false alarm; prediction empty, reference not: 0, counted as missed; no "
+    "prediction: as missed, counted as missing"
+)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Voxel counts of one class in one case.
+
+    Attributes:
+        tp: in both.
+        fp: in the prediction only.
+        fn: in the reference only.
+        tn: in neither.
+        missing: whether there was no prediction for the case.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    missing: bool = False
+
+    @property
+    def dice(self) -> float | None:
+        """2 TP / (2 TP + FP + FN), 0 to 1; `None` if both masks are empty."""
+        total = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / total if total else None
+
+    @property
+    def jaccard(self) -> float | None:
+        """TP / (TP + FP + FN), 0 to 1; `None` if both masks are empty."""
+        total = self.tp + self.fp + self.fn
+        return self.tp / total if total else None
+
+    @property
+    def outcome(self) -> str:
+        """One of `missing`, `true negative`, `false alarm`, `missed`, `scored`."""
+        if self.missing:
+            return "missing"
+        if self.tp + self.fn == 0:
+            return "false alarm" if self.fp else "true negative"
+        return "scored" if self.tp + self.fp else "missed"
+
+
+def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) -> list[Overlap]:
+    """Count the overlap of each class but the background.
+
+    Args:
+        prediction: class numbers, any shape.
+        reference: class numbers, the same shape.
+        num_classes: classes, background included.
+
+    Returns:
+        One for each class 1, 2, ...
+
+    Raises:
+        ValueError: if shapes differ or a number is no class.
+    """
+    if prediction.shape != reference.shape:
+        raise ValueError(
+            f"prediction must have the reference's shape {reference.shape}, got {prediction.shape}"
+        )
+    for name, array in (("prediction", prediction), ("reference", reference)):
+        if array.size and int(array.max()) >= num_classes:
+            raise ValueError(f"{name} must hold classes below {num_classes}, got {array.max()}")
+    pairs = reference.astype(np.int64).ravel() * num_classes + prediction.ravel()
+    table = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    result = []
+    for c in range(1, num_classes):
+        tp = int(table[c, c])
+        fp, fn = int(table[:, c].sum()) - tp, int(table[c].sum()) - tp
+        result.append(Overlap(tp, fp, fn, int(table.sum()) - tp - fp - fn))
+    return result
+
+
+def missing(reference: np.ndarray, num_classes: int) -> list[Overlap]:
+    """Count a case without a prediction, as if nothing had been predicted."""
+    empty = overlaps(np.zeros_like(reference), reference, num_classes)
+    return [Overlap(o.tp, o.fp, o.fn, o.tn, missing=True) for o in empty]
+
+
+def summarise(counted: Iterable[Overlap]) -> dict[str, float | int | None]:
+    """Return means over cases of one class, with the number they are over and what was left out."""
+    counted = list(counted)
+    dice = [o.dice for o in counted if o.dice is not None]
+    jaccard = [o.jaccard for o in counted if o.jaccard is not None]
+    outcomes = [o.outcome for o in counted]
+    return {
+        "Dice": float(np.mean(dice)) if dice else None,
+        "IoU": float(np.mean(jaccard)) if jaccard else None,
+        "n": len(dice),
+        "true_negatives": outcomes.count("true negative"),
+        "false_alarms": outcomes.count("false alarm"),
+        "missed": outcomes.count("missed"),
+        "missing": outcomes.count("missing"),
+    }

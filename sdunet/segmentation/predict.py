@@ -1,0 +1,159 @@
+"""Predict labels for scans, each on its own grid."""
+
+import gzip
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from PIL import Image
+
+from data_prep.checks import check_image, check_same_grid
+from data_prep.errors import DataError
+from data_prep.layouts import Case, find_layout
+from data_prep.nifti import read_nifti_label
+from data_prep.pictures import read_picture_label
+from data_prep.preprocess import from_grid, grid_of, intensity_of, normalise, to_grid
+from data_prep.reading import read_scan
+from data_prep.scan import Scan, fit_channels
+from data_prep.tree import Tree, open_tree
+from data_prep.writer import write_bytes, write_json
+from sdunet.segmentation.inference import class_probabilities
+from sdunet.segmentation.model import Model, load_model
+from sdunet.segmentation.record import versions
+
+MANIFEST = "predictions.json"
+
+
+def predict(
+    run: str | Path,
+    images: str | Path,
+    out: str | Path,
+    only: set[str] | None = None,
+    device: str = "auto",
+    progress: Callable[[Iterable, str], Iterable] = lambda items, title: items,
+) -> tuple[list[str], list[DataError]]:
+    """Predict the label of each image and write it on the image's grid.
+
+    Pictures give PNG, volumes `.nii.gz` with the scan's affine; both hold class numbers.
+    `predictions.json` lists them with the classes. Images with an error are left out and
+    reported; the others are predicted.
+
+    Args:
+        run: folder of a trained model.
+        images: an image, a folder of images, or a raw dataset in a known layout.
+        out: folder for the predictions.
+        only: ids of the cases to predict. Default: all.
+        device: `auto`, `cpu` or `gpu`.
+        progress: wraps the loop over cases, given a title.
+
+    Returns:
+        Ids of the cases predicted, and one error for each that was not.
+
+    Raises:
+        DataError: if the model or the images cannot be found, or no case could be predicted.
+    """
+    on_gpu = device == "gpu" or (device == "auto" and torch.cuda.is_available())
+    model = load_model(run, "cuda" if on_gpu else "cpu")
+    tree = open_tree(images)
+    layout = find_layout(tree, need_labels=False)
+    cases, problems = choose(layout.cases, only), list(layout.problems)
+    out, written = Path(out), {}
+    for case in progress(cases, "predicting"):
+        try:
+            written[case.id] = _predict_case(model, tree, case, out)
+        except DataError as error:
+            problems.append(error.at(case=case.id, file=case.image))
+    if not written:
+        raise DataError(
+            "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
+        )
+    write_json(
+        out / MANIFEST,
+        {
+            "labels": model.plan.labels,
+            "label_map": model.plan.label_map,
+            "cases": written,
+            "failed": {error.case: str(error) for error in problems},
+            "versions": versions(),
+        },
+    )
+    return sorted(written), problems
+
+
+def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:
+    """Return the cases asked for.
+
+    Raises:
+        DataError: CASE_UNKNOWN if one asked for is not there.
+    """
+    cases = list(cases)
+    if only is None:
+        return cases
+    unknown = sorted(only - {case.id for case in cases})
+    if unknown:
+        raise DataError(
+            "CASE_UNKNOWN",
+            f"{len(unknown)} cases asked for are not there: {', '.join(unknown[:5])}",
+            "check the list of cases",
+        )
+    return [case for case in cases if case.id in only]
+
+
+def predict_scan(model: Model, scan: Scan) -> np.ndarray:
+    """Return the class numbers of a scan on its own grid, `(1, ...)` uint8 or uint16.
+
+    Probabilities, not labels, are brought back to the scan's grid.
+
+    Raises:
+        DataError: if the scan does not have the model's channels or dimensions.
+    """
+    plan = model.plan
+    dims = len(scan.size)
+    if dims != plan.spatial_dims:
+        raise DataError(
+            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
+        )
+    scan = fit_channels(scan, plan.channels)
+    check_image(scan)
+    grid = grid_of(scan, plan.spacing)
+    array = to_grid(scan.array, grid)
+    image = torch.from_numpy(normalise(array, *intensity_of(array, plan)))[None]
+    device = next(model.network.parameters()).device
+    chances = class_probabilities(model.network, image.to(device), plan.patch_size, model.overlap)
+    chances = from_grid(chances[0].cpu().numpy(), grid)
+    dtype = np.uint8 if plan.num_classes <= 256 else np.uint16
+    label = chances.argmax(0)[None].astype(dtype)
+    if label.shape[1:] != scan.size:
+        raise DataError(
+            "PRED_GRID", f"prediction {label.shape[1:]} on a scan {scan.size}", "report this"
+        )
+    return label
+
+
+def _predict_case(model: Model, tree: Tree, case: Case, out: Path) -> dict[str, str]:
+    scan = read_scan(tree, case.image)
+    label = Scan(predict_scan(model, scan), scan.affine, scan.codes)
+    name, data = _encode(case.id, label)
+    again = read_picture_label(data) if label.affine is None else read_nifti_label(data)
+    check_same_grid(scan, again, "prediction")
+    if not np.array_equal(again.array, label.array):
+        raise DataError("PRED_WRITE", "the file does not read back as written", "report this")
+    write_bytes(out / name, data)
+    return {"image": case.image, "file": name}
+
+
+def _encode(case_id: str, label: Scan) -> tuple[str, bytes]:
+    if label.affine is None:
+        buffer = io.BytesIO()
+        Image.fromarray(label.array[0]).save(buffer, "PNG")
+        return f"{case_id}.png", buffer.getvalue()
+    image = nib.Nifti1Image(label.array[0], label.affine)
+    image.header.set_slope_inter(1, 0)
+    qform_code, sform_code = label.codes
+    image.set_qform(label.affine if qform_code else None, qform_code)
+    image.set_sform(label.affine if sform_code else None, sform_code)
+    # A fixed time keeps the bytes of equal predictions equal.
+    return f"{case_id}.nii.gz", gzip.compress(image.to_bytes(), mtime=0)

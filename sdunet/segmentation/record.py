@@ -1,0 +1,46 @@
+"""What a run was: versions, settings, data, time. Written beside every result."""
+
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from data_prep.writer import write_json
+from sdunet.ops import backends
+
+_PACKAGES = ("sdunet", "torch", "monai", "pytorch-lightning", "numpy", "nibabel", "scikit-image")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+class RunRecord:
+    """Collects facts of a run and writes them to `run.json`, with the time it took."""
+
+    def __init__(self, command: str, **facts: object) -> None:
+        self.started = time.monotonic()
+        self.facts = {
+            "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            "platform": platform.platform(),
+            "threads": torch.get_num_threads(),
+            "backend": backends("cuda" if torch.cuda.is_available() else "cpu")[0],
+            **facts,
+        }
+
+    def write(self, folder: Path, **facts: object) -> None:
+        """Write `run.json`, with more facts known by now."""
+        seconds = round(time.monotonic() - self.started, 1)
+        write_json(folder / "run.json", self.facts | facts | {"seconds": seconds})
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not a result: on stderr."""
+    print(text, file=sys.stderr, flush=True)
