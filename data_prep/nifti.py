@@ -33,8 +33,7 @@ def read_nifti(data: bytes) -> Scan:
         DataError: IO_..., HDR_... or GEO_..., see the module.
     """
     image = _parse(data)
-    slope, inter = _scaling(image.header)
-    if (slope, inter) == (1, 0):
+    if _scaling(image) == (1, 0):
         array = np.asanyarray(image.dataobj.get_unscaled())
     else:
         array = image.get_fdata(dtype=np.float32)
@@ -53,11 +52,11 @@ def read_nifti_label(data: bytes) -> Scan:
             `read_nifti`.
     """
     image = _parse(data)
-    if _scaling(image.header) != (1, 0):
+    if _scaling(image) != (1, 0):
         values = np.unique(np.asanyarray(image.dataobj.get_unscaled()))[:5].tolist()
         raise DataError(
             "LBL_SCALED",
-            f"label values scaled by {_scaling(image.header)}, stored are {values}",
+            f"label values scaled by {_scaling(image)}, stored are {values}",
             "save class numbers as unscaled integers",
         )
     scan = read_nifti(data)
@@ -103,11 +102,11 @@ def _declared_bytes(start: bytes) -> int:
     size = _header_size(start)
     if size is None:
         raise DataError("IO_NOT_IMAGE", "no NIfTI header", "give a NIfTI file")
+    header = _HEADERS[size](start[:size], check=False)
     try:
-        header = _HEADERS[size](start[:size], check=False)
         item = header.get_data_dtype().itemsize
-    except HeaderDataError as error:
-        raise DataError("HDR_DTYPE", str(error), _AGAIN) from error
+    except (HeaderDataError, KeyError) as error:
+        raise DataError("HDR_DTYPE", f"data type code {header['datatype']}", _AGAIN) from error
     if bytes(header["magic"].item()).rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
         raise DataError(
             "HDR_MAGIC", f"magic {header['magic'].item()!r}", "give one .nii or .nii.gz"
@@ -128,6 +127,10 @@ def _declared_bytes(start: bytes) -> int:
     spacing = [float(mm) for mm in header["pixdim"][1 : min(rank, 3) + 1]]
     if not all(np.isfinite(mm) and 1e-3 <= abs(mm) <= 1e3 for mm in spacing):
         raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
+    slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
+    # By the standard a slope of 0 means no scaling; writers also use NaN for that.
+    if np.isinf(slope) or (slope and np.isfinite(slope) and not np.isfinite(inter)):
+        raise DataError("HDR_SCALING", f"scaled by {slope} and {inter}", _AGAIN)
     offset = float(header["vox_offset"])
     if not (np.isfinite(offset) and size <= offset <= MAX_FILE_BYTES):
         raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
@@ -137,10 +140,9 @@ def _declared_bytes(start: bytes) -> int:
     return total
 
 
-def _scaling(header: nib.Nifti1Header) -> tuple[float, float]:
-    """Return slope and intercept; a slope of 0 or NaN means none, by the standard."""
-    slope, inter = header.get_slope_inter()
-    return (1 if slope is None else slope), (0 if inter is None else inter)
+def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:
+    """Return slope and intercept; nibabel keeps them with the data, not in the header."""
+    return float(image.dataobj.slope), float(image.dataobj.inter)
 
 
 def _geometry(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[int, int]]:

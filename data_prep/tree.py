@@ -4,6 +4,7 @@ import os
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,7 +35,7 @@ class Tree:
             data = self._read(name)
         except DataError as error:
             raise error.at(file=name) from None
-        except (zipfile.BadZipFile, tarfile.TarError) as error:
+        except (zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 "IO_CRC", f"damaged archive member: {error}", "fetch the archive again", file=name
             ) from error
@@ -121,18 +122,25 @@ def _open_zip(path: Path) -> Tree:
 
 def _open_tar(path: Path) -> Tree:
     try:
-        archive = tarfile.open(path, "r:")  # noqa: SIM115 - lives as long as the tree
-        members = {m.name.removeprefix("./"): m for m in archive.getmembers() if m.isfile()}
+        with tarfile.open(path, "r:") as archive:
+            places = {
+                member.name.removeprefix("./"): (member.offset_data, member.size)
+                for member in archive.getmembers()
+                if member.isfile() and not member.issparse()
+            }
     except (tarfile.TarError, OSError) as error:
         raise DataError(
             "IO_ARCHIVE", f"{path}: {error}", "unpack it, and give the folder instead"
         ) from error
 
     def read(name: str) -> bytes:
-        _check_size(members[name].size)
-        data = archive.extractfile(members[name]).read()
-        if len(data) != members[name].size:
+        start, size = places[name]
+        _check_size(size)
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(size)
+        if len(data) != size:
             raise DataError("IO_TRUNCATED", "the archive ends early", "fetch the archive again")
         return data
 
-    return Tree(path, _visible(list(members)), read)
+    return Tree(path, _visible(list(places)), read)

@@ -1,6 +1,7 @@
 """The `sdunet` command: parses, calls, prints. Results go to stdout, all else to stderr.
 
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong.
+Commands import what they run: Lightning alone takes seconds, which `--help` need not wait for.
 """
 
 import json
@@ -14,15 +15,12 @@ import torch
 
 from data_prep.errors import DataError
 from data_prep.prepare import prepare
-from sdunet.demo import demo
 from sdunet.ops import backends, missing_backends
 from sdunet.segmentation.config import TaskConfig
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.overlay import overlay
-from sdunet.segmentation.predict import predict
-from sdunet.segmentation.progress import bar
-from sdunet.segmentation.record import say, versions
-from sdunet.segmentation.train import train
+from sdunet.segmentation.record import bar, say, versions
+
+_DESCRIPTION = """Train segmentation networks that sweep, and see where they are wrong.
+Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -50,7 +48,7 @@ class Parser(jsonargparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    parser = Parser(prog="sdunet", description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
         sub = Parser(allow_abbrev=False)
@@ -98,6 +96,8 @@ def _describe_train(parser: Parser) -> None:
 
 
 def _train(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.train import train
+
     dice = train(_task(options), options.data, options.out, options.fold)
     print(f"best validation Dice {dice:.4f}, model in {options.out}")
     return 0
@@ -113,6 +113,8 @@ def _describe_predict(parser: Parser) -> None:
 
 
 def _predict(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.predict import predict
+
     done, problems = predict(
         options.model, options.input, options.out, _cases(options), options.device, bar
     )
@@ -130,6 +132,8 @@ def _describe_evaluate(parser: Parser) -> None:
 
 
 def _evaluate(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.evaluate import evaluate
+
     summary, problems = evaluate(
         options.pred, options.ref, options.out, _cases(options), _classes(options), bar
     )
@@ -158,6 +162,8 @@ def _describe_overlay(parser: Parser) -> None:
 
 
 def _overlay(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.overlay import overlay
+
     sheet, problems = overlay(
         options.images,
         options.ref,
@@ -177,6 +183,8 @@ def _describe_demo(parser: Parser) -> None:
 
 
 def _demo(options: jsonargparse.Namespace) -> int:
+    from sdunet.demo import demo
+
     return demo(Path(options.out), bar)
 
 

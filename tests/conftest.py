@@ -1,7 +1,13 @@
 """What several test files share."""
 
+import json
+
+import nibabel as nib
+import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
 
 
 @pytest.fixture
@@ -23,3 +29,79 @@ def nan_in_fresh_memory():
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def write_nifti():
+    """Writer of an array as NIfTI with a given affine, as `name` asks, gzipped or not."""
+
+    def write(path, array, affine=None, codes=(1, 1)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        affine = np.eye(4) if affine is None else affine
+        image = nib.Nifti1Image(array, affine)
+        image.set_qform(affine, codes[0])
+        image.set_sform(affine, codes[1])
+        nib.save(image, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_picture():
+    """Writer of an array as PNG or TIFF, by the suffix of `path`."""
+
+    def write(path, array):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".tif":
+            tifffile.imwrite(path, array)
+        else:
+            Image.fromarray(array).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def discs(tmp_path, write_picture):
+    """Maker of a raw folder-pair dataset: bright discs on noise, masks 0 and 1."""
+
+    def make(folder="raw", count=5, size=48, seed=0, foreground=1):
+        root, random = tmp_path / folder, np.random.default_rng(seed)
+        rows, columns = np.indices((size, size))
+        for i in range(count):
+            centre = random.integers(size // 4, 3 * size // 4, 2)
+            disc = np.hypot(rows - centre[0], columns - centre[1]) < size / 5
+            image = (random.normal(60, 12, (size, size)) + 90 * disc).clip(0, 255)
+            write_picture(root / "images" / f"disc_{i}.png", image.astype(np.uint8))
+            write_picture(root / "masks" / f"disc_{i}.png", disc.astype(np.uint8) * foreground)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def balls(tmp_path, write_nifti):
+    """Maker of a raw Decathlon dataset: balls of two classes in volumes of odd sizes."""
+
+    def make(folder="decathlon", count=4, affine=None):
+        root, random = tmp_path / folder, np.random.default_rng(1)
+        names = [f"ball_{i}.nii.gz" for i in range(count)]
+        for i, name in enumerate(names):
+            size = (20, 19 + i, 17)
+            at = np.indices(size) - np.array([10, 10, 8]).reshape(3, 1, 1, 1)
+            label = (np.linalg.norm(at, axis=0) < 6).astype(np.uint8)
+            label[10:] *= 2
+            image = (random.normal(100, 10, size) + 60 * label).astype(np.float32)
+            write_nifti(root / "imagesTr" / name, image, affine)
+            write_nifti(root / "labelsTr" / name, label, affine)
+        training = [{"image": f"./imagesTr/{n}", "label": f"./labelsTr/{n}"} for n in names]
+        described = {
+            "labels": {"0": "background", "1": "front", "2": "back"},
+            "modality": {"0": "MRI"},
+            "training": training,
+        }
+        (root / "dataset.json").write_text(json.dumps(described))
+        return root
+
+    return make

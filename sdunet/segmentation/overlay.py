@@ -31,6 +31,7 @@ _COLOURS = {
     WRONG_CLASS: ("wrong class", "#cc79a7", 0.8),
 }
 _SHEET_COLUMNS, _SHEET_CASES = 6, 48
+_LEGEND_INCHES = 7.5
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,11 @@ def _draw(pair: Pair, scan: Scan, num_classes: int) -> tuple[bytes, _Tile]:
     picture = _coloured(image, plane)
 
     height, width = plane.shape
-    scale = 5 / max(width, height * aspect)
-    figure = Figure((2 * width * scale + 0.3, height * aspect * scale + 1.1), layout="constrained")
+    scale = 5 / max(width, height * aspect)  # inches a cell
+    figure = Figure(
+        (max(2 * width * scale + 0.3, _LEGEND_INCHES), height * aspect * scale + 1.1),
+        layout="constrained",
+    )
     left, right = figure.subplots(1, 2)
     for axes, pixels, title in ((left, image, "image"), (right, picture, "errors")):
         axes.imshow(pixels, aspect=aspect, interpolation="nearest")
@@ -139,7 +143,16 @@ def _draw(pair: Pair, scan: Scan, num_classes: int) -> tuple[bytes, _Tile]:
         Patch(color=_COLOURS[code][1], label=f"{_COLOURS[code][0]} {counts[code]}")
         for code in shown
     ]
-    figure.legend(handles=legend, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    unit = "voxels of the volume" if reference.ndim == 3 else "pixels"
+    figure.legend(
+        handles=legend,
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=9,
+        title=unit,
+        title_fontsize=8,
+    )
     return to_png(figure), _Tile(pair.id, dice, picture)
 
 

@@ -3,7 +3,6 @@
 import csv
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,6 @@ from tqdm import tqdm
 
 from data_prep.writer import write_bytes
 from sdunet.segmentation.figures import to_png
-
-
-def bar(items: Iterable, title: str) -> Iterable:
-    """Show a bar on stderr while looping, if that is a terminal."""
-    return tqdm(items, desc=title, file=sys.stderr, disable=None, leave=False)
 
 
 class EpochLines(pl.Callback):

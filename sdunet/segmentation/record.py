@@ -1,13 +1,15 @@
-"""What a run was: versions, settings, data, time. Written beside every result."""
+"""What a run was, written beside every result; and what a run says while it goes on."""
 
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from data_prep.writer import write_json
 from sdunet.ops import backends
@@ -44,3 +46,8 @@ class RunRecord:
 def say(text: str) -> None:
     """Tell the user something that is not a result: on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def bar(items: Iterable, title: str) -> Iterable:
+    """Show a bar on stderr while looping, if that is a terminal."""
+    return tqdm(items, desc=title, file=sys.stderr, disable=None, leave=False)

@@ -21,7 +21,8 @@ def training_transforms(patch_size: tuple[int, ...], config: TrainingConfig) -> 
     """Return the random transforms of one `{"image": (C, ...), "label": (1, ...)}`.
 
     Gives a list of one patch of `patch_size` with the same keys, as tensors; MONAI's loader joins
-    such lists. Scans smaller than the patch are padded, the label with background. Intensities are changed in units of their
+    such lists. Scans smaller than the patch are padded, the label with background.
+    Intensities are changed in units of their
     standard deviation, as they are after `zscore`.
     """
     axes = range(len(patch_size)) if config.flip_axes is None else config.flip_axes

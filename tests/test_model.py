@@ -1,0 +1,79 @@
+"""Trained networks on disk: exact, hashed, never unpickled."""
+
+import json
+import pickle
+
+import pytest
+import torch
+
+from data_prep.config import Plan
+from data_prep.errors import DataError
+from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.model import (
+    WEIGHTS,
+    load_model,
+    network_for,
+    read_weights,
+    save_description,
+    write_weights,
+)
+
+PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {255: 1}, "zscore", None, (16, 16))
+CONFIG = NetworkConfig(features=(4, 6, 8), num_features=(2, 3, 4))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    network = network_for(CONFIG, PLAN).eval()
+    save_description(tmp_path, CONFIG, PLAN, 0.5)
+    write_weights(tmp_path / WEIGHTS, network.state_dict())
+    return tmp_path, network
+
+
+def test_loaded_network_is_the_saved_one(saved):
+    root, network = saved
+    model = load_model(root)
+    assert model.plan == PLAN
+    x = torch.randn(1, 1, 16, 16)
+    assert torch.equal(model.network(x), network(x))
+
+
+def damage(root):
+    data = bytearray((root / WEIGHTS).read_bytes())
+    data[-5] ^= 1
+    (root / WEIGHTS).write_bytes(data)
+
+
+def spoil(root, change):
+    described = json.loads((root / "model.json").read_text())
+    change(described)
+    (root / "model.json").write_text(json.dumps(described))
+
+
+def not_a_number(root):
+    weights = read_weights(root / WEIGHTS)
+    weights["head.bias"][0] = torch.nan
+    write_weights(root / WEIGHTS, weights)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda r: (r / WEIGHTS).unlink(), "MODEL_MISSING: no trained model in"),
+        (damage, "MODEL_WEIGHTS: damaged: the hash differs"),
+        (lambda r: (r / WEIGHTS).write_bytes(pickle.dumps({})), "MODEL_WEIGHTS: not weights"),
+        (not_a_number, "MODEL_NONFINITE: head.bias holds NaN or infinity"),
+        (lambda r: spoil(r, lambda d: d.pop("plan")), "MODEL_JSON: .*KeyError 'plan'"),
+        (lambda r: spoil(r, lambda d: d["network"].update(evil=1)), "MODEL_JSON: .*evil"),
+        (
+            lambda r: spoil(r, lambda d: d["network"].update(features=[4, 6, 10])),
+            "MODEL_WEIGHTS: weights do not fit model.json",
+        ),
+        (lambda r: (r / "model.json").write_text("{"), "MODEL_JSON"),
+    ],
+)
+def test_spoilt_models_are_refused(saved, act, message):
+    root, _ = saved
+    act(root)
+    with pytest.raises(DataError, match=message):
+        load_model(root)
