@@ -5,6 +5,7 @@ Commands import what they run: Lightning alone takes seconds, which `--help` nee
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -28,11 +29,11 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> None:
         """Print the error and leave with status 2."""
-        unknown = message.rsplit("'", 2)
-        if "does not accept option" in message and len(unknown) == 3:
+        unknown = re.search(r"not accept option '(.+)'|unrecognized arguments: --([^ =]+)", message)
+        if unknown:
             known = [action.dest for action in self._known_actions()]
-            close = get_close_matches(unknown[1], known, n=1, cutoff=0.5)
-            message += f"; did you mean {close[0]!r}?" if close else ""
+            close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
+            message += f"; did you mean '{close[0]}'?" if close else ""
         say(f"sdunet: {message}")
         sys.exit(2)
 

@@ -34,6 +34,7 @@ TASK = TaskConfig(
 )
 _TILE, _TRAIN_COLUMNS, _GAP = 128, 256, 32
 _HELD_OUT = "held_out"
+_PACKAGE = "stardist"
 
 
 def demo(out: Path, progress: Callable[[Iterable, str], Iterable]) -> int:
@@ -80,7 +81,7 @@ def nuclei_image() -> tuple[np.ndarray, np.ndarray]:
         DataError: DEMO_IMAGE if stardist is not installed.
     """
     try:
-        files = distribution("stardist")
+        files = distribution(_PACKAGE)
     except PackageNotFoundError as error:
         raise DataError(
             "DEMO_IMAGE",

@@ -9,6 +9,9 @@ import tifffile
 import torch
 from PIL import Image
 
+# Small tensors: a second thread costs more than it brings.
+torch.set_num_threads(1)
+
 
 @pytest.fixture
 def sweep_args():
@@ -31,7 +34,7 @@ def nan_in_fresh_memory():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_nifti():
     """Writer of an array as NIfTI with a given affine, as `name` asks, gzipped or not."""
 
@@ -47,7 +50,7 @@ def write_nifti():
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_picture():
     """Writer of an array as PNG or TIFF, by the suffix of `path`."""
 
@@ -62,12 +65,12 @@ def write_picture():
     return write
 
 
-@pytest.fixture
-def discs(tmp_path, write_picture):
-    """Maker of a raw folder-pair dataset: bright discs on noise, masks 0 and 1."""
+@pytest.fixture(scope="session")
+def make_discs(write_picture):
+    """Maker of a raw folder-pair dataset: bright discs on noise, masks 0 and `foreground`."""
 
-    def make(folder="raw", count=5, size=48, seed=0, foreground=1):
-        root, random = tmp_path / folder, np.random.default_rng(seed)
+    def make(root, count=5, foreground=1, size=48):
+        random = np.random.default_rng(0)
         rows, columns = np.indices((size, size))
         for i in range(count):
             centre = random.integers(size // 4, 3 * size // 4, 2)
@@ -78,6 +81,12 @@ def discs(tmp_path, write_picture):
         return root
 
     return make
+
+
+@pytest.fixture
+def discs(tmp_path, make_discs):
+    """Maker of such a dataset in a folder of the test's own."""
+    return lambda **options: make_discs(tmp_path / "raw", **options)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -28,25 +29,34 @@ def run(*arguments):
     return main([str(a) for a in arguments])
 
 
-@pytest.fixture
-def disc_run(discs, tmp_path, capsys):
-    """A raw set of discs with masks of 255, prepared, and a network trained on it for long."""
-    raw = discs(count=6, foreground=255)
-    config = tmp_path / "task.yaml"
-    config.write_text(
+@pytest.fixture(scope="session")
+def trained_discs(make_discs, tmp_path_factory):
+    """A folder with raw discs whose masks are 255, the prepared set, and a trained network."""
+    root = tmp_path_factory.mktemp("discs")
+    make_discs(root / "raw", count=6, foreground=255)
+    (root / "task.yaml").write_text(
         "dataset:\n"
         "  labels: {background: 0, disc: 1}\n"
         "  label_map: {255: 1}\n"
+        "  patch_size: [32, 32]\n"
         "  folds: 3\n"
         "network: {features: [4, 6, 8], num_features: 3}\n"
         "training: {epochs: 6, batch_size: 2, patches_per_case: 4, learning_rate: 0.02,\n"
         "           device: cpu}\n"
     )
-    assert run("prepare", raw, tmp_path / "set", "--config", config) == 0
-    arguments = ["--config", config, "--data", tmp_path / "set", "--out", tmp_path / "run"]
-    assert run("train", *arguments) == 0
+    config = ["--config", root / "task.yaml"]
+    assert run("prepare", root / "raw", root / "set", *config) == 0
+    assert run("train", *config, "--data", root / "set", "--out", root / "run") == 0
+    return root
+
+
+@pytest.fixture
+def disc_run(trained_discs, tmp_path, capsys):
+    """A copy of it to spoil: the raw set, the folder of all, the config file."""
+    root = tmp_path / "discs"
+    shutil.copytree(trained_discs, root)
     capsys.readouterr()
-    return raw, tmp_path, config
+    return root / "raw", root, root / "task.yaml"
 
 
 def test_pictures_from_raw_to_overlay(disc_run, capsys):
@@ -226,7 +236,7 @@ def test_no_augmentation_is_drawn_twice_over_workers_and_epochs(disc_run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--network.featres=[4]"], "network.featres'; did you mean 'network.features'?"),
+        (["--network.featres=[4]"], "--network.featres=[4]; did you mean 'network.features'?"),
         (["--network.name=vnet"], "Expected a typing.Literal['sdunet', 'unet']. Got value: vnet"),
         (["--training.epochs=many"], "training.epochs"),
         (["--config=nowhere.yaml"], "nowhere.yaml"),

@@ -1,11 +1,12 @@
 """Prepared cases to batches."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 from monai.data import DataLoader
-from monai.data import Dataset as TransformedDataset
+from torch.utils.data import Dataset as TorchDataset
 
 from data_prep.dataset import Dataset
 from data_prep.errors import DataError
@@ -23,6 +24,26 @@ def load_case(dataset: Dataset, case_id: str) -> dict[str, Any]:
         "image": normalise(image, record.shift, record.scale),
         "label": np.array(label),
     }
+
+
+class CaseDataset(TorchDataset):
+    """Cases of a prepared dataset, whole or as `augment` makes patches of them.
+
+    MONAI's loader finds `augment` among the attributes and seeds it. Wrapped in a function, as
+    MONAI's own dataset would take it, it would stay unseeded.
+    """
+
+    def __init__(self, dataset: Dataset, cases: list[str], augment: Callable | None = None) -> None:
+        self.dataset = dataset
+        self.cases = cases
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> dict[str, Any] | list[dict[str, Any]]:
+        case = load_case(self.dataset, self.cases[index])
+        return case if self.augment is None else self.augment(case)
 
 
 class SegmentationData(pl.LightningDataModule):
@@ -51,9 +72,10 @@ class SegmentationData(pl.LightningDataModule):
         """Return batches `{"image": (N, C, ...), "label": (N, 1, ...)}` of random patches."""
         cases = self.split["train"] * self.config.patches_per_case
         augment = training_transforms(self.dataset.plan.patch_size, self.config)
+        patches = CaseDataset(self.dataset, cases, augment)
         # MONAI's loader, because torch's repeats random transforms over workers and epochs.
         return DataLoader(
-            TransformedDataset(cases, _PatchOf(self.dataset, augment)),
+            patches,
             batch_size=min(self.config.batch_size, len(cases)),
             shuffle=True,
             drop_last=True,
@@ -64,26 +86,8 @@ class SegmentationData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Return the validation cases whole, one a batch."""
         return DataLoader(
-            TransformedDataset(self.split["val"], _CaseOf(self.dataset)),
+            CaseDataset(self.dataset, self.split["val"]),
             batch_size=1,
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
         )
-
-
-# Classes and not closures, so that worker processes can be started by spawning.
-class _CaseOf:
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    def __call__(self, case_id: str) -> dict[str, Any]:
-        return load_case(self.dataset, case_id)
-
-
-class _PatchOf(_CaseOf):
-    def __init__(self, dataset: Dataset, augment: Any) -> None:
-        super().__init__(dataset)
-        self.augment = augment
-
-    def __call__(self, case_id: str) -> dict[str, Any]:
-        return self.augment(super().__call__(case_id))

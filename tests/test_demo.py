@@ -1,0 +1,58 @@
+"""The demo on its real image, with hardly any training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from data_prep.errors import DataError
+from sdunet import demo as road
+from sdunet.cli import main
+
+
+def test_image_is_the_annotated_one():
+    image, nuclei = road.nuclei_image()
+    assert image.shape == nuclei.shape == (512, 512)
+    assert len(np.unique(nuclei)) == 126  # 125 nuclei and the background
+
+
+def test_demo_runs_and_uses_the_trained_model_again(tmp_path, monkeypatch, capsys):
+    small = replace(road.TASK.network, features=(4, 6), num_features=2)
+    few = replace(road.TASK.training, epochs=1, patches_per_case=1)
+    monkeypatch.setattr(road, "TASK", replace(road.TASK, network=small, training=few))
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out)]) == 0
+    first = capsys.readouterr()
+    assert "Otsu's threshold            0.8742" in first.out
+    assert f"overlay sheet: {out / 'overlays/contact_sheet.png'}" in first.out
+    weights = (out / "run/best.safetensors").stat().st_mtime_ns
+    assert main(["demo", "--out", str(out)]) == 0
+    again = capsys.readouterr()
+    assert again.out == first.out
+    assert "using the model trained before" in again.err
+    assert (out / "run/best.safetensors").stat().st_mtime_ns == weights
+
+    # Other settings train again in the same folder.
+    monkeypatch.setattr(road, "TASK", replace(road.TASK, training=replace(few, seed=1)))
+    assert main(["demo", "--out", str(out)]) == 0
+    assert (out / "run/best.safetensors").stat().st_mtime_ns != weights
+
+
+def test_training_tiles_and_held_out_part_share_no_pixel(tmp_path):
+    image, nuclei = road.nuclei_image()
+    columns = np.broadcast_to(np.arange(512, dtype=np.uint16), (512, 512))
+    road._write_pairs(columns, nuclei, tmp_path)
+    import tifffile
+
+    seen = {
+        int(c) for p in (tmp_path / "train/images").iterdir() for c in np.unique(tifffile.imread(p))
+    }
+    held_out = {int(c) for c in np.unique(tifffile.imread(tmp_path / "test/images/held_out.tif"))}
+    assert max(seen) + 32 < min(held_out)
+    assert image.dtype == np.uint16
+
+
+def test_demo_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(road, "_PACKAGE", "not-installed-at-all")
+    with pytest.raises(DataError, match=r'DEMO_IMAGE.*pip install "sdunet\[demo\]"'):
+        road.nuclei_image()

@@ -1,0 +1,152 @@
+"""Rules of the project itself: who imports whom, how long files are, that what is shown runs."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdunet.cli import main
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(p for top in ("sdunet", "data_prep") for p in (ROOT / top).rglob("*.py"))
+PYTHON_FILES = (
+    SOURCES + sorted((ROOT / "tests").glob("*.py")) + sorted((ROOT / "scripts").glob("*.py"))
+)
+TEXT_FILES = [
+    *PYTHON_FILES,
+    *(ROOT / "configs").glob("*.yaml"),
+    *(ROOT / "scripts").glob("*.sh"),
+    ROOT / "README.md",
+    ROOT / "setup.cfg",
+    ROOT / "pyproject.toml",
+]
+
+# Each part may import the parts named with it, and itself.
+ALLOWED = {
+    "sdunet.ops": (),
+    "sdunet.layers": ("sdunet.ops",),
+    "sdunet.nets": ("sdunet.layers", "sdunet.ops"),
+    "sdunet.segmentation": ("sdunet.nets", "sdunet.layers", "sdunet.ops", "data_prep"),
+    "sdunet.demo": ("sdunet.segmentation", "data_prep"),
+    "data_prep": (),
+}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+
+
+def part_of(path):
+    module = relative(path).removesuffix(".py").replace("/", ".")
+    return next((part for part in ALLOWED if (module + ".").startswith(part + ".")), None)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_imports_only_go_down(path):
+    part = part_of(path)
+    if part is None:  # the package's front and the command line may import all
+        assert path.name in ("__init__.py", "cli.py")
+        return
+    for module in imported(path):
+        if module.split(".")[0] in ("sdunet", "data_prep"):
+            assert any((module + ".").startswith(p + ".") for p in (part, *ALLOWED[part])), module
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_special_imports_stand_in_their_one_place(path):
+    places = {
+        "monai.transforms": ("data_prep/preprocess.py", "sdunet/segmentation/transforms.py"),
+        "triton": ("sdunet/ops/triton_backend.py",),
+        "pickle": (),
+        "SimpleITK": (),
+        "torchvision": (),
+        "pandas": (),
+    }
+    for module in imported(path):
+        for special, allowed in places.items():
+            if (module + ".").startswith(special + "."):
+                assert relative(path) in allowed, f"{module} belongs in {allowed}"
+        if part_of(path) == "sdunet.ops":
+            own = ("torch", "triton", "sdunet")
+            assert module.split(".")[0] in (*own, *sys.stdlib_module_names), module
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=relative)
+def test_files_are_short(path):
+    limit = 500 if path.parent.name == "ops" else 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= limit
+
+
+@pytest.mark.parametrize("path", TEXT_FILES, ids=relative)
+def test_nothing_names_a_machine(path):
+    homes = "|".join(("home", "root", "Users", "work", "mnt"))
+    assert not re.findall(rf"(?<![\w.])/(?:{homes})/\w+", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=relative)
+def test_configurations_parse_and_their_commands_name_them(path, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--config", str(path), "--data", "a", "--out", "b", "--print_config"])
+    assert left.value.code == 0
+    assert "features" in capsys.readouterr().out
+    assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_readme_python_runs(code):
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_readme_scripts_exist():
+    scripts = re.findall(r"bash (scripts/\w+\.sh)", README)
+    assert sorted(scripts) == ["scripts/quickstart.sh", "scripts/test.sh"]
+    for script in scripts:
+        subprocess.run(["bash", "-n", ROOT / script], check=True)
+
+
+def test_readme_links_lead_somewhere():
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_discs(tmp_path / "my_data", foreground=255)
+    make_discs(tmp_path / "new_scans_with_masks")
+    (tmp_path / "new_scans_with_masks/images").rename(tmp_path / "new_scans")
+    (task,) = blocks("yaml")
+    (tmp_path / "my_task.yaml").write_text(task)
+    quick = ["--network.features=[4,6]", "--training.epochs=1", "--training.device=cpu"]
+    commands = re.findall(r"\| `(sdunet [^`]+)` \|", README)
+    assert len(commands) == 8
+    for command in commands:
+        _, *arguments = shlex.split(command)
+        if arguments[0] == "train" and "--out" in arguments:
+            arguments += quick
+        asked = {"--help", "--print_config"} & set(arguments)
+        try:
+            status = main(arguments)
+        except SystemExit as left:
+            assert asked, f"{command}: {capsys.readouterr().err}"
+            status = left.code
+        assert status == 0, f"{command}: {capsys.readouterr().err}"
+    assert (tmp_path / "scores/summary.json").is_file()
+    assert (tmp_path / "overlays/contact_sheet.png").is_file()
