@@ -135,7 +135,7 @@ def _write_case(
     grid = grid_of(image, plan.spacing)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
-    shift, scale = intensity_of(image_array, plan)
+    shift, scale = intensity_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {
         image_name: write_array(out / image_name, image_array),

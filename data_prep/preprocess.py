@@ -10,6 +10,7 @@ from monai.data.utils import compute_shape_offset, zoom_affine
 from monai.transforms import SpatialResample
 
 from data_prep.config import Plan
+from data_prep.errors import DataError
 from data_prep.scan import Scan
 
 # Below this relative difference, resampling would blur more than it moves.
@@ -80,11 +81,19 @@ def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def intensity_of(array: np.ndarray, plan: Plan) -> tuple[list[float], list[float]]:
-    """Return `(shift, scale)` for each channel of a `(C, ...)` array, see `normalise`."""
+    """Return `(shift, scale)` for each channel of a `(C, ...)` array, see `normalise`.
+
+    Args:
+        array: values of the scan itself, before any resampling.
+        plan: says which kind of intensity.
+
+    Raises:
+        DataError: INT_UNIT for real numbers, whose type has no largest number to divide by.
+    """
     if plan.intensity == "unit":
-        integer = array.dtype.kind in "ui"
-        top = float(np.iinfo(array.dtype).max) if integer else float(np.abs(array).max())
-        return [0.0] * len(array), [top] * len(array)
+        if array.dtype.kind not in "ui":
+            raise DataError("INT_UNIT", f"{array.dtype} values for unit", "use intensity: zscore")
+        return [0.0] * len(array), [float(np.iinfo(array.dtype).max)] * len(array)
     axes = tuple(range(1, array.ndim))
     shift = array.mean(axes, dtype=np.float64)
     scale = array.std(axes, dtype=np.float64)

@@ -5,7 +5,7 @@ Levels count from 0, the full resolution, down to the bottleneck. Each level hal
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from sdunet.layers import Direction, ResSDNLayer, SDNLayer
 
 Spec = str | tuple[str, dict]
-
-ALL_DIRECTIONS: tuple[Direction, ...] = ("right", "left", "down", "up", "forward", "backward")
 
 
 class SDUNet(nn.Module):
@@ -34,7 +32,7 @@ class SDUNet(nn.Module):
         features: channels of each level, full resolution first; their number is the depth.
         norm: MONAI's name of a normalisation, or `(name, arguments)`.
         act: MONAI's name of an activation, or `(name, arguments)`.
-        dropout: probability of dropping a channel value after each convolution.
+        dropout: probability of dropping a value after each convolution, 0 to 1.
         sdn_decoder: decoder levels that sweep. Default: all below full resolution.
         sdn_encoder: encoder levels that sweep, the bottleneck being the last.
         num_features: channels that are swept, one number or one per level.
@@ -85,18 +83,22 @@ class SDUNet(nn.Module):
         swept = [num_features] * depth if isinstance(num_features, int) else list(num_features)
         if len(swept) != depth:
             raise ValueError(f"num_features must be one or {depth} numbers, got {num_features}")
-        directions = ALL_DIRECTIONS[: 2 * spatial_dims] if directions is None else directions
+        directions = get_args(Direction)[: 2 * spatial_dims] if directions is None else directions
+
+        def convolution(channels_in: int, width: int) -> Convolution:
+            return Convolution(
+                spatial_dims, channels_in, width, act=act, norm=norm, dropout=dropout
+            )
 
         def stage(level: int, channels_in: int, sweeping: Collection[int]) -> nn.Sequential:
             width = features[level]
-            first = _convolution(spatial_dims, channels_in, width, norm, act, dropout)
+            first = convolution(channels_in, width)
             if level not in sweeping:
-                second = _convolution(spatial_dims, width, width, norm, act, dropout)
-                return nn.Sequential(first, second)
+                return nn.Sequential(first, convolution(width, width))
             layer = (ResSDNLayer if residual else SDNLayer)(
                 width, width, swept[level], directions=directions, spatial_dims=spatial_dims
             )
-            after = ADN("NDA", width, act, norm, spatial_dims, dropout, spatial_dims)
+            after = ADN("NDA", width, act, norm, spatial_dims, dropout, dropout_dim=1)
             return nn.Sequential(first, layer, after)
 
         self.spatial_dims = spatial_dims
@@ -135,15 +137,10 @@ class SDUNet(nn.Module):
         return self.head(x)[(..., *(slice(size) for size in sizes))]
 
 
-def _convolution(
-    spatial_dims: int, channels_in: int, channels_out: int, norm: Spec, act: Spec, dropout: float
-) -> Convolution:
-    return Convolution(spatial_dims, channels_in, channels_out, act=act, norm=norm, dropout=dropout)
-
-
 def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    # Two cells at least in the bottleneck: normalisation over a single one is undefined.
-    targets = [max(-(-size // multiple), 2) * multiple for size in x.shape[2:]]
+    targets = [-(-size // multiple) * multiple for size in x.shape[2:]]
+    if set(targets) == {multiple}:
+        targets[-1] *= 2  # normalisation over a bottleneck of a single cell is undefined
     pads = [(0, target - size) for size, target in zip(x.shape[2:], targets, strict=True)]
     return F.pad(x, [pad for pair in reversed(pads) for pad in pair], mode="replicate")
 

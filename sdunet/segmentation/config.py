@@ -27,7 +27,7 @@ class NetworkConfig:
     """
 
     name: NetworkName = "sdunet"
-    features: tuple[int, ...] = (16, 32, 64, 128)
+    features: tuple[int, ...] = (16, 32, 64, 128, 256)
     norm: Literal["instance", "batch"] = "instance"
     act: Literal["leakyrelu", "relu", "elu", "gelu"] = "leakyrelu"
     dropout: float = 0.0

@@ -23,6 +23,14 @@ from sdunet.segmentation.config import NetworkConfig
 
 SCHEMA = 1
 WEIGHTS = "best.safetensors"
+# MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
+_NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
+_ACTS = {
+    "leakyrelu": ("leakyrelu", {"negative_slope": 0.1, "inplace": True}),
+    "relu": "relu",
+    "elu": "elu",
+    "gelu": "gelu",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
     """Build the untrained network of a configuration for the channels and classes of a plan."""
     arguments = asdict(config)
     name = arguments.pop("name")
+    arguments |= {"norm": _NORMS[config.norm], "act": _ACTS[config.act]}
     return build_network(name, plan.spatial_dims, len(plan.channels), plan.num_classes, **arguments)
 
 

@@ -25,7 +25,7 @@ from sdunet.segmentation.pairs import Pair, open_pairs
 # Codes of the error map, their colours and how strongly they cover the image.
 CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = 1, 2, 3, 4
 _COLOURS = {
-    CORRECT: ("correct", "#2ca25f", 0.35),
+    CORRECT: ("correct", "#2ca25f", 0.45),
     FALSE_POSITIVE: ("false positive", "#d7301f", 0.8),
     FALSE_NEGATIVE: ("false negative", "#2171b5", 0.8),
     WRONG_CLASS: ("wrong class", "#cc79a7", 0.8),
@@ -173,7 +173,8 @@ def _plane(scan: Scan, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, str,
 
 
 def _coloured(image: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    picture = image.copy()
+    # Grey below the colours: on a stained section green over blue would read as a miss.
+    picture = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
     for code, (_, colour, strength) in _COLOURS.items():
         cells = errors == code
         picture[cells] = (1 - strength) * picture[cells] + strength * np.array(to_rgb(colour))
@@ -192,6 +193,11 @@ def _contact_sheet(tiles: list[_Tile]) -> bytes:
         name = tile.id if len(tile.id) <= 20 else f"{tile.id[:8]}…{tile.id[-8:]}"
         axes.set_title(f"{name}\nDice {tile.dice:.3f}", fontsize=8, parse_math=False)
     legend = [Patch(color=colour, label=name) for name, colour, _ in _COLOURS.values()]
-    figure.legend(handles=legend, loc="outside upper center", ncols=4, frameon=False)
-    figure.suptitle(f"worst {len(shown)} of {len(tiles)} cases, worst first", fontsize=10)
+    figure.legend(
+        handles=legend,
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
+        title=f"worst {len(shown)} of {len(tiles)} cases, worst first",
+    )
     return to_png(figure)

@@ -120,7 +120,7 @@ def predict_scan(model: Model, scan: Scan) -> np.ndarray:
     check_image(scan)
     grid = grid_of(scan, plan.spacing)
     array = to_grid(scan.array, grid)
-    image = torch.from_numpy(normalise(array, *intensity_of(array, plan)))[None]
+    image = torch.from_numpy(normalise(array, *intensity_of(scan.array, plan)))[None]
     device = next(model.network.parameters()).device
     chances = class_probabilities(model.network, image.to(device), plan.patch_size, model.overlap)
     chances = from_grid(chances[0].cpu().numpy(), grid)

@@ -12,6 +12,7 @@ from monai.transforms import (
     SpatialPadd,
 )
 
+from data_prep.errors import DataError
 from sdunet.segmentation.config import TrainingConfig
 
 _BOTH = ("image", "label")
@@ -24,7 +25,16 @@ def training_transforms(patch_size: tuple[int, ...], config: TrainingConfig) -> 
     such lists. Scans smaller than the patch are padded, the label with background.
     Intensities are changed in units of their
     standard deviation, as they are after `zscore`.
+
+    Raises:
+        DataError: CONFIG_ROTATE if quarter turns would change the shape of a patch.
     """
+    if config.rotate and patch_size[0] != patch_size[1]:
+        raise DataError(
+            "CONFIG_ROTATE",
+            f"training.rotate turns patches of {patch_size}, not square in their first two axes",
+            "set rotate to false, or dataset.patch_size to a square",
+        )
     axes = range(len(patch_size)) if config.flip_axes is None else config.flip_axes
     flips = [RandFlipd(_BOTH, prob=0.5, spatial_axis=axis) for axis in axes]
     turns = [RandRotate90d(_BOTH, prob=0.75, max_k=3)] if config.rotate else []
