@@ -13,11 +13,13 @@ def check_image(scan: Scan) -> None:
     """Refuse an image no network can use.
 
     Raises:
-        DataError: INT_NONFINITE or INT_CONSTANT.
+        DataError: INT_NONFINITE, INT_RANGE or INT_CONSTANT.
     """
     bad = int(np.size(scan.array) - np.isfinite(scan.array).sum())
     if bad:
         raise DataError("INT_NONFINITE", f"{bad} NaN or infinite voxels", "repair the image")
+    if scan.array.dtype.kind == "f" and np.abs(scan.array).max() > 1e30:
+        raise DataError("INT_RANGE", f"values up to {np.abs(scan.array).max():.3g}", "export again")
     if scan.array.min() == scan.array.max():
         raise DataError(
             "INT_CONSTANT",
@@ -26,8 +28,8 @@ def check_image(scan: Scan) -> None:
         )
 
 
-def check_same_grid(image: Scan, label: Scan, what: str = "label") -> None:
-    """Refuse a label that does not lie on its image's grid.
+def check_same_grid(image: Scan, label: Scan, what: str = "label", on: str = "image") -> None:
+    """Refuse a label (named `what`) that does not lie on the grid of its image (named `on`).
 
     Raises:
         DataError: GEO_SHAPE or GEO_AFFINE.
@@ -35,8 +37,8 @@ def check_same_grid(image: Scan, label: Scan, what: str = "label") -> None:
     if image.size != label.size:
         raise DataError(
             "GEO_SHAPE",
-            f"image {times(image.size)}, {what} {times(label.size)}",
-            f"export the {what} on the image's grid",
+            f"{on} {times(image.size)}, {what} {times(label.size)}",
+            f"export the {what} on the grid of the {on}",
         )
     if image.affine is None or label.affine is None:
         return
@@ -46,6 +48,6 @@ def check_same_grid(image: Scan, label: Scan, what: str = "label") -> None:
     if distance > _AFFINE_TOLERANCE_MM:
         raise DataError(
             "GEO_AFFINE",
-            f"{what} lies up to {distance:.3g} mm away from the image",
-            f"export the {what} on the image's grid",
+            f"{what} lies up to {distance:.3g} mm away from the {on}",
+            f"export the {what} on the grid of the {on}",
         )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+
 Intensity = Literal["zscore", "unit"]
 
 
@@ -30,11 +32,11 @@ class DataConfig:
     labels: dict[str, int] | None = None
     label_map: dict[int, int] = field(default_factory=dict)
     intensity: Intensity = "zscore"
-    spacing: tuple[float, float, float] | None = None
-    patch_size: tuple[int, ...] | None = None
+    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+    patch_size: tuple[PositiveInt, ...] | None = None
     group_pattern: str | None = None
-    folds: int = 5
-    seed: int = 0
+    folds: PositiveInt = 5
+    seed: NonNegativeInt = 0
 
 
 @dataclass(frozen=True)

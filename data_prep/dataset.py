@@ -4,6 +4,7 @@ A folder with `dataset.json` (schema, plan, one record a case), `splits.json` (f
 `images/` and `labels/` (`.npy`, memory-mappable) and `qc/` (thumbnails).
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,6 +73,24 @@ class Dataset:
             )
         return image, label
 
+    def verify(self) -> None:
+        """Check every array file against its recorded hash.
+
+        Raises:
+            DataError: SET_HASH, or SET_FILE if one is missing.
+        """
+        for record in self.cases.values():
+            for name, sha256 in record.sha256.items():
+                self._array(record.id, name)
+                if hashlib.sha256((self.root / name).read_bytes()).hexdigest() != sha256:
+                    raise DataError(
+                        "SET_HASH",
+                        "changed since it was prepared",
+                        "prepare again",
+                        case=record.id,
+                        file=name,
+                    )
+
     def _array(self, case_id: str, name: str) -> np.ndarray:
         try:
             return np.load(self.root / name, mmap_mode="r", allow_pickle=False)
@@ -95,35 +114,39 @@ def save_dataset(dataset: Dataset) -> None:
     )
 
 
-def load_dataset(root: str | Path) -> Dataset:
-    """Open a prepared dataset.
+def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
+    """Open a prepared dataset, by its description.
 
     Raises:
         DataError: SET_MISSING, SET_SCHEMA or SET_JSON.
     """
     root = Path(root)
-    if not (root / "dataset.json").is_file():
+    if not (root / described).is_file():
         raise DataError(
             "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA OUT first"
         )
     try:
-        described = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+        content = json.loads((root / described).read_text(encoding="utf-8"))
         folds = json.loads((root / "splits.json").read_text(encoding="utf-8"))
-        if described.get("schema") != SCHEMA:
+        if content.get("schema") != SCHEMA:
             raise DataError(
                 "SET_SCHEMA",
-                f"schema {described.get('schema')}, known is {SCHEMA}",
+                f"schema {content.get('schema')}, known is {SCHEMA}",
                 "prepare again",
             )
-        records = [CaseRecord(**{**r, "size": tuple(r["size"])}) for r in described["cases"]]
-        plan = Plan.from_json(described["plan"])
-        layout = described["layout"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        records = [CaseRecord(**{**r, "size": tuple(r["size"])}) for r in content["cases"]]
+        plan = Plan.from_json(content["plan"])
+        layout = content["layout"]
+        held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
+        leaks = [set(fold["train"]) & set(fold["val"]) for fold in folds]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
         ) from error
     dataset = Dataset(root, layout, plan, {record.id: record for record in records}, folds)
-    unknown = {id_ for fold in folds for part in fold.values() for id_ in part} - set(dataset.cases)
+    if any(leaks):
+        raise DataError("SPLIT_LEAK", "a case trains and validates in one fold", "prepare again")
+    unknown = held - set(dataset.cases)
     if unknown:
         raise DataError(
             "SET_JSON", f"splits.json names unknown cases {sorted(unknown)[:5]}", "prepare again"

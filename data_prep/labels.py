@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from data_prep.checks import check_same_grid
 from data_prep.errors import DataError
 from data_prep.layouts import Case
 from data_prep.reading import read_label
-from data_prep.scan import Scan, times
+from data_prep.scan import Scan
 from data_prep.tree import Tree
 
 
@@ -74,17 +75,20 @@ def _unknown(values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int]) 
 
 def _union(tree: Tree, case: Case) -> Scan:
     """Join masks of one object each into one mask."""
-    union = None
+    first = read_label(tree, case.labels[0])
+    union = np.zeros(first.array.shape, np.uint8)
     for name in case.labels:
-        mask = read_label(tree, name).array != 0
-        if union is None:
-            union = np.zeros(mask.shape, np.uint8)
-        if mask.shape != union.shape:
-            raise DataError(
-                "GEO_SHAPE",
-                f"mask {times(mask.shape[1:])}, the masks before {times(union.shape[1:])}",
-                "export all masks on the image's grid",
-                file=name,
-            )
-        union |= mask
-    return Scan(union)
+        mask = read_label(tree, name)
+        try:
+            check_same_grid(first, mask, "mask", "first mask")
+            values = np.unique(mask.array)
+            if len(values[values != 0]) > 1:
+                raise DataError(
+                    "LBL_OBJECT",
+                    f"several values {values[:5].tolist()} in the mask of one object",
+                    "give each object a mask, or one mask of all in a folder masks/",
+                )
+        except DataError as error:
+            raise error.at(file=name) from None
+        union |= mask.array != 0
+    return Scan(union, first.affine, first.codes)

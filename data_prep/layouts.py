@@ -7,6 +7,7 @@ a nucleus in `x/masks/`), Medical Segmentation Decathlon (`dataset.json` and NIf
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -16,6 +17,7 @@ from data_prep.tree import Tree
 
 LABEL_FOLDERS = ("masks", "mask", "labels", "label", "labelstr", "gt", "groundtruth")
 IMAGE_FOLDERS = ("images", "image", "imgs", "imagestr")
+_MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 _LABEL_ENDINGS = re.compile(r"[_-](mask|masks|label|labels|seg|gt)$", re.IGNORECASE)
 
 
@@ -78,6 +80,27 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     )
 
 
+def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:
+    """Return the cases asked for.
+
+    Raises:
+        DataError: CASE_NONE if there are none, CASE_UNKNOWN if one asked for is not there.
+    """
+    cases = list(cases)
+    if not cases or (only is not None and not only):
+        raise DataError("CASE_NONE", "no case to work on", "check the folder or the list of cases")
+    if only is None:
+        return cases
+    unknown = sorted(only - {case.id for case in cases})
+    if unknown:
+        raise DataError(
+            "CASE_UNKNOWN",
+            f"{len(unknown)} cases asked for are not there: {', '.join(unknown[:5])}",
+            "check the list of cases",
+        )
+    return [case for case in cases if case.id in only]
+
+
 def _without_label_problems(layout: Layout) -> Layout:
     known = {case.id for case in layout.cases}
     unlabelled = [
@@ -114,15 +137,19 @@ def _dsb2018(tree: Tree) -> Layout | None:
 
 
 def _folder_pairs(tree: Tree) -> Layout | None:
-    images, labels = defaultdict(list), defaultdict(list)
+    images, labels, found = defaultdict(list), defaultdict(list), []
     for name in filter(is_scan_name, tree.names):
         parts = [part.lower() for part in PurePosixPath(name).parts[:-1]]
         if set(parts) & set(LABEL_FOLDERS):
-            labels[_LABEL_ENDINGS.sub("", stem(name))].append(name)
+            found.append(name)
         elif set(parts) & set(IMAGE_FOLDERS):
             images[stem(name)].append(name)
-    if not images or not labels:
+    if not images or not found:
         return None
+    for name in found:
+        # An image may itself be called x_mask; only what has no such image is the mask of x.
+        exact = stem(name)
+        labels[exact if exact in images else _LABEL_ENDINGS.sub("", exact)].append(name)
     cases, problems = [], []
     for id_, names in images.items():
         if len(names) > 1 or len(labels[id_]) > 1:
@@ -145,7 +172,7 @@ def _decathlon(tree: Tree) -> Layout | None:
         pairs = [(record["image"], record["label"]) for record in records]
         labels = {str(name): int(number) for number, name in described["labels"].items()}
         channels = tuple(str(name) for _, name in sorted(described["modality"].items()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             "LAY_JSON",
             f"dataset.json is not of the Decathlon's form: {type(error).__name__} {error}",
@@ -167,7 +194,7 @@ def _decathlon(tree: Tree) -> Layout | None:
 
 
 def _inside(root: PurePosixPath, name: str) -> str:
-    path = PurePosixPath(name)
+    path = PurePosixPath(str(name))
     if path.is_absolute() or ".." in path.parts:
         raise DataError("LAY_PATH", f"dataset.json names {name!r}", "name files inside the dataset")
     return (root / path).as_posix()
@@ -178,6 +205,11 @@ def _unique(name: str, cases: list[Case], problems: list[DataError]) -> Layout:
     by_id = defaultdict(list)
     for case in cases:
         by_id[case.id.casefold()].append(case)
+    for case in [case for case in cases if len(case.id.encode()) > _MAX_ID_BYTES]:
+        problems.append(
+            DataError("CASE_NAME", f"a name of over {_MAX_ID_BYTES} bytes", "rename", case=case.id)
+        )
+        del by_id[case.id.casefold()]
     alone = sorted((group[0] for group in by_id.values() if len(group) == 1), key=lambda c: c.id)
     for group in by_id.values():
         if len(group) > 1:

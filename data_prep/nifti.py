@@ -38,9 +38,7 @@ def read_nifti(data: bytes) -> Scan:
     else:
         array = image.get_fdata(dtype=np.float32)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    array = array.reshape(array.shape + (1,) * (3 - array.ndim))
-    if array.ndim == 3:
-        array = array[..., None]
+    array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
     return Scan(np.moveaxis(array, -1, 0), *_geometry(image))
 
 
@@ -76,7 +74,11 @@ def _parse(data: bytes) -> nib.Nifti1Image:
         raise DataError("IO_TRUNCATED", f"{len(data)} of {total} bytes", _AGAIN)
     if len(data) > total:
         raise DataError("IO_TRAILING", f"{len(data) - total} bytes too many", _AGAIN)
-    return _IMAGES[size].from_bytes(data)
+    try:
+        return _IMAGES[size].from_bytes(data)
+    # nibabel's header code raises several kinds of error for what it cannot make sense of.
+    except Exception as error:
+        raise DataError("HDR_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error
 
 
 def _gunzip(data: bytes) -> bytes:
@@ -124,6 +126,9 @@ def _declared_bytes(start: bytes) -> int:
         raise DataError("HDR_DIMS", f"sizes {dims[: max(rank, 0)]} of {rank} axes", _AGAIN)
     if any(n != 1 for n in dims[4:rank]):
         raise DataError("HDR_DIMS", f"{rank} axes, {times(tuple(dims[:rank]))}", "save 3D volumes")
+    units = int(header["xyzt_units"]) & 7
+    if units not in (0, 2):
+        raise DataError("HDR_UNITS", f"unit code {units}, not millimetres", "save in millimetres")
     spacing = [float(mm) for mm in header["pixdim"][1 : min(rank, 3) + 1]]
     if not all(np.isfinite(mm) and 1e-3 <= abs(mm) <= 1e3 for mm in spacing):
         raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
@@ -153,7 +158,10 @@ def _geometry(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[int, int]]:
             "GEO_NONE", "no orientation (qform and sform codes are 0)", "set the true affine"
         )
     if 0 not in codes:
-        qform, sform = header.get_qform(), header.get_sform()
+        try:
+            qform, sform = image.get_qform(), image.get_sform()
+        except ValueError as error:
+            raise DataError("HDR_DAMAGED", f"qform: {error}", _AGAIN) from error
         shape = (*image.shape, 1, 1)[:3]
         corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(shape)[:, None]
         gap = np.abs((qform - sform)[:3] @ np.vstack([corners, np.ones(8)])).max()
@@ -164,4 +172,16 @@ def _geometry(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[int, int]]:
     affine = image.affine
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
         raise DataError("GEO_AFFINE", "an affine that is not invertible", "set the true affine")
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    stored = np.abs((*header.get_zooms(), 1, 1, 1)[:3])
+    rank = min(len(image.shape), 3)
+    if not np.allclose(lengths[:rank], stored[:rank], rtol=1e-2, atol=0):
+        raise DataError(
+            "GEO_SPACING",
+            f"spacing {lengths.tolist()} in the affine, {stored.tolist()} in the header",
+            "make them the same",
+        )
+    axes = affine[:3, :3] / lengths
+    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
+        raise DataError("GEO_SHEAR", "axes that are not at right angles", "resample the scan")
     return affine, codes

@@ -15,6 +15,7 @@ from data_prep.scan import Scan
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", b"\xff\xd8\xff", *_TIFF_MAGIC)
+_AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
 
 
@@ -31,6 +32,10 @@ def read_picture(data: bytes) -> Scan:
     """
     array, palette = _decode(data)
     if palette is not None:
+        if int(array.max()) >= len(palette):
+            raise DataError(
+                "IMG_PALETTE", f"index {array.max()} of {len(palette)} colours", _RESAVE
+            )
         array = palette[array[..., 0]]
     array = _without_alpha(array, "IMG_ALPHA")
     if array.shape[-1] not in (1, 3):
@@ -71,11 +76,13 @@ def _decode(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         ) from error
     except UnidentifiedImageError as error:
         raise DataError("IO_NOT_IMAGE", "no known image format", _RESAVE) from error
+    except ValueError as error:
+        if "imagecodecs" in str(error):
+            raise DataError("IMG_CODEC", str(error), "pip install imagecodecs") from error
+        raise DataError("IO_DAMAGED", f"cannot be decoded: {error}", _AGAIN) from error
     # Decoders raise whatever their C libraries report; all of it means the same here.
     except Exception as error:
-        raise DataError(
-            "IO_DAMAGED", f"cannot be decoded: {error}", "fetch or export the file again"
-        ) from error
+        raise DataError("IO_DAMAGED", f"cannot be decoded: {error}", _AGAIN) from error
 
 
 def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
@@ -85,6 +92,15 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
                 "IMG_PAGES", f"{len(file.pages)} pages in one TIFF", "save one page a file"
             )
         page = file.pages[0]
+        if len(file.series) != 1 or file.series[0].shape != page.shape:
+            raise DataError("IMG_PAGES", f"a stack {file.series[0].shape}", "save one page a file")
+        if page.size > Image.MAX_IMAGE_PIXELS * 8:
+            raise DataError("IMG_TOO_LARGE", f"{page.shape}", "cut it into tiles")
+        if len(page.dataoffsets) != np.prod(page.chunked):
+            raise DataError("IO_DAMAGED", f"not all of {page.shape} is stored", "export it again")
+        if page.photometric.name == "MINISWHITE":
+            # Some writers mark plain masks so; whether 0 or 1 is meant cannot be known.
+            raise DataError("IMG_WHITE_ZERO", "a TIFF whose white is zero", _RESAVE)
         if page.tags.get("Orientation") and page.tags["Orientation"].value != 1:
             raise DataError("IMG_ROTATED", "a rotation tag", "save it the right way up")
         array = page.asarray()
@@ -95,10 +111,10 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         if array.ndim != 3:
             raise DataError("IMG_AXES", f"TIFF axes {page.axes}", "save a single 2D image a file")
         photometric = page.photometric.name
-        if photometric == "MINISWHITE":
-            array = ~array if array.dtype.kind in "bu" else array.max() - array
-        elif photometric not in ("MINISBLACK", "RGB", "PALETTE"):
+        if photometric not in ("MINISBLACK", "RGB", "PALETTE"):
             raise DataError("IMG_COLORS", f"TIFF colours {photometric}", "save it as RGB")
+        if array.dtype.kind not in "buif":
+            raise DataError("IMG_MODE", f"pixels of kind {array.dtype}", _RESAVE)
         if array.dtype == bool:
             array = array.astype(np.uint8)
         palette = page.colormap.T if photometric == "PALETTE" else None
@@ -124,6 +140,8 @@ def _decode_other(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     array = np.asarray(image)
     if image.mode == "1":
         array = array.astype(np.uint8)
+    if data.startswith(b"\x89PNG") and data[25] == 0 and data[24] in (2, 4):
+        array = array // (255 // (2 ** data[24] - 1))  # Pillow spreads 2 and 4 bits over 0..255
     palette = None
     if image.mode == "P":
         palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -133,6 +151,7 @@ def _decode_other(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 def _without_alpha(array: np.ndarray, code: str) -> np.ndarray:
     if array.shape[-1] not in (2, 4):
         return array
-    if (array[..., -1] != np.iinfo(array.dtype).max).any():
+    opaque = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
+    if (array[..., -1] != opaque).any():
         raise DataError(code, "an alpha channel that is not opaque", "flatten it, then save again")
     return array[..., :-1]

@@ -59,6 +59,8 @@ def fit_plan(
     elif spacing is None:
         spacing = tuple(round(float(mm), 4) for mm in np.median(spacings, axis=0))
         why["spacing"] = f"median of {len(spacings)} cases"
+    if spacing is not None and min(spacing) <= 0:
+        raise DataError("PLAN_SPACING", f"spacing {spacing} mm", "give numbers above 0")
     patch = config.patch_size
     if patch is None:
         size = np.median(sizes, axis=0)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,18 +16,14 @@ from data_prep.labels import read_case_label
 from data_prep.layouts import Case, find_layout
 from data_prep.plan import classes_of, fit_plan
 from data_prep.preprocess import grid_of, intensity_of, to_grid
+from data_prep.progress import Progress, silent
 from data_prep.reading import read_scan
-from data_prep.scan import Scan, fit_channels
+from data_prep.scan import Scan, fit_channels, spacing_of
 from data_prep.splits import group_of, make_folds
-from data_prep.tree import Tree, open_tree
+from data_prep.tree import Tree, check_output, open_tree
 from data_prep.writer import write_array, write_bytes
 
-Progress = Callable[[Iterable, str], Iterable]
-
-
-def silent(items: Iterable, title: str) -> Iterable:
-    """Show no progress."""
-    return items
+_PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class _Seen:
     size: tuple[int, ...]
     spacing: tuple[float, ...] | None
     source: dict[str, str]
+    foreground: bool
 
 
 def prepare(
@@ -61,6 +57,7 @@ def prepare(
         DataError: if nothing can be prepared; then nothing is written.
     """
     tree = open_tree(data)
+    check_output(out, tree, data)
     layout = find_layout(tree)
     labels = classes_of(config, layout.labels)
     channels = config.channels or layout.channels or ("image",)
@@ -74,36 +71,45 @@ def prepare(
             problems.append(error.at(case=case.id))
     if not seen:
         raise _nothing_left(problems)
-    sizes, spacings = [s.size for s in seen.values()], [s.spacing for s in seen.values()]
-    plan = fit_plan(config, labels, channels, sizes, spacings)
-    groups = {case_id: group_of(case_id, config.group_pattern) for case_id in seen}
-    folds = make_folds(groups, config.folds, config.seed)
-
-    out = Path(out)
-    before = _cases_before(out)
-    records = {}
-    for case in progress([case for case in layout.cases if case.id in seen], "preparing"):
-        record = _unchanged(out, before.get(case.id), seen[case.id], plan, groups[case.id])
-        records[case.id] = record or _write_case(
-            tree, case, out, plan, groups[case.id], seen[case.id]
-        )
-    if not any(sum(record.voxels[1:]) for record in records.values()):
+    if not any(s.foreground for s in seen.values()):
         raise DataError(
             "LBL_ALL_EMPTY", "no case has any foreground", "check the labels and dataset.label_map"
         )
+    sizes, spacings = [s.size for s in seen.values()], [s.spacing for s in seen.values()]
+    plan = fit_plan(config, labels, channels, sizes, spacings)
+    groups = {case_id: group_of(case_id, config.group_pattern) for case_id in seen}
+    make_folds(groups, config.folds, config.seed)  # refuses before anything is written
+
+    out = Path(out)
+    before = _cases_before(out)
+    # While arrays change, the folder must not pass for a dataset.
+    if (out / "dataset.json").exists():
+        (out / "dataset.json").replace(out / _PREVIOUS)
+    records = {}
+    for case in progress([case for case in layout.cases if case.id in seen], "preparing"):
+        record = _unchanged(out, before.get(case.id), seen[case.id], plan, groups[case.id])
+        try:
+            records[case.id] = record or _write_case(
+                tree, case, out, plan, groups[case.id], seen[case.id]
+            )
+        except DataError as error:
+            problems.append(error.at(case=case.id))
+    groups = {case_id: group for case_id, group in groups.items() if case_id in records}
+    folds = make_folds(groups, config.folds, config.seed)
     dataset = Dataset(out, layout.name, plan, records, folds)
     save_dataset(dataset)
+    (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
 
 
 def _look(
     tree: Tree, case: Case, channels: tuple[str, ...], labels: dict[str, int], config: DataConfig
 ) -> _Seen:
-    image, _ = _read(tree, case, channels, labels, config.label_map)
+    image, label = _read(tree, case, channels, labels, config.label_map)
     grid = grid_of(image, None)
-    turned = Scan(image.array[:1], grid.turned_affine)
+    spacing = None if grid.turned_affine is None else spacing_of(grid.turned_affine)
     source = {name: hashlib.sha256(tree.read(name)).hexdigest() for name in _files(case)}
-    return _Seen(grid.turned_size, turned.spacing, source)
+    return _Seen(grid.turned_size, spacing, source, bool(label.array.any()))
 
 
 def _files(case: Case) -> tuple[str, ...]:
@@ -135,6 +141,10 @@ def _write_case(
     grid = grid_of(image, plan.spacing)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
+    if label.array.any() and not label_array.any():
+        raise DataError(
+            "LBL_LOST", f"no label is left at {plan.spacing} mm", "give a finer dataset.spacing"
+        )
     shift, scale = intensity_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {
@@ -180,10 +190,12 @@ def _unchanged(
 
 
 def _cases_before(out: Path) -> dict[str, CaseRecord]:
-    try:
-        return load_dataset(out).cases
-    except DataError:
-        return {}  # none there, or from another version: prepared anew
+    for described in ("dataset.json", _PREVIOUS):
+        try:
+            return load_dataset(out, described).cases
+        except DataError:
+            continue  # none there, or from another version: prepared anew
+    return {}
 
 
 def _nothing_left(problems: list[DataError]) -> DataError:

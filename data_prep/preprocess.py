@@ -11,10 +11,11 @@ from monai.transforms import SpatialResample
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
-from data_prep.scan import Scan
+from data_prep.scan import Scan, spacing_of
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
+_MAX_CELLS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,29 @@ class Grid:
 
 
 def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
-    """Work out the way from the grid of `scan` to `spacing` in millimetres."""
+    """Work out the way from the grid of `scan` to `spacing` in millimetres.
+
+    Raises:
+        DataError: GEO_RESAMPLE if there would be no voxels or more than memory holds.
+    """
     if scan.affine is None:
         return Grid(None, scan.size, None, scan.size, None)
     orientation = nib.io_orientation(scan.affine)
     turned_affine = scan.affine @ nib.orientations.inv_ornt_aff(orientation, scan.size)
     turned_size = tuple(int(n) for n in _turn(scan.array[:1], orientation).shape[1:])
-    turned = Scan(np.empty((0, *turned_size)), turned_affine)
-    if spacing is None or np.allclose(turned.spacing, spacing, rtol=_SAME_SPACING, atol=0):
+    before = spacing_of(turned_affine)
+    if spacing is None or np.allclose(before, spacing, rtol=_SAME_SPACING, atol=0):
         return Grid(orientation, turned_size, turned_affine, turned_size, turned_affine)
     affine = zoom_affine(turned_affine, spacing, diagonal=False)
     size, offset = compute_shape_offset(turned_size, turned_affine, affine)
     affine[:3, 3] = offset
+    cells = float(np.prod([float(n) for n in size]))
+    if not 1 <= cells <= _MAX_CELLS:
+        raise DataError(
+            "GEO_RESAMPLE",
+            f"{cells:.3g} voxels when resampled from {before} to {spacing} mm",
+            "check the spacing of the scan, or give dataset.spacing",
+        )
     return Grid(orientation, turned_size, turned_affine, tuple(int(n) for n in size), affine)
 
 
@@ -104,8 +116,9 @@ def intensity_of(array: np.ndarray, plan: Plan) -> tuple[list[float], list[float
 def normalise(array: np.ndarray, shift: list[float], scale: list[float]) -> np.ndarray:
     """Return `(array - shift) / scale` of each channel, float32."""
     shape = (-1,) + (1,) * (array.ndim - 1)
-    shifted = array.astype(np.float32) - np.asarray(shift, np.float32).reshape(shape)
-    return shifted / np.asarray(scale, np.float32).reshape(shape)
+    # In double precision: a large offset would swallow the differences in single.
+    shifted = array.astype(np.float64) - np.reshape(shift, shape)
+    return (shifted / np.reshape(scale, shape)).astype(np.float32)
 
 
 def _turn(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
@@ -117,9 +130,9 @@ def _turn(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
 def _resample(
     array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...], mode: str
 ) -> np.ndarray:
-    image = MetaTensor(np.asarray(array, np.float32), affine=source)
+    image = MetaTensor(np.ascontiguousarray(array, np.float32), affine=source)
     resample = SpatialResample(mode=mode, padding_mode="border", dtype=np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # MONAI's own use of what torch deprecates
         out = resample(image, dst_affine=target, spatial_size=size)
     return out.numpy().astype(np.float32)

@@ -1,11 +1,14 @@
 """One entry for all formats: bytes in, scan out, told apart by content and not by name."""
 
+from collections.abc import Callable
+
 from data_prep.errors import DataError
 from data_prep.nifti import is_nifti, read_nifti, read_nifti_label
 from data_prep.pictures import is_picture, read_picture, read_picture_label
 from data_prep.scan import Scan
 from data_prep.tree import Tree
 
+Reader = Callable[[bytes], Scan]
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 SUFFIXES = NIFTI_SUFFIXES + PICTURE_SUFFIXES
@@ -43,7 +46,7 @@ def is_scan_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _read(tree: Tree, name: str, nifti: callable, picture: callable) -> Scan:
+def _read(tree: Tree, name: str, nifti: Reader, picture: Reader) -> Scan:
     data = tree.read(name)
     try:
         if is_picture(data):

@@ -31,7 +31,12 @@ class Scan:
         """Millimetres between cells along each axis; `None` for pictures."""
         if self.affine is None:
             return None
-        return tuple(float(length) for length in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return spacing_of(self.affine)
+
+
+def spacing_of(affine: np.ndarray) -> tuple[float, ...]:
+    """Return the millimetres between cells along each axis of an affine."""
+    return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
 
 
 def times(size: tuple[int, ...]) -> str:

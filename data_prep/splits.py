@@ -17,7 +17,7 @@ def group_of(case_id: str, pattern: str | None) -> str:
         return case_id
     try:
         found = re.search(pattern, case_id)
-        if found:
+        if found and found.group(1):
             return found.group(1)
     except (re.error, IndexError) as error:
         raise DataError(

@@ -35,9 +35,16 @@ class Tree:
             data = self._read(name)
         except DataError as error:
             raise error.at(file=name) from None
-        except (zipfile.BadZipFile, zlib.error) as error:
+        # What zipfile raises for damaged, encrypted or unknown members.
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise DataError(
-                "IO_CRC", f"damaged archive member: {error}", "fetch the archive again", file=name
+                "IO_CRC", f"damaged archive member: {error}", "pack the archive again", file=name
             ) from error
         except OSError as error:
             reason = error.strerror or str(error)
@@ -59,6 +66,8 @@ def open_tree(path: str | Path) -> Tree:
     path = Path(path)
     if not path.exists():
         raise DataError("IO_MISSING", f"nothing at {path}", "check the path")
+    if not path.is_dir() and not path.is_file():
+        raise DataError("IO_NOT_FILE", f"{path} is no file or folder", "check the path")
     if path.is_dir():
         names = _files_below(path)
         tree = Tree(path, names, lambda name: _read_file(path / name))
@@ -68,17 +77,47 @@ def open_tree(path: str | Path) -> Tree:
         tree = _open_tar(path)
     else:
         tree = Tree(path.parent, (path.name,), lambda name: _read_file(path.parent / name))
+    wrong = [name for name in tree.names if not _is_utf8(name)]
+    if wrong:
+        raise DataError("IO_NAME", f"a name that is not UTF-8: {wrong[0]!r}", "rename the file")
     if not tree.names:
         raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
     return tree
 
 
 def _files_below(folder: Path) -> tuple[str, ...]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    found, seen = [], {folder.resolve()}
+    for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+        real = {name: (Path(parent) / name).resolve() for name in folders}
+        # A link back to a folder already walked would go round for ever.
+        folders[:] = [n for n in folders if not n.startswith(".") and real[n] not in seen]
+        seen.update(real.values())
         found += [(Path(parent) / name).relative_to(folder).as_posix() for name in files]
     return _visible(found)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise DataError("IO_UNREADABLE", f"{error.filename}: {error.strerror}", "check its rights")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_output(out: str | Path, tree: Tree, source: str | Path) -> None:
+    """Refuse to write into the data that is read: results would be taken for data later.
+
+    Raises:
+        DataError: OUT_IN_DATA.
+    """
+    target, root = Path(out).resolve(), tree.root.resolve()
+    inside = target.is_relative_to(root) if Path(source).is_dir() else target == root
+    if inside:
+        raise DataError("OUT_IN_DATA", f"{out} lies in the data", "give a folder outside of it")
 
 
 def _visible(names: list[str]) -> tuple[str, ...]:
@@ -110,7 +149,7 @@ def _check_size(size: int) -> None:
 def _open_zip(path: Path) -> Tree:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError("IO_ARCHIVE", f"{path}: {error}", "fetch the archive again") from error
 
     def read(name: str) -> bytes:
@@ -123,11 +162,14 @@ def _open_zip(path: Path) -> Tree:
 def _open_tar(path: Path) -> Tree:
     try:
         with tarfile.open(path, "r:") as archive:
-            places = {
-                member.name.removeprefix("./"): (member.offset_data, member.size)
-                for member in archive.getmembers()
-                if member.isfile() and not member.issparse()
-            }
+            members = archive.getmembers()
+        places = {
+            member.name.removeprefix("./"): (member.offset_data, member.size)
+            for member in members
+            if member.isfile() and not member.issparse()
+        }
+        if members:
+            _check_tar_end(path, members)
     except (tarfile.TarError, OSError) as error:
         raise DataError(
             "IO_ARCHIVE", f"{path}: {error}", "unpack it, and give the folder instead"
@@ -144,3 +186,14 @@ def _open_tar(path: Path) -> Tree:
         return data
 
     return Tree(path, _visible(list(places)), read)
+
+
+def _check_tar_end(path: Path, members: list[tarfile.TarInfo]) -> None:
+    """Python's tarfile stops quietly at a damaged header; only the end mark tells all was read."""
+    last = max(members, key=lambda member: member.offset_data)
+    stored = last.size if last.isfile() else 0
+    with path.open("rb") as file:
+        file.seek(last.offset_data + -(-stored // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
+        rest = file.read()
+    if len(rest) < 2 * tarfile.BLOCKSIZE or any(rest):
+        raise DataError("IO_ARCHIVE", f"{path} is cut or damaged", "fetch the archive again")

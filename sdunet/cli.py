@@ -1,7 +1,7 @@
 """The `sdunet` command: parses, calls, prints. Results go to stdout, all else to stderr.
 
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong.
-Commands import what they run: Lightning alone takes seconds, which `--help` need not wait for.
+Commands import what they run, so that only training waits for Lightning.
 """
 
 import json
@@ -15,7 +15,6 @@ import jsonargparse
 import torch
 
 from data_prep.errors import DataError
-from data_prep.prepare import prepare
 from sdunet.ops import backends, missing_backends
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.record import bar, say, versions
@@ -77,6 +76,8 @@ def _describe_prepare(parser: Parser) -> None:
 
 
 def _prepare(options: jsonargparse.Namespace) -> int:
+    from data_prep.prepare import prepare
+
     dataset, problems = prepare(options.DATA, options.OUT, _task(options).dataset, bar)
     plan = dataset.plan
     print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
@@ -136,7 +137,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.evaluate import evaluate
 
     summary, problems = evaluate(
-        options.pred, options.ref, options.out, _cases(options), _classes(options), bar
+        options.pred, options.ref, options.out, _cases(options), options.dataset, bar
     )
     print(f"{'class':<20}{'Dice':>8}{'Jaccard':>9}{'n':>6}  left out or zero")
     for scores in summary["mean"].values():
@@ -171,7 +172,7 @@ def _overlay(options: jsonargparse.Namespace) -> int:
         options.pred,
         options.out,
         _cases(options),
-        _classes(options),
+        options.dataset,
         bar,
     )
     print(f"overlays in {options.out}, worst first in {sheet}")
@@ -224,11 +225,6 @@ def _task(options: jsonargparse.Namespace) -> TaskConfig:
     return TaskConfig(options.dataset, options.network, options.training)
 
 
-def _classes(options: jsonargparse.Namespace):
-    """Return the data settings if a config file or option gave any, else none."""
-    return None if options.dataset == TaskConfig().dataset else options.dataset
-
-
 def _add_cases(parser: Parser) -> None:
     parser.add_argument("--cases", help="text file with the id of one case a line; default all")
 
@@ -236,8 +232,11 @@ def _add_cases(parser: Parser) -> None:
 def _cases(options: jsonargparse.Namespace) -> set[str] | None:
     if options.cases is None:
         return None
-    lines = Path(options.cases).read_text(encoding="utf-8").splitlines()
-    return {line for line in lines if line}
+    try:
+        lines = Path(options.cases).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeError as error:
+        raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
+    return {line.strip() for line in lines if line.strip()}
 
 
 def _report(problems: Sequence[DataError]) -> int:

@@ -6,7 +6,6 @@ Tiles of the left part of the image train, a gap is left out, the right part tes
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -18,10 +17,12 @@ from skimage.filters import threshold_otsu
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.prepare import prepare
+from data_prep.progress import Progress
 from data_prep.writer import write_bytes, write_json
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.evaluate import evaluate
 from sdunet.segmentation.metrics import overlaps
+from sdunet.segmentation.model import WEIGHTS
 from sdunet.segmentation.overlay import overlay
 from sdunet.segmentation.predict import predict
 from sdunet.segmentation.record import say
@@ -37,7 +38,7 @@ _HELD_OUT = "held_out"
 _PACKAGE = "stardist"
 
 
-def demo(out: Path, progress: Callable[[Iterable, str], Iterable]) -> int:
+def demo(out: Path, progress: Progress) -> int:
     """Prepare, train, predict, evaluate and draw; print the table. Return the exit status.
 
     A model trained before with the same settings is used again; the scores are always measured.
@@ -71,7 +72,9 @@ def demo(out: Path, progress: Callable[[Iterable, str], Iterable]) -> int:
     print(f"Otsu's threshold            {otsu_dice:.4f}")
     print(f"SDU-Net                     {our_dice:.4f}   {our_dice - otsu_dice:+.4f}")
     print(f"\noverlay sheet: {sheet}")
-    return 1 if problems else 0
+    if our_dice <= otsu_dice:
+        say("error: the network did not beat the threshold")
+    return 1 if problems or our_dice <= otsu_dice else 0
 
 
 def nuclei_image() -> tuple[np.ndarray, np.ndarray]:
@@ -119,6 +122,6 @@ def _trained_with(run: Path) -> str | None:
 
 
 def _remove_run(run: Path) -> None:
-    """Remove what an unfinished or outdated run of this demo left, and nothing else."""
-    for name in ("model.json", "demo.json"):
+    """Remove the model of an outdated run of this demo; the rest is written over."""
+    for name in (WEIGHTS, "demo.json"):
         (run / name).unlink(missing_ok=True)

@@ -191,7 +191,7 @@ def from_reference_state_dict(layer: Layer, state: Mapping[str, Tensor]) -> Laye
     return layer
 
 
-# Ours to theirs; each is replaced as a whole path component, ours are unique among theirs.
+# Ours to theirs, to be replaced in this order.
 _NAMES = {
     "project_in.": "project_in_stage.",
     "sweeps.": "sdn_correction_stage.",

@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
+
+from sdunet.cli import main
 
 # Small tensors: a second thread costs more than it brings.
 torch.set_num_threads(1)
@@ -114,3 +117,33 @@ def balls(tmp_path, write_nifti):
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_discs(make_discs, tmp_path_factory):
+    """A folder with raw discs whose masks are 255, the prepared set, and a trained network."""
+    root = tmp_path_factory.mktemp("discs")
+    make_discs(root / "raw", count=6, foreground=255)
+    (root / "task.yaml").write_text(
+        "dataset:\n"
+        "  labels: {background: 0, disc: 1}\n"
+        "  label_map: {255: 1}\n"
+        "  patch_size: [32, 32]\n"
+        "  folds: 3\n"
+        "network: {features: [4, 6, 8], num_features: 3}\n"
+        "training: {epochs: 6, batch_size: 2, patches_per_case: 4, learning_rate: 0.02,\n"
+        "           device: cpu}\n"
+    )
+    raw, prepared, out, config = (str(root / n) for n in ("raw", "set", "run", "task.yaml"))
+    assert main(["prepare", raw, prepared, "--config", config]) == 0
+    assert main(["train", "--config", config, "--data", prepared, "--out", out]) == 0
+    return root
+
+
+@pytest.fixture
+def disc_run(trained_discs, tmp_path, capsys):
+    """A copy of it to spoil: the raw set, the folder of all, the config file."""
+    root = tmp_path / "discs"
+    shutil.copytree(trained_discs, root)
+    capsys.readouterr()
+    return root / "raw", root, root / "task.yaml"

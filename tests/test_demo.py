@@ -1,5 +1,6 @@
 """The demo on its real image, with hardly any training."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,16 +18,20 @@ def test_image_is_the_annotated_one():
 
 
 def test_demo_runs_and_uses_the_trained_model_again(tmp_path, monkeypatch, capsys):
-    small = replace(road.TASK.network, features=(4, 6), num_features=2)
+    small = replace(road.TASK.network, features=(4, 6, 8), num_features=2)
     few = replace(road.TASK.training, epochs=1, patches_per_case=1)
     monkeypatch.setattr(road, "TASK", replace(road.TASK, network=small, training=few))
     out = tmp_path / "demo"
-    assert main(["demo", "--out", str(out)]) == 0
+    status = main(["demo", "--out", str(out)])
     first = capsys.readouterr()
+    ours, gain = map(float, re.search(r"SDU-Net +([\d.]+) +([-+][\d.]+)", first.out).groups())
+    assert gain == pytest.approx(ours - 0.8742, abs=2e-4)
+    assert status == (1 if gain <= 0 else 0)
+    assert ("did not beat the threshold" in first.err) == (gain <= 0)
     assert "Otsu's threshold            0.8742" in first.out
     assert f"overlay sheet: {out / 'overlays/contact_sheet.png'}" in first.out
     weights = (out / "run/best.safetensors").stat().st_mtime_ns
-    assert main(["demo", "--out", str(out)]) == 0
+    assert main(["demo", "--out", str(out)]) == status
     again = capsys.readouterr()
     assert again.out == first.out
     assert "using the model trained before" in again.err
@@ -34,7 +39,7 @@ def test_demo_runs_and_uses_the_trained_model_again(tmp_path, monkeypatch, capsy
 
     # Other settings train again in the same folder.
     monkeypatch.setattr(road, "TASK", replace(road.TASK, training=replace(few, seed=1)))
-    assert main(["demo", "--out", str(out)]) == 0
+    main(["demo", "--out", str(out)])
     assert (out / "run/best.safetensors").stat().st_mtime_ns != weights
 
 

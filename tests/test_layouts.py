@@ -56,7 +56,7 @@ def test_dsb2018_is_found_as_folder_and_archive_and_its_masks_are_joined(nuclei_
 def test_nucleus_mask_of_another_size_is_named(nuclei_folder, write_picture):
     write_picture(nuclei_folder / "abc" / "masks" / "9.png", np.zeros((5, 6), np.uint8))
     tree = open_tree(nuclei_folder)
-    with pytest.raises(DataError, match=r"GEO_SHAPE: mask 5x6, the masks before 6x6 .*masks/9.png"):
+    with pytest.raises(DataError, match=r"GEO_SHAPE: first mask 6x6, mask 5x6 .*masks/9.png"):
         read_case_label(tree, find_layout(tree).cases[0], CLASSES, {})
 
 
@@ -71,6 +71,39 @@ def test_folder_pairs_by_equal_names(tmp_path, write_picture, wrapped):
     assert layout.name == "folder pairs"
     assert [c.id for c in layout.cases] == ["a", "b.c", "with space"]
     assert not layout.problems
+
+
+def test_mask_of_one_object_holds_one_value(nuclei_folder, write_picture):
+    write_picture(
+        nuclei_folder / "abc/masks/9.png", np.arange(36, dtype=np.uint8).reshape(6, 6) % 3
+    )
+    tree = open_tree(nuclei_folder)
+    with pytest.raises(DataError, match=r"LBL_OBJECT: several values \[0, 1, 2\]"):
+        read_case_label(tree, find_layout(tree).cases[0], CLASSES, {})
+
+
+def test_image_called_like_a_mask_keeps_its_own(tmp_path, write_picture):
+    for name in ("images/x.png", "images/x_mask.png", "masks/x_mask.png", "masks/x.png"):
+        write_picture(tmp_path / name, np.eye(4, dtype=np.uint8))
+    layout = find_layout(open_tree(tmp_path))
+    assert [c.labels for c in layout.cases] == [("masks/x.png",), ("masks/x_mask.png",)]
+
+
+@pytest.mark.parametrize("cut", [1024, 2048, 3072])
+def test_cut_tar_is_refused_and_not_a_smaller_dataset(discs, cut):
+    path = pack(discs(), discs().with_suffix(".tar"))
+    size = path.read_bytes().rstrip(b"\0")
+    path.write_bytes(path.read_bytes()[: len(size) // 512 * 512 - cut])
+    with pytest.raises(DataError, match="IO_ARCHIVE"):
+        open_tree(path)
+
+
+def test_linked_folders_are_followed_once(discs):
+    root = discs(count=3)
+    (root / "images").rename(root.parent / "elsewhere")
+    (root / "images").symlink_to(root.parent / "elsewhere")
+    (root / "masks/back").symlink_to(root)
+    assert len(find_layout(open_tree(root)).cases) == 3
 
 
 def test_incomplete_and_ambiguous_pairs_are_problems_and_the_rest_are_cases(discs):

@@ -11,6 +11,7 @@ from data_prep.config import DataConfig, Plan
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
 from data_prep.labels import to_classes
+from data_prep.plan import fit_plan
 from data_prep.prepare import prepare
 from data_prep.preprocess import from_grid, grid_of, intensity_of, normalise, to_grid
 from data_prep.scan import Scan
@@ -200,7 +201,7 @@ def test_label_displaced_in_the_world_is_refused(balls, tmp_path, write_nifti):
     _, problems = prepare(root, tmp_path / "out", DataConfig())
     assert [str(p) for p in problems] == [
         "GEO_AFFINE case ball_0: label lies up to 0.5 mm away from the image; "
-        "export the label on the image's grid"
+        "export the label on the grid of the image"
     ]
 
 
@@ -223,6 +224,7 @@ def test_voxels_that_are_no_numbers_are_refused(balls, tmp_path, write_nifti, ba
         (DataConfig(channels=("a", "b")), r"SET_EMPTY: none of 5 cases can be used.*CH_COUNT"),
         (DataConfig(label_map={1: 0}), "LBL_ALL_EMPTY: no case has any foreground"),
         (DataConfig(group_pattern="(x)"), "SPLIT_PATTERN case disc_0"),
+        (DataConfig(group_pattern="(x)?"), "SPLIT_PATTERN case disc_0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_a_dataset_appears(
@@ -230,7 +232,7 @@ def test_settings_that_cannot_be_are_refused_before_a_dataset_appears(
 ):
     with pytest.raises(DataError, match=message):
         prepare(discs(), tmp_path / "out", config)
-    assert not (tmp_path / "out/dataset.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def times_written(root):
@@ -249,6 +251,73 @@ def test_preparing_again_redoes_only_what_changed(discs, tmp_path, write_picture
     changed = {name for name, time in times_written(out).items() if time != before[name]}
     assert changed == {"disc_1.npy", "disc_3.npy"}
     np.testing.assert_array_equal(load_dataset(out).arrays("disc_1")[0][0], np.eye(48))
+
+
+def test_interrupted_preparation_is_no_dataset_and_can_go_on(discs, tmp_path, monkeypatch):
+    root, out = discs(foreground=2), tmp_path / "out"
+    first = DataConfig(label_map={2: 1})
+    prepare(root, out, first)
+
+    def stop(items, title):
+        yield from items if title == "checking" else items[:3]
+        if title == "preparing":
+            raise KeyboardInterrupt
+
+    three = {"background": 0, "a": 1, "b": 2}
+    with pytest.raises(KeyboardInterrupt):
+        prepare(root, out, DataConfig(labels=three), stop)
+    with pytest.raises(DataError, match="SET_MISSING"):
+        load_dataset(out)
+    dataset, _ = prepare(root, out, DataConfig(labels=three))
+    assert all(set(np.unique(dataset.arrays(case)[1])) == {0, 2} for case in dataset.cases)
+
+
+def test_output_inside_the_data_is_refused(discs):
+    root = discs()
+    for out in (root, root / "prepared", root / "images"):
+        with pytest.raises(DataError, match="OUT_IN_DATA"):
+            prepare(root, out, DataConfig())
+
+
+def test_damaged_arrays_are_found_before_training(discs, tmp_path):
+    dataset, _ = prepare(discs(), tmp_path / "out", DataConfig())
+    dataset.verify()
+    path = tmp_path / "out/labels/disc_1.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"SET_HASH case disc_1: .*labels/disc_1.npy"):
+        dataset.verify()
+
+
+@pytest.mark.parametrize("settings", [{"spacing": (0.0, 1, 1)}, {"spacing": (-1.0, 1, 1)}])
+def test_spacing_that_cannot_be_is_refused(balls, tmp_path, settings):
+    with pytest.raises(DataError, match="PLAN_SPACING"):
+        prepare(balls(), tmp_path / "out", DataConfig(**settings))
+
+
+def test_resampling_beyond_memory_is_refused(balls):
+    scan = Scan(np.zeros((1, 90, 90, 90)), np.diag([900.0, 900, 900, 1]))
+    with pytest.raises(DataError, match=r"GEO_RESAMPLE: 5.\d+e\+14 voxels"):
+        grid_of(scan, (1.0, 1.0, 1.0))
+
+
+def test_patch_is_planned_from_the_median_size():
+    sizes = [(100, 500), (130, 60), (90, 300)]
+    plan = fit_plan(DataConfig(), CLASSES, ("a",), sizes, [None] * 3)
+    assert plan.patch_size == (96, 256)
+
+
+def test_unit_is_refused_for_real_numbers():
+    plan = Plan(2, ("a",), CLASSES, {}, "unit", None, (4, 4))
+    with pytest.raises(DataError, match="INT_UNIT"):
+        intensity_of(np.zeros((1, 2, 2)), plan)
+
+
+def test_large_offsets_do_not_swallow_differences():
+    array = 1e9 + np.arange(100.0).reshape(1, 10, 10)
+    plan = Plan(2, ("a",), CLASSES, {}, "zscore", None, (4, 4))
+    assert len(np.unique(normalise(array, *intensity_of(array, plan)))) == 100
 
 
 def test_other_settings_prepare_every_case_anew(discs, tmp_path):

@@ -48,6 +48,7 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def part_of(path):
@@ -130,13 +131,14 @@ def test_readme_links_lead_somewhere():
 def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_discs(tmp_path / "my_data", foreground=255)
-    make_discs(tmp_path / "new_scans_with_masks")
-    (tmp_path / "new_scans_with_masks/images").rename(tmp_path / "new_scans")
+    make_discs(tmp_path / "others", count=1)
+    (tmp_path / "others/images").rename(tmp_path / "new_scans")
+    (tmp_path / "new_scans/disc_0.png").rename(tmp_path / "new_scans/unseen.png")
     (task,) = blocks("yaml")
     (tmp_path / "my_task.yaml").write_text(task)
-    quick = ["--network.features=[4,6]", "--training.epochs=1", "--training.device=cpu"]
+    quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
     commands = re.findall(r"\| `(sdunet [^`]+)` \|", README)
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         _, *arguments = shlex.split(command)
         if arguments[0] == "train" and "--out" in arguments:
@@ -148,5 +150,6 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
             assert asked, f"{command}: {capsys.readouterr().err}"
             status = left.code
         assert status == 0, f"{command}: {capsys.readouterr().err}"
+    assert (tmp_path / "predictions/unseen.png").is_file()
     assert (tmp_path / "scores/summary.json").is_file()
     assert (tmp_path / "overlays/contact_sheet.png").is_file()

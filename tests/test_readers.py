@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import struct
+import zlib
 
 import nibabel as nib
 import numpy as np
@@ -54,12 +56,27 @@ def test_colour_pictures_come_back_channels_first(encode):
     np.testing.assert_array_equal(read_picture(encode(array)).array, array.transpose(2, 0, 1))
 
 
-def test_tiff_keeps_floats_and_white_is_zero_is_turned():
+def test_tiff_keeps_floats():
     array = np.linspace(-3, 7, 20, dtype=np.float32).reshape(4, 5)
     np.testing.assert_array_equal(read_picture(tiff(array)).array, array[None])
-    mask = np.array([[0, 255], [255, 0]], np.uint8)
-    white_is_zero = tiff(mask, photometric="miniswhite")
-    np.testing.assert_array_equal(read_picture_label(white_is_zero).array, 255 - mask[None])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_png_of_few_bits_gives_the_values_stored(depth):
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4) % 2**depth
+    rows = b"".join(
+        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - depth :]).tobytes()
+        for row in values
+    )
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 4, 3, depth, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    np.testing.assert_array_equal(read_picture_label(data).array[0], values)
 
 
 def test_opaque_alpha_is_dropped_and_any_other_refused():
@@ -126,6 +143,13 @@ def deep_colour_png():
             "IMG_PAGES: 2 pages",
         ),
         (read_picture, deep_colour_png(), "IMG_16BIT_COLOR: a 16-bit PNG with colour"),
+        (read_picture_label, tiff(NOISE > 99), "IMG_WHITE_ZERO: a TIFF whose white is zero"),
+        (
+            read_picture,
+            tiff(np.stack([NOISE] * 5), truncate=True, photometric="minisblack"),
+            "IMG_PAGES: a stack",
+        ),
+        (read_picture, tiff(NOISE * 1j), "IMG_MODE: pixels of kind complex128"),
         (read_picture, png(NOISE)[:-200], "IO_DAMAGED: cannot be decoded"),
         (read_picture, tiff(NOISE)[:600], "IO_DAMAGED: cannot be decoded"),
     ],
@@ -184,6 +208,9 @@ def test_fourth_axis_is_channels_and_scaling_is_applied():
         read_nifti_label(bytes(scaled))
 
 
+SHEARED = np.array([[1, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+
+
 def patched(start, *values):
     """The volume's bytes with header fields overwritten from byte `start`."""
     data = bytearray(nifti_bytes(VOLUME))
@@ -220,6 +247,10 @@ def patched(start, *values):
         (patched(112, np.float32(1), np.float32(np.nan)), r"HDR_SCALING: scaled by 1.0 and nan"),
         (patched(252, np.int16(0), np.int16(0)), r"GEO_NONE: no orientation"),
         (patched(268, np.float32(40)), r"GEO_SQFORM: qform and sform differ by 40 mm"),
+        (patched(256, np.float32(2)), r"HDR_DAMAGED"),
+        (patched(280, np.float32(9)), r"GEO_S"),
+        (patched(123, np.int8(1)), r"HDR_UNITS: unit code 1, not millimetres"),
+        (nifti_bytes(VOLUME, affine=SHEARED), r"GEO_S"),
         (patched(344, np.bytes_(b"bad")), r"HDR_MAGIC"),
     ],
 )

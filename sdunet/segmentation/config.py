@@ -3,9 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    restricted_number_type,
+)
+
 from data_prep.config import DataConfig
 from sdunet.layers import Direction
 from sdunet.nets.registry import NetworkName
+
+# Windows that overlap wholly would never move on.
+Overlap = restricted_number_type("Overlap", float, [(">=", 0), ("<", 1)])
 
 
 @dataclass(frozen=True)
@@ -27,13 +39,13 @@ class NetworkConfig:
     """
 
     name: NetworkName = "sdunet"
-    features: tuple[int, ...] = (16, 32, 64, 128, 256)
+    features: tuple[PositiveInt, ...] = (16, 32, 64, 128, 256)
     norm: Literal["instance", "batch"] = "instance"
     act: Literal["leakyrelu", "relu", "elu", "gelu"] = "leakyrelu"
-    dropout: float = 0.0
+    dropout: ClosedUnitInterval = 0.0
     sdn_decoder: tuple[int, ...] | None = None
     sdn_encoder: tuple[int, ...] = ()
-    num_features: int | tuple[int, ...] = 16
+    num_features: PositiveInt | tuple[PositiveInt, ...] = 16
     directions: tuple[Direction, ...] | None = None
     residual: bool = True
     upsample: Literal["deconv", "nontrainable"] = "deconv"
@@ -61,19 +73,19 @@ class TrainingConfig:
         precision: `32-true`, or `bf16-mixed` on hardware that has it; sweeps stay in float32.
     """
 
-    epochs: int = 100
-    patience: int = 30
-    patches_per_case: int = 1
-    batch_size: int = 4
-    foreground: float = 0.67
+    epochs: PositiveInt = 100
+    patience: NonNegativeInt = 30
+    patches_per_case: PositiveInt = 1
+    batch_size: PositiveInt = 4
+    foreground: ClosedUnitInterval = 0.67
     flip_axes: tuple[int, ...] | None = None
     rotate: bool = False
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    clip: float = 1.0
-    overlap: float = 0.5
-    workers: int = 0
-    seed: int = 0
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 1e-2
+    clip: PositiveFloat = 1.0
+    overlap: Overlap = 0.5
+    workers: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 

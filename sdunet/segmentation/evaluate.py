@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
+from data_prep.progress import Progress, silent
+from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes, write_json
 from sdunet.segmentation.metrics import POLICY, Overlap, missing, overlaps, summarise
 from sdunet.segmentation.pairs import Pair, open_pairs
@@ -21,7 +22,7 @@ def evaluate(
     out: str | Path,
     only: set[str] | None = None,
     config: DataConfig | None = None,
-    progress: Callable[[Iterable, str], Iterable] = lambda items, title: items,
+    progress: Progress = silent,
 ) -> tuple[dict, list[DataError]]:
     """Score each case and class by Dice and Jaccard.
 
@@ -43,6 +44,7 @@ def evaluate(
         DataError: if there is nothing to score, see `open_pairs`.
     """
     pairs = open_pairs(predictions, references, only, config)
+    check_output(out, open_tree(references), references)
     names = {number: name for name, number in pairs.labels.items()}
     problems, rows, cases = [], [], []
     by_class: dict[int, list[Overlap]] = {c: [] for c in range(1, pairs.num_classes)}

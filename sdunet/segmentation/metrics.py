@@ -37,13 +37,17 @@ class Overlap:
 
     @property
     def dice(self) -> float | None:
-        """2 TP / (2 TP + FP + FN), 0 to 1; `None` if both masks are empty."""
+        """2 TP / (2 TP + FP + FN), 0 to 1; `None` if both masks are empty, 0 if missing."""
+        if self.missing:
+            return 0.0
         total = 2 * self.tp + self.fp + self.fn
         return 2 * self.tp / total if total else None
 
     @property
     def jaccard(self) -> float | None:
-        """TP / (TP + FP + FN), 0 to 1; `None` if both masks are empty."""
+        """TP / (TP + FP + FN), 0 to 1; `None` if both masks are empty, 0 if missing."""
+        if self.missing:
+            return 0.0
         total = self.tp + self.fp + self.fn
         return self.tp / total if total else None
 

@@ -33,6 +33,17 @@ _ACTS = {
 }
 
 
+def choose_device(name: str) -> str:
+    """Return torch's name for `auto`, `cpu` or `gpu`.
+
+    Raises:
+        DataError: CONFIG_DEVICE if a GPU is asked for and there is none.
+    """
+    if name == "gpu" and not torch.cuda.is_available():
+        raise DataError("CONFIG_DEVICE", "no GPU can be used here", "use cpu or auto")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
 @dataclass(frozen=True)
 class Model:
     """A network ready to predict, with what it needs to know of scans."""
@@ -44,11 +55,20 @@ class Model:
 
 
 def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
-    """Build the untrained network of a configuration for the channels and classes of a plan."""
+    """Build the untrained network of a configuration for the channels and classes of a plan.
+
+    Raises:
+        DataError: CONFIG_NETWORK if an argument does not fit.
+    """
     arguments = asdict(config)
     name = arguments.pop("name")
     arguments |= {"norm": _NORMS[config.norm], "act": _ACTS[config.act]}
-    return build_network(name, plan.spatial_dims, len(plan.channels), plan.num_classes, **arguments)
+    try:
+        return build_network(
+            name, plan.spatial_dims, len(plan.channels), plan.num_classes, **arguments
+        )
+    except ValueError as error:
+        raise DataError("CONFIG_NETWORK", str(error), "change it under network") from error
 
 
 def save_description(root: Path, config: NetworkConfig, plan: Plan, overlap: float) -> None:
@@ -73,11 +93,13 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
     try:
         described = json.loads((root / "model.json").read_text(encoding="utf-8"))
+        if described["schema"] != SCHEMA:
+            raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
         plan = Plan.from_json(described["plan"])
         config = NetworkConfig(**described["network"])
         overlap = float(described["overlap"])
         network = network_for(config, plan)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             "MODEL_JSON",
             f"model.json cannot be used: {type(error).__name__} {error}",

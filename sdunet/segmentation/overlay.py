@@ -1,6 +1,5 @@
 """Draw where a prediction is right and wrong on its image, and the worst cases first."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +8,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from data_prep.checks import check_same_grid
 from data_prep.config import DataConfig
 from data_prep.display import axial_slice, to_colours
 from data_prep.errors import DataError
 from data_prep.layouts import find_layout
 from data_prep.preprocess import grid_of, to_grid
+from data_prep.progress import Progress, silent
 from data_prep.reading import read_scan
-from data_prep.scan import Scan
-from data_prep.tree import open_tree
+from data_prep.scan import Scan, spacing_of
+from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes
 from sdunet.segmentation.evaluate import count
 from sdunet.segmentation.figures import to_png
@@ -39,8 +40,9 @@ class _Tile:
     """What the contact sheet keeps of a case."""
 
     id: str
-    dice: float
+    dice: float | None
     picture: np.ndarray
+    aspect: float
 
 
 def error_map(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -64,7 +66,7 @@ def overlay(
     out: str | Path,
     only: set[str] | None = None,
     config: DataConfig | None = None,
-    progress: Callable[[Iterable, str], Iterable] = lambda items, title: items,
+    progress: Progress = silent,
 ) -> tuple[Path, list[DataError]]:
     """Draw `cases/ID.png` for each case and `contact_sheet.png`, worst case first.
 
@@ -88,6 +90,8 @@ def overlay(
     """
     pairs = open_pairs(predictions, references, only, config)
     tree = open_tree(images)
+    check_output(out, tree, images)
+    check_output(out, open_tree(references), references)
     files = {case.id: case.image for case in find_layout(tree, need_labels=False).cases}
     out, problems, tiles = Path(out), [], []
     for pair in progress(pairs, "drawing"):
@@ -97,10 +101,7 @@ def overlay(
             if pair.id not in files:
                 raise DataError("PAIR_NO_IMAGE", "no image", "check the folder of images")
             scan = read_scan(tree, files[pair.id])
-            if scan.size != pair.reference.size:
-                raise DataError(
-                    "GEO_SHAPE", f"image {scan.size}, reference {pair.reference.size}", "see it"
-                )
+            check_same_grid(scan, pair.reference, "reference")
         except DataError as error:
             problems.append(error.at(case=pair.id))
             continue
@@ -108,9 +109,12 @@ def overlay(
         write_bytes(out / "cases" / f"{pair.id}.png", png)
         tiles.append(tile)
     if not tiles:
-        raise DataError("OVERLAY_NONE", "no case could be drawn", "see the errors above it")
+        first = [*problems, *pairs.problems][0]
+        raise DataError("OVERLAY_NONE", f"no case could be drawn, the first: {first}", "see it")
     sheet = out / "contact_sheet.png"
-    write_bytes(sheet, _contact_sheet(sorted(tiles, key=lambda tile: tile.dice)))
+    write_bytes(
+        sheet, _contact_sheet(sorted(tiles, key=lambda tile: 2 if tile.dice is None else tile.dice))
+    )
     return sheet, [*pairs.problems, *problems]
 
 
@@ -120,7 +124,7 @@ def _draw(pair: Pair, scan: Scan, num_classes: int) -> tuple[bytes, _Tile]:
     errors = error_map(prediction, reference)
     counts = {code: int((errors == code).sum()) for code in _COLOURS}
     scores = [o.dice for o in count(pair, num_classes) if o.dice is not None]
-    dice = float(np.mean(scores)) if scores else 1.0
+    dice = float(np.mean(scores)) if scores else None
     image, plane, where, aspect = _plane(scan, errors)
     picture = _coloured(image, plane)
 
@@ -135,7 +139,7 @@ def _draw(pair: Pair, scan: Scan, num_classes: int) -> tuple[bytes, _Tile]:
         axes.imshow(pixels, aspect=aspect, interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    state = "no prediction, all missed" if pair.prediction is None else f"Dice {dice:.4f}"
+    state = "no prediction, counted as missed" if pair.prediction is None else _score(dice)
     # Dollar signs in names would be read as formulas.
     figure.suptitle(f"{pair.id}{where}   {state}", fontsize=10, parse_math=False)
     shown = [code for code in _COLOURS if counts[code] or code != WRONG_CLASS]
@@ -153,7 +157,7 @@ def _draw(pair: Pair, scan: Scan, num_classes: int) -> tuple[bytes, _Tile]:
         title=unit,
         title_fontsize=8,
     )
-    return to_png(figure), _Tile(pair.id, dice, picture)
+    return to_png(figure), _Tile(pair.id, dice, picture, aspect)
 
 
 def _plane(scan: Scan, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, float]:
@@ -166,10 +170,14 @@ def _plane(scan: Scan, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, str,
     wrong = (errors > CORRECT).sum((0, 1))
     # Without an error, the slice with most of what is correct.
     z = int((wrong if wrong.any() else errors.astype(bool).sum((0, 1))).argmax())
-    spacing = Scan(turned, grid.affine).spacing
+    spacing = spacing_of(grid.affine)
     where = f"   axial slice {z}, patient's right on the left"
     aspect = spacing[1] / spacing[0]
     return to_colours(axial_slice(turned, z)), axial_slice(errors, z), where, aspect
+
+
+def _score(dice: float | None) -> str:
+    return "true negative" if dice is None else f"Dice {dice:.4f}"
 
 
 def _coloured(image: np.ndarray, errors: np.ndarray) -> np.ndarray:
@@ -189,9 +197,9 @@ def _contact_sheet(tiles: list[_Tile]) -> bytes:
     for axes in (grid := figure.subplots(rows, columns, squeeze=False)).flat:
         axes.set_axis_off()
     for axes, tile in zip(grid.flat, shown, strict=False):
-        axes.imshow(tile.picture, interpolation="nearest")
+        axes.imshow(tile.picture, aspect=tile.aspect, interpolation="nearest")
         name = tile.id if len(tile.id) <= 20 else f"{tile.id[:8]}…{tile.id[-8:]}"
-        axes.set_title(f"{name}\nDice {tile.dice:.3f}", fontsize=8, parse_math=False)
+        axes.set_title(f"{name}\n{_score(tile.dice)}", fontsize=8, parse_math=False)
     legend = [Patch(color=colour, label=name) for name, colour, _ in _COLOURS.values()]
     figure.legend(
         handles=legend,

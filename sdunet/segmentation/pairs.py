@@ -11,12 +11,13 @@ from data_prep.checks import check_same_grid
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.labels import read_case_label, to_classes
-from data_prep.layouts import Case, find_layout
+from data_prep.layouts import Case, choose, find_layout
 from data_prep.plan import classes_of
 from data_prep.reading import is_scan_name, read_label, stem
 from data_prep.scan import Scan
 from data_prep.tree import Tree, open_tree
-from sdunet.segmentation.predict import MANIFEST, choose
+
+MANIFEST = "predictions.json"  # what `predict` records beside its predictions
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Pairs:
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
         scan = read_label(self._predictions, file)
-        check_same_grid(reference, scan, "prediction")
+        check_same_grid(reference, scan, "prediction", "reference")
         # Our own predictions hold class numbers already; mapping them again could swap classes.
         return to_classes(scan.array, self.labels, {} if self._ours else self.label_map)
 
@@ -88,8 +89,8 @@ def open_pairs(
 ) -> Pairs:
     """Find the references of a raw dataset and the predictions of the same names.
 
-    Classes are those of `config`, else those recorded with the predictions, else those the
-    dataset declares.
+    Classes are those of `config`, of the predictions' record and of the dataset, which must
+    agree; the label map is that of `config`, else the recorded one.
 
     Args:
         predictions: folder of label files named like the cases.
@@ -103,15 +104,19 @@ def open_pairs(
     tree = open_tree(references)
     layout = find_layout(tree)
     cases = choose(layout.cases, only)
-    if not cases:
-        raise DataError("LAY_EMPTY", f"no complete case in {references}", "check the folder")
     predicted = open_tree(predictions)
-    manifest = _manifest(predicted)
-    config = config or DataConfig(
-        labels=manifest.get("labels"),
-        label_map={int(k): v for k, v in manifest.get("label_map", {}).items()},
-    )
-    labels = classes_of(config, layout.labels)
+    recorded = _recorded(predicted)
+    asked = config or DataConfig()
+    declared = [c for c in (asked.labels, recorded and recorded.labels, layout.labels) if c]
+    if any(classes != declared[0] for classes in declared):
+        raise DataError(
+            "LBL_CLASSES",
+            f"predictions, dataset and settings name classes differently: {declared}",
+            "score predictions of the same classes",
+        )
+    label_map = asked.label_map or (recorded.label_map if recorded else {})
+    config = DataConfig(labels=declared[0] if declared else None, label_map=label_map)
+    labels = classes_of(config, None)
     files: dict[str, str] = {}
     problems = [error for error in layout.problems if only is None or error.case in only]
     for name in filter(is_scan_name, predicted.names):
@@ -125,14 +130,20 @@ def open_pairs(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
     return Pairs(
-        labels, dict(config.label_map), problems, tree, predicted, cases, files, bool(manifest)
+        labels, dict(label_map), problems, tree, predicted, cases, files, recorded is not None
     )
 
 
-def _manifest(tree: Tree) -> dict:
+def _recorded(tree: Tree) -> DataConfig | None:
+    """Return the classes and label map recorded with predictions of ours."""
     if MANIFEST not in tree.names:
-        return {}
+        return None
     try:
-        return dict(json.loads(tree.read(MANIFEST)))
-    except (ValueError, TypeError) as error:
-        raise DataError("PRED_MANIFEST", f"{MANIFEST}: {error}", "predict again") from error
+        manifest = json.loads(tree.read(MANIFEST))
+        labels = {str(name): int(number) for name, number in manifest["labels"].items()}
+        label_map = {int(a): int(b) for a, b in manifest["label_map"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
+        ) from error
+    return DataConfig(labels=labels, label_map=label_map)

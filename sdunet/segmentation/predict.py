@@ -2,7 +2,6 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import nibabel as nib
@@ -12,19 +11,19 @@ from PIL import Image
 
 from data_prep.checks import check_image, check_same_grid
 from data_prep.errors import DataError
-from data_prep.layouts import Case, find_layout
+from data_prep.layouts import Case, choose, find_layout
 from data_prep.nifti import read_nifti_label
 from data_prep.pictures import read_picture_label
 from data_prep.preprocess import from_grid, grid_of, intensity_of, normalise, to_grid
+from data_prep.progress import Progress, silent
 from data_prep.reading import read_scan
 from data_prep.scan import Scan, fit_channels
-from data_prep.tree import Tree, open_tree
+from data_prep.tree import Tree, check_output, open_tree
 from data_prep.writer import write_bytes, write_json
 from sdunet.segmentation.inference import class_probabilities
-from sdunet.segmentation.model import Model, load_model
+from sdunet.segmentation.model import Model, choose_device, load_model
+from sdunet.segmentation.pairs import MANIFEST
 from sdunet.segmentation.record import versions
-
-MANIFEST = "predictions.json"
 
 
 def predict(
@@ -33,7 +32,7 @@ def predict(
     out: str | Path,
     only: set[str] | None = None,
     device: str = "auto",
-    progress: Callable[[Iterable, str], Iterable] = lambda items, title: items,
+    progress: Progress = silent,
 ) -> tuple[list[str], list[DataError]]:
     """Predict the label of each image and write it on the image's grid.
 
@@ -55,17 +54,21 @@ def predict(
     Raises:
         DataError: if the model or the images cannot be found, or no case could be predicted.
     """
-    on_gpu = device == "gpu" or (device == "auto" and torch.cuda.is_available())
-    model = load_model(run, "cuda" if on_gpu else "cpu")
+    model = load_model(run, choose_device(device))
     tree = open_tree(images)
+    check_output(out, tree, images)
     layout = find_layout(tree, need_labels=False)
-    cases, problems = choose(layout.cases, only), list(layout.problems)
+    cases = choose(layout.cases, only)
+    problems = [error for error in layout.problems if only is None or error.case in only]
     out, written = Path(out), {}
     for case in progress(cases, "predicting"):
         try:
             written[case.id] = _predict_case(model, tree, case, out)
         except DataError as error:
             problems.append(error.at(case=case.id, file=case.image))
+            # A prediction of an earlier run would pass for one of this.
+            for suffix in (".png", ".nii.gz"):
+                (out / f"{case.id}{suffix}").unlink(missing_ok=True)
     if not written:
         raise DataError(
             "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
@@ -81,25 +84,6 @@ def predict(
         },
     )
     return sorted(written), problems
-
-
-def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:
-    """Return the cases asked for.
-
-    Raises:
-        DataError: CASE_UNKNOWN if one asked for is not there.
-    """
-    cases = list(cases)
-    if only is None:
-        return cases
-    unknown = sorted(only - {case.id for case in cases})
-    if unknown:
-        raise DataError(
-            "CASE_UNKNOWN",
-            f"{len(unknown)} cases asked for are not there: {', '.join(unknown[:5])}",
-            "check the list of cases",
-        )
-    return [case for case in cases if case.id in only]
 
 
 def predict_scan(model: Model, scan: Scan) -> np.ndarray:

@@ -10,15 +10,23 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
+from data_prep.config import DataConfig, Plan
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
 from data_prep.writer import write_bytes
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.data import SegmentationData
-from sdunet.segmentation.model import WEIGHTS, WeightsOnlyIO, network_for, save_description
+from sdunet.segmentation.model import (
+    WEIGHTS,
+    WeightsOnlyIO,
+    choose_device,
+    network_for,
+    save_description,
+)
 from sdunet.segmentation.module import SegmentationModule
 from sdunet.segmentation.progress import EpochLines, draw_curve
 from sdunet.segmentation.record import RunRecord
+from sdunet.segmentation.transforms import training_transforms
 
 VALIDATION_CASES = "validation_cases.txt"
 
@@ -43,10 +51,13 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
         FloatingPointError: if the loss is not finite.
     """
     out = Path(out)
-    if (out / "model.json").exists():
+    if (out / WEIGHTS).exists():
         raise DataError("RUN_EXISTS", f"a run is already in {out}", "give another --out")
     dataset = load_dataset(data)
+    dataset.verify()
+    _check_contradictions(task.dataset, dataset.plan)
     config = task.training
+    choose_device(config.device)
     described = (dataset.root / "dataset.json").read_bytes()
     record = RunRecord(
         "train", fold=fold, task=asdict(task), data_sha256=sha256(described).hexdigest()
@@ -55,6 +66,7 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
+    training_transforms(dataset.plan.patch_size, config)  # refuses before anything is written
     save_description(out, task.network, dataset.plan, config.overlap)
     write_bytes(out / VALIDATION_CASES, "".join(f"{c}\n" for c in batches.split["val"]).encode())
 
@@ -86,13 +98,11 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
     )
     try:
         trainer.fit(module, datamodule=batches)
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
     finally:
         if (out / "metrics.csv").is_file():
             draw_curve(out / "metrics.csv", out / "curve.png")
-    if best.best_model_score is None:
-        raise DataError(
-            "RUN_INTERRUPTED", "training was stopped before an epoch ended", "run again"
-        )
     score = float(best.best_model_score)
     record.write(
         out,
@@ -101,6 +111,18 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
         parameters=sum(p.numel() for p in module.network.parameters()),
     )
     return score
+
+
+def _check_contradictions(asked: DataConfig, plan: Plan) -> None:
+    """Refuse data settings other than those the dataset was prepared with."""
+    for name in ("channels", "labels", "label_map", "intensity", "spacing", "patch_size"):
+        wanted, have = getattr(asked, name), getattr(plan, name)
+        if wanted != getattr(DataConfig(), name) and wanted != have:
+            raise DataError(
+                "CONFIG_DATASET",
+                f"dataset.{name} is {wanted}, the dataset was prepared with {have}",
+                "prepare again, or leave the setting out",
+            )
 
 
 def _quiet_lightning() -> None:

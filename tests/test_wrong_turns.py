@@ -1,0 +1,234 @@
+"""Wrong turns on the road: what is said, what status is left, and that nothing is spoilt."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sdunet.cli import main
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def test_bad_scans_are_named_and_the_others_predicted(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    new = tmp_path / "new"
+    new.mkdir()
+    good = (raw / "images/disc_0.png").read_bytes()
+    (new / "good.png").write_bytes(good)
+    (new / "cut.png").write_bytes(good[:100])
+    colours = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(colours).save(new / "colour.png")
+    assert run("predict", "--model", root / "run", "-i", new, "-o", root / "pred") == 1
+    said = capsys.readouterr()
+    assert "1 predictions in" in said.out
+    assert "IO_DAMAGED case cut: cannot be decoded" in said.err
+    assert "CH_COUNT case colour: 3 channels, expected 1 (image)" in said.err
+    assert sorted(p.name for p in (root / "pred").iterdir()) == ["good.png", "predictions.json"]
+    manifest = json.loads((root / "pred/predictions.json").read_text())
+    assert list(manifest["cases"]) == ["good"]
+    assert set(manifest["failed"]) == {"cut", "colour"}
+
+
+def test_missing_and_displaced_predictions_count_as_missed(disc_run, capsys):
+    raw, root, _ = disc_run
+    run("predict", "--model", root / "run", "-i", raw, "-o", root / "pred")
+    (root / "pred/disc_0.png").unlink()
+    Image.fromarray(np.zeros((20, 48), np.uint8)).save(root / "pred/disc_1.png")
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(root / "pred/stranger.png")
+    capsys.readouterr()
+    assert run("evaluate", "--pred", root / "pred", "--ref", raw, "-o", root / "eval") == 1
+    said = capsys.readouterr()
+    assert "PRED_MISSING case disc_0: no prediction" in said.err
+    assert "GEO_SHAPE case disc_1: reference 48x48, prediction 20x48" in said.err
+    assert "PRED_EXTRA case stranger: no reference" in said.err
+    assert "2 missing" in said.out
+    summary = json.loads((root / "eval/summary.json").read_text())
+    assert summary["mean"]["1"]["missing"] == 2
+    assert summary["mean"]["1"]["n"] == 6
+    assert [c["metrics"]["1"]["Dice"] for c in summary["metric_per_case"][:2]] == [0, 0]
+
+
+def test_predictions_of_an_earlier_run_do_not_pass_for_those_that_failed(disc_run, capsys):
+    raw, root, _ = disc_run
+    predict = ["predict", "--model", root / "run", "-i", raw, "-o", root / "pred"]
+    assert run(*predict) == 0
+    (raw / "images/disc_0.png").write_bytes(b"\x89PNG damaged")
+    assert run(*predict) == 1
+    assert run("evaluate", "--pred", root / "pred", "--ref", raw, "-o", root / "eval") == 1
+    assert "PRED_MISSING case disc_0" in capsys.readouterr().err
+
+
+def test_images_on_another_grid_than_the_reference_are_not_drawn(
+    balls, tmp_path, capsys, write_nifti
+):
+    raw = balls()
+    for path in (raw / "imagesTr").iterdir():
+        write_nifti(path, nib.load(path).get_fdata(dtype=np.float32), np.diag([-1.0, 1, 1, 1]))
+    arguments = ["--images", raw, "--ref", raw, "--pred", raw / "labelsTr", "-o", tmp_path / "o"]
+    assert run("overlay", *arguments) == 1
+    assert "GEO_AFFINE case ball_0: reference lies up to" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_results_are_not_written_into_the_data(disc_run, capsys):
+    raw, root, _ = disc_run
+    before = {p: p.read_bytes() for p in raw.rglob("*.png")}
+    for out in (raw, raw / "masks", raw / "new"):
+        assert run("predict", "--model", root / "run", "-i", raw, "-o", out) == 1
+        assert "OUT_IN_DATA" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in raw.rglob("*.png")} == before
+
+
+def test_classes_that_disagree_are_not_scored(disc_run, capsys):
+    raw, root, _ = disc_run
+    run("predict", "--model", root / "run", "-i", raw, "-o", root / "pred")
+    arguments = ["--pred", root / "pred", "--ref", raw, "-o", root / "eval"]
+    other = "--dataset.labels={background: 0, ring: 1}"
+    assert run("evaluate", *arguments, other) == 1
+    assert "LBL_CLASSES: predictions, dataset and settings" in capsys.readouterr().err
+    manifest = json.loads((root / "pred/predictions.json").read_text())
+    (root / "pred/predictions.json").write_text(json.dumps(manifest | {"labels": "x"}))
+    assert run("evaluate", *arguments) == 1
+    assert "PRED_MANIFEST" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "--network.sdn_decoder=[9]",
+            "CONFIG_NETWORK: sdn_decoder levels must be in 0..1, got [9]",
+        ),
+        ("--network.features=[4]", "CONFIG_NETWORK: features must name at least two levels"),
+        ("--network.directions=[forward]", "CONFIG_NETWORK: direction must be one of"),
+        ("--training.flip_axes=[7]", "CONFIG_FLIP: training.flip_axes [7]"),
+        ("--training.device=gpu", "CONFIG_DEVICE: no GPU can be used here"),
+        ("--dataset.patch_size=[16, 16]", "CONFIG_DATASET: dataset.patch_size is (16, 16)"),
+    ],
+)
+def test_settings_that_do_not_fit_leave_nothing_behind(
+    disc_run, capsys, setting, message, monkeypatch
+):
+    _, root, config = disc_run
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arguments = ["--config", config, "--data", root / "set", "--out", root / "new"]
+    assert run("train", *arguments, setting) == 1
+    assert message in capsys.readouterr().err
+    assert not (root / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "--training.epochs=0",
+        "--training.batch_size=-1",
+        "--training.overlap=1",
+        "--training.foreground=2",
+        "--training.learning_rate=-1",
+        "--training.seed=-1",
+        "--network.dropout=3",
+        "--network.features=[4, 0]",
+        "--network.num_features=0",
+        "--dataset.patch_size=[0, 16]",
+        "--dataset.spacing=[0, 1, 1]",
+    ],
+)
+def test_numbers_out_of_range_are_refused_with_status_2(setting, capsys):
+    with pytest.raises(SystemExit) as left:
+        run("train", "--data", "a", "--out", "b", setting)
+    assert left.value.code == 2
+    assert setting[2:].split("=")[0] in capsys.readouterr().err
+
+
+def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, monkeypatch):
+    _, root, config = disc_run
+    arguments = ["--config", config, "--data", root / "set", "--out", root / "stopped"]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sdunet.segmentation.module.DiceCELoss.forward", stop)
+        assert run("train", *arguments) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert run("train", *arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--network.featres=[4]"], "--network.featres=[4]; did you mean 'network.features'?"),
+        (["--network.name=vnet"], "Expected a typing.Literal['sdunet', 'unet']. Got value: vnet"),
+        (["--training.epochs=many"], "training.epochs"),
+        (["--config=nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_wrong_settings_are_named_with_status_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        run("train", "--data", "a", "--out", "b", *arguments)
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dataset: {lables: {a: 0}}", "did you mean 'dataset.labels'?"),
+        ("network: {class_path: os.system}", "class_path"),
+        ("network: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+        ("network: [1", "parsing config"),
+    ],
+)
+def test_wrong_config_files_are_named_with_status_2(text, message, tmp_path, capsys):
+    (tmp_path / "task.yaml").write_text(text)
+    with pytest.raises(SystemExit) as left:
+        run("prepare", "a", "b", "--config", tmp_path / "task.yaml")
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "{t}/none", "{t}/o"], "IO_MISSING: nothing at"),
+        (["prepare", "{t}", "{t}/o"], "IO_NO_FILES: no files in"),
+        (["train", "--data", "{t}", "--out", "{t}/o"], "SET_MISSING: no prepared dataset in"),
+        (["predict", "--model", "{t}", "-i", "{t}", "-o", "{t}/o"], "MODEL_MISSING"),
+        (["evaluate", "--pred", "{t}", "--ref", "{t}", "-o", "{t}/o"], "IO_NO_FILES"),
+        (
+            ["evaluate", "--pred", "{t}", "--ref", "{t}", "-o", "{t}/o", "--cases", "{t}/c"],
+            "No such file or directory",
+        ),
+    ],
+)
+def test_wrong_inputs_are_named_with_status_1(arguments, message, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert run(*(a.format(t=empty) for a in arguments)) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert not (empty / "o").exists()
+
+
+def test_a_second_run_into_the_same_folder_and_a_wrong_fold_are_refused(disc_run, capsys):
+    _, root, _ = disc_run
+    assert run("train", "--data", root / "set", "--out", root / "run") == 1
+    assert "RUN_EXISTS: a run is already in" in capsys.readouterr().err
+    assert run("train", "--data", root / "set", "--out", root / "x", "--fold", 3) == 1
+    assert "SPLIT_FOLD: fold 3 of 3; count folds from 0" in capsys.readouterr().err
+
+
+def test_unknown_cases_are_named(disc_run, capsys):
+    raw, root, _ = disc_run
+    (root / "cases.txt").write_text("disc_0\nghost\n")
+    arguments = ["-i", raw, "-o", root / "p", "--cases", root / "cases.txt"]
+    assert run("predict", "--model", root / "run", *arguments) == 1
+    assert "CASE_UNKNOWN: 1 cases asked for are not there: ghost" in capsys.readouterr().err
