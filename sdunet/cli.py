@@ -17,7 +17,7 @@ import torch
 from data_prep.errors import DataError
 from sdunet.ops import backends, missing_backends
 from sdunet.segmentation.config import TaskConfig
-from sdunet.segmentation.record import bar, say, versions
+from sdunet.segmentation.record import RunRecord, bar, say, versions
 
 _DESCRIPTION = """Train segmentation networks that sweep, and see where they are wrong.
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
@@ -56,8 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.add_subcommand(name, sub, help=describe.__doc__)
     chosen = parser.instantiate(parser.parse_args(argv))
     options = getattr(chosen, chosen.command)
+    record = RunRecord(chosen.command, arguments=list(sys.argv[1:] if argv is None else argv))
     try:
-        return _COMMANDS[chosen.command][1](options)
+        status = _COMMANDS[chosen.command][1](options)
+        if chosen.command in ("prepare", "predict", "evaluate", "overlay"):
+            record.write(Path(options.out), status=status)
+        return status
     except (DataError, FloatingPointError) as error:
         say(f"error: {error}")
     except OSError as error:
@@ -71,21 +75,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _describe_prepare(parser: Parser) -> None:
     """Read, check, plan and preprocess a raw dataset."""
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
-    parser.add_argument("OUT", help="folder for the prepared dataset")
+    parser.add_argument("out", metavar="OUT", help="folder for the prepared dataset")
     _add_task(parser)
 
 
 def _prepare(options: jsonargparse.Namespace) -> int:
     from data_prep.prepare import prepare
 
-    dataset, problems = prepare(options.DATA, options.OUT, _task(options).dataset, bar)
+    dataset, problems = prepare(options.DATA, options.out, _task(options).dataset, bar)
     plan = dataset.plan
     print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
     print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
     for name in ("spacing", "patch_size"):
         reason = f"  ({plan.why[name]})" if name in plan.why else ""
         print(f"{name} {getattr(plan, name)}{reason}")
-    print(f"prepared in {options.OUT}; look at the pictures in {Path(options.OUT) / 'qc'}")
+    print(f"prepared in {options.out}; look at the pictures in {Path(options.out) / 'qc'}")
     return _report(problems)
 
 

@@ -29,7 +29,12 @@ def test_bad_scans_are_named_and_the_others_predicted(disc_run, tmp_path, capsys
     assert "1 predictions in" in said.out
     assert "IO_DAMAGED case cut: cannot be decoded" in said.err
     assert "CH_COUNT case colour: 3 channels, expected 1 (image)" in said.err
-    assert sorted(p.name for p in (root / "pred").iterdir()) == ["good.png", "predictions.json"]
+    assert sorted(p.name for p in (root / "pred").iterdir()) == [
+        "good.png",
+        "predictions.json",
+        "run.json",
+    ]
+    assert json.loads((root / "pred/run.json").read_text())["status"] == 1
     manifest = json.loads((root / "pred/predictions.json").read_text())
     assert list(manifest["cases"]) == ["good"]
     assert set(manifest["failed"]) == {"cut", "colour"}

@@ -25,7 +25,7 @@ def versions() -> dict[str, str]:
 class RunRecord:
     """Collects facts of a run and writes them to `run.json`, with the time it took."""
 
-    def __init__(self, command: str, **facts: object) -> None:
+    def __init__(self, command: str, device: str = "cpu", **facts: object) -> None:
         self.started = time.monotonic()
         self.facts = {
             "command": command,
@@ -33,7 +33,8 @@ class RunRecord:
             "versions": versions(),
             "platform": platform.platform(),
             "threads": torch.get_num_threads(),
-            "backend": backends("cuda" if torch.cuda.is_available() else "cpu")[0],
+            "device": device,
+            "backend": backends(device)[0],
             **facts,
         }
 

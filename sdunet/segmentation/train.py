@@ -57,10 +57,10 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
     dataset.verify()
     _check_contradictions(task.dataset, dataset.plan)
     config = task.training
-    choose_device(config.device)
+    device = choose_device(config.device)
     described = (dataset.root / "dataset.json").read_bytes()
     record = RunRecord(
-        "train", fold=fold, task=asdict(task), data_sha256=sha256(described).hexdigest()
+        "train", device, fold=fold, task=asdict(task), data_sha256=sha256(described).hexdigest()
     )
     _quiet_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
