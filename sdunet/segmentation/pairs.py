@@ -38,7 +38,9 @@ class Pairs:
 
     Attributes:
         labels: class names to numbers.
-        problems: cases whose reference cannot be used, and predictions without a reference.
+        label_map: numbers in the files to class numbers.
+        problems: incomplete cases and predictions without a reference; iterating adds the cases
+            whose reference cannot be read.
     """
 
     labels: dict[str, int]
