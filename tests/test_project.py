@@ -128,6 +128,17 @@ def test_readme_links_lead_somewhere():
         assert (ROOT / target).is_file(), target
 
 
+def test_commands_of_measured_rows_parse(capsys):
+    commands = re.findall(r"\| `(sdunet [^`]+)` \|", README.split("## Measured")[1])
+    assert len(commands) == 2
+    for command in commands:
+        _, *arguments = shlex.split(command)
+        arguments[2] = str(ROOT / arguments[2])
+        with pytest.raises(SystemExit) as left:
+            main([*arguments, "--print_config"])
+        assert left.value.code == 0, capsys.readouterr().err
+
+
 def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_discs(tmp_path / "my_data", foreground=255)
@@ -137,7 +148,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     (task,) = blocks("yaml")
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
-    commands = re.findall(r"\| `(sdunet [^`]+)` \|", README)
+    commands = re.findall(r"\| `(sdunet [^`]+)` \|", README.split("## Measured")[0])
     assert len(commands) == 9
     for command in commands:
         _, *arguments = shlex.split(command)
