@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +186,7 @@ def _unchanged(
         path = out / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             return None
-    return CaseRecord(**{**vars(before), "group": group})
+    return replace(before, group=group)
 
 
 def _cases_before(out: Path) -> dict[str, CaseRecord]:

@@ -10,12 +10,14 @@ import torch
 from monai.losses import DiceCELoss
 from PIL import Image
 
+from data_prep.config import Plan
 from data_prep.errors import DataError
 from sdunet.cli import main
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.data import SegmentationData
 from sdunet.segmentation.inference import class_probabilities
 from sdunet.segmentation.model import WEIGHTS, load_model
+from sdunet.segmentation.module import SegmentationModule
 from sdunet.segmentation.transforms import training_transforms
 
 SMALL = [
@@ -88,8 +90,8 @@ def test_training_twice_with_a_seed_gives_the_same_weights(disc_run):
     assert (root / "run" / WEIGHTS).read_bytes() != (root / "other" / WEIGHTS).read_bytes()
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_volumes_come_back_on_their_own_grid(balls, tmp_path, turned, write_nifti):
+@pytest.mark.parametrize(("turned", "codes"), [(False, (0, 2)), (True, (1, 4)), (True, (2, 0))])
+def test_volumes_come_back_on_their_own_grid(balls, tmp_path, turned, codes, write_nifti):
     raw = balls()
     prepared, out = tmp_path / "set", tmp_path / "run"
     assert run("prepare", raw, prepared, "--dataset.patch_size=[16,16,16]") == 0
@@ -105,13 +107,13 @@ def test_volumes_come_back_on_their_own_grid(balls, tmp_path, turned, write_nift
         affine = np.array(
             [[0, -1, 0, scan.shape[1] - 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]]
         )
-    write_nifti(tmp_path / "scan/new.nii.gz", scan, affine, codes=(1, 4))
+    write_nifti(tmp_path / "scan/new.nii.gz", scan, affine, codes)
     predict = ["predict", "--model", out, "-o", tmp_path / "pred", "--device", "cpu"]
     assert run(*predict, "-i", tmp_path / "scan/new.nii.gz") == 0
     got = nib.load(tmp_path / "pred/new.nii.gz")
     assert got.shape == scan.shape
     np.testing.assert_array_equal(got.affine, affine)
-    assert (int(got.header["qform_code"]), int(got.header["sform_code"])) == (1, 4)
+    assert (int(got.header["qform_code"]), int(got.header["sform_code"])) == codes
     assert got.get_data_dtype() == np.uint8
 
     assert run(*predict, "-i", raw) == 0
@@ -217,3 +219,17 @@ def test_info_tells_versions_and_backends(capsys):
     assert facts["versions"]["torch"] == torch.__version__
     assert run("info") == 0
     assert "sweep backends" in capsys.readouterr().out
+
+
+def test_learning_rate_falls_from_its_start_to_zero():
+    plan = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (8, 8))
+    config = TrainingConfig(epochs=5, learning_rate=0.1)
+    module = SegmentationModule(torch.nn.Conv2d(1, 2, 1), plan, config)
+    made = module.configure_optimizers()
+    rates = []
+    for _ in range(6):
+        rates.append(made["optimizer"].param_groups[0]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"].step()
+    assert rates == sorted(rates, reverse=True)
+    assert (rates[0], rates[-1]) == (0.1, pytest.approx(0, abs=1e-12))

@@ -19,13 +19,25 @@ def test_any_size_comes_back(sizes, upsample):
     assert network(torch.randn(2, 2, *sizes)).shape == (2, 3, *sizes)
 
 
-def test_size_that_divides_is_not_padded_and_padding_changes_only_the_border_conditions():
-    network = SDUNet(2, 1, 2, (4, 8), norm="batch", sdn_decoder=()).eval()
-    x = torch.randn(1, 1, 33, 33)
-    # Far from the padded edge a plain network cannot tell that it was padded.
-    torch.testing.assert_close(
-        network(x)[..., :16, :16], network(x[..., :32, :32])[..., :16, :16], rtol=1e-5, atol=1e-5
-    )
+@pytest.mark.parametrize(
+    ("sizes", "inside"),
+    [((16, 32), (16, 32)), ((4, 8), (4, 8)), ((5, 3), (8, 4)), ((4, 4), (4, 8)), ((1, 1), (4, 8))],
+)
+def test_only_sizes_that_do_not_divide_and_single_cells_are_padded(sizes, inside):
+    network = SDUNet(2, 1, 2, (4, 6, 8), num_features=2)
+    seen = []
+    network.encoder[0].register_forward_hook(lambda _, args, __: seen.append(args[0].shape[2:]))
+    network(torch.randn(1, 1, *sizes))
+    assert seen == [torch.Size(inside)]
+
+
+def test_network_and_control_drop_values_alike():
+    drops = [
+        {type(m) for m in SDUNet(2, 1, 2, (4, 6, 8), dropout=0.5, sdn_decoder=levels).modules()}
+        for levels in ((), None)
+    ]
+    kinds = (torch.nn.Dropout, torch.nn.Dropout2d)
+    assert drops[0] & set(kinds) == drops[1] & set(kinds) == {torch.nn.Dropout}
 
 
 def test_by_default_the_decoder_below_full_resolution_sweeps():
