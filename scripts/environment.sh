@@ -16,7 +16,7 @@ if [ ! -x .venv/bin/python ]; then
         exit 1
     fi
 fi
-requirements=$(cat setup.cfg pyproject.toml constraints.txt | cksum)
+requirements=$(cat setup.* pyproject.toml constraints.txt sdunet/ops/csrc/* | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
     .venv/bin/python -m pip install --disable-pip-version-check --quiet \
         --constraint constraints.txt --editable ".[$extra]"

@@ -191,7 +191,8 @@ def with_wrong(position, change):
     ("spoil", "message"),
     [
         (with_wrong(0, lambda x: x[0]), r"x must be \(N, T, W, C\) or \(N, T, H, W, C\), got \(2,"),
-        (with_wrong(0, lambda x: x.long()), r"x must be a floating-point tensor, got torch.int64"),
+        (with_wrong(0, lambda x: x.long()), r"x must be a floating-point .* got torch.int64"),
+        (with_wrong(0, lambda x: x.to(torch.float8_e5m2)), r"x must be .* of 16 bits or more, got"),
         (
             with_wrong(0, lambda x: x[:, :0]),
             r"x must have at least one line, cell and channel, got",
@@ -218,7 +219,7 @@ def test_unknown_backend_is_named_with_the_known_ones(sweep_args):
 
 
 def test_a_backend_that_cannot_run_says_why_and_does_not_fall_back(sweep_args, monkeypatch):
-    monkeypatch.setattr("sdunet.ops.torch_backend.why_not", lambda device: "planted reason")
+    monkeypatch.setattr("sdunet.ops.torch_backend.why_not", lambda *_: "planted reason")
     assert missing_backends() == {"torch": "planted reason"}
     with pytest.raises(ValueError, match=r"backend 'torch' cannot run on cpu: planted reason"):
         sdn_sweep(*sweep_args(1, 2, 3, 4), backend="torch")

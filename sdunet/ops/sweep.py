@@ -1,29 +1,37 @@
-"""The public operator: checks, choice of a backend, autograd."""
+"""The public operator: checks, choice of a backend, registration with PyTorch."""
 
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from sdunet.ops import torch_backend
+from sdunet.ops import cpu_backend, torch_backend
+from sdunet.ops.gates import empty_gates
 from sdunet.ops.reference import sdn_sweep_reference
 
-# Fastest first. Each module has `forward`, `backward` and `why_not(device) -> str | None`.
-_BACKENDS: dict[str, ModuleType] = {"torch": torch_backend}
+# Fastest first. Each module has `forward`, `backward` and `why_not`.
+_BACKENDS: dict[str, ModuleType] = {"cpu": cpu_backend, "torch": torch_backend}
+
+# With more features than these, products outweigh all else, and keeping the gates for the
+# backward pass costs less time than computing them again. With fewer, memory is worth more.
+_KEEPS_GATES_ABOVE = 64
 
 
-def backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
-    """Names that `sdn_sweep` accepts as `backend` for tensors on `device`, fastest first."""
-    missing = missing_backends(device)
+def backends(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[str, ...]:
+    """Names that `sdn_sweep` accepts as `backend` for such tensors, fastest first."""
+    missing = missing_backends(device, dtype)
     return (*(name for name in _BACKENDS if name not in missing), "reference")
 
 
-def missing_backends(device: torch.device | str = "cpu") -> dict[str, str]:
-    """Names of the backends that cannot run on `device`, each with the reason."""
-    device = torch.device(device)
-    reasons = {name: module.why_not(device) for name, module in _BACKENDS.items()}
+def missing_backends(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> dict[str, str]:
+    """Names of the backends that cannot run for such tensors, each with the reason."""
+    device, dtype = torch.device(device), _inner_dtype(dtype)
+    reasons = {name: module.why_not(device, dtype) for name, module in _BACKENDS.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
@@ -72,41 +80,82 @@ def sdn_sweep(
     """
     weights = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
     _check(x, weights)
-    name = _choose(backend, x.device)
-    dtype = _inner_dtype(x)
-    # Half-precision gates lose the state over many lines, so autocast ends here.
-    with torch.autocast(x.device.type, enabled=False):
-        args = [tensor.to(dtype) for tensor in (x, *weights.values())]
-        y = sdn_sweep_reference(*args) if name == "reference" else _Sweep.apply(name, *args)
+    args = [tensor.to(_inner_dtype(x.dtype)) for tensor in (x, *weights.values())]
+    if backend == "reference":
+        # Half-precision gates lose the state over many lines, so autocast ends here.
+        with torch.autocast(x.device.type, enabled=False):
+            return sdn_sweep_reference(*args).to(x.dtype)
+    trains = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in args)
+    y, _ = _sweep(*args, backend, trains and x.shape[-1] > _KEEPS_GATES_ABOVE)
     return y.to(x.dtype)
 
 
-class _Sweep(torch.autograd.Function):
-    """Glue between autograd and the two functions of a backend; keeps input and output only."""
+@torch.library.custom_op("sdunet::sweep", mutates_args=())
+def _sweep(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor,
+    b_hh: Tensor,
+    backend: str,
+    keep_gates: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return the swept map and its gates (see `empty_gates`), both contiguous."""
+    module = _BACKENDS[_choose(backend, x)]
+    with torch.autocast(x.device.type, enabled=False):
+        return module.forward(x, w_ih, w_hh, b_ih, b_hh, keep_gates)
 
-    @staticmethod
-    def forward(ctx: Any, name: str, x: Tensor, *weights: Tensor) -> Tensor:
-        y = _BACKENDS[name].forward(x, *weights)
-        ctx.name = name
-        ctx.save_for_backward(x, y, *weights)
-        return y
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.autocast(grad_y.device.type, enabled=False):
-            return (None, *_BACKENDS[ctx.name].backward(grad_y, *ctx.saved_tensors))
+@_sweep.register_fake
+def _(x: Tensor, w_ih, w_hh, b_ih, b_hh, backend, keep_gates) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), empty_gates(x, keep_gates)
 
 
-def _inner_dtype(x: Tensor) -> torch.dtype:
-    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+@torch.library.custom_op("sdunet::sweep_backward", mutates_args=())
+def _sweep_backward(
+    grad_y: Tensor,
+    x: Tensor,
+    y: Tensor,
+    gates: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor,
+    b_hh: Tensor,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of the five tensors, contiguous."""
+    module = _BACKENDS[_choose(backend, x)]
+    with torch.autocast(x.device.type, enabled=False):
+        return module.backward(grad_y, x, y, gates, w_ih, w_hh, b_ih, b_hh)
+
+
+@_sweep_backward.register_fake
+def _(grad_y, x, y, gates, w_ih, w_hh, b_ih, b_hh, backend) -> tuple[Tensor, ...]:
+    return tuple(tensor.new_empty(tensor.shape) for tensor in (x, w_ih, w_hh, b_ih, b_hh))
+
+
+def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    x, *weights, ctx.backend, _ = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(x, *output, *weights)
+
+
+def _differentiate(ctx: Any, grad_y: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    return (*_sweep_backward(grad_y, *ctx.saved_tensors, ctx.backend), None, None)
+
+
+_sweep.register_autograd(_differentiate, setup_context=_save)
+
+
+def _inner_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
 def _check(x: Tensor, weights: dict[str, Tensor]) -> None:
     if x.dim() not in (4, 5):
         raise ValueError(f"x must be (N, T, W, C) or (N, T, H, W, C), got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise ValueError(f"x must be a floating-point tensor, got {x.dtype}")
+    if _inner_dtype(x.dtype) not in (torch.float32, torch.float64):
+        raise ValueError(f"x must be a floating-point tensor of 16 bits or more, got {x.dtype}")
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have at least one line, cell and channel, got {tuple(x.shape)}")
     channels, taps = x.shape[-1], 3 ** (x.dim() - 3)
@@ -123,19 +172,17 @@ def _check(x: Tensor, weights: dict[str, Tensor]) -> None:
             )
         if tensor.device != x.device:
             raise ValueError(f"{name} must be on {x.device} like x, got {tensor.device}")
-        if _inner_dtype(tensor) != _inner_dtype(x):
+        if _inner_dtype(tensor.dtype) != _inner_dtype(x.dtype):
             raise ValueError(f"{name} must have the dtype of x, {x.dtype}, got {tensor.dtype}")
 
 
-def _choose(backend: str, device: torch.device) -> str:
-    if backend == "reference":
-        return backend
-    missing = missing_backends(device)
+def _choose(backend: str, x: Tensor) -> str:
+    missing = missing_backends(x.device, x.dtype)
     if backend == "auto":
         return next(name for name in _BACKENDS if name not in missing)
     if backend not in _BACKENDS:
         names = ("auto", *_BACKENDS, "reference")
         raise ValueError(f"backend must be one of {names}, got {backend!r}")
     if backend in missing:
-        raise ValueError(f"backend {backend!r} cannot run on {device}: {missing[backend]}")
+        raise ValueError(f"backend {backend!r} cannot run on {x.device}: {missing[backend]}")
     return backend

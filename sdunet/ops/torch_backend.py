@@ -22,41 +22,58 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdunet.ops.gates import empty_gates
 from sdunet.ops.reference import neighbours, scatter_neighbours
 
 
-def why_not(device: torch.device) -> str | None:
-    """Return why this backend cannot run on `device`; it always can."""
+def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Return why this backend cannot run for such tensors; it always can."""
     return None
 
 
-def forward(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-    """Return the swept map, `(N, T, ..., C)` like `x`."""
+def forward(
+    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, keep_gates: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the swept map, `(N, T, ..., C)` like `x`, and its gates, see `empty_gates`."""
     plane_dims = x.dim() - 3
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    gates = empty_gates(x, keep_gates)
     y[:, 0] = x[:, 0]
     from_cells = F.linear(x[:, 1:], w_hh, b_hh)
     for t in range(1, x.shape[1]):
         from_above = F.linear(neighbours(y[:, t - 1], plane_dims), w_ih, b_ih)
-        _, update, new = _gates(from_above, from_cells[:, t - 1])
+        at_line = _gates(from_above, from_cells[:, t - 1])
+        _, update, new, _ = at_line
         torch.lerp(new, x[:, t], update, out=y[:, t])
-    return y
+        if keep_gates:
+            torch.stack(at_line, dim=-2, out=gates[:, t - 1])
+    return y, gates
 
 
 def backward(
-    grad_y: Tensor, x: Tensor, y: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+    grad_y: Tensor,
+    x: Tensor,
+    y: Tensor,
+    gates: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor,
+    b_hh: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
     plane_dims, channels = x.dim() - 3, x.shape[-1]
     hidden = x[:, 1:]
     above = neighbours(y[:, :-1], plane_dims)  # (N, T-1, ..., K*C)
-    from_cells = F.linear(hidden, w_hh, b_hh)
-    reset, update, new = _gates(F.linear(above, w_ih, b_ih), from_cells)
+    if gates.dim() > 1:
+        reset, update, new, new_cell = gates.unbind(-2)
+    else:
+        from_above, from_cells = F.linear(above, w_ih, b_ih), F.linear(hidden, w_hh, b_hh)
+        reset, update, new, new_cell = _gates(from_above, from_cells)
 
     # What a unit of gradient at y becomes at each gate is known for all lines beforehand.
     to_new = (1 - update) * (1 - new * new)
     to_update = (hidden - new) * update * (1 - update)
-    to_reset = to_new * from_cells.chunk(3, -1)[2] * reset * (1 - reset)
+    to_reset = to_new * new_cell * reset * (1 - reset)
     grad_gates = torch.stack([to_reset, to_update, to_new], dim=-2)  # (N, T-1, ..., 3, C)
 
     grad_lines = grad_y.clone(memory_format=torch.contiguous_format)
@@ -78,10 +95,10 @@ def backward(
     )
 
 
-def _gates(from_above: Tensor, from_cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return `(reset, update, new)` of a GRU from its two products, each `(..., 3C)`."""
+def _gates(from_above: Tensor, from_cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return `(reset, update, new, new_cell)` of a GRU from its two products, each `(..., 3C)`."""
     reset_above, update_above, new_above = from_above.chunk(3, -1)
     reset_cell, update_cell, new_cell = from_cell.chunk(3, -1)
     reset = torch.sigmoid(reset_above + reset_cell)
     update = torch.sigmoid(update_above + update_cell)
-    return reset, update, torch.tanh(new_above + reset * new_cell)
+    return reset, update, torch.tanh(new_above + reset * new_cell), new_cell

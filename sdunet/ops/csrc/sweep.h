@@ -1,0 +1,41 @@
+// The interface of the compiled sweep: plain C, loaded by `sdunet/ops/cpu_backend.py`.
+//
+// Letters as in the Python side: N images, T lines, lines of H rows of W cells (H = 1 for
+// images), C features a cell, K = 3 (9) neighbours above. Strides count numbers, not bytes;
+// a cell's features are adjacent. All that is written is contiguous.
+#pragma once
+
+#include <cstdint>
+
+extern "C" {
+
+struct SdnMap {
+    const void* data;
+    int64_t image, line, row, cell;  // strides
+};
+
+struct SdnSweep {
+    int64_t images, lines, rows, cells, features;
+    int64_t volume;        // 0: 3 neighbours on one row, 1: 9 neighbours on three rows
+    int64_t bytes;         // of a number: 4 or 8
+    int64_t threads;       // at most
+    int64_t instructions;  // 0: the best this processor has, else a number of `SdnInstructions`
+    SdnMap x;
+    const void *w_ih, *w_hh, *b_ih, *b_hh;
+    void* y;      // written forward, read backward
+    void* gates;  // (N, T - 1, H, W, 4, C), or null: then backward computes them again
+    // Backward only.
+    SdnMap grad_y;
+    void *grad_x, *grad_w_ih, *grad_w_hh, *grad_b_ih, *grad_b_hh;
+};
+
+enum SdnInstructions { SDN_BEST, SDN_PORTABLE, SDN_AVX2, SDN_AVX512 };
+
+// Both return 0, or 1 if there is not enough memory, or 2 if the processor lacks `instructions`.
+int sdn_forward(const SdnSweep* sweep);
+int sdn_backward(const SdnSweep* sweep);
+
+// The best instruction set that this processor has and this library was built with.
+int sdn_best_instructions(void);
+
+}  // extern "C"
