@@ -49,3 +49,5 @@ int sdn_backward(const SdnSweep* sweep) {
     Pass pass = choose(*sweep);
     return pass.backward ? pass.backward(*sweep) : 2;
 }
+
+int sdn_call_size(void) { return int(sizeof(SdnSweep)); }

@@ -38,4 +38,7 @@ int sdn_backward(const SdnSweep* sweep);
 // The best instruction set that this processor has and this library was built with.
 int sdn_best_instructions(void);
 
+// Bytes of an `SdnSweep`, for callers that lay it out themselves.
+int sdn_call_size(void);
+
 }  // extern "C"
