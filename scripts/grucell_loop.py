@@ -6,6 +6,7 @@ names of `sdunet.layers.Sweep`, and the result is the same function of the same 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ def sweep_in_place(
         order = range(x.shape[axis])
         if direction in ("left", "up"):
             order = order[::-1]
-        for above, at in zip(order[:-1], order[1:], strict=True):
+        for above, at in pairwise(order):
             _update_line(x, cell, axis, above, at)
     return x.contiguous(memory_format=torch.contiguous_format)
 

@@ -51,12 +51,9 @@ class Sweep(nn.Module):
         """Return the swept map, shaped like `x`."""
         _check_map(x, self.spatial_dims)
         axis, against = _AXES[self.direction]
-        lines = x.flip(axis) if against else x
-        lines = lines.movedim((axis, 1), (1, -1))  # (N, T, ..., C)
-        cell = self.cell
-        y = sdn_sweep(lines, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
-        y = y.movedim((1, -1), (axis, 1))
-        return y.flip(axis) if against else y
+        lines = x.movedim((axis, 1), (1, -1))  # (N, T, ..., C)
+        y = sdn_sweep(lines, *self.cell.parameters(), reverse=against)
+        return y.movedim((1, -1), (axis, 1))
 
 
 class SDNLayer(nn.Module):

@@ -33,8 +33,8 @@ def threads():
 
 
 def value_and_grads(args, cotangent, keep_gates, instructions="best"):
-    y, gates = cpu_backend.forward(*args, keep_gates, instructions)
-    return y, *cpu_backend.backward(cotangent, args[0], y, gates, *args[1:], instructions)
+    y, gates = cpu_backend.forward(*args, False, keep_gates, instructions)
+    return y, *cpu_backend.backward(cotangent, args[0], y, gates, *args[1:], False, instructions)
 
 
 def cotangent_of(x):
@@ -105,7 +105,7 @@ def test_sigmoid_and_tanh_are_accurate_to_the_last_digits(dtype, name):
     w_ih[2, 1] = 1
     w_hh = torch.tensor([[1.0], [1.0], [0.0]], dtype=dtype)
     none = torch.zeros(3, dtype=dtype)
-    _, gates = cpu_backend.forward(x, w_ih, w_hh, none, none, True, name)
+    _, gates = cpu_backend.forward(x, w_ih, w_hh, none, none, False, True, name)
     reset, update, new, _ = gates[0, 0, :, :, 0].unbind(-1)
     assert torch.equal(reset, update)
     limit = 2e-7 if dtype == torch.float32 else 5e-16
@@ -120,7 +120,7 @@ def test_saturated_gates_keep_to_their_ranges(name):
     x = torch.tensor([3e38, -3e38, 1e4, -1e4, 90.0, -90.0])[:, None, None, None].repeat(1, 2, 1, 1)
     w_ih, w_hh, none = torch.zeros(3, 3), torch.zeros(3, 1), torch.zeros(3)
     w_ih[2, 1] = w_hh[0] = 1
-    _, gates = cpu_backend.forward(x, w_ih, w_hh, none, none, True, name)
+    _, gates = cpu_backend.forward(x, w_ih, w_hh, none, none, False, True, name)
     reset, update, new, _ = gates[:, 0, 0, :, 0].unbind(-1)
     torch.testing.assert_close(reset, torch.tensor([1.0, 0, 1, 0, 1, 0]))
     torch.testing.assert_close(update, torch.full((6,), 0.5))
@@ -131,11 +131,11 @@ def test_saturated_gates_keep_to_their_ranges(name):
 def test_nan_spreads_as_in_the_definition(name, sweep_args):
     args = [a.float() for a in sweep_args(1, 5, 9, 4)]
     args[0][0, 1, 4, 2] = float("nan")
-    y, gates = cpu_backend.forward(*args, False, name)
+    y, gates = cpu_backend.forward(*args, False, False, name)
     want = sdn_sweep_reference(*args)
     assert torch.equal(y.isnan(), want.isnan())
     assert y.isnan().any()
-    grad_x = cpu_backend.backward(torch.ones_like(y), args[0], y, gates, *args[1:], name)[0]
+    grad_x = cpu_backend.backward(torch.ones_like(y), args[0], y, gates, *args[1:], False, name)[0]
     assert grad_x[0, 4].isnan().any()
     assert grad_x[0, 0].isnan().any()
 

@@ -109,6 +109,20 @@ def test_slices_of_a_larger_buffer_give_what_their_copies_give(backend, sweep_ar
 
 
 @every_backend
+@pytest.mark.parametrize(
+    "shape", [(2, 5, 4, 3), (1, 1, 3, 2), (1, 4, 3, 70), (2, 3, 4, 3, 2)], ids=str
+)
+def test_reverse_is_flipping_before_and_after(shape, backend, sweep_args):
+    args = sweep_args(*shape)
+    got = value_and_grads(lambda *a: sdn_sweep(*a, reverse=True, backend=backend), args)
+    want = value_and_grads(
+        lambda x, *weights: sdn_sweep(x.flip(1), *weights, backend=backend).flip(1), args
+    )
+    for name, g, w in zip(NAMES, got, want, strict=True):
+        torch.testing.assert_close(g, w, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@every_backend
 def test_inputs_and_cotangent_are_never_written_to(backend, sweep_args):
     args = [a.requires_grad_() for a in sweep_args(2, 4, 3, 2)]
     cotangent = torch.ones(2, 4, 3, 2, dtype=torch.float64)

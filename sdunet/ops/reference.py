@@ -50,11 +50,12 @@ def _shifted(padded: Tensor, at: tuple[int, ...], sizes: tuple[int, ...]) -> Ten
 
 
 def sdn_sweep_reference(
-    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, *, reverse: bool = False
 ) -> Tensor:
     """Sweep `x` line by line; arguments as in `sdn_sweep`. Any dtype, twice differentiable."""
-    lines = [x[:, 0]]
-    for hidden in x.unbind(1)[1:]:
+    first, *others = x.unbind(1)[:: -1 if reverse else 1]
+    lines = [first]
+    for hidden in others:
         from_above = F.linear(neighbours(lines[-1], x.dim() - 3), w_ih, b_ih)
         from_cell = F.linear(hidden, w_hh, b_hh)
         reset_above, update_above, new_above = from_above.chunk(3, -1)
@@ -63,4 +64,4 @@ def sdn_sweep_reference(
         update = torch.sigmoid(update_above + update_cell)
         new = torch.tanh(new_above + reset * new_cell)
         lines.append((1 - update) * new + update * hidden)
-    return torch.stack(lines, dim=1)
+    return torch.stack(lines[:: -1 if reverse else 1], dim=1)

@@ -32,9 +32,16 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def forward(
-    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, keep_gates: bool
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor,
+    b_hh: Tensor,
+    reverse: bool,
+    keep_gates: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return the swept map, `(N, T, ..., C)` like `x`, and its gates, see `empty_gates`."""
+    x = x.flip(1) if reverse else x
     plane_dims = x.dim() - 3
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     gates = empty_gates(x, keep_gates)
@@ -47,7 +54,7 @@ def forward(
         torch.lerp(new, x[:, t], update, out=y[:, t])
         if keep_gates:
             torch.stack(at_line, dim=-2, out=gates[:, t - 1])
-    return y, gates
+    return y.flip(1) if reverse else y, gates
 
 
 def backward(
@@ -59,8 +66,11 @@ def backward(
     w_hh: Tensor,
     b_ih: Tensor,
     b_hh: Tensor,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
+    if reverse:
+        grad_y, x, y = (lines.flip(1) for lines in (grad_y, x, y))
     plane_dims, channels = x.dim() - 3, x.shape[-1]
     hidden = x[:, 1:]
     above = neighbours(y[:, :-1], plane_dims)  # (N, T-1, ..., K*C)
@@ -87,7 +97,7 @@ def backward(
     grad_lines[:, 1:] = grad_lines[:, 1:] * update + grad_c @ w_hh
     rows_a, rows_c = grad_a.flatten(0, -2), grad_c.flatten(0, -2)
     return (
-        grad_lines,
+        grad_lines.flip(1) if reverse else grad_lines,
         rows_a.T @ above.flatten(0, -2),
         rows_c.T @ hidden.flatten(0, -2),
         rows_a.sum(0),

@@ -75,9 +75,9 @@ struct Backward {
     WeightGrads<T>* weight_grads;  // of each thread
 
     Backward(Memory& memory, const SdnSweep& sweep, WeightGrads<T>* weight_grads)
-        : sweep(sweep), s(Shape::of<T>(sweep)), x(sweep.x), y(sweep.y, s, s.lines, s.features),
-          gates(sweep.gates, s, s.lines - 1, 4 * s.features), grad_y(sweep.grad_y),
-          grad_x(sweep.grad_x, s, s.lines, s.features), panels(memory, s, sweep),
+        : sweep(sweep), s(Shape::of<T>(sweep)), x(sweep.x, s), y(sweep.y, s, s.features),
+          gates(kept_gates<T>(sweep, s)), grad_y(sweep.grad_y, s),
+          grad_x(sweep.grad_x, s, s.features), panels(memory, s, sweep),
           grad_panels(memory, s, sweep), weight_grads(weight_grads) {}
 
     struct Scratch {

@@ -83,6 +83,14 @@ SDN_INLINE void gates_of(const Shape& s, const T* above, int64_t above_row, cons
     }
 }
 
+// Gates stand in the order of the sweep, the first line having none.
+template <typename T>
+Map<T> kept_gates(const SdnSweep& sweep, Shape shape) {
+    shape.lines--;
+    shape.reverse = false;
+    return Map<T>(sweep.gates, shape, 4 * shape.features);
+}
+
 template <typename T>
 struct Forward {
     const SdnSweep& sweep;
@@ -91,8 +99,8 @@ struct Forward {
     GatePanels<T> panels;
 
     Forward(Memory& memory, const SdnSweep& sweep)
-        : sweep(sweep), s(Shape::of<T>(sweep)), x(sweep.x), y(sweep.y, s, s.lines, s.features),
-          gates(sweep.gates, s, s.lines - 1, 4 * s.features), panels(memory, s, sweep) {}
+        : sweep(sweep), s(Shape::of<T>(sweep)), x(sweep.x, s), y(sweep.y, s, s.features),
+          gates(kept_gates<T>(sweep, s)), panels(memory, s, sweep) {}
 
     struct Scratch {
         Line<T> above, below, hidden;  // the finished line, the one being made, and its input

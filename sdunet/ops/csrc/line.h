@@ -66,12 +66,14 @@ struct Shape {
     int64_t tap_rows;  // 1 or 3 rows of three neighbours
     int64_t padded;    // features rounded up to whole vectors
     int64_t vectors;
+    bool reverse;
 
     template <typename T>
     static Shape of(const SdnSweep& sweep) {
         int64_t vectors = (sweep.features + lanes<T> - 1) / lanes<T>;
-        return {sweep.images,   sweep.lines,          sweep.rows,         sweep.cells,
-                sweep.features, sweep.volume ? 3 : 1, vectors * lanes<T>, vectors};
+        return {sweep.images,         sweep.lines,        sweep.rows, sweep.cells,
+                sweep.features,       sweep.volume ? 3 : 1, vectors * lanes<T>, vectors,
+                sweep.reverse != 0};
     }
     int64_t border() const { return tap_rows / 2; }
     int64_t taps() const { return 3 * tap_rows; }
@@ -85,12 +87,21 @@ struct Map {
     T* data;
     int64_t image, line, row, cell;
 
-    Map(const SdnMap& map)
+    Map(const SdnMap& map, const Shape& shape)
         : data(static_cast<T*>(const_cast<void*>(map.data))),
-          image(map.image), line(map.line), row(map.row), cell(map.cell) {}
-    Map(void* data, const Shape& shape, int64_t lines, int64_t numbers)
-        : data(static_cast<T*>(data)), image(lines * shape.line_cells() * numbers),
-          line(shape.line_cells() * numbers), row(shape.cells * numbers), cell(numbers) {}
+          image(map.image), line(map.line), row(map.row), cell(map.cell) {
+        if (shape.reverse) turn(shape.lines);
+    }
+    // Contiguous, with so many numbers a cell.
+    Map(void* data, const Shape& shape, int64_t numbers)
+        : data(static_cast<T*>(data)), image(shape.lines * shape.line_cells() * numbers),
+          line(shape.line_cells() * numbers), row(shape.cells * numbers), cell(numbers) {
+        if (shape.reverse) turn(shape.lines);
+    }
+    void turn(int64_t lines) {
+        data += (lines - 1) * line;
+        line = -line;
+    }
 
     T* at(int64_t i, int64_t t, int64_t r, int64_t c) const {
         return data + i * image + t * line + r * row + c * cell;

@@ -16,6 +16,7 @@ struct SdnMap {
 
 struct SdnSweep {
     int64_t images, lines, rows, cells, features;
+    int64_t reverse;       // 0: from the first line to the last, 1: from the last to the first
     int64_t volume;        // 0: 3 neighbours on one row, 1: 9 neighbours on three rows
     int64_t bytes;         // of a number: 4 or 8
     int64_t threads;       // at most
@@ -23,7 +24,8 @@ struct SdnSweep {
     SdnMap x;
     const void *w_ih, *w_hh, *b_ih, *b_hh;
     void* y;      // written forward, read backward
-    void* gates;  // (N, T - 1, H, W, 4, C), or null: then backward computes them again
+    void* gates;  // (N, T - 1, H, W, 4, C) in the order of the sweep; or null, then
+                  // backward computes them again
     // Backward only.
     SdnMap grad_y;
     void *grad_x, *grad_w_ih, *grad_w_hh, *grad_b_ih, *grad_b_hh;
