@@ -107,7 +107,9 @@ class SDNLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
-        return self.project_out(self.sweeps(torch.tanh(self.project_in(x))))
+        swept = self.sweeps(torch.tanh(self.project_in(x)))
+        # A sweep leaves the channels of a cell side by side, where what follows would be slow.
+        return self.project_out(swept.contiguous())
 
 
 class ResSDNLayer(nn.Module):

@@ -27,7 +27,8 @@ class _Sweep(ctypes.Structure):
         ("x", _Map),
         *((name, ctypes.c_void_p) for name in ("w_ih", "w_hh", "b_ih", "b_hh", "y", "gates")),
         ("grad_y", _Map),
-        *((name, ctypes.c_void_p) for name in ("grad_x", "grad_w_ih", "grad_w_hh")),
+        ("grad_x", _Map),
+        *((name, ctypes.c_void_p) for name in ("grad_w_ih", "grad_w_hh")),
         *((name, ctypes.c_void_p) for name in ("grad_b_ih", "grad_b_hh")),
     ]
 
@@ -77,15 +78,18 @@ def backward(
     instructions: str = "best",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
+    grad_x = torch.empty_like(x)
     x, grad_y, y = _adjacent(x), _adjacent(grad_y), y.contiguous()
     weights = [w.contiguous() for w in (w_ih, w_hh, b_ih, b_hh)]
-    grads = [torch.empty(a.shape, dtype=a.dtype) for a in (x, *weights)]
+    grads = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights]
+    # Where features lie apart in `x`, so they do in its gradient, which is then a copy.
+    adjacent = grad_x if _is_adjacent(grad_x) else torch.empty_like(x)
     sweep = _describe(x, weights, y, gates, reverse, instructions)
-    sweep.grad_y = _map(grad_y)
-    for name, grad in zip(("x", "w_ih", "w_hh", "b_ih", "b_hh"), grads, strict=True):
+    sweep.grad_y, sweep.grad_x = _map(grad_y), _map(adjacent)
+    for name, grad in zip(("w_ih", "w_hh", "b_ih", "b_hh"), grads, strict=True):
         setattr(sweep, f"grad_{name}", grad.data_ptr())
     _run(_load()[0].sdn_backward, sweep)
-    return tuple(grads)
+    return grad_x if adjacent is grad_x else grad_x.copy_(adjacent), *grads
 
 
 @functools.cache
@@ -105,9 +109,13 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
     return library, None
 
 
+def _is_adjacent(x: Tensor) -> bool:
+    return x.stride(-1) == 1 or x.shape[-1] == 1
+
+
 def _adjacent(x: Tensor) -> Tensor:
     """Return `x` with the features of a cell side by side, copied only if they are not."""
-    if x.stride(-1) == 1 or x.shape[-1] == 1:
+    if _is_adjacent(x):
         return x
     # Copied along memory: PyTorch is several times slower across it.
     order = sorted(range(x.dim() - 1), key=x.stride, reverse=True)

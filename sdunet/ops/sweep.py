@@ -135,7 +135,10 @@ def _sweep_backward(
     reverse: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of the five tensors, contiguous."""
+    """Return the gradients of the five tensors.
+
+    That of `x` lies in memory as `x` does, as far as that is dense; the others are contiguous.
+    """
     module = _BACKENDS[_choose(backend, x)]
     with torch.autocast(x.device.type, enabled=False):
         return module.backward(grad_y, x, y, gates, w_ih, w_hh, b_ih, b_hh, reverse)
@@ -143,7 +146,8 @@ def _sweep_backward(
 
 @_sweep_backward.register_fake
 def _(grad_y, x, y, gates, w_ih, w_hh, b_ih, b_hh, reverse, backend) -> tuple[Tensor, ...]:
-    return tuple(tensor.new_empty(tensor.shape) for tensor in (x, w_ih, w_hh, b_ih, b_hh))
+    weights = (w_ih, w_hh, b_ih, b_hh)
+    return (torch.empty_like(x), *(tensor.new_empty(tensor.shape) for tensor in weights))
 
 
 def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:

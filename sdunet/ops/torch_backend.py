@@ -69,6 +69,7 @@ def backward(
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
+    given_x = x
     if reverse:
         grad_y, x, y = (lines.flip(1) for lines in (grad_y, x, y))
     plane_dims, channels = x.dim() - 3, x.shape[-1]
@@ -97,7 +98,7 @@ def backward(
     grad_lines[:, 1:] = grad_lines[:, 1:] * update + grad_c @ w_hh
     rows_a, rows_c = grad_a.flatten(0, -2), grad_c.flatten(0, -2)
     return (
-        grad_lines.flip(1) if reverse else grad_lines,
+        torch.empty_like(given_x).copy_(grad_lines.flip(1) if reverse else grad_lines),
         rows_a.T @ above.flatten(0, -2),
         rows_c.T @ hidden.flatten(0, -2),
         rows_a.sum(0),

@@ -77,7 +77,7 @@ struct Backward {
     Backward(Memory& memory, const SdnSweep& sweep, WeightGrads<T>* weight_grads)
         : sweep(sweep), s(Shape::of<T>(sweep)), x(sweep.x, s), y(sweep.y, s, s.features),
           gates(kept_gates<T>(sweep, s)), grad_y(sweep.grad_y, s),
-          grad_x(sweep.grad_x, s, s.features), panels(memory, s, sweep),
+          grad_x(sweep.grad_x, s), panels(memory, s, sweep),
           grad_panels(memory, s, sweep), weight_grads(weight_grads) {}
 
     struct Scratch {

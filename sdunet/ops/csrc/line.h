@@ -88,7 +88,7 @@ struct Map {
     int64_t image, line, row, cell;
 
     Map(const SdnMap& map, const Shape& shape)
-        : data(static_cast<T*>(const_cast<void*>(map.data))),
+        : data(static_cast<T*>(map.data)),
           image(map.image), line(map.line), row(map.row), cell(map.cell) {
         if (shape.reverse) turn(shape.lines);
     }

@@ -2,7 +2,7 @@
 //
 // Letters as in the Python side: N images, T lines, lines of H rows of W cells (H = 1 for
 // images), C features a cell, K = 3 (9) neighbours above. Strides count numbers, not bytes;
-// a cell's features are adjacent. All that is written is contiguous.
+// a cell's features are adjacent. Without strides a tensor is contiguous.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 extern "C" {
 
 struct SdnMap {
-    const void* data;
+    void* data;
     int64_t image, line, row, cell;  // strides
 };
 
@@ -27,8 +27,8 @@ struct SdnSweep {
     void* gates;  // (N, T - 1, H, W, 4, C) in the order of the sweep; or null, then
                   // backward computes them again
     // Backward only.
-    SdnMap grad_y;
-    void *grad_x, *grad_w_ih, *grad_w_hh, *grad_b_ih, *grad_b_hh;
+    SdnMap grad_y, grad_x;
+    void *grad_w_ih, *grad_w_hh, *grad_b_ih, *grad_b_hh;
 };
 
 enum SdnInstructions { SDN_BEST, SDN_PORTABLE, SDN_AVX2, SDN_AVX512 };
