@@ -15,7 +15,7 @@ import jsonargparse
 import torch
 
 from data_prep.errors import DataError
-from sdunet.ops import backends, missing_backends
+from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.record import RunRecord, bar, say, versions
 
@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.instantiate(parser.parse_args(argv))
     options = getattr(chosen, chosen.command)
     record = RunRecord(chosen.command, arguments=list(sys.argv[1:] if argv is None else argv))
+    keep_freed_memory()
     try:
         status = _COMMANDS[chosen.command][1](options)
         if chosen.command in ("prepare", "predict", "evaluate", "overlay"):

@@ -5,9 +5,10 @@ volumes `(N, C, D, H, W)`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdunet.ops import sdn_sweep
@@ -107,9 +108,12 @@ class SDNLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
-        swept = self.sweeps(torch.tanh(self.project_in(x)))
-        # A sweep leaves the channels of a cell side by side, where what follows would be slow.
-        return self.project_out(swept.contiguous())
+        out = self.project_out(self.project_in_and_sweep(_channels_last(x)))
+        return _lay_out(out, _layout_of(x))
+
+    def project_in_and_sweep(self, x: Tensor) -> Tensor:
+        """Return what is projected out, with the channels of a cell side by side in memory."""
+        return _channels_last(self.sweeps(self.project_in(x).tanh_()))
 
 
 class ResSDNLayer(nn.Module):
@@ -151,8 +155,47 @@ class ResSDNLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
-        swept, gate = self.sdn(x).chunk(2, dim=1)
-        return torch.lerp(swept, self.conv(x), torch.sigmoid(gate))
+        inside = _channels_last(x)
+        swept = self.sdn.project_in_and_sweep(inside)
+        # Each half projected out on its own: halves of one map would not be dense in memory.
+        project_out = _CONV_FUNCTIONS[x.dim()]
+        weights, biases = (half.chunk(2) for half in self.sdn.project_out.parameters())
+        value, gate = (project_out(swept, *half) for half in zip(weights, biases, strict=True))
+        out = torch.lerp(value, self.conv(inside), torch.sigmoid(gate))
+        return _lay_out(out, _layout_of(x))
+
+
+# By the number of the map's axes.
+_CONV_FUNCTIONS = {4: F.conv2d, 5: F.conv3d}
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+class _LayOut(torch.autograd.Function):
+    """Turns a map in memory, and its gradient back: left turned, it would slow what follows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layout: torch.memory_format) -> Tensor:
+        ctx.layout = _layout_of(x)
+        return x.contiguous(memory_format=layout)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad.contiguous(memory_format=ctx.layout), None
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Return `x` laid out as sweeps want it; convolutions of few channels are faster so, too."""
+    return _lay_out(x, _CHANNELS_LAST[x.dim()])
+
+
+def _lay_out(x: Tensor, layout: torch.memory_format) -> Tensor:
+    return x if x.is_contiguous(memory_format=layout) else _LayOut.apply(x, layout)
+
+
+def _layout_of(x: Tensor) -> torch.memory_format:
+    last = _CHANNELS_LAST[x.dim()]
+    apart = x.is_contiguous() or not x.is_contiguous(memory_format=last)
+    return torch.contiguous_format if apart else last
 
 
 Layer = TypeVar("Layer", SDNLayer, ResSDNLayer)
