@@ -195,6 +195,23 @@ def _demo(options: jsonargparse.Namespace) -> int:
     return demo(Path(options.out), bar)
 
 
+def _describe_bench(parser: Parser) -> None:
+    """Measure speed and memory of the sweep or of whole networks, contenders side by side."""
+    parser.add_argument("WHAT", choices=["sweep", "net"], help="what to measure")
+    parser.add_argument("--out", default="bench", help="folder for JSON and picture")
+    parser.add_argument("--quick", action="store_true", help="small maps, within 40 s")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+
+
+def _bench(options: jsonargparse.Namespace) -> int:
+    from sdunet.bench.run import Options, bench_net, bench_sweep
+    from sdunet.segmentation.model import choose_device
+
+    device = choose_device(options.device)
+    run = {"sweep": bench_sweep, "net": bench_net}[options.WHAT]
+    return run(Options(Path(options.out), device, options.quick), say)
+
+
 def _describe_info(parser: Parser) -> None:
     """Show versions, hardware and which backends of the sweep run here."""
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -260,5 +277,6 @@ _COMMANDS: dict[str, tuple[Callable[[Parser], None], Callable[[jsonargparse.Name
     "evaluate": (_describe_evaluate, _evaluate),
     "overlay": (_describe_overlay, _overlay),
     "demo": (_describe_demo, _demo),
+    "bench": (_describe_bench, _bench),
     "info": (_describe_info, _info),
 }

@@ -36,6 +36,9 @@ class Sweep(nn.Module):
             along the second to last, forward and backward along the third to last.
         spatial_dims: 2 for `(N, C, H, W)`, 3 for `(N, C, D, H, W)`.
 
+    Attributes:
+        backend: handed on to `sdn_sweep`, "auto" at first.
+
     Raises:
         ValueError: if the direction is unknown or has no axis in so many dimensions.
     """
@@ -46,6 +49,7 @@ class Sweep(nn.Module):
         self.direction = direction
         self.spatial_dims = spatial_dims
         taps = 3 ** (spatial_dims - 1)
+        self.backend = "auto"
         self.cell = nn.GRUCell(taps * channels, channels)  # holds the weights; never called
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +57,7 @@ class Sweep(nn.Module):
         _check_map(x, self.spatial_dims)
         axis, against = _AXES[self.direction]
         lines = x.movedim((axis, 1), (1, -1))  # (N, T, ..., C)
-        y = sdn_sweep(lines, *self.cell.parameters(), reverse=against)
+        y = sdn_sweep(lines, *self.cell.parameters(), reverse=against, backend=self.backend)
         return y.movedim((1, -1), (axis, 1))
 
 

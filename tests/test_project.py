@@ -31,6 +31,13 @@ ALLOWED = {
     "sdunet.layers": ("sdunet.ops",),
     "sdunet.nets": ("sdunet.layers", "sdunet.ops"),
     "sdunet.segmentation": ("sdunet.nets", "sdunet.layers", "sdunet.ops", "data_prep"),
+    "sdunet.bench": (
+        "sdunet.segmentation",
+        "sdunet.nets",
+        "sdunet.layers",
+        "sdunet.ops",
+        "data_prep",
+    ),
     "sdunet.demo": ("sdunet.segmentation", "data_prep"),
     "data_prep": (),
 }

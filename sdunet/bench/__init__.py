@@ -1,0 +1,1 @@
+"""Speed and memory of the sweep and of whole networks, against others in the same run."""

@@ -1,0 +1,110 @@
+"""What `sdunet bench` does: measure, print tables, keep JSON and a picture."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from data_prep.writer import write_bytes, write_json
+from sdunet.bench import net, sweep
+from sdunet.bench.loop import MISSING, has_loop
+from sdunet.bench.report import draw_growth, slopes, table
+from sdunet.segmentation.figures import to_png
+
+
+@dataclass(frozen=True)
+class Options:
+    """How thoroughly to measure, and where to keep it."""
+
+    out: Path
+    device: str = "cpu"
+    quick: bool = False
+
+
+def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
+    """Compare the backends of the sweep; return 1 if one of them was refused."""
+    quick, device = options.quick, options.device
+    cases = sweep.QUICK_CASES if quick else sweep.CASES
+    if device == "cuda" and not quick:
+        cases = (*cases, sweep.CUDA_CASE)
+    if not has_loop():
+        say(MISSING)
+    rows = sweep.run_sweeps(cases, device, 1.0 if quick else 12.0, say)
+    sides = sweep.QUICK_SIDES if quick else sweep.SIDES
+    growth = sweep.run_growth(sides, device, 0.3 if quick else 6.0, say)
+    memory = [] if quick else sweep.run_memory(cases[0], device, say)
+    peak = sweep.matmul_flops(device)
+    print(_machine(device))
+    print(table(rows, "loop"))
+    if memory:
+        print(f"\n{table(memory, 'loop')}")
+    print(f"\nlarge matrix product: {peak / 1e9:.0f} GFLOP/s; of it reached, products only:")
+    shares = _shares(cases, rows, peak)
+    for name, share in shares.items():
+        print(f"  {name}: {share:.0%}")
+    print(
+        "\ncost against side, forward+backward: "
+        + ", ".join(f"{name} side^{slope:.2f}" for name, slope in slopes(growth).items())
+    )
+    record = {
+        "machine": _machine(device),
+        "rows": [asdict(row) for row in (*rows, *memory)],
+        "growth": growth,
+        "slopes": slopes(growth),
+        "matmul_flops": peak,
+        "share_of_matmul": shares,
+    }
+    write_json(options.out / "sweep.json", record)
+    title = "Four sweeps over a square map, 16 features, batch 1"
+    write_bytes(options.out / "sweep.png", to_png(draw_growth(growth, title)))
+    return _finish(rows, options)
+
+
+def bench_net(options: Options, say: Callable[[str], None]) -> int:
+    """Compare a training step of whole networks; return 1 if the SDU-Net was refused."""
+    batch, side = (1, 64) if options.quick else (4, 256)
+    seconds = 2.0 if options.quick else 60.0
+    rows = net.run_networks(batch, side, options.device, seconds, not options.quick, say)
+    sizes = net.parameters(not options.quick)
+    print(_machine(options.device))
+    print(table(rows, "unet, same widths"))
+    print("\nparameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    record = {
+        "machine": _machine(options.device),
+        "rows": [asdict(row) for row in rows],
+        "parameters": sizes,
+    }
+    write_json(options.out / "net.json", record)
+    return _finish(rows, options)
+
+
+def _shares(cases: tuple[sweep.Case, ...], rows: list[sweep.Row], peak: float) -> dict[str, float]:
+    """Return which part of the machine's rate of products the fastest backend reaches.
+
+    Counted are the products that have to be done: forward once, backward twice as many. Those
+    that a backward pass does again to save memory are not counted.
+    """
+    shares = {}
+    for case in cases:
+        times = [row.both for row in rows if row.case == str(case) and row.both]
+        shares[str(case)] = 3 * case.flops / min(times) / peak
+    return shares
+
+
+def _machine(device: str) -> str:
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _finish(rows: list[sweep.Row], options: Options) -> int:
+    print(f"\nkept in {options.out}")
+    return 1 if any(row.refused for row in rows) else 0

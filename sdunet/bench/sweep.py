@@ -1,0 +1,191 @@
+"""Backends of the sweep and the published loop, side by side on maps like those of the papers."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from sdunet.bench.loop import LoopSweep, has_loop
+from sdunet.bench.timing import interleave, peak_extra_bytes
+from sdunet.layers import Direction, Sweep
+from sdunet.ops import backends
+
+# As in the tests; the loop sums bias gradients line by line, which costs it a digit.
+_GATE = {"loop": 2e-5, "reference": 2e-5}
+_GATE_DEFAULT = 2e-6
+_ONE_THREAD = " (1 thread)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One map to sweep: images `(N, C, H, W)` or volumes `(N, C, D, H, W)`."""
+
+    images: int
+    features: int
+    sizes: tuple[int, ...]
+    directions: tuple[Direction, ...]
+
+    def __str__(self) -> str:
+        size = "x".join(map(str, self.sizes))
+        return f"F={self.features} {size} batch {self.images}, {len(self.directions)} directions"
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions of the products, forward."""
+        taps = 3 ** (len(self.sizes) - 1)
+        cells = self.images * math.prod(self.sizes)
+        return 2.0 * 3 * self.features**2 * (taps + 1) * cells * len(self.directions)
+
+
+_FOUR, _SIX = get_args(Direction)[:4], get_args(Direction)
+_TWO = ("right", "down")
+CASES = (
+    Case(1, 16, (256, 256), _FOUR),
+    Case(4, 16, (256, 256), _FOUR),
+    Case(4, 16, (128, 128), _FOUR),
+    Case(4, 150, (64, 64), _TWO),
+    Case(8, 360, (32, 32), _TWO),
+    Case(1, 16, (32, 64, 64), _SIX),
+)
+QUICK_CASES = (Case(1, 16, (128, 128), _FOUR), Case(1, 16, (8, 24, 24), _SIX))
+CUDA_CASE = Case(8, 16, (256, 256), _FOUR)
+SIDES = (32, 64, 128, 256, 512)
+QUICK_SIDES = (32, 64, 128)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender on one case; seconds, bytes, and what made it unfit if it was refused."""
+
+    case: str
+    contender: str
+    forward: float | None = None
+    both: float | None = None
+    peak_bytes: int | None = None
+    refused: str | None = None
+
+
+def contenders(case: Case, device: str) -> list[str]:
+    """Names of what can sweep the case: fast backends, the definition, the published loop."""
+    names = list(backends(device))
+    return [*names, "loop"] if has_loop() and len(case.sizes) == 2 else names
+
+
+def stack(case: Case, contender: str, device: str) -> nn.Sequential:
+    """Return the sweeps of the case, with the same weights for every contender."""
+    torch.manual_seed(0)
+    sweeps = [Sweep(case.features, d, len(case.sizes)) for d in case.directions]
+    if contender == "loop":
+        return nn.Sequential(*map(LoopSweep, sweeps)).to(device)
+    for sweep in sweeps:
+        sweep.backend = contender.removesuffix(_ONE_THREAD)
+    return nn.Sequential(*sweeps).to(device)
+
+
+def error(contender: str, case: Case, device: str) -> float:
+    """Return the largest relative error of value and gradients on a small map of the case."""
+    small = Case(2, case.features, tuple(range(9, 9 + len(case.sizes))), case.directions)
+    x, cotangent = _map_and_cotangent(small, device)
+    exact = stack(small, "reference", device).double()
+    want = _value_and_grads(exact, x.double(), cotangent.double())
+    got = _value_and_grads(stack(small, contender, device), x, cotangent)
+    pairs = zip(got, want, strict=True)
+    return max(((g.double() - w).norm() / w.norm()).item() for g, w in pairs)
+
+
+def run_sweeps(
+    cases: Sequence[Case], device: str, seconds: float, say: Callable[[str], None]
+) -> list[Row]:
+    """Time every contender on every case, forward and with backward."""
+    rows = []
+    for case in cases:
+        say(f"{case} ...")
+        fit, unfit = _gate(case, device)
+        rows += unfit
+        if device == "cpu" and case.images == 1 and "cpu" in fit:
+            fit.append("cpu" + _ONE_THREAD)
+        forward = interleave({n: _prepare(case, n, device, False) for n in fit}, seconds / 3)
+        both = interleave({n: _prepare(case, n, device, True) for n in fit}, seconds)
+        rows += [Row(str(case), name, forward[name], both[name]) for name in fit]
+    return rows
+
+
+def run_memory(case: Case, device: str, say: Callable[[str], None]) -> list[Row]:
+    """Measure what forward and backward need beside input, weights and their gradients."""
+    rows = []
+    for name in contenders(case, device):
+        say(f"memory of {name} ...")
+        peak = peak_extra_bytes(device, _prepare, case, name, device, True)
+        rows.append(Row(str(case), name, peak_bytes=peak))
+    return rows
+
+
+def run_growth(
+    sides: Sequence[int], device: str, seconds: float, say: Callable[[str], None]
+) -> dict[str, dict[int, float]]:
+    """Time forward and backward of square maps of growing side, by contender."""
+    found: dict[str, dict[int, float]] = {}
+    for side in sides:
+        case = Case(1, 16, (side, side), _FOUR)
+        say(f"{case} ...")
+        names, _ = _gate(case, device)
+        runs = {name: _prepare(case, name, device, True) for name in names}
+        for name, median in interleave(runs, seconds).items():
+            found.setdefault(name, {})[side] = median
+    return found
+
+
+def matmul_flops(device: str, seconds: float = 1.0) -> float:
+    """Return the floating-point operations a second that PyTorch reaches on a large product."""
+    a, b = (torch.randn(2048, 2048, device=device) for _ in range(2))
+    return 2 * 2048**3 / interleave({"mm": partial(torch.mm, a, b)}, seconds)["mm"]
+
+
+def _gate(case: Case, device: str) -> tuple[list[str], list[Row]]:
+    fit, unfit = [], []
+    for name in contenders(case, device):
+        found = error(name, case, device)
+        if found < _GATE.get(name, _GATE_DEFAULT):
+            fit.append(name)
+        else:
+            unfit.append(Row(str(case), name, refused=f"relative error {found:.1e}"))
+    return fit, unfit
+
+
+def _prepare(case: Case, name: str, device: str, backward: bool) -> Callable[[], object]:
+    sweeps = stack(case, name, device)
+    x, cotangent = _map_and_cotangent(case, device)
+    run = (
+        partial(_value_and_grads, sweeps, x, cotangent) if backward else partial(_value, sweeps, x)
+    )
+    return partial(_on_one_thread, run) if name.endswith(_ONE_THREAD) else run
+
+
+def _map_and_cotangent(case: Case, device: str) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(1)
+    shape = (case.images, case.features, *case.sizes)
+    x = torch.randn(shape, device=device, requires_grad=True)
+    return x, torch.randn(shape, device=device)
+
+
+@torch.no_grad()
+def _value(sweeps: nn.Module, x: Tensor) -> Tensor:
+    return sweeps(x)
+
+
+def _value_and_grads(sweeps: nn.Module, x: Tensor, cotangent: Tensor) -> tuple[Tensor, ...]:
+    y = sweeps(x)
+    return y.detach(), *torch.autograd.grad(y, [x, *sweeps.parameters()], cotangent)
+
+
+def _on_one_thread(run: Callable[[], object]) -> object:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run()
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,98 @@
+"""Timing that survives a noisy machine: contenders in turn, medians of repeated runs."""
+
+import gc
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+import torch
+
+_WARM_UPS = 2
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], object]], seconds: float, fewest: int = 3, most: int = 25
+) -> dict[str, float]:
+    """Run every contender in turn, again and again, and return the median seconds of each.
+
+    Args:
+        contenders: what to time, by name.
+        seconds: budget of the measured rounds together.
+        fewest: rounds at least, whatever they take.
+        most: rounds at most.
+    """
+    for run in contenders.values():
+        started = time.perf_counter()
+        for _ in range(_WARM_UPS):
+            _timed(run)
+            if time.perf_counter() - started > seconds / 4:
+                break
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    began = time.perf_counter()
+    for done in range(most):
+        if done >= fewest and time.perf_counter() - began > seconds:
+            break
+        for name, run in contenders.items():
+            times[name].append(_timed(run))
+    return {name: median(found) for name, found in times.items()}
+
+
+def _timed(run: Callable[[], object]) -> float:
+    synchronize()
+    started = time.perf_counter()
+    run()
+    synchronize()
+    return time.perf_counter() - started
+
+
+def synchronize() -> None:
+    """Wait for the GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_extra_bytes(
+    device: str, prepare: Callable[..., Callable[[], object]], *args: object
+) -> int | None:
+    """Return by how much memory grows at its peak while what `prepare(*args)` returns runs.
+
+    On the CPU that is the growth of the resident set, in a process of its own; on CUDA what the
+    allocator says. None where the system does not tell. `prepare` must be importable.
+    """
+    if device == "cuda":
+        run = prepare(*args)
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(
+        target=_send_growth, args=(sender, torch.get_num_threads(), prepare, args)
+    )
+    child.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        child.join()
+
+
+def _send_growth(sender: object, threads: int, prepare: Callable, args: tuple) -> None:
+    torch.set_num_threads(threads)
+    run = prepare(*args)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is resident now
+    before = _status_bytes("VmRSS")
+    result = run()
+    sender.send(_status_bytes("VmHWM") - before)
+    del result
+
+
+def _status_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
