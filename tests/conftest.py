@@ -1,7 +1,12 @@
 """What several test files share."""
 
+import itertools
 import json
+import os
 import shutil
+
+# Before anything imports Triton: its interpreter runs the CUDA kernels here.
+os.environ["TRITON_INTERPRET"] = "1"
 
 import nibabel as nib
 import numpy as np
@@ -27,6 +32,33 @@ def sweep_args():
         return [torch.randn(shape).double(), *(p.detach() for p in cell.parameters())]
 
     return make
+
+
+@pytest.fixture
+def gru_cell_by_cell():
+    """The sweep spelt out with `torch.nn.GRUCell`, one cell at a time."""
+
+    def sweep(x, w_ih, w_hh, b_ih, b_hh):
+        channels = x.shape[-1]
+        cell = torch.nn.GRUCell(w_ih.shape[1], channels, dtype=x.dtype)
+        cell.load_state_dict(
+            {"weight_ih": w_ih, "weight_hh": w_hh, "bias_ih": b_ih, "bias_hh": b_hh}
+        )
+        sizes = x.shape[2:-1]
+        y = x.clone()
+        for t in range(1, x.shape[1]):
+            for at in itertools.product(*map(range, sizes)):
+                around = itertools.product(*((i - 1, i, i + 1) for i in at))
+                seen = [
+                    y[:, t - 1, *place]
+                    if all(0 <= i < size for i, size in zip(place, sizes, strict=True))
+                    else torch.zeros_like(y[:, 0, *at])
+                    for place in around
+                ]
+                y[:, t, *at] = cell(torch.cat(seen, -1), x[:, t, *at])
+        return y.detach()
+
+    return sweep
 
 
 @pytest.fixture

@@ -6,12 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdunet.ops import cpu_backend, torch_backend
+from sdunet.ops import cpu_backend, torch_backend, triton_backend
 from sdunet.ops.gates import empty_gates
 from sdunet.ops.reference import sdn_sweep_reference
 
 # Fastest first. Each module has `forward`, `backward` and `why_not`.
-_BACKENDS: dict[str, ModuleType] = {"cpu": cpu_backend, "torch": torch_backend}
+_BACKENDS: dict[str, ModuleType] = {
+    "cpu": cpu_backend,
+    "triton": triton_backend,
+    "torch": torch_backend,
+}
 
 # With more features than these, products outweigh all else, and keeping the gates for the
 # backward pass costs less time than computing them again. With fewer, memory is worth more.

@@ -1,10 +1,14 @@
 #include "sweep.h"
 
+#if defined(__x86_64__) && !defined(SDN_PORTABLE_ONLY)
+#define SDN_X86
+#endif
+
 #define SDN_DECLARE(set)                   \
     int sdn_forward_##set(const SdnSweep&); \
     int sdn_backward_##set(const SdnSweep&);
 SDN_DECLARE(portable)
-#ifdef __x86_64__
+#ifdef SDN_X86
 SDN_DECLARE(avx2)
 SDN_DECLARE(avx512)
 #endif
@@ -20,7 +24,7 @@ Pass choose(const SdnSweep& sweep) {
     int best = sdn_best_instructions();
     int64_t wanted = sweep.instructions == SDN_BEST ? best : sweep.instructions;
     if (wanted > best) return {nullptr, nullptr};
-#ifdef __x86_64__
+#ifdef SDN_X86
     // Half of a wide vector would stay empty.
     bool narrow = sweep.instructions == SDN_BEST && sweep.features * sweep.bytes <= 32;
     if (wanted == SDN_AVX512 && !narrow) return {sdn_forward_avx512, sdn_backward_avx512};
@@ -32,7 +36,7 @@ Pass choose(const SdnSweep& sweep) {
 }  // namespace
 
 int sdn_best_instructions(void) {
-#ifdef __x86_64__
+#ifdef SDN_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return SDN_AVX512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return SDN_AVX2;
