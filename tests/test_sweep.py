@@ -7,6 +7,7 @@ from sdunet.ops import backends, missing_backends, sdn_sweep, sdn_sweep_referenc
 
 NAMES = ("y", "dx", "dw_ih", "dw_hh", "db_ih", "db_hh")
 IMAGES = [(1, 1, 1, 1), (1, 2, 1, 3), (2, 5, 7, 4), (1, 7, 2, 5), (2, 33, 17, 24), (0, 3, 4, 2)]
+MANY_FEATURES_AND_CELLS = [(1, 4, 3, 70), (1, 3, 300, 2), (1, 2, 17, 16, 3)]
 VOLUMES = [(1, 1, 1, 1, 1), (1, 3, 1, 1, 2), (2, 4, 3, 5, 3), (1, 17, 5, 2, 8)]
 # Measured: 4e-7 at most up to 256 lines, weights at GRU initial scale. At four times that scale
 # the recurrence is chaotic and no two implementations agree.
@@ -39,7 +40,7 @@ def test_sweep_is_a_gru_fed_by_the_finished_cells_above(
 @every_backend
 @pytest.mark.usefixtures("nan_in_fresh_memory")
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("shape", IMAGES + VOLUMES, ids=str)
+@pytest.mark.parametrize("shape", IMAGES + VOLUMES + MANY_FEATURES_AND_CELLS, ids=str)
 def test_value_and_gradients_match_the_float64_reference(shape, dtype, backend, sweep_args):
     args = [a.to(dtype) for a in sweep_args(*shape)]
     got = value_and_grads(lambda *a: sdn_sweep(*a, backend=backend), args)

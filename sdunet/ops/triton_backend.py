@@ -3,6 +3,7 @@
 With few features one program walks all lines of an image in one launch: the line above is in the
 nearest cache, and only programs of different images run side by side, so nothing has to wait for
 another program. With many features a line is one large product and one pointwise kernel.
+Products take three passes of the tensor cores (`tf32x3`), which keeps float32's digits.
 
 Letters: N images, T lines of H x W cells (H = 1 in images), C features, K = 3 (9) neighbours.
 """
@@ -27,6 +28,7 @@ _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 # With more features the state of a block of cells no longer fits the registers.
 _FEW = 64
 _BLOCK_NUMBERS = 4096  # cells times features that one step of a program handles
+_WARPS = 8
 
 
 def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -80,7 +82,9 @@ def _walk(
     if features <= _FEW:
         weights, biases = w_ih.contiguous(), b_ih.contiguous()
         sizes = _sizes(line, features)
-        _sweep_lines[(images,)](x, from_cells, weights, biases, y, gates, lines, **sizes, KEEP=keep)
+        _sweep_lines[(images,)](
+            x, from_cells, weights, biases, y, gates, lines, **sizes, KEEP=keep, num_warps=_WARPS
+        )
         return
     cells = line[0] * (line[1] if len(line) == 2 else 1)
     numbers = cells * features
@@ -101,7 +105,8 @@ def _walk_back(grad_gates: Tensor, grad_lines: Tensor, w_ih: Tensor) -> None:
         torch_backend.walk_back(grad_gates, grad_lines, w_ih)
         return
     sizes = _sizes(line, features)
-    _sweep_back[(images,)](grad_gates, grad_lines, w_ih.contiguous(), lines, **sizes)
+    weights = w_ih.contiguous()
+    _sweep_back[(images,)](grad_gates, grad_lines, weights, lines, **sizes, num_warps=_WARPS)
 
 
 def _sizes(line: list[int], features: int) -> dict[str, int]:
@@ -151,7 +156,7 @@ if triton is not None:
                 reset = tl.zeros((BLOCK, PADDED), x.dtype.element_ty) + bias_reset
                 update = tl.zeros((BLOCK, PADDED), x.dtype.element_ty) + bias_update
                 new = tl.zeros((BLOCK, PADDED), x.dtype.element_ty) + bias_new
-                for tap in tl.static_range(TAPS):
+                for tap in tl.range(TAPS, num_stages=1):
                     at, inside = _seen(cell, rows, columns, tap, 1, TAPS)
                     at = ((line - 1) * cells + at)[:, None] * features + feature[None, :]
                     above = tl.load(y + at, inside[:, None] & real[None, :], 0)
@@ -159,9 +164,9 @@ if triton is not None:
                     w_reset = tl.load(w, square, 0)
                     w_update = tl.load(w + gate_step, square, 0)
                     w_new = tl.load(w + 2 * gate_step, square, 0)
-                    reset += tl.dot(above, w_reset, input_precision="ieee")
-                    update += tl.dot(above, w_update, input_precision="ieee")
-                    new += tl.dot(above, w_new, input_precision="ieee")
+                    reset += tl.dot(above, w_reset, input_precision="tf32x3")
+                    update += tl.dot(above, w_update, input_precision="tf32x3")
+                    new += tl.dot(above, w_new, input_precision="tf32x3")
                 mask = (cell < cells)[:, None] & real[None, :]
                 kept = (line - image - 1) * cells + cell  # line 0 of an image has no gates
                 from_cell = from_cells + kept[:, None] * 3 * features + feature[None, :]
@@ -213,14 +218,14 @@ if triton is not None:
                 mask = (cell < cells)[:, None] & real[None, :]
                 at = ((line - 1) * cells + cell)[:, None] * features + feature[None, :]
                 grad = tl.load(grad_lines + at, mask, 0)
-                for tap in tl.static_range(TAPS):
+                for tap in tl.range(TAPS, num_stages=1):
                     below, inside = _seen(cell, rows, columns, tap, -1, TAPS)
                     gate = (gate_line + below)[:, None] * 3 * features + feature[None, :]
                     inside = inside[:, None] & real[None, :]
                     for i in tl.static_range(3):
                         part = tl.load(grad_gates + gate + i * features, inside, 0)
                         w = tl.load(weight + i * gate_step + tap * features, square, 0)
-                        grad += tl.dot(part, w, input_precision="ieee")
+                        grad += tl.dot(part, w, input_precision="tf32x3")
                 tl.store(grad_lines + at, grad, mask)
             tl.debug_barrier()
 
