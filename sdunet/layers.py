@@ -57,7 +57,9 @@ class Sweep(nn.Module):
         _check_map(x, self.spatial_dims)
         axis, against = _AXES[self.direction]
         lines = x.movedim((axis, 1), (1, -1))  # (N, T, ..., C)
-        y = sdn_sweep(lines, *self.cell.parameters(), reverse=against, backend=self.backend)
+        cell = self.cell
+        weights = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
+        y = sdn_sweep(lines, *weights, reverse=against, backend=self.backend)
         return y.movedim((1, -1), (axis, 1))
 
 
@@ -104,6 +106,7 @@ class SDNLayer(nn.Module):
             raise ValueError(
                 f"directions must be a non-empty sequence of names, got {directions!r}"
             )
+        self.spatial_dims = spatial_dims
         conv, conv_transpose = _CONVS[spatial_dims]
         enter = conv_transpose if upsample else conv
         self.project_in = enter(in_channels, num_features, kernel_size, stride, padding)
@@ -112,6 +115,7 @@ class SDNLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
+        _check_map(x, self.spatial_dims)
         out = self.project_out(self.project_in_and_sweep(_channels_last(x)))
         return _lay_out(out, _layout_of(x))
 
@@ -159,12 +163,14 @@ class ResSDNLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
+        _check_map(x, self.sdn.spatial_dims)
         inside = _channels_last(x)
         swept = self.sdn.project_in_and_sweep(inside)
         # Each half projected out on its own: halves of one map would not be dense in memory.
         project_out = _CONV_FUNCTIONS[x.dim()]
-        weights, biases = (half.chunk(2) for half in self.sdn.project_out.parameters())
-        value, gate = (project_out(swept, *half) for half in zip(weights, biases, strict=True))
+        out = self.sdn.project_out
+        halves = zip(out.weight.chunk(2), out.bias.chunk(2), strict=True)
+        value, gate = (project_out(swept, *half) for half in halves)
         out = torch.lerp(value, self.conv(inside), torch.sigmoid(gate))
         return _lay_out(out, _layout_of(x))
 

@@ -190,3 +190,41 @@ def test_weights_that_do_not_fit_are_named():
 def test_errors_name_the_argument_the_rule_and_the_value(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("layer", [SDNLayer, ResSDNLayer])
+def test_output_and_gradient_lie_in_memory_as_the_input(layer, layout):
+    torch.manual_seed(0)
+    layer = layer(3, 4, 5)
+    plain = torch.randn(2, 3, 6, 7)
+    x = plain.contiguous(memory_format=layout).requires_grad_()
+    y = layer(x)
+    assert y.is_contiguous(memory_format=layout)
+    (grad,) = torch.autograd.grad(y.square().sum(), x)
+    assert grad.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(y, layer(plain))
+
+
+def test_residual_layer_is_the_gate_between_convolution_and_sdn():
+    torch.manual_seed(0)
+    layer, x = ResSDNLayer(3, 4, 5), torch.randn(2, 3, 6, 7)
+    swept, gate = layer.sdn(x).chunk(2, dim=1)
+    gate = torch.sigmoid(gate)
+    torch.testing.assert_close(layer(x), gate * layer.conv(x) + (1 - gate) * swept)
+
+
+def test_reparametrised_weights_are_the_ones_used():
+    torch.manual_seed(0)
+    layer, x = ResSDNLayer(3, 4, 5), torch.randn(2, 3, 6, 7)
+    before = layer(x)
+    torch.nn.utils.parametrizations.weight_norm(layer.sdn.project_out)
+    torch.testing.assert_close(layer(x), before)
+    layer.sdn.project_out.parametrizations.weight.original0.data.mul_(3)
+    assert not torch.allclose(layer(x), before)
+
+
+@pytest.mark.parametrize("layer", [SDNLayer, ResSDNLayer])
+def test_maps_of_the_wrong_number_of_axes_are_refused(layer):
+    with pytest.raises(ValueError, match=r"x must be \(N, C, H, W\), got \(3, 6, 7\)"):
+        layer(3, 4, 5)(torch.randn(3, 6, 7))

@@ -16,8 +16,12 @@ SOURCES = sorted(p for top in ("sdunet", "data_prep") for p in (ROOT / top).rglo
 PYTHON_FILES = (
     SOURCES + sorted((ROOT / "tests").glob("*.py")) + sorted((ROOT / "scripts").glob("*.py"))
 )
+C_FILES = sorted((ROOT / "sdunet/ops/csrc").iterdir())
 TEXT_FILES = [
     *PYTHON_FILES,
+    *C_FILES,
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "setup.py",
     *(ROOT / "configs").glob("*.yaml"),
     *(ROOT / "scripts").glob("*.sh"),
     ROOT / "README.md",
@@ -93,9 +97,9 @@ def test_special_imports_stand_in_their_one_place(path):
             assert module.split(".")[0] in (*own, *sys.stdlib_module_names), module
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=relative)
+@pytest.mark.parametrize("path", PYTHON_FILES + C_FILES, ids=relative)
 def test_files_are_short(path):
-    limit = 500 if path.parent.name == "ops" else 400
+    limit = 500 if path.parent.name in ("ops", "csrc") else 400
     assert len(path.read_text(encoding="utf-8").splitlines()) <= limit
 
 

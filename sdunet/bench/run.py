@@ -35,12 +35,15 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     sides = sweep.QUICK_SIDES if quick else sweep.SIDES
     growth = sweep.run_growth(sides, device, 0.3 if quick else 6.0, say)
     memory = [] if quick else sweep.run_memory(cases[0], device, say)
-    peak = sweep.matmul_flops(device)
+    peak, bandwidth = sweep.matmul_flops(device), sweep.copy_bytes(device)
     print(_machine(device))
     print(table(rows, "loop"))
     if memory:
         print(f"\n{table(memory, 'loop')}")
-    print(f"\nlarge matrix product: {peak / 1e9:.0f} GFLOP/s; of it reached, products only:")
+    print(
+        f"\nlarge copy: {bandwidth / 1e9:.0f} GB/s; large matrix product: {peak / 1e9:.0f} GFLOP/s"
+    )
+    print("of that product's rate is reached, counting only products that must be done:")
     shares = _shares(cases, rows, peak)
     for name, share in shares.items():
         print(f"  {name}: {share:.0%}")
@@ -54,6 +57,7 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
         "growth": growth,
         "slopes": slopes(growth),
         "matmul_flops": peak,
+        "copy_bytes": bandwidth,
         "share_of_matmul": shares,
     }
     write_json(options.out / "sweep.json", record)

@@ -145,6 +145,12 @@ def matmul_flops(device: str, seconds: float = 1.0) -> float:
     return 2 * 2048**3 / interleave({"mm": partial(torch.mm, a, b)}, seconds)["mm"]
 
 
+def copy_bytes(device: str, seconds: float = 1.0) -> float:
+    """Return the bytes a second, read and written, of copying a tensor larger than any cache."""
+    a, b = (torch.ones(1 << 26, device=device) for _ in range(2))
+    return 2 * a.nbytes / interleave({"copy": partial(a.copy_, b)}, seconds)["copy"]
+
+
 def _gate(case: Case, device: str) -> tuple[list[str], list[Row]]:
     fit, unfit = [], []
     for name in contenders(case, device):

@@ -192,7 +192,7 @@ struct Backward {
                 if (gate == 2) grads += s.padded;  // past the candidate, to what reset scales
                 for (int64_t k = 0; k < s.features; k++, panel += lanes<T>) {
                     Vector<T> weights = load(panel);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
                     for (int c = 0; c < cells; c++) sums[c] += grads[c * step + k] * weights;
                 }
                 grads += s.padded;
@@ -206,9 +206,9 @@ struct Backward {
     static SDN_INLINE void add_taps(Vector<T>* sums, const T* grads, int64_t step, const T* panel) {
         Vector<T> left = load(panel), centre = load(panel + lanes<T>);
         Vector<T> right = load(panel + 2 * lanes<T>);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int c = -1; c <= cells; c++) {
-            Vector<T> value = Vector<T>{} + grads[c * step];
+            Vector<T> value = broadcast<T>(grads[c * step]);
             if (c > 0) sums[c - 1] += value * left;
             if (c >= 0 && c < cells) sums[c] += value * centre;
             if (c < cells - 1) sums[c + 1] += value * right;
@@ -256,9 +256,9 @@ struct Backward {
             for (int64_t c = operands[i].cells; c > 0; c--) {
                 Vector<T> left = load(seen), centre = load(seen + s.padded);
                 Vector<T> right = load(seen + 2 * s.padded);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
                 for (int row = 0; row < rows; row++) {
-                    Vector<T> value = Vector<T>{} + grads[row];
+                    Vector<T> value = broadcast<T>(grads[row]);
                     sums[row][0] += value * left;
                     sums[row][1] += value * centre;
                     sums[row][2] += value * right;
@@ -267,7 +267,7 @@ struct Backward {
                 seen += s.padded;
             }
         }
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int row = 0; row < rows; row++)
 #pragma GCC unroll 3
             for (int tap = 0; tap < 3; tap++, to += lanes<T>) store(to, load(to) + sums[row][tap]);
@@ -281,13 +281,13 @@ struct Backward {
             const T *grads = operands[i].grads + grad, *hidden = operands[i].hidden + lane;
             for (int64_t c = operands[i].cells; c > 0; c--) {
                 Vector<T> value = load(hidden);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
                 for (int row = 0; row < rows; row++) sums[row] += grads[row] * value;
                 grads += 4 * s.padded;
                 hidden += s.padded;
             }
         }
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int row = 0; row < rows; row++, to += lanes<T>) store(to, load(to) + sums[row]);
     }
 

@@ -48,7 +48,7 @@ template <typename T, int cells, typename Emit>
 SDN_INLINE void gates_of(const Shape& s, const T* above, int64_t above_row, const T* hidden,
                      const T* panel, const Emit& emit) {
     Vector<T> sums[cells][4];
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int c = 0; c < cells; c++)
 #pragma GCC unroll 4
         for (int gate = 0; gate < 4; gate++) sums[c][gate] = load(panel + gate * lanes<T>);
@@ -57,9 +57,9 @@ SDN_INLINE void gates_of(const Shape& s, const T* above, int64_t above_row, cons
         const T* seen = above + tap / 3 * above_row + tap % 3 * s.padded;
         for (int64_t k = 0; k < s.features; k++, panel += 3 * lanes<T>) {
             Vector<T> r = load(panel), z = load(panel + lanes<T>), n = load(panel + 2 * lanes<T>);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
             for (int c = 0; c < cells; c++) {
-                Vector<T> value = Vector<T>{} + seen[c * s.padded + k];
+                Vector<T> value = broadcast<T>(seen[c * s.padded + k]);
                 sums[c][0] += value * r;
                 sums[c][1] += value * z;
                 sums[c][2] += value * n;
@@ -68,14 +68,15 @@ SDN_INLINE void gates_of(const Shape& s, const T* above, int64_t above_row, cons
     }
     for (int64_t k = 0; k < s.features; k++, panel += 3 * lanes<T>) {
         Vector<T> r = load(panel), z = load(panel + lanes<T>), n = load(panel + 2 * lanes<T>);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int c = 0; c < cells; c++) {
-            Vector<T> value = Vector<T>{} + hidden[c * s.padded + k];
+            Vector<T> value = broadcast<T>(hidden[c * s.padded + k]);
             sums[c][0] += value * r;
             sums[c][1] += value * z;
             sums[c][3] += value * n;
         }
     }
+#pragma GCC unroll 32
     for (int c = 0; c < cells; c++) {
         Vector<T> reset = sigmoid<T>(sums[c][0]), update = sigmoid<T>(sums[c][1]);
         Vector<T> candidate = hyperbolic_tangent<T>(sums[c][2] + reset * sums[c][3]);

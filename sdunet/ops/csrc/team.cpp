@@ -1,12 +1,10 @@
 #include "team.h"
 
+#include <dlfcn.h>
+
 #include <atomic>
 #include <thread>
 #include <vector>
-
-#ifndef _WIN32
-#include <dlfcn.h>
-#endif
 
 struct Barrier {
     std::atomic<int> arrived{0}, round{0};
@@ -44,19 +42,15 @@ struct OpenMP {
     int (*size)() = nullptr;
 
     OpenMP() {
-#ifndef _WIN32
         find(parallel, "GOMP_parallel");
         find(rank, "omp_get_thread_num");
         find(size, "omp_get_num_threads");
         if (!rank || !size) parallel = nullptr;
-#endif
     }
 
     template <typename Function>
     static void find(Function& function, const char* name) {
-#ifndef _WIN32
         function = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
-#endif
     }
 };
 

@@ -45,6 +45,12 @@ SDN_INLINE Vector<T> load(const T* from) {
     return value;
 }
 
+// Adding zero would cost an operation: it changes -0.
+template <typename T>
+SDN_INLINE Vector<T> broadcast(T value) {
+    return value - Vector<T>{};
+}
+
 template <typename T>
 SDN_INLINE void store(T* to, Vector<T> value) {
     memcpy(to, &value, sizeof value);
@@ -74,8 +80,8 @@ struct Exponential {
 template <typename T>
 SDN_INLINE Exponential<T> exponential(Vector<T> x) {
     using Traits = Types<T>;
-    x = x < -Traits::limit ? Vector<T>{} - Traits::limit : x;
-    x = x > Traits::limit ? Vector<T>{} + Traits::limit : x;
+    x = x < -Traits::limit ? broadcast<T>(-Traits::limit) : x;
+    x = x > Traits::limit ? broadcast<T>(Traits::limit) : x;
     // Adding 1.5 * 2^mantissa rounds to an integer and leaves it in the lowest bits.
     constexpr T shift = T(3ll << (Traits::mantissa - 1)), log2_of_e = T(1.4426950408889634074);
     Vector<T> shifted = x * log2_of_e + shift;
@@ -90,7 +96,7 @@ SDN_INLINE Exponential<T> exponential(Vector<T> x) {
     constexpr double factorials[] = {1,    1,     2,      6,       24,       120,       720,
                                      5040, 40320, 362880, 3628800, 39916800, 479001600, 6227020800};
     Vector<T> sum = Vector<T>{} + T(1 / factorials[Traits::terms]);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int n = Traits::terms - 1; n >= 2; n--) sum = sum * r + T(1 / factorials[n]);
     result.rest = r * r * sum + r;
     return result;
