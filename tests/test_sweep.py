@@ -85,6 +85,25 @@ def test_slices_of_a_larger_buffer_give_what_their_copies_give(backend, sweep_ar
         torch.testing.assert_close(g, w, msg=lambda text, name=name: f"{name}: {text}")
 
 
+# Strides of maps whose cells share memory, or whose gradient PyTorch lays out in another order.
+@every_backend
+@pytest.mark.parametrize(
+    "strides",
+    [(60, 12, 1, 1), (40, 1, 2, 1), (0, 20, 5, 1), (40, 0, 5, 1), (40, 20, 0, 1), (0, 0, 0, 0)],
+)
+def test_views_that_overlap_give_what_their_copies_give(strides, backend, sweep_args):
+    weights = sweep_args(1, 1, 1, 5)[1:]
+    memory = torch.randn(400, dtype=torch.float64)
+    x = torch.as_strided(memory, (2, 3, 4, 5), strides).requires_grad_()
+    copy = x.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    cotangent = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    got, want = (sdn_sweep(m, *weights, backend=backend) for m in (x, copy))
+    torch.testing.assert_close(got, want)
+    (got,) = torch.autograd.grad(got, x, cotangent)
+    (want,) = torch.autograd.grad(want, copy, cotangent)
+    torch.testing.assert_close(got, want)
+
+
 @every_backend
 @pytest.mark.parametrize(
     "shape", [(2, 5, 4, 3), (1, 1, 3, 2), (1, 4, 3, 70), (2, 3, 4, 3, 2)], ids=str

@@ -79,17 +79,17 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
     grad_x = torch.empty_like(x)
+    # Where features lie apart in `x`, so they do in its gradient, which is then a copy.
+    swept_back = grad_x if _is_adjacent(grad_x) else _empty_adjacent(grad_x)
     x, grad_y, y = _adjacent(x), _adjacent(grad_y), y.contiguous()
     weights = [w.contiguous() for w in (w_ih, w_hh, b_ih, b_hh)]
     grads = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights]
-    # Where features lie apart in `x`, so they do in its gradient, which is then a copy.
-    adjacent = grad_x if _is_adjacent(grad_x) else torch.empty_like(x)
     sweep = _describe(x, weights, y, gates, reverse, instructions)
-    sweep.grad_y, sweep.grad_x = _map(grad_y), _map(adjacent)
+    sweep.grad_y, sweep.grad_x = _map(grad_y), _map(swept_back)
     for name, grad in zip(("w_ih", "w_hh", "b_ih", "b_hh"), grads, strict=True):
         setattr(sweep, f"grad_{name}", grad.data_ptr())
     _run(_load()[0].sdn_backward, sweep)
-    return grad_x if adjacent is grad_x else grad_x.copy_(adjacent), *grads
+    return grad_x if swept_back is grad_x else grad_x.copy_(swept_back), *grads
 
 
 @functools.cache
@@ -117,10 +117,18 @@ def _adjacent(x: Tensor) -> Tensor:
     """Return `x` with the features of a cell side by side, copied only if they are not."""
     if _is_adjacent(x):
         return x
-    # Copied along memory: PyTorch is several times slower across it.
-    order = sorted(range(x.dim() - 1), key=x.stride, reverse=True)
-    back = [order.index(dim) for dim in range(x.dim() - 1)]
-    return x.permute(*order, -1).contiguous().permute(*back, -1)
+    return _empty_adjacent(x).copy_(x)
+
+
+def _empty_adjacent(x: Tensor) -> Tensor:
+    """Return memory for a map like `x` with the features of a cell side by side.
+
+    The other axes keep their order in memory: across it PyTorch copies several times slower.
+    """
+    *axes, features = range(x.dim())
+    order = sorted(axes, key=x.stride, reverse=True)
+    back = [order.index(axis) for axis in axes]
+    return x.new_empty([x.shape[axis] for axis in (*order, features)]).permute(*back, features)
 
 
 def _map(x: Tensor) -> _Map:
