@@ -113,7 +113,6 @@ def plant(monkeypatch, tmp_path):
         }
         for function in ("neighbours", "scatter_neighbours"):
             setattr(edited["torch_backend"], function, getattr(edited["reference"], function))
-        edited["triton_backend"].torch_backend = edited["torch_backend"]
         for backend in ("torch", "triton"):
             monkeypatch.setitem(sweep._BACKENDS, backend, edited[f"{backend}_backend"])
         monkeypatch.setattr(sweep, "sdn_sweep_reference", edited["reference"].sdn_sweep_reference)

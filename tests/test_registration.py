@@ -86,7 +86,7 @@ def test_inference_mode_and_copies_give_the_same(network, image):
     assert torch.equal(copy.deepcopy(network)(image), want)
 
 
-def test_autocast_keeps_the_sweep_in_float32(network, image):
+def test_network_runs_and_trains_under_autocast(network, image):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = network(image).float().square().mean()
     want = network(image).square().mean()

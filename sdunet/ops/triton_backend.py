@@ -8,6 +8,7 @@ Products take three passes of the tensor cores (`tf32x3`), which keeps float32's
 Letters: N images, T lines of H x W cells (H = 1 in images), C features, K = 3 (9) neighbours.
 """
 
+import functools
 import os
 
 import torch
@@ -40,36 +41,6 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
     if device.type != "cuda":
         return "it runs on CUDA devices only"
     return None if dtype == torch.float32 else f"it computes in float32, not in {dtype}"
-
-
-def forward(
-    x: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor,
-    b_hh: Tensor,
-    reverse: bool,
-    keep_gates: bool,
-) -> tuple[Tensor, Tensor]:
-    """Return the swept map, `(N, T, ..., C)` like `x`, and its gates, see `empty_gates`."""
-    args = (x, w_ih, w_hh, b_ih, b_hh, reverse, keep_gates)
-    return torch_backend.forward(*args, walk=_walk)
-
-
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    y: Tensor,
-    gates: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor,
-    b_hh: Tensor,
-    reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of `(x, w_ih, w_hh, b_ih, b_hh)` for the cotangent `grad_y`."""
-    args = (grad_y, x, y, gates, w_ih, w_hh, b_ih, b_hh, reverse)
-    return torch_backend.backward(*args, walk_back=_walk_back)
 
 
 def _walk(
@@ -107,6 +78,10 @@ def _walk_back(grad_gates: Tensor, grad_lines: Tensor, w_ih: Tensor) -> None:
     sizes = _sizes(line, features)
     weights = w_ih.contiguous()
     _sweep_back[(images,)](grad_gates, grad_lines, weights, lines, **sizes, num_warps=_WARPS)
+
+
+forward = functools.partial(torch_backend.forward, walk=_walk)
+backward = functools.partial(torch_backend.backward, walk_back=_walk_back)
 
 
 def _sizes(line: list[int], features: int) -> dict[str, int]:

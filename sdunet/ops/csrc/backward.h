@@ -229,15 +229,15 @@ struct Backward {
             for (int64_t v = 0; v < s.vectors; v++)
                 for (int64_t gate = 0; gate < 3; gate++)
                     in_blocks<SDN_WEIGHT_ROWS>(s.features, [&](auto rows, int64_t feature) {
-                        int64_t row = gate * s.features + feature, seen = v * lanes<T>;
-                        int64_t from = gate * s.padded + feature;
-                        add_outer<rows.value>(operands, batch.count, from,
-                                              seen + tap_row * above.row,
-                                              sums.of_neighbours(tap_row, v, row));
+                        int64_t row = gate * s.features + feature;
+                        int64_t from = gate * s.padded + feature, lane = v * lanes<T>;
+                        add_outer<rows.value, 3>(operands, batch.count, from, &Operands::seen,
+                                                 lane + tap_row * above.row,
+                                                 sums.of_neighbours(tap_row, v, row));
                         if (tap_row > 0) return;
                         if (gate == 2) from += s.padded;  // to what reset scales
-                        add_outer_cell<rows.value>(operands, batch.count, from, v * lanes<T>,
-                                                   sums.of_cell(v, row));
+                        add_outer<rows.value, 1>(operands, batch.count, from, &Operands::hidden,
+                                                 lane, sums.of_cell(v, row));
                     });
     }
 
@@ -246,49 +246,33 @@ struct Backward {
         int64_t cells;
     };
 
-    // Adds the outer products of `rows` gates' gradients and the three neighbours of each cell.
-    template <int rows>
-    void add_outer(const Operands* operands, int64_t count, int64_t grad, int64_t lane,
-                   T* to) const {
-        Vector<T> sums[rows][3] = {};
+    // Adds the outer products of `rows` gates' gradients with a vector of each of `taps` cells
+    // side by side, the first of them at `map` and `lane`.
+    template <int rows, int taps>
+    void add_outer(const Operands* operands, int64_t count, int64_t grad, const T* Operands::*map,
+                   int64_t lane, T* to) const {
+        Vector<T> sums[rows][taps] = {};
         for (int64_t i = 0; i < count; i++) {
-            const T *grads = operands[i].grads + grad, *seen = operands[i].seen + lane;
+            const T *grads = operands[i].grads + grad, *cell = operands[i].*map + lane;
             for (int64_t c = operands[i].cells; c > 0; c--) {
-                Vector<T> left = load(seen), centre = load(seen + s.padded);
-                Vector<T> right = load(seen + 2 * s.padded);
+                Vector<T> values[taps];
+#pragma GCC unroll 3
+                for (int tap = 0; tap < taps; tap++) values[tap] = load(cell + tap * s.padded);
 #pragma GCC unroll 32
                 for (int row = 0; row < rows; row++) {
                     Vector<T> value = broadcast<T>(grads[row]);
-                    sums[row][0] += value * left;
-                    sums[row][1] += value * centre;
-                    sums[row][2] += value * right;
+#pragma GCC unroll 3
+                    for (int tap = 0; tap < taps; tap++) sums[row][tap] += value * values[tap];
                 }
                 grads += 4 * s.padded;
-                seen += s.padded;
+                cell += s.padded;
             }
         }
 #pragma GCC unroll 32
         for (int row = 0; row < rows; row++)
 #pragma GCC unroll 3
-            for (int tap = 0; tap < 3; tap++, to += lanes<T>) store(to, load(to) + sums[row][tap]);
-    }
-
-    template <int rows>
-    void add_outer_cell(const Operands* operands, int64_t count, int64_t grad, int64_t lane,
-                        T* to) const {
-        Vector<T> sums[rows] = {};
-        for (int64_t i = 0; i < count; i++) {
-            const T *grads = operands[i].grads + grad, *hidden = operands[i].hidden + lane;
-            for (int64_t c = operands[i].cells; c > 0; c--) {
-                Vector<T> value = load(hidden);
-#pragma GCC unroll 32
-                for (int row = 0; row < rows; row++) sums[row] += grads[row] * value;
-                grads += 4 * s.padded;
-                hidden += s.padded;
-            }
-        }
-#pragma GCC unroll 32
-        for (int row = 0; row < rows; row++, to += lanes<T>) store(to, load(to) + sums[row]);
+            for (int tap = 0; tap < taps; tap++, to += lanes<T>)
+                store(to, load(to) + sums[row][tap]);
     }
 
     void add_bias_grads(const Operands& operands, double* to) const {

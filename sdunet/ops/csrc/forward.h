@@ -43,6 +43,24 @@ struct Gates {
     Vector<T> reset, update, candidate, cell;  // `cell` is the part of the candidate that r scales
 };
 
+// Adds the products of each cell's `features` numbers with their weights of three gates: reset,
+// update, and sum `third`.
+template <typename T, int cells, int third>
+SDN_INLINE const T* add_products(Vector<T> (&sums)[cells][4], const T* numbers, const Shape& s,
+                                 const T* panel) {
+    for (int64_t k = 0; k < s.features; k++, panel += 3 * lanes<T>) {
+        Vector<T> r = load(panel), z = load(panel + lanes<T>), n = load(panel + 2 * lanes<T>);
+#pragma GCC unroll 32
+        for (int c = 0; c < cells; c++) {
+            Vector<T> value = broadcast<T>(numbers[c * s.padded + k]);
+            sums[c][0] += value * r;
+            sums[c][1] += value * z;
+            sums[c][third] += value * n;
+        }
+    }
+    return panel;
+}
+
 // The gates of `cells` neighbouring cells, one vector of features; `emit(c, gates)` uses them.
 template <typename T, int cells, typename Emit>
 SDN_INLINE void gates_of(const Shape& s, const T* above, int64_t above_row, const T* hidden,
@@ -55,27 +73,9 @@ SDN_INLINE void gates_of(const Shape& s, const T* above, int64_t above_row, cons
     panel += 4 * lanes<T>;
     for (int64_t tap = 0; tap < s.taps(); tap++) {
         const T* seen = above + tap / 3 * above_row + tap % 3 * s.padded;
-        for (int64_t k = 0; k < s.features; k++, panel += 3 * lanes<T>) {
-            Vector<T> r = load(panel), z = load(panel + lanes<T>), n = load(panel + 2 * lanes<T>);
-#pragma GCC unroll 32
-            for (int c = 0; c < cells; c++) {
-                Vector<T> value = broadcast<T>(seen[c * s.padded + k]);
-                sums[c][0] += value * r;
-                sums[c][1] += value * z;
-                sums[c][2] += value * n;
-            }
-        }
+        panel = add_products<T, cells, 2>(sums, seen, s, panel);
     }
-    for (int64_t k = 0; k < s.features; k++, panel += 3 * lanes<T>) {
-        Vector<T> r = load(panel), z = load(panel + lanes<T>), n = load(panel + 2 * lanes<T>);
-#pragma GCC unroll 32
-        for (int c = 0; c < cells; c++) {
-            Vector<T> value = broadcast<T>(hidden[c * s.padded + k]);
-            sums[c][0] += value * r;
-            sums[c][1] += value * z;
-            sums[c][3] += value * n;
-        }
-    }
+    add_products<T, cells, 3>(sums, hidden, s, panel);
 #pragma GCC unroll 32
     for (int c = 0; c < cells; c++) {
         Vector<T> reset = sigmoid<T>(sums[c][0]), update = sigmoid<T>(sums[c][1]);
