@@ -5,10 +5,8 @@ Commands import what they run, so that only training waits for Lightning.
 """
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import jsonargparse
@@ -16,34 +14,12 @@ import torch
 
 from data_prep.errors import DataError
 from sdunet.ops import backends, keep_freed_memory, missing_backends
+from sdunet.runs.parser import Parser
+from sdunet.runs.record import RunRecord, bar, say, versions
 from sdunet.segmentation.config import TaskConfig
-from sdunet.segmentation.record import RunRecord, bar, say, versions
 
 _DESCRIPTION = """Train segmentation networks that sweep, and see where they are wrong.
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
-
-
-class Parser(jsonargparse.ArgumentParser):
-    """A parser whose errors are one line, and name the nearest known option."""
-
-    def error(self, message: str, ex: Exception | None = None) -> None:
-        """Print the error and leave with status 2."""
-        unknown = re.search(r"not accept option '(.+)'|unrecognized arguments: --([^ =]+)", message)
-        if unknown:
-            known = [action.dest for action in self._known_actions()]
-            close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
-            message += f"; did you mean '{close[0]}'?" if close else ""
-        say(f"sdunet: {message}")
-        sys.exit(2)
-
-    def _known_actions(self) -> list:
-        chosen = [
-            parser
-            for action in self._actions
-            if isinstance(getattr(action, "choices", None), dict)
-            for parser in action.choices.values()
-        ]
-        return [action for parser in (self, *chosen) for action in parser._actions]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -205,7 +181,7 @@ def _describe_bench(parser: Parser) -> None:
 
 def _bench(options: jsonargparse.Namespace) -> int:
     from sdunet.bench.run import Options, bench_net, bench_sweep
-    from sdunet.segmentation.model import choose_device
+    from sdunet.runs.device import choose_device
 
     device = choose_device(options.device)
     run = {"sweep": bench_sweep, "net": bench_net}[options.WHAT]

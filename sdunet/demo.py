@@ -19,13 +19,13 @@ from data_prep.errors import DataError
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
 from data_prep.writer import write_bytes, write_json
+from sdunet.runs.record import say
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.evaluate import evaluate
 from sdunet.segmentation.metrics import overlaps
 from sdunet.segmentation.model import WEIGHTS
 from sdunet.segmentation.overlay import overlay
 from sdunet.segmentation.predict import predict
-from sdunet.segmentation.record import say
 from sdunet.segmentation.train import train
 
 TASK = TaskConfig(

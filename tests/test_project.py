@@ -34,15 +34,24 @@ ALLOWED = {
     "sdunet.ops": (),
     "sdunet.layers": ("sdunet.ops",),
     "sdunet.nets": ("sdunet.layers", "sdunet.ops"),
-    "sdunet.segmentation": ("sdunet.nets", "sdunet.layers", "sdunet.ops", "data_prep"),
+    "sdunet.runs": ("sdunet.ops", "data_prep"),
+    "sdunet.segmentation": (
+        "sdunet.runs",
+        "sdunet.nets",
+        "sdunet.layers",
+        "sdunet.ops",
+        "data_prep",
+    ),
+    "sdunet.vae": ("sdunet.runs", "sdunet.nets", "sdunet.layers", "sdunet.ops", "data_prep"),
     "sdunet.bench": (
+        "sdunet.runs",
         "sdunet.segmentation",
         "sdunet.nets",
         "sdunet.layers",
         "sdunet.ops",
         "data_prep",
     ),
-    "sdunet.demo": ("sdunet.segmentation", "data_prep"),
+    "sdunet.demo": ("sdunet.runs", "sdunet.segmentation", "data_prep"),
     "data_prep": (),
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")

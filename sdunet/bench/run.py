@@ -11,7 +11,7 @@ from data_prep.writer import write_bytes, write_json
 from sdunet.bench import net, sweep
 from sdunet.bench.loop import MISSING, has_loop
 from sdunet.bench.report import draw_growth, slopes, table
-from sdunet.segmentation.figures import to_png
+from sdunet.runs.figures import to_png
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from data_prep.errors import DataError
 from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes, write_json
+from sdunet.runs.record import versions
 from sdunet.segmentation.metrics import POLICY, Overlap, missing, overlaps, summarise
 from sdunet.segmentation.pairs import Pair, open_pairs
-from sdunet.segmentation.record import versions
 
 
 def evaluate(

@@ -3,22 +3,19 @@
 Neither is a pickle; nothing in them can run.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
-from data_prep.writer import write_bytes, write_json
+from data_prep.writer import write_json
 from sdunet.nets.registry import build_network
+from sdunet.runs.weights import read_weights, write_weights
 from sdunet.segmentation.config import NetworkConfig
 
 SCHEMA = 1
@@ -31,17 +28,6 @@ _ACTS = {
     "elu": "elu",
     "gelu": "gelu",
 }
-
-
-def choose_device(name: str) -> str:
-    """Return torch's name for `auto`, `cpu` or `gpu`.
-
-    Raises:
-        DataError: CONFIG_DEVICE if a GPU is asked for and there is none.
-    """
-    if name == "gpu" and not torch.cuda.is_available():
-        raise DataError("CONFIG_DEVICE", "no GPU can be used here", "use cpu or auto")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
@@ -113,54 +99,6 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
             "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
         ) from error
     return Model(network.to(device).eval(), plan, overlap, root)
-
-
-def write_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors atomically, with the hash of their content, which safetensors lacks."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    write_bytes(path, save(tensors, metadata={"sha256": _hash(tensors)}))
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read what `write_weights` wrote.
-
-    Raises:
-        DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
-    """
-    data = Path(path).read_bytes()
-    try:
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        recorded = header["__metadata__"]["sha256"]
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DataError(
-            "MODEL_WEIGHTS",
-            f"not weights of sdunet: {error}",
-            "copy the run folder again",
-            file=str(path),
-        ) from error
-    if recorded != _hash(tensors):
-        raise DataError(
-            "MODEL_WEIGHTS",
-            "damaged: the hash differs",
-            "copy the run folder again",
-            file=str(path),
-        )
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise DataError(
-                "MODEL_NONFINITE", f"{name} holds NaN or infinity", "train again", file=str(path)
-            )
-    return tensors
-
-
-def _hash(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
 
 
 class WeightsOnlyIO(CheckpointIO):

@@ -19,8 +19,8 @@ from data_prep.reading import read_scan
 from data_prep.scan import Scan, spacing_of
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes
+from sdunet.runs.figures import to_png
 from sdunet.segmentation.evaluate import count
-from sdunet.segmentation.figures import to_png
 from sdunet.segmentation.pairs import Pair, open_pairs
 
 # Codes of the error map, their colours and how strongly they cover the image.

@@ -20,10 +20,11 @@ from data_prep.reading import read_scan
 from data_prep.scan import Scan, fit_channels
 from data_prep.tree import Tree, check_output, open_tree
 from data_prep.writer import write_bytes, write_json
+from sdunet.runs.device import choose_device
+from sdunet.runs.record import versions
 from sdunet.segmentation.inference import class_probabilities
-from sdunet.segmentation.model import Model, choose_device, load_model
+from sdunet.segmentation.model import Model, load_model
 from sdunet.segmentation.pairs import MANIFEST
-from sdunet.segmentation.record import versions
 
 
 def predict(

@@ -1,61 +1,22 @@
-"""Progress for people: bars on a terminal, one line an epoch anywhere, a picture of the curve."""
+"""What training says of itself: loss and Dice, by line and by picture."""
 
 import csv
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from data_prep.writer import write_bytes
-from sdunet.segmentation.figures import to_png
+from sdunet.runs.figures import to_png
+from sdunet.runs.progress import EpochLines
 
 
-class EpochLines(pl.Callback):
-    """A bar over the steps of an epoch, and a line with loss and Dice after each."""
+class DiceLines(EpochLines):
+    """Loss and validation Dice after each epoch."""
 
-    def __init__(self) -> None:
-        self.bar: tqdm | None = None
-        self.best = -1.0
-        self.started = 0.0
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the bar."""
-        self.started = time.monotonic()
-        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.bar = tqdm(
-            total=trainer.num_training_batches,
-            desc=title,
-            file=sys.stderr,
-            disable=None,
-            leave=False,
-        )
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Move the bar by a step."""
-        self.bar.update()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Close the bar and write the line; validation has run by now."""
-        self.bar.close()
-        found = trainer.callback_metrics
-        dice, loss = float(found["val_dice"]), float(found["train_loss"])
-        mark = "  best" if dice > self.best else ""
-        self.best = max(self.best, dice)
-        seconds = time.monotonic() - self.started
-        tqdm.write(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.4f}  "
-            f"validation Dice {dice:.4f}  {seconds:.1f} s{mark}",
-            file=sys.stderr,
-        )
-
-    def on_exception(self, *_: Any) -> None:
-        """Close the bar, so that the error stands on a line of its own."""
-        if self.bar is not None:
-            self.bar.close()
+    def measured(self, found: dict[str, float]) -> tuple[str, float]:
+        """Return both as text, and the Dice as the score."""
+        dice = found["val_dice"]
+        return f"loss {found['train_loss']:.4f}  validation Dice {dice:.4f}", dice
 
 
 def draw_curve(metrics: Path, picture: Path) -> None:

@@ -1,7 +1,5 @@
 """Train one fold of a prepared dataset."""
 
-import logging
-import warnings
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -14,18 +12,19 @@ from data_prep.config import DataConfig, Plan
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
 from data_prep.writer import write_bytes
+from sdunet.runs.device import choose_device
+from sdunet.runs.lightning import quiet_lightning
+from sdunet.runs.record import RunRecord
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.data import SegmentationData
 from sdunet.segmentation.model import (
     WEIGHTS,
     WeightsOnlyIO,
-    choose_device,
     network_for,
     save_description,
 )
 from sdunet.segmentation.module import SegmentationModule
-from sdunet.segmentation.progress import EpochLines, draw_curve
-from sdunet.segmentation.record import RunRecord
+from sdunet.segmentation.progress import DiceLines, draw_curve
 from sdunet.segmentation.transforms import training_transforms
 
 VALIDATION_CASES = "validation_cases.txt"
@@ -62,7 +61,7 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
     record = RunRecord(
         "train", device, fold=fold, task=asdict(task), data_sha256=sha256(described).hexdigest()
     )
-    _quiet_lightning()
+    quiet_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
@@ -90,7 +89,7 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
         callbacks=[
             best,
             EarlyStopping("val_dice", patience=config.patience, mode="max"),
-            EpochLines(),
+            DiceLines(),
         ],
         plugins=[WeightsOnlyIO()],
         enable_progress_bar=False,
@@ -123,16 +122,3 @@ def _check_contradictions(asked: DataConfig, plan: Plan) -> None:
                 f"dataset.{name} is {wanted}, the dataset was prepared with {have}",
                 "prepare again, or leave the setting out",
             )
-
-
-def _quiet_lightning() -> None:
-    """Keep hints for Lightning's developers from the users of this command."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for hint in (
-        ".*does not have many workers",
-        "The number of training batches",
-        "Experiment logs directory .* exists",
-        "Checkpoint directory .* exists",
-        ".*LeafSpec.* is deprecated",
-    ):
-        warnings.filterwarnings("ignore", hint)

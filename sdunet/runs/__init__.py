@@ -1,0 +1,1 @@
+"""What every long command shares: its record, its weights on disk, its device, how it talks."""

@@ -1,0 +1,62 @@
+"""Tensors on disk as safetensors, with the hash of their content. Nothing in them can run."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from data_prep.errors import DataError
+from data_prep.writer import write_bytes
+
+
+def write_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors atomically, with the hash of their content, which safetensors lacks."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    write_bytes(path, save(tensors, metadata={"sha256": _hash(tensors)}))
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read what `write_weights` wrote.
+
+    Raises:
+        DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
+    """
+    data = Path(path).read_bytes()
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        recorded = header["__metadata__"]["sha256"]
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DataError(
+            "MODEL_WEIGHTS",
+            f"not weights of sdunet: {error}",
+            "copy the run folder again",
+            file=str(path),
+        ) from error
+    if recorded != _hash(tensors):
+        raise DataError(
+            "MODEL_WEIGHTS",
+            "damaged: the hash differs",
+            "copy the run folder again",
+            file=str(path),
+        )
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(
+                "MODEL_NONFINITE", f"{name} holds NaN or infinity", "train again", file=str(path)
+            )
+    return tensors
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
