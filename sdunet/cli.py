@@ -17,6 +17,7 @@ from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import RunRecord, bar, say, versions
 from sdunet.segmentation.config import TaskConfig
+from sdunet.vae.cli import describe_vae, run_vae
 
 _DESCRIPTION = """Train segmentation networks that sweep, and see where they are wrong.
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
         sub = Parser(allow_abbrev=False)
-        describe(sub)
         commands.add_subcommand(name, sub, help=describe.__doc__)
+        describe(sub)
     chosen = parser.instantiate(parser.parse_args(argv))
     options = getattr(chosen, chosen.command)
     record = RunRecord(chosen.command, arguments=list(sys.argv[1:] if argv is None else argv))
@@ -254,5 +255,6 @@ _COMMANDS: dict[str, tuple[Callable[[Parser], None], Callable[[jsonargparse.Name
     "overlay": (_describe_overlay, _overlay),
     "demo": (_describe_demo, _demo),
     "bench": (_describe_bench, _bench),
+    "vae": (describe_vae, run_vae),
     "info": (_describe_info, _info),
 }

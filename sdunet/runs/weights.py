@@ -14,14 +14,22 @@ from data_prep.errors import DataError
 from data_prep.writer import write_bytes
 
 
-def write_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors atomically, with the hash of their content, which safetensors lacks."""
+def write_weights(path: str | Path, weights: Mapping[str, Tensor], **texts: str) -> None:
+    """Write tensors atomically, with the hash of their content, which safetensors lacks.
+
+    `texts` are kept beside them; `read_tensors` gives them back.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    write_bytes(path, save(tensors, metadata={"sha256": _hash(tensors)}))
+    write_bytes(path, save(tensors, metadata=texts | {"sha256": _hash(tensors, texts)}))
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read what `write_weights` wrote.
+    """Read the tensors that `write_weights` wrote; errors as in `read_tensors`."""
+    return read_tensors(path)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and texts that `write_weights` wrote.
 
     Raises:
         DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
@@ -30,7 +38,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        recorded = header["__metadata__"]["sha256"]
+        texts = header["__metadata__"]
+        recorded = texts.pop("sha256")
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(
             "MODEL_WEIGHTS",
@@ -38,7 +47,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             "copy the run folder again",
             file=str(path),
         ) from error
-    if recorded != _hash(tensors):
+    if recorded != _hash(tensors, texts):
         raise DataError(
             "MODEL_WEIGHTS",
             "damaged: the hash differs",
@@ -50,11 +59,13 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             raise DataError(
                 "MODEL_NONFINITE", f"{name} holds NaN or infinity", "train again", file=str(path)
             )
-    return tensors
+    return tensors, texts
 
 
-def _hash(tensors: Mapping[str, Tensor]) -> str:
+def _hash(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
+    for name in sorted(texts):
+        digest.update(f"{name} {texts[name]}".encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -9,15 +9,12 @@ from jsonargparse.typing import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    restricted_number_type,
 )
 
 from data_prep.config import DataConfig
 from sdunet.layers import Direction
 from sdunet.nets.registry import NetworkName
-
-# Windows that overlap wholly would never move on.
-Overlap = restricted_number_type("Overlap", float, [(">=", 0), ("<", 1)])
+from sdunet.runs.types import ShareBelowOne
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class TrainingConfig:
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
     clip: PositiveFloat = 1.0
-    overlap: Overlap = 0.5
+    overlap: ShareBelowOne = 0.5  # windows that overlap wholly would never move on
     workers: NonNegativeInt = 0
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"

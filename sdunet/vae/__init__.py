@@ -1,0 +1,1 @@
+"""Variational autoencoders whose decoder sweeps: the density benchmark on the SDN core."""

@@ -1,0 +1,83 @@
+"""All of a training as one safetensors file: tensors as tensors, the rest as JSON. No pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
+
+from data_prep.errors import DataError
+from sdunet.runs.weights import read_tensors, write_weights
+
+_MARK = "__tensor__"
+_PAIRS = "__pairs__"
+
+
+class StateIO(CheckpointIO):
+    """Lightning's checkpoints, whole, in safetensors."""
+
+    def save_checkpoint(
+        self, checkpoint: dict, path: str | Path, storage_options: object = None
+    ) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            TypeError: if something in it is neither tensor nor JSON.
+        """
+        tensors: dict[str, Tensor] = {}
+        rest = json.dumps(_take_tensors(checkpoint, tensors))
+        write_weights(path, tensors, state=rest)
+
+    def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
+        """Return the checkpoint.
+
+        Raises:
+            DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
+        """
+        tensors, metadata = read_tensors(path)
+        try:
+            return _put_tensors(json.loads(metadata["state"]), tensors)
+        except (KeyError, ValueError) as error:
+            raise DataError(
+                "MODEL_WEIGHTS",
+                f"not the state of a training: {error}",
+                "copy the run folder again",
+                file=str(path),
+            ) from error
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return `value` with every tensor moved to `tensors`, and dictionaries of any keys."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.clone()  # safetensors refuses memory held twice
+        return {_MARK: name}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: _take_tensors(part, tensors) for key, part in value.items()}
+        return {_PAIRS: [[key, _take_tensors(part, tensors)] for key, part in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_take_tensors(part, tensors) for part in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, torch.dtype | torch.device):
+        return str(value)
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}: {value!r:.80}")
+
+
+def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_put_tensors(part, tensors) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if _MARK in value:
+        return tensors[value[_MARK]]
+    if _PAIRS in value:
+        return {key: _put_tensors(part, tensors) for key, part in value[_PAIRS]}
+    return {key: _put_tensors(part, tensors) for key, part in value.items()}

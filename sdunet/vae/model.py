@@ -1,0 +1,163 @@
+"""A VAE on disk: `model.json` says what it is, `model.safetensors` holds its averaged weights."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from data_prep.errors import DataError
+from data_prep.writer import write_json
+from sdunet.runs.weights import read_weights
+from sdunet.vae.config import (
+    ImagesConfig,
+    LadderConfig,
+    LikelihoodConfig,
+    TrainingConfig,
+    VAEConfig,
+    VanillaConfig,
+)
+from sdunet.vae.ladder import LadderVAE
+from sdunet.vae.likelihoods import build_likelihood
+from sdunet.vae.packed import Packed
+from sdunet.vae.vanilla import VanillaVAE
+
+SCHEMA = 1
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "model.json"
+VAE = LadderVAE | VanillaVAE
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained VAE, and what it was trained on."""
+
+    network: VAE
+    config: VAEConfig
+    data_name: str
+    data_fingerprint: str
+    root: Path
+
+
+def build_vae(config: VAEConfig) -> VAE:
+    """Build the untrained network of a configuration.
+
+    Raises:
+        DataError: CONFIG_MODEL if an argument does not fit.
+    """
+    images, likelihood = config.images, config.likelihood
+    try:
+        out = build_likelihood(likelihood.name, images.channels, images.levels, likelihood.mixtures)
+        if config.model == "vanilla":
+            return VanillaVAE(images.channels, images.size, out, **asdict(config.vanilla))
+        return LadderVAE(images.channels, images.size, out, **asdict(config.ladder))
+    except ValueError as error:
+        raise DataError("CONFIG_MODEL", str(error), "change the configuration") from error
+
+
+def count_parameters(network: torch.nn.Module) -> dict[str, int]:
+    """Return the number of parameters by part, and `total`.
+
+    The norms of normalised weights are left out, as each is one more way to write a weight.
+    """
+    counts: dict[str, int] = {}
+    for name, parameter in network.named_parameters():
+        if not name.endswith("parametrizations.weight.original0"):
+            part = name.split(".")[0]
+            counts[part] = counts.get(part, 0) + parameter.numel()
+    return {"total": sum(counts.values())} | counts
+
+
+def save_description(root: Path, config: VAEConfig, data: Packed) -> None:
+    """Write `model.json`: all but the weights."""
+    described = {"name": data.name, "fingerprint": data.fingerprint}
+    write_json(root / DESCRIPTION, {"schema": SCHEMA, "config": asdict(config), "data": described})
+
+
+def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
+    """Return the configuration of a run, and the name and fingerprint of its data.
+
+    Raises:
+        DataError: MODEL_MISSING, MODEL_JSON.
+    """
+    path = Path(root) / DESCRIPTION
+    if not path.is_file():
+        raise DataError("MODEL_MISSING", f"no run in {root}", "run sdunet vae train first")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
+        parts = record["config"]
+        config = VAEConfig(
+            ImagesConfig(**_tuples(parts["images"])),
+            LikelihoodConfig(**parts["likelihood"]),
+            parts["model"],
+            LadderConfig(**_tuples(parts["ladder"])),
+            VanillaConfig(**_tuples(parts["vanilla"])),
+            TrainingConfig(**parts["training"]),
+        )
+        return config, str(record["data"]["name"]), str(record["data"]["fingerprint"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "MODEL_JSON",
+            f"model.json cannot be used: {type(error).__name__} {error}",
+            "copy the run folder again",
+        ) from error
+
+
+def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
+    """Load a trained VAE with its averaged weights.
+
+    Raises:
+        DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE.
+    """
+    root = Path(root)
+    config, name, fingerprint = load_description(root)
+    if not (root / WEIGHTS).is_file():
+        raise DataError("MODEL_MISSING", f"no trained model in {root}", "train it for an epoch")
+    network = build_vae(config)
+    try:
+        network.load_state_dict(read_weights(root / WEIGHTS))
+    except RuntimeError as error:
+        raise DataError(
+            "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
+        ) from error
+    network = network.to(device).eval().requires_grad_(False)
+    return Model(network, config, name, fingerprint, root)
+
+
+def check_images_fit(config: ImagesConfig, data: Packed) -> None:
+    """Refuse a data set that a configuration does not describe.
+
+    Raises:
+        DataError: CONFIG_IMAGES.
+    """
+    for name in ("channels", "size"):
+        wanted, have = getattr(config, name), getattr(data, name)
+        if (tuple(wanted) if name == "size" else wanted) != (
+            tuple(have) if name == "size" else have
+        ):
+            raise DataError(
+                "CONFIG_IMAGES",
+                f"images.{name} is {wanted}, the data set {data.name} has {have}",
+                f"set images.{name}, or give the data set the configuration is for",
+            )
+
+
+def check_same_data(model: Model, data: Packed) -> None:
+    """Refuse a data set other than the one a model was trained on.
+
+    Raises:
+        DataError: MODEL_DATA.
+    """
+    if model.data_fingerprint != data.fingerprint:
+        raise DataError(
+            "MODEL_DATA",
+            f"the model was trained on {model.data_name}, this is {data.name} "
+            f"(fingerprints {model.data_fingerprint[:12]} and {data.fingerprint[:12]})",
+            "give the data set it was trained on",
+        )
+
+
+def _tuples(section: dict) -> dict:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}

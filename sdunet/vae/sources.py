@@ -1,0 +1,418 @@
+"""Readers of raw image sets for density estimation: every format as uint8 blocks `(n, C, H, W)`."""
+
+import gzip
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_prep.errors import DataError
+
+_BLOCK = 1000
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_COPY_AGAIN = "fetch the file again"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images read block by block, so that a set may be larger than memory.
+
+    Args:
+        shape: `(N, C, H, W)`.
+        blocks: gives uint8 arrays `(n, C, H, W)` that together are the N images.
+    """
+
+    shape: tuple[int, int, int, int]
+    blocks: Callable[[], Iterator[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """A raw image set.
+
+    Args:
+        name: as in tables.
+        levels: values are from 0 to `levels - 1`.
+        splits: `train`, and `test` if there is one.
+        factors: of each split, the index of every image's factors, `(N, factors)`, if known.
+    """
+
+    name: str
+    levels: int
+    splits: dict[str, Images]
+    factors: dict[str, np.ndarray] | None = None
+
+
+def read_source(path: str | Path, kind: str = "auto", name: str | None = None) -> RawImages:
+    """Read a raw image set.
+
+    Args:
+        path: file or folder.
+        kind: one of `SOURCES`, or `auto` to tell it from what is there.
+        name: of the set; default: the kind, or the folder's name.
+
+    Raises:
+        DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, FILE_DAMAGED, IMG_SIZE, IMG_MODE,
+            IMG_LEVELS.
+    """
+    path = Path(path)
+    if kind not in ("digits", "factors") and not path.exists():
+        raise DataError("SOURCE_MISSING", f"there is no {path}", "give an existing file or folder")
+    kind = _tell_kind(path) if kind == "auto" else kind
+    raw = SOURCES[kind](path)
+    named = name or (path.stem if kind in ("folder", "npz", "idx") else kind)
+    return RawImages(named, raw.levels, raw.splits, raw.factors)
+
+
+def _tell_kind(path: Path) -> str:
+    if path.is_file():
+        if path.name.startswith("cifar-10-binary.tar"):
+            return "cifar10"
+        known = {".npz": "npz", ".h5": "shapes3d", ".hdf5": "shapes3d"}
+        if path.suffix in known:
+            return known[path.suffix]
+    elif list(path.glob("*images-idx3-ubyte*")):
+        return "idx"
+    elif (path / "data_batch_1.bin").is_file():
+        return "cifar10"
+    elif (path / "train_32x32").is_dir() or list(path.glob("train_data_batch_*.npz")):
+        return "imagenet32"
+    elif next(_pictures(path), None) is not None:
+        return "folder"
+    there = [] if path.is_file() else sorted(p.name for p in path.iterdir())[:5]
+    raise DataError(
+        "SOURCE_KIND",
+        f"cannot tell what {path} is" + (f", it holds {', '.join(there)}" if there else ""),
+        f"name its kind by --kind: {', '.join(SOURCES)}",
+    )
+
+
+def _in_memory(images: np.ndarray) -> Images:
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(images), _BLOCK):
+            yield images[start : start + _BLOCK]
+
+    return Images(images.shape, blocks)
+
+
+def _damaged(file: Path | str, found: str) -> DataError:
+    return DataError("FILE_DAMAGED", found, _COPY_AGAIN, file=str(file))
+
+
+def _read_idx(root: Path) -> RawImages:
+    """Read MNIST's format; Fashion-MNIST's and others' files are named alike."""
+    splits = {}
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        names = [root / f"{prefix}-images-idx3-ubyte{end}" for end in ("", ".gz")]
+        file = next((path for path in names if path.is_file()), None)
+        if file is None:
+            raise DataError(
+                "SOURCE_EMPTY", f"there is no {names[0].name}[.gz] in {root}", "add the file"
+            )
+        splits[split] = _in_memory(_idx_images(file))
+    return RawImages("idx", 256, splits)
+
+
+def _idx_images(file: Path) -> np.ndarray:
+    data = file.read_bytes()
+    if file.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)  # whole, so that its checksum is compared
+        except (OSError, EOFError, zlib.error) as error:
+            raise _damaged(file, f"not a whole gzip file: {error}") from error
+    if len(data) < 16:
+        raise _damaged(file, f"{len(data)} bytes are too few for a header of 16")
+    magic, count, height, width = struct.unpack(">4I", data[:16])
+    if magic != 0x803:
+        raise _damaged(file, f"starts with {magic:#x}, images of bytes with 0x803")
+    if len(data) - 16 != count * height * width:
+        raise _damaged(
+            file,
+            f"the header tells of {count} images of {height}x{width}, "
+            f"{count * height * width} bytes; {len(data) - 16} follow",
+        )
+    return np.frombuffer(data, np.uint8, offset=16).reshape(count, 1, height, width)
+
+
+_CIFAR_RECORD = 1 + 3 * 32 * 32
+
+
+def _read_cifar10(path: Path) -> RawImages:
+    """Read the binary version, as a folder or as the original archive."""
+    names = {
+        "train": [f"data_batch_{i}.bin" for i in range(1, 6)],
+        "test": ["test_batch.bin"],
+    }
+    read = _tar_reader(path) if path.is_file() else lambda name: (path / name).read_bytes()
+    splits = {}
+    for split, files in names.items():
+        parts = []
+        for name in files:
+            try:
+                parts.append(_cifar_images(read(name), name))
+            except FileNotFoundError as error:
+                raise DataError(
+                    "SOURCE_EMPTY", f"there is no {name} in {path}", "add the file"
+                ) from error
+        splits[split] = _in_memory(np.concatenate(parts))
+    return RawImages("cifar10", 256, splits)
+
+
+def _tar_reader(path: Path) -> Callable[[str], bytes]:
+    try:
+        with tarfile.open(path) as archive:
+            files = {
+                Path(member.name).name: archive.extractfile(member).read()
+                for member in archive
+                if member.isfile() and member.name.endswith(".bin")
+            }
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, f"not a whole archive: {error}") from error
+
+    def read(name: str) -> bytes:
+        if name not in files:
+            raise FileNotFoundError(name)
+        return files[name]
+
+    return read
+
+
+def _cifar_images(data: bytes, name: str) -> np.ndarray:
+    if not data or len(data) % _CIFAR_RECORD:
+        raise _damaged(name, f"{len(data)} bytes are not whole records of {_CIFAR_RECORD}")
+    records = np.frombuffer(data, np.uint8).reshape(-1, _CIFAR_RECORD)
+    if records[:, 0].max() > 9:
+        raise _damaged(name, f"a label is {records[:, 0].max()}, the highest is 9")
+    return records[:, 1:].reshape(-1, 3, 32, 32)
+
+
+def _read_imagenet32(root: Path) -> RawImages:
+    """Read the older set, folders of PNG, or the newer one, npz batches."""
+    if (root / "train_32x32").is_dir():
+        folders = {"train": root / "train_32x32", "test": root / "valid_32x32"}
+        splits = {}
+        for split, folder in folders.items():
+            files = sorted(_pictures(folder)) if folder.is_dir() else []
+            splits[split] = _picture_images(files, folder)
+        return RawImages("imagenet32", 256, splits)
+    train = sorted(root.glob("train_data_batch_*.npz"))
+    if not train or not (root / "val_data.npz").is_file():
+        raise DataError(
+            "SOURCE_EMPTY",
+            f"{root} has neither train_32x32/ nor train_data_batch_*.npz and val_data.npz",
+            "give the folder that has them",
+        )
+    return RawImages(
+        "imagenet32_npz",
+        256,
+        {"train": _npz_batches(train), "test": _npz_batches([root / "val_data.npz"])},
+    )
+
+
+def _npz_batches(files: Sequence[Path]) -> Images:
+    def batch(file: Path) -> np.ndarray:
+        data = _npz_array(_open_npz(file), "data", file)
+        if data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
+            raise DataError(
+                "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", _COPY_AGAIN, file=str(file)
+            )
+        return data.reshape(-1, 3, 32, 32)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for file in files:
+            yield from _in_memory(batch(file)).blocks()
+
+    count = sum(len(batch(file)) for file in files)
+    return Images((count, 3, 32, 32), blocks)
+
+
+def _read_folder(root: Path) -> RawImages:
+    """Read any folder of pictures; without `train` and `test`, every tenth is for testing."""
+    if (root / "train").is_dir():
+        test = next((n for n in ("test", "valid", "val") if (root / n).is_dir()), None)
+        parts = {"train": "train"} | ({"test": test} if test else {})
+        files = {split: sorted(_pictures(root / part)) for split, part in parts.items()}
+    else:
+        every = sorted(_pictures(root))
+        held_out = every[9::10]
+        files = {"train": [f for i, f in enumerate(every) if i % 10 != 9]}
+        files |= {"test": held_out} if held_out else {}
+    splits = {split: _picture_images(paths, root) for split, paths in files.items()}
+    shapes = {images.shape[1:] for images in splits.values()}
+    if len(shapes) > 1:
+        raise DataError("IMG_SIZE", f"splits differ in shape: {shapes}", "make them alike")
+    return RawImages("folder", 256, splits)
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    return (path for path in root.rglob("*") if path.suffix.lower() in _PICTURES)
+
+
+def _picture_images(files: Sequence[Path], root: Path) -> Images:
+    if not files:
+        raise DataError("SOURCE_EMPTY", f"no pictures in {root}", "give a folder that has some")
+    first = _picture(files[0])
+    shape = first.shape
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(files), _BLOCK):
+            yield np.stack([_picture(file, shape) for file in files[start : start + _BLOCK]])
+
+    return Images((len(files), *shape), blocks)
+
+
+def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return one picture, `(C, H, W)`, and refuse one of another shape."""
+    try:
+        with Image.open(file) as image:
+            image.load()
+            mode, pixels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _damaged(file, f"not a whole picture: {error}") from error
+    if mode not in ("L", "RGB"):
+        raise DataError(
+            "IMG_MODE",
+            f"mode {mode} is neither 8-bit grey (L) nor RGB",
+            "convert the picture",
+            file=str(file),
+        )
+    array = pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
+    if shape is not None and array.shape != shape:
+        code, what = ("IMG_MODE", "modes") if len(array) != shape[0] else ("IMG_SIZE", "sizes")
+        raise DataError(
+            code,
+            f"mixed {what}: {len(array)} x {array.shape[1]} x {array.shape[2]}, the first has "
+            f"{shape[0]} x {shape[1]} x {shape[2]}",
+            "make all alike",
+            file=str(file),
+        )
+    return array
+
+
+def _read_npz(file: Path) -> RawImages:
+    """Read arrays `train` and `test`, or `images`; and `levels`, if given."""
+    arrays = _open_npz(file)
+    levels = int(_npz_array(arrays, "levels", file)) if "levels" in arrays.files else 256
+    if not 2 <= levels <= 256:
+        raise DataError("IMG_LEVELS", f"levels is {levels}", "give 2 to 256", file=str(file))
+    names = {"train": "train", "test": "test"} if "train" in arrays.files else {"train": "images"}
+    splits = {}
+    for split, name in names.items():
+        if name not in arrays.files:
+            if split == "test":
+                continue
+            raise DataError(
+                "SOURCE_EMPTY",
+                f"neither train nor images among {', '.join(arrays.files)}",
+                "name the arrays so",
+                file=str(file),
+            )
+        splits[split] = _in_memory(_channels_first(_npz_array(arrays, name, file), file))
+    if len({images.shape[1:] for images in splits.values()}) > 1:
+        raise DataError("IMG_SIZE", "train and test differ in shape", "make them alike")
+    return RawImages("npz", levels, splits)
+
+
+def _open_npz(file: Path) -> np.lib.npyio.NpzFile:
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(file, f"not a whole npz file: {error}") from error
+
+
+def _npz_array(arrays: np.lib.npyio.NpzFile, name: str, file: Path) -> np.ndarray:
+    try:
+        return arrays[name]
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise _damaged(file, f"{name} is damaged: {error}") from error
+    except (KeyError, ValueError) as error:  # object arrays would be unpickled
+        raise DataError(
+            "IMG_MODE", f"{name} cannot be used: {error}", "store uint8 arrays", file=str(file)
+        ) from error
+
+
+def _channels_first(images: np.ndarray, file: Path) -> np.ndarray:
+    if images.dtype != np.uint8:
+        raise DataError(
+            "IMG_MODE", f"values are {images.dtype}", "store whole levels as uint8", file=str(file)
+        )
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images
+    if images.ndim == 4 and images.shape[3] in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    raise DataError(
+        "IMG_SIZE",
+        f"the array is {images.shape}",
+        "store (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3",
+        file=str(file),
+    )
+
+
+def _read_shapes3d(file: Path) -> RawImages:
+    """Read 3D Shapes: all combinations of six factors, one split."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError(
+            "EXTRA_MISSING", "3D Shapes needs h5py", "pip install 'sdunet[shapes3d]'"
+        ) from error
+    try:
+        with h5py.File(file) as archive:
+            shape = archive["images"].shape
+            labels = archive["labels"][:]
+    except (OSError, KeyError) as error:
+        raise _damaged(file, f"not the 3D Shapes file: {error}") from error
+    if len(shape) != 4 or shape[3] != 3 or len(labels) != shape[0]:
+        raise _damaged(file, f"images are {shape}, labels {labels.shape}")
+
+    def blocks() -> Iterator[np.ndarray]:
+        with h5py.File(file) as archive:
+            for start in range(0, shape[0], _BLOCK):
+                yield archive["images"][start : start + _BLOCK].transpose(0, 3, 1, 2)
+
+    factors = np.stack([np.unique(column, return_inverse=True)[1] for column in labels.T], 1)
+    images = Images((shape[0], 3, shape[1], shape[2]), blocks)
+    return RawImages("shapes3d", 256, {"train": images}, {"train": factors})
+
+
+def _read_digits(path: Path) -> RawImages:
+    """Read scikit-learn's 1797 digits of 8x8 pixels and 17 levels; every fifth is for testing."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError(
+            "EXTRA_MISSING", "the digits need scikit-learn", "pip install 'sdunet[digits]'"
+        ) from error
+    images = load_digits().images.astype(np.uint8)[:, None]
+    test = np.arange(len(images)) % 5 == 4
+    return RawImages(
+        "digits", 17, {"train": _in_memory(images[~test]), "test": _in_memory(images[test])}
+    )
+
+
+def _read_factors(path: Path) -> RawImages:
+    """Render the small set of known factors."""
+    from sdunet.vae.factors import render_factors
+
+    images, factors, _ = render_factors()
+    return RawImages("factors", 256, {"train": _in_memory(images)}, {"train": factors})
+
+
+SOURCES: dict[str, Callable[[Path], RawImages]] = {
+    "idx": _read_idx,
+    "cifar10": _read_cifar10,
+    "imagenet32": _read_imagenet32,
+    "shapes3d": _read_shapes3d,
+    "folder": _read_folder,
+    "npz": _read_npz,
+    "digits": _read_digits,
+    "factors": _read_factors,
+}

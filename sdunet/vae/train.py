@@ -1,0 +1,237 @@
+"""Train a VAE on a packed image set."""
+
+import csv
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from matplotlib.figure import Figure
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import rank_zero_only
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
+
+from data_prep.errors import DataError
+from data_prep.writer import write_bytes
+from sdunet.runs.device import choose_device
+from sdunet.runs.figures import to_png
+from sdunet.runs.lightning import quiet_lightning
+from sdunet.runs.progress import EpochLines
+from sdunet.runs.record import RunRecord
+from sdunet.runs.weights import write_weights
+from sdunet.vae.checkpoint import StateIO
+from sdunet.vae.config import VAEConfig
+from sdunet.vae.model import (
+    WEIGHTS,
+    build_vae,
+    check_images_fit,
+    count_parameters,
+    load_description,
+    save_description,
+)
+from sdunet.vae.module import VAEModule
+from sdunet.vae.packed import Packed, PackedImages, load_packed
+
+STATE = "last.safetensors"
+# Settings that a resumed run may change: they say how far and where, not what is computed.
+_FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
+
+
+def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool = False) -> float:
+    """Train a VAE on the training images, and log its bound on the test images.
+
+    Writes to `out`: `model.json` and `model.safetensors` (the averaged weights after the last
+    finished epoch, no epoch being chosen by its test score), `last.safetensors` (the whole state,
+    to resume from), `metrics.csv`, `curve.png` and `run.json`.
+
+    Args:
+        config: all settings.
+        data: packed image set.
+        out: folder of the run.
+        resume: go on where the run in `out` stopped.
+
+    Returns:
+        The negative ELBO of the test images in bits a dimension, NaN if none was computed.
+
+    Raises:
+        DataError: if the data or the configuration cannot be used, or `out` is taken.
+        FloatingPointError: if training does not stay finite.
+    """
+    out = Path(out)
+    packed = load_packed(data)
+    check_images_fit(config.images, packed)
+    _check_out(out, config, packed, resume)
+    training = config.training
+    record = RunRecord(
+        "vae train",
+        choose_device(training.device),
+        config=asdict(config),
+        data_sha256=packed.fingerprint,
+    )
+    quiet_lightning()
+    pl.seed_everything(training.seed, verbose=False)
+    module = VAEModule(build_vae(config), config)
+    images = _Images(packed, config)
+    if rank_zero_only.rank == 0:
+        packed.verify()
+        save_description(out, config, packed)
+    trainer = build_trainer(config, out)
+    try:
+        trainer.fit(module, images, ckpt_path=str(out / STATE) if resume else None)
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    finally:
+        if trainer.is_global_zero and (out / "metrics.csv").is_file():
+            draw_curve(out / "metrics.csv", out / "curve.png")
+    bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
+    if trainer.is_global_zero:
+        record.write(
+            out,
+            epochs=trainer.current_epoch,
+            steps=trainer.global_step,
+            skipped_steps=module.skipped,
+            parameters=count_parameters(module.network)["total"],
+        )
+    return bits
+
+
+def build_trainer(config: VAEConfig, out: Path) -> pl.Trainer:
+    """Return Lightning's trainer for a configuration; it writes to `out`."""
+    training = config.training
+    last = ModelCheckpoint(
+        out,
+        STATE.removesuffix(".safetensors"),
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    last.FILE_EXTENSION = ".safetensors"
+    processes = training.devices * training.nodes
+    return pl.Trainer(
+        max_epochs=training.epochs,
+        limit_train_batches=training.steps_per_epoch,
+        check_val_every_n_epoch=training.validate_every,
+        accelerator=training.device,
+        devices=training.devices,
+        num_nodes=training.nodes,
+        strategy="ddp" if processes > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=training.precision,
+        num_sanity_val_steps=0,
+        logger=CSVLogger(out, name="", version=""),
+        callbacks=[KeepAverage(out), last, BitLines()],
+        plugins=[StateIO()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+class BitLines(EpochLines):
+    """Bits a dimension after each epoch."""
+
+    def measured(self, found: dict[str, float]) -> tuple[str, float]:
+        """Return them as text, and the negative of those on the test images as the score."""
+        text = f"bits/dim {found['train_bpd']:.4f} (rate {found['train_rate_bpd']:.4f})"
+        if "val_bpd" not in found:
+            return text, -found["train_bpd"]
+        return f"{text}  test {found['val_bpd']:.4f}", -found["val_bpd"]
+
+
+class KeepAverage(pl.Callback):
+    """Writes the averaged weights after every epoch, so that whatever stops, a model is there."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write them."""
+        if trainer.is_global_zero:
+            write_weights(self.out / WEIGHTS, module.average.module.state_dict())
+
+
+class _Images(pl.LightningDataModule):
+    """Batches of uint8 images `(N, C, H, W)`, in an order that depends on seed and epoch alone."""
+
+    def __init__(self, packed: Packed, config: VAEConfig) -> None:
+        super().__init__()
+        self.packed = packed
+        self.config = config
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self._loader("test", shuffle=False) if "test" in self.packed.splits else []
+
+    def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
+        training = self.config.training
+        images = PackedImages(
+            self.packed.images(split), self.packed.levels, self.config.images.levels
+        )
+        sampler: Any = DistributedSampler(
+            images,
+            self.trainer.world_size,
+            self.trainer.global_rank,
+            shuffle=shuffle,
+            seed=training.seed,
+        )
+        return DataLoader(
+            images,
+            training.batch_size,
+            sampler=sampler,
+            num_workers=training.workers,
+            drop_last=shuffle and len(images) >= training.batch_size,
+        )
+
+
+def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> None:
+    started = (out / STATE).exists()
+    if not resume:
+        if started:
+            raise DataError(
+                "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
+            )
+        return
+    if not started:
+        raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
+    before, _, fingerprint = load_description(out)
+    if fingerprint != packed.fingerprint:
+        raise DataError(
+            "MODEL_DATA",
+            f"the run in {out} was trained on another data set",
+            "give the data set it was trained on",
+        )
+    free = {name: getattr(config.training, name) for name in _FREE}
+    before = replace(before, training=replace(before.training, **free))
+    if before != config:
+        differing = [
+            f"{section}.{name}: {old!r} then, {new!r} now"
+            for section, values in asdict(before).items()
+            if isinstance(values, dict)
+            for (name, old), new in zip(
+                values.items(), asdict(config)[section].values(), strict=True
+            )
+            if old != new
+        ] or [f"model: {before.model} then, {config.model} now"]
+        raise DataError(
+            "CONFIG_RESUME",
+            f"the run in {out} has other settings: {'; '.join(differing)}",
+            "resume it with its own, or start a new run in another --out",
+        )
+
+
+def draw_curve(metrics: Path, picture: Path) -> None:
+    """Draw bits a dimension over the epochs, from Lightning's CSV log."""
+    with metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure((7, 4), layout="constrained")
+    axes = figure.subplots()
+    titles = {"train_bpd": "training", "val_bpd": "test", "train_rate_bpd": "rate, training"}
+    for name, title in titles.items():
+        points = [(int(r["epoch"]) + 1, float(r[name])) for r in rows if r.get(name)]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=title)
+    axes.set(xlabel="epoch", ylabel="bits a dimension")
+    axes.legend(frameon=False)
+    write_bytes(picture, to_png(figure))
