@@ -110,7 +110,8 @@ def pack(
     """Write an image set to `out`; its description comes last, so that half a set is none.
 
     Raises:
-        DataError: PACK_EXISTS if `out` holds a set; IMG_LEVELS for values above the levels.
+        DataError: PACK_EXISTS if `out` holds a set; IMG_LEVELS for values above the levels;
+            SOURCE_COUNT for more or fewer images than announced.
     """
     out = Path(out)
     if (out / DESCRIPTION).exists():
@@ -119,7 +120,9 @@ def pack(
     for split, images in raw.splits.items():
         with _complete_or_absent(out / f"{split}.npy") as file:
             _write_header(file, images.shape, np.uint8)
+            written = 0
             for block in progress(images.blocks(), split):
+                written += len(block)
                 if block.size and block.max() >= raw.levels:
                     raise DataError(
                         "IMG_LEVELS",
@@ -128,6 +131,12 @@ def pack(
                         "give the set's true number of levels",
                     )
                 file.write(np.ascontiguousarray(block).tobytes())
+            if written != images.shape[0]:
+                raise DataError(
+                    "SOURCE_COUNT",
+                    f"split {split} gave {written} images, {images.shape[0]} were announced",
+                    "prepare again while nothing changes the source",
+                )
         record = {"count": images.shape[0], "file": f"{split}.npy"}
         record["sha256"] = _hash_file(out / record["file"])
         if raw.factors is not None:

@@ -66,7 +66,8 @@ def read_source(path: str | Path, kind: str = "auto", name: str | None = None) -
         raise DataError("SOURCE_MISSING", f"there is no {path}", "give an existing file or folder")
     kind = _tell_kind(path) if kind == "auto" else kind
     raw = SOURCES[kind](path)
-    named = name or (path.stem if kind in ("folder", "npz", "idx") else kind)
+    anonymous = kind in ("folder", "npz", "idx")
+    named = name or (path.stem if anonymous else raw.name)
     return RawImages(named, raw.levels, raw.splits, raw.factors)
 
 
@@ -217,7 +218,7 @@ def _read_imagenet32(root: Path) -> RawImages:
 
 def _npz_batches(files: Sequence[Path]) -> Images:
     def batch(file: Path) -> np.ndarray:
-        data = _npz_array(_open_npz(file), "data", file)
+        data = _load_npz(file, ("data",))["data"]
         if data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
             raise DataError(
                 "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", _COPY_AGAIN, file=str(file)
@@ -271,6 +272,8 @@ def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Return one picture, `(C, H, W)`, and refuse one of another shape."""
     try:
         with Image.open(file) as image:
+            image.verify()  # all checksums; loading stops at the last pixel
+        with Image.open(file) as image:
             image.load()
             mode, pixels = image.mode, np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -297,44 +300,46 @@ def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
 
 def _read_npz(file: Path) -> RawImages:
     """Read arrays `train` and `test`, or `images`; and `levels`, if given."""
-    arrays = _open_npz(file)
-    levels = int(_npz_array(arrays, "levels", file)) if "levels" in arrays.files else 256
+    arrays = _load_npz(file, ("train", "images", "test", "levels"))
+    levels = int(arrays.get("levels", 256))
     if not 2 <= levels <= 256:
         raise DataError("IMG_LEVELS", f"levels is {levels}", "give 2 to 256", file=str(file))
-    names = {"train": "train", "test": "test"} if "train" in arrays.files else {"train": "images"}
-    splits = {}
-    for split, name in names.items():
-        if name not in arrays.files:
-            if split == "test":
-                continue
-            raise DataError(
-                "SOURCE_EMPTY",
-                f"neither train nor images among {', '.join(arrays.files)}",
-                "name the arrays so",
-                file=str(file),
-            )
-        splits[split] = _in_memory(_channels_first(_npz_array(arrays, name, file), file))
-    if len({images.shape[1:] for images in splits.values()}) > 1:
-        raise DataError("IMG_SIZE", "train and test differ in shape", "make them alike")
-    return RawImages("npz", levels, splits)
-
-
-def _open_npz(file: Path) -> np.lib.npyio.NpzFile:
-    try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(file, f"not a whole npz file: {error}") from error
-
-
-def _npz_array(arrays: np.lib.npyio.NpzFile, name: str, file: Path) -> np.ndarray:
-    try:
-        return arrays[name]
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise _damaged(file, f"{name} is damaged: {error}") from error
-    except (KeyError, ValueError) as error:  # object arrays would be unpickled
+    splits = {"train": arrays.get("train", arrays.get("images")), "test": arrays.get("test")}
+    if splits["train"] is None:
         raise DataError(
-            "IMG_MODE", f"{name} cannot be used: {error}", "store uint8 arrays", file=str(file)
+            "SOURCE_EMPTY", "has neither train nor images", "name an array so", file=str(file)
+        )
+    images = {
+        split: _in_memory(_channels_first(array, file))
+        for split, array in splits.items()
+        if array is not None
+    }
+    if len({part.shape[1:] for part in images.values()}) > 1:
+        raise DataError("IMG_SIZE", "train and test differ in shape", "make them alike")
+    return RawImages("npz", levels, images)
+
+
+def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return those arrays of the file that it has; an object array would need unpickling."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            if missing := not any(name in archive.files for name in names):
+                held = ", ".join(archive.files)
+            arrays = {name: archive[name] for name in names if name in archive.files}
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise _damaged(file, f"not a whole npz file: {error}") from error
+    except ValueError as error:
+        raise DataError(
+            "IMG_MODE", f"cannot be used: {error}", "store uint8 arrays", file=str(file)
         ) from error
+    if missing:
+        raise DataError(
+            "SOURCE_EMPTY",
+            f"holds {held or 'nothing'}, none of {', '.join(names)}",
+            "name the arrays so",
+            file=str(file),
+        )
+    return arrays
 
 
 def _channels_first(images: np.ndarray, file: Path) -> np.ndarray:
