@@ -32,6 +32,7 @@ class LadderLayer(nn.Module):
         posterior: `gaussian`, or `iaf` for a Gaussian moved by an autoregressive flow.
         context_channels: of the flow.
         halve: the layer above has half the resolution.
+        top: no layer is above, so that nothing is passed up.
         sweeps: features and directions of the first and of the second block down; None for
             plain convolutions.
     """
@@ -44,6 +45,7 @@ class LadderLayer(nn.Module):
         posterior: PosteriorName,
         context_channels: int,
         halve: bool,
+        top: bool,
         sweeps: tuple[int, Sequence[Direction], Sequence[Direction]] | None,
     ) -> None:
         super().__init__()
@@ -52,11 +54,11 @@ class LadderLayer(nn.Module):
         self.flow = AutoregressiveFlow(z_channels, context) if context else None
         self.posterior_sizes = (z_channels, z_channels, context)
         q_channels = sum(self.posterior_sizes)
-        self.up_sizes = (h_channels, q_channels)
+        self.up_sizes = (0 if top else h_channels, q_channels)
         self.down_sizes = (h_channels, q_channels, 2 * z_channels)
         window = (4, 2, 1) if halve else (3, 1, 1)
         self.up_a = nn.Conv2d(h_channels, sum(self.up_sizes), *window)
-        self.up_b = nn.Conv2d(h_channels, 2 * h_channels, 3, padding=1)
+        self.up_b = None if top else nn.Conv2d(h_channels, 2 * h_channels, 3, padding=1)
         channels_a = (h_channels, sum(self.down_sizes))
         channels_b = (h_channels + z_channels, 2 * h_channels)
         if sweeps is None:
@@ -73,6 +75,8 @@ class LadderLayer(nn.Module):
     def up(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the map for the layer above, and what the image says of the posterior."""
         h, q = self.up_a(F.elu(x)).split(self.up_sizes, 1)
+        if self.up_b is None:
+            return h, q
         h, gate = self.up_b(F.elu(h)).chunk(2, 1)
         x = x[:, :, ::2, ::2] if self.halve else x
         return torch.lerp(x, h, torch.sigmoid(gate - 1)), q
@@ -198,6 +202,7 @@ class LadderVAE(nn.Module):
                     posterior=posterior,
                     context_channels=context,
                     halve=halve,
+                    top=index == depth - 1,
                     sweeps=sweeps,
                 )
             )
