@@ -24,15 +24,25 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], **texts: str)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors that `write_weights` wrote; errors as in `read_tensors`."""
-    return read_tensors(path)[0]
+    """Read the tensors that `write_weights` wrote.
+
+    Raises:
+        DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
+    """
+    tensors, _ = read_tensors(path)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(
+                "MODEL_NONFINITE", f"{name} holds NaN or infinity", "train again", file=str(path)
+            )
+    return tensors
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors and texts that `write_weights` wrote.
 
     Raises:
-        DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
+        DataError: MODEL_WEIGHTS if damaged.
     """
     data = Path(path).read_bytes()
     try:
@@ -54,11 +64,6 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             "copy the run folder again",
             file=str(path),
         )
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise DataError(
-                "MODEL_NONFINITE", f"{name} holds NaN or infinity", "train again", file=str(path)
-            )
     return tensors, texts
 
 

@@ -34,7 +34,7 @@ class StateIO(CheckpointIO):
         """Return the checkpoint.
 
         Raises:
-            DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
+            DataError: MODEL_WEIGHTS if damaged.
         """
         tensors, metadata = read_tensors(path)
         try:

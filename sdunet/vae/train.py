@@ -62,6 +62,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     out = Path(out)
     packed = load_packed(data)
     check_images_fit(config.images, packed)
+    PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
     _check_out(out, config, packed, resume)
     training = config.training
     record = RunRecord(
