@@ -235,7 +235,8 @@ def test_pictures_have_the_size_of_their_grid(run, packed, tmp_path, capsys):
     near = ["vae", "neighbours", *both, "-o", out, "--count=2", "--neighbours=3"]
     assert main(near) == 0
     for name, (rows, columns) in made.items():
-        width, height = Image.open(tmp_path / name).size
+        with Image.open(tmp_path / name) as picture:
+            width, height = picture.size
         # 6x8 pixels enlarged 8 times, 2 between
         assert (height, width) == (rows * 50 - 2, columns * 66 - 2), name
     assert main([*walk, "--layers=9"]) == 1

@@ -1,6 +1,7 @@
 """Objective, optimiser and weight average of a VAE, as Lightning runs them."""
 
 import math
+from hashlib import sha256
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,8 +16,8 @@ from sdunet.vae.terms import Terms
 class VAEModule(pl.LightningModule):
     """A VAE trained on its bound by Adamax; `average` holds the moving average of its weights.
 
-    Every epoch starts from a seed of its own, so that a run resumed between epochs goes on
-    exactly as one never interrupted.
+    Every step draws its noise from a seed of its own, so that a run resumed between epochs goes
+    on exactly as one never interrupted.
 
     Args:
         network: gives `Terms` for uint8 images.
@@ -39,11 +40,14 @@ class VAEModule(pl.LightningModule):
         self.skipped_in_a_row = 0
 
     def on_train_epoch_start(self) -> None:
-        """Seed the epoch's noise and set its learning rate."""
+        """Set the epoch's learning rate."""
         training = self.config.training
-        self._seed(2 * self.current_epoch)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = training.learning_rate * training.decay**self.current_epoch
+
+    def on_train_batch_start(self, images: Tensor, index: int) -> None:
+        """Seed the step's noise."""
+        self._seed(0, index)
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return the objective of a batch of images, `(N, C, H, W)`."""
@@ -81,9 +85,9 @@ class VAEModule(pl.LightningModule):
         """Log how many steps were skipped."""
         self.log("skipped_steps", float(self.skipped))
 
-    def on_validation_epoch_start(self) -> None:
+    def on_validation_batch_start(self, images: Tensor, index: int, *_: Any) -> None:
         """Seed the noise."""
-        self._seed(2 * self.current_epoch + 1)
+        self._seed(1, index)
 
     def validation_step(self, images: Tensor, index: int) -> None:
         """Log the bound of held-out images under the averaged weights."""
@@ -93,11 +97,15 @@ class VAEModule(pl.LightningModule):
         """Return Adamax."""
         return torch.optim.Adamax(self.network.parameters(), self.config.training.learning_rate)
 
-    def _seed(self, number: int) -> None:
-        rank = self.trainer.global_rank
-        seeds = torch.tensor([self.config.training.seed, number, rank])
-        # Products of odd constants keep neighbouring numbers apart.
-        torch.manual_seed(int((seeds * torch.tensor([1_000_003, 7_919, 104_729])).sum()))
+    def _seed(self, stage: int, index: int) -> None:
+        key = (
+            self.config.training.seed,
+            self.trainer.global_rank,
+            stage,
+            self.current_epoch,
+            index,
+        )
+        torch.manual_seed(int.from_bytes(sha256(repr(key).encode()).digest()[:8], "big") >> 1)
 
     def _log(self, terms: Terms, stage: str, **options: Any) -> None:
         bits = {
