@@ -3,5 +3,6 @@
 from sdunet.layers import ResSDNLayer, SDNLayer
 from sdunet.nets.unet import SDUNet
 from sdunet.ops import sdn_sweep
+from sdunet.vae.ladder import LadderVAE
 
-__all__ = ["ResSDNLayer", "SDNLayer", "SDUNet", "sdn_sweep"]
+__all__ = ["LadderVAE", "ResSDNLayer", "SDNLayer", "SDUNet", "sdn_sweep"]

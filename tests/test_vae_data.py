@@ -13,7 +13,8 @@ from PIL import Image
 
 from data_prep.errors import DataError
 from sdunet.vae.packed import PackedImages, load_packed, pack
-from sdunet.vae.sources import Images, RawImages, read_source
+from sdunet.vae.raw import Images, RawImages
+from sdunet.vae.sources import read_source
 
 RNG = np.random.default_rng(0)
 

@@ -1,7 +1,9 @@
 """The commands `sdunet vae ...`: parse, call, print."""
 
 import json
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonargparse
 import numpy as np
@@ -13,6 +15,10 @@ from sdunet.runs.device import choose_device
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import RunRecord, bar
 from sdunet.vae.config import VAEConfig
+
+if TYPE_CHECKING:  # commands import what they run, so that help does not wait for it
+    from sdunet.vae.model import Model
+    from sdunet.vae.packed import Packed
 
 
 def describe_vae(parser: Parser) -> None:
@@ -59,14 +65,15 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("--data", required=True, help="packed image set")
     parser.add_argument("--out", required=True, help="folder for the run")
     parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
-    _add_config(parser)
+    add_config(parser)
 
 
 def _train(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.train import train
 
-    bits = train(_config(options), options.data, options.out, resume=options.resume)
-    print(f"-ELBO of the test images {bits:.4f} bits/dim, model in {options.out}")
+    bits = train(config_of(options), options.data, options.out, resume=options.resume)
+    judged = "not judged" if math.isnan(bits) else f"-ELBO of the test images {bits:.4f} bits/dim"
+    print(f"{judged}, model in {options.out}")
     return 0
 
 
@@ -291,13 +298,13 @@ def _table(options: jsonargparse.Namespace) -> int:
 def _describe_info(parser: Parser) -> None:
     """Show parameters, sweeping scales and sequential steps of a model, without data."""
     parser.add_argument("--json", action="store_true", help="for programs")
-    _add_config(parser)
+    add_config(parser)
 
 
 def _info(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.info import describe
 
-    facts = describe(_config(options))
+    facts = describe(config_of(options))
     if options.json:
         print(json.dumps(facts, indent=1))
         return 0
@@ -311,12 +318,14 @@ def _info(options: jsonargparse.Namespace) -> int:
     return 0
 
 
-def _add_config(parser: Parser) -> None:
+def add_config(parser: Parser) -> None:
+    """Let a parser take a configuration, from a file and by dotted options."""
     parser.add_argument("--config", action="config", help="YAML file of the model")
     parser.add_class_arguments(VAEConfig, None)
 
 
-def _config(options: jsonargparse.Namespace) -> VAEConfig:
+def config_of(options: jsonargparse.Namespace) -> VAEConfig:
+    """Return the configuration that was parsed."""
     names = ("images", "likelihood", "model", "ladder", "vanilla", "training")
     return VAEConfig(**{name: getattr(options, name) for name in names})
 
@@ -329,14 +338,14 @@ def _add_model(parser: Parser, *, data: bool = False) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
-def _model(options: jsonargparse.Namespace):
+def _model(options: jsonargparse.Namespace) -> "Model":
     from sdunet.vae.model import load_model
 
     options.device = choose_device(options.device)
     return load_model(options.model, options.device)
 
 
-def _checked(model, data):
+def _checked(model: "Model", data: "Packed") -> "Packed":
     from sdunet.vae.model import check_images_fit, check_same_data
 
     check_images_fit(model.config.images, data)
@@ -344,7 +353,7 @@ def _checked(model, data):
     return data
 
 
-def _some_images(options: jsonargparse.Namespace, model, count: int) -> torch.Tensor:
+def _some_images(options: jsonargparse.Namespace, model: "Model", count: int) -> torch.Tensor:
     """Return test images, or training images if there are no others, chosen by the seed."""
     from sdunet.vae.packed import PackedImages, load_packed
 
@@ -355,7 +364,9 @@ def _some_images(options: jsonargparse.Namespace, model, count: int) -> torch.Te
     return torch.stack([images[int(i)] for i in chosen]).to(options.device)
 
 
-def _write(out: str, name: str, images: torch.Tensor, model, columns: int | None = None) -> None:
+def _write(
+    out: str, name: str, images: torch.Tensor, model: "Model", columns: int | None = None
+) -> None:
     from sdunet.vae.pictures import to_png
 
     path = Path(out) / name

@@ -87,12 +87,14 @@ class VanillaConfig:
 
     Args:
         z_size: length of the latent vector.
+        decoder_channels: of the maps that the four enlarging layers take in.
         sdn_scales: sides of decoder maps that an SDN layer puts out; empty for none.
         sdn_features: features that are swept.
         sdn_directions: sweeps of each SDN layer, 1 to 4.
     """
 
     z_size: PositiveInt = 10
+    decoder_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 64, 32, 32)
     sdn_scales: tuple[PositiveInt, ...] = ()
     sdn_features: PositiveInt = 200
     sdn_directions: PositiveInt = 1

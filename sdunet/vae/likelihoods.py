@@ -119,7 +119,7 @@ class Mixture(nn.Module):
             x[:, 0, c] = centred(image[-1], self.levels)
         return torch.stack(image, 1)
 
-    def _lean(self, x: Tensor, coefficients: Tensor, channel: int) -> Tensor | float:
+    def _lean(self, x: Tensor, coefficients: Tensor, channel: int) -> Tensor:
         first = channel * (channel - 1) // 2
         lean = coefficients[:, :, first : first + channel] * x[:, :, :channel]
         return lean.sum(2)

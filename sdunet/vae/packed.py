@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from data_prep.errors import DataError
 from data_prep.writer import write_json
-from sdunet.vae.sources import RawImages
+from sdunet.vae.raw import RawImages
 
 SCHEMA = 1
 DESCRIPTION = "dataset.json"

@@ -1,52 +1,18 @@
 """Readers of raw image sets for density estimation: every format as uint8 blocks `(n, C, H, W)`."""
 
-import gzip
-import struct
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from data_prep.errors import DataError
+from sdunet.vae.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
+from sdunet.vae.records import read_cifar10, read_idx
 
-_BLOCK = 1000
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_COPY_AGAIN = "fetch the file again"
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images read block by block, so that a set may be larger than memory.
-
-    Args:
-        shape: `(N, C, H, W)`.
-        blocks: gives uint8 arrays `(n, C, H, W)` that together are the N images.
-    """
-
-    shape: tuple[int, int, int, int]
-    blocks: Callable[[], Iterator[np.ndarray]]
-
-
-@dataclass(frozen=True)
-class RawImages:
-    """A raw image set.
-
-    Args:
-        name: as in tables.
-        levels: values are from 0 to `levels - 1`.
-        splits: `train`, and `test` if there is one.
-        factors: of each split, the index of every image's factors, `(N, factors)`, if known.
-    """
-
-    name: str
-    levels: int
-    splits: dict[str, Images]
-    factors: dict[str, np.ndarray] | None = None
 
 
 def read_source(path: str | Path, kind: str = "auto", name: str | None = None) -> RawImages:
@@ -94,105 +60,6 @@ def _tell_kind(path: Path) -> str:
     )
 
 
-def _in_memory(images: np.ndarray) -> Images:
-    def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, len(images), _BLOCK):
-            yield images[start : start + _BLOCK]
-
-    return Images(images.shape, blocks)
-
-
-def _damaged(file: Path | str, found: str) -> DataError:
-    return DataError("FILE_DAMAGED", found, _COPY_AGAIN, file=str(file))
-
-
-def _read_idx(root: Path) -> RawImages:
-    """Read MNIST's format; Fashion-MNIST's and others' files are named alike."""
-    splits = {}
-    for split, prefix in (("train", "train"), ("test", "t10k")):
-        names = [root / f"{prefix}-images-idx3-ubyte{end}" for end in ("", ".gz")]
-        file = next((path for path in names if path.is_file()), None)
-        if file is None:
-            raise DataError(
-                "SOURCE_EMPTY", f"there is no {names[0].name}[.gz] in {root}", "add the file"
-            )
-        splits[split] = _in_memory(_idx_images(file))
-    return RawImages("idx", 256, splits)
-
-
-def _idx_images(file: Path) -> np.ndarray:
-    data = file.read_bytes()
-    if file.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)  # whole, so that its checksum is compared
-        except (OSError, EOFError, zlib.error) as error:
-            raise _damaged(file, f"not a whole gzip file: {error}") from error
-    if len(data) < 16:
-        raise _damaged(file, f"{len(data)} bytes are too few for a header of 16")
-    magic, count, height, width = struct.unpack(">4I", data[:16])
-    if magic != 0x803:
-        raise _damaged(file, f"starts with {magic:#x}, images of bytes with 0x803")
-    if len(data) - 16 != count * height * width:
-        raise _damaged(
-            file,
-            f"the header tells of {count} images of {height}x{width}, "
-            f"{count * height * width} bytes; {len(data) - 16} follow",
-        )
-    return np.frombuffer(data, np.uint8, offset=16).reshape(count, 1, height, width)
-
-
-_CIFAR_RECORD = 1 + 3 * 32 * 32
-
-
-def _read_cifar10(path: Path) -> RawImages:
-    """Read the binary version, as a folder or as the original archive."""
-    names = {
-        "train": [f"data_batch_{i}.bin" for i in range(1, 6)],
-        "test": ["test_batch.bin"],
-    }
-    read = _tar_reader(path) if path.is_file() else lambda name: (path / name).read_bytes()
-    splits = {}
-    for split, files in names.items():
-        parts = []
-        for name in files:
-            try:
-                parts.append(_cifar_images(read(name), name))
-            except FileNotFoundError as error:
-                raise DataError(
-                    "SOURCE_EMPTY", f"there is no {name} in {path}", "add the file"
-                ) from error
-        splits[split] = _in_memory(np.concatenate(parts))
-    return RawImages("cifar10", 256, splits)
-
-
-def _tar_reader(path: Path) -> Callable[[str], bytes]:
-    try:
-        with tarfile.open(path) as archive:
-            files = {
-                Path(member.name).name: archive.extractfile(member).read()
-                for member in archive
-                if member.isfile() and member.name.endswith(".bin")
-            }
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, f"not a whole archive: {error}") from error
-
-    def read(name: str) -> bytes:
-        if name not in files:
-            raise FileNotFoundError(name)
-        return files[name]
-
-    return read
-
-
-def _cifar_images(data: bytes, name: str) -> np.ndarray:
-    if not data or len(data) % _CIFAR_RECORD:
-        raise _damaged(name, f"{len(data)} bytes are not whole records of {_CIFAR_RECORD}")
-    records = np.frombuffer(data, np.uint8).reshape(-1, _CIFAR_RECORD)
-    if records[:, 0].max() > 9:
-        raise _damaged(name, f"a label is {records[:, 0].max()}, the highest is 9")
-    return records[:, 1:].reshape(-1, 3, 32, 32)
-
-
 def _read_imagenet32(root: Path) -> RawImages:
     """Read the older set, folders of PNG, or the newer one, npz batches."""
     if (root / "train_32x32").is_dir():
@@ -221,13 +88,13 @@ def _npz_batches(files: Sequence[Path]) -> Images:
         data = _load_npz(file, ("data",))["data"]
         if data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
             raise DataError(
-                "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", _COPY_AGAIN, file=str(file)
+                "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", COPY_AGAIN, file=str(file)
             )
         return data.reshape(-1, 3, 32, 32)
 
     def blocks() -> Iterator[np.ndarray]:
         for file in files:
-            yield from _in_memory(batch(file)).blocks()
+            yield from in_memory(batch(file)).blocks()
 
     count = sum(len(batch(file)) for file in files)
     return Images((count, 3, 32, 32), blocks)
@@ -262,8 +129,8 @@ def _picture_images(files: Sequence[Path], root: Path) -> Images:
     shape = first.shape
 
     def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, len(files), _BLOCK):
-            yield np.stack([_picture(file, shape) for file in files[start : start + _BLOCK]])
+        for start in range(0, len(files), BLOCK):
+            yield np.stack([_picture(file, shape) for file in files[start : start + BLOCK]])
 
     return Images((len(files), *shape), blocks)
 
@@ -277,7 +144,7 @@ def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
             image.load()
             mode, pixels = image.mode, np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _damaged(file, f"not a whole picture: {error}") from error
+        raise damaged(file, f"not a whole picture: {error}") from error
     if mode not in ("L", "RGB"):
         raise DataError(
             "IMG_MODE",
@@ -310,7 +177,7 @@ def _read_npz(file: Path) -> RawImages:
             "SOURCE_EMPTY", "has neither train nor images", "name an array so", file=str(file)
         )
     images = {
-        split: _in_memory(_channels_first(array, file))
+        split: in_memory(_channels_first(array, file))
         for split, array in splits.items()
         if array is not None
     }
@@ -327,7 +194,7 @@ def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
                 held = ", ".join(archive.files)
             arrays = {name: archive[name] for name in names if name in archive.files}
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise _damaged(file, f"not a whole npz file: {error}") from error
+        raise damaged(file, f"not a whole npz file: {error}") from error
     except ValueError as error:
         raise DataError(
             "IMG_MODE", f"cannot be used: {error}", "store uint8 arrays", file=str(file)
@@ -374,14 +241,14 @@ def _read_shapes3d(file: Path) -> RawImages:
             shape = archive["images"].shape
             labels = archive["labels"][:]
     except (OSError, KeyError) as error:
-        raise _damaged(file, f"not the 3D Shapes file: {error}") from error
+        raise damaged(file, f"not the 3D Shapes file: {error}") from error
     if len(shape) != 4 or shape[3] != 3 or len(labels) != shape[0]:
-        raise _damaged(file, f"images are {shape}, labels {labels.shape}")
+        raise damaged(file, f"images are {shape}, labels {labels.shape}")
 
     def blocks() -> Iterator[np.ndarray]:
         with h5py.File(file) as archive:
-            for start in range(0, shape[0], _BLOCK):
-                yield archive["images"][start : start + _BLOCK].transpose(0, 3, 1, 2)
+            for start in range(0, shape[0], BLOCK):
+                yield archive["images"][start : start + BLOCK].transpose(0, 3, 1, 2)
 
     factors = np.stack([np.unique(column, return_inverse=True)[1] for column in labels.T], 1)
     images = Images((shape[0], 3, shape[1], shape[2]), blocks)
@@ -399,7 +266,7 @@ def _read_digits(path: Path) -> RawImages:
     images = load_digits().images.astype(np.uint8)[:, None]
     test = np.arange(len(images)) % 5 == 4
     return RawImages(
-        "digits", 17, {"train": _in_memory(images[~test]), "test": _in_memory(images[test])}
+        "digits", 17, {"train": in_memory(images[~test]), "test": in_memory(images[test])}
     )
 
 
@@ -408,12 +275,12 @@ def _read_factors(path: Path) -> RawImages:
     from sdunet.vae.factors import render_factors
 
     images, factors, _ = render_factors()
-    return RawImages("factors", 256, {"train": _in_memory(images)}, {"train": factors})
+    return RawImages("factors", 256, {"train": in_memory(images)}, {"train": factors})
 
 
 SOURCES: dict[str, Callable[[Path], RawImages]] = {
-    "idx": _read_idx,
-    "cifar10": _read_cifar10,
+    "idx": read_idx,
+    "cifar10": read_cifar10,
     "imagenet32": _read_imagenet32,
     "shapes3d": _read_shapes3d,
     "folder": _read_folder,

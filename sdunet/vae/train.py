@@ -78,7 +78,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     if rank_zero_only.rank == 0:
         packed.verify()
         save_description(out, config, packed)
-    trainer = build_trainer(config, out)
+    trainer = build_trainer(config, out, validate="test" in packed.splits)
     try:
         trainer.fit(module, images, ckpt_path=str(out / STATE) if resume else None)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
@@ -98,7 +98,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     return bits
 
 
-def build_trainer(config: VAEConfig, out: Path) -> pl.Trainer:
+def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer:
     """Return Lightning's trainer for a configuration; it writes to `out`."""
     training = config.training
     last = ModelCheckpoint(
@@ -112,6 +112,7 @@ def build_trainer(config: VAEConfig, out: Path) -> pl.Trainer:
     return pl.Trainer(
         max_epochs=training.epochs,
         limit_train_batches=training.steps_per_epoch,
+        limit_val_batches=None if validate else 0,
         check_val_every_n_epoch=training.validate_every,
         accelerator=training.device,
         devices=training.devices,
@@ -162,8 +163,8 @@ class _Images(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader | list:
-        return self._loader("test", shuffle=False) if "test" in self.packed.splits else []
+    def val_dataloader(self) -> DataLoader:
+        return self._loader("test", shuffle=False)
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
         training = self.config.training

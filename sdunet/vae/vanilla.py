@@ -18,7 +18,6 @@ from sdunet.vae.likelihoods import Likelihood, centred
 from sdunet.vae.terms import Latent, Terms
 
 _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)[:4]
-_DECODER_WIDTHS = (64, 64, 32, 32)
 
 
 class VanillaVAE(nn.Module):
@@ -29,6 +28,7 @@ class VanillaVAE(nn.Module):
         size: height and width of the image, multiples of 16.
         likelihood: distribution of the image, see `build_likelihood`.
         z_size: Z.
+        decoder_channels: of the maps that the four enlarging layers take in.
         sdn_scales: longer sides of the maps that an `SDNLayer` puts out, instead of a transposed
             convolution; 1/8, 1/4 and 1/2 of the image, or the image itself.
         sdn_features: features that are swept.
@@ -49,6 +49,7 @@ class VanillaVAE(nn.Module):
         likelihood: Likelihood,
         *,
         z_size: int = 10,
+        decoder_channels: Sequence[int] = (64, 64, 32, 32),
         sdn_scales: Sequence[int] = (),
         sdn_features: int = 200,
         sdn_directions: int = 1,
@@ -58,6 +59,8 @@ class VanillaVAE(nn.Module):
             raise ValueError(f"size must be multiples of 16, got {tuple(size)}")
         if not 1 <= sdn_directions <= 4:
             raise ValueError(f"sdn_directions must be from 1 to 4, got {sdn_directions}")
+        if len(decoder_channels) != 4:
+            raise ValueError(f"decoder_channels must be four, got {tuple(decoder_channels)}")
         scales = [max(size) // shrink for shrink in (8, 4, 2, 1)]
         wrong = [scale for scale in sdn_scales if scale not in scales]
         if wrong:
@@ -79,11 +82,11 @@ class VanillaVAE(nn.Module):
         self.decoder = nn.Sequential(
             nn.Linear(z_size, 256),
             nn.ReLU(),
-            nn.Linear(256, 64 * math.prod(top)),
+            nn.Linear(256, decoder_channels[0] * math.prod(top)),
             nn.ReLU(),
-            nn.Unflatten(1, (64, *top)),
+            nn.Unflatten(1, (decoder_channels[0], *top)),
         )
-        widths = (*_DECODER_WIDTHS, likelihood.parameters_per_pixel)
+        widths = (*decoder_channels, likelihood.parameters_per_pixel)
         dealt = 0
         for scale, (before, after) in zip(scales, pairwise(widths), strict=True):
             if scale in sdn_scales:
