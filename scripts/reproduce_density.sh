@@ -6,7 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?give the name of an image set, as in configs/vae, or --smoke}
-source scripts/environment.sh digits
+case $name in
+    shapes3d) source scripts/environment.sh shapes3d ;;
+    *) source scripts/environment.sh digits ;;
+esac
 python=.venv/bin/python
 if [ "$name" = --smoke ]; then
     for config in configs/vae/{cifar10,imagenet32,celebahq256,shapes3d}_{sdn,cnn,cnn_matched}.yaml; do

@@ -1,6 +1,7 @@
 """Rules of the project itself: who imports whom, how long files are, that what is shown runs."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -22,7 +23,7 @@ TEXT_FILES = [
     *C_FILES,
     *(ROOT / "docs").glob("*.md"),
     ROOT / "setup.py",
-    *(ROOT / "configs").glob("*.yaml"),
+    *(ROOT / "configs").rglob("*.yaml"),
     *(ROOT / "scripts").glob("*.sh"),
     ROOT / "README.md",
     ROOT / "setup.cfg",
@@ -127,6 +128,13 @@ def test_configurations_parse_and_their_commands_name_them(path, capsys):
     assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/vae").glob("*.yaml")), ids=relative)
+def test_configurations_of_vaes_parse_and_their_commands_name_them(path, capsys):
+    assert main(["vae", "info", "--config", str(path)]) == 0
+    assert "parameters" in capsys.readouterr().out
+    assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
+
+
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
@@ -137,19 +145,24 @@ def test_readme_python_runs(code):
 
 
 def test_readme_scripts_exist():
-    scripts = re.findall(r"bash (scripts/\w+\.sh)", README)
-    assert sorted(scripts) == ["scripts/quickstart.sh", "scripts/test.sh"]
+    scripts = sorted(re.findall(r"bash (scripts/\w+\.sh)", README))
+    assert scripts == [f"scripts/{n}.sh" for n in ("quickstart", "reproduce_density", "test")]
     for script in scripts:
         subprocess.run(["bash", "-n", ROOT / script], check=True)
 
 
 def test_readme_links_lead_somewhere():
     for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
-        assert (ROOT / target).is_file(), target
+        assert (ROOT / target).exists(), target
+
+
+def commands_under(heading):
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)[1]
+    return re.findall(r"\| `(sdunet [^`]+)` \|", section)
 
 
 def test_commands_of_measured_rows_parse(capsys):
-    commands = re.findall(r"\| `(sdunet [^`]+)` \|", README.split("## Measured")[1])
+    commands = commands_under("Measured")
     assert len(commands) == 2
     for command in commands:
         _, *arguments = shlex.split(command)
@@ -168,7 +181,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     (task,) = blocks("yaml")
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
-    commands = re.findall(r"\| `(sdunet [^`]+)` \|", README.split("## Measured")[0])
+    commands = commands_under("Your own data")
     assert len(commands) == 9
     for command in commands:
         _, *arguments = shlex.split(command)
@@ -184,3 +197,17 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     assert (tmp_path / "predictions/unseen.png").is_file()
     assert (tmp_path / "scores/summary.json").is_file()
     assert (tmp_path / "overlays/contact_sheet.png").is_file()
+
+
+def test_readme_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = ["--training.epochs=1", "--training.steps_per_epoch=2", "--training.device=cpu"]
+    commands = commands_under("Densities")
+    assert len(commands) == 13
+    for command in commands:
+        _, *arguments = shlex.split(command.replace("configs/", f"{ROOT}/configs/"))
+        status = main([*arguments, *(quick if arguments[1] == "train" else [])])
+        assert status == 0, f"{command}: {capsys.readouterr().err}"
+    pictures = {path.suffix for path in (tmp_path / "pictures").iterdir()}
+    assert pictures == {".png"}
+    assert json.loads((tmp_path / "runs/digits/evaluation.json").read_text())["samples"] == 20
