@@ -142,7 +142,7 @@ def test_initial_weights_are_orthogonal_and_what_the_flow_hides_stays_zero():
     for layer in network.layers:
         for conv in layer.flow.children():
             direction = conv.parametrizations.weight.original1
-            assert (direction * (1 - conv.mask) == 0).all()
+            assert (direction * (1 - conv.mask()) == 0).all()
             norm = conv.weight.flatten(1).norm(dim=1)
             torch.testing.assert_close(norm, conv.parametrizations.weight.original0.flatten().abs())
 

@@ -22,21 +22,23 @@ class MaskedConv2d(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, *, include_centre: bool) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
-        mask = torch.zeros(3, 3)
-        mask[0] = 1
-        mask[1, 0] = 1
-        mask[1, 1] = float(include_centre)
-        self.register_buffer("mask", mask, persistent=False)
+        self.visible = 5 if include_centre else 4  # of the nine weights, in the order of reading
         self.clear_hidden_weights()
 
     @torch.no_grad()
     def clear_hidden_weights(self) -> None:
         """Set what the mask hides to zero, so that a norm of the weights does not count it."""
-        self.weight.mul_(self.mask)
+        self.weight.mul_(self.mask())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of `x`, `(N, in_channels, H, W)`."""
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=1)
+        return F.conv2d(x, self.weight * self.mask(), self.bias, padding=1)
+
+    def mask(self) -> Tensor:
+        """Return which weights of the kernel are used, `(3, 3)`."""
+        mask = self.weight.new_zeros(9)
+        mask[: self.visible] = 1
+        return mask.view(3, 3)
 
 
 class AutoregressiveFlow(nn.Module):

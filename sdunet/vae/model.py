@@ -115,9 +115,10 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
     config, name, fingerprint = load_description(root)
     if not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "train it for an epoch")
-    network = build_vae(config)
+    with torch.device("meta"):  # drawing weights that are replaced takes a minute at full size
+        network = build_vae(config)
     try:
-        network.load_state_dict(read_weights(root / WEIGHTS))
+        network.load_state_dict(read_weights(root / WEIGHTS), assign=True)
     except RuntimeError as error:
         raise DataError(
             "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
