@@ -59,7 +59,7 @@ def test_full_size_models_have_the_parameters_of_the_paper(name, capsys):
     assert twin["sdn_scales"] == []
 
 
-@pytest.mark.parametrize("name", [*PAPER, "fashion", "digits"])
+@pytest.mark.parametrize("name", [*PAPER, "shapes3d", "fashion", "digits"])
 def test_matched_twins_have_as_many_parameters(name, capsys):
     sdn, matched = (info(f"{name}_{kind}.yaml", capsys) for kind in ("sdn", "cnn_matched"))
     assert matched["parameters"]["total"] == pytest.approx(sdn["parameters"]["total"], rel=0.03)
@@ -175,3 +175,16 @@ def test_vanilla_sweeps_at_its_scales_and_trains():
 def test_impossible_networks_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "iaf"])
+def test_bfloat16_rounds_the_maps_but_terms_are_summed_in_float32(posterior):
+    network, x = small(posterior=posterior, **SWEEPING), images()
+    torch.manual_seed(1)
+    exact = network(x).elbo
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = network(x).elbo
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, rtol=2**-7, atol=0)  # bfloat16 has 8 bits
