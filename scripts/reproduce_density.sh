@@ -13,7 +13,7 @@ esac
 python=.venv/bin/python
 if [ "$name" = --smoke ]; then
     for config in configs/vae/{cifar10,imagenet32,celebahq256,shapes3d}_{sdn,cnn,cnn_matched}.yaml; do
-        "$python" scripts/smoke_density.py "$config"
+        "$python" scripts/step_density.py "$config" --batch 2
     done
     exit
 fi
