@@ -14,7 +14,8 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(20_000_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(min(faults() for _ in range(6)))
+# The C library may hold back seven slivers beside freed tensors before it joins them.
+print([faults() for _ in range(12)][-1])
 """
 
 
