@@ -1,31 +1,38 @@
 """Checks of one case, before anything is made of it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from data_prep.errors import DataError
+from data_prep.findings import Findings
 from data_prep.scan import Scan, times
 
 # Half a hundredth of a millimetre: above header rounding, below anything that shifts a voxel.
 _AFFINE_TOLERANCE_MM = 5e-3
 
 
-def check_image(scan: Scan) -> None:
-    """Refuse an image no network can use.
+def check_image(scan: Scan, findings: Findings | None = None) -> Scan:
+    """Refuse an image no network can use; return it with what is accepted repaired.
 
     Raises:
         DataError: INT_NONFINITE, INT_RANGE or INT_CONSTANT.
     """
-    bad = int(np.size(scan.array) - np.isfinite(scan.array).sum())
+    array, findings = scan.array, findings or Findings()
+    finite = np.isfinite(array)
+    bad = int(np.size(array) - finite.sum())
+    if bad == array.size:
+        raise DataError("INT_NONFINITE", "no finite voxel", "export the image again")
     if bad:
-        raise DataError("INT_NONFINITE", f"{bad} NaN or infinite voxels", "repair the image")
-    if scan.array.dtype.kind == "f" and np.abs(scan.array).max() > 1e30:
-        raise DataError("INT_RANGE", f"values up to {np.abs(scan.array).max():.3g}", "export again")
-    if scan.array.min() == scan.array.max():
+        findings.ask("INT_NONFINITE", f"{bad} NaN or infinite voxels", "repair the image")
+        array = np.where(finite, array, array[finite].min())
+    if array.dtype.kind == "f" and np.abs(array).max() > 1e30:
+        raise DataError("INT_RANGE", f"values up to {np.abs(array).max():.3g}", "export again")
+    if array.min() == array.max():
         raise DataError(
-            "INT_CONSTANT",
-            f"every voxel is {scan.array.flat[0]}",
-            "remove the case or export again",
+            "INT_CONSTANT", f"every voxel is {array.flat[0]}", "remove the case or export again"
         )
+    return replace(scan, array=array)
 
 
 def check_same_grid(image: Scan, label: Scan, what: str = "label", on: str = "image") -> None:

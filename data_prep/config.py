@@ -5,6 +5,8 @@ from typing import Literal
 
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
+from data_prep.findings import Acceptance
+
 Intensity = Literal["zscore", "unit"]
 
 
@@ -17,7 +19,10 @@ class DataConfig:
             one for grey pictures and volumes; name three for colour pictures.
         labels: class names to numbers, background 0. Default: those of `dataset.json`, else
             background 0 and foreground 1.
-        label_map: numbers in the files to class numbers, such as `{255: 1}`.
+        label_map: numbers in the files to class numbers, such as `{255: 1}`; colours are written
+            `0xRRGGBB`.
+        structures: names of DICOM structures to class numbers. Default: those named like a class.
+        accept: codes of findings that are meant to be so, see `data_prep.findings.Acceptance`.
         intensity: `zscore` gives each channel of each image mean 0 and deviation 1; `unit`
             divides by the largest number of the file's type.
         spacing: millimetres between voxels to resample volumes to. Default: the median.
@@ -31,12 +36,25 @@ class DataConfig:
     channels: tuple[str, ...] | None = None
     labels: dict[str, int] | None = None
     label_map: dict[int, int] = field(default_factory=dict)
+    structures: dict[str, int] = field(default_factory=dict)
+    accept: tuple[Acceptance, ...] = ()
     intensity: Intensity = "zscore"
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     patch_size: tuple[PositiveInt, ...] | None = None
     group_pattern: str | None = None
     folds: PositiveInt = 5
     seed: NonNegativeInt = 0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What reading a case needs to know; see `DataConfig`."""
+
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    label_map: dict[int, int] = field(default_factory=dict)
+    structures: dict[str, int] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,8 @@ class Plan:
         spacing: millimetres between voxels; `None` for pictures.
         patch_size: cells of a training patch along each axis.
         why: for each of the values above that was chosen here, the reason.
+        structures: names of DICOM structures to class numbers.
+        accept: codes of findings that are meant to be so.
     """
 
     spatial_dims: int
@@ -62,11 +82,18 @@ class Plan:
     spacing: tuple[float, ...] | None
     patch_size: tuple[int, ...]
     why: dict[str, str] = field(default_factory=dict)
+    structures: dict[str, int] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
         """Classes the network tells apart, background included."""
         return max(self.labels.values()) + 1
+
+    @property
+    def rules(self) -> Rules:
+        """How cases are read."""
+        return Rules(self.channels, self.labels, self.label_map, self.structures, self.accept)
 
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
@@ -81,4 +108,6 @@ class Plan:
             None if spacing is None else tuple(spacing),
             tuple(record["patch_size"]),
             dict(record["why"]),
+            dict(record.get("structures", {})),
+            tuple(record.get("accept", ())),
         )

@@ -5,40 +5,71 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_prep.checks import check_same_grid
+from data_prep.config import Rules
+from data_prep.contours import read_contours, read_segments
 from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.images import read_case_image
 from data_prep.layouts import Case
 from data_prep.reading import read_label
 from data_prep.scan import Scan
 from data_prep.tree import Tree
 
+_LOSSY = 32  # unknown values: more come from lossy compression or soft edges, not from classes
+
 
 def read_case_label(
-    tree: Tree, case: Case, labels: Mapping[str, int], label_map: Mapping[int, int]
+    tree: Tree,
+    case: Case,
+    rules: Rules,
+    image: Scan | None = None,
+    findings: Findings | None = None,
 ) -> Scan:
     """Read the label of a case as class numbers, uint8 or uint16, `(1, ...)`.
+
+    Args:
+        tree: where the files are.
+        case: the case.
+        rules: names the classes.
+        image: image of the case, on which DICOM structures are drawn; default: it is read.
+        findings: what is noticed is added to it.
 
     Raises:
         DataError: LBL_... if a value is no class, as `read_label` otherwise.
     """
-    if case.objects:
-        return _union(tree, case)
-    scan = read_label(tree, case.labels[0])
+    findings = findings or Findings(rules.accept)
+    since = len(findings.found)
     try:
-        array = to_classes(scan.array, labels, label_map)
+        if case.kind == "objects":
+            scan = _union(tree, case, findings)
+        elif case.kind in ("contours", "segments"):
+            image = image or read_case_image(tree, case, Findings(rules.accept))
+            classes = {n.lower(): k for n, k in (rules.structures or rules.labels).items() if k}
+            read = read_contours if case.kind == "contours" else read_segments
+            scan = read(tree.read(case.labels[0]), image, classes, findings)
+        else:
+            scan = read_label(tree, case.labels[0], findings)
+        if case.kind == "classes":
+            array = to_classes(scan.array, rules.labels, rules.label_map, findings)
+            scan = Scan(array, scan.affine, scan.codes)
     except DataError as error:
-        raise error.at(file=case.labels[0]) from None
-    return Scan(array, scan.affine, scan.codes)
+        raise error.at(file=case.labels[0]) from error.__cause__
+    findings.place(since, file=case.labels[0])
+    return scan
 
 
 def to_classes(
-    array: np.ndarray, labels: Mapping[str, int], label_map: Mapping[int, int]
+    array: np.ndarray,
+    labels: Mapping[str, int],
+    label_map: Mapping[int, int],
+    findings: Findings | None = None,
 ) -> np.ndarray:
     """Return class numbers in the smallest of uint8 and uint16.
 
     Float values are taken if they are whole up to 1e-3, the noise that scaled headers leave.
 
     Raises:
-        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_UNKNOWN.
+        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN.
     """
     values, counts = np.unique(array, return_counts=True)
     if not np.isfinite(values).all():
@@ -50,35 +81,56 @@ def to_classes(
             f"{len(values)} values such as {values[values != whole][:3].tolist()}",
             "resample labels by nearest neighbour only",
         )
+    if findings is not None and (values != whole).any():
+        furthest = float(np.abs(values - whole).max())
+        findings.note("LBL_ROUNDED", f"values up to {furthest:.2g} off whole numbers, rounded")
     classes = np.array([label_map.get(int(number), int(number)) for number in whole])
     unknown = ~np.isin(classes, list(labels.values()))
     if unknown.any():
-        raise DataError(
-            "LBL_UNKNOWN",
-            _unknown(whole[unknown], counts[unknown], labels),
-            f"declare it in dataset.labels, or map it: dataset.label_map: "
-            f"{{{int(whole[unknown][0])}: {max(labels.values())}}}",
-        )
+        raise _unknown(whole[unknown], counts[unknown], labels)
     dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
     return classes.astype(dtype)[np.searchsorted(values, array)]
 
 
-def _unknown(values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int]) -> str:
+def _unknown(values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int]) -> DataError:
+    if len(values) > _LOSSY and values.min() < 0:
+        return DataError(
+            "LBL_IMAGE",
+            f"{len(values)} values from {values.min():g} to {values.max():g}, as of an image",
+            "give the label, not the image",
+        )
+    if len(values) > _LOSSY:
+        return DataError(
+            "LBL_LOSSY",
+            f"{len(values)} values from {values.min():g} to {values.max():g}, as lossy "
+            "compression or smoothed edges leave",
+            "export the label without either",
+        )
     known = ", ".join(f"{number} {name}" for name, number in labels.items())
     several = ", ".join(
-        f"{int(value)} ({count} times)"
+        f"{_written(value)} ({count} times)"
         for value, count in list(zip(values, counts, strict=True))[:5]
     )
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-    return f"unknown label value {several}{more}, classes are {known}"
+    return DataError(
+        "LBL_UNKNOWN",
+        f"unknown label value {several}{more}, classes are {known}",
+        f"declare it in dataset.labels, or map it: dataset.label_map: "
+        f"{{{_written(values[0])}: {max(labels.values())}}}",
+    )
 
 
-def _union(tree: Tree, case: Case) -> Scan:
+def _written(value: float) -> str:
+    """Write a value as it stands in `label_map`: what can only be a colour as such."""
+    return f"0x{int(value):06x}" if value > 0xFFFF else f"{int(value)}"
+
+
+def _union(tree: Tree, case: Case, findings: Findings) -> Scan:
     """Join masks of one object each into one mask."""
-    first = read_label(tree, case.labels[0])
+    first = read_label(tree, case.labels[0], findings)
     union = np.zeros(first.array.shape, np.uint8)
     for name in case.labels:
-        mask = read_label(tree, name)
+        mask = read_label(tree, name, findings)
         try:
             check_same_grid(first, mask, "mask", "first mask")
             values = np.unique(mask.array)

@@ -1,20 +1,24 @@
 """PNG, TIFF, BMP and JPEG, in their exact values.
 
 Pillow silently cuts 16-bit colour to 8 bits, shows palettes as colours or indices depending on
-the caller, and ignores rotation tags; each such case is decided here or refused.
+the caller, and ignores rotation tags; each such case is decided here or refused. A TIFF of several
+equal pages is a volume.
 """
 
 import io
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from data_prep.errors import DataError
-from data_prep.scan import Scan
+from data_prep.findings import Findings
+from data_prep.geometry import AS_SCANNED
+from data_prep.scan import SCANNER_CODES, Scan
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", b"\xff\xd8\xff", *_TIFF_MAGIC)
+_JPEG_MAGIC = b"\xff\xd8\xff"
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", _JPEG_MAGIC, *_TIFF_MAGIC)
 _AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
 
@@ -24,48 +28,68 @@ def is_picture(data: bytes) -> bool:
     return data.startswith(_MAGIC)
 
 
-def read_picture(data: bytes) -> Scan:
+def read_picture(data: bytes, findings: Findings | None = None) -> Scan:
     """Decode an image to `(1, H, W)` or `(3, H, W)`, uint8, uint16 or as the TIFF stores it.
 
+    A TIFF of several pages becomes `(C, X, Y, Z)`, its columns to the patient's left.
+
     Raises:
-        DataError: IO_DAMAGED, or IMG_... for what cannot be read exactly.
+        DataError: IO_DAMAGED, or IMG_... for what cannot be read exactly; GEO_NONE for pages,
+            unless accepted.
     """
-    array, palette = _decode(data)
+    findings = findings or Findings()
+    array, palette = _decode(data, findings)
     if palette is not None:
         if int(array.max()) >= len(palette):
             raise DataError(
                 "IMG_PALETTE", f"index {array.max()} of {len(palette)} colours", _RESAVE
             )
         array = palette[array[..., 0]]
-    array = _without_alpha(array, "IMG_ALPHA")
+    array = _without_alpha(array, findings)
     if array.shape[-1] not in (1, 3):
         raise DataError("IMG_CHANNELS", f"{array.shape[-1]} samples a pixel", _RESAVE)
-    return Scan(np.ascontiguousarray(np.moveaxis(array, -1, 0)))
+    return _to_scan(array, findings)
 
 
-def read_picture_label(data: bytes) -> Scan:
+def read_picture_label(data: bytes, findings: Findings | None = None) -> Scan:
     """Decode a mask to `(1, H, W)` of class numbers; palette images give their indices.
 
+    Colours give `0xRRGGBB`, for `dataset.label_map` to say which class they are.
+
     Raises:
-        DataError: LBL_LOSSY for JPEG, LBL_COLORS for colours, else as `read_picture`.
+        DataError: LBL_LOSSY for JPEG, else as `read_picture`.
     """
-    if data.startswith(b"\xff\xd8\xff"):
+    findings = findings or Findings()
+    if data.startswith(_JPEG_MAGIC):
         raise DataError(
             "LBL_LOSSY", "a JPEG mask, whose values are not exact", "export masks as PNG or TIFF"
         )
-    array = _without_alpha(_decode(data)[0], "LBL_ALPHA")
+    array, palette = _decode(data, findings)
+    if palette is not None:
+        findings.note("LBL_PALETTE", "indices of the palette are the classes")
+    array = _without_alpha(array, findings)
     if (array != array[..., :1]).any():
-        colours = np.unique(array.reshape(-1, array.shape[-1]), axis=0)[:5].tolist()
-        raise DataError(
-            "LBL_COLORS", f"a mask in colours, such as {colours}", "save class numbers instead"
-        )
-    return Scan(np.ascontiguousarray(array[None, ..., 0]))
+        if array.dtype != np.uint8 or array.shape[-1] != 3:
+            raise DataError("LBL_COLORS", f"colours of type {array.dtype}", "save class numbers")
+        array = (array.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(-1, np.uint32)
+        array = array[..., None]
+    elif array.shape[-1] > 1:
+        findings.note("LBL_GREY", "equal red, green and blue, taken once")
+    return _to_scan(array[..., :1], findings)
 
 
-def _decode(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return `(H, W, S)` samples, and the `(colours, 3)` palette if they are its indices."""
+def _to_scan(array: np.ndarray, findings: Findings) -> Scan:
+    if array.ndim == 3:
+        return Scan(np.ascontiguousarray(np.moveaxis(array, -1, 0)))
+    findings.ask("GEO_NONE", f"{len(array)} pages without spacing", "save the volume as NIfTI")
+    # Pages (Z, Y, X, C), as a microscope stacks them.
+    return Scan(np.ascontiguousarray(array.transpose(3, 2, 1, 0)), AS_SCANNED, SCANNER_CODES)
+
+
+def _decode(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return `([Z,] H, W, S)` samples, and the `(colours, 3)` palette if they are its indices."""
     try:
-        return _decode_tiff(data) if data.startswith(_TIFF_MAGIC) else _decode_other(data)
+        return _decode_tiff(data) if data.startswith(_TIFF_MAGIC) else _decode_other(data, findings)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -87,41 +111,48 @@ def _decode(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        if len(file.pages) != 1:
-            raise DataError(
-                "IMG_PAGES", f"{len(file.pages)} pages in one TIFF", "save one page a file"
-            )
-        page = file.pages[0]
-        if len(file.series) != 1 or file.series[0].shape != page.shape:
+        pages = list(file.pages)
+        if len(pages) == 1 and (len(file.series) != 1 or file.series[0].shape != pages[0].shape):
             raise DataError("IMG_PAGES", f"a stack {file.series[0].shape}", "save one page a file")
-        if page.size > Image.MAX_IMAGE_PIXELS * 8:
-            raise DataError("IMG_TOO_LARGE", f"{page.shape}", "cut it into tiles")
-        if len(page.dataoffsets) != np.prod(page.chunked):
-            raise DataError("IO_DAMAGED", f"not all of {page.shape} is stored", "export it again")
-        if page.photometric.name == "MINISWHITE":
-            # Some writers mark plain masks so; whether 0 or 1 is meant cannot be known.
-            raise DataError("IMG_WHITE_ZERO", "a TIFF whose white is zero", _RESAVE)
-        if page.tags.get("Orientation") and page.tags["Orientation"].value != 1:
-            raise DataError("IMG_ROTATED", "a rotation tag", "save it the right way up")
-        array = page.asarray()
-        if page.axes == "SYX":
-            array = np.moveaxis(array, 0, -1)
-        elif page.axes != "YXS":
-            array = array.reshape(*array.shape, 1)
-        if array.ndim != 3:
-            raise DataError("IMG_AXES", f"TIFF axes {page.axes}", "save a single 2D image a file")
-        photometric = page.photometric.name
-        if photometric not in ("MINISBLACK", "RGB", "PALETTE"):
-            raise DataError("IMG_COLORS", f"TIFF colours {photometric}", "save it as RGB")
-        if array.dtype.kind not in "buif":
-            raise DataError("IMG_MODE", f"pixels of kind {array.dtype}", _RESAVE)
-        if array.dtype == bool:
-            array = array.astype(np.uint8)
-        palette = page.colormap.T if photometric == "PALETTE" else None
-        return array, palette
+        kinds = {(p.shape, p.dtype, p.axes, p.photometric.name) for p in pages}
+        if len(kinds) > 1:
+            sizes = sorted({page.shape for page in pages})[:4]
+            raise DataError("IMG_PAGES", f"pages that differ, {sizes}", "save one page a file")
+        if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
+            found = f"{len(pages)} pages {pages[0].shape}"
+            raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
+        arrays = [_decode_page(page) for page in pages]
+        palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
+        if palette is not None and any((palette != p.colormap.T).any() for p in pages):
+            raise DataError("IMG_PAGES", "pages of several palettes", "save one page a file")
+        return arrays[0] if len(arrays) == 1 else np.stack(arrays), palette
 
 
-def _decode_other(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
+def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
+    """Return the `(H, W, S)` samples of a page."""
+    if len(page.dataoffsets) != np.prod(page.chunked):
+        raise DataError("IO_DAMAGED", f"not all of {page.shape} is stored", "export it again")
+    photometric = page.photometric.name
+    if photometric == "MINISWHITE":
+        # Some writers mark plain masks so; whether 0 or 1 is meant cannot be known.
+        raise DataError("IMG_WHITE_ZERO", "a TIFF whose white is zero", _RESAVE)
+    if page.tags.get("Orientation") and page.tags["Orientation"].value != 1:
+        raise DataError("IMG_ROTATED", "a rotation tag", "save it the right way up")
+    if photometric not in ("MINISBLACK", "RGB", "PALETTE"):
+        raise DataError("IMG_COLORS", f"TIFF colours {photometric}", "save it as RGB")
+    array = page.asarray()
+    if page.axes == "SYX":
+        array = np.moveaxis(array, 0, -1)
+    elif page.axes != "YXS":
+        array = array.reshape(*array.shape, 1)
+    if array.ndim != 3:
+        raise DataError("IMG_AXES", f"TIFF axes {page.axes}", "save a single 2D image a page")
+    if array.dtype.kind not in "buif":
+        raise DataError("IMG_MODE", f"pixels of kind {array.dtype}", _RESAVE)
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def _decode_other(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarray | None]:
     if data.startswith(b"\x89PNG") and data[24] == 16 and data[25] != 0:
         raise DataError(
             "IMG_16BIT_COLOR", "a 16-bit PNG with colour or alpha", "save it as a 16-bit TIFF"
@@ -131,8 +162,12 @@ def _decode_other(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     if sum(1 for _ in ImageSequence.Iterator(image)) != 1:
         raise DataError("IMG_FRAMES", "several frames in one file", "save one frame a file")
     image.seek(0)
-    if image.getexif().get(0x0112, 1) != 1:
-        raise DataError("IMG_ROTATED", "a rotation tag", "save it the right way up")
+    turn = image.getexif().get(0x0112, 1)
+    if turn != 1:
+        if turn not in range(2, 9):
+            raise DataError("IMG_ROTATED", f"rotation tag {turn}", "save it the right way up")
+        image = ImageOps.exif_transpose(image)
+        findings.note("IMG_ROTATED", f"turned upright, as its tag {turn} says")
     if image.mode not in ("1", "L", "P", "I;16", "I;16B", "LA", "RGB", "RGBA"):
         raise DataError("IMG_MODE", f"pixels of kind {image.mode}", _RESAVE)
     if image.mode == "P" and "transparency" in image.info:
@@ -148,10 +183,14 @@ def _decode_other(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     return array.reshape(*array.shape[:2], -1), palette
 
 
-def _without_alpha(array: np.ndarray, code: str) -> np.ndarray:
+def _without_alpha(array: np.ndarray, findings: Findings) -> np.ndarray:
     if array.shape[-1] not in (2, 4):
         return array
     opaque = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
-    if (array[..., -1] != opaque).any():
-        raise DataError(code, "an alpha channel that is not opaque", "flatten it, then save again")
+    if (array[..., -1] == opaque).all():
+        findings.note("IMG_OPAQUE", "an alpha channel that hides nothing, dropped")
+    else:
+        findings.ask(
+            "IMG_ALPHA", "an alpha channel that is not opaque", "flatten it, then save again"
+        )
     return array[..., :-1]

@@ -21,10 +21,13 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
         raise DataError(
             "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
         )
-    wrong = set(config.label_map.values()) - set(labels.values())
+    mapped = {*config.label_map.values(), *config.structures.values()}
+    wrong = mapped - set(labels.values())
     if wrong:
         raise DataError(
-            "LBL_CLASSES", f"label_map leads to {sorted(wrong)}", "map to declared classes only"
+            "LBL_CLASSES",
+            f"label_map or structures lead to {sorted(wrong)}",
+            "map to declared classes only",
         )
     return dict(labels)
 
@@ -74,5 +77,14 @@ def fit_plan(
     if len(patch) != dims or min(patch) < 1:
         raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
     return Plan(
-        dims, channels, labels, dict(config.label_map), config.intensity, spacing, patch, why
+        dims,
+        channels,
+        labels,
+        dict(config.label_map),
+        config.intensity,
+        spacing,
+        patch,
+        why,
+        dict(config.structures),
+        tuple(config.accept),
     )

@@ -2,42 +2,38 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.checks import check_image, check_same_grid
+from data_prep.check import Checked, check
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
 from data_prep.display import thumbnail
 from data_prep.errors import DataError
-from data_prep.labels import read_case_label
-from data_prep.layouts import Case, find_layout
-from data_prep.plan import classes_of, fit_plan
+from data_prep.examine import Facts, read_case
+from data_prep.findings import Findings
+from data_prep.jobs import run
+from data_prep.layouts import Case
+from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, intensity_of, to_grid
 from data_prep.progress import Progress, silent
-from data_prep.reading import read_scan
-from data_prep.scan import Scan, fit_channels, spacing_of
-from data_prep.splits import group_of, make_folds
-from data_prep.tree import Tree, check_output, open_tree
+from data_prep.splits import make_folds
+from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
 from data_prep.writer import write_array, write_bytes
 
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What the plan needs to know of a case."""
-
-    size: tuple[int, ...]
-    spacing: tuple[float, ...] | None
-    source: dict[str, str]
-    foreground: bool
-
-
 def prepare(
-    data: str | Path, out: str | Path, config: DataConfig, progress: Progress = silent
+    data: str | Path,
+    out: str | Path,
+    config: DataConfig,
+    progress: Progress = silent,
+    *,
+    workers: int = 0,
+    scheduler: str | None = None,
 ) -> tuple[Dataset, list[DataError]]:
     """Prepare the raw dataset at `data` into the folder `out`.
 
@@ -49,6 +45,8 @@ def prepare(
         out: folder to write to; made if missing.
         config: the user's decisions.
         progress: wraps each loop over cases, given a title.
+        workers: local processes to work in; with 0 in this one.
+        scheduler: address of a Dask cluster to work on instead.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -58,86 +56,97 @@ def prepare(
     """
     tree = open_tree(data)
     check_output(out, tree, data)
-    layout = find_layout(tree)
-    labels = classes_of(config, layout.labels)
-    channels = config.channels or layout.channels or ("image",)
-    problems = list(layout.problems)
-
-    seen: dict[str, _Seen] = {}
-    for case in progress(layout.cases, "checking"):
-        try:
-            seen[case.id] = _look(tree, case, channels, labels, config)
-        except DataError as error:
-            problems.append(error.at(case=case.id))
-    if not seen:
+    checked = check(data, config, progress, workers=workers, scheduler=scheduler)
+    problems, facts = list(checked.errors), checked.facts
+    if not facts:
         raise _nothing_left(problems)
-    if not any(s.foreground for s in seen.values()):
-        raise DataError(
-            "LBL_ALL_EMPTY", "no case has any foreground", "check the labels and dataset.label_map"
-        )
-    sizes, spacings = [s.size for s in seen.values()], [s.spacing for s in seen.values()]
-    plan = fit_plan(config, labels, channels, sizes, spacings)
-    groups = {case_id: group_of(case_id, config.group_pattern) for case_id in seen}
-    make_folds(groups, config.folds, config.seed)  # refuses before anything is written
+    plan = fit_plan(
+        config,
+        checked.rules.labels,
+        checked.rules.channels,
+        [fact.size for fact in facts.values()],
+        [fact.spacing for fact in facts.values()],
+    )
+    make_folds({id_: checked.groups[id_] for id_ in facts}, config.folds, config.seed)
 
     out = Path(out)
     before = _cases_before(out)
     # While arrays change, the folder must not pass for a dataset.
     if (out / "dataset.json").exists():
         (out / "dataset.json").replace(out / _PREVIOUS)
-    records = {}
-    for case in progress([case for case in layout.cases if case.id in seen], "preparing"):
-        record = _unchanged(out, before.get(case.id), seen[case.id], plan, groups[case.id])
-        try:
-            records[case.id] = record or _write_case(
-                tree, case, out, plan, groups[case.id], seen[case.id]
-            )
-        except DataError as error:
-            problems.append(error.at(case=case.id))
-    groups = {case_id: group for case_id, group in groups.items() if case_id in records}
+    records = _write_cases(
+        tree, data, out, plan, checked, before, problems, progress, workers, scheduler
+    )
+    if not records:
+        raise _nothing_left(problems)
+    groups = {case_id: checked.groups[case_id] for case_id in records}
     folds = make_folds(groups, config.folds, config.seed)
-    dataset = Dataset(out, layout.name, plan, records, folds)
+    dataset = Dataset(out, checked.layout.name, plan, records, folds)
     save_dataset(dataset)
     (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
 
 
-def _look(
-    tree: Tree, case: Case, channels: tuple[str, ...], labels: dict[str, int], config: DataConfig
-) -> _Seen:
-    image, label = _read(tree, case, channels, labels, config.label_map)
-    grid = grid_of(image, None)
-    spacing = None if grid.turned_affine is None else spacing_of(grid.turned_affine)
-    source = {name: hashlib.sha256(tree.read(name)).hexdigest() for name in _files(case)}
-    return _Seen(grid.turned_size, spacing, source, bool(label.array.any()))
-
-
-def _files(case: Case) -> tuple[str, ...]:
-    return (case.image, *case.labels)
-
-
-def _read(
+def _write_cases(
     tree: Tree,
+    data: str | Path,
+    out: Path,
+    plan: Plan,
+    checked: Checked,
+    before: dict[str, CaseRecord],
+    problems: list[DataError],
+    progress: Progress,
+    workers: int,
+    scheduler: str | None,
+) -> dict[str, CaseRecord]:
+    cases = [case for case in checked.layout.cases if case.id in checked.facts]
+    items = [
+        (
+            str(Path(data).absolute()),
+            token_of(tree),
+            case,
+            str(out.absolute()),
+            plan,
+            checked.groups[case.id],
+            checked.facts[case.id],
+            before.get(case.id),
+        )
+        for case in cases
+    ]
+    results = run(prepare_case, items, workers=workers, scheduler=scheduler)
+    records = {}
+    for case, result in zip(progress(cases, "preparing"), results, strict=True):
+        if isinstance(result, DataError):
+            problems.append(result.at(case=case.id))
+        else:
+            records[case.id] = result
+    return records
+
+
+def prepare_case(
+    data: str,
+    token: str,
     case: Case,
-    channels: tuple[str, ...],
-    labels: dict[str, int],
-    label_map: dict[int, int],
-) -> tuple[Scan, Scan]:
-    image = read_scan(tree, case.image)
-    try:
-        image = fit_channels(image, channels)
-        check_image(image)
-    except DataError as error:
-        raise error.at(file=case.image) from None
-    label = read_case_label(tree, case, labels, label_map)
-    check_same_grid(image, label)
-    return image, label
+    out: str,
+    plan: Plan,
+    group: str,
+    facts: Facts,
+    before: CaseRecord | None,
+) -> CaseRecord:
+    """Write the arrays of one case, or use those that are there and unchanged.
+
+    Raises:
+        DataError: if the case cannot be read as when it was checked.
+    """
+    folder = Path(out)
+    unchanged = _unchanged(folder, before, facts, plan, group)
+    return unchanged or _write_case(open_again(data, token), case, folder, plan, group, facts)
 
 
 def _write_case(
-    tree: Tree, case: Case, out: Path, plan: Plan, group: str, seen: _Seen
+    tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Facts
 ) -> CaseRecord:
-    image, label = _read(tree, case, plan.channels, plan.labels, plan.label_map)
+    image, label = read_case(tree, case, plan.rules, Findings(plan.accept))
     grid = grid_of(image, plan.spacing)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
@@ -163,7 +172,7 @@ def _write_case(
         scale,
         voxels,
         sha256,
-        seen.source,
+        facts.source,
         _made_with(plan),
     )
 
@@ -177,10 +186,10 @@ def _made_with(plan: Plan) -> str:
 
 
 def _unchanged(
-    out: Path, before: CaseRecord | None, seen: _Seen, plan: Plan, group: str
+    out: Path, before: CaseRecord | None, facts: Facts, plan: Plan, group: str
 ) -> CaseRecord | None:
     """Return the case's record if its arrays can be used as they are."""
-    if before is None or before.source != seen.source or before.made_with != _made_with(plan):
+    if before is None or before.source != facts.source or before.made_with != _made_with(plan):
         return None
     for name, sha256 in before.sha256.items():
         path = out / name

@@ -9,12 +9,16 @@ from monai.data import MetaTensor
 from monai.data.utils import compute_shape_offset, zoom_affine
 from monai.transforms import SpatialResample
 
+from data_prep.checks import check_same_grid
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.geometry import shear_of
 from data_prep.scan import Scan, spacing_of
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
+_SKEW = 1e-3
 _MAX_CELLS = 1 << 30
 
 
@@ -54,9 +58,11 @@ def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
     turned_affine = scan.affine @ nib.orientations.inv_ornt_aff(orientation, scan.size)
     turned_size = tuple(int(n) for n in _turn(scan.array[:1], orientation).shape[1:])
     before = spacing_of(turned_affine)
-    if spacing is None or np.allclose(before, spacing, rtol=_SAME_SPACING, atol=0):
+    skew = shear_of(turned_affine) > _SKEW
+    if not skew and (spacing is None or np.allclose(before, spacing, rtol=_SAME_SPACING, atol=0)):
         return Grid(orientation, turned_size, turned_affine, turned_size, turned_affine)
-    affine = zoom_affine(turned_affine, spacing, diagonal=False)
+    straight = _straightened(turned_affine) if skew else turned_affine
+    affine = zoom_affine(straight, spacing or before, diagonal=False)
     size, offset = compute_shape_offset(turned_size, turned_affine, affine)
     affine[:3, 3] = offset
     cells = float(np.prod([float(n) for n in size]))
@@ -69,6 +75,15 @@ def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
     return Grid(orientation, turned_size, turned_affine, tuple(int(n) for n in size), affine)
 
 
+def _straightened(affine: np.ndarray) -> np.ndarray:
+    """Return the affine with its axes at right angles, each turned as little as possible."""
+    lengths = np.array(spacing_of(affine))
+    left, _, right = np.linalg.svd(affine[:3, :3] / lengths)
+    out = affine.copy()
+    out[:3, :3] = left @ right * lengths
+    return out
+
+
 def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray:
     """Bring a `(C, ...)` array of the scan to the plan's grid; exact where nothing is resampled."""
     if grid.orientation is None:
@@ -76,9 +91,8 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
     array = np.ascontiguousarray(_turn(array, grid.orientation))
     if not grid.resamples:
         return array
-    mode = "nearest" if label else "bilinear"
-    out = _resample(array, grid.turned_affine, grid.affine, grid.size, mode)
-    return out.astype(array.dtype) if label else out
+    resample = _resample_classes if label else _resample
+    return resample(array, grid.turned_affine, grid.affine, grid.size)
 
 
 def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
@@ -86,7 +100,7 @@ def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     if grid.orientation is None:
         return array
     if grid.resamples:
-        array = _resample(array, grid.affine, grid.turned_affine, grid.turned_size, "bilinear")
+        array = _resample(array, grid.affine, grid.turned_affine, grid.turned_size)
     axes = nib.orientations.axcodes2ornt("RAS")
     back = nib.orientations.ornt_transform(axes, grid.orientation)
     return np.ascontiguousarray(_turn(array, back))
@@ -127,11 +141,48 @@ def _turn(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     return np.moveaxis(moved, -1, 0)
 
 
+def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
+    """Return a label on the grid of its image: as it is, or resampled where that is accepted.
+
+    Raises:
+        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures.
+    """
+    try:
+        check_same_grid(image, label)
+        return label
+    except DataError as error:
+        if image.affine is None or label.affine is None:
+            raise
+        findings.ask(error.code, error.found, error.fix)
+    array = _resample(
+        label.array, label.affine, image.affine, image.size, mode="nearest", padding="zeros"
+    )
+    return Scan(array.astype(label.array.dtype), image.affine, image.codes)
+
+
+def _resample_classes(
+    array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...]
+) -> np.ndarray:
+    """Resample each class by itself; the one that covers most of a voxel gets it."""
+    out = np.zeros((1, *size), array.dtype)
+    most = np.zeros((1, *size), np.float32)
+    for number in np.unique(array):
+        covered = _resample(array == number, source, target, size)
+        out[covered > most] = number
+        most = np.maximum(most, covered)
+    return out
+
+
 def _resample(
-    array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...], mode: str
+    array: np.ndarray,
+    source: np.ndarray,
+    target: np.ndarray,
+    size: tuple[int, ...],
+    mode: str = "bilinear",
+    padding: str = "border",
 ) -> np.ndarray:
     image = MetaTensor(np.ascontiguousarray(array, np.float32), affine=source)
-    resample = SpatialResample(mode=mode, padding_mode="border", dtype=np.float64)
+    resample = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's own use of what torch deprecates
         out = resample(image, dst_affine=target, spatial_size=size)

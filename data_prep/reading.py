@@ -1,44 +1,85 @@
 """One entry for all formats: bytes in, scan out, told apart by content and not by name."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+from data_prep.arrays import is_array, read_array
 from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.metaimage import is_metaimage, read_metaimage
 from data_prep.nifti import is_nifti, read_nifti, read_nifti_label
+from data_prep.nrrd import is_nrrd, read_nrrd
 from data_prep.pictures import is_picture, read_picture, read_picture_label
 from data_prep.scan import Scan
+from data_prep.source import Beside
 from data_prep.tree import Tree
 
-Reader = Callable[[bytes], Scan]
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
-SUFFIXES = NIFTI_SUFFIXES + PICTURE_SUFFIXES
+Reader = Callable[[bytes, Findings, Beside], Scan]
 
 
-def read_scan(tree: Tree, name: str) -> Scan:
-    """Read an image file.
+@dataclass(frozen=True)
+class Format:
+    """One format: its suffixes, how it is told by its first bytes, how it is read."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    is_it: Callable[[bytes], bool]
+    read: Reader
+    read_label: Reader
+
+
+FORMATS = (
+    Format(
+        "a picture",
+        (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"),
+        is_picture,
+        lambda data, findings, _: read_picture(data, findings),
+        lambda data, findings, _: read_picture_label(data, findings),
+    ),
+    Format("NIfTI", (".nii.gz", ".nii", ".hdr"), is_nifti, read_nifti, read_nifti_label),
+    Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, read_nrrd, read_nrrd),
+    Format("MetaImage", (".mha", ".mhd"), is_metaimage, read_metaimage, read_metaimage),
+    Format(
+        "a NumPy array",
+        (".npy", ".npz"),
+        is_array,
+        lambda data, findings, _: read_array(data, findings),
+        lambda data, findings, _: read_array(data, findings),
+    ),
+)
+SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
+LOSSLESS = tuple(suffix for suffix in SUFFIXES if suffix not in (".jpg", ".jpeg"))
+
+
+def read_scan(tree: Tree, name: str, findings: Findings | None = None) -> Scan:
+    """Read an image file; what is noticed is added to `findings`.
 
     Raises:
         DataError: with the file's name, if it cannot be read without doubt.
     """
-    return _read(tree, name, read_nifti, read_picture)
+    return _read(tree, name, findings or Findings(), label=False)
 
 
-def read_label(tree: Tree, name: str) -> Scan:
+def read_label(tree: Tree, name: str, findings: Findings | None = None) -> Scan:
     """Read a label file: `(1, ...)` of the numbers stored; not yet checked against the classes.
 
     Raises:
         DataError: with the file's name, if it cannot be read without doubt.
     """
-    return _read(tree, name, read_nifti_label, read_picture_label)
+    return _read(tree, name, findings or Findings(), label=True)
 
 
 def stem(name: str) -> str:
     """Return the name without folders and without the suffix of a known format."""
     name = name.rsplit("/", 1)[-1]
-    for suffix in SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+    return name[: len(name) - len(suffix_of(name))]
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a known format, as written; empty for any other name."""
+    found = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[len(name) - len(found) :]
 
 
 def is_scan_name(name: str) -> bool:
@@ -46,24 +87,58 @@ def is_scan_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _read(tree: Tree, name: str, nifti: Reader, picture: Reader) -> Scan:
-    data = tree.read(name)
+def _read(tree: Tree, name: str, findings: Findings, *, label: bool) -> Scan:
+    since = len(findings.found)
     try:
-        if is_picture(data):
-            return picture(data)
-        if is_nifti(data):
-            return nifti(data)
-        raise _not_an_image(data)
+        if name in tree.outside:
+            findings.ask("IO_LINK", "a link that leads out of the dataset", "copy the file itself")
+        data = tree.read(name)
+        format_ = _format_of(name, data, findings)
+        read = format_.read_label if label else format_.read
+        scan = read(data, findings, lambda other: _beside(tree, name, other))
+        if label and len(scan.array) != 1:
+            raise DataError("LBL_4D", f"{len(scan.array)} channels in one label", "save one")
     except DataError as error:
         raise error.at(file=name) from error.__cause__
+    findings.place(since, file=name)
+    return scan
+
+
+def _format_of(name: str, data: bytes, findings: Findings) -> Format:
+    format_ = next((format_ for format_ in FORMATS if format_.is_it(data)), None)
+    if format_ is None:
+        raise _not_an_image(data)
+    suffix = suffix_of(name).lower()
+    if suffix and suffix not in format_.suffixes:
+        raise DataError("IO_WRONG_TYPE", f"{format_.name} named {suffix}", "rename it")
+    if suffix in (".nii", ".nii.gz"):
+        packed = data.startswith(b"\x1f\x8b")
+        if packed != (suffix == ".nii.gz"):
+            kind = "gzip" if packed else "not gzip"
+            findings.note("IO_SUFFIX", f"{kind} though named {suffix}")
+    return format_
+
+
+def _beside(tree: Tree, name: str, other: str) -> bytes:
+    """Read a file in the same folder; `*` stands for the stem of `name`."""
+    folder = PurePosixPath(name).parent
+    wanted = (folder / other.replace("*", stem(name))).as_posix()
+    found = [n for n in (wanted, f"{wanted}.gz") if n in tree.names]
+    if not found or "/" in other:
+        raise DataError("IO_BESIDE", f"its voxels are missing, {other}", "give both files")
+    return tree.read(found[0])
 
 
 def _not_an_image(data: bytes) -> DataError:
     start = data[:200].lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
         return DataError("IO_LFS_POINTER", "a git-lfs pointer, not the file", "run git lfs pull")
+    if start.startswith((b"/annex/objects", b"../.git/annex", b".git/annex")):
+        return DataError("IO_LFS_POINTER", "a git-annex pointer", "run git annex get")
     if start.startswith((b"<!doctype html", b"<html")):
         return DataError("IO_NOT_IMAGE", "looks like a web page", "download the file itself")
     return DataError(
-        "IO_NOT_IMAGE", f"no known format, starts with {data[:8]!r}", "give PNG, TIFF or NIfTI"
+        "IO_NOT_IMAGE",
+        f"no known format, starts with {data[:8]!r}",
+        "give PNG, TIFF, NIfTI, NRRD, MetaImage, npy or DICOM",
     )

@@ -6,6 +6,8 @@ import numpy as np
 
 from data_prep.errors import DataError
 
+SCANNER_CODES = (1, 1)  # both of NIfTI's transforms lead to the scanner's millimetres
+
 
 @dataclass(frozen=True)
 class Scan:

@@ -1,17 +1,18 @@
 """A raw dataset as a set of named files, whether it is a folder, a zip or a tar archive."""
 
+import hashlib
 import os
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from data_prep.errors import DataError
-
-MAX_FILE_BYTES = 8 << 30
+from data_prep.source import MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,17 @@ class Tree:
 
     root: Path
     names: tuple[str, ...]
-    _read: Callable[[str], bytes]
+    _read: Callable[[str, int | None], bytes]
+    outside: frozenset[str] = frozenset()  # names of links that lead out of the folder
 
-    def read(self, name: str) -> bytes:
-        """Return the whole content of a file.
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """Return the content of a file, whole or at most its first `limit` bytes.
 
         Raises:
-            DataError: IO_EMPTY, IO_NOT_FILE, IO_TOO_LARGE, IO_CRC or IO_UNREADABLE.
+            DataError: IO_EMPTY, IO_NOT_FILE, IO_TOO_LARGE, IO_CRC, IO_CHANGED or IO_UNREADABLE.
         """
         try:
-            data = self._read(name)
+            data = self._read(name, limit)
         except DataError as error:
             raise error.at(file=name) from None
         # What zipfile raises for damaged, encrypted or unknown members.
@@ -56,6 +58,38 @@ class Tree:
         return data
 
 
+def token_of(tree: Tree) -> str:
+    """Return what changes when the names in a tree do, or the archive it is."""
+    status = tree.root.stat()
+    archive = "" if tree.root.is_dir() else f"{status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256("\0".join((archive, *tree.names)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=2)
+def open_again(path: str, token: str) -> Tree:
+    """Open a tree that was opened before, once for all cases a process works on.
+
+    Args:
+        path: as given to `open_tree`.
+        token: `token_of` the tree; another one opens it anew.
+    """
+    del token
+    return open_tree(path)
+
+
+def recorded(tree: Tree) -> tuple[Tree, dict[str, str]]:
+    """Return the tree, and where it adds the SHA-256 of each file that is read whole."""
+    hashes: dict[str, str] = {}
+
+    def read(name: str, limit: int | None) -> bytes:
+        data = tree.read(name, limit)
+        if limit is None:
+            hashes[name] = hashlib.sha256(data).hexdigest()
+        return data
+
+    return replace(tree, _read=read), hashes
+
+
 def open_tree(path: str | Path) -> Tree:
     """Open a folder, a single file, a `.zip` or an uncompressed `.tar` as a tree.
 
@@ -70,13 +104,15 @@ def open_tree(path: str | Path) -> Tree:
         raise DataError("IO_NOT_FILE", f"{path} is no file or folder", "check the path")
     if path.is_dir():
         names = _files_below(path)
-        tree = Tree(path, names, lambda name: _read_file(path / name))
+        tree = Tree(
+            path, names, lambda n, limit: _read_file(path / n, limit), _leaving(path, names)
+        )
     elif zipfile.is_zipfile(path):
         tree = _open_zip(path)
     elif tarfile.is_tarfile(path):
         tree = _open_tar(path)
     else:
-        tree = Tree(path.parent, (path.name,), lambda name: _read_file(path.parent / name))
+        tree = Tree(path.parent, (path.name,), lambda _, limit: _read_file(path, limit))
     wrong = [name for name in tree.names if not _is_utf8(name)]
     if wrong:
         raise DataError("IO_NAME", f"a name that is not UTF-8: {wrong[0]!r}", "rename the file")
@@ -94,6 +130,11 @@ def _files_below(folder: Path) -> tuple[str, ...]:
         seen.update(real.values())
         found += [(Path(parent) / name).relative_to(folder).as_posix() for name in files]
     return _visible(found)
+
+
+def _leaving(folder: Path, names: tuple[str, ...]) -> frozenset[str]:
+    root = folder.resolve()
+    return frozenset(n for n in names if not (folder / n).resolve().is_relative_to(root))
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -131,18 +172,27 @@ def _visible(names: list[str]) -> tuple[str, ...]:
     )
 
 
-def _read_file(path: Path) -> bytes:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
+def _read_file(path: Path, limit: int | None) -> bytes:
+    before = path.stat()
+    if not stat.S_ISREG(before.st_mode):
         raise DataError("IO_NOT_FILE", "not a regular file", "replace it by the file itself")
-    _check_size(status.st_size)
-    return path.read_bytes()
+    _check_size(before.st_size)
+    with path.open("rb") as file:
+        data = file.read(-1 if limit is None else limit)
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ino,
+    ):
+        raise DataError("IO_CHANGED", "it changed while it was read", "wait until it is complete")
+    return data
 
 
 def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
+    if size > MAX_BYTES:
         raise DataError(
-            "IO_TOO_LARGE", f"{size} bytes, limit {MAX_FILE_BYTES}", "crop or split the scan"
+            "IO_TOO_LARGE", f"{size} bytes, limit {MAX_BYTES}", "crop or split the scan"
         )
 
 
@@ -152,9 +202,10 @@ def _open_zip(path: Path) -> Tree:
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError("IO_ARCHIVE", f"{path}: {error}", "fetch the archive again") from error
 
-    def read(name: str) -> bytes:
+    def read(name: str, limit: int | None) -> bytes:
         _check_size(archive.getinfo(name).file_size)
-        return archive.read(name)  # verifies the CRC
+        with archive.open(name) as file:
+            return file.read(-1 if limit is None else limit)  # at the end verifies the CRC
 
     return Tree(path, _visible([i.filename for i in archive.infolist() if not i.is_dir()]), read)
 
@@ -175,13 +226,14 @@ def _open_tar(path: Path) -> Tree:
             "IO_ARCHIVE", f"{path}: {error}", "unpack it, and give the folder instead"
         ) from error
 
-    def read(name: str) -> bytes:
+    def read(name: str, limit: int | None) -> bytes:
         start, size = places[name]
         _check_size(size)
+        wanted = size if limit is None else min(size, limit)
         with path.open("rb") as file:
             file.seek(start)
-            data = file.read(size)
-        if len(data) != size:
+            data = file.read(wanted)
+        if len(data) != wanted:
             raise DataError("IO_TRUNCATED", "the archive ends early", "fetch the archive again")
         return data
 

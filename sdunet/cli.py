@@ -6,7 +6,9 @@ Commands import what they run, so that only training waits for Lightning.
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import jsonargparse
@@ -19,6 +21,7 @@ from sdunet.runs.record import RunRecord, bar, say, versions
 from sdunet.segmentation.config import TaskConfig
 from sdunet.vae.cli import describe_vae, run_vae
 
+_SHOWN = 5
 _DESCRIPTION = """Train segmentation networks that sweep, and see where they are wrong.
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
 
@@ -50,17 +53,85 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
+def _describe_check(parser: Parser) -> None:
+    """Find what is wrong or doubtful in a raw dataset, case by case, with what to do about it."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("--fix", metavar="OUT", help="write a repaired copy of the usable cases")
+    parser.add_argument("--all", action="store_true", help=f"more than {_SHOWN} of each code")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    _add_jobs(parser)
+    _add_task(parser)
+
+
+def _check(options: jsonargparse.Namespace) -> int:
+    from data_prep.check import check
+    from data_prep.convert import convert
+
+    config = _task(options).dataset
+    if options.fix:
+        written, checked, _ = convert(options.DATA, options.fix, config, progress=bar)
+    else:
+        jobs = {"workers": options.workers, "scheduler": options.scheduler}
+        checked = check(options.DATA, config, bar, **jobs)
+    doubtful = any(finding.level != "note" for finding in checked.findings)
+    if options.json:
+        facts = {
+            "layout": checked.layout.name,
+            "cases": len(checked.layout.cases),
+            "usable": len(checked.facts),
+            "findings": [asdict(finding) for finding in checked.findings],
+        }
+        print(json.dumps(facts, indent=1))
+        return int(doubtful)
+    shown = Counter()
+    for finding in checked.findings:
+        shown[finding.code] += 1
+        if shown[finding.code] <= _SHOWN or options.all:
+            print(finding)
+    print(*checked.table(), sep="\n")
+    print(f"layout {checked.layout.name}: {len(checked.facts)} cases can be used")
+    if options.fix:
+        print(f"{len(written)} cases written to {options.fix}")
+    return int(doubtful)
+
+
+def _describe_convert(parser: Parser) -> None:
+    """Write a raw dataset in another layout, in its exact values."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("out", metavar="OUT", help="folder for the copy")
+    parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
+    _add_task(parser)
+
+
+def _convert(options: jsonargparse.Namespace) -> int:
+    from data_prep.convert import convert
+
+    written, _, problems = convert(
+        options.DATA, options.out, _task(options).dataset, options.to, bar
+    )
+    print(f"{len(written)} cases written to {options.out}")
+    return _report(problems)
+
+
 def _describe_prepare(parser: Parser) -> None:
     """Read, check, plan and preprocess a raw dataset."""
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("out", metavar="OUT", help="folder for the prepared dataset")
+    _add_jobs(parser)
     _add_task(parser)
 
 
 def _prepare(options: jsonargparse.Namespace) -> int:
     from data_prep.prepare import prepare
 
-    dataset, problems = prepare(options.DATA, options.out, _task(options).dataset, bar)
+    dataset, problems = prepare(
+        options.DATA,
+        options.out,
+        _task(options).dataset,
+        bar,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
     plan = dataset.plan
     print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
     print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
@@ -215,6 +286,11 @@ def _info(options: jsonargparse.Namespace) -> int:
     return 0
 
 
+def _add_jobs(parser: Parser) -> None:
+    parser.add_argument("--workers", type=int, default=0, help="local processes; 0: this one")
+    parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
+
+
 def _add_task(parser: Parser) -> None:
     parser.add_argument("--config", action="config", help="YAML file of the task")
     parser.add_class_arguments(TaskConfig, None)
@@ -248,6 +324,8 @@ def _report(problems: Sequence[DataError]) -> int:
 
 
 _COMMANDS: dict[str, tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]] = {
+    "check": (_describe_check, _check),
+    "convert": (_describe_convert, _convert),
     "prepare": (_describe_prepare, _prepare),
     "train": (_describe_train, _train),
     "predict": (_describe_predict, _predict),

@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from data_prep.config import Rules
 from data_prep.errors import DataError
 from data_prep.labels import read_case_label
 from data_prep.layouts import find_layout
@@ -47,7 +48,7 @@ def test_dsb2018_is_found_as_folder_and_archive_and_its_masks_are_joined(nuclei_
     tree = open_tree(path)
     layout = find_layout(tree)
     assert (layout.name, [c.id for c in layout.cases]) == ("dsb2018", ["abc", "def"])
-    label = read_case_label(tree, layout.cases[0], CLASSES, {}).array
+    label = read_case_label(tree, layout.cases[0], Rules((), CLASSES)).array
     assert label.dtype == np.uint8
     assert label[0, :, 1].tolist() == [1, 1, 0, 1, 1, 0]
     assert label.sum() == 4
@@ -57,7 +58,7 @@ def test_nucleus_mask_of_another_size_is_named(nuclei_folder, write_picture):
     write_picture(nuclei_folder / "abc" / "masks" / "9.png", np.zeros((5, 6), np.uint8))
     tree = open_tree(nuclei_folder)
     with pytest.raises(DataError, match=r"GEO_SHAPE: first mask 6x6, mask 5x6 .*masks/9.png"):
-        read_case_label(tree, find_layout(tree).cases[0], CLASSES, {})
+        read_case_label(tree, find_layout(tree).cases[0], Rules((), CLASSES))
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -79,7 +80,7 @@ def test_mask_of_one_object_holds_one_value(nuclei_folder, write_picture):
     )
     tree = open_tree(nuclei_folder)
     with pytest.raises(DataError, match=r"LBL_OBJECT: several values \[0, 1, 2\]"):
-        read_case_label(tree, find_layout(tree).cases[0], CLASSES, {})
+        read_case_label(tree, find_layout(tree).cases[0], Rules((), CLASSES))
 
 
 def test_image_called_like_a_mask_keeps_its_own(tmp_path, write_picture):
@@ -153,8 +154,9 @@ def test_decathlon_with_missing_files_names_them(balls):
     (root / "imagesTr" / "ball_3.nii.gz").unlink()
     layout = find_layout(open_tree(root))
     assert [c.id for c in layout.cases] == ["ball_0", "ball_1"]
-    assert "looked for labelsTr/ball_2.nii.gz" in str(layout.problems[0])
-    assert "looked for imagesTr/ball_3.nii.gz" in str(layout.problems[1])
+    texts = {problem.case: str(problem) for problem in layout.problems}
+    assert "looked for labelsTr/ball_2.nii.gz" in texts["ball_2"]
+    assert "looked for imagesTr/ball_3.nii.gz" in texts["ball_3"]
 
 
 def test_decathlon_cannot_name_files_outside(balls):

@@ -201,7 +201,7 @@ def test_label_displaced_in_the_world_is_refused(balls, tmp_path, write_nifti):
     _, problems = prepare(root, tmp_path / "out", DataConfig())
     assert [str(p) for p in problems] == [
         "GEO_AFFINE case ball_0: label lies up to 0.5 mm away from the image; "
-        "export the label on the grid of the image"
+        "export the label on the grid of the image, or accept it: dataset.accept: [GEO_AFFINE]"
     ]
 
 
@@ -219,7 +219,7 @@ def test_voxels_that_are_no_numbers_are_refused(balls, tmp_path, write_nifti, ba
     ("config", "message"),
     [
         (DataConfig(labels={"a": 0, "b": 2}), "LBL_CLASSES: classes {'a': 0, 'b': 2}; number"),
-        (DataConfig(label_map={5: 9}), r"LBL_CLASSES: label_map leads to \[9\]"),
+        (DataConfig(label_map={5: 9}), r"LBL_CLASSES: label_map or structures lead to \[9\]"),
         (DataConfig(patch_size=(8, 8, 8)), r"PLAN_PATCH: patch_size \(8, 8, 8\) for 2 axes"),
         (DataConfig(channels=("a", "b")), r"SET_EMPTY: none of 5 cases can be used.*CH_COUNT"),
         (DataConfig(label_map={1: 0}), "LBL_ALL_EMPTY: no case has any foreground"),
@@ -263,12 +263,12 @@ def test_interrupted_preparation_is_no_dataset_and_can_go_on(discs, tmp_path, mo
         if title == "preparing":
             raise KeyboardInterrupt
 
-    three = {"background": 0, "a": 1, "b": 2}
+    second = DataConfig(labels={"background": 0, "a": 1, "b": 2}, accept=("LBL_ABSENT",))
     with pytest.raises(KeyboardInterrupt):
-        prepare(root, out, DataConfig(labels=three), stop)
+        prepare(root, out, second, stop)
     with pytest.raises(DataError, match="SET_MISSING"):
         load_dataset(out)
-    dataset, _ = prepare(root, out, DataConfig(labels=three))
+    dataset, _ = prepare(root, out, second)
     assert all(set(np.unique(dataset.arrays(case)[1])) == {0, 2} for case in dataset.cases)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_prep.errors import DataError
+from data_prep.findings import Findings
 from data_prep.nifti import read_nifti, read_nifti_label
 from data_prep.pictures import read_picture, read_picture_label
 from data_prep.reading import read_label, read_scan, stem
@@ -97,6 +98,20 @@ def test_palette_is_colours_for_an_image_and_indices_for_a_mask():
     np.testing.assert_array_equal(read_picture(buffer.getvalue()).array[:, 0, 2], [0, 200, 50])
 
 
+def test_colours_of_a_mask_are_numbers_to_map():
+    mask = np.zeros((2, 3, 3), np.uint8)
+    mask[0, 1] = 255, 0, 16
+    found = read_picture_label(png(mask)).array
+    assert found.tolist() == [[[0, 0xFF0010, 0], [0, 0, 0]]]
+
+
+def test_picture_with_a_rotation_tag_is_turned_upright():
+    findings = Findings()
+    upright = np.rot90(ramp(np.uint8, 4, 6), -1)  # tag 6: turn clockwise to show
+    np.testing.assert_array_equal(read_picture(rotated(), findings).array[0], upright)
+    assert findings.found[0].code == "IMG_ROTATED"
+
+
 def test_one_bit_and_grey_colour_masks_are_class_numbers():
     mask = np.array([[True, False, True], [False, True, True]])
     np.testing.assert_array_equal(read_picture_label(png(mask)).array[0], mask)
@@ -134,13 +149,11 @@ def deep_colour_png():
     ("read", "data", "message"),
     [
         (read_picture_label, jpeg(ramp(np.uint8, 8, 8)), "LBL_LOSSY: a JPEG mask"),
-        (read_picture_label, png(ramp(np.uint8, 4, 6, 3)), "LBL_COLORS: a mask in colours, such"),
         (read_picture, animated(), "IMG_FRAMES: several frames"),
-        (read_picture, rotated(), "IMG_ROTATED: a rotation tag"),
         (
             read_picture,
             tiff(ramp(np.uint8, 2, 8, 8), photometric="minisblack"),
-            "IMG_PAGES: 2 pages",
+            "GEO_NONE: 2 pages without spacing",
         ),
         (read_picture, deep_colour_png(), "IMG_16BIT_COLOR: a 16-bit PNG with colour"),
         (read_picture_label, tiff(NOISE > 99), "IMG_WHITE_ZERO: a TIFF whose white is zero"),
@@ -249,7 +262,7 @@ def patched(start, *values):
         (patched(268, np.float32(40)), r"GEO_SQFORM: qform and sform differ by 40 mm"),
         (patched(256, np.float32(2)), r"HDR_DAMAGED"),
         (patched(280, np.float32(9)), r"GEO_S"),
-        (patched(123, np.int8(1)), r"HDR_UNITS: unit code 1, not millimetres"),
+        (patched(123, np.int8(1)), r"HDR_SPACING_RANGE: spacing 1500, 2000, 3000 mm"),
         (nifti_bytes(VOLUME, affine=SHEARED), r"GEO_S"),
         (patched(344, np.bytes_(b"bad")), r"HDR_MAGIC"),
     ],
@@ -295,9 +308,11 @@ def test_format_is_told_by_content_and_not_by_name(tmp_path, write_nifti):
     path = write_nifti(tmp_path / "a.nii.gz", VOLUME)
     path.rename(tmp_path / "b.nii")
     (tmp_path / "c.nii.gz").write_bytes(png(ramp(np.uint8, 4, 4)))
-    tree = open_tree(tmp_path)
-    assert read_label(tree, "b.nii").size == VOLUME.shape
-    assert read_scan(tree, "c.nii.gz").size == (4, 4)
+    tree, findings = open_tree(tmp_path), Findings()
+    assert read_label(tree, "b.nii", findings).size == VOLUME.shape
+    assert [str(f) for f in findings.found] == ["note IO_SUFFIX (b.nii): gzip though named .nii"]
+    with pytest.raises(DataError, match=r"IO_WRONG_TYPE: a picture named .nii.gz \(c.nii.gz\)"):
+        read_scan(tree, "c.nii.gz")
 
 
 def test_pipe_in_the_dataset_does_not_hang(tmp_path):

@@ -45,7 +45,7 @@ def evaluate(
     """
     pairs = open_pairs(predictions, references, only, config)
     check_output(out, open_tree(references), references)
-    names = {number: name for name, number in pairs.labels.items()}
+    names = {number: name for name, number in pairs.rules.labels.items()}
     problems, rows, cases = [], [], []
     by_class: dict[int, list[Overlap]] = {c: [] for c in range(1, pairs.num_classes)}
     for pair in progress(pairs, "scoring"):

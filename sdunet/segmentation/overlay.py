@@ -12,10 +12,11 @@ from data_prep.checks import check_same_grid
 from data_prep.config import DataConfig
 from data_prep.display import axial_slice, to_colours
 from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.images import read_case_image
 from data_prep.layouts import find_layout
 from data_prep.preprocess import grid_of, to_grid
 from data_prep.progress import Progress, silent
-from data_prep.reading import read_scan
 from data_prep.scan import Scan, spacing_of
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes
@@ -92,15 +93,15 @@ def overlay(
     tree = open_tree(images)
     check_output(out, tree, images)
     check_output(out, open_tree(references), references)
-    files = {case.id: case.image for case in find_layout(tree, need_labels=False).cases}
+    cases = {case.id: case for case in find_layout(tree, need_labels=False).cases}
     out, problems, tiles = Path(out), [], []
     for pair in progress(pairs, "drawing"):
         if pair.problem:
             problems.append(pair.problem)
         try:
-            if pair.id not in files:
+            if pair.id not in cases:
                 raise DataError("PAIR_NO_IMAGE", "no image", "check the folder of images")
-            scan = read_scan(tree, files[pair.id])
+            scan = read_case_image(tree, cases[pair.id], Findings(pairs.rules.accept))
             check_same_grid(scan, pair.reference, "reference")
         except DataError as error:
             problems.append(error.at(case=pair.id))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.checks import check_same_grid
-from data_prep.config import DataConfig
+from data_prep.config import DataConfig, Rules
 from data_prep.errors import DataError
 from data_prep.labels import read_case_label, to_classes
 from data_prep.layouts import Case, choose, find_layout
@@ -37,14 +37,12 @@ class Pairs:
     """All cases to be compared; iterating reads them one at a time.
 
     Attributes:
-        labels: class names to numbers.
-        label_map: numbers in the files to class numbers.
+        rules: names of the classes, and how references are read.
         problems: incomplete cases and predictions without a reference; iterating adds the cases
             whose reference cannot be read.
     """
 
-    labels: dict[str, int]
-    label_map: dict[int, int]
+    rules: Rules
     problems: list[DataError]
     _references: Tree
     _predictions: Tree
@@ -55,7 +53,7 @@ class Pairs:
     @property
     def num_classes(self) -> int:
         """Classes, background included."""
-        return max(self.labels.values()) + 1
+        return max(self.rules.labels.values()) + 1
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -63,7 +61,7 @@ class Pairs:
     def __iter__(self) -> Iterator[Pair]:
         for case in self._cases:
             try:
-                reference = read_case_label(self._references, case, self.labels, self.label_map)
+                reference = read_case_label(self._references, case, self.rules)
             except DataError as error:
                 self.problems.append(error.at(case=case.id))
                 continue
@@ -80,7 +78,7 @@ class Pairs:
         scan = read_label(self._predictions, file)
         check_same_grid(reference, scan, "prediction", "reference")
         # Our own predictions hold class numbers already; mapping them again could swap classes.
-        return to_classes(scan.array, self.labels, {} if self._ours else self.label_map)
+        return to_classes(scan.array, self.rules.labels, {} if self._ours else self.rules.label_map)
 
 
 def open_pairs(
@@ -116,9 +114,14 @@ def open_pairs(
             f"predictions, dataset and settings name classes differently: {declared}",
             "score predictions of the same classes",
         )
-    label_map = asked.label_map or (recorded.label_map if recorded else {})
-    config = DataConfig(labels=declared[0] if declared else None, label_map=label_map)
-    labels = classes_of(config, None)
+    known = recorded or DataConfig()
+    config = DataConfig(
+        labels=declared[0] if declared else None,
+        label_map=asked.label_map or known.label_map,
+        structures=asked.structures or known.structures,
+    )
+    accept = tuple(sorted({*asked.accept, *known.accept}))
+    rules = Rules((), classes_of(config, None), config.label_map, config.structures, accept)
     files: dict[str, str] = {}
     problems = [error for error in layout.problems if only is None or error.case in only]
     for name in filter(is_scan_name, predicted.names):
@@ -131,9 +134,7 @@ def open_pairs(
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
-    return Pairs(
-        labels, dict(label_map), problems, tree, predicted, cases, files, recorded is not None
-    )
+    return Pairs(rules, problems, tree, predicted, cases, files, recorded is not None)
 
 
 def _recorded(tree: Tree) -> DataConfig | None:
@@ -144,8 +145,10 @@ def _recorded(tree: Tree) -> DataConfig | None:
         manifest = json.loads(tree.read(MANIFEST))
         labels = {str(name): int(number) for name, number in manifest["labels"].items()}
         label_map = {int(a): int(b) for a, b in manifest["label_map"].items()}
+        structures = {str(a): int(b) for a, b in manifest.get("structures", {}).items()}
+        accept = tuple(str(code) for code in manifest.get("accept", []))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
         ) from error
-    return DataConfig(labels=labels, label_map=label_map)
+    return DataConfig(labels=labels, label_map=label_map, structures=structures, accept=accept)

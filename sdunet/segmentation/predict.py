@@ -1,22 +1,18 @@
 """Predict labels for scans, each on its own grid."""
 
-import gzip
-import io
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
-from PIL import Image
 
-from data_prep.checks import check_image, check_same_grid
+from data_prep.checks import check_image
+from data_prep.encode import encode
 from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.images import read_case_image
 from data_prep.layouts import Case, choose, find_layout
-from data_prep.nifti import read_nifti_label
-from data_prep.pictures import read_picture_label
 from data_prep.preprocess import from_grid, grid_of, intensity_of, normalise, to_grid
 from data_prep.progress import Progress, silent
-from data_prep.reading import read_scan
 from data_prep.scan import Scan, fit_channels
 from data_prep.tree import Tree, check_output, open_tree
 from data_prep.writer import write_bytes, write_json
@@ -79,6 +75,8 @@ def predict(
         {
             "labels": model.plan.labels,
             "label_map": model.plan.label_map,
+            "structures": model.plan.structures,
+            "accept": model.plan.accept,
             "cases": written,
             "failed": {error.case: str(error) for error in problems},
             "versions": versions(),
@@ -102,7 +100,7 @@ def predict_scan(model: Model, scan: Scan) -> np.ndarray:
             "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
         )
     scan = fit_channels(scan, plan.channels)
-    check_image(scan)
+    scan = check_image(scan, Findings(plan.accept))
     grid = grid_of(scan, plan.spacing)
     array = to_grid(scan.array, grid)
     image = torch.from_numpy(normalise(array, *intensity_of(scan.array, plan)))[None]
@@ -119,26 +117,8 @@ def predict_scan(model: Model, scan: Scan) -> np.ndarray:
 
 
 def _predict_case(model: Model, tree: Tree, case: Case, out: Path) -> dict[str, str]:
-    scan = read_scan(tree, case.image)
+    scan = read_case_image(tree, case, Findings(model.plan.accept))
     label = Scan(predict_scan(model, scan), scan.affine, scan.codes)
-    name, data = _encode(case.id, label)
-    again = read_picture_label(data) if label.affine is None else read_nifti_label(data)
-    check_same_grid(scan, again, "prediction")
-    if not np.array_equal(again.array, label.array):
-        raise DataError("PRED_WRITE", "the file does not read back as written", "report this")
-    write_bytes(out / name, data)
-    return {"image": case.image, "file": name}
-
-
-def _encode(case_id: str, label: Scan) -> tuple[str, bytes]:
-    if label.affine is None:
-        buffer = io.BytesIO()
-        Image.fromarray(label.array[0]).save(buffer, "PNG")
-        return f"{case_id}.png", buffer.getvalue()
-    image = nib.Nifti1Image(label.array[0], label.affine)
-    image.header.set_slope_inter(1, 0)
-    qform_code, sform_code = label.codes
-    image.set_qform(label.affine if qform_code else None, qform_code)
-    image.set_sform(label.affine if sform_code else None, sform_code)
-    # A fixed time keeps the bytes of equal predictions equal.
-    return f"{case_id}.nii.gz", gzip.compress(image.to_bytes(), mtime=0)
+    suffix, data = encode(label)
+    write_bytes(out / f"{case.id}{suffix}", data)
+    return {"image": case.image, "file": f"{case.id}{suffix}"}

@@ -1,0 +1,110 @@
+"""Check a raw dataset: every case by itself, then all of them together."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.compare import compare
+from data_prep.config import DataConfig, Rules
+from data_prep.errors import DataError
+from data_prep.examine import Facts, examine
+from data_prep.findings import Finding
+from data_prep.jobs import run
+from data_prep.layouts import Case, Layout, find_layout
+from data_prep.plan import classes_of
+from data_prep.progress import Progress, silent
+from data_prep.splits import group_of
+from data_prep.tree import open_again, open_tree, token_of
+
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A raw dataset, and what is known of it.
+
+    Attributes:
+        layout: the cases.
+        rules: how they are read.
+        facts: of those that can be used, by id.
+        groups: what each of those must stay together with.
+        errors: one for each case that cannot be used.
+        findings: errors, warnings and notes, in this order.
+    """
+
+    layout: Layout
+    rules: Rules
+    facts: dict[str, Facts]
+    groups: dict[str, str]
+    errors: tuple[DataError, ...]
+    findings: tuple[Finding, ...]
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return `(level, code, number)` of what was found, errors first."""
+        found = Counter((finding.level, finding.code) for finding in self.findings)
+        ordered = sorted(found.items(), key=lambda item: (_ORDER[item[0][0]], item[0][1]))
+        return [(level, code, number) for (level, code), number in ordered]
+
+    def table(self) -> list[str]:
+        """Return what was found as lines of a table, by level and code."""
+        rows = [f"{level:<9}{code:<20}{number:>7}" for level, code, number in self.counts()]
+        return [f"{'level':<9}{'code':<20}{'found':>7}", *rows] if rows else []
+
+
+def check(
+    data: str | Path,
+    config: DataConfig,
+    progress: Progress = silent,
+    *,
+    workers: int = 0,
+    scheduler: str | None = None,
+) -> Checked:
+    """Check the raw dataset at `data`; nothing is written.
+
+    Args:
+        data: a folder, zip or tar in a known layout, see `find_layout`.
+        config: the user's decisions.
+        progress: wraps the loop over cases, given a title.
+        workers: local processes to work in; with 0 in this one.
+        scheduler: address of a Dask cluster to work on instead.
+
+    Raises:
+        DataError: for what concerns the dataset as a whole: no known layout, classes that cannot
+            be, no foreground anywhere, a class that no case holds.
+    """
+    tree = open_tree(data)
+    layout = find_layout(tree)
+    channels = config.channels or layout.channels or ("image",)
+    labels = classes_of(config, layout.labels)
+    rules = Rules(channels, labels, config.label_map, config.structures, config.accept)
+    errors, findings = list(layout.problems), list(layout.findings)
+    facts: dict[str, Facts] = {}
+    groups: dict[str, str] = {}
+    place = str(Path(data).absolute()), token_of(tree)
+    items = [(*place, case, rules) for case in layout.cases]
+    results = run(examine_case, items, workers=workers, scheduler=scheduler)
+    for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
+        if isinstance(result, DataError):
+            errors.append(result.at(case=case.id))
+            continue
+        fact, found = result
+        findings += [finding for finding in found if finding.level != "error"]
+        errors += [finding.error for finding in found if finding.level == "error"]
+        if fact is not None:
+            facts[case.id] = fact
+            groups[case.id] = case.group or group_of(case.id, config.group_pattern)
+    splits = {case.id: case.split for case in layout.cases}
+    wrong, found = compare(facts, groups, splits, rules)
+    errors += wrong.values()
+    facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}
+    findings += found
+    findings += [Finding.of(error) for error in errors]
+    findings.sort(key=lambda f: (_ORDER[f.level], f.code, f.case or ""))
+    return Checked(layout, rules, facts, groups, tuple(errors), tuple(findings))
+
+
+def examine_case(
+    data: str, token: str, case: Case, rules: Rules
+) -> tuple[Facts | None, list[Finding]]:
+    """Examine one case of the dataset at `data`, see `examine`."""
+    return examine(open_again(data, token), case, rules)

@@ -1,0 +1,119 @@
+"""Write the cases of a raw dataset that can be used in another layout, in their exact values."""
+
+from pathlib import Path
+from typing import Literal
+
+from data_prep.check import Checked, check
+from data_prep.config import DataConfig
+from data_prep.encode import encode
+from data_prep.errors import DataError
+from data_prep.examine import read_case
+from data_prep.findings import Findings
+from data_prep.progress import Progress, silent
+from data_prep.scan import Scan
+from data_prep.tree import check_output, open_tree
+from data_prep.writer import write_bytes, write_json
+
+Target = Literal["folders", "nnunet", "monai"]
+
+
+def convert(
+    data: str | Path,
+    out: str | Path,
+    config: DataConfig,
+    to: Target = "folders",
+    progress: Progress = silent,
+) -> tuple[list[str], Checked, list[DataError]]:
+    """Write the usable cases of `data` to `out`; what was repaired on the way is recorded.
+
+    Labels hold class numbers, volumes are NIfTI, and nothing of a header but the place is kept.
+
+    Args:
+        data: a folder, zip or tar in a known layout.
+        out: folder to write to; must not hold files yet.
+        config: the user's decisions.
+        to: `folders` (`images/`, `labels/`), `nnunet` (raw, a file a channel) or `monai`
+            (folders with `datalist.json`).
+        progress: wraps each loop over cases.
+
+    Returns:
+        Ids of the cases written, what was found, and an error for each case left out.
+
+    Raises:
+        DataError: OUT_TAKEN if `out` holds files, SET_EMPTY if no case can be used.
+    """
+    tree, out = open_tree(data), Path(out)
+    check_output(out, tree, data)
+    if out.exists() and any(out.iterdir()):
+        raise DataError("OUT_TAKEN", f"{out} holds files", "give a new folder")
+    checked = check(data, config, progress)
+    problems = list(checked.errors)
+    written: dict[str, tuple[list[str], str]] = {}
+    cases = [case for case in checked.layout.cases if case.id in checked.facts]
+    for case in progress(cases, "writing"):
+        try:
+            image, label = read_case(tree, case, checked.rules, Findings(config.accept))
+            written[case.id] = _write(case.id, image, label, out, to)
+        except DataError as error:
+            problems.append(error.at(case=case.id))
+    if not written:
+        raise DataError("SET_EMPTY", "no case could be written", "see sdunet check")
+    _describe(checked, written, out, to)
+    kept = [f for f in checked.findings if f.case in written or f.case is None]
+    write_json(
+        out / "repairs.json",
+        [
+            {"case": f.case, "code": f.code, "found": f.found, "file": f.file}
+            for f in kept
+            if f.level == "note"
+        ],
+    )
+    return sorted(written), checked, problems
+
+
+def _write(case_id: str, image: Scan, label: Scan, out: Path, to: Target) -> tuple[list[str], str]:
+    """Write a case, and return the names of its image files and of its label file."""
+    folders = ("imagesTr", "labelsTr") if to == "nnunet" else ("images", "labels")
+    # nnU-Net takes the channels of a volume from a file each, those of a picture from one.
+    apart = to == "nnunet" and image.affine is not None
+    parts = [Scan(c[None], image.affine, image.codes) for c in image.array] if apart else [image]
+    images = []
+    for number, part in enumerate(parts):
+        suffix, content = encode(part)
+        ending = f"_{number:04d}" if to == "nnunet" else ""
+        images.append(f"{folders[0]}/{case_id}{ending}{suffix}")
+        write_bytes(out / images[-1], content)
+    suffix, content = encode(label)
+    name = f"{folders[1]}/{case_id}{suffix}"
+    write_bytes(out / name, content)
+    return images, name
+
+
+def _describe(
+    checked: Checked, written: dict[str, tuple[list[str], str]], out: Path, to: Target
+) -> None:
+    rules = checked.rules
+    if to == "nnunet":
+        suffixes = {"".join(Path(label).suffixes[-2:]) for _, label in written.values()}
+        write_json(
+            out / "dataset.json",
+            {
+                "channel_names": {str(i): name for i, name in enumerate(rules.channels)},
+                "labels": rules.labels,
+                "numTraining": len(written),
+                "file_ending": next(iter(sorted(suffixes))),
+            },
+        )
+    elif to == "monai":
+        splits = {case.id: case.split for case in checked.layout.cases}
+        lists: dict[str, list[dict]] = {"training": [], "test": []}
+        for id_, (images, label) in sorted(written.items()):
+            record: dict = {"image": images[0], "label": label}
+            if isinstance(splits[id_], int):
+                record["fold"] = splits[id_]
+            lists["test" if splits[id_] == "test" else "training"].append(record)
+        described = {
+            "labels": {str(number): name for name, number in rules.labels.items()},
+            "modality": {str(i): name for i, name in enumerate(rules.channels)},
+        }
+        write_json(out / "datalist.json", described | lists)

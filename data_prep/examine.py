@@ -1,0 +1,91 @@
+"""Read one case, and say all that can be said of it."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_prep.checks import check_image
+from data_prep.config import Rules
+from data_prep.content import coarse_picture, look_at_image, look_at_label
+from data_prep.errors import DataError
+from data_prep.findings import Finding, Findings
+from data_prep.images import read_case_image
+from data_prep.labels import read_case_label
+from data_prep.layouts import Case
+from data_prep.preprocess import Grid, fit_label, grid_of
+from data_prep.scan import Scan, fit_channels, spacing_of
+from data_prep.tree import Tree, recorded
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What planning and comparing need to know of a case that can be used.
+
+    Attributes:
+        size: cells along each axis, in RAS+ order.
+        spacing: millimetres along each axis, in RAS+ order; `None` for pictures.
+        orientation: axes of the file, such as `LPS`; empty for pictures.
+        source: files that were read, with the SHA-256 of their content.
+        voxels: voxels of each class.
+        median: median intensity of each channel.
+        pixels_sha256: of the values alone, whatever the file.
+        coarse: see `coarse_picture`.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+    orientation: str
+    source: dict[str, str]
+    voxels: list[int]
+    median: list[float]
+    pixels_sha256: str
+    coarse: np.ndarray
+
+
+def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple[Scan, Scan]:
+    """Read image `(C, ...)` and label `(1, ...)` of a case, checked and on one grid.
+
+    Raises:
+        DataError: if the case cannot be used without doubt.
+    """
+    image = read_case_image(tree, case, findings)
+    try:
+        image = check_image(fit_channels(image, rules.channels), findings)
+    except DataError as error:
+        raise error.at(file=case.image) from None
+    label = read_case_label(tree, case, rules, image, findings)
+    return image, fit_label(image, label, findings)
+
+
+def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Finding]]:
+    """Return the facts of a case, `None` if it cannot be used, and what was found."""
+    findings = Findings(rules.accept)
+    recording, source = recorded(tree)
+    try:
+        image, label = read_case(recording, case, rules, findings)
+        grid = grid_of(image, None)
+    except DataError as error:
+        findings.place(case=case.id)
+        return None, [*findings.found, Finding.of(error.at(case=case.id))]
+    look_at_image(image, rules.channels, findings)
+    look_at_label(label, image, findings)
+    findings.place(case=case.id, file=case.image)
+    facts = Facts(
+        grid.turned_size,
+        None if grid.turned_affine is None else spacing_of(grid.turned_affine),
+        _orientation(grid),
+        source,
+        np.bincount(label.array.ravel(), minlength=max(rules.labels.values()) + 1).tolist(),
+        [float(np.median(values)) for values in image.array],
+        hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
+        coarse_picture(image),
+    )
+    return facts, findings.found
+
+
+def _orientation(grid: Grid) -> str:
+    if grid.orientation is None:
+        return ""
+    letters = ("LR", "PA", "IS")
+    return "".join(letters[int(axis)][int(sense > 0)] for axis, sense in grid.orientation)

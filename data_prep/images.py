@@ -1,0 +1,42 @@
+"""The image of a case, whatever its files: channels joined, a DICOM series stacked."""
+
+import numpy as np
+
+from data_prep.checks import check_same_grid
+from data_prep.dicom import is_dicom, read_series
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.layouts import Case
+from data_prep.reading import read_scan
+from data_prep.scan import Scan
+from data_prep.tree import Tree
+
+
+def read_case_image(tree: Tree, case: Case, findings: Findings | None = None) -> Scan:
+    """Read the image of a case, `(C, ...)`, its scans joined in the order of the channels.
+
+    Raises:
+        DataError: as `read_scan` and `read_series`; GEO_... if channels lie on several grids.
+    """
+    findings = findings or Findings()
+    scans = [_read_one(tree, files, findings) for files in case.scans]
+    if len(scans) == 1:
+        return scans[0]
+    for files, scan in zip(case.scans[1:], scans[1:], strict=True):
+        try:
+            check_same_grid(scans[0], scan, "channel", "first channel")
+        except DataError as error:
+            raise error.at(file=files[0]) from None
+    return Scan(np.concatenate([s.array for s in scans]), scans[0].affine, scans[0].codes)
+
+
+def _read_one(tree: Tree, files: tuple[str, ...], findings: Findings) -> Scan:
+    if len(files) == 1 and not is_dicom(tree.read(files[0], 256)):
+        return read_scan(tree, files[0], findings)
+    since = len(findings.found)
+    try:
+        return read_series([(name, tree.read(name)) for name in files], findings)
+    except DataError as error:
+        raise error.at(file=files[0]) from error.__cause__
+    finally:
+        findings.place(since, file=files[0])

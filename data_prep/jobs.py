@@ -1,0 +1,112 @@
+"""The same work for many cases: here, in local processes, or on a Dask cluster.
+
+Results come in the order of the items, whoever finishes first. A worker that dies takes nobody
+else's case with it.
+"""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from data_prep.errors import DataError
+
+# Threads and locks of the parent do not survive a fork; a fresh interpreter is slower and safe.
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+def run(
+    work: Callable[..., Any],
+    items: Iterable[tuple],
+    *,
+    workers: int = 0,
+    scheduler: str | None = None,
+) -> Iterator[Any]:
+    """Yield `work(*item)` of each item, or the `DataError` it raised.
+
+    Args:
+        work: a function of a module, as other processes import it by name.
+        items: its arguments.
+        workers: local processes; with 0 the work is done in this one.
+        scheduler: address of a Dask scheduler, such as `tcp://host:8786`.
+
+    Raises:
+        DataError: JOB_SCHEDULER if the cluster cannot be reached.
+    """
+    if scheduler is not None:
+        return _on_cluster(work, items, scheduler)
+    if workers > 0:
+        return _in_processes(work, items, workers)
+    return (_tried(work, item) for item in items)
+
+
+def _tried(work: Callable[..., Any], item: tuple) -> Any:
+    try:
+        return work(*item)
+    except DataError as error:
+        return error
+
+
+def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int) -> Iterator[Any]:
+    waiting = iter(items)
+    under_way: deque[tuple[tuple, Future]] = deque()
+    pool = ProcessPoolExecutor(workers, _CONTEXT)
+    try:
+        while True:
+            # No more than one waits for each worker, so that memory stays bounded.
+            while len(under_way) < 2 * workers and (item := next(waiting, None)) is not None:
+                under_way.append((item, pool.submit(_tried, work, item)))
+            if not under_way:
+                return
+            item, future = under_way[0]
+            try:
+                result = future.result()
+            except BrokenProcessPool:
+                # Which of them killed its worker is not known: each is tried by itself.
+                suspects = [(i, f) for i, f in under_way]
+                under_way.clear()
+                pool.shutdown(cancel_futures=True)
+                yield from (_by_itself(work, i, f) for i, f in suspects)
+                pool = ProcessPoolExecutor(workers, _CONTEXT)
+                continue
+            under_way.popleft()
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _by_itself(work: Callable[..., Any], item: tuple, future: Future) -> Any:
+    if future.done() and not future.cancelled() and future.exception() is None:
+        return future.result()
+    with ProcessPoolExecutor(1, _CONTEXT) as pool:
+        try:
+            return pool.submit(_tried, work, item).result()
+        except BrokenProcessPool:
+            return DataError(
+                "JOB_KILLED", "its worker died, perhaps for want of memory", "use fewer workers"
+            )
+
+
+def _on_cluster(work: Callable[..., Any], items: Iterable[tuple], scheduler: str) -> Iterator[Any]:
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise DataError(
+            "JOB_SCHEDULER", "Dask is not installed", "pip install sdunet[distributed]"
+        ) from error
+    try:
+        client = Client(scheduler, timeout=30, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise DataError(
+            "JOB_SCHEDULER", f"{scheduler}: {error}", "start the scheduler, or check its address"
+        ) from error
+    with client:
+        futures = [client.submit(_tried, work, item, pure=False) for item in items]
+        for future in futures:
+            try:
+                yield future.result()
+            except KilledWorker as error:
+                yield DataError("JOB_KILLED", f"its workers died: {error}", "see their logs")
+            future.release()

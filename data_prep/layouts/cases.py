@@ -1,0 +1,179 @@
+"""What a layout consists of: cases, and what is wrong with those that are none."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+from unicodedata import normalize
+
+from data_prep.errors import DataError
+from data_prep.findings import Finding
+
+LabelKind = Literal["classes", "objects", "contours", "segments"]
+_MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with its labels, by file name in the tree.
+
+    Attributes:
+        id: name of the case, unique in its dataset.
+        scans: files of each scan. Several scans are joined as channels; several files of one
+            scan are a DICOM series.
+        labels: files of the label; empty where the case has none.
+        kind: what label files hold: class numbers, each the mask of one object (its nonzero
+            values), DICOM contours, or DICOM segments.
+        group: what must not be split between folds, where the dataset says so.
+        split: `test` for cases the dataset keeps apart, or the number of the fold it puts the
+            case into.
+        wanted: where the label was looked for, if there is none.
+    """
+
+    id: str
+    scans: tuple[tuple[str, ...], ...]
+    labels: tuple[str, ...] = ()
+    kind: LabelKind = "classes"
+    group: str | None = None
+    split: Literal["test"] | int | None = None
+    wanted: str = ""
+
+    @property
+    def image(self) -> str:
+        """The first file of the image, to name it by."""
+        return self.scans[0][0]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files named by the layout."""
+        return (*(name for files in self.scans for name in files), *self.labels)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The cases found, and what the dataset says of itself.
+
+    Attributes:
+        name: name of the layout.
+        cases: those that are complete, by id.
+        unlabelled: those whose label is missing.
+        problems: one for each case that is not complete.
+        labels: class names to numbers, where the dataset declares them.
+        channels: channel names, where the dataset declares them.
+        findings: warnings and notes about the whole.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    unlabelled: tuple[Case, ...] = ()
+    problems: tuple[DataError, ...] = ()
+    labels: dict[str, int] | None = None
+    channels: tuple[str, ...] | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:
+    """Return the cases asked for.
+
+    Raises:
+        DataError: CASE_NONE if there are none, CASE_UNKNOWN if one asked for is not there.
+    """
+    cases = list(cases)
+    if not cases or (only is not None and not only):
+        raise DataError("CASE_NONE", "no case to work on", "check the folder or the list of cases")
+    if only is None:
+        return cases
+    unknown = sorted(only - {case.id for case in cases})
+    if unknown:
+        raise DataError(
+            "CASE_UNKNOWN",
+            f"{len(unknown)} cases asked for are not there: {', '.join(unknown[:5])}",
+            "check the list of cases",
+        )
+    return [case for case in cases if case.id in only]
+
+
+def layout_of(
+    name: str,
+    cases: Iterable[Case],
+    problems: Iterable[DataError],
+    labels: dict[str, int] | None = None,
+    channels: tuple[str, ...] | None = None,
+    findings: tuple[Finding, ...] = (),
+) -> Layout:
+    """Sort the cases, and make problems of those that share an id, or lack a label or a good id."""
+    problems = list(problems)
+    by_id = defaultdict(list)
+    for case in cases:
+        by_id[normalize("NFC", case.id).casefold()].append(case)
+    alone = []
+    for group in by_id.values():
+        case = group[0]
+        if len(group) > 1:
+            problems.append(duplicate(case.id, [case.image for case in group]))
+        elif len(case.id.encode()) > _MAX_ID_BYTES or not case.id.isprintable():
+            problems.append(
+                DataError(
+                    "CASE_NAME",
+                    f"a name of over {_MAX_ID_BYTES} bytes, or with control characters",
+                    "rename",
+                    case=case.id,
+                )
+            )
+        else:
+            alone.append(case)
+    alone.sort(key=lambda case: case.id)
+    complete = tuple(case for case in alone if case.labels)
+    unlabelled = tuple(case for case in alone if not case.labels)
+    problems += [_no_label(case) for case in unlabelled]
+    return Layout(name, complete, unlabelled, tuple(problems), labels, channels, findings)
+
+
+def inside(root: PurePosixPath, name: str, named_by: str) -> str:
+    """Return the path in the tree of a file that a list names.
+
+    Raises:
+        DataError: LAY_PATH if it leads out of the dataset.
+    """
+    path = PurePosixPath(str(name))
+    if path.is_absolute() or ".." in path.parts or "\0" in str(name):
+        raise DataError("LAY_PATH", f"{named_by} names {name!r}", "name files inside the dataset")
+    return (root / path).as_posix()
+
+
+def _no_label(case: Case) -> DataError:
+    return DataError(
+        "PAIR_NO_LABEL",
+        f"no label, looked for {case.wanted}",
+        "add it, or remove the image",
+        case=case.id,
+        file=case.image,
+    )
+
+
+def no_image(id_: str, label: str, wanted: str = "the folder of images") -> DataError:
+    """Return the error of a label without image."""
+    return DataError(
+        "PAIR_NO_IMAGE",
+        f"no image, looked for {wanted}",
+        "add it, or remove the label",
+        case=id_,
+        file=label,
+    )
+
+
+def duplicate(id_: str, names: list[str]) -> DataError:
+    """Return the error of a case with several files where one is due."""
+    return DataError(
+        "PAIR_DUPLICATE",
+        f"several files for one case: {sample(names)}",
+        "keep one, or rename",
+        case=id_,
+    )
+
+
+def sample(names: tuple[str, ...] | list[str]) -> str:
+    """Return the first few names."""
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

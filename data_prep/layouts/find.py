@@ -1,0 +1,44 @@
+"""Which layout a raw dataset has."""
+
+from dataclasses import replace
+
+from data_prep.errors import DataError
+from data_prep.layouts.bids import bids
+from data_prep.layouts.cases import Case, Layout, layout_of, sample
+from data_prep.layouts.dicom import dicom
+from data_prep.layouts.lists import csv_list, listed, nnunet
+from data_prep.layouts.names import dsb2018, file_pairs, folder_pairs, lits
+from data_prep.reading import is_scan_name, stem
+from data_prep.tree import Tree
+
+# The first that fits is taken: lists before names, special names before general ones.
+_LAYOUTS = (listed, nnunet, csv_list, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
+
+
+def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
+    """Find the layout of a raw dataset and its cases.
+
+    Without `need_labels`, images alone are cases, and any tree of images is a layout.
+
+    Raises:
+        DataError: LAY_UNKNOWN if no layout fits, with what was found instead.
+    """
+    for find in _LAYOUTS:
+        layout = find(tree)
+        if layout is not None:
+            return layout if need_labels else _images_of(layout)
+    images = [name for name in tree.names if is_scan_name(name)]
+    if images and not need_labels:
+        return _images_of(layout_of("images", [Case(stem(n), ((n,),)) for n in images], []))
+    raise DataError(
+        "LAY_UNKNOWN",
+        f"no known layout in {tree.root.name}: {sample(tree.names)}",
+        "give folders images/ and masks/ with equal file names, a list of images and labels as "
+        "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
+    )
+
+
+def _images_of(layout: Layout) -> Layout:
+    cases = sorted((*layout.cases, *layout.unlabelled), key=lambda case: case.id)
+    problems = [e for e in layout.problems if e.code not in ("PAIR_NO_LABEL", "PAIR_NO_IMAGE")]
+    return replace(layout, cases=tuple(cases), unlabelled=(), problems=tuple(problems))

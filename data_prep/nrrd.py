@@ -1,0 +1,176 @@
+"""NRRD, one file or a header with its data beside (`.nhdr`).
+
+Only what images and label maps use is taken: raw, gzip and bzip2 encodings, three axes of space
+and at most one of channels. Form: https://teem.sourceforge.net/nrrd/format.html
+"""
+
+import re
+
+import numpy as np
+
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
+from data_prep.scan import SCANNER_CODES, Scan
+from data_prep.source import MAX_BYTES, Beside, alone, bunzip2, gunzip
+
+_TYPES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
+    **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16"), "i2"),
+    **dict.fromkeys(("int16_t",), "i2"),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16"), "u2"),
+    **dict.fromkeys(("uint16_t",), "u2"),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
+    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
+    **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t"), "i8"),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "uint64", "uint64_t"), "u8"),
+    "float": "f4",
+    "double": "f8",
+}
+_SPACES = {
+    "left-posterior-superior": LPS_TO_RAS,
+    "lps": LPS_TO_RAS,
+    "right-anterior-superior": np.eye(4),
+    "ras": np.eye(4),
+    "left-anterior-superior": np.diag([-1.0, 1.0, 1.0, 1.0]),
+    "las": np.diag([-1.0, 1.0, 1.0, 1.0]),
+}
+_AGAIN = "fetch or export the file again"
+
+
+def is_nrrd(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is NRRD."""
+    return data.startswith(b"NRRD000")
+
+
+def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
+    """Decode a volume to `(C, X, Y, Z)`.
+
+    Raises:
+        DataError: IO_..., HDR_... or GEO_... if it cannot be read without doubt.
+    """
+    findings = findings or Findings()
+    fields, rest = _header(data)
+    sizes = _numbers(fields, "sizes", int)
+    rank = len(sizes)
+    if int(_one(fields, "dimension")) != rank or not 2 <= rank <= 4 or min(sizes) < 1:
+        raise DataError("HDR_DIMS", f"sizes {sizes}", _AGAIN)
+    name = _one(fields, "type").lower()
+    if name not in _TYPES:
+        raise DataError("HDR_DTYPE", f"voxels of type {name}", "save plain numbers")
+    dtype = np.dtype(_TYPES[name])
+    if dtype.itemsize > 1:
+        endian = _one(fields, "endian").lower()
+        if endian not in ("little", "big"):
+            raise DataError("HDR_ENDIAN", f"endian {endian}", _AGAIN)
+        dtype = dtype.newbyteorder(endian)
+    total = dtype.itemsize * int(np.prod(sizes, dtype=object))
+    if total > MAX_BYTES:
+        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop the scan")
+    if "data file" in fields or "datafile" in fields:
+        rest = beside(fields.get("data file") or fields["datafile"])
+    voxels = _decoded(rest, fields, total, findings)
+    array = np.frombuffer(voxels, dtype).reshape(sizes, order="F")
+    array = array.astype(dtype.newbyteorder("="))
+    channels = _channel_axis(fields, rank)
+    array = array[None] if channels is None else np.moveaxis(array, channels, 0)
+    array = array.reshape((*array.shape, 1)[:4])
+    return Scan(
+        np.ascontiguousarray(array), _affine(fields, channels, rank, findings), SCANNER_CODES
+    )
+
+
+def _header(data: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the fields by their lower-case name, and what follows the empty line."""
+    parts = re.split(rb"\r?\n\r?\n", data[: 1 << 20], maxsplit=1)
+    try:
+        lines = parts[0].decode("utf-8").splitlines()[1:]
+    except UnicodeDecodeError as error:
+        raise DataError("HDR_DAMAGED", f"the header is no text: {error}", _AGAIN) from error
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("#") or ":=" in line:  # comments, and keys of the writer's own
+            continue
+        name, colon, value = line.partition(":")
+        if not colon or name.strip().lower() in fields:
+            raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
+        fields[name.strip().lower()] = value.strip()
+    start = len(data) if len(parts) == 1 else min(len(data), 1 << 20) - len(parts[1])
+    return fields, data[start:]
+
+
+def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings) -> bytes:
+    for name in ("line skip", "lineskip", "byte skip", "byteskip"):
+        if fields.get(name, "0") != "0":
+            raise DataError("HDR_OFFSET", f"{name}: {fields[name]}", "save it without skips")
+    encoding = _one(fields, "encoding").lower()
+    if encoding in ("gzip", "gz"):
+        rest = gunzip(rest, lambda _: total, findings)
+    elif encoding in ("bzip2", "bz2"):
+        rest = bunzip2(rest, total, findings)
+    elif encoding != "raw":
+        raise DataError("HDR_ENCODING", f"encoding {encoding}", "save it raw or with gzip")
+    if len(rest) < total:
+        raise DataError("IO_TRUNCATED", f"{len(rest)} of {total} bytes", _AGAIN)
+    if len(rest) > total:
+        findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
+    return rest[:total]
+
+
+def _channel_axis(fields: dict[str, str], rank: int) -> int | None:
+    """Return the axis that is not of space: without a direction, or said to be so."""
+    if "space directions" in fields:
+        apart = [i for i, v in enumerate(_vectors(fields["space directions"])) if v is None]
+    else:
+        kinds = fields.get("kinds", " ".join(["domain"] * rank)).lower().split()
+        apart = [i for i, kind in enumerate(kinds) if kind not in ("domain", "space", "time")]
+    if len(apart) > 1 or rank - len(apart) not in (2, 3):
+        raise DataError("HDR_DIMS", f"{rank} axes, {len(apart)} not of space", "save 3D volumes")
+    return apart[0] if apart else None
+
+
+def _affine(
+    fields: dict[str, str], channels: int | None, rank: int, findings: Findings
+) -> np.ndarray:
+    space = fields.get("space", "").lower()
+    if space in _SPACES and "space directions" in fields:
+        columns = [v for v in _vectors(fields["space directions"]) if v is not None]
+        origin = _vectors(fields.get("space origin", "(0,0,0)"))[0]
+        if any(len(v) != 3 for v in (*columns, origin)) or len(columns) != 3:
+            raise DataError("HDR_DAMAGED", f"space directions {columns}", _AGAIN)
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
+        affine = _SPACES[space] @ affine
+    else:
+        findings.ask("GEO_NONE", f"no orientation (space {space or 'not given'})", "set the space")
+        spacing = _numbers(fields, "spacings", float) if "spacings" in fields else [1.0] * rank
+        spacing = [mm for axis, mm in enumerate(spacing) if axis != channels]
+        affine = AS_SCANNED @ np.diag([*(*spacing, 1.0)[:3], 1.0])
+    check_affine(affine, findings)
+    return affine
+
+
+def _vectors(text: str) -> list[list[float] | None]:
+    """Read `none (1,0,0) (0,1,0)`."""
+    found = re.findall(r"none|\(([^)]*)\)", text, re.IGNORECASE)
+    try:
+        vectors = [[float(n) for n in inner.split(",")] if inner else None for inner in found]
+    except ValueError as error:
+        raise DataError("HDR_DAMAGED", f"vectors {text[:60]!r}", _AGAIN) from error
+    if not vectors:
+        raise DataError("HDR_DAMAGED", f"vectors {text[:60]!r}", _AGAIN)
+    return vectors
+
+
+def _one(fields: dict[str, str], name: str) -> str:
+    if name not in fields:
+        raise DataError("HDR_DAMAGED", f"no field {name!r} in the header", _AGAIN)
+    return fields[name]
+
+
+def _numbers(fields: dict[str, str], name: str, kind: type) -> list:
+    try:
+        return [kind(n) for n in _one(fields, name).split()]
+    except ValueError as error:
+        raise DataError("HDR_DAMAGED", f"{name}: {fields[name][:60]!r}", _AGAIN) from error

@@ -1,0 +1,341 @@
+"""DICOM: a series is one even stack with its place, or is refused by name."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import SimpleITK
+from dicom_files import OBLIQUE, RANDOM, STORED, box, encode, new_slice, series, structures
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from data_prep.config import Rules
+from data_prep.dicom import read_series
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.images import read_case_image
+from data_prep.labels import read_case_label
+from data_prep.layouts import find_layout
+from data_prep.tree import open_tree
+
+
+def read(slices, accept=(), findings=None):
+    findings = findings or Findings(accept)
+    files = [(f"{i}.dcm", one if isinstance(one, bytes) else encode(one)) for i, one in
+             enumerate(slices)]  # fmt: skip
+    return read_series(files, findings)
+
+
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), OBLIQUE, (0, 1, 0, 0, 0, -1)])
+def test_series_is_the_volume_another_reader_makes_of_it(tmp_path, orientation):
+    slices = series(orientation=orientation)
+    for i in RANDOM.permutation(10):
+        (tmp_path / f"{i}.dcm").write_bytes(encode(slices[i]))
+    scan = read([slices[i] for i in RANDOM.permutation(10)])
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path)))
+    image = reader.Execute()
+    np.testing.assert_array_equal(scan.array[0], SimpleITK.GetArrayFromImage(image).T)
+    assert scan.array.dtype == np.int32
+    for cell in ((0, 0, 0), (7, 0, 0), (1, 5, 2), (0, 0, 9)):
+        place = np.array(image.TransformIndexToPhysicalPoint(cell)) * (-1, -1, 1)
+        np.testing.assert_allclose((scan.affine @ (*cell, 1))[:3], place, atol=1e-3)
+
+
+def test_each_slice_has_its_own_rescale():
+    slices = series()
+    for z, one in enumerate(slices):
+        one.RescaleSlope = 0.5 + z
+    np.testing.assert_allclose(
+        read(slices).array[0],
+        (STORED * (0.5 + np.arange(10)).reshape(-1, 1, 1) - 1024).transpose(2, 1, 0),
+        rtol=1e-6,
+    )
+
+
+def test_unused_high_bits_are_no_values():
+    slices = series()
+    noisy = [new_slice(z, STORED[z] | np.uint16(0xF000)) for z in range(10)]
+    np.testing.assert_array_equal(read(noisy).array, read(slices).array)
+
+
+def test_rounded_positions_are_even():
+    slices = series(step=1.3333)
+    for z, one in enumerate(slices):
+        one.ImagePositionPatient[2] = round(11 + 1.3333 * z, 2)
+    assert read(slices).spacing == pytest.approx((0.9, 0.7, 1.3333), abs=2e-3)
+
+
+def test_slice_given_twice_counts_once_and_is_noted():
+    findings = Findings()
+    scan = read([*series(), series()[3]], findings=findings)
+    np.testing.assert_array_equal(scan.array, read(series()).array)
+    assert [f.code for f in findings.found] == ["DCM_COPY"]
+
+
+def test_inverted_grey_is_turned_over_where_it_has_no_unit():
+    findings = Findings()
+    options = {"Modality": "CR", "PhotometricInterpretation": "MONOCHROME1"}
+    one = new_slice(0, STORED[0], **options, RescaleSlope=None, RescaleIntercept=None)
+    del one.ImagePositionPatient, one.ImageOrientationPatient
+    np.testing.assert_array_equal(read([one], findings=findings).array[0], 4095 - STORED[0])
+    assert [f.code for f in findings.found] == ["DCM_INVERTED"]
+    unit = series(PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(read(unit).array, read(series()).array)
+
+
+def tilted():
+    slices = series()
+    for z, one in enumerate(slices):
+        one.ImagePositionPatient[1] = -7.0 + 0.5 * z
+    return slices
+
+
+def uneven():
+    slices = series()
+    for z, one in enumerate(slices):
+        one.ImagePositionPatient[2] = 11 + 2.0 * z + 0.6 * (z > 4)
+    return slices
+
+
+def changed(index, **changes):
+    slices = series()
+    slices[index] = new_slice(index, STORED[index], **changes)
+    return slices
+
+
+def with_pixels(index, data):
+    slices = series()
+    slices[index].PixelData = data
+    return slices
+
+
+def other_phase():
+    return [*series(), *(new_slice(z, STORED[(z + 1) % 10]) for z in range(10))]
+
+
+@pytest.mark.parametrize(
+    ("slices", "message"),
+    [
+        ([s for z, s in enumerate(series()) if z != 4], r"DCM_GAP: slices are missing after 17 mm"),
+        ([s for z, s in enumerate(series()) if z not in (4, 5)], "DCM_GAP: slices are missing"),
+        ([*series(), new_slice(3, STORED[5])], "DCM_PHASES: 1 places with several different"),
+        (other_phase(), "DCM_PHASES: 10 places"),
+        (changed(4, orientation=OBLIQUE), "DCM_MIXED: slices of several orientations"),
+        (changed(4, PixelSpacing=[0.8, 0.9]), "DCM_MIXED: slices of several pixel spacings"),
+        (changed(4, Rows=8, Columns=6), "DCM_MIXED: slices of sizes"),
+        (changed(4, RescaleSlope=None, RescaleIntercept=None), "DCM_RESCALE: 1 of 10 slices"),
+        (changed(4, RescaleSlope=0), "DCM_RESCALE: rescale slope 0"),
+        (changed(4, ImagePositionPatient=None), "DCM_PLACE: 1 of 10 slices without position"),
+        (changed(4, PixelSpacing=None), "DCM_PLACE"),
+        (series(ImageOrientationPatient=None), "DCM_PLACE"),
+        (changed(4, ImagePositionPatient=[0, 0]), "DCM_PLACE: geometry"),
+        (changed(4, PixelSpacing=[0, 0.9]), "HDR_SPACING"),
+        (tilted(), r"DCM_TILT: a gantry tilted by 14 degrees.*accept: \[DCM_TILT\]"),
+        (uneven(), r"DCM_UNEVEN: distances between slices from 2 to 2.6 mm"),
+        (with_pixels(4, STORED[4].tobytes()[:-2]), "IO_DAMAGED: pixels"),
+        (with_pixels(4, b""), "IO_DAMAGED|DCM_PIXELS"),
+        (changed(4, PixelData=None), "DCM_PIXELS: no pixels"),
+        (changed(4, Rows=None), "DCM_PIXELS: no Rows"),
+        (changed(4, Rows=65535, Columns=65535), "IO_DAMAGED|IO_TOO_LARGE"),
+        (changed(4, NumberOfFrames=10**9), "IO_TOO_LARGE"),
+        (changed(4, Modality="US"), "DCM_PHI: pixels may show"),
+        (changed(4, BurnedInAnnotation="YES"), "DCM_PHI"),
+        ([encode(s)[: -10 if z == 4 else None] for z, s in enumerate(series())], "IO_|DCM_"),
+        ([encode(s)[: 400 if z == 4 else None] for z, s in enumerate(series())], "IO_|DCM_"),
+        ([new_slice(0, STORED[0], SliceThickness=None)], "DCM_PLACE: one slice without thickness"),
+    ],
+)
+def test_series_that_is_not_one_even_stack_is_refused(slices, message):
+    with pytest.raises(DataError, match=message):
+        read(slices)
+
+
+def test_accepted_tilt_keeps_voxels_and_says_where_they_lie():
+    scan = read(tilted(), accept={"DCM_TILT"})
+    np.testing.assert_array_equal(scan.array, read(series()).array)
+    # One slice up in LPS: half a millimetre to the back, two up; the y axis of RAS+ is turned.
+    np.testing.assert_allclose(scan.affine[:3, 2], (0, -0.5, 2), atol=1e-6)
+
+
+def test_accepted_uneven_slices_are_interpolated():
+    scan = read(uneven(), accept={"DCM_UNEVEN"})
+    want = STORED.astype(float) - 1024
+    np.testing.assert_allclose(scan.array[0, :, :, 0], want[0].T)
+    share = (10.0 - 8.0) / 2.6  # slice 5 is asked for at 10 mm, between those at 8 and 10.6 mm
+    np.testing.assert_allclose(
+        scan.array[0, :, :, 5], ((1 - share) * want[4] + share * want[5]).T, rtol=1e-4, atol=1e-2
+    )
+
+
+def multi_frame():
+    one = new_slice(0, STORED[0])
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
+                 "RescaleIntercept", "SliceThickness"):  # fmt: skip
+        delattr(one, name)
+
+    def group(**parts):
+        out = Dataset()
+        for sequence, values in parts.items():
+            item = Dataset()
+            for name, value in values.items():
+                setattr(item, name, value)
+            setattr(out, sequence, Sequence([item]))
+        return out
+
+    one.SharedFunctionalGroupsSequence = [
+        group(
+            PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+            PixelMeasuresSequence={"PixelSpacing": [0.7, 0.9], "SliceThickness": 2.0},
+            PixelValueTransformationSequence={"RescaleSlope": 1, "RescaleIntercept": -1024},
+        )
+    ]
+    order = RANDOM.permutation(10)
+    one.PerFrameFunctionalGroupsSequence = [
+        group(PlanePositionSequence={"ImagePositionPatient": [5.0, -7.0, 11.0 + 2.0 * float(z)]})
+        for z in order
+    ]
+    one.NumberOfFrames = 10
+    one.PixelData = STORED[order].tobytes()
+    return one
+
+
+def test_frames_of_one_file_are_slices():
+    scan, want = read([multi_frame()]), read(series())
+    np.testing.assert_array_equal(scan.array, want.array)
+    np.testing.assert_allclose(scan.affine, want.affine)
+
+
+@pytest.fixture
+def write_tree(tmp_path):
+    """Writer of datasets as the files of a tree."""
+
+    def write(**folders):
+        for folder, slices in folders.items():
+            for i, one in enumerate(slices):
+                path = tmp_path / folder / f"{i:02}"
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(one if isinstance(one, bytes) else encode(one))
+        return open_tree(tmp_path)
+
+    return write
+
+
+RULES = Rules(("CT",), {"background": 0, "tumour": 1, "organ": 2})
+
+
+def test_contours_fill_the_voxels_inside_and_leave_holes(write_tree):
+    contours = [
+        ("Tumour", box(2, 1, 7, 1, 5)),
+        ("Tumour", box(2, 3, 5, 2, 4)),  # inside the first: a hole
+        ("Tumour", box(3, 0, 2, 0, 2)),
+        ("Tumour", box(3, 5, 7, 3, 5)),
+        ("organ", box(7, 2, 4, 2, 4)),
+        ("BODY", box(7, 0, 8, 0, 6)),
+    ]
+    tree = write_tree(ct=series(), rt=[structures(contours)], junk=[b"hello"])
+    layout, findings = find_layout(tree), Findings()
+    assert (layout.name, [c.id for c in layout.cases]) == ("dicom", ["ct"])
+    assert [f.code for f in layout.findings] == ["DCM_OTHER"]
+    label = read_case_label(tree, layout.cases[0], RULES, findings=findings).array[0]
+    want = np.zeros((8, 6, 10), int)
+    want[1:7, 1:5, 2] = 1
+    want[3:5, 2:4, 2] = 0
+    want[0:2, 0:2, 3] = want[5:7, 3:5, 3] = 1
+    want[2:4, 2:4, 7] = 2
+    np.testing.assert_array_equal(label, want)
+    assert [f.code for f in findings.found] == ["DCM_UNUSED"]
+
+
+@pytest.mark.parametrize(
+    ("contours", "message"),
+    [
+        ([("tumour", box(2.5, 1, 7, 1, 5))], r"DCM_CONTOUR: tumour: a contour at slice 2.5"),
+        ([("tumour", box(12, 1, 7, 1, 5))], "DCM_CONTOUR: tumour: a contour at slice 12"),
+        ([("tumour", box(2, 1, 20, 1, 5))], "DCM_CONTOUR: tumour: a contour outside"),
+        ([("tumour", box(2, 1, 7, 1, 5)[:2])], "DCM_CONTOUR: tumour: 6 coordinates"),
+        ([("other", box(2, 1, 7, 1, 5))], r"DCM_STRUCTURES: none of the structures \['other'\]"),
+        (
+            [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 6, 8, 1, 5))],
+            "LBL_OVERLAP: 4 voxels of organ are in another class",
+        ),
+    ],
+)
+def test_contours_that_fit_no_voxels_are_refused(write_tree, contours, message):
+    tree = write_tree(ct=series(), rt=[structures(contours)])
+    with pytest.raises(DataError, match=message):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+def segments(turn=False):
+    """A DICOM-SEG of the second segment in two slices of the series."""
+    one = multi_frame()
+    one.Modality, one.SeriesInstanceUID = "SEG", "8.8"
+    one.SegmentationType = "BINARY"
+    one.SegmentSequence = Sequence()
+    for number, name in ((1, "organ"), (2, "tumour")):
+        segment = Dataset()
+        segment.SegmentNumber, segment.SegmentLabel = number, name
+        one.SegmentSequence.append(segment)
+    frames = []
+    for z, number in ((2, 2), (3, 2), (5, 1)):
+        group = deepcopy(one.PerFrameFunctionalGroupsSequence[0])
+        group.PlanePositionSequence[0].ImagePositionPatient = [5.0, -7.0, 11.0 + 2.0 * z + turn]
+        item = Dataset()
+        item.ReferencedSegmentNumber = number
+        group.SegmentIdentificationSequence = [item]
+        frames.append(group)
+    one.PerFrameFunctionalGroupsSequence = frames
+    one.NumberOfFrames, one.BitsAllocated, one.BitsStored, one.HighBit = 3, 8, 8, 7
+    masks = np.zeros((3, 6, 8), np.uint8)
+    masks[0, 1:3, 2:5] = masks[1, 0, 0] = masks[2, 5, 7] = 1
+    one.PixelData = masks.tobytes()
+    refers = Dataset()
+    refers.SeriesInstanceUID = "1.2.3"
+    one.ReferencedSeriesSequence = [refers]
+    return one
+
+
+def test_segments_lie_on_the_grid_of_their_series(write_tree):
+    tree = write_tree(ct=series(), seg=[segments()])
+    label = read_case_label(tree, find_layout(tree).cases[0], RULES).array[0]
+    want = np.zeros((8, 6, 10), int)
+    want[2:5, 1:3, 2] = want[0, 0, 3] = 1
+    want[7, 5, 5] = 2
+    np.testing.assert_array_equal(label, want)
+
+
+def test_segments_beside_the_grid_are_refused(write_tree):
+    tree = write_tree(ct=series(), seg=[segments(turn=True)])
+    with pytest.raises(DataError, match="DCM_SEGMENT: a frame that is not on the image's grid"):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+def test_every_series_is_a_case_and_patients_are_groups_without_their_names(write_tree):
+    drawn = [("tumour", box(2, 1, 7, 1, 5))]
+    second = series(series="1.2.4")
+    for one in second:
+        one.PatientID = "P2"
+    slices = [*series(), *second]
+    tree = write_tree(
+        all=slices, rt=[structures(drawn), structures(drawn, "1.2.4"), structures(drawn, "7.7")]
+    )
+    layout = find_layout(tree)
+    assert [c.id for c in layout.cases] == ["all_1", "all_2"]
+    assert len({c.group for c in layout.cases}) == 2
+    assert not any("P1" in (c.group, c.id) for c in layout.cases)
+    assert [(p.code, p.case) for p in layout.problems] == [("PAIR_NO_IMAGE", "02")]
+    for case in layout.cases:
+        np.testing.assert_array_equal(read_case_image(tree, case).array, read(series()).array)
+
+
+def test_series_of_two_patients_is_refused(write_tree):
+    slices = series()
+    slices[4].PatientID = "P2"
+    (problem,) = find_layout(write_tree(ct=slices)).problems
+    assert str(problem).startswith("DCM_PATIENTS case ct: 2 patients in one series")
+
+
+def test_series_alone_can_be_predicted(write_tree):
+    (case,) = find_layout(write_tree(ct=series()), need_labels=False).cases
+    assert (case.id, len(case.scans[0])) == ("ct", 10)

@@ -1,0 +1,109 @@
+"""Work for many cases, here, in processes and on a cluster: the same results, whoever dies."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import work
+from bad_sets import Volumes, gz, nifti, noise
+
+from data_prep.config import DataConfig
+from data_prep.errors import DataError
+from data_prep.jobs import run
+from data_prep.prepare import prepare
+
+ITEMS = [(i, "") for i in range(20)]
+SQUARES = [i * i for i in range(20)]
+
+
+def told(results):
+    return [r.code if isinstance(r, DataError) else r for r in results]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Address of a Dask scheduler with two worker processes."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as local:
+        yield local.scheduler_address
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_results_come_in_order_and_errors_among_them(workers):
+    want = [*SQUARES[:13], "UNLUCKY", *SQUARES[14:]]
+    assert told(run(work.square, ITEMS, workers=workers)) == want
+    assert told(run(work.square, [], workers=workers)) == []
+
+
+def test_worker_that_dies_takes_only_its_own_case():
+    want = [*SQUARES[:7], "JOB_KILLED", *SQUARES[8:]]
+    assert told(run(work.die_at_seven, ITEMS, workers=2)) == want
+
+
+def test_case_that_was_killed_by_chance_is_done_in_the_end(tmp_path):
+    items = [(i, str(tmp_path)) for i in range(20)]
+    assert told(run(work.die_once, items, workers=2)) == SQUARES
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_cluster_gives_the_same_and_goes_on_when_a_worker_dies(cluster, tmp_path):
+    want = [*SQUARES[:13], "UNLUCKY", *SQUARES[14:]]
+    assert told(run(work.square, ITEMS, scheduler=cluster)) == want
+    items = [(i, str(tmp_path)) for i in range(20)]
+    assert told(run(work.die_once, items, scheduler=cluster)) == SQUARES
+    assert (tmp_path / "died").exists()
+
+
+def test_scheduler_that_is_not_there_is_named():
+    with pytest.raises(DataError, match=r"JOB_SCHEDULER: nonsense://a"):
+        list(run(work.square, ITEMS, scheduler="nonsense://a"))
+
+
+def files(root):
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, cluster):
+    planted = Volumes(tmp_path / "raw")
+    planted.image(gz(nifti(noise()))[:-9])
+    ways = {"here": {}, "processes": {"workers": 2}, "cluster": {"scheduler": cluster}}
+    for name, options in ways.items():
+        dataset, problems = prepare(tmp_path / "raw", tmp_path / name, DataConfig(), **options)
+        assert list(dataset.cases) == ["good_0", "good_1", "good_2"]
+        assert [(p.code, p.case) for p in problems] == [("IO_TRUNCATED", "bad")]
+    assert files(tmp_path / "here") == files(tmp_path / "processes") == files(tmp_path / "cluster")
+
+
+KILLED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from data_prep.config import DataConfig
+from data_prep.prepare import prepare
+
+raw, out, after = sys.argv[1:]
+threading.Timer(float(after), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+prepare(raw, out, DataConfig())
+os._exit(0)
+"""
+
+
+def test_killed_preparation_leaves_nothing_half_written_and_goes_on(tmp_path):
+    planted = Volumes(tmp_path / "raw")
+    for i in range(3, 12):
+        planted.write(f"images/good_{i}.nii.gz", gz(nifti(noise(i))))
+        planted.write(f"labels/good_{i}.nii.gz", gz(nifti(np.asarray(noise(i) > 450, np.uint8))))
+    prepare(tmp_path / "raw", tmp_path / "whole", DataConfig())
+    for after in ("0.02", "0.06", "0.1", "0.2"):
+        subprocess.run(
+            [sys.executable, "-c", KILLED, tmp_path / "raw", tmp_path / "out", after], check=False
+        )
+        for path in (tmp_path / "out").rglob("*.npy"):
+            np.load(path)
+    prepare(tmp_path / "raw", tmp_path / "out", DataConfig())
+    left = {n: d for n, d in files(tmp_path / "out").items() if ".partial-" not in n}
+    assert left == files(tmp_path / "whole")
