@@ -8,7 +8,8 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (mul
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +45,7 @@ class _Frame:
     spacing: tuple[float, float] | None  # between rows, between columns
     thickness: float | None
     rescaled: bool
+    modality: str
 
 
 def is_dicom(data: bytes) -> bool:
@@ -73,6 +75,24 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
         raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error
 
 
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Give the errors of reading values a name; pydicom reads them when they are asked for.
+
+    Raises:
+        DataError: IO_DAMAGED for whatever else is raised inside.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DataError:
+        raise
+    # It raises many kinds for values it cannot make sense of.
+    except Exception as error:
+        raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}"[:200], _AGAIN) from error
+
+
 def read_series(files: Sequence[tuple[str, bytes]], findings: Findings) -> Scan:
     """Read the files of one series to `(1, X, Y, Z)`, or `(C, H, W)` for a picture without place.
 
@@ -86,7 +106,8 @@ def read_series(files: Sequence[tuple[str, bytes]], findings: Findings) -> Scan:
     frames: list[_Frame] = []
     for name, data in files:
         try:
-            frames += _frames(parse(data), findings)
+            with named_errors():
+                frames += _frames(parse(data), findings)
         except DataError as error:
             raise error.at(file=name) from error.__cause__
     if len({frame.pixels.shape for frame in frames}) > 1:
@@ -95,8 +116,10 @@ def read_series(files: Sequence[tuple[str, bytes]], findings: Findings) -> Scan:
     if any(f.rescaled for f in frames) != all(f.rescaled for f in frames):
         missing = sum(not f.rescaled for f in frames)
         raise DataError("DCM_RESCALE", f"{missing} of {len(frames)} slices have no rescale", _AGAIN)
+    if frames[0].modality == "CT" and not frames[0].rescaled:
+        findings.ask("DCM_NO_RESCALE", "a CT without rescale to Hounsfield units", _AGAIN)
     placed = [frame for frame in frames if frame.position is not None]
-    if not placed and len(frames) == 1:
+    if not placed and len(frames) == 1 and frames[0].modality not in _WITH_UNITS:
         return Scan(np.ascontiguousarray(np.moveaxis(frames[0].pixels, -1, 0)))
     if len(placed) != len(frames) or any(f.axes is None or f.spacing is None for f in frames):
         raise DataError(
@@ -111,7 +134,7 @@ def read_series(files: Sequence[tuple[str, bytes]], findings: Findings) -> Scan:
 
 
 def _frames(one: Dataset, findings: Findings) -> list[_Frame]:
-    for name in ("Rows", "Columns", "BitsAllocated"):
+    for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):
         if not isinstance(one.get(name), int):
             raise DataError("DCM_PIXELS", f"no {name}", _AGAIN)
     _check_pixels_are_free_of_names(one, findings)
@@ -146,7 +169,9 @@ def _frame(
     intercept = of("PixelValueTransformationSequence", "RescaleIntercept")
     rescaled = slope is not None or intercept is not None
     if rescaled:
-        slope, intercept = (float(slope if slope is not None else 1), float(intercept or 0))
+        if slope is None or intercept is None:
+            raise DataError("DCM_RESCALE", f"slope {slope}, intercept {intercept}", _AGAIN)
+        slope, intercept = float(slope), float(intercept)
         if not slope or not np.isfinite([slope, intercept]).all():
             raise DataError("DCM_RESCALE", f"rescale slope {slope}", _AGAIN)
         plane = _rescaled(plane, slope, intercept)
@@ -168,6 +193,7 @@ def _frame(
         None if spacing is None else (float(spacing[0]), float(spacing[1])),
         float(thickness) if thickness else None,
         rescaled,
+        str(one.get("Modality") or ""),
     )
 
 
@@ -191,6 +217,9 @@ def pixels_of(one: Dataset) -> np.ndarray:
     total = frames * one.Rows * one.Columns * samples * -(-one.BitsAllocated // 8)
     if not 0 < total <= MAX_BYTES:
         raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "split the series")
+    if one.HighBit != one.BitsStored - 1 or not 0 < one.BitsStored <= one.BitsAllocated:
+        bits = f"{one.BitsStored} of {one.BitsAllocated} bits, the highest {one.HighBit}"
+        raise DataError("DCM_PIXELS", bits, _AGAIN)
     if "TransferSyntaxUID" not in getattr(one, "file_meta", {}):
         raise DataError("DCM_SYNTAX", "no transfer syntax", _AGAIN)
     try:
@@ -206,7 +235,7 @@ def pixels_of(one: Dataset) -> np.ndarray:
             raise DataError(
                 "DCM_SYNTAX",
                 f"compressed as {syntax}, for which no decoder is installed",
-                "pip install sdunet[dicom]",
+                "pip install sdunet[dicom]; JPEG lossless also needs pylibjpeg-libjpeg",
             ) from error
         raise DataError("IO_DAMAGED", f"pixels ({syntax}): {error}", _AGAIN) from error
     return array.reshape(frames, one.Rows, one.Columns, samples)

@@ -9,6 +9,7 @@ from data_prep.errors import DataError
 Level = Literal["error", "warning", "note"]
 # What a user may accept, and what is done then:
 Acceptance = Literal[
+    "DCM_NO_RESCALE",  # the stored values of a CT are Hounsfield units
     "DCM_PHI",  # pixels that may show the patient's name are used
     "DCM_TILT",  # a tilted stack is resampled to right angles
     "DCM_UNEVEN",  # slices at uneven distances are resampled to even ones

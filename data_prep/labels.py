@@ -7,6 +7,7 @@ import numpy as np
 from data_prep.checks import check_same_grid
 from data_prep.config import Rules
 from data_prep.contours import read_contours, read_segments
+from data_prep.dicom import named_errors
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
@@ -15,7 +16,7 @@ from data_prep.reading import read_label
 from data_prep.scan import Scan
 from data_prep.tree import Tree
 
-_LOSSY = 32  # unknown values: more come from lossy compression or soft edges, not from classes
+_LOSSY = 32  # unknown values: more, each in single cells, come from compression or soft edges
 
 
 def read_case_label(
@@ -46,7 +47,8 @@ def read_case_label(
             image = image or read_case_image(tree, case, Findings(rules.accept))
             classes = {n.lower(): k for n, k in (rules.structures or rules.labels).items() if k}
             read = read_contours if case.kind == "contours" else read_segments
-            scan = read(tree.read(case.labels[0]), image, classes, findings)
+            with named_errors():
+                scan = read(tree.read(case.labels[0]), image, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings)
         if case.kind == "classes":
@@ -87,19 +89,29 @@ def to_classes(
     classes = np.array([label_map.get(int(number), int(number)) for number in whole])
     unknown = ~np.isin(classes, list(labels.values()))
     if unknown.any():
-        raise _unknown(whole[unknown], counts[unknown], labels)
+        regions = _in_regions(array, values[unknown])
+        raise _unknown(whole[unknown], counts[unknown], labels, regions=regions)
     dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
     return classes.astype(dtype)[np.searchsorted(values, array)]
 
 
-def _unknown(values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int]) -> DataError:
-    if len(values) > _LOSSY and values.min() < 0:
+def _in_regions(array: np.ndarray, values: np.ndarray) -> bool:
+    """Tell whether most cells of these values have one of the same value beside them."""
+    cells, beside = array[..., :-1], array[..., 1:]
+    asked = np.isin(cells, values)
+    return bool(((cells == beside) & asked).sum() > asked.sum() / 2)
+
+
+def _unknown(
+    values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int], *, regions: bool
+) -> DataError:
+    if len(values) > _LOSSY and not regions and values.min() < 0:
         return DataError(
             "LBL_IMAGE",
             f"{len(values)} values from {values.min():g} to {values.max():g}, as of an image",
             "give the label, not the image",
         )
-    if len(values) > _LOSSY:
+    if len(values) > _LOSSY and not regions:
         return DataError(
             "LBL_LOSSY",
             f"{len(values)} values from {values.min():g} to {values.max():g}, as lossy "

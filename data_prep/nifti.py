@@ -12,7 +12,7 @@ from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import check_affine
 from data_prep.scan import Scan, times
-from data_prep.source import MAX_BYTES, Beside, alone, gunzip
+from data_prep.source import MAX_BYTES, Beside, alone, gunzip, silenced
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -90,7 +90,8 @@ def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:
     if any(float(mm) < 0 for mm in _HEADERS[size](data[:size], check=False)["pixdim"][1:4]):
         findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
     try:
-        return _IMAGES[size].from_bytes(data)
+        with silenced("nibabel.global"):
+            return _IMAGES[size].from_bytes(data)
     # nibabel's header code raises several kinds of error for what it cannot make sense of.
     except Exception as error:
         raise DataError("HDR_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error

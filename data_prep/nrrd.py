@@ -54,7 +54,7 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     fields, rest = _header(data)
     sizes = _numbers(fields, "sizes", int)
     rank = len(sizes)
-    if int(_one(fields, "dimension")) != rank or not 2 <= rank <= 4 or min(sizes) < 1:
+    if _numbers(fields, "dimension", int) != [rank] or not 2 <= rank <= 4 or min(sizes) < 1:
         raise DataError("HDR_DIMS", f"sizes {sizes}", _AGAIN)
     name = _one(fields, "type").lower()
     if name not in _TYPES:

@@ -6,6 +6,7 @@ equal pages is a volume.
 """
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import tifffile
@@ -15,6 +16,7 @@ from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED
 from data_prep.scan import SCANNER_CODES, Scan
+from data_prep.source import silenced
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -110,7 +112,8 @@ def _decode(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarray | N
 
 
 def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    # What tifffile would log of tags is checked below, as far as pixels depend on it.
+    with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = list(file.pages)
         if len(pages) == 1 and (len(file.series) != 1 or file.series[0].shape != pages[0].shape):
             raise DataError("IMG_PAGES", f"a stack {file.series[0].shape}", "save one page a file")
@@ -121,6 +124,8 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
             found = f"{len(pages)} pages {pages[0].shape}"
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
+        for page in pages:
+            _check_strips(page, len(data))
         arrays = [_decode_page(page) for page in pages]
         palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
         if palette is not None and any((palette != p.colormap.T).any() for p in pages):
@@ -128,10 +133,27 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         return arrays[0] if len(arrays) == 1 else np.stack(arrays), palette
 
 
-def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
-    """Return the `(H, W, S)` samples of a page."""
+def _check_strips(page: tifffile.TiffPage, size: int) -> None:
+    """Refuse pixels that are not all stored, or stored where something else is."""
     if len(page.dataoffsets) != np.prod(page.chunked):
         raise DataError("IO_DAMAGED", f"not all of {page.shape} is stored", "export it again")
+    strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    form = page.parent.tiff
+    taken = [(0, 8), (page.offset, form.tagnosize + form.tagsize * len(page.tags))]
+    far = [tag for tag in page.tags if tag.valuebytecount > form.tagoffsetthreshold]
+    taken += [(tag.valueoffset, tag.valuebytecount) for tag in far]
+    spans = sorted((start, start + count) for start, count in [*strips, *taken])
+    apart = all(end <= start for (_, end), (start, _) in pairwise(spans))
+    if max(start + count for start, count in strips) > size or not apart:
+        raise DataError("IO_DAMAGED", f"pixels at bytes {strips[:3]} of {size}", _AGAIN)
+    if page.compression == 1 and not page.is_tiled:
+        stored, declared = sum(page.databytecounts), page.nbytes
+        if page.bitspersample % 8 == 0 and stored != declared:
+            raise DataError("IO_DAMAGED", f"{stored} bytes of pixels, not {declared}", _AGAIN)
+
+
+def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
+    """Return the `(H, W, S)` samples of a page."""
     photometric = page.photometric.name
     if photometric == "MINISWHITE":
         # Some writers mark plain masks so; whether 0 or 1 is meant cannot be known.

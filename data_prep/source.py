@@ -3,8 +3,10 @@
 import bz2
 import gzip
 import io
+import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from data_prep.errors import DataError
 from data_prep.findings import Findings
@@ -85,3 +87,14 @@ def _take(stream: io.BufferedIOBase, declared: Callable[[bytes], int], findings:
         while stream.read(_PIECE):  # to the checksum at the end
             pass
     return out[:total]
+
+
+@contextmanager
+def silenced(logger: str) -> Iterator[None]:
+    """Keep a library from logging what is checked here anyway."""
+    log = logging.getLogger(logger)
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before

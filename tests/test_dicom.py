@@ -125,6 +125,12 @@ def other_phase():
         (changed(4, PixelSpacing=[0.8, 0.9]), "DCM_MIXED: slices of several pixel spacings"),
         (changed(4, Rows=8, Columns=6), "DCM_MIXED: slices of sizes"),
         (changed(4, RescaleSlope=None, RescaleIntercept=None), "DCM_RESCALE: 1 of 10 slices"),
+        (
+            series(RescaleSlope=None, RescaleIntercept=None),
+            r"DCM_NO_RESCALE: a CT without rescale.*accept: \[DCM_NO_RESCALE\]",
+        ),
+        (changed(4, RescaleIntercept=None), "DCM_RESCALE: slope 1.*, intercept None"),
+        (changed(4, HighBit=15), "DCM_PIXELS: 12 of 16 bits, the highest 15"),
         (changed(4, RescaleSlope=0), "DCM_RESCALE: rescale slope 0"),
         (changed(4, ImagePositionPatient=None), "DCM_PLACE: 1 of 10 slices without position"),
         (changed(4, PixelSpacing=None), "DCM_PLACE"),

@@ -1,9 +1,11 @@
 """Readers: exact values from good files, a named error from every damaged one."""
 
 import gzip
+import importlib.util
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -164,7 +166,7 @@ def deep_colour_png():
         ),
         (read_picture, tiff(NOISE * 1j), "IMG_MODE: pixels of kind complex128"),
         (read_picture, png(NOISE)[:-200], "IO_DAMAGED: cannot be decoded"),
-        (read_picture, tiff(NOISE)[:600], "IO_DAMAGED: cannot be decoded"),
+        (read_picture, tiff(NOISE)[:600], "IO_DAMAGED: pixels at bytes"),
     ],
 )
 def test_pictures_that_cannot_be_read_exactly_are_refused(read, data, message):
@@ -339,3 +341,31 @@ def test_channels_change_only_where_nothing_is_lost():
         fit_channels(Scan(colour), ("grey",))
     with pytest.raises(DataError, match=r"CH_COUNT: 1 channels, expected 3"):
         fit_channels(Scan(np.ones((1, 2, 2, 2)), np.eye(4)), ("a", "b", "c"))
+
+
+@pytest.fixture(scope="module")
+def fuzz():
+    """The script that damages files."""
+    path = Path(__file__).parent.parent / "scripts/fuzz_readers.py"
+    spec = importlib.util.spec_from_file_location("fuzz_readers", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["nifti.gz", "nifti", "png", "tiff", "dicom", "nrrd", "metaimage"])
+@pytest.mark.filterwarnings("ignore")  # of Pillow, about sizes that are refused then
+def test_no_mutant_of_any_format_is_wrong_unsaid(fuzz, name):
+    counts, bad = fuzz.fuzz(name, 500, seed=1)
+    assert not bad
+    assert counts["refused"] + counts["as before"] == 500
+    assert counts["refused"] > 150
+
+
+def test_fuzzing_would_tell_of_a_reader_that_believes_all(fuzz, monkeypatch):
+    def trusting(data):
+        return Scan(np.frombuffer(data[:200], np.uint8)[None])
+
+    monkeypatch.setitem(fuzz.FORMATS, "png", (fuzz.png(), trusting))
+    _, bad = fuzz.fuzz("png", 200, seed=1)
+    assert {found for found, _, _ in bad} == {"WRONG"}

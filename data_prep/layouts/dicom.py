@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pydicom.dataset import Dataset
 
-from data_prep.dicom import is_dicom, parse
+from data_prep.dicom import is_dicom, named_errors, parse
 from data_prep.errors import DataError
 from data_prep.findings import Finding
 from data_prep.layouts.cases import Case, Layout, layout_of, no_image, sample
@@ -37,7 +37,8 @@ def dicom(tree: Tree) -> Layout | None:
     files, problems = [], []
     for name in names:
         try:
-            files.append(_look(tree, name))
+            with named_errors():
+                files.append(_look(tree, name))
         except DataError as error:
             problems.append(error.at(file=name))
     files = [file for file in files if file is not None]

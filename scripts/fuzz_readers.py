@@ -1,0 +1,206 @@
+"""Damage files of every format at random, read them, and count what comes back wrong unsaid.
+
+A mutant may be refused by a named error, or be read as what it was before. Everything else is
+counted as wrong. Where a format has no checksum, no reader can know that a voxel, or a number of
+the header that nothing else repeats, was another one before: those bytes are cut, but not changed.
+
+python scripts/fuzz_readers.py --n 20000
+"""
+
+import argparse
+import gzip
+import io
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import tifffile
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from data_prep.dicom import read_series
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.metaimage import read_metaimage
+from data_prep.nifti import read_nifti
+from data_prep.nrrd import read_nrrd
+from data_prep.pictures import read_picture
+from data_prep.scan import Scan
+
+_SLOW_SECONDS = 5.0
+
+
+def nifti() -> bytes:
+    """A small volume whose two transforms say the same."""
+    values = np.random.default_rng(0).integers(0, 900, (7, 6, 5)).astype(np.int16)
+    image = nib.Nifti1Image(values, np.diag([1.5, 2.0, 3.0, 1.0]))
+    image.set_qform(image.affine, 1)
+    image.set_sform(image.affine, 1)
+    return image.to_bytes()
+
+
+def picture() -> np.ndarray:
+    """Grey pixels without structure."""
+    return np.random.default_rng(0).integers(0, 60000, (23, 19)).astype(np.uint16)
+
+
+def png() -> bytes:
+    """A 16-bit PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def tiff() -> bytes:
+    """A 16-bit TIFF, not compressed."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, picture(), metadata=None)
+    return buffer.getvalue()
+
+
+def dicom() -> bytes:
+    """One CT slice, not compressed."""
+    one = Dataset()
+    one.file_meta = FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = CTImageStorage
+    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = "1.2.3"
+    one.Modality, one.PhotometricInterpretation = "CT", "MONOCHROME2"
+    one.Rows, one.Columns, one.SamplesPerPixel = 23, 19, 1
+    one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0
+    one.PixelSpacing, one.SliceThickness = [0.7, 0.9], 2.0
+    one.RescaleSlope, one.RescaleIntercept = 1, -1024
+    one.ImageOrientationPatient, one.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [5, -7, 11]
+    one.PixelData = picture().tobytes()
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, one, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+NRRD = (
+    b"NRRD0004\ntype: short\ndimension: 3\nsizes: 7 6 5\nspace: left-posterior-superior\n"
+    b"space directions: (1,0,0) (0,2,0) (0,0,3)\nspace origin: (0,0,0)\nendian: little\n"
+    b"encoding: gzip\n\n"
+)
+MHA = (
+    b"ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+    b"CompressedData = False\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\n"
+    b"ElementSpacing = 1 2 3\nDimSize = 7 6 5\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+)
+VOXELS = nifti()[352:]
+
+FORMATS: dict[str, tuple[bytes, Callable[[bytes], Scan]]] = {
+    "nifti.gz": (gzip.compress(nifti(), mtime=0), read_nifti),
+    "nifti": (nifti(), read_nifti),
+    "png": (png(), read_picture),
+    "tiff": (tiff(), read_picture),
+    "dicom": (dicom(), lambda data: read_series([("a", data)], Findings())),
+    "nrrd": (NRRD + gzip.compress(VOXELS, mtime=0), read_nrrd),
+    "metaimage": (MHA + VOXELS, read_metaimage),
+}
+SCALING = nifti()[112:120]
+# Numbers of the header that nothing else in the file repeats.
+ALONE = {
+    "nifti": (SCALING,),
+    "dicom": (
+        *("PixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept"),
+        *("ImageOrientationPatient", "ImagePositionPatient", "PixelRepresentation"),
+    ),
+    "nrrd": (b"(1,0,0) (0,2,0) (0,0,3)", b"(0,0,0)"),
+    "metaimage": (b"1 0 0 0 1 0 0 0 1", b"0 0 0\n", b"1 2 3"),
+}
+
+
+def unknowable(name: str, data: bytes) -> set[int]:
+    """Return the bytes whose change nothing in the file speaks against."""
+    stored = {"nifti": VOXELS, "metaimage": VOXELS, "tiff": picture().tobytes()}
+    spans = [(data.rindex(stored[name]), len(stored[name]))] if name in stored else []
+    if name == "dicom":
+        one = pydicom.dcmread(io.BytesIO(data))
+        for keyword in (*ALONE[name], "PixelData"):
+            value = one.get_item(keyword)
+            spans.append((value.value_tell, value.length))
+    else:
+        spans += [(data.index(part), len(part)) for part in ALONE.get(name, ())]
+    return {at for start, length in spans for at in range(start, start + length)}
+
+
+def mutant(data: bytes, free: set[int], random: np.random.Generator) -> tuple[bytes, str]:
+    """Return damaged bytes, none of those in `free` changed, and which kind of damage it was."""
+    places = [i for i in range(len(data)) if i not in free]
+    kind = ("cut", "bit", "byte", "field")[random.integers(4)]
+    if kind == "cut":
+        return data[: random.integers(0, len(data))], kind
+    out = bytearray(data)
+    at = int(random.choice(places))
+    if kind == "bit":
+        out[at] ^= 1 << int(random.integers(8))
+    elif kind == "byte":
+        out[at] = int(random.integers(256))
+    else:
+        for i in range(at, min(at + 4, len(out))):
+            if i not in free:
+                out[i] = int(random.choice([0, 1, 0x7F, 0x80, 0xFF]))
+    return bytes(out), kind
+
+
+def verdict(read: Callable[[bytes], Scan], good: Scan, data: bytes) -> str:
+    """Return what became of a mutant: refused, as before, WRONG or CRASH."""
+    try:
+        got = read(data)
+    except DataError:
+        return "refused"
+    except BaseException as error:
+        return f"CRASH {type(error).__name__}: {error}"[:100]
+    same = got.array.dtype == good.array.dtype and np.array_equal(got.array, good.array)
+    if same and good.affine is not None:
+        same = np.allclose(got.affine, good.affine, rtol=0, atol=1e-3)
+    return "as before" if same else "WRONG"
+
+
+def fuzz(name: str, n: int, seed: int) -> tuple[Counter, list[tuple[str, str, int]]]:
+    """Return how many of `n` mutants ended how, and the bad ones: verdict, kind, first byte."""
+    data, read = FORMATS[name]
+    good, random = read(data), np.random.default_rng([seed, *name.encode()])
+    free = unknowable(name, data)
+    counts: Counter = Counter()
+    bad = []
+    for _ in range(n):
+        broken, kind = mutant(data, free, random)
+        started = time.monotonic()
+        found = verdict(read, good, broken)
+        if time.monotonic() - started > _SLOW_SECONDS:
+            found = "CRASH hangs"
+        counts[found.split(" ")[0] if found.startswith("CRASH") else found] += 1
+        if found not in ("refused", "as before"):
+            first = next((i for i, (a, b) in enumerate(zip(data, broken, strict=False)) if a != b),
+                         len(broken))  # fmt: skip
+            bad.append((found, kind, first))
+    return counts, bad
+
+
+def main() -> int:
+    """Run, print a table, and return whether any mutant was wrong unsaid."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("formats", nargs="*", default=list(FORMATS))
+    arguments.add_argument("--n", type=int, default=500, help="mutants of each format")
+    arguments.add_argument("--seed", type=int, default=0)
+    options = arguments.parse_args()
+    worst = 0
+    for name in options.formats:
+        counts, bad = fuzz(name, options.n, options.seed)
+        told = ", ".join(f"{found} {count}" for found, count in counts.most_common())
+        print(f"{name:<10}{options.n} mutants: {told}", flush=True)
+        for found, kind, at in bad[:20]:
+            print(f"    {found} ({kind} at byte {at})")
+        worst |= bool(bad)
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
