@@ -13,7 +13,7 @@ from data_prep.jobs import run
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.plan import classes_of
 from data_prep.progress import Progress, silent
-from data_prep.splits import group_of
+from data_prep.splits import group_of, read_groups
 from data_prep.tree import open_again, open_tree, token_of
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -80,6 +80,7 @@ def check(
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Facts] = {}
     groups: dict[str, str] = {}
+    named = read_groups(config.group_file) if config.group_file else {}
     place = str(Path(data).absolute()), token_of(tree)
     items = [(*place, case, rules) for case in layout.cases]
     results = run(examine_case, items, workers=workers, scheduler=scheduler)
@@ -92,7 +93,7 @@ def check(
         errors += [finding.error for finding in found if finding.level == "error"]
         if fact is not None:
             facts[case.id] = fact
-            groups[case.id] = case.group or group_of(case.id, config.group_pattern)
+            groups[case.id] = _group(case, config, named)
     splits = {case.id: case.split for case in layout.cases}
     wrong, found = compare(facts, groups, splits, rules)
     errors += wrong.values()
@@ -101,6 +102,19 @@ def check(
     findings += [Finding.of(error) for error in errors]
     findings.sort(key=lambda f: (_ORDER[f.level], f.code, f.case or ""))
     return Checked(layout, rules, facts, groups, tuple(errors), tuple(findings))
+
+
+def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
+    """Return the group of a case: by the user's file, by the pattern, else by the dataset."""
+    if named:
+        if case.id not in named:
+            raise DataError(
+                "SPLIT_GROUPS", f"not in {config.group_file}", "name every case", case=case.id
+            )
+        return named[case.id]
+    if config.group_pattern is None and case.group:
+        return case.group
+    return group_of(case.id, config.group_pattern)
 
 
 def examine_case(

@@ -3,10 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    restricted_number_type,
+)
 
 from data_prep.findings import Acceptance
 
+ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
 Intensity = Literal["zscore", "unit"]
 
 
@@ -29,7 +35,11 @@ class DataConfig:
         patch_size: cells of a training patch along each axis. Default: from the median size.
         group_pattern: regular expression whose first group, searched in the case id, names what
             must not be split between folds, such as the patient. Default: each case alone.
+        group_file: CSV file with columns `case` and `group` that says the same.
         folds: number of folds for cross-validation.
+        split_file: JSON list of folds to use instead, as nnU-Net's `splits_final.json`.
+        test_share: part of all cases, whole groups, that no fold holds. Cases that the dataset
+            itself marks as test are always kept apart.
         seed: of the shuffling into folds.
     """
 
@@ -42,7 +52,10 @@ class DataConfig:
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     patch_size: tuple[PositiveInt, ...] | None = None
     group_pattern: str | None = None
+    group_file: str | None = None
     folds: PositiveInt = 5
+    split_file: str | None = None
+    test_share: ShareBelowOne = 0.0
     seed: NonNegativeInt = 0
 
 

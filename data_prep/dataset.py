@@ -15,7 +15,7 @@ from data_prep.config import Plan
 from data_prep.errors import DataError
 from data_prep.writer import write_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Dataset:
     plan: Plan
     cases: dict[str, CaseRecord]
     folds: list[dict[str, list[str]]]
+    test: tuple[str, ...] = ()  # cases that no fold holds
 
     def arrays(self, case_id: str) -> tuple[np.ndarray, np.ndarray]:
         """Return image and label of a case, memory-mapped read-only.
@@ -109,6 +110,7 @@ def save_dataset(dataset: Dataset) -> None:
             "schema": SCHEMA,
             "layout": dataset.layout,
             "plan": asdict(dataset.plan),
+            "test": dataset.test,
             "cases": [asdict(record) for record in dataset.cases.values()],
         },
     )
@@ -137,15 +139,16 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
         records = [CaseRecord(**{**r, "size": tuple(r["size"])}) for r in content["cases"]]
         plan = Plan.from_json(content["plan"])
         layout = content["layout"]
+        test = tuple(str(id_) for id_ in content["test"])
         held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
         leaks = [set(fold["train"]) & set(fold["val"]) for fold in folds]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
         ) from error
-    dataset = Dataset(root, layout, plan, {record.id: record for record in records}, folds)
-    if any(leaks):
-        raise DataError("SPLIT_LEAK", "a case trains and validates in one fold", "prepare again")
+    dataset = Dataset(root, layout, plan, {record.id: record for record in records}, folds, test)
+    if any(leaks) or held & set(test):
+        raise DataError("SPLIT_LEAK", "a case is on two sides of a split", "prepare again")
     unknown = held - set(dataset.cases)
     if unknown:
         raise DataError(

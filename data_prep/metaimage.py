@@ -100,6 +100,8 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
     rank = len(fields["dimsize"].split())
     spacing_field = "elementspacing" if "elementspacing" in fields else "elementsize"
     spacing = _numbers(fields, spacing_field, " ".join(["1"] * rank))
+    if min(spacing) <= 0:
+        raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
     directions = next(
         (f for f in ("transformmatrix", "rotation", "orientation") if f in fields), None
     )

@@ -19,7 +19,7 @@ from data_prep.layouts import Case
 from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, intensity_of, to_grid
 from data_prep.progress import Progress, silent
-from data_prep.splits import make_folds
+from data_prep.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
 from data_prep.writer import write_array, write_bytes
 
@@ -60,14 +60,15 @@ def prepare(
     problems, facts = list(checked.errors), checked.facts
     if not facts:
         raise _nothing_left(problems)
+    _, test = split(checked, list(facts), config)  # refuses before anything is written
+    seen = [fact for id_, fact in facts.items() if id_ not in test]
     plan = fit_plan(
         config,
         checked.rules.labels,
         checked.rules.channels,
-        [fact.size for fact in facts.values()],
-        [fact.spacing for fact in facts.values()],
+        [fact.size for fact in seen],
+        [fact.spacing for fact in seen],
     )
-    make_folds({id_: checked.groups[id_] for id_ in facts}, config.folds, config.seed)
 
     out = Path(out)
     before = _cases_before(out)
@@ -79,12 +80,33 @@ def prepare(
     )
     if not records:
         raise _nothing_left(problems)
-    groups = {case_id: checked.groups[case_id] for case_id in records}
-    folds = make_folds(groups, config.folds, config.seed)
-    dataset = Dataset(out, checked.layout.name, plan, records, folds)
+    folds, test = split(checked, list(records), config)
+    dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
     save_dataset(dataset)
     (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
+
+
+def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, tuple[str, ...]]:
+    """Return the folds of these cases, and those of the test set.
+
+    Raises:
+        DataError: SPLIT_... if they cannot be dealt as asked.
+    """
+    groups = {id_: checked.groups[id_] for id_ in ids}
+    given = {case.id: case.split for case in checked.layout.cases if case.id in groups}
+    foreground = {id_ for id_ in ids if sum(checked.facts[id_].voxels[1:])}
+    test = {id_ for id_, where in given.items() if where == "test"}
+    if not test:
+        test = set(choose_test(groups, foreground, config.test_share, config.seed))
+    rest = {id_: group for id_, group in groups.items() if id_ not in test}
+    if config.split_file:
+        folds = read_folds(config.split_file, rest)
+    elif rest and all(isinstance(given[id_], int) for id_ in rest):
+        folds = given_folds({id_: given[id_] for id_ in rest})
+    else:
+        folds = make_folds(rest, config.folds, config.seed, foreground)
+    return folds, tuple(sorted(test))
 
 
 def _write_cases(

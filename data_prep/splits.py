@@ -1,10 +1,17 @@
-"""Folds for cross-validation that never split a group."""
+"""Folds for cross-validation and a test set, neither of which ever splits a group."""
 
+import csv
+import io
+import json
 import random
 import re
 from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from data_prep.errors import DataError
+
+Folds = list[dict[str, list[str]]]
 
 
 def group_of(case_id: str, pattern: str | None) -> str:
@@ -31,13 +38,47 @@ def group_of(case_id: str, pattern: str | None) -> str:
     )
 
 
-def make_folds(groups: dict[str, str], folds: int, seed: int) -> list[dict[str, list[str]]]:
-    """Deal the groups into folds of nearly equal numbers of cases.
+def read_groups(path: str | Path) -> dict[str, str]:
+    """Read case ids and groups from a CSV file with columns `case` and `group`.
+
+    Raises:
+        DataError: SPLIT_GROUPS if it cannot be used.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text), strict=True))
+        groups = {row["case"].strip(): row["group"].strip() for row in rows}
+    except (OSError, UnicodeError, csv.Error, KeyError, AttributeError) as error:
+        raise DataError(
+            "SPLIT_GROUPS",
+            f"{path}: {type(error).__name__} {error}",
+            "give a CSV file with columns case and group",
+        ) from error
+    if len(groups) != len(rows) or not all(groups.values()):
+        raise DataError("SPLIT_GROUPS", f"{path}: a case twice or without group", "repair it")
+    return groups
+
+
+def choose_test(
+    groups: Mapping[str, str], foreground: Collection[str], share: float, seed: int
+) -> list[str]:
+    """Return the cases of whole groups that make up about `share` of all, at least one group."""
+    if share <= 0:
+        return []
+    parts = max(2, round(1 / share))
+    return make_folds(groups, parts, seed, foreground)[0]["val"]
+
+
+def make_folds(
+    groups: Mapping[str, str], folds: int, seed: int, foreground: Collection[str] = ()
+) -> Folds:
+    """Deal the groups into folds of nearly equal numbers of cases, and of cases with foreground.
 
     Args:
         groups: case id to group.
         folds: number of folds; fewer are made where there are fewer groups.
         seed: of the shuffling.
+        foreground: ids of the cases that have any.
 
     Returns:
         For each fold `{"train": ids, "val": ids}`; each case is in one `val`.
@@ -54,11 +95,69 @@ def make_folds(groups: dict[str, str], folds: int, seed: int) -> list[dict[str, 
             f"{len(members)} groups into {folds} folds",
             "training and validation need two groups and two folds at least",
         )
+    shown = {group: sum(c in foreground for c in cases) for group, cases in members.items()}
     order = sorted(members)
     random.Random(seed).shuffle(order)
-    order.sort(key=lambda group: -len(members[group]))  # stable: equal sizes stay shuffled
+    # Largest first, those with most foreground before; equal ones stay shuffled.
+    order.sort(key=lambda group: (-len(members[group]), -shown[group]))
     parts: list[list[str]] = [[] for _ in range(min(folds, len(members)))]
+    has = [0] * len(parts)
     for group in order:
-        min(parts, key=len).extend(members[group])
-    everyone = set(groups)
+        # Rows of folds fill evenly; among the emptiest, foreground goes where there is least.
+        emptiest = min(
+            range(len(parts)), key=lambda i: (len(parts[i]), has[i] * bool(shown[group]))
+        )
+        parts[emptiest].extend(members[group])
+        has[emptiest] += shown[group]
+    return _folds(parts)
+
+
+def given_folds(folds: Mapping[str, int]) -> Folds:
+    """Return folds as a dataset numbers them, case id to fold.
+
+    Raises:
+        DataError: SPLIT_FEW if there is one fold only.
+    """
+    parts = defaultdict(list)
+    for case_id, fold in folds.items():
+        parts[fold].append(case_id)
+    if len(parts) < 2:
+        raise DataError("SPLIT_FEW", f"{len(parts)} fold given", "number two folds at least")
+    return _folds([parts[fold] for fold in sorted(parts)])
+
+
+def read_folds(path: str | Path, groups: Mapping[str, str]) -> Folds:
+    """Read folds from nnU-Net's `splits_final.json`, or from our own `splits.json`.
+
+    Raises:
+        DataError: SPLIT_FILE if it cannot be used or names unknown cases, SPLIT_LEAK if a group
+            is on both sides.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        folds = [
+            {side: [str(i) for i in fold[side]] for side in ("train", "val")} for fold in content
+        ]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(
+            "SPLIT_FILE",
+            f"{path}: {type(error).__name__} {error}",
+            "give a list of folds with train and val",
+        ) from error
+    named = {case_id for fold in folds for side in fold.values() for case_id in side}
+    unknown = sorted(named - set(groups))
+    if unknown or not folds:
+        raise DataError(
+            "SPLIT_FILE", f"{path} names unknown cases {unknown[:5]}", "repair the list of folds"
+        )
+    for number, fold in enumerate(folds):
+        both = {groups[i] for i in fold["train"]} & {groups[i] for i in fold["val"]}
+        if both or not fold["train"] or not fold["val"]:
+            found = f"fold {number} of {path}: {sorted(both)[:5]} on both sides, or one side empty"
+            raise DataError("SPLIT_LEAK", found, "split by group")
+    return folds
+
+
+def _folds(parts: list[list[str]]) -> Folds:
+    everyone = {case_id for part in parts for case_id in part}
     return [{"train": sorted(everyone - set(part)), "val": sorted(part)} for part in parts]

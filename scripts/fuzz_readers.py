@@ -111,8 +111,8 @@ ALONE = {
         *("PixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept"),
         *("ImageOrientationPatient", "ImagePositionPatient", "PixelRepresentation"),
     ),
-    "nrrd": (b"(1,0,0) (0,2,0) (0,0,3)", b"(0,0,0)"),
-    "metaimage": (b"1 0 0 0 1 0 0 0 1", b"0 0 0\n", b"1 2 3"),
+    "nrrd": (b" (1,0,0) (0,2,0) (0,0,3)", b" (0,0,0)"),
+    "metaimage": (b" 1 0 0 0 1 0 0 0 1", b" 0 0 0\n", b" 1 2 3\n"),
 }
 
 

@@ -320,3 +320,22 @@ def test_skew_axes_are_straightened_and_brought_back(tmp_path):
     dice = 2 * (back & (ball[0] > 0)).sum() / (back.sum() + ball.sum())
     assert dice > 0.98
     assert nib.aff2axcodes(grid.affine) == ("R", "A", "S")
+
+
+def test_folds_and_test_set_of_a_list_are_kept_and_a_leak_is_named(tmp_path, tree_of):
+    names = [f"c{i}" for i in range(6)]
+    rows = [
+        f"{n}.nii.gz,l{n}.nii.gz,p{i},{'test' if i > 3 else i % 2}\n" for i, n in enumerate(names)
+    ]
+    head = "image,label,patient,split\n"
+    files = {f"raw/{n}.nii.gz": gz(nifti(noise(i))) for i, n in enumerate(names)}
+    files |= {f"raw/l{n}.nii.gz": PAIR[1] for n in names}
+    tree_of({**files, "raw/cases.csv": (head + "".join(rows)).encode()})
+    dataset, problems = prepare(tmp_path / "raw", tmp_path / "out", DataConfig())
+    assert not problems
+    assert dataset.test == ("c4", "c5")
+    assert [fold["val"] for fold in dataset.folds] == [["c0", "c2"], ["c1", "c3"]]
+    leaking = (head + "".join(rows)).replace(",p4,", ",p0,")
+    tree_of({"raw/cases.csv": leaking.encode()})
+    dataset, problems = prepare(tmp_path / "raw", tmp_path / "out", DataConfig())
+    assert [(p.code, p.case) for p in problems] == [("SPLIT_LEAK", "c0")]

@@ -131,6 +131,50 @@ def test_folds_are_no_more_than_groups_and_need_two():
         make_folds({"a": "p", "b": "p"}, 5, 0)
 
 
+def test_foreground_is_dealt_evenly():
+    groups = {f"case{i:02}": f"case{i:02}" for i in range(30)}
+    shown = {f"case{i:02}" for i in range(6)}
+    for seed in range(5):
+        folds = make_folds(groups, 3, seed, shown)
+        assert [len(fold["val"]) for fold in folds] == [10, 10, 10]
+        assert [len(shown & set(fold["val"])) for fold in folds] == [2, 2, 2]
+
+
+def test_test_set_holds_whole_groups_and_no_fold_holds_it(discs, tmp_path):
+    root = discs(count=12)
+    table = "case,group\n" + "".join(f"disc_{i},p{i // 2}\n" for i in range(12))
+    (tmp_path / "groups.csv").write_text(table)
+    config = DataConfig(group_file=str(tmp_path / "groups.csv"), test_share=0.25, folds=3)
+    dataset, _ = prepare(root, tmp_path / "out", config)
+    test = set(dataset.test)
+    assert 2 <= len(test) <= 4
+    assert {f"disc_{int(i[5:]) ^ 1}" for i in test} == test
+    held = {i for fold in dataset.folds for i in fold["val"]}
+    assert held == set(dataset.cases) - test
+    assert load_dataset(tmp_path / "out") == dataset
+    (tmp_path / "groups.csv").write_text(table.replace("disc_3,p1\n", ""))
+    with pytest.raises(DataError, match=r"SPLIT_GROUPS case disc_3: not in"):
+        prepare(root, tmp_path / "out", config)
+
+
+def test_folds_of_nnunet_are_taken_and_ours_are_theirs(discs, tmp_path):
+    root = discs(count=6)
+    first, _ = prepare(root, tmp_path / "first", DataConfig(folds=3, seed=5))
+    splits = tmp_path / "first/splits.json"
+    again, _ = prepare(root, tmp_path / "again", DataConfig(split_file=str(splits)))
+    assert again.folds == first.folds
+    for content, message in [
+        ([{"train": ["disc_0"], "val": ["x"]}], r"SPLIT_FILE: .* unknown cases \['x'\]"),
+        ([{"train": ["disc_0"], "val": ["disc_0"]}], r"SPLIT_LEAK: fold 0 .*\['disc_0'\] on both"),
+        ([{"train": ["disc_0"], "val": []}], "SPLIT_LEAK"),
+        ([{"train": ["disc_0"]}], "SPLIT_FILE"),
+        ({}, "SPLIT_FILE"),
+    ]:
+        splits.write_text(json.dumps(content))
+        with pytest.raises(DataError, match=message):
+            prepare(root, tmp_path / "again", DataConfig(split_file=str(splits)))
+
+
 def test_group_is_the_first_group_of_the_pattern():
     assert group_of("patient07_slice3", r"^(patient\d+)") == "patient07"
     for pattern, message in [
@@ -330,7 +374,7 @@ def test_other_settings_prepare_every_case_anew(discs, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda d: d.update(schema=99), "SET_SCHEMA: schema 99, known is 1; prepare again"),
+        (lambda d: d.update(schema=99), "SET_SCHEMA: schema 99, known is 2; prepare again"),
         (lambda d: d.pop("plan"), "SET_JSON: KeyError: 'plan'"),
         (lambda d: d["cases"].pop(), "SET_JSON: splits.json names unknown cases"),
         (lambda d: d["cases"][0].update(size=[1, 2]), "SET_FILE case disc_0: an array is not of"),

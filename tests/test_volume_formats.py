@@ -163,7 +163,8 @@ def test_the_headers_written_out_here_are_right():
         (read_metaimage, replaced(MHA, b"= LOCAL", b"= LIST"), "HDR_ENCODING: voxels in several"),
         (read_metaimage, replaced(MHA, b"= LOCAL", b"= ../b.raw"), "IO_BESIDE"),
         (read_metaimage, replaced(MHA, b"1 0 0 0 1 0 0 0 1", b"1 0 0 0 1 0"), "HDR_DAMAGED"),
-        (read_metaimage, replaced(MHA, b"= 1 2 3", b"= 1 0 3"), "GEO_SINGULAR"),
+        (read_metaimage, replaced(MHA, b"= 1 2 3", b"= 1 0 3"), "HDR_SPACING"),
+        (read_metaimage, replaced(MHA, b"= 1 2 3", b"= 1 -2 3"), "HDR_SPACING"),
         (read_metaimage, replaced(MHA, b"ElementSpacing = 1 2 3\n", b""), "GEO_NONE"),
     ],
 )
