@@ -13,7 +13,8 @@ from jsonargparse.typing import (
 from data_prep.findings import Acceptance
 
 ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
-Intensity = Literal["zscore", "unit"]
+Intensity = Literal["zscore", "unit", "ct"]
+AskedIntensity = Literal["auto", "zscore", "unit", "ct"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,14 @@ class DataConfig:
         structures: names of DICOM structures to class numbers. Default: those named like a class.
         accept: codes of findings that are meant to be so, see `data_prep.findings.Acceptance`.
         intensity: `zscore` gives each channel of each image mean 0 and deviation 1; `unit`
-            divides by the largest number of the file's type.
-        spacing: millimetres between voxels to resample volumes to. Default: the median.
-        patch_size: cells of a training patch along each axis. Default: from the median size.
+            divides by the largest number of the file's type; `ct` clips to the 0.5 and 99.5
+            percentiles of the foreground of all training cases, and gives that mean 0 and
+            deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.
+        spacing: millimetres between voxels to resample volumes to. Default: the median; along an
+            axis of thick slices the 10th percentile.
+        patch_size: cells of a training patch along each axis. Default: from the median size and
+            `memory_gb`.
+        memory_gb: what training may take, for choosing the patch.
         group_pattern: regular expression whose first group, searched in the case id, names what
             must not be split between folds, such as the patient. Default: each case alone.
         group_file: CSV file with columns `case` and `group` that says the same.
@@ -48,9 +54,10 @@ class DataConfig:
     label_map: dict[int, int] = field(default_factory=dict)
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[Acceptance, ...] = ()
-    intensity: Intensity = "zscore"
+    intensity: AskedIntensity = "auto"
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     patch_size: tuple[PositiveInt, ...] | None = None
+    memory_gb: PositiveFloat = 8.0
     group_pattern: str | None = None
     group_file: str | None = None
     folds: PositiveInt = 5
@@ -71,6 +78,16 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Intensities of the foreground of one channel over all training cases."""
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """How scans become the arrays a network sees; stored with the dataset and with each model.
 
@@ -85,6 +102,7 @@ class Plan:
         why: for each of the values above that was chosen here, the reason.
         structures: names of DICOM structures to class numbers.
         accept: codes of findings that are meant to be so.
+        levels: of each channel, for intensity `ct`.
     """
 
     spatial_dims: int
@@ -97,6 +115,7 @@ class Plan:
     why: dict[str, str] = field(default_factory=dict)
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
+    levels: tuple[Levels, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -111,7 +130,7 @@ class Plan:
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
         """Rebuild a plan from what `json` made of it."""
-        spacing = record["spacing"]
+        spacing, levels = record["spacing"], record.get("levels")
         return cls(
             record["spatial_dims"],
             tuple(record["channels"]),
@@ -123,4 +142,5 @@ class Plan:
             dict(record["why"]),
             dict(record.get("structures", {})),
             tuple(record.get("accept", ())),
+            None if levels is None else tuple(Levels(**level) for level in levels),
         )

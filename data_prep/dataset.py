@@ -13,6 +13,7 @@ import numpy as np
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.preprocess import Scaling
 from data_prep.writer import write_json
 
 SCHEMA = 2
@@ -28,8 +29,7 @@ class CaseRecord:
         image: array file of the image, relative to the dataset, `(C, ...)`.
         label: array file of the label, `(1, ...)` class numbers.
         size: cells along each axis of both.
-        shift: number to subtract from each channel.
-        scale: number to divide each channel by then.
+        scaling: how its intensities are to be scaled.
         voxels: voxels of each class.
         sha256: of the two array files, by their name.
         source: files it was made from, and the hash of their content.
@@ -41,8 +41,7 @@ class CaseRecord:
     image: str
     label: str
     size: tuple[int, ...]
-    shift: list[float]
-    scale: list[float]
+    scaling: Scaling
     voxels: list[int]
     sha256: dict[str, str]
     source: dict[str, str]
@@ -136,7 +135,10 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
                 f"schema {content.get('schema')}, known is {SCHEMA}",
                 "prepare again",
             )
-        records = [CaseRecord(**{**r, "size": tuple(r["size"])}) for r in content["cases"]]
+        records = [
+            CaseRecord(**{**r, "size": tuple(r["size"]), "scaling": Scaling(**r["scaling"])})
+            for r in content["cases"]
+        ]
         plan = Plan.from_json(content["plan"])
         layout = content["layout"]
         test = tuple(str(id_) for id_ in content["test"])

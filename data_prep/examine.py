@@ -17,6 +17,8 @@ from data_prep.preprocess import Grid, fit_label, grid_of
 from data_prep.scan import Scan, fit_channels, spacing_of
 from data_prep.tree import Tree, recorded
 
+_QUANTILES = 501
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -29,6 +31,8 @@ class Facts:
         source: files that were read, with the SHA-256 of their content.
         voxels: voxels of each class.
         median: median intensity of each channel.
+        foreground: intensities of the foreground of each channel at even quantiles, `(C, n)`;
+            empty without foreground.
         pixels_sha256: of the values alone, whatever the file.
         coarse: see `coarse_picture`.
     """
@@ -39,6 +43,7 @@ class Facts:
     source: dict[str, str]
     voxels: list[int]
     median: list[float]
+    foreground: np.ndarray
     pixels_sha256: str
     coarse: np.ndarray
 
@@ -78,10 +83,18 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Fi
         source,
         np.bincount(label.array.ravel(), minlength=max(rules.labels.values()) + 1).tolist(),
         [float(np.median(values)) for values in image.array],
+        _foreground(image, label),
         hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
         coarse_picture(image),
     )
     return facts, findings.found
+
+
+def _foreground(image: Scan, label: Scan) -> np.ndarray:
+    inside = image.array[:, label.array[0] != 0]
+    if not inside.shape[1]:
+        return np.zeros((len(image.array), 0), np.float32)
+    return np.quantile(inside, np.linspace(0, 1, _QUANTILES), axis=1).T.astype(np.float32)
 
 
 def _orientation(grid: Grid) -> str:

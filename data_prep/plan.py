@@ -1,13 +1,23 @@
-"""Fit a plan to the cases of a dataset."""
+"""Fit a plan to the training cases of a dataset."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.config import DataConfig, Plan
+from data_prep.config import DataConfig, Intensity, Levels, Plan, Rules
 from data_prep.errors import DataError
+from data_prep.examine import Facts
 
 # Bounds of a patch along each axis, in cells, by spatial dimensions; patches are planned in
 # multiples of 16, which four halvings divide.
-_PATCH = {2: (32, 256), 3: (16, 96)}
+_PATCH = {2: (32, 512), 3: (16, 128)}
+_STEP = 16
+# What training keeps for a cell of a patch: about 40 maps of 32 features at full size, forward
+# and backward, and as much again at all coarser levels.
+_BYTES_A_CELL = 4000
+_BATCH = 2
+_THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
+_CT_PERCENTILES = (0.5, 99.5)
 
 
 def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str, int]:
@@ -32,59 +42,97 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
     return dict(labels)
 
 
-def fit_plan(
-    config: DataConfig,
-    labels: dict[str, int],
-    channels: tuple[str, ...],
-    sizes: list[tuple[int, ...]],
-    spacings: list[tuple[float, ...] | None],
-) -> Plan:
-    """Choose what the user left open, from the sizes and spacings of the cases.
+def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
+    """Choose what the user left open, from the facts of the training cases.
 
     Args:
         config: the user's decisions.
-        labels: class names to numbers.
-        channels: names of the channels.
-        sizes: cells along each axis of each case, axes in RAS+ order.
-        spacings: millimetres along each axis of each case; `None` for pictures.
+        rules: channels and classes.
+        facts: of each training case.
 
     Raises:
-        DataError: GEO_MIXED for pictures among volumes, PLAN_PATCH for a patch that does not fit.
+        DataError: GEO_MIXED for pictures among volumes, PLAN_... for settings that cannot be.
     """
-    kinds = {(len(size), spacing is None) for size, spacing in zip(sizes, spacings, strict=True)}
+    kinds = {(len(fact.size), fact.spacing is None) for fact in facts}
     if len(kinds) != 1:
         raise DataError("GEO_MIXED", "pictures and volumes in one dataset", "split the dataset")
     dims, pictures = kinds.pop()
-    why = {}
-    spacing = config.spacing
-    if pictures:
-        spacing = None
-    elif spacing is None:
-        spacing = tuple(round(float(mm), 4) for mm in np.median(spacings, axis=0))
-        why["spacing"] = f"median of {len(spacings)} cases"
-    if spacing is not None and min(spacing) <= 0:
-        raise DataError("PLAN_SPACING", f"spacing {spacing} mm", "give numbers above 0")
-    patch = config.patch_size
-    if patch is None:
-        size = np.median(sizes, axis=0)
-        if spacing is not None:
-            size = size * np.median(spacings, axis=0) / spacing
-        low, high = _PATCH[dims]
-        patch = tuple(int(np.clip(n // 16 * 16, low, high)) for n in size)
-        why["patch_size"] = (
-            f"median size {'x'.join(f'{n:.0f}' for n in size)} in multiples of 16, {low} to {high}"
-        )
+    why: dict[str, str] = {}
+    sizes = np.array([fact.size for fact in facts], float)
+    spacing = None
+    if not pictures:
+        spacings = np.array([fact.spacing for fact in facts])
+        spacing = config.spacing or _spacing(spacings, sizes, why)
+        if min(spacing) <= 0:
+            raise DataError("PLAN_SPACING", f"spacing {spacing} mm", "give numbers above 0")
+        sizes = sizes * spacings / spacing
+        if max(spacing) >= _THICK * min(spacing):
+            why["spatial_dims"] = (
+                f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
+                "a network for pictures, slice by slice, may do as well"
+            )
+    patch = config.patch_size or _patch(np.median(sizes, axis=0), config.memory_gb, why)
     if len(patch) != dims or min(patch) < 1:
         raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
+    intensity = _intensity(config, rules, pictures, why)
     return Plan(
         dims,
-        channels,
-        labels,
-        dict(config.label_map),
-        config.intensity,
+        rules.channels,
+        rules.labels,
+        dict(rules.label_map),
+        intensity,
         spacing,
         patch,
         why,
-        dict(config.structures),
-        tuple(config.accept),
+        dict(rules.structures),
+        tuple(rules.accept),
+        _levels(facts) if intensity == "ct" else None,
+    )
+
+
+def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tuple[float, ...]:
+    target = np.median(spacings, axis=0)
+    why["spacing"] = f"median of {len(spacings)} cases"
+    thick, size = int(target.argmax()), np.median(sizes, axis=0)
+    others = [axis for axis in range(3) if axis != thick]
+    # Few thick slices: the median would blur the finest of them over each other.
+    if target[thick] > _THICK * target[others].max() and size[thick] * _THICK < size[others].min():
+        target[thick] = max(np.percentile(spacings[:, thick], 10), target[others].max())
+        why["spacing"] += ", across thick slices the 10th percentile"
+    return tuple(round(float(mm), 4) for mm in target)
+
+
+def _patch(size: np.ndarray, memory_gb: float, why: dict[str, str]) -> tuple[int, ...]:
+    low, high = _PATCH[len(size)]
+    patch = np.clip(size // _STEP * _STEP, low, high).astype(int)
+    cells = memory_gb * 1e9 / _BYTES_A_CELL / _BATCH
+    # The axis that keeps most of the scan gives way first.
+    while patch.prod() > cells and patch.max() > low:
+        axis = int(np.where(patch > low, patch / size, 0).argmax())
+        patch[axis] -= _STEP
+    why["patch_size"] = (
+        f"median size {'x'.join(f'{n:.0f}' for n in size)} in multiples of {_STEP}, {low} to "
+        f"{high}, {_BATCH} at a time within {memory_gb:g} GB"
+    )
+    return tuple(int(n) for n in patch)
+
+
+def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, str]) -> Intensity:
+    if config.intensity == "auto":
+        hounsfield = not pictures and all(c.strip().lower() == "ct" for c in rules.channels)
+        why["intensity"] = "channels called CT" if hounsfield else "not a CT"
+        return "ct" if hounsfield else "zscore"
+    if config.intensity == "ct" and pictures:
+        raise DataError("PLAN_INTENSITY", "intensity ct for pictures", "use zscore or unit")
+    return config.intensity
+
+
+def _levels(facts: Sequence[Facts]) -> tuple[Levels, ...]:
+    """Return the levels of each channel, every case with foreground counting the same."""
+    pooled = np.concatenate([fact.foreground for fact in facts], axis=1).astype(np.float64)
+    low, high = np.percentile(pooled, _CT_PERCENTILES, axis=1)
+    clipped = np.clip(pooled, low[:, None], high[:, None])
+    return tuple(
+        Levels(float(a), float(b), float(mean), float(deviation) or 1.0)
+        for a, b, mean, deviation in zip(low, high, clipped.mean(1), clipped.std(1), strict=True)
     )

@@ -17,7 +17,7 @@ from data_prep.findings import Findings
 from data_prep.jobs import run
 from data_prep.layouts import Case
 from data_prep.plan import fit_plan
-from data_prep.preprocess import grid_of, intensity_of, to_grid
+from data_prep.preprocess import grid_of, scaling_of, to_grid
 from data_prep.progress import Progress, silent
 from data_prep.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
@@ -62,13 +62,7 @@ def prepare(
         raise _nothing_left(problems)
     _, test = split(checked, list(facts), config)  # refuses before anything is written
     seen = [fact for id_, fact in facts.items() if id_ not in test]
-    plan = fit_plan(
-        config,
-        checked.rules.labels,
-        checked.rules.channels,
-        [fact.size for fact in seen],
-        [fact.spacing for fact in seen],
-    )
+    plan = fit_plan(config, checked.rules, seen)
 
     out = Path(out)
     before = _cases_before(out)
@@ -176,7 +170,7 @@ def _write_case(
         raise DataError(
             "LBL_LOST", f"no label is left at {plan.spacing} mm", "give a finer dataset.spacing"
         )
-    shift, scale = intensity_of(image.array, plan)
+    scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {
         image_name: write_array(out / image_name, image_array),
@@ -190,8 +184,7 @@ def _write_case(
         image_name,
         label_name,
         grid.size,
-        shift,
-        scale,
+        scaling,
         voxels,
         sha256,
         facts.source,

@@ -1,6 +1,7 @@
 """From a scan to the grid and intensities of a plan, and back. The one place that names MONAI."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -8,6 +9,7 @@ import numpy as np
 from monai.data import MetaTensor
 from monai.data.utils import compute_shape_offset, zoom_affine
 from monai.transforms import SpatialResample
+from scipy import ndimage
 
 from data_prep.checks import check_same_grid
 from data_prep.config import Plan
@@ -19,6 +21,7 @@ from data_prep.scan import Scan, spacing_of
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
 _SKEW = 1e-3
+_SMOOTHING = 0.6  # cells: measured on balls, less keeps steps and more shrinks
 _MAX_CELLS = 1 << 30
 
 
@@ -91,8 +94,11 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
     array = np.ascontiguousarray(_turn(array, grid.orientation))
     if not grid.resamples:
         return array
-    resample = _resample_classes if label else _resample
-    return resample(array, grid.turned_affine, grid.affine, grid.size)
+
+    def there(values: np.ndarray) -> np.ndarray:
+        return _resample(values, grid.turned_affine, grid.affine, grid.size)
+
+    return _by_class(array, there) if label else there(array)
 
 
 def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
@@ -106,8 +112,40 @@ def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     return np.ascontiguousarray(_turn(array, back))
 
 
-def intensity_of(array: np.ndarray, plan: Plan) -> tuple[list[float], list[float]]:
-    """Return `(shift, scale)` for each channel of a `(C, ...)` array, see `normalise`.
+def labels_from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring a `(1, ...)` label on the plan's grid back to the scan's.
+
+    Exact where nothing is resampled. Else each class is smoothed a little before, which puts a
+    smooth surface between coarse cells where it was, and not into one half of them.
+    """
+    if not grid.resamples:
+        return from_grid(array, grid)
+
+    def back(inside: np.ndarray) -> np.ndarray:
+        return from_grid(ndimage.gaussian_filter(inside, (0, *[_SMOOTHING] * 3)), grid)
+
+    return _by_class(array, back)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How intensities of each channel become what a network sees, see `normalise`.
+
+    Attributes:
+        shift: is subtracted.
+        scale: is divided by then.
+        low: what lies below is set to it before; `None` where nothing is clipped.
+        high: what lies above is set to it before.
+    """
+
+    shift: list[float]
+    scale: list[float]
+    low: list[float] | None = None
+    high: list[float] | None = None
+
+
+def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
+    """Return how the intensities of a `(C, ...)` scan are to be scaled.
 
     Args:
         array: values of the scan itself, before any resampling.
@@ -119,20 +157,30 @@ def intensity_of(array: np.ndarray, plan: Plan) -> tuple[list[float], list[float
     if plan.intensity == "unit":
         if array.dtype.kind not in "ui":
             raise DataError("INT_UNIT", f"{array.dtype} values for unit", "use intensity: zscore")
-        return [0.0] * len(array), [float(np.iinfo(array.dtype).max)] * len(array)
+        return Scaling([0.0] * len(array), [float(np.iinfo(array.dtype).max)] * len(array))
+    if plan.intensity == "ct":
+        return Scaling(
+            [level.mean for level in plan.levels],
+            [level.deviation for level in plan.levels],
+            [level.low for level in plan.levels],
+            [level.high for level in plan.levels],
+        )
     axes = tuple(range(1, array.ndim))
     shift = array.mean(axes, dtype=np.float64)
     scale = array.std(axes, dtype=np.float64)
     # A channel without contrast carries nothing; dividing by one keeps it at zero.
-    return shift.tolist(), np.where(scale > 0, scale, 1.0).tolist()
+    return Scaling(shift.tolist(), np.where(scale > 0, scale, 1.0).tolist())
 
 
-def normalise(array: np.ndarray, shift: list[float], scale: list[float]) -> np.ndarray:
-    """Return `(array - shift) / scale` of each channel, float32."""
+def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return `(array - shift) / scale` of each channel, clipped before, float32."""
     shape = (-1,) + (1,) * (array.ndim - 1)
     # In double precision: a large offset would swallow the differences in single.
-    shifted = array.astype(np.float64) - np.reshape(shift, shape)
-    return (shifted / np.reshape(scale, shape)).astype(np.float32)
+    values = array.astype(np.float64)
+    if scaling.low is not None:
+        values = np.clip(values, np.reshape(scaling.low, shape), np.reshape(scaling.high, shape))
+    shifted = values - np.reshape(scaling.shift, shape)
+    return (shifted / np.reshape(scaling.scale, shape)).astype(np.float32)
 
 
 def _turn(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
@@ -160,14 +208,13 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
     return Scan(array.astype(label.array.dtype), image.affine, image.codes)
 
 
-def _resample_classes(
-    array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...]
-) -> np.ndarray:
+def _by_class(array: np.ndarray, resample: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Resample each class by itself; the one that covers most of a voxel gets it."""
-    out = np.zeros((1, *size), array.dtype)
-    most = np.zeros((1, *size), np.float32)
+    out = most = None
     for number in np.unique(array):
-        covered = _resample(array == number, source, target, size)
+        covered = resample((array == number).astype(np.float32))
+        if out is None:
+            out, most = np.full(covered.shape, number, array.dtype), covered
         out[covered > most] = number
         most = np.maximum(most, covered)
     return out

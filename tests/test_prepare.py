@@ -11,9 +11,8 @@ from data_prep.config import DataConfig, Plan
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
 from data_prep.labels import to_classes
-from data_prep.plan import fit_plan
 from data_prep.prepare import prepare
-from data_prep.preprocess import from_grid, grid_of, intensity_of, normalise, to_grid
+from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_grid
 from data_prep.scan import Scan
 from data_prep.splits import group_of, make_folds
 from data_prep.writer import write_array, write_json
@@ -79,7 +78,7 @@ def test_labels_are_resampled_to_labels():
 def test_zscore_gives_mean_zero_and_deviation_one_and_leaves_flat_channels_at_zero():
     array = np.stack([np.arange(12.0).reshape(3, 4), np.full((3, 4), 7.0)])
     plan = Plan(2, ("a", "b"), CLASSES, {}, "zscore", None, (4, 4))
-    out = normalise(array, *intensity_of(array, plan))
+    out = normalise(array, scaling_of(array, plan))
     np.testing.assert_allclose([out[0].mean(), out[0].std()], [0, 1], atol=1e-6)
     assert (out[1] == 0).all()
 
@@ -87,7 +86,7 @@ def test_zscore_gives_mean_zero_and_deviation_one_and_leaves_flat_channels_at_ze
 def test_unit_divides_by_the_largest_number_of_the_type():
     plan = Plan(2, ("a",), CLASSES, {}, "unit", None, (4, 4))
     array = np.array([[[0, 65535]]], np.uint16)
-    np.testing.assert_allclose(normalise(array, *intensity_of(array, plan)), [[[0, 1]]])
+    np.testing.assert_allclose(normalise(array, scaling_of(array, plan)), [[[0, 1]]])
 
 
 def test_label_values_become_classes():
@@ -346,29 +345,23 @@ def test_resampling_beyond_memory_is_refused(balls):
         grid_of(scan, (1.0, 1.0, 1.0))
 
 
-def test_patch_is_planned_from_the_median_size():
-    sizes = [(100, 500), (130, 60), (90, 300)]
-    plan = fit_plan(DataConfig(), CLASSES, ("a",), sizes, [None] * 3)
-    assert plan.patch_size == (96, 256)
-
-
 def test_unit_is_refused_for_real_numbers():
     plan = Plan(2, ("a",), CLASSES, {}, "unit", None, (4, 4))
     with pytest.raises(DataError, match="INT_UNIT"):
-        intensity_of(np.zeros((1, 2, 2)), plan)
+        scaling_of(np.zeros((1, 2, 2)), plan)
 
 
 def test_large_offsets_do_not_swallow_differences():
     array = 1e9 + np.arange(100.0).reshape(1, 10, 10)
     plan = Plan(2, ("a",), CLASSES, {}, "zscore", None, (4, 4))
-    assert len(np.unique(normalise(array, *intensity_of(array, plan)))) == 100
+    assert len(np.unique(normalise(array, scaling_of(array, plan)))) == 100
 
 
 def test_other_settings_prepare_every_case_anew(discs, tmp_path):
     root, out = discs(), tmp_path / "out"
     prepare(root, out, DataConfig())
     changed, _ = prepare(root, out, DataConfig(intensity="unit"))
-    assert changed.cases["disc_0"].scale == [255.0]
+    assert changed.cases["disc_0"].scaling.scale == [255.0]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def load_case(dataset: Dataset, case_id: str) -> dict[str, Any]:
     image, label = dataset.arrays(case_id)
     return {
         "case": case_id,
-        "image": normalise(image, record.shift, record.scale),
+        "image": normalise(image, record.scaling),
         "label": np.array(label),
     }
 

@@ -11,7 +11,7 @@ from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
 from data_prep.layouts import Case, choose, find_layout
-from data_prep.preprocess import from_grid, grid_of, intensity_of, normalise, to_grid
+from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_grid
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan, fit_channels
 from data_prep.tree import Tree, check_output, open_tree
@@ -103,7 +103,7 @@ def predict_scan(model: Model, scan: Scan) -> np.ndarray:
     scan = check_image(scan, Findings(plan.accept))
     grid = grid_of(scan, plan.spacing)
     array = to_grid(scan.array, grid)
-    image = torch.from_numpy(normalise(array, *intensity_of(scan.array, plan)))[None]
+    image = torch.from_numpy(normalise(array, scaling_of(scan.array, plan)))[None]
     device = next(model.network.parameters()).device
     chances = class_probabilities(model.network, image.to(device), plan.patch_size, model.overlap)
     chances = from_grid(chances[0].cpu().numpy(), grid)

@@ -114,7 +114,16 @@ def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) ->
 
 def _check_contradictions(asked: DataConfig, plan: Plan) -> None:
     """Refuse data settings other than those the dataset was prepared with."""
-    for name in ("channels", "labels", "label_map", "intensity", "spacing", "patch_size"):
+    settings = (
+        "channels",
+        "labels",
+        "label_map",
+        "structures",
+        "intensity",
+        "spacing",
+        "patch_size",
+    )
+    for name in settings:
         wanted, have = getattr(asked, name), getattr(plan, name)
         if wanted != getattr(DataConfig(), name) and wanted != have:
             raise DataError(

@@ -1,0 +1,152 @@
+"""Plans: what is chosen from the training cases, and what follows from it."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from bad_sets import Series, Volumes, gz, nifti, noise
+
+from data_prep.config import DataConfig, Plan, Rules
+from data_prep.dataset import load_dataset
+from data_prep.errors import DataError
+from data_prep.examine import Facts
+from data_prep.plan import fit_plan
+from data_prep.prepare import prepare
+from data_prep.preprocess import grid_of, labels_from_grid, normalise, scaling_of, to_grid
+from data_prep.scan import Scan
+
+CLASSES = {"background": 0, "organ": 1, "lesion": 2}
+
+
+def facts(size, spacing=None, foreground=(0.0,)):
+    return Facts(
+        size, spacing, "", {}, [1, 1], [0.0], np.array([foreground], np.float32), "", np.zeros(1)
+    )
+
+
+def plan_of(sizes, spacings=None, channels=("a",), foregrounds=None, **settings):
+    spacings = spacings or [None] * len(sizes)
+    foregrounds = foregrounds or [(0.0,)] * len(sizes)
+    seen = [facts(*case) for case in zip(sizes, spacings, foregrounds, strict=True)]
+    return fit_plan(DataConfig(**settings), Rules(channels, CLASSES), seen)
+
+
+def test_patch_is_planned_from_the_median_size_and_within_the_memory():
+    sizes = [(100, 500), (130, 60), (90, 300)]
+    assert plan_of(sizes).patch_size == (96, 288)
+    assert "2 at a time within 8 GB" in plan_of(sizes).why["patch_size"]
+    small = plan_of(sizes, memory_gb=0.1).patch_size
+    assert np.prod(small) * 2 * 4000 <= 0.1e9 < np.prod(plan_of(sizes).patch_size) * 2 * 4000
+    assert all(n % 16 == 0 for n in small)
+    volumes = plan_of([(500, 500, 90)] * 3, [(1.0, 1.0, 1.0)] * 3)
+    assert np.prod(volumes.patch_size) * 2 * 4000 <= 8e9
+    assert plan_of([(20, 20, 20)], [(1.0, 1.0, 1.0)], memory_gb=0.001).patch_size == (16, 16, 16)
+
+
+def test_spacing_is_the_median_but_for_few_thick_slices():
+    even = plan_of([(99, 99, 99)] * 5, [(1.0, 1.0, z) for z in (1.0, 1, 2, 3, 3)])
+    assert even.spacing == (1.0, 1.0, 2.0)
+    thick = plan_of([(300, 300, 20)] * 5, [(1.0, 1.0, z) for z in (3.0, 5, 5, 5, 6)])
+    assert thick.spacing == (1.0, 1.0, 3.8)
+    assert "10th percentile" in thick.why["spacing"]
+    assert "slice by slice" in thick.why["spatial_dims"]
+
+
+def test_foreground_of_ct_is_clipped_and_brought_to_mean_zero():
+    near, far = np.linspace(0, 100, 501), np.linspace(50, 150, 501)
+    plan = plan_of([(32, 32, 32)] * 2, [(1.0,) * 3] * 2, ("CT",), [near, far])
+    assert plan.intensity == "ct"
+    (levels,) = plan.levels
+    pooled = np.concatenate([near, far])
+    low, high = np.percentile(pooled, (0.5, 99.5))
+    np.testing.assert_allclose((levels.low, levels.high), (low, high), rtol=1e-6)
+    scaling = scaling_of(np.zeros((1, 2, 2, 2)), plan)
+    out = normalise(pooled.reshape(1, 1, 1, -1), scaling)
+    np.testing.assert_allclose((out.mean(), out.std()), (0, 1), atol=1e-6)
+    extremes = normalise(np.array([-3000.0, low, high, 9000]).reshape(1, 1, 1, -1), scaling)[
+        0, 0, 0
+    ]
+    assert extremes[0] == extremes[1]
+    assert extremes[2] == extremes[3]
+
+
+def test_intensity_follows_the_channels_unless_it_is_asked_for():
+    volumes = {"sizes": [(32, 32, 32)], "spacings": [(1.0, 1.0, 1.0)]}
+    assert plan_of(**volumes, channels=("MRI",)).intensity == "zscore"
+    assert plan_of(**volumes, channels=("ct",)).intensity == "ct"
+    assert plan_of(**volumes, channels=("CT",), intensity="zscore").intensity == "zscore"
+    assert plan_of([(32, 32)], channels=("CT",)).intensity == "zscore"
+    with pytest.raises(DataError, match="PLAN_INTENSITY"):
+        plan_of([(32, 32)], intensity="ct")
+
+
+def test_plan_of_a_ct_set_is_kept_and_its_test_cases_are_not_seen(tmp_path):
+    planted = Series(tmp_path / "raw")
+    config = DataConfig(**planted.config, test_share=0.25)
+    dataset, problems = prepare(tmp_path / "raw", tmp_path / "out", config)
+    assert not problems
+    assert dataset.plan.intensity == "ct"
+    again = load_dataset(tmp_path / "out")
+    assert again.plan == dataset.plan
+    scaling = again.cases["bad"].scaling
+    assert scaling.low == [dataset.plan.levels[0].low]
+    everyone, _ = prepare(tmp_path / "raw", tmp_path / "all", DataConfig(**planted.config))
+    assert len(dataset.test) == 1
+    assert everyone.plan.levels != dataset.plan.levels
+
+
+def ball(size, spacing, radius):
+    centre = (np.array(size) - 1) / 2
+    at = np.indices(size) - centre.reshape(3, 1, 1, 1)
+    return np.linalg.norm(at * np.reshape(spacing, (3, 1, 1, 1)), axis=0) < radius
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.3, 2.0])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=str)
+def test_smooth_labels_survive_resampling_by_up_to_two(axes, factor):
+    spacing, size = (1.0, 1.0, 1.5), (100, 98, 66)
+    label = ball(size, spacing, 46).astype(np.uint8)
+    affine = np.zeros((4, 4))
+    for column, axis in enumerate(axes):
+        affine[axis, column] = spacing[column] * (-1) ** column
+    affine[3, 3] = 1
+    target = tuple(factor * spacing[axes.index(axis)] for axis in range(3))
+    grid = grid_of(Scan(label[None], affine), target)
+    there = to_grid(label[None], grid, label=True)
+    assert there.dtype == np.uint8
+    back = labels_from_grid(there, grid)[0]
+    assert back.dtype == np.uint8
+    assert 2 * (back & label).sum() / (back.sum() + label.sum()) >= 0.99
+
+
+def test_classes_are_resampled_each_by_itself():
+    label = np.zeros((1, 9, 9, 9), np.uint8)
+    label[:, 1:4], label[:, 4:7] = 1, 5  # between 1 and 5 there is no 3
+    there = to_grid(label, grid_of(Scan(label, np.eye(4)), (0.6, 0.6, 0.6)), label=True)
+    assert set(np.unique(there)) == {0, 1, 5}
+
+
+def test_plan_is_rebuilt_from_json():
+    plan = plan_of([(32, 32, 32)], [(1.0, 1.0, 1.0)], ("CT",), [np.arange(9.0)])
+    assert Plan.from_json(json.loads(json.dumps(asdict(plan)))) == plan
+
+
+def test_volumes_among_pictures_are_refused():
+    with pytest.raises(DataError, match="GEO_MIXED"):
+        plan_of([(32, 32), (32, 32, 32)], [None, (1.0, 1.0, 1.0)])
+
+
+def test_skew_scans_are_prepared_where_that_is_accepted(tmp_path):
+    planted = Volumes(tmp_path / "raw")
+    skew = np.array([[1.5, 0.4, 0, 5], [0, 2, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1.0]])
+    planted.image(gz(nifti(noise(), skew, (0, 1))))
+    label = np.zeros((10, 11, 12), np.uint8)
+    label[3:7, 3:8, 4:8] = 1
+    planted.label(gz(nifti(label, skew, (0, 1))))
+    accepted = DataConfig(accept=("GEO_SHEAR",))
+    dataset, problems = prepare(tmp_path / "raw", tmp_path / "out", accepted)
+    assert not problems
+    volume = label.sum() * abs(np.linalg.det(skew[:3, :3]))
+    again = dataset.cases["bad"].voxels[1] * np.prod(dataset.plan.spacing)
+    assert again == pytest.approx(volume, rel=0.15)
