@@ -19,6 +19,7 @@ from data_prep.layouts import Case
 from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, scaling_of, to_grid
 from data_prep.progress import Progress, silent
+from data_prep.report import write_report
 from data_prep.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
 from data_prep.writer import write_array, write_bytes
@@ -77,6 +78,7 @@ def prepare(
     folds, test = split(checked, list(records), config)
     dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
     save_dataset(dataset)
+    write_report(dataset, checked)
     (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
 

@@ -123,6 +123,7 @@ def _describe_prepare(parser: Parser) -> None:
 
 def _prepare(options: jsonargparse.Namespace) -> int:
     from data_prep.prepare import prepare
+    from data_prep.report import REPORT
 
     dataset, problems = prepare(
         options.DATA,
@@ -138,7 +139,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
     for name in ("spacing", "patch_size"):
         reason = f"  ({plan.why[name]})" if name in plan.why else ""
         print(f"{name} {getattr(plan, name)}{reason}")
-    print(f"prepared in {options.out}; look at the pictures in {Path(options.out) / 'qc'}")
+    print(f"prepared in {options.out}; look at {Path(options.out) / REPORT}")
     return _report(problems)
 
 

@@ -178,7 +178,7 @@ class Series(Volumes):
             old.unlink()
         for i, one in enumerate(slices):
             if not isinstance(one, bytes):
-                one.PatientID = name
+                one.PatientID = f"PATIENT-{name}"
                 if name != "bad":  # pixels of its own, as copies are told
                     own = np.random.default_rng([i, *name.encode()])
                     pixels = own.integers(0, 3000, (one.Rows, one.Columns))
@@ -187,5 +187,5 @@ class Series(Volumes):
             self.write(f"{name}/{i:02}.dcm", one)
         uid = f"1.2.{len(name)}.{name[-1:].encode().hex()}"
         labels = structures([("tumour", box(2, 1, 7, 1, 5))], uid)
-        labels.PatientID = name
+        labels.PatientID = f"PATIENT-{name}"
         self.write(f"{name}/rt.dcm", encode(labels))
