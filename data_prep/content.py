@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from data_prep.findings import Findings
 from data_prep.scan import Scan
+from data_prep.slabs import block_means
 
 _AIR_HU = -300  # above it no air: a CT scan of a body has some at its edge
 _PADDING_HU = -1100  # below it no tissue and no air
@@ -47,7 +48,8 @@ def look_at_label(label: Scan, image: Scan, findings: Findings) -> None:
     if mask.all():
         findings.warn("LBL_FULL", "no background", "check that the label is not inverted")
         return
-    components, count = ndimage.label(mask)
+    (around,) = ndimage.find_objects(mask.astype(np.uint8))
+    components, count = ndimage.label(mask[around])
     dust = int((np.bincount(components.ravel())[1:] == 1).sum())
     if dust and count > 1:
         findings.note("LBL_DUST", f"{dust} of {count} pieces are single voxels")
@@ -67,9 +69,7 @@ def coarse_picture(image: Scan) -> np.ndarray:
     Block means of the first channel, flipped so that its centre of mass lies in the first half
     of each axis, standardised: equal pictures have products of n.
     """
-    values = image.array[0].astype(np.float64)
-    for axis in range(values.ndim):
-        values = _block_means(values, axis)
+    values = block_means(image.array[0], _DESCRIPTOR)
     weights = values - values.min()
     for axis in range(values.ndim):
         at = np.arange(_DESCRIPTOR) - (_DESCRIPTOR - 1) / 2
@@ -78,15 +78,3 @@ def coarse_picture(image: Scan) -> np.ndarray:
             values, weights = np.flip(values, axis), np.flip(weights, axis)
     flat = values.ravel() - values.mean()
     return (flat / max(float(flat.std()), 1e-12)).astype(np.float32)
-
-
-def _block_means(values: np.ndarray, axis: int) -> np.ndarray:
-    """Return means over equal blocks along an axis, whose borders may lie inside of cells."""
-    size = values.shape[axis]
-    sums = np.cumsum(values, axis)
-    sums = np.concatenate([np.zeros_like(sums.take([0], axis)), sums], axis)
-    borders = np.linspace(0, size, _DESCRIPTOR + 1)
-    cell = np.minimum(borders.astype(int), size - 1)
-    share = (borders - cell).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
-    low, high = sums.take(cell, axis), sums.take(cell + 1, axis)
-    return np.diff(low + (high - low) * share, axis=axis) * (_DESCRIPTOR / size)

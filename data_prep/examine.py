@@ -15,6 +15,7 @@ from data_prep.labels import read_case_label
 from data_prep.layouts import Case
 from data_prep.preprocess import Grid, fit_label, grid_of
 from data_prep.scan import Scan, fit_channels, spacing_of
+from data_prep.slabs import class_counts
 from data_prep.tree import Tree, recorded
 
 _QUANTILES = 501
@@ -81,7 +82,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Fi
         None if grid.turned_affine is None else spacing_of(grid.turned_affine),
         _orientation(grid),
         source,
-        np.bincount(label.array.ravel(), minlength=max(rules.labels.values()) + 1).tolist(),
+        class_counts(label.array[0], max(rules.labels.values()) + 1).tolist(),
         [float(np.median(values)) for values in image.array],
         _foreground(image, label),
         hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),

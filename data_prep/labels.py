@@ -14,6 +14,7 @@ from data_prep.images import read_case_image
 from data_prep.layouts import Case
 from data_prep.reading import read_label
 from data_prep.scan import Scan
+from data_prep.slabs import slabs
 from data_prep.tree import Tree
 
 _LOSSY = 32  # unknown values: more, each in single cells, come from compression or soft edges
@@ -66,14 +67,14 @@ def to_classes(
     label_map: Mapping[int, int],
     findings: Findings | None = None,
 ) -> np.ndarray:
-    """Return class numbers in the smallest of uint8 and uint16.
+    """Return class numbers of a `(1, ...)` label in the smallest of uint8 and uint16.
 
     Float values are taken if they are whole up to 1e-3, the noise that scaled headers leave.
 
     Raises:
         DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN.
     """
-    values, counts = np.unique(array, return_counts=True)
+    values, counts = _values(array)
     if not np.isfinite(values).all():
         raise DataError("LBL_NONFINITE", "NaN or infinite label values", "export the label again")
     whole = np.rint(values.astype(np.float64))
@@ -92,7 +93,19 @@ def to_classes(
         regions = _in_regions(array, values[unknown])
         raise _unknown(whole[unknown], counts[unknown], labels, regions=regions)
     dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
-    return classes.astype(dtype)[np.searchsorted(values, array)]
+    out = np.empty(array.shape, dtype)
+    for part, into in zip(slabs(array[0]), slabs(out[0]), strict=True):
+        into[...] = classes.astype(dtype)[np.searchsorted(values, part)]
+    return out
+
+
+def _values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of an array, and how often each is there."""
+    found = [np.unique(part, return_counts=True) for part in slabs(array[0])]
+    values, place = np.unique(np.concatenate([v for v, _ in found]), return_inverse=True)
+    counts = np.zeros(len(values), np.int64)
+    np.add.at(counts, place, np.concatenate([n for _, n in found]))
+    return values, counts
 
 
 def _in_regions(array: np.ndarray, values: np.ndarray) -> bool:

@@ -5,8 +5,6 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
 from data_prep.check import Checked, check
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
@@ -20,6 +18,7 @@ from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, scaling_of, to_grid
 from data_prep.progress import Progress, silent
 from data_prep.report import write_report
+from data_prep.slabs import class_counts
 from data_prep.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
 from data_prep.writer import write_array, write_bytes
@@ -179,7 +178,7 @@ def _write_case(
         label_name: write_array(out / label_name, label_array),
     }
     write_bytes(out / f"qc/{case.id}.png", thumbnail(image_array, label_array))
-    voxels = np.bincount(label_array.ravel(), minlength=plan.num_classes).tolist()
+    voxels = class_counts(label_array[0], plan.num_classes).tolist()
     return CaseRecord(
         case.id,
         group,

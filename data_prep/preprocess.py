@@ -17,6 +17,7 @@ from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import shear_of
 from data_prep.scan import Scan, spacing_of
+from data_prep.slabs import mean_and_deviation
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
@@ -165,11 +166,9 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
             [level.low for level in plan.levels],
             [level.high for level in plan.levels],
         )
-    axes = tuple(range(1, array.ndim))
-    shift = array.mean(axes, dtype=np.float64)
-    scale = array.std(axes, dtype=np.float64)
+    found = [mean_and_deviation(channel) for channel in array]
     # A channel without contrast carries nothing; dividing by one keeps it at zero.
-    return Scaling(shift.tolist(), np.where(scale > 0, scale, 1.0).tolist())
+    return Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
 
 
 def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -229,7 +228,7 @@ def _resample(
     padding: str = "border",
 ) -> np.ndarray:
     image = MetaTensor(np.ascontiguousarray(array, np.float32), affine=source)
-    resample = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float64)
+    resample = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's own use of what torch deprecates
         out = resample(image, dst_affine=target, spatial_size=size)

@@ -89,8 +89,8 @@ def test_unit_divides_by_the_largest_number_of_the_type():
 
 
 def test_label_values_become_classes():
-    array = np.array([0.0, 1.0000001, 254.9999, 0])
-    got = to_classes(array, CLASSES, {255: 2})
+    array = np.array([[0.0, 1.0000001, 254.9999, 0]])
+    got = to_classes(array, CLASSES, {255: 2})[0]
     assert got.dtype == np.uint8
     assert got.tolist() == [0, 1, 2, 0]
 
@@ -109,7 +109,7 @@ def test_label_values_become_classes():
 )
 def test_values_that_are_no_classes_are_refused(values, message):
     with pytest.raises(DataError, match=message):
-        to_classes(np.array(values, float), CLASSES, {})
+        to_classes(np.array([values], float), CLASSES, {})
 
 
 def test_prepared_pictures_are_the_raw_ones(discs, tmp_path):

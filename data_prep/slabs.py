@@ -1,0 +1,49 @@
+"""Statistics of large arrays slab by slab, so that no temporary is as large as the scan."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+_SLAB_CELLS = 1 << 22
+
+
+def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield parts of an array along its first axis, of some million cells each."""
+    rows = max(1, _SLAB_CELLS // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
+def class_counts(array: np.ndarray, classes: int) -> np.ndarray:
+    """Return how often each of the numbers `0 ... classes - 1` is in an array of them, `(n,)`."""
+    counts = np.zeros(classes, np.int64)
+    for slab in slabs(array):
+        counts += np.bincount(slab.ravel(), minlength=classes)
+    return counts
+
+
+def mean_and_deviation(array: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of all cells, in double precision."""
+    mean = sum(float(slab.sum(dtype=np.float64)) for slab in slabs(array)) / array.size
+    squares = sum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in slabs(array))
+    return mean, float(np.sqrt(squares / array.size))
+
+
+def block_means(array: np.ndarray, blocks: int) -> np.ndarray:
+    """Return means over equal blocks along every axis, whose borders may lie inside of cells."""
+    out = array
+    for axis in range(array.ndim):
+        out = np.moveaxis(_along_first(np.moveaxis(out, axis, 0), blocks), 0, axis)
+    return out
+
+
+def _along_first(array: np.ndarray, blocks: int) -> np.ndarray:
+    size = len(array)
+    borders = np.linspace(0, size, blocks + 1)
+    out = np.zeros((blocks, *array.shape[1:]))
+    for block, (low, high) in enumerate(pairwise(borders)):
+        for cell in range(int(low), min(size, int(np.ceil(high)))):
+            share = min(high, cell + 1) - max(low, cell)
+            out[block] += share * array[cell]
+    return out * (blocks / size)
