@@ -51,24 +51,23 @@ def _tried(work: Callable[..., Any], item: tuple) -> Any:
 
 def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int) -> Iterator[Any]:
     waiting = iter(items)
-    under_way: deque[tuple[tuple, Future]] = deque()
+    under_way: deque[tuple[tuple, Future | None]] = deque()
     pool = ProcessPoolExecutor(workers, _CONTEXT)
     try:
         while True:
-            # No more than one waits for each worker, so that memory stays bounded.
-            while len(under_way) < 2 * workers and (item := next(waiting, None)) is not None:
-                under_way.append((item, pool.submit(_tried, work, item)))
-            if not under_way:
-                return
-            item, future = under_way[0]
             try:
-                result = future.result()
+                # No more than one waits for each worker, so that memory stays bounded.
+                while len(under_way) < 2 * workers and (item := next(waiting, None)) is not None:
+                    under_way.append((item, None))  # not lost should the pool refuse it
+                    under_way[-1] = (item, pool.submit(_tried, work, item))
+                if not under_way:
+                    return
+                result = under_way[0][1].result()
             except BrokenProcessPool:
                 # Which of them killed its worker is not known: each is tried by itself.
-                suspects = [(i, f) for i, f in under_way]
-                under_way.clear()
                 pool.shutdown(cancel_futures=True)
-                yield from (_by_itself(work, i, f) for i, f in suspects)
+                while under_way:
+                    yield _by_itself(work, *under_way.popleft())
                 pool = ProcessPoolExecutor(workers, _CONTEXT)
                 continue
             under_way.popleft()
@@ -77,8 +76,8 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
         pool.shutdown(cancel_futures=True)
 
 
-def _by_itself(work: Callable[..., Any], item: tuple, future: Future) -> Any:
-    if future.done() and not future.cancelled() and future.exception() is None:
+def _by_itself(work: Callable[..., Any], item: tuple, future: Future | None) -> Any:
+    if future and future.done() and not future.cancelled() and future.exception() is None:
         return future.result()
     with ProcessPoolExecutor(1, _CONTEXT) as pool:
         try:
