@@ -21,7 +21,7 @@ from data_prep.report import write_report
 from data_prep.slabs import class_counts
 from data_prep.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
-from data_prep.writer import write_array, write_bytes
+from data_prep.writer import alone_in, write_array, write_bytes
 
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
 
@@ -65,20 +65,22 @@ def prepare(
     plan = fit_plan(config, checked.rules, seen)
 
     out = Path(out)
-    before = _cases_before(out)
-    # While arrays change, the folder must not pass for a dataset.
-    if (out / "dataset.json").exists():
-        (out / "dataset.json").replace(out / _PREVIOUS)
-    records = _write_cases(
-        tree, data, out, plan, checked, before, problems, progress, workers, scheduler
-    )
-    if not records:
-        raise _nothing_left(problems)
-    folds, test = split(checked, list(records), config)
-    dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
-    save_dataset(dataset)
-    write_report(dataset, checked)
-    (out / _PREVIOUS).unlink(missing_ok=True)
+    place = str(Path(data).absolute()), token_of(tree)
+    with alone_in(out):
+        before = _cases_before(out)
+        # While arrays change, the folder must not pass for a dataset.
+        if (out / "dataset.json").exists():
+            (out / "dataset.json").replace(out / _PREVIOUS)
+        jobs = {"workers": workers, "scheduler": scheduler}
+        records, failed = _write_cases(place, out, plan, checked, before, progress, jobs)
+        problems += failed
+        if not records:
+            raise _nothing_left(problems)
+        folds, test = split(checked, list(records), config)
+        dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
+        save_dataset(dataset)
+        write_report(dataset, checked)
+        (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
 
 
@@ -105,39 +107,28 @@ def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, 
 
 
 def _write_cases(
-    tree: Tree,
-    data: str | Path,
+    place: tuple[str, str],
     out: Path,
     plan: Plan,
     checked: Checked,
     before: dict[str, CaseRecord],
-    problems: list[DataError],
     progress: Progress,
-    workers: int,
-    scheduler: str | None,
-) -> dict[str, CaseRecord]:
+    jobs: dict,
+) -> tuple[dict[str, CaseRecord], list[DataError]]:
     cases = [case for case in checked.layout.cases if case.id in checked.facts]
+    where = str(out.absolute())
     items = [
-        (
-            str(Path(data).absolute()),
-            token_of(tree),
-            case,
-            str(out.absolute()),
-            plan,
-            checked.groups[case.id],
-            checked.facts[case.id],
-            before.get(case.id),
-        )
-        for case in cases
+        (*place, c, where, plan, checked.groups[c.id], checked.facts[c.id], before.get(c.id))
+        for c in cases
     ]
-    results = run(prepare_case, items, workers=workers, scheduler=scheduler)
-    records = {}
+    records, failed = {}, []
+    results = run(prepare_case, items, **jobs)
     for case, result in zip(progress(cases, "preparing"), results, strict=True):
         if isinstance(result, DataError):
-            problems.append(result.at(case=case.id))
+            failed.append(result.at(case=case.id))
         else:
             records[case.id] = result
-    return records
+    return records, failed
 
 
 def prepare_case(

@@ -5,9 +5,33 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
+
+from data_prep.errors import DataError
+
+_PARTIAL = ".partial-"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, made if missing, and clear what killed runs left.
+
+    Raises:
+        DataError: OUT_BUSY if another run works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", blocking=False):
+            for left in folder.rglob(f"{_PARTIAL}*"):
+                left.unlink(missing_ok=True)
+            yield
+    except Timeout as error:
+        raise DataError("OUT_BUSY", f"another run works in {folder}", "wait for it") from error
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -18,7 +42,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -29,6 +53,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         os.umask(mask)
         Path(temporary).chmod(0o666 & ~mask)
         Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        found = f"{error.strerror}, {len(data)} bytes to write"
+        raise OSError(error.errno, found, str(path)) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -1,9 +1,10 @@
 """Work for many cases, here, in processes and on a cluster: the same results, whoever dies."""
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
 import work
 from bad_sets import Volumes, gz, nifti, noise
@@ -79,31 +80,60 @@ def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, clus
     assert files(tmp_path / "here") == files(tmp_path / "processes") == files(tmp_path / "cluster")
 
 
-KILLED = """
-import os, signal, sys, threading, time
-from pathlib import Path
-from data_prep.config import DataConfig
-from data_prep.prepare import prepare
+@pytest.fixture(scope="module")
+def kill_prepare():
+    """The script that kills preparations."""
+    path = Path(__file__).parent.parent / "scripts/kill_prepare.py"
+    spec = importlib.util.spec_from_file_location("kill_prepare", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-raw, out, after = sys.argv[1:]
-threading.Timer(float(after), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
-prepare(raw, out, DataConfig())
-os._exit(0)
+
+def test_killed_preparation_leaves_nothing_half_written_and_goes_on(kill_prepare, tmp_path):
+    killed, _ = kill_prepare.campaign(tmp_path, times=4, seed=1)
+    assert killed > 0
+
+
+FULL = """
+import resource, sys
+from sdunet.cli import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+sys.exit(main(["prepare", sys.argv[1], sys.argv[2], "--dataset.intensity", "unit"]))
 """
 
 
-def test_killed_preparation_leaves_nothing_half_written_and_goes_on(tmp_path):
-    planted = Volumes(tmp_path / "raw")
-    for i in range(3, 12):
-        planted.write(f"images/good_{i}.nii.gz", gz(nifti(noise(i))))
-        planted.write(f"labels/good_{i}.nii.gz", gz(nifti(np.asarray(noise(i) > 450, np.uint8))))
-    prepare(tmp_path / "raw", tmp_path / "whole", DataConfig())
-    for after in ("0.02", "0.06", "0.1", "0.2"):
-        subprocess.run(
-            [sys.executable, "-c", KILLED, tmp_path / "raw", tmp_path / "out", after], check=False
-        )
-        for path in (tmp_path / "out").rglob("*.npy"):
-            np.load(path)
+def test_full_disk_is_named_and_what_was_there_stays(tmp_path):
+    Volumes(tmp_path / "raw")
     prepare(tmp_path / "raw", tmp_path / "out", DataConfig())
-    left = {n: d for n, d in files(tmp_path / "out").items() if ".partial-" not in n}
-    assert left == files(tmp_path / "whole")
+    before = files(tmp_path / "out")
+    (tmp_path / "out/images/good_1.npy").unlink()
+    run = [sys.executable, "-c", FULL, tmp_path / "raw", tmp_path / "out"]
+    ended = subprocess.run(run, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "error: File too large" in ended.stderr
+    assert "bytes to write" in ended.stderr
+    assert "images/" in ended.stderr
+    left = files(tmp_path / "out")
+    assert not [name for name in left if ".partial-" in name]
+    for name in ("images/good_0.npy", "labels/good_2.npy"):
+        assert left[name] == before[name]
+    prepare(tmp_path / "raw", tmp_path / "out", DataConfig())
+    assert files(tmp_path / "out") == before
+
+
+def test_second_run_into_one_folder_is_refused_and_leavings_are_cleared(tmp_path):
+    Volumes(tmp_path / "raw")
+    out = tmp_path / "out"
+
+    def meanwhile(items, title):
+        if title == "preparing":
+            with pytest.raises(DataError, match=r"OUT_BUSY: another run works in"):
+                prepare(tmp_path / "raw", out, DataConfig())
+        return items
+
+    (out / "images").mkdir(parents=True)
+    (out / "images/.partial-x").write_bytes(b"half")
+    prepare(tmp_path / "raw", out, DataConfig(), meanwhile)
+    assert not list(out.rglob(".partial-*"))

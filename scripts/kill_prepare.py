@@ -1,0 +1,103 @@
+"""Kill `prepare` at random moments, and see that what it leaves is whole and that it goes on.
+
+Each round kills one run with SIGKILL; every array it left must be complete. In the end one run is
+left to finish, and must have made the same bytes as one that was never disturbed.
+
+python scripts/kill_prepare.py --times 50
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from data_prep.config import DataConfig
+from data_prep.dataset import load_dataset
+from data_prep.errors import DataError
+from data_prep.prepare import prepare
+
+CODE = """
+import os, signal, sys, threading
+from data_prep.config import DataConfig
+from data_prep.prepare import prepare
+
+raw, out, after = sys.argv[1:]
+threading.Timer(float(after), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+prepare(raw, out, DataConfig())
+os._exit(0)
+"""
+
+
+def make_raw(root: Path, cases: int = 12) -> None:
+    """Write a small raw dataset of volumes."""
+    for number in range(cases):
+        noise = np.random.default_rng(number).integers(1, 900, (24, 24, 24)).astype(np.int16)
+        for name, array in (("images", noise), ("labels", (noise > 450).astype(np.uint8))):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            image = nib.Nifti1Image(array, np.diag([1.0, 1.0, 2.0, 1.0]))
+            image.set_qform(image.affine, 1)
+            nib.save(image, root / name / f"case_{number}.nii.gz")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Return every file below a folder but the temporary ones of killed runs."""
+    found = (path for path in root.rglob("*") if path.is_file())
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes() for p in found if ".partial-" not in p.name
+    }
+
+
+def campaign(root: Path, times: int, seed: int) -> tuple[int, int]:
+    """Kill a preparation so many times, then let it finish.
+
+    Returns:
+        How many runs were killed, and how often a killed run had left a complete dataset.
+
+    Raises:
+        AssertionError: if anything was left half-written, or the end differs.
+    """
+    make_raw(root / "raw")
+    prepare(root / "raw", root / "whole", DataConfig())
+    moments, killed, complete = random.Random(seed), 0, 0
+    for _ in range(times):
+        if moments.random() < 0.3 and (root / "out/dataset.json").exists():
+            (root / "out/images/case_3.npy").unlink(missing_ok=True)  # something to do again
+        after = f"{moments.uniform(0.001, 0.35):.3f}"
+        run = [sys.executable, "-c", CODE, root / "raw", root / "out", after]
+        killed += subprocess.run(run, check=False).returncode == -9
+        for path in (root / "out").rglob("*.npy"):
+            if ".partial-" not in path.name:
+                np.load(path)  # raises if it is cut
+        try:
+            dataset = load_dataset(root / "out")
+        except DataError:
+            continue
+        complete += 1
+        if (root / "out/images/case_3.npy").exists():
+            dataset.verify()
+    prepare(root / "raw", root / "out", DataConfig())
+    assert files(root / "out") == files(root / "whole")
+    return killed, complete
+
+
+def main() -> None:
+    """Run the campaign in a temporary folder."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--times", type=int, default=50)
+    arguments.add_argument("--seed", type=int, default=0)
+    options = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        killed, complete = campaign(Path(folder), options.times, options.seed)
+    print(
+        f"{killed} of {options.times} runs killed, {complete} times a complete dataset was there, "
+        "nothing half-written, the end as if undisturbed"
+    )
+
+
+if __name__ == "__main__":
+    main()
