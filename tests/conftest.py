@@ -1,9 +1,11 @@
 """What several test files share."""
 
+import importlib.util
 import itertools
 import json
 import os
 import shutil
+from pathlib import Path
 
 # Before anything imports Triton: its interpreter runs the CUDA kernels here.
 os.environ["TRITON_INTERPRET"] = "1"
@@ -67,6 +69,20 @@ def nan_in_fresh_memory():
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def script():
+    """Loader of a file in `scripts/` as a module."""
+
+    def load(name):
+        path = Path(__file__).parent.parent / f"scripts/{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

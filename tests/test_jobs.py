@@ -1,9 +1,7 @@
 """Work for many cases, here, in processes and on a cluster: the same results, whoever dies."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import work
@@ -80,18 +78,8 @@ def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, clus
     assert files(tmp_path / "here") == files(tmp_path / "processes") == files(tmp_path / "cluster")
 
 
-@pytest.fixture(scope="module")
-def kill_prepare():
-    """The script that kills preparations."""
-    path = Path(__file__).parent.parent / "scripts/kill_prepare.py"
-    spec = importlib.util.spec_from_file_location("kill_prepare", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_killed_preparation_leaves_nothing_half_written_and_goes_on(kill_prepare, tmp_path):
-    killed, _ = kill_prepare.campaign(tmp_path, times=4, seed=1)
+def test_killed_preparation_leaves_nothing_half_written_and_goes_on(script, tmp_path):
+    killed, _ = script("kill_prepare").campaign(tmp_path, times=4, seed=1)
     assert killed > 0
 
 

@@ -1,11 +1,9 @@
 """Readers: exact values from good files, a named error from every damaged one."""
 
 import gzip
-import importlib.util
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -344,13 +342,9 @@ def test_channels_change_only_where_nothing_is_lost():
 
 
 @pytest.fixture(scope="module")
-def fuzz():
+def fuzz(script):
     """The script that damages files."""
-    path = Path(__file__).parent.parent / "scripts/fuzz_readers.py"
-    spec = importlib.util.spec_from_file_location("fuzz_readers", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("fuzz_readers")
 
 
 @pytest.mark.parametrize("name", ["nifti.gz", "nifti", "png", "tiff", "dicom", "nrrd", "metaimage"])
