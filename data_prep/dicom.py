@@ -21,7 +21,7 @@ from pydicom.pixels import pixel_array
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import check_affine, from_lps, shear_of
-from data_prep.scan import SCANNER_CODES, Scan
+from data_prep.scan import SCANNER_CODES, Scan, in_order
 from data_prep.source import MAX_BYTES
 
 # Modalities whose pictures often show the patient's name in their pixels.
@@ -120,7 +120,7 @@ def read_series(files: Sequence[tuple[str, bytes]], findings: Findings) -> Scan:
         findings.ask("DCM_NO_RESCALE", "a CT without rescale to Hounsfield units", _AGAIN)
     placed = [frame for frame in frames if frame.position is not None]
     if not placed and len(frames) == 1 and frames[0].modality not in _WITH_UNITS:
-        return Scan(np.ascontiguousarray(np.moveaxis(frames[0].pixels, -1, 0)))
+        return Scan(in_order(np.moveaxis(frames[0].pixels, -1, 0)))
     if len(placed) != len(frames) or any(f.axes is None or f.spacing is None for f in frames):
         raise DataError(
             "DCM_PLACE",
@@ -284,7 +284,7 @@ def _stack(frames: list[_Frame], findings: Findings) -> Scan:
         findings = Findings({*findings.accept, "GEO_SHEAR"})
     check_affine(affine, findings)
     volume = np.stack([frame.pixels[..., 0] for frame in frames])  # (Z, Y, X)
-    return Scan(np.ascontiguousarray(volume.transpose(2, 1, 0))[None], affine, SCANNER_CODES)
+    return Scan(in_order(volume.transpose(2, 1, 0))[None], affine, SCANNER_CODES)
 
 
 def _without_copies(frames: list[_Frame], normal: np.ndarray, findings: Findings) -> list[_Frame]:

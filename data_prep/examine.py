@@ -85,7 +85,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Fi
         class_counts(label.array[0], max(rules.labels.values()) + 1).tolist(),
         [float(np.median(values)) for values in image.array],
         _foreground(image, label),
-        hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
+        hashlib.sha256(image.array).hexdigest(),
         coarse_picture(image),
     )
     return facts, findings.found

@@ -14,7 +14,7 @@ from data_prep.images import read_case_image
 from data_prep.layouts import Case
 from data_prep.reading import read_label
 from data_prep.scan import Scan
-from data_prep.slabs import slabs
+from data_prep.slabs import value_counts
 from data_prep.tree import Tree
 
 _LOSSY = 32  # unknown values: more, each in single cells, come from compression or soft edges
@@ -74,7 +74,7 @@ def to_classes(
     Raises:
         DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN.
     """
-    values, counts = _values(array)
+    values, counts = value_counts(array[0])
     if not np.isfinite(values).all():
         raise DataError("LBL_NONFINITE", "NaN or infinite label values", "export the label again")
     whole = np.rint(values.astype(np.float64))
@@ -93,19 +93,11 @@ def to_classes(
         regions = _in_regions(array, values[unknown])
         raise _unknown(whole[unknown], counts[unknown], labels, regions=regions)
     dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
-    out = np.empty(array.shape, dtype)
-    for part, into in zip(slabs(array[0]), slabs(out[0]), strict=True):
-        into[...] = classes.astype(dtype)[np.searchsorted(values, part)]
+    out = np.zeros_like(array, dtype)
+    for value, number in zip(values, classes, strict=True):
+        if number:
+            out[array == value] = number
     return out
-
-
-def _values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of an array, and how often each is there."""
-    found = [np.unique(part, return_counts=True) for part in slabs(array[0])]
-    values, place = np.unique(np.concatenate([v for v, _ in found]), return_inverse=True)
-    counts = np.zeros(len(values), np.int64)
-    np.add.at(counts, place, np.concatenate([n for _, n in found]))
-    return values, counts
 
 
 def _in_regions(array: np.ndarray, values: np.ndarray) -> bool:

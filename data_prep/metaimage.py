@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, check_affine, from_lps
-from data_prep.scan import SCANNER_CODES, Scan
+from data_prep.scan import SCANNER_CODES, Scan, in_order
 from data_prep.source import MAX_BYTES, Beside, alone, inflate
 
 _TYPES = {
@@ -72,7 +72,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
     array = np.frombuffer(rest[:total], dtype).reshape((channels, *sizes), order="F")
     array = array.astype(dtype.newbyteorder("=")).reshape((channels, *sizes, 1)[:4])
-    return Scan(np.ascontiguousarray(array), _affine(fields, findings), SCANNER_CODES)
+    return Scan(in_order(array), _affine(fields, findings), SCANNER_CODES)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], bytes]:

@@ -11,7 +11,7 @@ from nibabel.spatialimages import HeaderDataError
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import check_affine
-from data_prep.scan import Scan, times
+from data_prep.scan import Scan, in_order, times
 from data_prep.source import MAX_BYTES, Beside, alone, gunzip, silenced
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -70,7 +70,7 @@ def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
         array = image.get_fdata(dtype=np.float32)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
-    return Scan(np.moveaxis(array, -1, 0), *_geometry(image, findings))
+    return Scan(in_order(np.moveaxis(array, -1, 0)), *_geometry(image, findings))
 
 
 def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
-from data_prep.scan import SCANNER_CODES, Scan
+from data_prep.scan import SCANNER_CODES, Scan, in_order
 from data_prep.source import MAX_BYTES, Beside, alone, bunzip2, gunzip
 
 _TYPES = {
@@ -76,9 +76,7 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     channels = _channel_axis(fields, rank)
     array = array[None] if channels is None else np.moveaxis(array, channels, 0)
     array = array.reshape((*array.shape, 1)[:4])
-    return Scan(
-        np.ascontiguousarray(array), _affine(fields, channels, rank, findings), SCANNER_CODES
-    )
+    return Scan(in_order(array), _affine(fields, channels, rank, findings), SCANNER_CODES)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], bytes]:

@@ -16,7 +16,7 @@ from data_prep.config import Plan
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import shear_of
-from data_prep.scan import Scan, spacing_of
+from data_prep.scan import Scan, in_order, spacing_of
 from data_prep.slabs import mean_and_deviation
 
 # Below this relative difference, resampling would blur more than it moves.
@@ -24,6 +24,7 @@ _SAME_SPACING = 1e-3
 _SKEW = 1e-3
 _SMOOTHING = 0.6  # cells: measured on balls, less keeps steps and more shrinks
 _MAX_CELLS = 1 << 30
+_PLACES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
     """Bring a `(C, ...)` array of the scan to the plan's grid; exact where nothing is resampled."""
     if grid.orientation is None:
         return array
-    array = np.ascontiguousarray(_turn(array, grid.orientation))
+    array = _turn(array, grid.orientation)
+    if label or not grid.resamples:
+        array = in_order(array)
     if not grid.resamples:
         return array
 
@@ -110,7 +113,7 @@ def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
         array = _resample(array, grid.affine, grid.turned_affine, grid.turned_size)
     axes = nib.orientations.axcodes2ornt("RAS")
     back = nib.orientations.ornt_transform(axes, grid.orientation)
-    return np.ascontiguousarray(_turn(array, back))
+    return in_order(_turn(array, back))
 
 
 def labels_from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
@@ -227,9 +230,15 @@ def _resample(
     mode: str = "bilinear",
     padding: str = "border",
 ) -> np.ndarray:
-    image = MetaTensor(np.ascontiguousarray(array, np.float32), affine=source)
+    image = MetaTensor(in_order(array, np.float32), affine=source)
     resample = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float32)
+    out = np.empty((len(array), *size), np.float32)
+    # Some planes at a time: the places of all cells take more memory than the scan.
+    planes = max(1, _PLACES // int(np.prod(size[1:])))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's own use of what torch deprecates
-        out = resample(image, dst_affine=target, spatial_size=size)
-    return out.numpy().astype(np.float32)
+        for start in range(0, size[0], planes):
+            there = target @ nib.affines.from_matvec(np.eye(3), (start, 0, 0))
+            part = (min(planes, size[0] - start), *size[1:])
+            out[:, start : start + planes] = resample(image, dst_affine=there, spatial_size=part)
+    return out

@@ -6,6 +6,7 @@ import numpy as np
 
 from data_prep.errors import DataError
 
+_CACHE_LINE = 16  # cells
 SCANNER_CODES = (1, 1)  # both of NIfTI's transforms lead to the scanner's millimetres
 
 
@@ -14,7 +15,8 @@ class Scan:
     """Pixels with the place they have in the world.
 
     Attributes:
-        array: `(C, H, W)` for pictures, `(C, X, Y, Z)` for volumes, in the file's exact values.
+        array: `(C, H, W)` for pictures, `(C, X, Y, Z)` for volumes, in the file's exact values,
+            the last axis fastest in memory.
         affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for pictures.
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
     """
@@ -34,6 +36,18 @@ class Scan:
         if self.affine is None:
             return None
         return spacing_of(self.affine)
+
+
+def in_order(array: np.ndarray, dtype: np.dtype | type | None = None) -> np.ndarray:
+    """Return an array with the last axis fastest in memory, as a new one if it is not."""
+    dtype = dtype or array.dtype
+    if array.flags.c_contiguous:
+        return np.asarray(array, dtype)
+    out = np.empty(array.shape, dtype)
+    # Of an array that lies the other way round, all at once fetches a cache line a cell.
+    for start in range(0, array.shape[-1], _CACHE_LINE):
+        out[..., start : start + _CACHE_LINE] = array[..., start : start + _CACHE_LINE]
+    return out
 
 
 def spacing_of(affine: np.ndarray) -> tuple[float, ...]:

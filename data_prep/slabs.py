@@ -15,6 +15,22 @@ def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
         yield array[start : start + rows]
 
 
+def value_counts(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of an array in rising order, and how often each is there."""
+    if array.dtype.kind in "ui" and array.dtype.itemsize <= 2:
+        low = int(np.iinfo(array.dtype).min)
+        counts = np.zeros(1 << 8 * array.dtype.itemsize, np.int64)
+        for slab in slabs(array):
+            counts += np.bincount(slab.ravel().astype(np.int64) - low, minlength=len(counts))
+        (there,) = counts.nonzero()
+        return (there + low).astype(array.dtype), counts[there]
+    found = [np.unique(slab, return_counts=True) for slab in slabs(array)]
+    values, place = np.unique(np.concatenate([v for v, _ in found]), return_inverse=True)
+    counts = np.zeros(len(values), np.int64)
+    np.add.at(counts, place, np.concatenate([n for _, n in found]))
+    return values, counts
+
+
 def class_counts(array: np.ndarray, classes: int) -> np.ndarray:
     """Return how often each of the numbers `0 ... classes - 1` is in an array of them, `(n,)`."""
     counts = np.zeros(classes, np.int64)

@@ -6,6 +6,7 @@ python scripts/bench_prepare.py
 """
 
 import argparse
+import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -74,17 +75,27 @@ def compare(size: tuple[int, ...], repeats: int) -> None:
         print(f"{name:<30}{median_of(run, repeats):.2f} s", flush=True)
 
 
+def write_scans(raw: Path, size: tuple[int, ...]) -> None:
+    """Write two such scans with their labels."""
+    for number in range(2):
+        for name, array in zip(("images", "labels"), scan(size), strict=True):
+            (raw / name).mkdir(parents=True, exist_ok=True)
+            shown = np.roll(array, number, 0)
+            image = nib.Nifti1Image(shown, np.diag([*SPACING, 1.0]))
+            image.set_qform(image.affine, 1)
+            nib.save(image, raw / f"{name}/scan_{number}.nii")
+
+
 def peak(size: tuple[int, ...]) -> None:
     """Prepare two such scans, and print seconds and the memory that took beside the imports."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for number in range(2):
-            for name, array in zip(("images", "labels"), scan(size), strict=True):
-                (root / "raw" / name).mkdir(parents=True, exist_ok=True)
-                shown = np.roll(array, number, 0)
-                image = nib.Nifti1Image(shown, np.diag([*SPACING, 1.0]))
-                image.set_qform(image.affine, 1)
-                nib.save(image, root / f"raw/{name}/scan_{number}.nii")
+        # A process starts with the peak of its parent, so the parent makes no scans itself.
+        writer = multiprocessing.get_context("spawn").Process(
+            target=write_scans, args=(root / "raw", size)
+        )
+        writer.start()
+        writer.join()
         code = (
             "import resource, sys, time; from data_prep.config import DataConfig;"
             "from data_prep.prepare import prepare;"

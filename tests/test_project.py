@@ -113,6 +113,14 @@ def test_files_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= limit
 
 
+def test_no_file_is_large():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout: what belongs to the project is not known")
+    files = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert not [path for path in files if path.is_file() and path.stat().st_size > 1_000_000]
+
+
 @pytest.mark.parametrize("path", TEXT_FILES, ids=relative)
 def test_nothing_names_a_machine(path):
     homes = "|".join(("home", "root", "Users", "work", "mnt"))

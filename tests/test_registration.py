@@ -126,6 +126,8 @@ def _one_of_two(rank, folder, images):
     parallel(images[rank : rank + 1]).square().mean().backward()
     grads = torch.cat([p.grad.flatten() for p in network.parameters()])
     torch.save(grads, f"{folder}/{rank}.pt")
+    dist.barrier()  # neither closes the connection while the other still uses it
+    del parallel  # it holds threads of the group, which are joined here and not at exit
     dist.destroy_process_group()
 
 
