@@ -1,14 +1,15 @@
 """NumPy's `.npy` and `.npz`: pictures `(H, W)` or `(H, W, 3)`, volumes `(X, Y, Z)`; no pickle."""
 
 import io
+import math
 import zipfile
 
 import numpy as np
 
 from data_prep.errors import DataError
 from data_prep.findings import Findings
+from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan
-from data_prep.source import MAX_BYTES
 
 _AGAIN = "save the array again with numpy.save"
 
@@ -36,9 +37,7 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
         raise DataError("IO_DAMAGED", f"array header: {error}", _AGAIN) from error
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
-    total = dtype.itemsize * int(np.prod(shape, dtype=object))
-    if total > MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop it")
+    total = check_size(math.prod(shape), dtype.itemsize)
     left = len(data) - buffer.tell()
     if left != total:
         code = "IO_TRUNCATED" if left < total else "IO_TRAILING"
@@ -65,8 +64,7 @@ def _only_member(data: bytes) -> bytes:
             if len(members) != 1 or not members[0].filename.endswith(".npy"):
                 names = [member.filename for member in members[:5]]
                 raise DataError("ARR_MEMBERS", f"an archive of {names}", "save one array a file")
-            if members[0].file_size > MAX_BYTES:
-                raise DataError("IO_TOO_LARGE", f"{members[0].file_size} bytes", "crop it")
+            check_size(members[0].file_size, 1)
             return archive.read(members[0])  # verifies the CRC
     except DataError:
         raise

@@ -11,6 +11,7 @@ from data_prep.examine import Facts, examine
 from data_prep.findings import Finding
 from data_prep.jobs import run
 from data_prep.layouts import Case, Layout, find_layout
+from data_prep.limits import memory_within
 from data_prep.plan import classes_of
 from data_prep.progress import Progress, silent
 from data_prep.splits import group_of, read_groups
@@ -58,6 +59,7 @@ def check(
     *,
     workers: int = 0,
     scheduler: str | None = None,
+    max_ram: float | None = None,
 ) -> Checked:
     """Check the raw dataset at `data`; nothing is written.
 
@@ -67,6 +69,7 @@ def check(
         progress: wraps the loop over cases, given a title.
         workers: local processes to work in; with 0 in this one.
         scheduler: address of a Dask cluster to work on instead.
+        max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
 
     Raises:
         DataError: for what concerns the dataset as a whole: no known layout, classes that cannot
@@ -82,7 +85,8 @@ def check(
     groups: dict[str, str] = {}
     named = read_groups(config.group_file) if config.group_file else {}
     place = str(Path(data).absolute()), token_of(tree)
-    items = [(*place, case, rules) for case in layout.cases]
+    memory = None if max_ram is None else max_ram * 1e9
+    items = [(*place, case, rules, memory) for case in layout.cases]
     results = run(examine_case, items, workers=workers, scheduler=scheduler)
     for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
         if isinstance(result, DataError):
@@ -118,7 +122,8 @@ def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
 
 
 def examine_case(
-    data: str, token: str, case: Case, rules: Rules
+    data: str, token: str, case: Case, rules: Rules, memory: float | None
 ) -> tuple[Facts | None, list[Finding]]:
-    """Examine one case of the dataset at `data`, see `examine`."""
-    return examine(open_again(data, token), case, rules)
+    """Examine one case of the dataset at `data` within `memory` bytes, see `examine`."""
+    with memory_within(memory):
+        return examine(open_again(data, token), case, rules)

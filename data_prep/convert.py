@@ -1,7 +1,7 @@
 """Write the cases of a raw dataset that can be used in another layout, in their exact values."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from data_prep.check import Checked, check
 from data_prep.config import DataConfig
@@ -23,6 +23,7 @@ def convert(
     config: DataConfig,
     to: Target = "folders",
     progress: Progress = silent,
+    **jobs: Any,
 ) -> tuple[list[str], Checked, list[DataError]]:
     """Write the usable cases of `data` to `out`; what was repaired on the way is recorded.
 
@@ -35,6 +36,7 @@ def convert(
         to: `folders` (`images/`, `labels/`), `nnunet` (raw, a file a channel) or `monai`
             (folders with `datalist.json`).
         progress: wraps each loop over cases.
+        jobs: how checking is spread, as in `check`.
 
     Returns:
         Ids of the cases written, what was found, and an error for each case left out.
@@ -46,7 +48,7 @@ def convert(
     check_output(out, tree, data)
     if out.exists() and any(out.iterdir()):
         raise DataError("OUT_TAKEN", f"{out} holds files", "give a new folder")
-    checked = check(data, config, progress)
+    checked = check(data, config, progress, **jobs)
     problems = list(checked.errors)
     written: dict[str, tuple[list[str], str]] = {}
     cases = [case for case in checked.layout.cases if case.id in checked.facts]

@@ -8,7 +8,7 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (mul
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -21,8 +21,8 @@ from pydicom.pixels import pixel_array
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import check_affine, from_lps, shear_of
+from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan, in_order
-from data_prep.source import MAX_BYTES
 
 # Modalities whose pictures often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
@@ -93,21 +93,27 @@ def named_errors() -> Iterator[None]:
         raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}"[:200], _AGAIN) from error
 
 
-def read_series(files: Sequence[tuple[str, bytes]], findings: Findings) -> Scan:
+def read_series(
+    files: Iterable[tuple[str, bytes]], findings: Findings, count: int | None = None
+) -> Scan:
     """Read the files of one series to `(1, X, Y, Z)`, or `(C, H, W)` for a picture without place.
 
     Args:
-        files: names and contents.
+        files: names and contents, fetched one after the other.
         findings: what is noticed is added to it.
+        count: how many files there are, if known: a series too large is refused at the first.
 
     Raises:
-        DataError: DCM_... for a series that is not one even stack; IO_..., GEO_...
+        DataError: IO_MEMORY, see `memory_within`; DCM_... for a series that is not one even stack;
+            IO_..., GEO_...
     """
     frames: list[_Frame] = []
     for name, data in files:
         try:
             with named_errors():
                 frames += _frames(parse(data), findings)
+                slices = max(count or 0, len(frames))
+                check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
         except DataError as error:
             raise error.at(file=name) from error.__cause__
     if len({frame.pixels.shape for frame in frames}) > 1:
@@ -214,9 +220,9 @@ def pixels_of(one: Dataset) -> np.ndarray:
         raise DataError("DCM_PIXELS", "no pixels", "give images, not reports or contours")
     frames = int(one.get("NumberOfFrames") or 1)
     samples = int(one.get("SamplesPerPixel") or 1)
-    total = frames * one.Rows * one.Columns * samples * -(-one.BitsAllocated // 8)
-    if not 0 < total <= MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "split the series")
+    total = check_size(frames * one.Rows * one.Columns * samples, -(-one.BitsAllocated // 8))
+    if not total:
+        raise DataError("DCM_PIXELS", f"{one.Rows} x {one.Columns} pixels", _AGAIN)
     if one.HighBit != one.BitsStored - 1 or not 0 < one.BitsStored <= one.BitsAllocated:
         bits = f"{one.BitsStored} of {one.BitsAllocated} bits, the highest {one.HighBit}"
         raise DataError("DCM_PIXELS", bits, _AGAIN)

@@ -35,7 +35,7 @@ def _read_one(tree: Tree, files: tuple[str, ...], findings: Findings) -> Scan:
         return read_scan(tree, files[0], findings)
     since = len(findings.found)
     try:
-        return read_series([(name, tree.read(name)) for name in files], findings)
+        return read_series(((name, tree.read(name)) for name in files), findings, len(files))
     except DataError as error:
         raise error.at(file=files[0]) from error.__cause__
     finally:

@@ -3,6 +3,7 @@
 Form: https://docs.itk.org/en/latest/learn/metaio.html
 """
 
+import math
 import re
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, check_affine, from_lps
+from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan, in_order
-from data_prep.source import MAX_BYTES, Beside, alone, inflate
+from data_prep.source import Beside, alone, inflate
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -52,9 +54,9 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     dtype = np.dtype(_TYPES[name])
     if _true(fields, "binarydatabyteordermsb") or _true(fields, "elementbyteordermsb"):
         dtype = dtype.newbyteorder(">")
-    total = dtype.itemsize * channels * int(np.prod(sizes, dtype=object))
-    if not 0 < total <= MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop the scan")
+    if channels < 1:
+        raise DataError("HDR_DIMS", f"{channels} channels", _AGAIN)
+    total = check_size(channels * math.prod(sizes), dtype.itemsize)
     if not _true(fields, "binarydata"):
         raise DataError("HDR_ENCODING", "voxels written as text", "save them as binary data")
     if fields.get("headersize", "0") not in ("0", "-1"):

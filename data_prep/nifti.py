@@ -4,6 +4,8 @@ Common readers stop before the checksum or fill what is missing with zeros. Here
 read to its end, its length must be what the header declares, and the geometry must be one.
 """
 
+import math
+
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
@@ -11,8 +13,9 @@ from nibabel.spatialimages import HeaderDataError
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import check_affine
+from data_prep.limits import MAX_BYTES, check_size
 from data_prep.scan import Scan, in_order, times
-from data_prep.source import MAX_BYTES, Beside, alone, gunzip, silenced
+from data_prep.source import Beside, alone, gunzip, silenced
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -163,10 +166,7 @@ def _declared_bytes(start: bytes) -> int:
     offset = float(header["vox_offset"])
     if not (np.isfinite(offset) and (0 if pair else size) <= offset <= MAX_BYTES):
         raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
-    total = int(offset) + item * int(np.prod([*map(int, dims[:rank])], dtype=object))
-    if total > MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop the scan")
-    return total
+    return int(offset) + check_size(math.prod(map(int, dims[:rank])), item)
 
 
 def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:

@@ -4,6 +4,7 @@ Only what images and label maps use is taken: raw, gzip and bzip2 encodings, thr
 and at most one of channels. Form: https://teem.sourceforge.net/nrrd/format.html
 """
 
+import math
 import re
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
+from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan, in_order
-from data_prep.source import MAX_BYTES, Beside, alone, bunzip2, gunzip
+from data_prep.source import Beside, alone, bunzip2, gunzip
 
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -65,9 +67,7 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
         if endian not in ("little", "big"):
             raise DataError("HDR_ENDIAN", f"endian {endian}", _AGAIN)
         dtype = dtype.newbyteorder(endian)
-    total = dtype.itemsize * int(np.prod(sizes, dtype=object))
-    if total > MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop the scan")
+    total = check_size(math.prod(sizes), dtype.itemsize)
     if "data file" in fields or "datafile" in fields:
         rest = beside(fields.get("data file") or fields["datafile"])
     voxels = _decoded(rest, fields, total, findings)

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED
+from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan
 from data_prep.source import silenced
 
@@ -124,6 +125,7 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
             found = f"{len(pages)} pages {pages[0].shape}"
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
+        check_size(len(pages) * pages[0].size, pages[0].dtype.itemsize)
         for page in pages:
             _check_strips(page, len(data))
         arrays = [_decode_page(page) for page in pages]
@@ -179,7 +181,9 @@ def _decode_other(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarr
         raise DataError(
             "IMG_16BIT_COLOR", "a 16-bit PNG with colour or alpha", "save it as a 16-bit TIFF"
         )
-    Image.open(io.BytesIO(data)).verify()  # checksums; spends the object
+    image = Image.open(io.BytesIO(data))
+    check_size(image.width * image.height * len(image.getbands()), 1)
+    image.verify()  # checksums; spends the object
     image = Image.open(io.BytesIO(data))
     if sum(1 for _ in ImageSequence.Iterator(image)) != 1:
         raise DataError("IMG_FRAMES", "several frames in one file", "save one frame a file")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from data_prep.check import Checked, check
@@ -14,6 +14,7 @@ from data_prep.examine import Facts, read_case
 from data_prep.findings import Findings
 from data_prep.jobs import run
 from data_prep.layouts import Case
+from data_prep.limits import memory_within
 from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, scaling_of, to_grid
 from data_prep.progress import Progress, silent
@@ -26,6 +27,25 @@ from data_prep.writer import alone_in, write_array, write_bytes
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is the same for all cases.
+
+    Attributes:
+        data: path of the raw dataset.
+        token: `token_of` its tree.
+        out: folder to write to.
+        plan: how cases are brought to their grid.
+        memory: bytes that one case may take; `None` for no limit.
+    """
+
+    data: str
+    token: str
+    out: str
+    plan: Plan
+    memory: float | None
+
+
 def prepare(
     data: str | Path,
     out: str | Path,
@@ -34,6 +54,7 @@ def prepare(
     *,
     workers: int = 0,
     scheduler: str | None = None,
+    max_ram: float | None = None,
 ) -> tuple[Dataset, list[DataError]]:
     """Prepare the raw dataset at `data` into the folder `out`.
 
@@ -47,6 +68,7 @@ def prepare(
         progress: wraps each loop over cases, given a title.
         workers: local processes to work in; with 0 in this one.
         scheduler: address of a Dask cluster to work on instead.
+        max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -56,7 +78,8 @@ def prepare(
     """
     tree = open_tree(data)
     check_output(out, tree, data)
-    checked = check(data, config, progress, workers=workers, scheduler=scheduler)
+    jobs = {"workers": workers, "scheduler": scheduler}
+    checked = check(data, config, progress, max_ram=max_ram, **jobs)
     problems, facts = list(checked.errors), checked.facts
     if not facts:
         raise _nothing_left(problems)
@@ -71,15 +94,16 @@ def prepare(
         # While arrays change, the folder must not pass for a dataset.
         if (out / "dataset.json").exists():
             (out / "dataset.json").replace(out / _PREVIOUS)
-        jobs = {"workers": workers, "scheduler": scheduler}
-        records, failed = _write_cases(place, out, plan, checked, before, progress, jobs)
+        memory = None if max_ram is None else max_ram * 1e9
+        work = Work(*place, str(out.absolute()), plan, memory)
+        records, failed = _write_cases(work, checked, before, progress, jobs)
         problems += failed
         if not records:
             raise _nothing_left(problems)
         folds, test = split(checked, list(records), config)
         dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
-        save_dataset(dataset)
         write_report(dataset, checked)
+        save_dataset(dataset)
         (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
 
@@ -107,19 +131,16 @@ def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, 
 
 
 def _write_cases(
-    place: tuple[str, str],
-    out: Path,
-    plan: Plan,
+    work: Work,
     checked: Checked,
     before: dict[str, CaseRecord],
     progress: Progress,
     jobs: dict,
 ) -> tuple[dict[str, CaseRecord], list[DataError]]:
     cases = [case for case in checked.layout.cases if case.id in checked.facts]
-    where = str(out.absolute())
     items = [
-        (*place, c, where, plan, checked.groups[c.id], checked.facts[c.id], before.get(c.id))
-        for c in cases
+        (work, case, checked.groups[case.id], checked.facts[case.id], before.get(case.id))
+        for case in cases
     ]
     records, failed = {}, []
     results = run(prepare_case, items, **jobs)
@@ -132,23 +153,19 @@ def _write_cases(
 
 
 def prepare_case(
-    data: str,
-    token: str,
-    case: Case,
-    out: str,
-    plan: Plan,
-    group: str,
-    facts: Facts,
-    before: CaseRecord | None,
+    work: Work, case: Case, group: str, facts: Facts, before: CaseRecord | None
 ) -> CaseRecord:
     """Write the arrays of one case, or use those that are there and unchanged.
 
     Raises:
         DataError: if the case cannot be read as when it was checked.
     """
-    folder = Path(out)
-    unchanged = _unchanged(folder, before, facts, plan, group)
-    return unchanged or _write_case(open_again(data, token), case, folder, plan, group, facts)
+    out = Path(work.out)
+    unchanged = _unchanged(out, before, facts, work.plan, group)
+    if unchanged:
+        return unchanged
+    with memory_within(work.memory):
+        return _write_case(open_again(work.data, work.token), case, out, work.plan, group, facts)
 
 
 def _write_case(

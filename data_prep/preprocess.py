@@ -16,6 +16,7 @@ from data_prep.config import Plan
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import shear_of
+from data_prep.limits import check_size
 from data_prep.scan import Scan, in_order, spacing_of
 from data_prep.slabs import mean_and_deviation
 
@@ -77,6 +78,7 @@ def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
             f"{cells:.3g} voxels when resampled from {before} to {spacing} mm",
             "check the spacing of the scan, or give dataset.spacing",
         )
+    check_size(len(scan.array) * int(cells), np.dtype(np.float32).itemsize)
     return Grid(orientation, turned_size, turned_affine, tuple(int(n) for n in size), affine)
 
 

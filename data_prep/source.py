@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 
-MAX_BYTES = 8 << 30
 # Reads the file of a name that lies beside the one being read; `*` stands for its own stem.
 Beside = Callable[[str], bytes]
 _AGAIN = "fetch or export the file again"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from data_prep.errors import DataError
-from data_prep.source import MAX_BYTES
+from data_prep.limits import MAX_BYTES
 
 
 @dataclass(frozen=True)

