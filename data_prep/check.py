@@ -1,6 +1,7 @@
 """Check a raw dataset: every case by itself, then all of them together."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Checked:
         facts: of those that can be used, by id.
         groups: what each of those must stay together with.
         errors: one for each case that cannot be used.
+        whole: errors that concern all cases together; with one, nothing can be prepared.
         findings: errors, warnings and notes, in this order.
     """
 
@@ -38,7 +40,19 @@ class Checked:
     facts: dict[str, Facts]
     groups: dict[str, str]
     errors: tuple[DataError, ...]
+    whole: tuple[DataError, ...]
     findings: tuple[Finding, ...]
+
+    def require_usable(self) -> None:
+        """Refuse to go on with a set of which nothing can be used.
+
+        Raises:
+            DataError: the first of `whole`; SET_EMPTY or LAY_EMPTY if no case is left.
+        """
+        if self.whole:
+            raise self.whole[0]
+        if not self.facts:
+            raise nothing_left(self.errors)
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return `(level, code, number)` of what was found, errors first."""
@@ -72,8 +86,7 @@ def check(
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
 
     Raises:
-        DataError: for what concerns the dataset as a whole: no known layout, classes that cannot
-            be, no foreground anywhere, a class that no case holds.
+        DataError: if it cannot be read at all: no known layout, classes that cannot be.
     """
     tree = open_tree(data)
     layout = find_layout(tree)
@@ -99,13 +112,13 @@ def check(
             facts[case.id] = fact
             groups[case.id] = _group(case, config, named)
     splits = {case.id: case.split for case in layout.cases}
-    wrong, found = compare(facts, groups, splits, rules)
+    wrong, whole, found = compare(facts, groups, splits, rules)
     errors += wrong.values()
     facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}
-    findings += found
-    findings += [Finding.of(error) for error in errors]
+    findings += found.found
+    findings += [Finding.of(error) for error in (*whole, *errors)]
     findings.sort(key=lambda f: (_ORDER[f.level], f.code, f.case or ""))
-    return Checked(layout, rules, facts, groups, tuple(errors), tuple(findings))
+    return Checked(layout, rules, facts, groups, tuple(errors), tuple(whole), tuple(findings))
 
 
 def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
@@ -127,3 +140,14 @@ def examine_case(
     """Examine one case of the dataset at `data` within `memory` bytes, see `examine`."""
     with memory_within(memory):
         return examine(open_again(data, token), case, rules)
+
+
+def nothing_left(errors: Sequence[DataError]) -> DataError:
+    """Return the error to raise where no case is left, given what stood against each."""
+    if not errors:
+        return DataError("LAY_EMPTY", "no cases", "check the folder")
+    return DataError(
+        "SET_EMPTY",
+        f"none of {len(errors)} cases can be used, the first: {errors[0]}",
+        "repair the cases",
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.config import Rules
 from data_prep.errors import DataError
 from data_prep.examine import Facts
-from data_prep.findings import Finding, Findings
+from data_prep.findings import Findings
 
 _ALIKE = 0.999  # correlation of coarse pictures from which two are taken for one
 _OUTLYING = 100.0  # times the typical intensity, or such a part of it
@@ -21,7 +21,7 @@ def compare(
     groups: Mapping[str, str],
     splits: Mapping[str, str | int | None],
     rules: Rules,
-) -> tuple[dict[str, DataError], list[Finding]]:
+) -> tuple[dict[str, DataError], list[DataError], Findings]:
     """Compare cases with one another.
 
     Args:
@@ -31,17 +31,11 @@ def compare(
         rules: names of classes, and what is accepted.
 
     Returns:
-        One error for each case that must not be used, and other findings.
-
-    Raises:
-        DataError: LBL_ALL_EMPTY if no case has foreground; LBL_ABSENT if none holds some class,
-            unless accepted.
+        One error for each case that must not be used; errors that concern all of them,
+        LBL_ALL_EMPTY if no case has foreground, LBL_ABSENT if none holds some class; and what
+        else was noticed.
     """
     findings = Findings(rules.accept)
-    if facts and not any(sum(f.voxels[1:]) for f in facts.values()):
-        raise DataError(
-            "LBL_ALL_EMPTY", "no case has any foreground", "check the labels and dataset.label_map"
-        )
     errors = _copies(facts, splits, findings)
     _near_copies(facts, groups, findings)
     for group, found in _leaks(groups, splits).items():
@@ -50,13 +44,12 @@ def compare(
                 "SPLIT_LEAK", f"{group} is in the test set and in training", "split by patient",
                 case=id_,
             )  # fmt: skip
-    _absent_classes(facts, rules, findings)
     _outliers(facts, rules, findings)
     orientations = Counter(f.orientation for f in facts.values())
     if len(orientations) > 1:
         several = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
         findings.note("GEO_ORIENTATIONS", f"stored in several orientations ({several}), turned")
-    return errors, findings.found
+    return errors, _absent_classes(facts, rules, findings), findings
 
 
 def _copies(
@@ -109,13 +102,29 @@ def _leaks(
     return {group: found[False] for group, found in sides.items() if len(found) > 1}
 
 
-def _absent_classes(facts: Mapping[str, Facts], rules: Rules, findings: Findings) -> None:
-    totals = np.sum([f.voxels for f in facts.values()], axis=0) if facts else []
-    for name, number in rules.labels.items():
-        if number and len(totals) and not totals[number]:
-            findings.ask(
-                "LBL_ABSENT", f"no case holds class {number} {name}", "remove it from the classes"
+def _absent_classes(
+    facts: Mapping[str, Facts], rules: Rules, findings: Findings
+) -> list[DataError]:
+    if not facts:
+        return []
+    totals = np.sum([f.voxels for f in facts.values()], axis=0)
+    if not totals[1:].any():
+        return [
+            DataError(
+                "LBL_ALL_EMPTY",
+                "no case has any foreground",
+                "check the labels and dataset.label_map",
             )
+        ]
+    absent = [f"{number} {name}" for name, number in rules.labels.items() if not totals[number]]
+    try:
+        if absent:
+            more = f" and {len(absent) - _FEW} more" * (len(absent) > _FEW)
+            found = f"no case holds class {', '.join(absent[:_FEW])}{more}"
+            findings.ask("LBL_ABSENT", found, "remove it from the classes")
+    except DataError as error:
+        return [error]
+    return []
 
 
 def _outliers(facts: Mapping[str, Facts], rules: Rules, findings: Findings) -> None:

@@ -42,13 +42,15 @@ def convert(
         Ids of the cases written, what was found, and an error for each case left out.
 
     Raises:
-        DataError: OUT_TAKEN if `out` holds files, SET_EMPTY if no case can be used.
+        DataError: OUT_TAKEN if `out` holds files; if no case can be used, see
+            `Checked.require_usable`.
     """
     tree, out = open_tree(data), Path(out)
     check_output(out, tree, data)
     if out.exists() and any(out.iterdir()):
         raise DataError("OUT_TAKEN", f"{out} holds files", "give a new folder")
     checked = check(data, config, progress, **jobs)
+    checked.require_usable()
     problems = list(checked.errors)
     written: dict[str, tuple[list[str], str]] = {}
     cases = [case for case in checked.layout.cases if case.id in checked.facts]

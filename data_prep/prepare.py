@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from data_prep.check import Checked, check
+from data_prep.check import Checked, check, nothing_left
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
 from data_prep.display import thumbnail
@@ -80,10 +80,14 @@ def prepare(
     check_output(out, tree, data)
     jobs = {"workers": workers, "scheduler": scheduler}
     checked = check(data, config, progress, max_ram=max_ram, **jobs)
+    checked.require_usable()
     problems, facts = list(checked.errors), checked.facts
-    if not facts:
-        raise _nothing_left(problems)
-    _, test = split(checked, list(facts), config)  # refuses before anything is written
+    try:
+        _, test = split(checked, list(facts), config)  # refuses before anything is written
+    except DataError as error:
+        if problems:  # or their cases would be missing without a word
+            error.found += f"; {len(problems)} cases were left out, the first: {problems[0]}"
+        raise
     seen = [fact for id_, fact in facts.items() if id_ not in test]
     plan = fit_plan(config, checked.rules, seen)
 
@@ -99,7 +103,7 @@ def prepare(
         records, failed = _write_cases(work, checked, before, progress, jobs)
         problems += failed
         if not records:
-            raise _nothing_left(problems)
+            raise nothing_left(problems)
         folds, test = split(checked, list(records), config)
         dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
         write_report(dataset, checked)
@@ -229,13 +233,3 @@ def _cases_before(out: Path) -> dict[str, CaseRecord]:
         except DataError:
             continue  # none there, or from another version: prepared anew
     return {}
-
-
-def _nothing_left(problems: list[DataError]) -> DataError:
-    if not problems:
-        return DataError("LAY_EMPTY", "no cases", "check the folder")
-    return DataError(
-        "SET_EMPTY",
-        f"none of {len(problems)} cases can be used, the first: {problems[0]}",
-        "repair the cases",
-    )

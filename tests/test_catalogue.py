@@ -35,7 +35,6 @@ from PIL import Image
 
 from data_prep.check import check
 from data_prep.config import DataConfig
-from data_prep.errors import DataError
 from data_prep.findings import Acceptance
 
 ACCEPTABLE = Acceptance.__args__
@@ -354,24 +353,6 @@ def test_the_catalogue_is_long_and_its_datasets_are_good_before(tmp_path):
         assert {f.level for f in checked.findings} <= {"note"}, checked.findings
 
 
-def test_no_foreground_anywhere_is_refused(tmp_path):
-    planted = Volumes(tmp_path / "set")
-    empty = gz(nifti(np.zeros(SIZE, np.uint8)))
-    planted.label(empty)
-    for i in range(3):
-        planted.write(f"labels/good_{i}.nii.gz", empty)
-    with pytest.raises(DataError, match="LBL_ALL_EMPTY"):
-        check(tmp_path / "set", DataConfig())
-
-
-def test_class_that_nobody_has_is_refused_unless_accepted(tmp_path):
-    Volumes(tmp_path / "set")
-    labels = {"background": 0, "organ": 1, "lesion": 2}
-    with pytest.raises(DataError, match=r"LBL_ABSENT: no case holds class 2 lesion"):
-        check(tmp_path / "set", DataConfig(labels=labels))
-    assert check(tmp_path / "set", DataConfig(labels=labels, accept=("LBL_ABSENT",))).facts
-
-
 @pytest.mark.parametrize(
     ("values", "code"),
     [
@@ -384,16 +365,3 @@ def test_scans_that_are_not_in_hounsfield_units_are_told(tmp_path, values, code)
     planted.image(gz(nifti(values)))
     checked = check(tmp_path / "set", DataConfig(channels=("CT",)))
     assert code in {f.code for f in checked.findings if f.case == "bad"}
-
-
-def test_outliers_are_told(tmp_path):
-    planted = Volumes(tmp_path / "set")
-    for i in range(3, 6):
-        planted.write(f"images/good_{i}.nii.gz", gz(nifti(noise(i))))
-        planted.write(f"labels/good_{i}.nii.gz", gz(nifti(blob())))
-    planted.image(gz(nifti(noise().astype(np.int32) * 300)))
-    tiny = np.zeros(SIZE, np.uint8)
-    tiny[5, 5, 5] = 1
-    planted.label(gz(nifti(tiny)))
-    found = {f.code for f in check(tmp_path / "set", DataConfig()).findings if f.case == "bad"}
-    assert {"INT_OUTLIER", "LBL_OUTLIER"} <= found
