@@ -76,6 +76,7 @@ def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
     return Scan(in_order(np.moveaxis(array, -1, 0)), *_geometry(image, findings))
 
 
+@np.errstate(invalid="ignore")
 def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:
     if data.startswith(b"\x1f\x8b"):
         data = gunzip(data, _declared_bytes, findings)
@@ -174,6 +175,8 @@ def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:
     return float(image.dataobj.slope), float(image.dataobj.inter)
 
 
+# NaN in damaged headers, which are refused by name: NumPy need not warn of it too.
+@np.errstate(invalid="ignore")
 def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, tuple[int, int]]:
     header = image.header
     codes = int(header["qform_code"]), int(header["sform_code"])

@@ -55,6 +55,7 @@ def prepare(
     workers: int = 0,
     scheduler: str | None = None,
     max_ram: float | None = None,
+    plan: Plan | None = None,
 ) -> tuple[Dataset, list[DataError]]:
     """Prepare the raw dataset at `data` into the folder `out`.
 
@@ -69,6 +70,7 @@ def prepare(
         workers: local processes to work in; with 0 in this one.
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
+        plan: to prepare by, see `read_plan`. Default: one fitted to the training cases.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -79,17 +81,11 @@ def prepare(
     tree = open_tree(data)
     check_output(out, tree, data)
     jobs = {"workers": workers, "scheduler": scheduler}
+    if plan is not None:
+        config = replace(config, **asdict(plan.rules))
     checked = check(data, config, progress, max_ram=max_ram, **jobs)
-    checked.require_usable()
-    problems, facts = list(checked.errors), checked.facts
-    try:
-        _, test = split(checked, list(facts), config)  # refuses before anything is written
-    except DataError as error:
-        if problems:  # or their cases would be missing without a word
-            error.found += f"; {len(problems)} cases were left out, the first: {problems[0]}"
-        raise
-    seen = [fact for id_, fact in facts.items() if id_ not in test]
-    plan = fit_plan(config, checked.rules, seen)
+    problems = list(checked.errors)
+    plan = planned(checked, config, plan)
 
     out = Path(out)
     place = str(Path(data).absolute()), token_of(tree)
@@ -110,6 +106,32 @@ def prepare(
         save_dataset(dataset)
         (out / _PREVIOUS).unlink(missing_ok=True)
     return dataset, problems
+
+
+def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> Plan:
+    """Return the plan fitted to the training cases of a checked set, or the given one.
+
+    Raises:
+        DataError: if nothing can be prepared, or not by the given plan.
+    """
+    checked.require_usable()
+    try:
+        _, test = split(checked, list(checked.facts), config)
+    except DataError as error:
+        if checked.errors:  # or their cases would be missing without a word
+            left_out = f"{len(checked.errors)} cases were left out, the first: {checked.errors[0]}"
+            error.found += f"; {left_out}"
+        raise
+    seen = [fact for id_, fact in checked.facts.items() if id_ not in test]
+    fitted = fit_plan(config, checked.rules, seen)
+    if given is not None and given.spatial_dims != fitted.spatial_dims:
+        raise DataError(
+            "PLAN_DIMS",
+            f"the plan is for {given.spatial_dims} spatial axes, the scans have "
+            f"{fitted.spatial_dims}",
+            "plan again",
+        )
+    return given or fitted
 
 
 def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, tuple[str, ...]]:

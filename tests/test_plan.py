@@ -1,6 +1,7 @@
 """Plans: what is chosen from the training cases, and what follows from it."""
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -12,9 +13,11 @@ from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
 from data_prep.examine import Facts
 from data_prep.plan import fit_plan
+from data_prep.plan_file import read_plan
 from data_prep.prepare import prepare
 from data_prep.preprocess import grid_of, labels_from_grid, normalise, scaling_of, to_grid
 from data_prep.scan import Scan
+from sdunet.cli import main
 
 CLASSES = {"background": 0, "organ": 1, "lesion": 2}
 
@@ -130,6 +133,51 @@ def test_classes_are_resampled_each_by_itself():
 def test_plan_is_rebuilt_from_json():
     plan = plan_of([(32, 32, 32)], [(1.0, 1.0, 1.0)], ("CT",), [np.arange(9.0)])
     assert Plan.from_json(json.loads(json.dumps(asdict(plan)))) == plan
+
+
+def test_a_plan_written_and_changed_by_hand_is_prepared_by(tmp_path, capsys):
+    Volumes(tmp_path / "raw")
+    raw, file = str(tmp_path / "raw"), tmp_path / "plan.json"
+    assert main(["plan", raw, "-o", str(file), "--dataset.labels", "{background: 0, a: 1}"]) == 0
+    record = json.loads(file.read_text())
+    assert record["spacing"] == [1.5, 2.0, 3.0]
+    record["spacing"] = [2.0, 2.0, 3.0]
+    file.write_text(json.dumps(record))
+    assert main(["prepare", raw, str(tmp_path / "out"), "--plan", str(file)]) == 0
+    dataset = load_dataset(tmp_path / "out")
+    assert dataset.plan.spacing == (2.0, 2.0, 3.0)
+    assert dataset.plan.labels == {"background": 0, "a": 1}
+    assert dataset.cases["bad"].size == (8, 11, 12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spacings": 1}, "unknown key 'spacings'; did you mean 'spacing'?"),
+        ({"spatial_dims": 4}, "spatial_dims must be 2 or 3, got 4"),
+        ({"spatial_dims": 2, "spacing": None, "patch_size": [8, 8]}, "PLAN_DIMS"),
+        ({"spacing": [1, 1, 0]}, "spacing must be 3 numbers above 0"),
+        ({"spacing": [1, 1, float("nan")]}, "spacing must be 3 numbers above 0"),
+        ({"spacing": 1}, "PLAN_FILE"),
+        ({"patch_size": [16, 16]}, "patch_size must be 3 whole numbers above 0"),
+        ({"intensity": "hu"}, "intensity must be one of"),
+        ({"intensity": "ct"}, "levels must be given for intensity ct"),
+        ({"labels": {"a": 1, "b": 2}}, "LBL_CLASSES"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(tmp_path, change, message):
+    Volumes(tmp_path / "raw")
+    plan = plan_of([(32, 32, 32)], [(1.0, 1.0, 1.0)])
+    record = asdict(plan) | {"labels": {"background": 0, "organ": 1}} | change
+    (tmp_path / "plan.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=re.escape(message)):
+        prepare(
+            tmp_path / "raw",
+            tmp_path / "out",
+            DataConfig(),
+            plan=read_plan(tmp_path / "plan.json"),
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_volumes_among_pictures_are_refused():

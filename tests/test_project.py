@@ -190,7 +190,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
     commands = commands_under("Your own data")
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         _, *arguments = shlex.split(command)
         if arguments[0] == "train" and "--out" in arguments:

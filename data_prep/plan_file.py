@@ -1,0 +1,72 @@
+"""A plan as a file, to look at, to change by hand and to prepare by."""
+
+import json
+import math
+from dataclasses import asdict, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import get_args
+
+from data_prep.config import DataConfig, Intensity, Plan
+from data_prep.errors import DataError
+from data_prep.plan import classes_of
+from data_prep.writer import write_json
+
+_KEYS = [field.name for field in fields(Plan)]
+
+
+def write_plan(path: str | Path, plan: Plan) -> None:
+    """Write a plan as JSON."""
+    write_json(path, asdict(plan))
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read a plan, and refuse what cannot be.
+
+    Raises:
+        DataError: PLAN_FILE, with what is wrong in it; LBL_CLASSES for its classes.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        for key in record:
+            if key not in _KEYS:
+                close = get_close_matches(key, _KEYS, n=1, cutoff=0)
+                raise ValueError(f"unknown key {key!r}; did you mean {close[0]!r}?")
+        plan = Plan.from_json(record)
+        _check(plan)
+        classes_of(DataConfig(label_map=plan.label_map, structures=plan.structures), plan.labels)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        found = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            "PLAN_FILE", found, "repair it, or write one by sdunet plan", file=str(path)
+        ) from error
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    dims = plan.spatial_dims
+    if dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 or 3, got {dims!r}")
+    if plan.intensity not in get_args(Intensity):
+        raise ValueError(f"intensity must be one of {get_args(Intensity)}, got {plan.intensity!r}")
+    patch = plan.patch_size
+    if len(patch) != dims or not all(isinstance(n, int) and n > 0 for n in patch):
+        raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")
+    if dims == 2 and plan.spacing is not None:
+        raise ValueError("spacing must be null for pictures")
+    if dims == 3 and not (
+        plan.spacing and len(plan.spacing) == 3 and all(_above_0(mm) for mm in plan.spacing)
+    ):
+        raise ValueError(f"spacing must be 3 numbers above 0, got {plan.spacing}")
+    if (plan.intensity == "ct") != (plan.levels is not None):
+        raise ValueError("levels must be given for intensity ct, and for no other")
+    levels = plan.levels or ()
+    if levels and len(levels) != len(plan.channels):
+        raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")
+    for level in levels:
+        if not (_above_0(level.deviation) and level.low < level.high < math.inf):
+            raise ValueError(f"levels need low below high and a deviation above 0, got {level}")
+
+
+def _above_0(number: float) -> bool:
+    return 0 < number < math.inf

@@ -1,0 +1,142 @@
+"""`check`, `convert`, `plan` and `prepare`: from raw data to a prepared dataset."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import jsonargparse
+
+from sdunet.runs.parser import Parser
+from sdunet.runs.record import bar
+from sdunet.segmentation.commands.options import (
+    Command,
+    add_jobs,
+    add_task,
+    jobs_of,
+    report,
+    task_of,
+)
+
+_SHOWN = 5
+
+
+def _describe_check(parser: Parser) -> None:
+    """Find what is wrong or doubtful in a raw dataset, case by case, with what to do about it."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("--fix", metavar="OUT", help="write a repaired copy of the usable cases")
+    parser.add_argument("--all", action="store_true", help=f"more than {_SHOWN} of each code")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _check(options: jsonargparse.Namespace) -> int:
+    from data_prep.check import check
+    from data_prep.convert import convert
+
+    config = task_of(options).dataset
+    if options.fix:
+        written, checked, _ = convert(
+            options.DATA, options.fix, config, progress=bar, **jobs_of(options)
+        )
+    else:
+        checked = check(options.DATA, config, bar, **jobs_of(options))
+    doubtful = any(finding.level != "note" for finding in checked.findings)
+    if options.json:
+        facts = {
+            "layout": checked.layout.name,
+            "cases": len(checked.layout.cases),
+            "usable": len(checked.facts),
+            "findings": [asdict(finding) for finding in checked.findings],
+        }
+        print(json.dumps(facts, indent=1))
+        return int(doubtful)
+    shown = Counter()
+    for finding in checked.findings:
+        shown[finding.code] += 1
+        if shown[finding.code] <= _SHOWN or options.all:
+            print(finding)
+    print(*checked.table(), sep="\n")
+    print(f"layout {checked.layout.name}: {len(checked.facts)} cases can be used")
+    if options.fix:
+        print(f"{len(written)} cases written to {options.fix}")
+    return int(doubtful)
+
+
+def _describe_convert(parser: Parser) -> None:
+    """Write a raw dataset in another layout, in its exact values."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("out", metavar="OUT", help="folder for the copy")
+    parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
+    add_task(parser)
+
+
+def _convert(options: jsonargparse.Namespace) -> int:
+    from data_prep.convert import convert
+
+    written, _, problems = convert(
+        options.DATA, options.out, task_of(options).dataset, options.to, bar
+    )
+    print(f"{len(written)} cases written to {options.out}")
+    return report(problems)
+
+
+def _describe_plan(parser: Parser) -> None:
+    """Write how a raw dataset would be prepared, to look at, change and prepare by."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="JSON file to write")
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _plan(options: jsonargparse.Namespace) -> int:
+    from data_prep.check import check
+    from data_prep.plan_file import write_plan
+    from data_prep.prepare import planned
+
+    config = task_of(options).dataset
+    checked = check(options.DATA, config, bar, **jobs_of(options))
+    write_plan(options.out, planned(checked, config))
+    print(f"plan in {options.out}")
+    return report(list(checked.errors))
+
+
+def _describe_prepare(parser: Parser) -> None:
+    """Read, check, plan and preprocess a raw dataset."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("out", metavar="OUT", help="folder for the prepared dataset")
+    parser.add_argument("--plan", metavar="FILE", help="prepare by this plan, see sdunet plan")
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _prepare(options: jsonargparse.Namespace) -> int:
+    from data_prep.plan_file import read_plan
+    from data_prep.prepare import prepare
+    from data_prep.report import REPORT
+
+    dataset, problems = prepare(
+        options.DATA,
+        options.out,
+        task_of(options).dataset,
+        bar,
+        plan=read_plan(options.plan) if options.plan else None,
+        **jobs_of(options),
+    )
+    plan = dataset.plan
+    print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
+    print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
+    for name in ("spacing", "patch_size"):
+        reason = f"  ({plan.why[name]})" if name in plan.why else ""
+        print(f"{name} {getattr(plan, name)}{reason}")
+    print(f"prepared in {options.out}; look at {Path(options.out) / REPORT}")
+    return report(problems)
+
+
+COMMANDS: dict[str, Command] = {
+    "check": (_describe_check, _check),
+    "convert": (_describe_convert, _convert),
+    "plan": (_describe_plan, _plan),
+    "prepare": (_describe_prepare, _prepare),
+}

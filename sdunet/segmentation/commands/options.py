@@ -1,0 +1,79 @@
+"""Options that several commands share, and how they report what was left out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jsonargparse
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
+
+from data_prep.errors import DataError
+from data_prep.limits import memory_each
+from sdunet.runs.parser import Parser
+from sdunet.runs.record import say
+from sdunet.segmentation.config import TaskConfig
+
+# What a command adds to its parser, and what it does.
+Command = tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]
+
+
+def add_jobs(parser: Parser) -> None:
+    """Add how work over cases is spread."""
+    parser.add_argument(
+        "--workers", type=NonNegativeInt, default=0, help="local processes; 0: this one"
+    )
+    parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
+    parser.add_argument(
+        "--max-ram",
+        type=PositiveFloat,
+        metavar="GB",
+        help="memory of one case, above which it is refused unread; default: what this machine "
+        "has for each worker, with a cluster no limit",
+    )
+
+
+def jobs_of(options: jsonargparse.Namespace) -> dict:
+    """Return how the work is spread, as `check` and `prepare` take it."""
+    max_ram = options.max_ram
+    if max_ram is None and options.scheduler is None:
+        max_ram = memory_each(options.workers)
+    return {"workers": options.workers, "scheduler": options.scheduler, "max_ram": max_ram}
+
+
+def add_task(parser: Parser) -> None:
+    """Add the settings of a task: `--config` and one option each."""
+    parser.add_argument("--config", action="config", help="YAML file of the task")
+    parser.add_class_arguments(TaskConfig, None)
+
+
+def task_of(options: jsonargparse.Namespace) -> TaskConfig:
+    """Return the settings given."""
+    return TaskConfig(options.dataset, options.network, options.training)
+
+
+def add_cases(parser: Parser) -> None:
+    """Add `--cases`."""
+    parser.add_argument("--cases", help="text file with the id of one case a line; default all")
+
+
+def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
+    """Return the ids listed in the file given, `None` without one.
+
+    Raises:
+        DataError: CASE_FILE if it is not text.
+    """
+    if options.cases is None:
+        return None
+    try:
+        lines = Path(options.cases).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeError as error:
+        raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
+    return {line.strip() for line in lines if line.strip()}
+
+
+def report(problems: Sequence[DataError]) -> int:
+    """Print each problem; return the exit status they call for."""
+    for problem in problems:
+        say(f"error: {problem}")
+    if problems:
+        say(f"{len(problems)} problems; all other cases are done")
+    return 1 if problems else 0
