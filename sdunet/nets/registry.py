@@ -1,24 +1,102 @@
 """Networks by the name a configuration gives them."""
 
-from typing import Literal
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, get_args
 
+import torch
+from torch import nn
+
+from sdunet.nets.baselines import BASELINES, build_baseline
+from sdunet.nets.nested import NestedSDUNet
 from sdunet.nets.unet import SDUNet
 
-NetworkName = Literal["sdunet", "unet"]
+NetworkName = Literal[
+    "sdunet",
+    "nested_sdunet",
+    "unet",
+    "unet_plus_plus",
+    "basic_unet",
+    "basic_unet_plus_plus",
+    "attention_unet",
+    "segresnet",
+    "dynunet",
+    "swin_unetr",
+]
+_OURS = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
+# Each control, and the network it is without sweeps.
+_TWINS = {"unet": "sdunet", "unet_plus_plus": "nested_sdunet"}
+_SWEEPING = ("sdn_decoder", "sdn_encoder", "num_features", "directions", "residual")
 
 
 def build_network(
-    name: NetworkName, spatial_dims: int, in_channels: int, out_channels: int, **arguments: object
-) -> SDUNet:
+    name: NetworkName,
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    *,
+    features: Sequence[int],
+    match_parameters: bool = False,
+    **arguments: object,
+) -> nn.Module:
     """Build a network from its name and the arguments of `SDUNet`.
 
-    `"unet"` is the same network without a sweeping level, whatever the arguments say of them.
+    `"unet"` and `"unet_plus_plus"` are `"sdunet"` and `"nested_sdunet"` without a sweeping level;
+    they and the networks of MONAI pass over what the arguments say of sweeps.
+
+    Args:
+        name: of the network.
+        spatial_dims: 2 for images, 3 for volumes.
+        in_channels: channels of the image.
+        out_channels: number of classes, background included.
+        features: channels of each level, full resolution first.
+        match_parameters: widen a control until it has as many parameters as its sweeping twin of
+            the given arguments.
+        arguments: further arguments of `SDUNet`.
 
     Raises:
         ValueError: if the name is unknown, or an argument does not fit.
     """
-    if name == "unet":
-        arguments |= {"sdn_decoder": (), "sdn_encoder": ()}
-    elif name != "sdunet":
-        raise ValueError(f"network must be 'sdunet' or 'unet', got {name!r}")
-    return SDUNet(spatial_dims, in_channels, out_channels, **arguments)
+    ends = {
+        "spatial_dims": spatial_dims,
+        "in_channels": in_channels,
+        "out_channels": out_channels,
+    }
+    if name not in get_args(NetworkName):
+        raise ValueError(f"network must be one of {get_args(NetworkName)}, got {name!r}")
+    if match_parameters and name not in _TWINS:
+        raise ValueError(f"match_parameters widens {' or '.join(_TWINS)}, got {name!r}")
+    plain = {key: value for key, value in arguments.items() if key not in _SWEEPING}
+    if name in BASELINES:
+        return build_baseline(name, **ends, features=features, **plain)
+    if name in _OURS:
+        return _OURS[name](**ends, features=features, **arguments)
+    kind = _OURS[_TWINS[name]]
+    if match_parameters:
+        with torch.device("meta"):
+            wanted = count_parameters(kind(**ends, features=features, **arguments))
+        control = partial(kind, **ends, **plain, sdn_decoder=())
+        return control(features=_widened(features, wanted, control))
+    return kind(**ends, features=features, **plain, sdn_decoder=())
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return how many numbers a network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _widened(features: Sequence[int], wanted: int, build: Callable[..., nn.Module]) -> list[int]:
+    """Return features, all widened alike, that come closest to a number of parameters."""
+
+    def wider(deepest: int) -> list[int]:
+        return [round(n * deepest / features[-1]) for n in features]
+
+    def count(deepest: int) -> int:
+        with torch.device("meta"):
+            return count_parameters(build(features=wider(deepest)))
+
+    widths = range(features[-1], 16 * features[-1])
+    above = bisect_left(widths, wanted, key=count)
+    near = widths[max(0, above - 1) : above + 1]
+    return wider(min(near, key=lambda width: abs(count(width) - wanted)))
