@@ -88,6 +88,37 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the training cases were like: bounds over all of them, to hold new scans to.
+
+    Attributes:
+        cases: number of cases.
+        low: of each channel, the lowest 0.5 percentile of any case.
+        high: of each channel, the highest 99.5 percentile.
+        span: of each channel, the smallest and largest distance between the two in one case.
+        spacing: along each axis, the smallest and largest millimetres; `None` for pictures.
+    """
+
+    cases: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    span: tuple[tuple[float, float], ...]
+    spacing: tuple[tuple[float, float], ...] | None
+
+    @classmethod
+    def from_json(cls, record: dict) -> "Seen":
+        """Rebuild it from what `json` made of it."""
+        spacing = record["spacing"]
+        return cls(
+            record["cases"],
+            tuple(record["low"]),
+            tuple(record["high"]),
+            tuple((low, high) for low, high in record["span"]),
+            None if spacing is None else tuple((low, high) for low, high in spacing),
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """How scans become the arrays a network sees; stored with the dataset and with each model.
 
@@ -103,6 +134,7 @@ class Plan:
         structures: names of DICOM structures to class numbers.
         accept: codes of findings that are meant to be so.
         levels: of each channel, for intensity `ct`.
+        seen: what the training cases were like; `None` of so few that it would tell of single ones.
     """
 
     spatial_dims: int
@@ -116,6 +148,7 @@ class Plan:
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
     levels: tuple[Levels, ...] | None = None
+    seen: Seen | None = None
 
     @property
     def num_classes(self) -> int:
@@ -130,7 +163,7 @@ class Plan:
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
         """Rebuild a plan from what `json` made of it."""
-        spacing, levels = record["spacing"], record.get("levels")
+        spacing, levels, seen = record["spacing"], record.get("levels"), record.get("seen")
         return cls(
             record["spatial_dims"],
             tuple(record["channels"]),
@@ -143,4 +176,5 @@ class Plan:
             dict(record.get("structures", {})),
             tuple(record.get("accept", ())),
             None if levels is None else tuple(Levels(**level) for level in levels),
+            None if seen is None else Seen.from_json(seen),
         )

@@ -16,7 +16,7 @@ from data_prep.errors import DataError
 from data_prep.preprocess import Scaling
 from data_prep.writer import write_json
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)

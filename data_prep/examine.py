@@ -19,6 +19,7 @@ from data_prep.slabs import class_counts
 from data_prep.tree import Tree, recorded
 
 _QUANTILES = 501
+_ENOUGH = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Facts:
         source: files that were read, with the SHA-256 of their content.
         voxels: voxels of each class.
         median: median intensity of each channel.
+        extent: 0.5 and 99.5 percentile of each channel.
         foreground: intensities of the foreground of each channel at even quantiles, `(C, n)`;
             empty without foreground.
         pixels_sha256: of the values alone, whatever the file.
@@ -44,6 +46,7 @@ class Facts:
     source: dict[str, str]
     voxels: list[int]
     median: list[float]
+    extent: list[tuple[float, float]]
     foreground: np.ndarray
     pixels_sha256: str
     coarse: np.ndarray
@@ -84,11 +87,19 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Fi
         source,
         class_counts(label.array[0], max(rules.labels.values()) + 1).tolist(),
         [float(np.median(values)) for values in image.array],
+        [extent_of(values) for values in image.array],
         _foreground(image, label),
         hashlib.sha256(image.array).hexdigest(),
         coarse_picture(image),
     )
     return facts, findings.found
+
+
+def extent_of(values: np.ndarray) -> tuple[float, float]:
+    """Return the 0.5 and 99.5 percentile of some million values spread evenly over an array."""
+    some = values.ravel()[:: max(1, values.size // _ENOUGH)]
+    low, high = np.percentile(some, (0.5, 99.5))
+    return float(low), float(high)
 
 
 def _foreground(image: Scan, label: Scan) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.config import DataConfig, Intensity, Levels, Plan, Rules
+from data_prep.config import DataConfig, Intensity, Levels, Plan, Rules, Seen
 from data_prep.errors import DataError
 from data_prep.examine import Facts
 
@@ -18,6 +18,7 @@ _BYTES_A_CELL = 4000
 _BATCH = 2
 _THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
 _CT_PERCENTILES = (0.5, 99.5)
+_ENOUGH_CASES = 5  # of fewer, bounds would tell of single patients
 
 
 def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str, int]:
@@ -87,6 +88,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
         dict(rules.structures),
         tuple(rules.accept),
         _levels(facts) if intensity == "ct" else None,
+        _seen(facts) if len(facts) >= _ENOUGH_CASES else None,
     )
 
 
@@ -125,6 +127,21 @@ def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, 
     if config.intensity == "ct" and pictures:
         raise DataError("PLAN_INTENSITY", "intensity ct for pictures", "use zscore or unit")
     return config.intensity
+
+
+def _seen(facts: Sequence[Facts]) -> Seen:
+    low, high = np.moveaxis(np.array([fact.extent for fact in facts]), -1, 0)  # (cases, C)
+    spacing = None
+    if facts[0].spacing is not None:
+        along = np.transpose([fact.spacing for fact in facts])
+        spacing = tuple((float(axis.min()), float(axis.max())) for axis in along)
+    return Seen(
+        len(facts),
+        tuple(low.min(0).tolist()),
+        tuple(high.max(0).tolist()),
+        tuple((float(span.min()), float(span.max())) for span in (high - low).T),
+        spacing,
+    )
 
 
 def _levels(facts: Sequence[Facts]) -> tuple[Levels, ...]:

@@ -230,7 +230,7 @@ def _write_case(
 def _made_with(plan: Plan) -> str:
     """Hash what the arrays of a case depend on besides its files."""
     used = asdict(plan)
-    del used["why"], used["patch_size"]
+    del used["why"], used["patch_size"], used["seen"]
     text = json.dumps([SCHEMA, used], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

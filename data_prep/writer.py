@@ -34,8 +34,13 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise DataError("OUT_BUSY", f"another run works in {folder}", "wait for it") from error
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
+def write_bytes(path: str | Path, data: bytes, previous: str | Path | None = None) -> None:
     """Write a file atomically: a temporary in the same folder, flushed to disk, then renamed.
+
+    Args:
+        path: of the file.
+        data: its content.
+        previous: where what was at `path` is kept, in the same folder. Default: nowhere.
 
     Raises:
         OSError: if the disk refuses; what was at `path` stays, nothing half-written remains.
@@ -52,6 +57,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         mask = os.umask(0)
         os.umask(mask)
         Path(temporary).chmod(0o666 & ~mask)
+        if previous is not None and path.exists():
+            path.replace(previous)
         Path(temporary).replace(path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from data_prep.errors import DataError
 from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import RunRecord, bar, say, versions
+from sdunet.runs.stopped import Stopped
 from sdunet.segmentation.commands import data, model, review
 from sdunet.segmentation.commands.options import Command
 from sdunet.vae.cli import describe_vae, run_vae
@@ -45,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"error: {error}")
     except OSError as error:
         say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+    except Stopped as stopped:
+        say(f"stopped: {stopped}; go on with --resume")
+        return stopped.status
     except KeyboardInterrupt:
         say("interrupted")
         return 130

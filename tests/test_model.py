@@ -8,14 +8,13 @@ import torch
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from sdunet.runs.weights import read_weights, write_weights
 from sdunet.segmentation.config import NetworkConfig
 from sdunet.segmentation.model import (
     WEIGHTS,
     load_model,
     network_for,
-    read_weights,
     save_description,
-    write_weights,
 )
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {255: 1}, "zscore", None, (16, 16))
@@ -25,7 +24,7 @@ CONFIG = NetworkConfig(features=(4, 6, 8), num_features=(2, 3, 4))
 @pytest.fixture
 def saved(tmp_path):
     network = network_for(CONFIG, PLAN).eval()
-    save_description(tmp_path, CONFIG, PLAN, 0.5)
+    save_description(tmp_path, CONFIG, PLAN, 0.5, (0, 1))
     write_weights(tmp_path / WEIGHTS, network.state_dict())
     return tmp_path, network
 

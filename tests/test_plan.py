@@ -24,7 +24,16 @@ CLASSES = {"background": 0, "organ": 1, "lesion": 2}
 
 def facts(size, spacing=None, foreground=(0.0,)):
     return Facts(
-        size, spacing, "", {}, [1, 1], [0.0], np.array([foreground], np.float32), "", np.zeros(1)
+        size,
+        spacing,
+        "",
+        {},
+        [1, 1],
+        [0.0],
+        [(-1.0, 1.0)],
+        np.array([foreground], np.float32),
+        "",
+        np.zeros(1),
     )
 
 

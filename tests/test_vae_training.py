@@ -15,8 +15,8 @@ from PIL import Image
 
 from data_prep.errors import DataError
 from sdunet.cli import main
+from sdunet.runs.checkpoint import StateIO
 from sdunet.runs.weights import read_tensors, read_weights
-from sdunet.vae.checkpoint import StateIO
 from sdunet.vae.config import ImagesConfig, LadderConfig, TrainingConfig, VAEConfig
 from sdunet.vae.model import build_vae
 from sdunet.vae.module import VAEModule

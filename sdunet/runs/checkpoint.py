@@ -1,6 +1,7 @@
 """All of a training as one safetensors file: tensors as tensors, the rest as JSON. No pickle."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from torch import Tensor
 from data_prep.errors import DataError
 from sdunet.runs.weights import read_tensors, write_weights
 
+STATE = "last.safetensors"
+PREVIOUS = "previous.safetensors"
 _MARK = "__tensor__"
 _PAIRS = "__pairs__"
 
 
 class StateIO(CheckpointIO):
-    """Lightning's checkpoints, whole, in safetensors."""
+    """Lightning's checkpoints, whole, in safetensors; the one before is kept beside the last."""
 
     def save_checkpoint(
         self, checkpoint: dict, path: str | Path, storage_options: object = None
@@ -28,7 +31,7 @@ class StateIO(CheckpointIO):
         """
         tensors: dict[str, Tensor] = {}
         rest = json.dumps(_take_tensors(checkpoint, tensors))
-        write_weights(path, tensors, state=rest)
+        write_weights(path, tensors, Path(path).with_name(PREVIOUS), state=rest)
 
     def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
         """Return the checkpoint.
@@ -50,6 +53,30 @@ class StateIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def state_to_resume(run: Path, say: Callable[[str], None]) -> Path:
+    """Return the newest whole state of a training in the folder `run`.
+
+    Args:
+        run: folder of the run.
+        say: is told where the last one is damaged and the one before is taken.
+
+    Raises:
+        DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole.
+    """
+    there = [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
+    if not there:
+        raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
+    for path in there:
+        try:
+            StateIO().load_checkpoint(path)
+        except DataError as error:
+            problem = error
+            say(f"{error}; the state before it is tried")
+        else:
+            return path
+    raise problem
 
 
 def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

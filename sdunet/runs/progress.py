@@ -26,6 +26,9 @@ class EpochLines(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the bar."""
+        self._open(trainer)
+
+    def _open(self, trainer: pl.Trainer) -> None:
         self.started = time.monotonic()
         title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.bar = tqdm(
@@ -38,11 +41,14 @@ class EpochLines(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Move the bar by a step."""
+        if self.bar is None:  # resumed within an epoch, whose start Lightning does not tell again
+            self._open(trainer)
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Close the bar and write the line; validation has run by now."""
         self.bar.close()
+        self.bar = None
         text, score = self.measured({k: float(v) for k, v in trainer.callback_metrics.items()})
         mark = "  best" if score > self.best else ""
         self.best = max(self.best, score)

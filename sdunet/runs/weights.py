@@ -14,13 +14,19 @@ from data_prep.errors import DataError
 from data_prep.writer import write_bytes
 
 
-def write_weights(path: str | Path, weights: Mapping[str, Tensor], **texts: str) -> None:
+def write_weights(
+    path: str | Path,
+    weights: Mapping[str, Tensor],
+    previous: str | Path | None = None,
+    **texts: str,
+) -> None:
     """Write tensors atomically, with the hash of their content, which safetensors lacks.
 
-    `texts` are kept beside them; `read_tensors` gives them back.
+    `texts` are kept beside them; `read_tensors` gives them back. `previous` as in `write_bytes`.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    write_bytes(path, save(tensors, metadata=texts | {"sha256": _hash(tensors, texts)}))
+    packed = save(tensors, metadata=texts | {"sha256": _hash(tensors, texts)})
+    write_bytes(path, packed, previous)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

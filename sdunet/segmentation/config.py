@@ -1,4 +1,4 @@
-"""The configuration of one task: dataset, network, training. One YAML file, three sections."""
+"""The configuration of one task: dataset, network, training, trainer. One YAML file."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,7 +22,8 @@ class NetworkConfig:
     """Which network, and its arguments as in `SDUNet`.
 
     Args:
-        name: `sdunet`, or `unet` for the same network without sweeps, the control.
+        name: `sdunet` or `nested_sdunet` (a U-Net++); `unet` or `unet_plus_plus`, the same
+            networks without sweeps, the controls; or a network of MONAI.
         features: channels of each level, full resolution first.
         norm: normalisation of every convolution.
         act: activation after every convolution.
@@ -33,6 +34,8 @@ class NetworkConfig:
         directions: sweeps of each layer. Default: both ways along each axis.
         residual: mix each SDN layer with a convolution by a learned gate.
         upsample: `deconv`, or `nontrainable` for linear interpolation.
+        deep_supervision: train the outputs of coarser stages too.
+        match_parameters: widen a control until it has as many parameters as its sweeping twin.
     """
 
     name: NetworkName = "sdunet"
@@ -46,6 +49,8 @@ class NetworkConfig:
     directions: tuple[Direction, ...] | None = None
     residual: bool = True
     upsample: Literal["deconv", "nontrainable"] = "deconv"
+    deep_supervision: bool = False
+    match_parameters: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,36 +60,73 @@ class TrainingConfig:
     Args:
         epochs: at most this many.
         patience: epochs without a better validation Dice before stopping.
+        max_time: minutes; no epoch is begun that would likely end later.
         patches_per_case: patches drawn from each training case in an epoch.
         batch_size: patches a step.
-        foreground: share of patches centred on foreground, 0 to 1.
+        foreground: share of patches centred on foreground, every class as often, 0 to 1.
+        augmentation: `light` flips, turns and changes brightness; `full` also rotates by any
+            angle, zooms, blurs, coarsens and changes contrast.
         flip_axes: spatial axes a patch may be flipped along. Default: all.
         rotate: turn patches by multiples of 90 degrees in the plane of the first two axes.
-        learning_rate: of AdamW at the start; falls to zero along a cosine.
-        weight_decay: of AdamW.
+        loss: Dice with cross-entropy, Dice with focal loss, or Tversky (misses count 0.7, false
+            alarms 0.3).
+        optimizer: `adamw`, or `sgd` with Nesterov momentum 0.99.
+        learning_rate: at the start.
+        schedule: how it falls to zero, step by step: along a half cosine, as a power of 0.9 of
+            what is left (`poly`), or not at all.
+        weight_decay: of the optimizer.
         clip: largest norm of the gradient.
+        ema: share of the old in a moving average of the weights at each step, such as 0.999, which
+            then validates and predicts; 0 for none.
         overlap: share of a window that its neighbour covers too, in validation and prediction.
         workers: processes that load data; 0 loads in the main process.
         seed: of weights, patches and augmentation.
         device: `auto` takes a GPU if there is one.
         precision: `32-true`, or `bf16-mixed` on hardware that has it; sweeps stay in float32.
+        deterministic: use only operations that give the same bits every time; refuse others.
+        save_steps: write the state to resume from after so many steps, besides after each epoch.
+        tensorboard: also log for TensorBoard, which must be installed.
     """
 
     epochs: PositiveInt = 100
     patience: NonNegativeInt = 30
+    max_time: PositiveFloat | None = None
     patches_per_case: PositiveInt = 1
     batch_size: PositiveInt = 4
     foreground: ClosedUnitInterval = 0.67
+    augmentation: Literal["light", "full"] = "light"
     flip_axes: tuple[int, ...] | None = None
     rotate: bool = False
+    loss: Literal["dice_ce", "dice_focal", "tversky"] = "dice_ce"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
     weight_decay: NonNegativeFloat = 1e-2
     clip: PositiveFloat = 1.0
+    ema: ShareBelowOne = 0.0
     overlap: ShareBelowOne = 0.5  # windows that overlap wholly would never move on
     workers: NonNegativeInt = 0
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    deterministic: bool = False
+    save_steps: NonNegativeInt = 0
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """On how many devices to train; each process takes `batch_size` patches a step.
+
+    Args:
+        devices: GPUs of each node, or processes where there is none.
+        num_nodes: computers; started by torchrun or SLURM.
+        strategy: of Lightning; `auto` is `ddp` on several devices.
+    """
+
+    devices: PositiveInt = 1
+    num_nodes: PositiveInt = 1
+    strategy: Literal["auto", "ddp"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -95,8 +137,10 @@ class TaskConfig:
         dataset: how the raw data is to be read and prepared.
         network: which network.
         training: how to train it.
+        trainer: on how many devices.
     """
 
     dataset: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)

@@ -1,18 +1,26 @@
-"""Prepared cases to batches."""
+"""Prepared cases to batches. What is drawn depends on seed and step alone.
 
-from collections.abc import Callable
+Every patch is drawn from a seed of its own, which the order of patches hands to whoever loads it:
+worker processes, their number, other ranks and earlier steps change nothing. Training can so go on
+from any step as if it had never stopped.
+"""
+
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 from monai.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler
 
 from data_prep.dataset import Dataset
 from data_prep.errors import DataError
 from data_prep.preprocess import normalise
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.transforms import training_transforms
+from sdunet.segmentation.transforms import augmentation, draw_patch, places_of
+
+Drawn = tuple[int, int]  # number of a case, and the seed its patch is drawn from
 
 
 def load_case(dataset: Dataset, case_id: str) -> dict[str, Any]:
@@ -26,24 +34,98 @@ def load_case(dataset: Dataset, case_id: str) -> dict[str, Any]:
     }
 
 
-class CaseDataset(TorchDataset):
-    """Cases of a prepared dataset, whole or as `augment` makes patches of them.
+class WholeCases(TorchDataset):
+    """Cases of a prepared dataset, whole."""
 
-    MONAI's loader finds `augment` among the attributes and seeds it. Wrapped in a function, as
-    MONAI's own dataset would take it, it would stay unseeded.
-    """
-
-    def __init__(self, dataset: Dataset, cases: list[str], augment: Callable | None = None) -> None:
+    def __init__(self, dataset: Dataset, cases: list[str]) -> None:
         self.dataset = dataset
         self.cases = cases
-        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, index: int) -> dict[str, Any] | list[dict[str, Any]]:
-        case = load_case(self.dataset, self.cases[index])
-        return case if self.augment is None else self.augment(case)
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return load_case(self.dataset, self.cases[index])
+
+
+class Patches(TorchDataset):
+    """Random patches of cases, augmented.
+
+    Only the patch is read from the memory-mapped arrays, and only its intensities are scaled.
+    """
+
+    def __init__(self, dataset: Dataset, cases: list[str], config: TrainingConfig) -> None:
+        self.dataset = dataset
+        self.cases = cases
+        self.foreground = config.foreground
+        self.augment = augmentation(dataset.plan, config)
+        self._places: dict[str, list[np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, drawn: Drawn) -> dict[str, Any]:
+        number, seed = drawn
+        id_ = self.cases[number]
+        record = self.dataset.cases[id_]
+        image, label = self.dataset.arrays(id_)
+        if id_ not in self._places:
+            self._places[id_] = places_of(label)
+        random = np.random.RandomState(seed)
+        size = self.dataset.plan.patch_size
+        where = draw_patch(record.size, size, self._places[id_], self.foreground, random)
+        patch = {
+            "case": id_,
+            "image": normalise(image[(slice(None), *where)], record.scaling),
+            "label": np.array(label[(slice(None), *where)]),
+        }
+        self.augment.set_random_state(seed=seed)
+        return self.augment(patch)
+
+
+class PatchOrder(Sampler[list[Drawn]]):
+    """Which patches make up each step of an epoch, from a step on.
+
+    Args:
+        cases: number of cases.
+        repeats: patches of each case in an epoch.
+        batch_size: patches of each rank in a step; fewer where an epoch has no more.
+        seed: of order and patches.
+        steps_done: says how many steps all epochs together have had.
+        rank: of this process.
+        ranks: number of processes, which share the patches of a step.
+    """
+
+    def __init__(
+        self,
+        cases: int,
+        repeats: int,
+        batch_size: int,
+        seed: int,
+        steps_done: Callable[[], int] = lambda: 0,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.cases = cases
+        self.patches = cases * repeats
+        self.batch_size = max(1, min(batch_size, self.patches // ranks))
+        self.seed = seed
+        self.steps_done = steps_done
+        self.rank = rank
+        self.ranks = ranks
+
+    def __len__(self) -> int:
+        return max(1, self.patches // (self.batch_size * self.ranks))
+
+    def __iter__(self) -> Iterator[list[Drawn]]:
+        epoch, first = divmod(self.steps_done(), len(self))
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(self.patches) % self.cases
+        seeds = random.integers(0, 2**32, self.patches)
+        for step in range(first, len(self)):
+            start = (step * self.ranks + self.rank) * self.batch_size
+            mine = [place % self.patches for place in range(start, start + self.batch_size)]
+            yield [(int(order[i]), int(seeds[i])) for i in mine]
 
 
 class SegmentationData(pl.LightningDataModule):
@@ -65,29 +147,51 @@ class SegmentationData(pl.LightningDataModule):
                 "SPLIT_FOLD", f"fold {fold} of {len(dataset.folds)}", "count folds from 0"
             )
         self.dataset = dataset
-        self.split = dataset.folds[fold]
         self.config = config
+        self.train_cases = dataset.folds[fold]["train"]
+        # Largest first: what does not fit the memory shows before the first epoch.
+        self.val_cases = sorted(
+            dataset.folds[fold]["val"], key=lambda id_: (-np.prod(dataset.cases[id_].size), id_)
+        )
+
+    def order(self) -> PatchOrder:
+        """Return the order of patches, from the step on that the trainer has come to."""
+        config, trainer = self.config, self.trainer
+        return PatchOrder(
+            len(self.train_cases),
+            config.patches_per_case,
+            config.batch_size,
+            config.seed,
+            lambda: trainer.global_step if trainer else 0,
+            trainer.global_rank if trainer else 0,
+            trainer.world_size if trainer else 1,
+        )
 
     def train_dataloader(self) -> DataLoader:
         """Return batches `{"image": (N, C, ...), "label": (N, 1, ...)}` of random patches."""
-        cases = self.split["train"] * self.config.patches_per_case
-        augment = training_transforms(self.dataset.plan.patch_size, self.config)
-        patches = CaseDataset(self.dataset, cases, augment)
-        # MONAI's loader, because torch's repeats random transforms over workers and epochs.
-        return DataLoader(
-            patches,
-            batch_size=min(self.config.batch_size, len(cases)),
-            shuffle=True,
-            drop_last=True,
+        return _Resumable(
+            Patches(self.dataset, self.train_cases, self.config),
+            batch_sampler=self.order(),
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
         )
 
     def val_dataloader(self) -> DataLoader:
-        """Return the validation cases whole, one a batch."""
+        """Return this process's share of the validation cases whole, one a batch."""
+        order = self.order()
         return DataLoader(
-            CaseDataset(self.dataset, self.split["val"]),
+            WholeCases(self.dataset, self.val_cases[order.rank :: order.ranks]),
             batch_size=1,
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
         )
+
+
+class _Resumable(DataLoader):
+    """Tells Lightning that it goes on from the right step; `PatchOrder` sees to that."""
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        pass

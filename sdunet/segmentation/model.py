@@ -3,22 +3,22 @@
 Neither is a pickle; nothing in them can run.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from pytorch_lightning.plugins.io import CheckpointIO
 from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
 from data_prep.writer import write_json
 from sdunet.nets.registry import build_network
-from sdunet.runs.weights import read_weights, write_weights
+from sdunet.runs.weights import read_weights
 from sdunet.segmentation.config import NetworkConfig
 
-SCHEMA = 1
+SCHEMA = 2
 WEIGHTS = "best.safetensors"
 # MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
 _NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
@@ -32,11 +32,22 @@ _ACTS = {
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to predict, with what it needs to know of scans."""
+    """A network ready to predict, with what it needs to know of scans.
+
+    Attributes:
+        network: gives logits.
+        plan: how scans are read and brought to its grid.
+        overlap: share of a window that its neighbour covers too.
+        flip_axes: spatial axes it was trained to see flipped.
+        sha256: of its weights file.
+        root: folder it was loaded from.
+    """
 
     network: nn.Module
     plan: Plan
     overlap: float
+    flip_axes: tuple[int, ...]
+    sha256: str
     root: Path
 
 
@@ -57,13 +68,16 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
         raise DataError("CONFIG_NETWORK", str(error), "change it under network") from error
 
 
-def save_description(root: Path, config: NetworkConfig, plan: Plan, overlap: float) -> None:
+def save_description(
+    root: Path, config: NetworkConfig, plan: Plan, overlap: float, flip_axes: tuple[int, ...]
+) -> None:
     """Write `model.json`: all but the weights."""
     record = {
         "schema": SCHEMA,
         "network": asdict(config),
         "plan": asdict(plan),
         "overlap": overlap,
+        "flip_axes": flip_axes,
     }
     write_json(root / "model.json", record)
 
@@ -84,6 +98,7 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         plan = Plan.from_json(described["plan"])
         config = NetworkConfig(**described["network"])
         overlap = float(described["overlap"])
+        axes = tuple(int(axis) for axis in described["flip_axes"])
         network = network_for(config, plan)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
@@ -92,31 +107,11 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
             "copy the run folder again",
         ) from error
     weights = read_weights(root / WEIGHTS)
+    sha256 = hashlib.sha256((root / WEIGHTS).read_bytes()).hexdigest()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise DataError(
             "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
         ) from error
-    return Model(network.to(device).eval(), plan, overlap, root)
-
-
-class WeightsOnlyIO(CheckpointIO):
-    """Lightning's checkpoints as the network's weights alone, in safetensors."""
-
-    def save_checkpoint(
-        self, checkpoint: dict, path: str | Path, storage_options: object = None
-    ) -> None:
-        """Write the weights of `module.network`."""
-        prefix = "network."
-        state = checkpoint["state_dict"]
-        weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        write_weights(path, weights)
-
-    def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
-        """Return the weights under Lightning's names."""
-        return {"state_dict": {f"network.{k}": v for k, v in read_weights(path).items()}}
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint that a better one replaces."""
-        Path(path).unlink(missing_ok=True)
+    return Model(network.to(device).eval(), plan, overlap, axes, sha256, root)

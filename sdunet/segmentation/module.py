@@ -1,24 +1,70 @@
 """Loss, optimiser and validation of a segmentation network, as Lightning runs them."""
 
+import math
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from monai.losses import DiceCELoss
+from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_prep.config import Plan
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.inference import class_probabilities
 from sdunet.segmentation.metrics import Overlap, overlaps, summarise
 
+_MOMENTUM, _POWER = 0.99, 0.9
+_ONE_HOT = {"include_background": False, "to_onehot_y": True, "softmax": True}
+
+
+def build_loss(name: str) -> nn.Module:
+    """Return the loss of `(N, classes, ...)` logits, or of a list of them, and class numbers.
+
+    It is a mean over cases, so that several processes come to the same gradient as one. Of a
+    list, the first counts 1, each further one half of the one before.
+    """
+    losses = {
+        "dice_ce": lambda: DiceCELoss(**_ONE_HOT),
+        "dice_focal": DiceFocal,
+        "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=0.3, beta=0.7),
+    }
+    return DeepSupervisionLoss(losses[name]())
+
+
+class DiceFocal(nn.Module):
+    """Dice and focal loss, both over the softmax; MONAI's own sum takes sigmoids for the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = DiceLoss(**_ONE_HOT)
+        self.focal = FocalLoss(to_onehot_y=True, use_softmax=True)
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return their sum."""
+        return self.dice(logits, label) + self.focal(logits, label)
+
+
+def learning_rate_at(share: float, config: TrainingConfig) -> float:
+    """Return the learning rate when `share` of all steps are done, 0 to 1."""
+    falls = {
+        "cosine": (1 + math.cos(math.pi * share)) / 2,
+        "poly": (1 - share) ** _POWER,
+        "constant": 1.0,
+    }
+    return config.learning_rate * falls[config.schedule]
+
 
 class SegmentationModule(pl.LightningModule):
-    """A network trained with Dice + cross-entropy, validated by the Dice of whole cases.
+    """A network trained on patches, validated by the Dice of whole cases.
+
+    Learning rate and noise of a step depend on its number alone, so that a resumed run goes on
+    exactly as one that was never interrupted.
 
     Args:
-        network: gives logits `(N, classes, ...)`.
+        network: gives logits `(N, classes, ...)`; while training perhaps a list of them.
         plan: classes and window size.
         config: optimiser settings.
 
@@ -31,34 +77,58 @@ class SegmentationModule(pl.LightningModule):
         self.network = network
         self.plan = plan
         self.config = config
-        self.loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+        self.loss = build_loss(config.loss)
+        self.average = None
+        if config.ema:
+            average = get_ema_multi_avg_fn(config.ema)
+            self.average = AveragedModel(network, multi_avg_fn=average).requires_grad_(False)
+        self.losses: list[float] = []  # of this epoch
         self.counted: list[list[Overlap]] = []
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The network that validates and predicts: the average where there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        """Set the learning rate, and seed what the network draws."""
+        step, steps = self.global_step, self.config.epochs * self.trainer.num_training_batches
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = learning_rate_at(min(1.0, step / steps), self.config)
+        key = repr((self.config.seed, self.global_rank, step)).encode()
+        torch.manual_seed(int.from_bytes(sha256(key).digest()[:8], "big") >> 1)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Return the loss of a batch of patches."""
-        logits = self.network(batch["image"]).float()
-        loss = self.loss(logits, batch["label"])
-        if not torch.isfinite(loss):
+        loss = self.loss(self.network(batch["image"]), batch["label"])
+        value = loss.item()
+        if not math.isfinite(value):
             raise FloatingPointError(
-                f"loss is {loss.item()} at epoch {self.current_epoch}, step {self.global_step}; "
+                f"loss is {value} at epoch {self.current_epoch}, step {self.global_step}; "
                 "lower training.learning_rate, or use training.precision 32-true"
             )
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(logits))
+        self.losses.append(value)
         return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Move the weights, and their average with them."""
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Predict one whole case and count its overlap with the reference."""
         chances = class_probabilities(
-            self.network, batch["image"], self.plan.patch_size, self.config.overlap
+            self.deployed, batch["image"], self.plan.patch_size, self.config.overlap
         )
         prediction = chances.argmax(1).cpu().numpy().astype(np.uint16)
         reference = batch["label"][:, 0].cpu().numpy()
         self.counted.append(overlaps(prediction, reference, self.plan.num_classes))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean Dice of each class, and of all, under the empty-mask policy."""
+        """Log the mean Dice of each class and of all, under the empty-mask policy; and the loss."""
         names = [name for name, number in sorted(self.plan.labels.items(), key=lambda i: i[1])]
-        by_class = zip(*self.counted, strict=True)
+        by_class = zip(*self._everyones(self.counted), strict=True)
         scores = {}
         for name, counted in zip(names[1:], by_class, strict=True):
             dice = summarise(counted)["Dice"]
@@ -68,13 +138,42 @@ class SegmentationModule(pl.LightningModule):
         if len(scores) > 1:
             self.log_dict({f"val_dice_{name}": dice for name, dice in scores.items()})
         self.log("val_dice", float(np.mean(list(scores.values()))) if scores else 0.0)
+        if self.losses:  # none before the first epoch
+            self.log("train_loss", float(np.mean(self.losses)), sync_dist=True)
+            self.losses = []
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Return AdamW, its learning rate falling to zero along a cosine."""
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the losses of an epoch that is not over."""
+        checkpoint["losses"] = self.losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back."""
+        self.losses = list(checkpoint["losses"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer; `on_train_batch_start` sets its learning rate."""
+        config = self.config
+        if config.optimizer == "sgd":
+            return torch.optim.SGD(
+                self.network.parameters(),
+                config.learning_rate,
+                _MOMENTUM,
+                weight_decay=config.weight_decay,
+                nesterov=True,
+            )
+        return torch.optim.AdamW(
+            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.config.epochs)
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _everyones(self, counted: list[list[Overlap]]) -> list[list[Overlap]]:
+        """Return the counts of the cases of all processes."""
+        if self.trainer.world_size == 1:
+            return counted
+        mine = torch.tensor(
+            [[(o.tp, o.fp, o.fn, o.tn) for o in case] for case in counted], device=self.device
+        ).reshape(-1, self.plan.num_classes - 1, 4)
+        most = self.all_gather(torch.tensor(len(mine), device=self.device))
+        padded = mine.new_full((int(most.max()), *mine.shape[1:]), -1)
+        padded[: len(mine)] = mine
+        rows = self.all_gather(padded).flatten(0, 1).tolist()
+        return [[Overlap(*counts) for counts in case] for case in rows if case[0][0] >= 0]

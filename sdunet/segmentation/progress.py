@@ -1,39 +1,175 @@
-"""What training says of itself: loss and Dice, by line and by picture."""
+"""What training says of itself: by line, by table and by picture; and the models it keeps."""
 
 import csv
+import io
+import time
 from pathlib import Path
+from typing import Any
 
+import pytorch_lightning as pl
+import torch
 from matplotlib.figure import Figure
+from pytorch_lightning.callbacks import Checkpoint
 
 from data_prep.writer import write_bytes
 from sdunet.runs.figures import to_png
+from sdunet.runs.memory import peak_memory
 from sdunet.runs.progress import EpochLines
+from sdunet.runs.weights import write_weights
+
+METRICS, CURVE = "metrics.csv", "curve.png"
+Row = dict[str, float]
 
 
-class DiceLines(EpochLines):
-    """Loss and validation Dice after each epoch."""
+class Course(EpochLines):
+    """A row of figures after each epoch: `metrics.csv`, `curve.png`, and a line for people.
+
+    `waiting` is the share of the time between steps in which the next batch was not there yet.
+
+    Args:
+        out: folder of the run.
+    """
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self.out = out
+        self.rows: list[Row] = []
+        self.waited = self.stepped = self.validated = 0.0
+        self.since = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Start the clocks."""
+        super().on_train_epoch_start(trainer, module)
+        self.waited = self.stepped = self.validated = 0.0
+        self.since = time.monotonic()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Count the time up to here as waiting."""
+        self.waited += self._lap()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Count the time up to here as a step."""
+        super().on_train_batch_end(trainer)
+        self.stepped += self._lap()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Leave out what lies between."""
+        self._lap()
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Count validation, which runs before the epoch ends."""
+        self.validated += self._lap()
 
     def measured(self, found: dict[str, float]) -> tuple[str, float]:
-        """Return both as text, and the Dice as the score."""
-        dice = found["val_dice"]
-        return f"loss {found['train_loss']:.4f}  validation Dice {dice:.4f}", dice
+        """Return loss and Dice as text, and the Dice as the score."""
+        row = self.rows[-1]
+        return (
+            f"loss {found['train_loss']:.4f}  validation Dice {found['val_dice']:.4f}  "
+            f"waiting {row['waiting']:.0%}  {row['memory_gb']:.1f} GB"
+        ), found["val_dice"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write the row, the curve and the line."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        scores = {n: v for n, v in figures.items() if n.startswith("val_dice")}
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "train_loss": figures["train_loss"],
+                **dict(sorted(scores.items())),
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "training_seconds": round(self.waited + self.stepped, 2),
+                "validation_seconds": round(self.validated, 2),
+                "waiting": round(self.waited / max(1e-9, self.waited + self.stepped), 4),
+                "memory_gb": round(peak_memory(), 2),
+                "gpu_memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+            }
+        )
+        if trainer.is_global_zero:
+            write_bytes(self.out / METRICS, _table(self.rows))
+            write_bytes(self.out / CURVE, _curve(self.rows))
+            super().on_train_epoch_end(trainer, module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+        self.rows, self.best = state["rows"], state["best"]
+
+    def _lap(self) -> float:
+        now = time.monotonic()
+        lap, self.since = now - self.since, now
+        return lap
 
 
-def draw_curve(metrics: Path, picture: Path) -> None:
-    """Draw loss and validation Dice over the epochs, from Lightning's CSV log."""
-    with metrics.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+class Keep(Checkpoint):
+    """Keeps the weights of the best validation Dice, and the whole state to resume from.
+
+    The state is saved before the last step of an epoch, so that a run that ends in validation
+    loses one step; after each epoch; and after every so many steps.
+
+    Args:
+        best: file for the best weights.
+        state: file for the state.
+        save_steps: steps between states; 0 for none between.
+    """
+
+    def __init__(self, best: Path, state: Path, save_steps: int) -> None:
+        self.best = best
+        self.state = state
+        self.save_steps = save_steps
+        self.score = -1.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Save the state where it is due."""
+        step = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        steps = trainer.num_training_batches
+        due = bool(self.save_steps) and trainer.global_step % self.save_steps == 0
+        # After the last step it would be saved without its validation.
+        if step == steps - 1 or (due and step < steps):
+            trainer.save_checkpoint(self.state)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Keep the weights if they are the best so far; save the state."""
+        score = float(trainer.callback_metrics["val_dice"])
+        if score > self.score:
+            self.score = score
+            if trainer.is_global_zero:
+                write_weights(self.best, module.deployed.state_dict())
+        trainer.save_checkpoint(self.state)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the best score."""
+        return {"score": self.score}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take it up."""
+        self.score = state["score"]
+
+
+def _table(rows: list[Row]) -> bytes:
+    text = io.StringIO(newline="")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _curve(rows: list[Row]) -> bytes:
+    """Draw loss and validation Dice over the epochs."""
     figure = Figure((7, 4), layout="constrained")
     left = figure.subplots()
     right = left.twinx()
-    loss = [(int(r["epoch"]) + 1, float(r["train_loss"])) for r in rows if r.get("train_loss")]
-    left.plot(*zip(*loss, strict=True), color="#555555", label="training loss")
-    names = [name for name in rows[0] if name.startswith("val_dice")] if rows else []
-    for name in names:
-        dice = [(int(r["epoch"]) + 1, float(r[name])) for r in rows if r.get(name)]
+    epochs = [row["epoch"] for row in rows]
+    left.plot(epochs, [row["train_loss"] for row in rows], color="#555555", label="training loss")
+    for name in (name for name in rows[-1] if name.startswith("val_dice")):
         title = name.removeprefix("val_dice").removeprefix("_") or "mean"
-        right.plot(*zip(*dice, strict=True), label=f"Dice {title}", lw=2 if title == "mean" else 1)
+        dice = [row.get(name, float("nan")) for row in rows]
+        right.plot(epochs, dice, label=f"Dice {title}", lw=2 if title == "mean" else 1)
     left.set(xlabel="epoch", ylabel="training loss")
     right.set(ylabel="validation Dice", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    write_bytes(picture, to_png(figure))
+    return to_png(figure)

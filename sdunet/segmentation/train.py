@@ -1,115 +1,182 @@
 """Train one fold of a prepared dataset."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.config import DataConfig, Plan
-from data_prep.dataset import load_dataset
+from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
-from data_prep.writer import write_bytes
+from data_prep.writer import write_bytes, write_json
+from sdunet.nets.registry import count_parameters
+from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume
 from sdunet.runs.device import choose_device
 from sdunet.runs.lightning import quiet_lightning
-from sdunet.runs.record import RunRecord
+from sdunet.runs.record import RunRecord, say
+from sdunet.runs.stopping import Halt
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.data import SegmentationData
-from sdunet.segmentation.model import (
-    WEIGHTS,
-    WeightsOnlyIO,
-    network_for,
-    save_description,
-)
+from sdunet.segmentation.model import WEIGHTS, network_for, save_description
 from sdunet.segmentation.module import SegmentationModule
-from sdunet.segmentation.progress import DiceLines, draw_curve
-from sdunet.segmentation.transforms import training_transforms
+from sdunet.segmentation.progress import Course, Keep
+from sdunet.segmentation.transforms import augmentation, flip_axes
 
 VALIDATION_CASES = "validation_cases.txt"
+SETTINGS = "settings.json"
+# Settings that a resumed run may change: they say how far and where, not what is computed.
+_FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
 
-def train(task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0) -> float:
+def train(
+    task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0, *, resume: bool = False
+) -> float:
     """Train a network on all folds but one, and keep the weights that do best on that one.
 
     Writes to `out`: `model.json` and `best.safetensors` (the model), `metrics.csv` and
-    `curve.png` (the course of training), `validation_cases.txt` and `run.json`.
+    `curve.png` (the course of training), `last.safetensors` (the state to resume from, the one
+    before beside it), `settings.json`, `validation_cases.txt` and `run.json`. Resumed, a run ends
+    with the weights, bit for bit, that it would have had without a stop.
 
     Args:
         task: network and training settings; the data settings are those it was prepared with.
         data: folder of a prepared dataset.
-        out: folder of the run; must not hold a run yet.
+        out: folder of the run; must not hold a run yet, unless it is resumed.
         fold: the fold that validates.
+        resume: go on where the run in `out` stopped.
 
     Returns:
         The best validation Dice, mean over classes and cases, 0 to 1.
 
     Raises:
-        DataError: if the dataset or the fold cannot be used, or `out` is taken.
+        DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
         FloatingPointError: if the loss is not finite.
+        Stopped: if a signal or a file stopped it; it can be resumed.
     """
-    out = Path(out)
-    if (out / WEIGHTS).exists():
-        raise DataError("RUN_EXISTS", f"a run is already in {out}", "give another --out")
+    out, config = Path(out), task.training
     dataset = load_dataset(data)
-    dataset.verify()
     _check_contradictions(task.dataset, dataset.plan)
-    config = task.training
+    settings = _settings(task, dataset, fold)
+    state = state_to_resume(out, say) if resume else None
+    _check_out(out, settings, resume)
+    dataset.verify()
     device = choose_device(config.device)
-    described = (dataset.root / "dataset.json").read_bytes()
-    record = RunRecord(
-        "train", device, fold=fold, task=asdict(task), data_sha256=sha256(described).hexdigest()
-    )
+    record = RunRecord("train", device, **settings)
     quiet_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
-    training_transforms(dataset.plan.patch_size, config)  # refuses before anything is written
-    save_description(out, task.network, dataset.plan, config.overlap)
-    write_bytes(out / VALIDATION_CASES, "".join(f"{c}\n" for c in batches.split["val"]).encode())
+    augmentation(dataset.plan, config)  # refuses before anything is written
+    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps)
+    trainer = build_trainer(task, out, keep)
+    if rank_zero_only.rank == 0:
+        axes = flip_axes(dataset.plan, config)
+        save_description(out, task.network, dataset.plan, config.overlap, axes)
+        listed = "".join(f"{case}\n" for case in dataset.folds[fold]["val"])
+        write_bytes(out / VALIDATION_CASES, listed.encode())
+        write_json(out / SETTINGS, settings)
+        if not config.deterministic:
+            say("operations that are not deterministic are allowed; training.deterministic: true")
+    trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+    if trainer.is_global_zero:
+        record.write(
+            out,
+            epochs=trainer.current_epoch,
+            steps=trainer.global_step,
+            validation_dice=keep.score,
+            parameters=count_parameters(module.network),
+        )
+    return keep.score
 
-    best = ModelCheckpoint(
-        out,
-        WEIGHTS.removesuffix(".safetensors"),
-        monitor="val_dice",
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    best.FILE_EXTENSION = ".safetensors"
-    trainer = pl.Trainer(
+
+def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
+    """Return Lightning's trainer for a task; it writes to `out`.
+
+    Raises:
+        DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
+    """
+    config = task.training
+    several = task.trainer.devices * task.trainer.num_nodes > 1
+    try:
+        logger = config.tensorboard and TensorBoardLogger(out, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise DataError("CONFIG_TENSORBOARD", str(error), "pip install tensorboard") from error
+    return pl.Trainer(
         max_epochs=config.epochs,
         accelerator=config.device,
-        devices=1,
+        devices=task.trainer.devices,
+        num_nodes=task.trainer.num_nodes,
+        strategy="ddp" if several else task.trainer.strategy,
+        use_distributed_sampler=False,
         precision=config.precision,
+        deterministic=config.deterministic,
         gradient_clip_val=config.clip,
         num_sanity_val_steps=1,
-        logger=CSVLogger(out, name="", version=""),
+        logger=logger,
         callbacks=[
-            best,
+            Course(out),
+            Halt(out, config.max_time),
             EarlyStopping("val_dice", patience=config.patience, mode="max"),
-            DiceLines(),
+            keep,
         ],
-        plugins=[WeightsOnlyIO()],
+        plugins=[StateIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
+    described = (dataset.root / "dataset.json").read_bytes()
+    settings = {
+        "fold": fold,
+        "data_sha256": sha256(described).hexdigest(),
+        "network": asdict(task.network),
+        "training": asdict(task.training),
+        "trainer": asdict(task.trainer),
+    }
+    return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
+
+
+def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    if not resume:
+        for name in (WEIGHTS, STATE):
+            if (out / name).exists():
+                raise DataError(
+                    "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
+                )
+        return
     try:
-        trainer.fit(module, datamodule=batches)
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from error
-    finally:
-        if (out / "metrics.csv").is_file():
-            draw_curve(out / "metrics.csv", out / "curve.png")
-    score = float(best.best_model_score)
-    record.write(
-        out,
-        epochs=trainer.current_epoch,
-        validation_dice=score,
-        parameters=sum(p.numel() for p in module.network.parameters()),
-    )
-    return score
+        before = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        for name in _FREE:
+            before["training"][name] = settings["training"][name]
+        differing = [
+            f"{section}.{name}: {before[section][name]!r} then, {now!r} now"
+            for section in ("network", "training", "trainer")
+            for name, now in settings[section].items()
+            if before[section][name] != now
+        ]
+        differing += [
+            f"{name}: {before[name]!r} then, {settings[name]!r} now"
+            for name in ("fold", "data_sha256")
+            if before[name] != settings[name]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(out)
+        ) from error
+    if differing:
+        raise DataError(
+            "CONFIG_RESUME",
+            f"the run in {out} has other settings: {'; '.join(differing)}",
+            "resume it with its own, or start a new run in another --out",
+        )
 
 
 def _check_contradictions(asked: DataConfig, plan: Plan) -> None:

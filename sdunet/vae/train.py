@@ -15,13 +15,13 @@ from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
 from data_prep.writer import write_bytes
+from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume
 from sdunet.runs.device import choose_device
 from sdunet.runs.figures import to_png
 from sdunet.runs.lightning import quiet_lightning
 from sdunet.runs.progress import EpochLines
-from sdunet.runs.record import RunRecord
+from sdunet.runs.record import RunRecord, say
 from sdunet.runs.weights import write_weights
-from sdunet.vae.checkpoint import StateIO
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import (
     WEIGHTS,
@@ -34,7 +34,6 @@ from sdunet.vae.model import (
 from sdunet.vae.module import VAEModule
 from sdunet.vae.packed import Packed, PackedImages, load_packed
 
-STATE = "last.safetensors"
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -63,6 +62,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     packed = load_packed(data)
     check_images_fit(config.images, packed)
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
+    state = str(state_to_resume(out, say)) if resume else None
     _check_out(out, config, packed, resume)
     training = config.training
     record = RunRecord(
@@ -80,7 +80,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         save_description(out, config, packed)
     trainer = build_trainer(config, out, validate="test" in packed.splits)
     try:
-        trainer.fit(module, images, ckpt_path=str(out / STATE) if resume else None)
+        trainer.fit(module, images, ckpt_path=state)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
     finally:
@@ -188,15 +188,12 @@ class _Images(pl.LightningDataModule):
 
 
 def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> None:
-    started = (out / STATE).exists()
     if not resume:
-        if started:
+        if (out / STATE).exists():
             raise DataError(
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
-    if not started:
-        raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
     before, _, fingerprint = load_description(out)
     if fingerprint != packed.fingerprint:
         raise DataError(

@@ -19,13 +19,14 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("--data", required=True, help="prepared dataset")
     parser.add_argument("--out", required=True, help="folder for the run")
     parser.add_argument("--fold", type=int, default=0, help="fold that validates")
+    parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
     add_task(parser)
 
 
 def _train(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.train import train
 
-    dice = train(task_of(options), options.data, options.out, options.fold)
+    dice = train(task_of(options), options.data, options.out, options.fold, resume=options.resume)
     print(f"best validation Dice {dice:.4f}, model in {options.out}")
     return 0
 

@@ -47,7 +47,7 @@ def add_task(parser: Parser) -> None:
 
 def task_of(options: jsonargparse.Namespace) -> TaskConfig:
     """Return the settings given."""
-    return TaskConfig(options.dataset, options.network, options.training)
+    return TaskConfig(options.dataset, options.network, options.training, options.trainer)
 
 
 def add_cases(parser: Parser) -> None:
