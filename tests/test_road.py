@@ -9,10 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep.errors import DataError
 from sdunet.cli import main
 from sdunet.ops import backends
-from sdunet.segmentation.inference import class_probabilities
 from sdunet.segmentation.model import WEIGHTS
 
 SMALL = [
@@ -119,17 +117,6 @@ def test_volumes_come_back_on_their_own_grid(balls, tmp_path, turned, codes, wri
     pictures = ["--images", raw, "--ref", raw, "--pred", tmp_path / "pred", "-o", tmp_path / "o"]
     (tmp_path / "pred/new.nii.gz").unlink()
     assert run("overlay", *pictures) == 0
-
-
-def test_a_network_that_gives_nan_is_no_mask():
-    with pytest.raises(DataError, match="PRED_NONFINITE: the network gives NaN or infinity"):
-        class_probabilities(lambda x: x * torch.nan, torch.ones(1, 2, 16, 16), (8, 8), 0.5)
-
-
-def test_probabilities_sum_to_one_and_small_scans_are_padded():
-    chances = class_probabilities(lambda x: x, torch.randn(1, 3, 5, 21), (8, 8), 0.5)
-    assert chances.shape == (1, 3, 5, 21)
-    torch.testing.assert_close(chances.sum(1), torch.ones(1, 5, 21))
 
 
 def test_own_predictions_are_not_mapped_again(balls, tmp_path):
