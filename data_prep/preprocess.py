@@ -102,7 +102,7 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
         return array
 
     def there(values: np.ndarray) -> np.ndarray:
-        return _resample(values, grid.turned_affine, grid.affine, grid.size)
+        return resample(values, grid.turned_affine, grid.affine, grid.size)
 
     return _by_class(array, there) if label else there(array)
 
@@ -112,7 +112,14 @@ def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     if grid.orientation is None:
         return array
     if grid.resamples:
-        array = _resample(array, grid.affine, grid.turned_affine, grid.turned_size)
+        array = resample(array, grid.affine, grid.turned_affine, grid.turned_size)
+    return turn_back(array, grid)
+
+
+def turn_back(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring a `(C, ...)` array whose axes were turned to RAS+ back to the scan's own axes."""
+    if grid.orientation is None:
+        return array
     axes = nib.orientations.axcodes2ornt("RAS")
     back = nib.orientations.ornt_transform(axes, grid.orientation)
     return in_order(_turn(array, back))
@@ -206,17 +213,17 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
         if image.affine is None or label.affine is None:
             raise
         findings.ask(error.code, error.found, error.fix)
-    array = _resample(
+    array = resample(
         label.array, label.affine, image.affine, image.size, mode="nearest", padding="zeros"
     )
     return Scan(array.astype(label.array.dtype), image.affine, image.codes)
 
 
-def _by_class(array: np.ndarray, resample: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Resample each class by itself; the one that covers most of a voxel gets it."""
     out = most = None
     for number in np.unique(array):
-        covered = resample((array == number).astype(np.float32))
+        covered = bring((array == number).astype(np.float32))
         if out is None:
             out, most = np.full(covered.shape, number, array.dtype), covered
         out[covered > most] = number
@@ -224,7 +231,7 @@ def _by_class(array: np.ndarray, resample: Callable[[np.ndarray], np.ndarray]) -
     return out
 
 
-def _resample(
+def resample(
     array: np.ndarray,
     source: np.ndarray,
     target: np.ndarray,
@@ -232,8 +239,18 @@ def _resample(
     mode: str = "bilinear",
     padding: str = "border",
 ) -> np.ndarray:
+    """Interpolate a `(C, ...)` array at the places of another grid; returns float32.
+
+    Args:
+        array: values.
+        source: affine of their grid.
+        target: affine of the other grid.
+        size: cells of the other grid along each axis.
+        mode: `bilinear` (in all axes) or `nearest`.
+        padding: what lies beyond the border: `border` repeats it, `zeros` is 0.
+    """
     image = MetaTensor(in_order(array, np.float32), affine=source)
-    resample = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float32)
+    transform = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float32)
     out = np.empty((len(array), *size), np.float32)
     # Some planes at a time: the places of all cells take more memory than the scan.
     planes = max(1, _PLACES // int(np.prod(size[1:])))
@@ -242,5 +259,5 @@ def _resample(
         for start in range(0, size[0], planes):
             there = target @ nib.affines.from_matvec(np.eye(3), (start, 0, 0))
             part = (min(planes, size[0] - start), *size[1:])
-            out[:, start : start + planes] = resample(image, dst_affine=there, spatial_size=part)
+            out[:, start : start + planes] = transform(image, dst_affine=there, spatial_size=part)
     return out

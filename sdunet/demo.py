@@ -6,6 +6,7 @@ Tiles of the left part of the image train, a gap is left out, the right part tes
 import hashlib
 import io
 import json
+import shutil
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -19,6 +20,7 @@ from data_prep.errors import DataError
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
 from data_prep.writer import write_bytes, write_json
+from sdunet.runs.checkpoint import PREVIOUS, STATE
 from sdunet.runs.record import say
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.evaluate import evaluate
@@ -54,7 +56,7 @@ def demo(out: Path, progress: Progress) -> int:
         say(f"using the model trained before, in {run}; delete that folder to train again")
     else:
         prepare(out / "train", out / "prepared", TASK.dataset, progress)
-        _remove_run(run)
+        _remove_run(run, out / "predictions")
         train(TASK, out / "prepared", run)
         write_json(run / "demo.json", {"key": key})
 
@@ -121,7 +123,8 @@ def _trained_with(run: Path) -> str | None:
         return None
 
 
-def _remove_run(run: Path) -> None:
-    """Remove the model of an outdated run of this demo; the rest is written over."""
-    for name in (WEIGHTS, "demo.json"):
+def _remove_run(run: Path, predictions: Path) -> None:
+    """Remove the model of an outdated run of this demo, and what it predicted."""
+    for name in (WEIGHTS, STATE, PREVIOUS, "demo.json"):
         (run / name).unlink(missing_ok=True)
+    shutil.rmtree(predictions, ignore_errors=True)

@@ -82,6 +82,7 @@ class SegmentationModule(pl.LightningModule):
         if config.ema:
             average = get_ema_multi_avg_fn(config.ema)
             self.average = AveragedModel(network, multi_avg_fn=average).requires_grad_(False)
+        self.trained = False  # whether a step was made since it was built
         self.losses: list[float] = []  # of this epoch
         self.counted: list[list[Overlap]] = []
 
@@ -113,6 +114,7 @@ class SegmentationModule(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Move the weights, and their average with them."""
         super().optimizer_step(*args, **kwargs)
+        self.trained = True
         if self.average is not None:
             self.average.update_parameters(self.network)
 

@@ -16,8 +16,7 @@ from data_prep.plan import classes_of
 from data_prep.reading import is_scan_name, read_label, stem
 from data_prep.scan import Scan
 from data_prep.tree import Tree, open_tree
-
-MANIFEST = "predictions.json"  # what `predict` records beside its predictions
+from sdunet.segmentation.manifest import BESIDE, MANIFEST
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,8 @@ def open_pairs(
     files: dict[str, str] = {}
     problems = [error for error in layout.problems if only is None or error.case in only]
     for name in filter(is_scan_name, predicted.names):
+        if recorded and name.startswith(BESIDE):
+            continue
         if stem(name) in files:
             raise DataError(
                 "PRED_DUPLICATE", f"{name} and {files[stem(name)]}", "keep one", case=stem(name)

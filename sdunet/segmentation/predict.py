@@ -1,34 +1,65 @@
 """Predict labels for scans, each on its own grid."""
 
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from data_prep.checks import check_image
 from data_prep.encode import encode
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
 from data_prep.layouts import Case, choose, find_layout
-from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_grid
+from data_prep.limits import memory_each, memory_within
 from data_prep.progress import Progress, silent
-from data_prep.scan import Scan, fit_channels
-from data_prep.tree import Tree, check_output, open_tree
-from data_prep.writer import write_bytes, write_json
+from data_prep.scan import Scan
+from data_prep.tree import Tree, check_output, open_tree, recorded
+from data_prep.writer import write_bytes
 from sdunet.runs.device import choose_device
-from sdunet.runs.record import versions
-from sdunet.segmentation.inference import class_probabilities
-from sdunet.segmentation.model import Model, load_model
-from sdunet.segmentation.pairs import MANIFEST
+from sdunet.runs.record import say, versions
+from sdunet.segmentation.manifest import Manifest
+from sdunet.segmentation.team import Prediction, Team, load_team, predict_scan
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Attributes:
+        device: `auto`, `cpu` or `gpu`.
+        mirror: also look at every window mirrored along the axes of training.
+        tidy: remove what `sdunet postprocess` found better removed.
+        uncertainty: write the entropy of each cell, 0 to 1, to `uncertainty/`.
+        probabilities: write the probability of each class to `probabilities/NUMBER/`.
+        max_ram: gigabytes that one scan may take; default: what this machine has.
+        accept: codes of what is meant to be so.
+        resume: keep what the same models have predicted from the same files.
+        shard: number of this part of all cases, from 0, and number of parts.
+    """
+
+    device: str = "auto"
+    mirror: bool = False
+    tidy: bool = True
+    uncertainty: bool = False
+    probabilities: bool = False
+    max_ram: float | None = None
+    accept: tuple[str, ...] = ()
+    resume: bool = False
+    shard: tuple[int, int] = (0, 1)
 
 
 def predict(
-    run: str | Path,
+    runs: str | Path | Sequence[str | Path],
     images: str | Path,
     out: str | Path,
     only: set[str] | None = None,
-    device: str = "auto",
+    options: PredictOptions | None = None,
     progress: Progress = silent,
 ) -> tuple[list[str], list[DataError]]:
     """Predict the label of each image and write it on the image's grid.
@@ -38,87 +69,144 @@ def predict(
     reported; the others are predicted.
 
     Args:
-        run: folder of a trained model.
+        runs: folder of a trained model or of several, such as all folds; or several folders. All
+            models found predict together.
         images: an image, a folder of images, or a raw dataset in a known layout.
         out: folder for the predictions.
         only: ids of the cases to predict. Default: all.
-        device: `auto`, `cpu` or `gpu`.
+        options: how. Default: `PredictOptions()`.
         progress: wraps the loop over cases, given a title.
 
     Returns:
         Ids of the cases predicted, and one error for each that was not.
 
     Raises:
-        DataError: if the model or the images cannot be found, or no case could be predicted.
+        DataError: if the models or the images cannot be found, no case could be predicted, or
+            `out` holds predictions of other models or settings (OUT_OTHER).
     """
-    model = load_model(run, choose_device(device))
+    options = options or PredictOptions()
+    runs = [runs] if isinstance(runs, str | Path) else list(runs)
+    device = choose_device(options.device)
+    team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)
     layout = find_layout(tree, need_labels=False)
-    cases = choose(layout.cases, only)
+    number, parts = options.shard
+    cases = choose(layout.cases, only)[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
-    out, written = Path(out), {}
+    out = Path(out)
+    manifest = Manifest(out, _facts(team), versions=versions())
+    before = manifest.before(resume=options.resume)
+    if parts == 1:  # no other process works here: what killed ones left can go
+        for left in out.glob(".partial-*/"):
+            shutil.rmtree(left)
+    done: list[str] = []
     for case in progress(cases, "predicting"):
         try:
-            written[case.id] = _predict_case(model, tree, case, out)
+            record = _predict_case(team, tree, case, out, options, before.get(case.id))
         except DataError as error:
             problems.append(error.at(case=case.id, file=case.image))
+            manifest.failed_with(error)
             # A prediction of an earlier run would pass for one of this.
-            for suffix in (".png", ".nii.gz"):
-                (out / f"{case.id}{suffix}").unlink(missing_ok=True)
-    if not written:
+            for path in _files_of(out, case.id):
+                path.unlink(missing_ok=True)
+        else:
+            manifest.done(case.id, record)
+            done.append(case.id)
+    if not done and cases:
         raise DataError(
             "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
         )
-    write_json(
-        out / MANIFEST,
-        {
-            "labels": model.plan.labels,
-            "label_map": model.plan.label_map,
-            "structures": model.plan.structures,
-            "accept": model.plan.accept,
-            "cases": written,
-            "failed": {error.case: str(error) for error in problems},
-            "versions": versions(),
-        },
+    manifest.write()
+    return sorted(done), problems
+
+
+def _facts(team: Team) -> dict[str, Any]:
+    """Return what predictions in one folder must share."""
+    plan = team.plan
+    return {
+        "labels": plan.labels,
+        "label_map": plan.label_map,
+        "structures": plan.structures,
+        "accept": plan.accept,
+        "models": [model.sha256 for model in team.models],
+        "mirror": team.mirror,
+        "removed": team.rules,
+    }
+
+
+def _predict_case(
+    team: Team,
+    tree: Tree,
+    case: Case,
+    out: Path,
+    options: PredictOptions,
+    before: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Predict a case, unless it is there already, and return what the manifest says of it."""
+    memory = options.max_ram or memory_each(1)
+    findings = Findings({*team.plan.accept, *options.accept})
+    reading, source = recorded(tree)
+    with memory_within(memory and memory * 1e9):
+        scan = read_case_image(reading, case, findings)
+    if before is not None and before["source"] == source and _unchanged(out, before):
+        return before
+    findings.place(case=case.id)
+    with tempfile.TemporaryDirectory(dir=_made(out), prefix=".partial-") as folder:
+
+        def on_disk(shape: tuple[int, ...]) -> np.ndarray:
+            return np.lib.format.open_memmap(f"{folder}/chances.npy", "w+", np.float32, shape)
+
+        found = predict_scan(
+            team,
+            scan,
+            findings,
+            lambda text: say(f"{case.id} {text}"),
+            uncertainty=options.uncertainty,
+            chances_into=on_disk if options.probabilities else None,
+            memory=memory * 1e9 if memory else float("inf"),
+        )
+        files = _write(team, case, scan, found, out)
+    for finding in findings.found:
+        if finding.level == "warning" or finding.code.startswith("PRED"):
+            say(str(finding))
+    noted = [str(finding) for finding in findings.found]
+    return {"image": case.image, "source": source, "files": files, "found": noted}
+
+
+def _write(
+    team: Team, case: Case, scan: Scan, found: Prediction, out: Path
+) -> dict[str, dict[str, str]]:
+    """Write what was predicted, and return its files with the hash of each."""
+    arrays: dict[str, Callable[[], np.ndarray]] = {"": lambda: found.label}
+    if found.entropy is not None:
+        arrays["uncertainty"] = lambda: found.entropy
+    if found.turned is not None:
+        for number in team.plan.labels.values():
+            # One class at a time: together they may be larger than the memory.
+            arrays[f"probabilities/{number}"] = partial(found.chances, number)
+    files = {}
+    for folder, array in arrays.items():
+        suffix, data = encode(Scan(array(), scan.affine, scan.codes))
+        path = Path(folder) / f"{case.id}{suffix}"
+        write_bytes(out / path, data)
+        files[path.as_posix()] = hashlib.sha256(data).hexdigest()
+    return files
+
+
+def _unchanged(out: Path, before: dict[str, Any]) -> bool:
+    return all(
+        (out / name).is_file() and hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256
+        for name, sha256 in before["files"].items()
     )
-    return sorted(written), problems
 
 
-def predict_scan(model: Model, scan: Scan) -> np.ndarray:
-    """Return the class numbers of a scan on its own grid, `(1, ...)` uint8 or uint16.
-
-    Probabilities, not labels, are brought back to the scan's grid.
-
-    Raises:
-        DataError: if the scan does not have the model's channels or dimensions.
-    """
-    plan = model.plan
-    dims = len(scan.size)
-    if dims != plan.spatial_dims:
-        raise DataError(
-            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
-        )
-    scan = fit_channels(scan, plan.channels)
-    scan = check_image(scan, Findings(plan.accept))
-    grid = grid_of(scan, plan.spacing)
-    array = to_grid(scan.array, grid)
-    image = torch.from_numpy(normalise(array, scaling_of(scan.array, plan)))[None]
-    device = next(model.network.parameters()).device
-    chances = class_probabilities(model.network, image.to(device), plan.patch_size, model.overlap)
-    chances = from_grid(chances[0].cpu().numpy(), grid)
-    dtype = np.uint8 if plan.num_classes <= 256 else np.uint16
-    label = chances.argmax(0)[None].astype(dtype)
-    if label.shape[1:] != scan.size:
-        raise DataError(
-            "PRED_GRID", f"prediction {label.shape[1:]} on a scan {scan.size}", "report this"
-        )
-    return label
+def _files_of(out: Path, case_id: str) -> list[Path]:
+    folders = [out, out / "uncertainty", *out.glob("probabilities/*")]
+    suffixes = (".png", ".tif", ".nii.gz")
+    return [folder / f"{case_id}{suffix}" for folder in folders for suffix in suffixes]
 
 
-def _predict_case(model: Model, tree: Tree, case: Case, out: Path) -> dict[str, str]:
-    scan = read_case_image(tree, case, Findings(model.plan.accept))
-    label = Scan(predict_scan(model, scan), scan.affine, scan.codes)
-    suffix, data = encode(label)
-    write_bytes(out / f"{case.id}{suffix}", data)
-    return {"image": case.image, "file": f"{case.id}{suffix}"}
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

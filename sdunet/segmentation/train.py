@@ -31,6 +31,7 @@ from sdunet.segmentation.transforms import augmentation, flip_axes
 
 VALIDATION_CASES = "validation_cases.txt"
 SETTINGS = "settings.json"
+RECORD = "run.json"
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
@@ -85,7 +86,8 @@ def train(
         if not config.deterministic:
             say("operations that are not deterministic are allowed; training.deterministic: true")
     trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
-    if trainer.is_global_zero:
+    stood_still = not module.trained and (out / RECORD).exists()
+    if trainer.is_global_zero and not stood_still:
         record.write(
             out,
             epochs=trainer.current_epoch,

@@ -1,7 +1,14 @@
-"""`train` and `predict`."""
+"""`train`, `postprocess` and `predict`."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import jsonargparse
+import numpy as np
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
+from data_prep.dataset import load_dataset
+from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import bar
 from sdunet.segmentation.commands.options import (
@@ -18,39 +25,121 @@ def _describe_train(parser: Parser) -> None:
     """Train a network on a prepared dataset."""
     parser.add_argument("--data", required=True, help="prepared dataset")
     parser.add_argument("--out", required=True, help="folder for the run")
-    parser.add_argument("--fold", type=int, default=0, help="fold that validates")
+    parser.add_argument("--fold", default="0", help="fold that validates, or `all`, one a run")
+    parser.add_argument(
+        "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
+    parser.add_argument("--epochs", type=PositiveInt, help="short for --training.epochs")
+    parser.add_argument("--patience", type=NonNegativeInt, help="short for --training.patience")
+    parser.add_argument("--max-time", type=PositiveFloat, help="short for --training.max_time")
     add_task(parser)
 
 
 def _train(options: jsonargparse.Namespace) -> int:
-    from sdunet.segmentation.train import train
+    from sdunet.segmentation.several import train_several
 
-    dice = train(task_of(options), options.data, options.out, options.fold, resume=options.resume)
-    print(f"best validation Dice {dice:.4f}, model in {options.out}")
+    task = task_of(options)
+    short = {name: getattr(options, name) for name in ("epochs", "patience", "max_time")}
+    given = {name: value for name, value in short.items() if value is not None}
+    task = replace(task, training=replace(task.training, **given))
+    if options.fold == "all":
+        folds = list(range(len(load_dataset(options.data).folds)))
+    elif options.fold.isdecimal():
+        folds = [int(options.fold)]
+    else:
+        raise DataError("SPLIT_FOLD", f"fold {options.fold!r}", "give its number, or all")
+    seeds = [task.training.seed + i for i in range(options.seeds)]
+    scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)
+    if len(scores) == 1:
+        print(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
+        return 0
+    for run, dice in scores.items():
+        print(f"{dice:.4f}  {run}")
+    values = list(scores.values())
+    print(f"best validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
+          f"deviation of {len(values)} runs")  # fmt: skip
+    return 0
+
+
+def _describe_postprocess(parser: Parser) -> None:
+    """Find out whether removing small pieces helps, on validation cases; predict then does so."""
+    parser.add_argument("RUN", help="folder of a run, or of one run a fold")
+    parser.add_argument("--data", required=True, help="prepared dataset it was trained on")
+
+
+def _postprocess(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.postprocess import LARGEST
+    from sdunet.segmentation.several import find_rules
+
+    for name, (rule, before, after) in find_rules(options.RUN, options.data, bar).items():
+        kept = "all pieces kept" if rule is None else f"pieces below {rule:.4g} removed" \
+            if rule != LARGEST else "largest piece kept"  # fmt: skip
+        print(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")
     return 0
 
 
 def _describe_predict(parser: Parser) -> None:
     """Predict labels for new images."""
-    parser.add_argument("--model", required=True, help="folder of a run")
+    parser.add_argument(
+        "--model", required=True, nargs="+", help="folders of runs; all models in them vote"
+    )
     parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the predictions")
     parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--mirror", action="store_true", help="also look at mirrored windows")
+    parser.add_argument(
+        "--no-postprocess", action="store_true", help="keep what sdunet postprocess would remove"
+    )
+    parser.add_argument("--uncertainty", action="store_true", help="write entropy, 0 to 1")
+    parser.add_argument("--probabilities", action="store_true", help="write those of each class")
+    parser.add_argument(
+        "--max-ram", type=PositiveFloat, metavar="GB", help="memory of one scan; default: all"
+    )
+    parser.add_argument(
+        "--accept", nargs="*", default=[], metavar="CODE", help="findings that are meant to be so"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what is predicted already")
+    parser.add_argument(
+        "--shard", default="0/1", metavar="I/N", help="of N parts of all cases, number I, from 0"
+    )
     add_cases(parser)
 
 
 def _predict(options: jsonargparse.Namespace) -> int:
-    from sdunet.segmentation.predict import predict
+    from sdunet.segmentation.predict import PredictOptions, predict
 
     done, problems = predict(
-        options.model, options.input, options.out, cases_of(options), options.device, bar
+        options.model,
+        options.input,
+        options.out,
+        cases_of(options),
+        PredictOptions(
+            device=options.device,
+            mirror=options.mirror,
+            tidy=not options.no_postprocess,
+            uncertainty=options.uncertainty,
+            probabilities=options.probabilities,
+            max_ram=options.max_ram,
+            accept=tuple(options.accept),
+            resume=options.resume,
+            shard=_shard(options.shard),
+        ),
+        bar,
     )
-    print(f"{len(done)} predictions in {options.out}")
+    print(f"{len(done)} predictions in {Path(options.out)}")
     return report(problems)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and int(number) < int(parts)):
+        raise DataError("PRED_SHARD", f"--shard {text}", "give it as I/N, I from 0 to N - 1")
+    return int(number), int(parts)
 
 
 COMMANDS: dict[str, Command] = {
     "train": (_describe_train, _train),
+    "postprocess": (_describe_postprocess, _postprocess),
     "predict": (_describe_predict, _predict),
 }

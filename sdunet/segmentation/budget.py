@@ -1,0 +1,40 @@
+"""What predicting a scan takes of memory, worked out before it begins."""
+
+import math
+from collections.abc import Sequence
+
+from data_prep.preprocess import Grid
+from data_prep.scan import Scan
+
+_FLOAT = 4
+_CHUNK_CELLS = 8 << 20  # cells that resampling works on at a time, with their places
+
+
+def needed_bytes(
+    scan: Scan, grid: Grid, classes: int, patch_size: Sequence[int], *, uncertainty: bool
+) -> int:
+    """Return about how many bytes predicting a scan takes at most, the networks left out.
+
+    Args:
+        scan: as read, `(C, ...)`.
+        grid: the plan's, for this scan.
+        classes: with the background.
+        patch_size: of the windows.
+        uncertainty: whether entropy is kept.
+    """
+    cells, planned = math.prod(scan.size), math.prod(grid.size)
+    channels = len(scan.array)
+    values = scan.array.nbytes
+    if grid.resamples:
+        # In single precision: the scan once, itself on the grid.
+        values += channels * _FLOAT * (cells + planned)
+    thickness = max(patch_size[0], 1)
+    plane = math.prod(max(n, p) for n, p in zip(grid.size[1:], patch_size[1:], strict=True))
+    # Held, moved on, and handed out; their weights are held once more.
+    slab = 3 * (classes + 1) * thickness * plane * _FLOAT
+    back = 0
+    if grid.resamples:
+        back = 3 * classes * _CHUNK_CELLS * _FLOAT + classes * thickness * plane * _FLOAT
+    # The label, turned, as bytes of a file, and read back from it.
+    label = 6 * cells * (1 if classes <= 256 else 2)
+    return values + slab + back + label + (6 * cells * _FLOAT if uncertainty else 0)

@@ -1,0 +1,62 @@
+"""What a prediction does when the memory of a device is full: smaller steps, then the processor."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from data_prep.errors import DataError
+from sdunet.segmentation.inference import Ensemble
+
+
+class Fallback:
+    """Calls an ensemble; out of memory, window by window, and then on the processor.
+
+    Args:
+        ensemble: gives the probabilities of windows.
+        say: is told once of each step back.
+    """
+
+    def __init__(self, ensemble: Ensemble, say: Callable[[str], None]) -> None:
+        self.ensemble = ensemble
+        self.say = say
+        self.batch: int | None = None
+        self.on_cpu = False
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        """Return the probabilities of windows `(N, C, ...)`.
+
+        Raises:
+            DataError: PRED_MEMORY if not even one window fits the memory of the processor.
+        """
+        if self.on_cpu:
+            windows = windows.cpu()
+        try:
+            parts = windows.split(self.batch or len(windows))
+            return torch.cat([self.ensemble(part) for part in parts])
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            self._step_back(windows, error)
+        return self(windows)
+
+    def _step_back(self, windows: Tensor, error: RuntimeError) -> None:
+        if self.batch is None and len(windows) > 1:
+            self.batch = 1
+            self.say("out of memory: going on window by window")
+        elif windows.is_cuda:
+            self.on_cpu = True
+            for network in self.ensemble.networks:
+                network.cpu()
+            torch.cuda.empty_cache()
+            self.say("out of memory: going on without the GPU")
+        else:
+            raise DataError(
+                "PRED_MEMORY",
+                f"no memory for one window: {str(error)[:200]}",
+                "close other programs, or train with a smaller dataset.patch_size",
+            ) from error
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)

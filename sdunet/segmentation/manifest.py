@@ -1,0 +1,90 @@
+"""What was predicted into a folder, by which models: kept up to date while it goes on."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from data_prep.errors import DataError
+from data_prep.writer import write_json
+
+MANIFEST = "predictions.json"
+BESIDE = ("uncertainty/", "probabilities/")  # folders of what is no label
+_PAUSE = 5.0  # seconds between writes: of many small cases, each would write the whole list
+
+
+class Manifest:
+    """The record of a folder of predictions; several processes may write to it.
+
+    Args:
+        folder: of the predictions.
+        facts: what all predictions in the folder must share.
+        also: what is recorded besides.
+    """
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any], **also: Any) -> None:
+        self.path = folder / MANIFEST
+        self.facts = json.loads(json.dumps(facts))
+        self.also = also
+        self.cases: dict[str, dict[str, Any]] = {}
+        self.failed: dict[str, str] = {}
+        self.written = time.monotonic()
+
+    def before(self, *, resume: bool) -> dict[str, dict[str, Any]]:
+        """Return the cases recorded before, if they are to be kept.
+
+        Raises:
+            DataError: OUT_OTHER if they are of other models or settings.
+        """
+        try:
+            there = json.loads(self.path.read_text(encoding="utf-8"))
+            other = [name for name, value in self.facts.items() if there[name] != value]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                "PRED_MANIFEST",
+                f"{self.path}: {type(error).__name__} {error}",
+                "remove the folder, or give another",
+            ) from error
+        if other:
+            raise DataError(
+                "OUT_OTHER",
+                f"{self.path.parent} holds predictions of other {', '.join(other)}",
+                "give another folder, or remove it",
+            )
+        return self._there()[0] if resume else {}
+
+    def done(self, case_id: str, record: Mapping[str, Any]) -> None:
+        """Record a case."""
+        self.cases[case_id] = dict(record)
+        self._write_in_time()
+
+    def failed_with(self, error: DataError) -> None:
+        """Record why a case has no prediction."""
+        self.failed[str(error.case)] = str(error)
+        self._write_in_time()
+
+    def write(self) -> None:
+        """Write what is known by now, beside what other processes wrote."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(".lock")):
+            cases, failed = self._there()
+            cases = {i: r for i, r in cases.items() if i not in self.failed} | self.cases
+            failed = {i: e for i, e in failed.items() if i not in self.cases} | self.failed
+            record = {"cases": dict(sorted(cases.items())), "failed": failed}
+            write_json(self.path, self.facts | self.also | record)
+        self.written = time.monotonic()
+
+    def _write_in_time(self) -> None:
+        if time.monotonic() - self.written > _PAUSE:
+            self.write()
+
+    def _there(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        if not self.path.exists():
+            return {}, {}
+        there = json.loads(self.path.read_text(encoding="utf-8"))
+        return dict(there["cases"]), dict(there["failed"])

@@ -1,0 +1,122 @@
+"""Several runs of one task: every fold, several seeds; and what helps after all of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.dataset import load_dataset
+from data_prep.errors import DataError
+from data_prep.preprocess import normalise
+from data_prep.progress import Progress, silent
+from data_prep.writer import write_json
+from sdunet.runs.checkpoint import PREVIOUS, STATE
+from sdunet.segmentation.config import TaskConfig
+from sdunet.segmentation.inference import Ensemble, slabs
+from sdunet.segmentation.model import load_model
+from sdunet.segmentation.postprocess import RULES, Pieces, Rules, choose_rule, compare_pieces
+from sdunet.segmentation.team import find_models
+from sdunet.segmentation.train import VALIDATION_CASES, train
+
+
+def train_several(
+    task: TaskConfig,
+    data: str | Path,
+    out: str | Path,
+    folds: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    resume: bool = False,
+) -> dict[str, float]:
+    """Train a network for each fold and seed, one after the other, in folders of their own.
+
+    Resumed, runs that came to their end are kept, the one that was stopped goes on, and the others
+    begin.
+
+    Args:
+        task: settings; its seed is replaced.
+        data: folder of a prepared dataset.
+        out: folder for `fold_F/`, `seed_S/` or `seed_S/fold_F/`.
+        folds: folds that validate, in turn.
+        seeds: of weights, patches and augmentation.
+        resume: go on where an earlier call stopped.
+
+    Returns:
+        The best validation Dice of each run, by its folder.
+
+    Raises:
+        DataError: as `train`, before anything is trained where that can be known.
+    """
+    known = range(len(load_dataset(data).folds))
+    wrong = [fold for fold in folds if fold not in known]
+    if wrong:
+        raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count folds from 0")
+    runs = {
+        (seed, fold): Path(
+            out, *[f"seed_{seed}"] * (len(seeds) > 1), *[f"fold_{fold}"] * (len(folds) > 1)
+        )
+        for seed, fold in product(seeds, folds)
+    }
+    begun = {run for run in runs.values() if any((run / n).exists() for n in (STATE, PREVIOUS))}
+    if resume and not begun:
+        raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
+    scores = {}
+    for (seed, fold), run in runs.items():
+        own = replace(task, training=replace(task.training, seed=seed))
+        scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun)
+    return scores
+
+
+def find_rules(
+    runs: str | Path, data: str | Path, progress: Progress = silent
+) -> dict[str, tuple[str | float | None, float, float]]:
+    """Find what is better removed from predictions, on the validation cases of trained networks.
+
+    Writes `postprocess.json` into `runs`, which `predict` follows.
+
+    Args:
+        runs: folder of a run, or of one run a fold.
+        data: the prepared dataset they were trained on.
+        progress: wraps the loop over cases, given a title.
+
+    Returns:
+        For each class the rule, `None` for none, with the mean Dice before and after.
+
+    Raises:
+        DataError: if there are no models, or the dataset does not hold their cases.
+    """
+    dataset = load_dataset(data)
+    folders = find_models(runs)
+    found: dict[str, list[Pieces]] = {}
+    for folder in folders:
+        model = load_model(folder)
+        plan, names = model.plan, sorted(model.plan.labels, key=model.plan.labels.get)[1:]
+        cases = (folder / VALIDATION_CASES).read_text(encoding="utf-8").split("\n")[:-1]
+        if unknown := set(cases) - set(dataset.cases):
+            raise DataError(
+                "MODEL_DATA",
+                f"{folder} was validated on {sorted(unknown)[0]}, which is not in {data}",
+                "give the dataset it was trained on",
+            )
+        for case_id in progress(cases, f"{folder.name}"):
+            image, label = dataset.arrays(case_id)
+            scaling = dataset.cases[case_id].scaling
+            parts = slabs(
+                image,
+                Ensemble([model.network]),
+                plan.patch_size,
+                model.overlap,
+                lambda window, scaling=scaling: normalise(window, scaling),
+            )
+            prediction = np.concatenate([part.argmax(0) for part in parts])
+            for name in names:
+                pieces = compare_pieces(prediction, label[0], plan.labels[name])
+                found.setdefault(name, []).append(pieces)
+    cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0
+    chosen = {name: choose_rule(cases, cell) for name, cases in found.items()}
+    rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
+    scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
+    write_json(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
+    return chosen

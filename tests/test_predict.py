@@ -1,0 +1,380 @@
+"""Prediction: ensembles, memory, resuming, parts of the cases, small pieces, the guard."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from bad_sets import gz, nifti, noise
+from PIL import Image
+
+from data_prep.config import Plan, Seen
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.images import read_case_image
+from data_prep.layouts import find_layout
+from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_grid
+from data_prep.scan import Scan
+from data_prep.tree import open_tree
+from sdunet.cli import main
+from sdunet.segmentation import predict as module
+from sdunet.segmentation.budget import needed_bytes
+from sdunet.segmentation.fallback import Fallback
+from sdunet.segmentation.guard import check_like_training
+from sdunet.segmentation.inference import Ensemble, class_probabilities
+from sdunet.segmentation.model import Model
+from sdunet.segmentation.postprocess import (
+    LARGEST,
+    Pieces,
+    choose_rule,
+    compare_pieces,
+    kept_pieces,
+    read_rules,
+    remove_pieces,
+)
+from sdunet.segmentation.predict import PredictOptions, predict
+from sdunet.segmentation.team import Team, entropy_of, predict_scan
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def files_of(folder):
+    found = (p for p in folder.rglob("*") if p.is_file() and p.name not in (".lock", "run.json"))
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
+
+
+def team_of(plan, **options):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv3d if plan.spatial_dims == 3 else torch.nn.Conv2d
+    network = conv(len(plan.channels), plan.num_classes, 3, padding=1).eval()
+    model = Model(network, plan, 0.5, tuple(range(plan.spatial_dims)), "", None)
+    return Team((model,), {}, **options)
+
+
+PLAN3 = Plan(
+    3, ("a",), {"background": 0, "b": 1, "c": 2}, {}, "zscore", (1.0, 1.2, 1.5), (12, 10, 8)
+)
+AFFINES = [np.diag([-1, 1, 2, 1.0]), np.diag([1.0, 1.2, 1.5, 1])[[1, 0, 2, 3]]]
+
+
+def quiet(text):
+    pass
+
+
+@pytest.mark.parametrize("affine", AFFINES, ids=("resampled", "turned"))
+def test_a_scan_predicted_by_slabs_is_the_scan_predicted_at_once(affine):
+    scan = Scan(noise(size=(30, 14, 11))[None], affine)
+    team = team_of(PLAN3, mirror=True)
+    found = predict_scan(
+        team, scan, Findings(), quiet, uncertainty=True, chances_into=lambda s: np.zeros(s, "f4")
+    )
+    grid = grid_of(scan, PLAN3.spacing)
+    values = normalise(to_grid(scan.array, grid), scaling_of(scan.array, PLAN3))
+    whole = class_probabilities(
+        lambda x: Ensemble([team.models[0].network], team.ensemble().flips)(x).log(),
+        torch.from_numpy(values)[None],
+        PLAN3.patch_size,
+        0.5,
+    )
+    chances = from_grid(whole[0].numpy(), grid)
+    for number in range(3):
+        np.testing.assert_allclose(found.chances(number)[0], chances[number], atol=2e-5)
+    assert (found.label[0] == chances.argmax(0)).mean() > 0.999
+    np.testing.assert_allclose(found.entropy[0], entropy_of(chances), atol=1e-3)
+
+
+def test_entropy_runs_from_certain_to_all_alike():
+    chances = np.array([[1, 0.25, 0.5], [0, 0.25, 0.5], [0, 0.25, 0], [0, 0.25, 0]], np.float32)
+    np.testing.assert_allclose(entropy_of(chances), [0, 1, 0.5], atol=1e-6)
+
+
+def test_two_models_vote_and_fold_folders_are_found(disc_run, tmp_path):
+    raw, root, config = disc_run
+    command = ["train", "--config", config, "--data", root / "set", "--training.epochs=1"]
+    assert run(*command, "--out", root / "cv", "--fold", "all") == 0
+    folds = sorted(p.name for p in (root / "cv").iterdir())
+    assert folds == ["fold_0", "fold_1", "fold_2"]
+    assert run("predict", "--model", root / "cv", "-i", raw, "-o", tmp_path / "a") == 0
+    parts = [root / "cv" / name for name in folds]
+    assert run("predict", "--model", *parts, "-i", raw, "-o", tmp_path / "b") == 0
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    manifest = json.loads((tmp_path / "a/predictions.json").read_text())
+    assert len(set(manifest["models"])) == 3
+
+
+def test_several_seeds_are_summed_up(disc_run, capsys):
+    _, root, config = disc_run
+    command = ["train", "--config", config, "--data", root / "set", "--out", root / "seeds"]
+    command += ["--seeds", 2, "--epochs", 1]
+    assert run(*command) == 0
+    assert "mean and deviation of 2 runs" in capsys.readouterr().out
+    records = [json.loads((root / f"seeds/seed_{s}/run.json").read_text()) for s in (0, 1)]
+    assert [record["training"]["seed"] for record in records] == [0, 1]
+    before = files_of(root / "seeds")
+    assert run(*command, "--resume") == 0
+    assert files_of(root / "seeds") == before
+
+
+def test_models_of_other_plans_do_not_vote_together(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    shutil.copytree(root / "run", root / "other")
+    record = json.loads((root / "other/model.json").read_text())
+    record["plan"]["patch_size"] = [24, 24]
+    (root / "other/model.json").write_text(json.dumps(record))
+    models = ["--model", root / "run", root / "other"]
+    assert run("predict", *models, "-i", raw, "-o", tmp_path / "p") == 1
+    assert "PRED_TEAM" in capsys.readouterr().err
+
+
+def test_uncertainty_and_probabilities_are_written_and_left_out_of_scoring(disc_run, tmp_path):
+    raw, root, _ = disc_run
+    out = tmp_path / "p"
+    extra = ["--uncertainty", "--probabilities"]
+    assert run("predict", "--model", root / "run", "-i", raw, "-o", out, *extra) == 0
+    for path in out.glob("*.png"):
+        label = np.asarray(Image.open(path))
+        entropy = tifffile.imread(out / f"uncertainty/{path.stem}.tif")
+        chances = [tifffile.imread(out / f"probabilities/{n}/{path.stem}.tif") for n in (0, 1)]
+        np.testing.assert_allclose(sum(chances), 1, atol=1e-5)
+        assert np.array_equal(label, chances[1] > chances[0])
+        np.testing.assert_allclose(entropy, entropy_of(np.stack(chances)), atol=1e-5)
+    assert run("evaluate", "--pred", out, "--ref", raw, "-o", tmp_path / "e") == 0
+    assert not list(out.glob(".partial-*"))
+
+
+def test_parts_of_the_cases_make_up_the_whole(disc_run, tmp_path):
+    raw, root, _ = disc_run
+    command = ["predict", "--model", root / "run", "-i", raw]
+    assert run(*command, "-o", tmp_path / "whole") == 0
+    for part in (0, 1, 2):
+        assert run(*command, "-o", tmp_path / "parts", "--shard", f"{part}/3") == 0
+    assert files_of(tmp_path / "whole") == files_of(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("shard", ["3/3", "1", "a/b", "-1/2"])
+def test_parts_that_are_none_are_refused(disc_run, tmp_path, shard, capsys):
+    raw, root, _ = disc_run
+    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
+    assert run(*command, f"--shard={shard}") == 1
+    assert "PRED_SHARD" in capsys.readouterr().err
+
+
+def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp_path, monkeypatch):
+    raw, root, _ = disc_run
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    predict(root / "run", raw, whole)
+    stopped, calls = module.predict_scan, []
+
+    def counting(team, *arguments, **options):
+        calls.append(team)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return stopped(team, *arguments, **options)
+
+    monkeypatch.setattr(module, "predict_scan", counting)
+    monkeypatch.setattr("sdunet.segmentation.manifest._PAUSE", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        predict(root / "run", raw, out)
+    (out / "disc_1.png").write_bytes(b"damaged")
+    predict(root / "run", raw, out, options=PredictOptions(resume=True))
+    assert len(calls) == 4 + 6 - 3 + 1  # all but three, and the damaged one
+    assert files_of(out) == files_of(whole)
+    Image.fromarray(np.asarray(Image.open(raw / "images/disc_2.png")).T).save(
+        raw / "images/disc_2.png"
+    )
+    calls.clear()
+    predict(root / "run", raw, out, options=PredictOptions(resume=True))
+    assert len(calls) == 1
+
+
+def test_predictions_of_another_model_are_not_mixed(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
+    assert run(*command) == 0
+    assert run(*command, "--mirror") == 1
+    assert "OUT_OTHER" in (said := capsys.readouterr().err)
+    assert "holds predictions of other mirror" in said
+    (tmp_path / "p/predictions.json").write_text("[1")
+    assert run(*command) == 1
+    assert "PRED_MANIFEST" in capsys.readouterr().err
+
+
+def test_more_memory_than_allowed_is_refused_before_and_by_the_header(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
+    assert run(*command, "--max-ram", 0.00002) == 1
+    assert "IO_MEMORY" in capsys.readouterr().err
+    assert run(*command, "--max-ram", 0.00005) == 1
+    assert "PRED_MEMORY" in capsys.readouterr().err
+
+
+def test_memory_grows_with_the_scan_and_not_with_classes_alone():
+    small, large = (Scan(np.zeros((1, n, 40, 40), np.int16), np.eye(4)) for n in (100, 400))
+    needed = [
+        needed_bytes(s, grid_of(s, (1.0, 1.0, 1.0)), k, (16, 40, 40), uncertainty=False)
+        for s in (small, large)
+        for k in (2, 20)
+    ]
+    assert needed[2] - needed[0] == needed[3] - needed[1] == 300 * 40 * 40 * (2 + 6)
+
+
+class OutOfMemory(torch.nn.Module):
+    """Fits so many windows at a time."""
+
+    def __init__(self, windows):
+        super().__init__()
+        self.windows = windows
+        self.calls = []
+
+    def forward(self, x):
+        self.calls.append(len(x))
+        if len(x) > self.windows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x
+
+
+def test_out_of_memory_goes_on_window_by_window_and_says_so():
+    network, said = OutOfMemory(1), []
+    x = torch.randn(4, 2, 8, 8)
+    chances = Fallback(Ensemble([network]), said.append)
+    assert torch.equal(chances(x), x.softmax(1))
+    chances(x)
+    assert network.calls == [4, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert said == ["out of memory: going on window by window"]
+    with pytest.raises(DataError, match="PRED_MEMORY: no memory for one window"):
+        Fallback(Ensemble([OutOfMemory(0)]), said.append)(x)
+
+
+def test_other_errors_of_a_network_are_not_taken_for_it():
+    def wrong(x):
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        Fallback(Ensemble([wrong]), quiet)(torch.zeros(1, 2, 8, 8))
+
+
+SEEN = Seen(9, (-1024.0,), (3071.0,), ((1000.0, 4000.0),), ((0.5, 1.0), (0.5, 1.0), (1.0, 5.0)))
+CT = replace(PLAN3, channels=("CT",), intensity="ct", seen=SEEN)
+
+
+def values(low, high):
+    return np.linspace(low, high, 1000).reshape(1, 10, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "refused"),
+    [(-1000, 2000, False), (-1000, 60, False), (0, 1, True), (0, 4095, False), (5000, 9000, True)],
+)
+def test_values_that_cannot_be_hounsfield_units_are_refused(low, high, refused):
+    scan = Scan(values(low, high), np.eye(4))
+    if refused:
+        with pytest.raises(DataError, match=r"PRED_RANGE: channel CT from .* in Hounsfield units"):
+            check_like_training(scan, CT, Findings())
+        accepted = Findings(("PRED_RANGE",))
+        check_like_training(scan, CT, accepted)
+        assert [f.level for f in accepted.found] == ["note"]
+    else:
+        check_like_training(scan, CT, findings := Findings())
+        assert not findings.found
+
+
+def test_other_contrast_and_spacing_are_warned_of():
+    plan = replace(CT, channels=("MR",), intensity="zscore")
+    check_like_training(Scan(values(0, 1), np.diag([9.0, 0.6, 0.6, 1])), plan, f := Findings())
+    assert [(one.level, one.code) for one in f.found] == [("warning", "PRED_RANGE")]
+    scan = Scan(values(0, 2000), np.diag([0.6, 0.6, 30, 1]))
+    check_like_training(scan, plan, f := Findings())
+    assert [one.code for one in f.found] == ["PRED_SPACING"]
+    check_like_training(scan, replace(plan, seen=None), f := Findings())
+    assert not f.found
+
+
+def test_the_bounds_of_training_are_kept_of_enough_cases_only(disc_run):
+    _, root, _ = disc_run
+    plan = json.loads((root / "run/model.json").read_text())["plan"]
+    assert plan["seen"]["cases"] == 6
+    assert Plan.from_json(plan).seen.spacing is None
+
+
+def label_of(*blocks):
+    label = np.zeros((30, 20), np.uint8)
+    for where, number in blocks:
+        label[where] = number
+    return label
+
+
+BIG, SMALL, DOT = np.s_[2:12, 2:12], np.s_[15:18, 15:18], np.s_[25:26, 2:3]
+
+
+def test_pieces_are_removed_by_size_or_but_for_the_largest():
+    label = label_of((BIG, 1), (SMALL, 1), (DOT, 1), (np.s_[20:22, 5:9], 2))
+    kept = label.copy()
+    assert remove_pieces(kept, {"a": 5.0}, {"background": 0, "a": 1, "b": 2}, 1.0) == 1
+    assert (kept != label).sum() == 1
+    assert remove_pieces(kept, {"a": 18.5}, {"background": 0, "a": 1, "b": 2}, 2.0) == 1
+    assert set(np.unique(kept)) == {0, 1, 2}
+    kept = label.copy()
+    assert remove_pieces(kept, {"a": LARGEST}, {"background": 0, "a": 1, "b": 2}, 1.0) == 2
+    assert np.array_equal(kept == 1, label_of((BIG, 1)) == 1)
+    empty = np.zeros((4, 4), np.uint8)
+    assert remove_pieces(empty, {"a": LARGEST}, {"background": 0, "a": 1}, 1.0) == 0
+
+
+def test_dice_of_kept_pieces_is_that_of_the_label_left():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        label, reference = (random.random((2, 20, 20)) > 0.7).astype(np.uint8)
+        pieces = compare_pieces(label, reference, 1)
+        for rule in (LARGEST, 0.0, 3.0, 9.0):
+            left = label.copy()
+            remove_pieces(left, {"a": rule}, {"background": 0, "a": 1}, 1.5)
+            both = 2 * (left & reference).sum() / (left.sum() + reference.sum())
+            assert pieces.dice(kept_pieces(pieces.sizes, rule, 1.5)) == pytest.approx(both)
+
+
+def test_a_rule_is_chosen_where_it_helps_and_only_there():
+    dusty = [Pieces(np.array([100, 3]), np.array([90, 0]), 100) for _ in range(5)]
+    rule, before, after = choose_rule(dusty, 1.0)
+    assert rule == LARGEST
+    assert after == pytest.approx(180 / 200)
+    assert before == pytest.approx(180 / 203)
+    both = [Pieces(np.array([50, 40, 1]), np.array([45, 36, 0]), 90) for _ in range(5)]
+    rule, _, after = choose_rule(both, 2.0)
+    assert rule == pytest.approx(0.03 * 180)
+    assert after == pytest.approx(162 / 180)
+    fine = [Pieces(np.array([50, 40]), np.array([45, 36]), 90) for _ in range(5)]
+    assert choose_rule(fine, 1.0)[0] is None
+    assert choose_rule([Pieces(np.array([3]), np.array([0]), 0)], 1.0)[0] is None
+
+
+def test_rules_found_on_validation_cases_are_followed(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    assert run("postprocess", root / "run", "--data", root / "set") == 0
+    assert "disc" in capsys.readouterr().out
+    (root / "run/postprocess.json").write_text('{"rules": {"disc": 1e9}}')
+    command = ["predict", "--model", root / "run", "-i", raw]
+    assert run(*command, "-o", tmp_path / "none") == 0
+    assert run(*command, "-o", tmp_path / "all", "--no-postprocess") == 0
+    labels = {n: np.asarray(Image.open(tmp_path / n / "disc_1.png")) for n in ("none", "all")}
+    assert not labels["none"].any()
+    assert labels["all"].any()
+    for wrong in ('{"rules": {"cat": 1}}', '{"rules": {"disc": -1}}', "[]", "{"):
+        (root / "run/postprocess.json").write_text(wrong)
+        with pytest.raises(DataError, match="MODEL_POSTPROCESS"):
+            read_rules(root / "run", {"background": 0, "disc": 1})
+
+
+def test_a_volume_larger_than_a_window_comes_back_whole(tmp_path):
+    affine = np.diag([1.0, -1.2, 1.5, 1])
+    (tmp_path / "a.nii.gz").write_bytes(gz(nifti(noise(size=(40, 23, 17)), affine)))
+    tree = open_tree(tmp_path)
+    (case,) = find_layout(tree, need_labels=False).cases
+    scan = read_case_image(tree, case)
+    found = predict_scan(team_of(PLAN3), scan, Findings(), quiet)
+    assert found.label.shape == (1, 40, 23, 17)
+    assert set(np.unique(found.label)) <= {0, 1, 2}
