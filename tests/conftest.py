@@ -1,10 +1,11 @@
 """What several test files share."""
 
-import importlib.util
+import importlib
 import itertools
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 # Before anything imports Triton: its interpreter runs the CUDA kernels here.
@@ -73,16 +74,9 @@ def nan_in_fresh_memory():
 
 @pytest.fixture(scope="session")
 def script():
-    """Loader of a file in `scripts/` as a module."""
-
-    def load(name):
-        path = Path(__file__).parent.parent / f"scripts/{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    """Loader of a file in `scripts/` as a module, which processes it starts can import, too."""
+    sys.path.append(str(Path(__file__).parent.parent / "scripts"))
+    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

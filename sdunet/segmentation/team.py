@@ -1,6 +1,7 @@
 """Trained networks that predict together."""
 
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
@@ -20,6 +21,7 @@ from sdunet.segmentation.fallback import Fallback
 from sdunet.segmentation.guard import check_like_training
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import WEIGHTS, Model, load_model
+from sdunet.segmentation.package import is_package, unpack
 from sdunet.segmentation.postprocess import Rules, read_rules, remove_pieces
 
 _LARGE = 1e9  # bytes that are worth a word
@@ -91,15 +93,22 @@ def load_team(
     """Load all trained networks at or below some paths, to predict together.
 
     Args:
-        paths: folders of runs, or of several of them.
+        paths: folders of runs or of several of them, or packages, which are verified.
         device: of torch.
         mirror: see `Team`.
         tidy: follow the rules that `sdunet postprocess` found, those of the first path.
 
     Raises:
-        DataError: PRED_TEAM if they were not trained for the same plan; as `load_model`.
+        DataError: PRED_TEAM if they were not trained for the same plan; PACKAGE_... for damaged
+            packages; as `load_model`.
     """
-    models = [load_model(folder, device) for path in paths for folder in find_models(path)]
+    with tempfile.TemporaryDirectory() as folder:
+        roots = [
+            unpack(path, Path(folder) / str(number)) if is_package(path) else path
+            for number, path in enumerate(map(Path, paths))
+        ]
+        models = [load_model(found, device) for root in roots for found in find_models(root)]
+        rules = read_rules(roots[0], models[0].plan.labels) if tidy else {}
     plan = _essence(models[0].plan)
     for model in models[1:]:
         if _essence(model.plan) != plan:
@@ -108,7 +117,6 @@ def load_team(
                 f"{model.root} and {models[0].root} were trained for different plans",
                 "predict together with networks of one prepared dataset",
             )
-    rules = read_rules(Path(paths[0]), models[0].plan.labels) if tidy else {}
     return Team(tuple(models), rules, mirror)
 
 

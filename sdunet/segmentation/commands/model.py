@@ -1,4 +1,4 @@
-"""`train`, `postprocess` and `predict`."""
+"""`train`, `postprocess`, `predict` and `export`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -138,8 +138,24 @@ def _shard(text: str) -> tuple[int, int]:
     return int(number), int(parts)
 
 
+def _describe_export(parser: Parser) -> None:
+    """Write a trained network as a package that checks itself, and is a MONAI bundle."""
+    parser.add_argument("RUN", help="folder of a run")
+    parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
+    parser.add_argument("--zip", action="store_true", help="write one zip file")
+
+
+def _export(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.package import export
+
+    package = export(options.RUN, options.out, pack=options.zip)
+    print(f"package {package}; it gave what the network gave, in a process of its own")
+    return 0
+
+
 COMMANDS: dict[str, Command] = {
     "train": (_describe_train, _train),
     "postprocess": (_describe_postprocess, _postprocess),
     "predict": (_describe_predict, _predict),
+    "export": (_describe_export, _export),
 }

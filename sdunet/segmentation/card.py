@@ -1,0 +1,47 @@
+"""The model card of a package: what it is for, and how well it does, in Hugging Face's form."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from sdunet.segmentation.model import Model
+
+_CARD = Path(__file__).with_name("card.md.jinja")
+
+
+def model_card(model: Model, facts: Mapping[str, Any]) -> str:
+    """Return the card as Markdown with front matter.
+
+    Args:
+        model: the trained network.
+        facts: `labels`, `validation_dice`, `parameters` and `versions`.
+    """
+    plan, dice = model.plan, facts["validation_dice"]
+    measured = {
+        "task": {"type": "image-segmentation", "name": "Segmentation"},
+        "dataset": {"name": "validation cases", "type": "private"},
+        "metrics": [{"type": "dice", "name": "mean Dice", "value": dice and round(dice, 4)}],
+    }
+    front = {
+        "library_name": "sdunet",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["image-segmentation", "medical", "monai", "pytorch", "sdunet"],
+        "metrics": ["dice"],
+        "model-index": [{"name": "sdunet", "results": [measured] if dice else []}],
+    }
+    spacing = "as they are"
+    if plan.spacing is not None:
+        spacing = f"resampled to {' x '.join(f'{mm:g}' for mm in plan.spacing)} mm"
+    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return template.from_string(_CARD.read_text(encoding="utf-8")).render(
+        facts,
+        front=yaml.safe_dump(front, sort_keys=False),
+        kind="volumes" if plan.spatial_dims == 3 else "pictures",
+        plan=plan,
+        spacing=spacing,
+        dice=f"{dice:.4f}" if dice else "not recorded",
+        sha256=model.sha256,
+    )

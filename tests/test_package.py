@@ -1,0 +1,171 @@
+"""Packages: what they hold, that they predict as the run does, and that no damage passes."""
+
+import hashlib
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from monai.bundle import ConfigParser
+from monai.bundle import run as run_bundle
+
+from data_prep.errors import DataError
+from data_prep.tree import open_tree
+from sdunet.cli import main
+from sdunet.runs.weights import read_tensors, write_weights
+from sdunet.segmentation.model import WEIGHTS, load_model
+from sdunet.segmentation.package import EXAMPLE, LIST, check_package, export, unpack, verify
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def packages(trained_discs, tmp_path_factory):
+    """A package as folder and as zip, made once."""
+    root = tmp_path_factory.mktemp("packages")
+    export(trained_discs / "run", root / "folder")
+    export(trained_discs / "run", root / "packed.zip", pack=True)
+    return root
+
+
+def predictions(model, raw, out):
+    assert run("predict", "--model", model, "-i", raw, "-o", out) == 0
+    return {path.name: path.read_bytes() for path in out.glob("*.png")}
+
+
+# MONAI warns of every configuration it reads, as those can run code.
+@pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")
+def test_a_package_predicts_as_its_run_folder_zip_and_bundle(packages, disc_run, tmp_path):
+    raw, root, _ = disc_run
+    want = predictions(root / "run", raw, tmp_path / "run")
+    assert len(want) == 6
+    assert predictions(packages / "folder", raw, tmp_path / "folder") == want
+    assert predictions(packages / "packed.zip", raw, tmp_path / "zip") == want
+    run_bundle(
+        config_file=str(packages / "folder/configs/inference.json"),
+        bundle_root=str(packages / "folder"),
+        images=str(raw),
+        output_dir=str(tmp_path / "bundle"),
+    )
+    got = {path.name: path.read_bytes() for path in (tmp_path / "bundle").glob("*.png")}
+    assert got == want
+
+
+def test_monai_loads_the_network_of_the_bundle(packages, disc_run):
+    _, root, _ = disc_run
+    parser = ConfigParser()
+    parser.read_config(str(packages / "folder/configs/inference.json"))
+    parser["bundle_root"] = str(packages / "folder")
+    network = parser.get_parsed_content("network")
+    wanted = load_model(root / "run").network.state_dict()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, wanted[name])
+    metadata = json.loads((packages / "folder/configs/metadata.json").read_text())
+    outputs = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+    assert outputs == {"0": "background", "1": "disc"}
+
+
+def test_the_card_says_in_hugging_faces_form_what_was_measured(packages, disc_run):
+    _, root, _ = disc_run
+    _, front, text = (packages / "folder/README.md").read_text().split("---\n", 2)
+    front = yaml.safe_load(front)
+    dice = json.loads((root / "run/run.json").read_text())["validation_dice"]
+    (result,) = front["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == pytest.approx(dice, abs=1e-4)
+    assert front["pipeline_tag"] == "image-segmentation"
+    assert "| 1 | disc | #E69F00 |" in text
+    assert f"{dice:.4f}" in text
+
+
+def test_the_program_runs_without_the_network_being_built(packages):
+    program = torch.export.load(packages / "folder/program.pt2").module()
+    assert program(torch.zeros(1, 1, 32, 32)).shape == (1, 2, 32, 32)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_flipped_bit_passes(packages, tmp_path, seed):
+    random = np.random.default_rng(seed)
+    tree = open_tree(packages / "folder")
+    name = str(random.choice([n for n in tree.names if n != LIST]))
+    data = bytearray(tree.read(name))
+    data[random.integers(len(data))] ^= 1 << random.integers(8)
+    for other in tree.names:
+        path = tmp_path / other
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if other == name else tree.read(other))
+    with pytest.raises(DataError, match=f"PACKAGE_HASH: not as it was exported \\({name}\\)"):
+        verify(open_tree(tmp_path))
+
+
+def changed(packages, out, change):
+    """A zip of the package with its files changed."""
+    tree = open_tree(packages / "folder")
+    files = {name: tree.read(name) for name in tree.names}
+    change(files)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out
+
+
+def listed(content, **changes):
+    content[LIST] = json.dumps(json.loads(content[LIST]) | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.pop(LIST), "LAY|KeyError|PACKAGE_LIST|IO_"),
+        (lambda f: listed(f, schema=2), "PACKAGE_LIST: .* schema 2, known is 1"),
+        (lambda f: listed(f, files={}), "PACKAGE_LIST: .* model.json is not in it"),
+        (lambda f: f.update({LIST: b"[" * 100_000}), "PACKAGE_LIST"),
+        (lambda f: f.pop("program.pt2"), "PACKAGE_HASH: program.pt2 is missing"),
+        (lambda f: f.update({WEIGHTS: b"\x80\x04cos\nsystem\n"}), "PACKAGE_HASH"),
+    ],
+)
+def test_packages_that_are_none_are_refused_by_name(packages, disc_run, tmp_path, capsys, change,
+                                                    message):  # fmt: skip
+    raw, _, _ = disc_run
+    package = changed(packages, tmp_path / "bad.zip", change)
+    assert run("predict", "--model", package, "-i", raw, "-o", tmp_path / "p") == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "p").exists()
+
+
+def test_names_that_lead_outside_write_nothing_there(packages, tmp_path):
+    def change(files):
+        files["../outside"] = b"x"
+
+    package = changed(packages, tmp_path / "bad.zip", change)
+    unpack(package, tmp_path / "inner/folder")
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_a_package_is_checked_against_what_the_network_gave(packages, tmp_path):
+    tree = open_tree(packages / "folder")
+    for name in tree.names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(tree.read(name))
+    check_package(tmp_path)
+    tensors, _ = read_tensors(tmp_path / EXAMPLE)
+    write_weights(tmp_path / EXAMPLE, tensors | {"logits": tensors["logits"] + 0.01})
+    record = json.loads((tmp_path / LIST).read_text())
+    record["files"][EXAMPLE] = hashlib.sha256((tmp_path / EXAMPLE).read_bytes()).hexdigest()
+    (tmp_path / LIST).write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"PACKAGE_CHECK: the network differs by 0\.01"):
+        check_package(tmp_path)
+
+
+def test_nothing_is_written_over_and_nothing_left_half_made(packages, disc_run, tmp_path, capsys):
+    _, root, _ = disc_run
+    assert run("export", root / "run", "-o", packages / "folder") == 1
+    assert "OUT_TAKEN" in capsys.readouterr().err
+    (root / "run" / WEIGHTS).write_bytes(b"x")
+    assert run("export", root / "run", "-o", tmp_path / "new") == 1
+    assert "MODEL_WEIGHTS" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["discs"]
