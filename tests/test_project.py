@@ -9,8 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
+from data_prep.config import Plan
 from sdunet.cli import main
+from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.model import network_for
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(p for top in ("sdunet", "data_prep") for p in (ROOT / top).rglob("*.py"))
@@ -55,6 +60,7 @@ ALLOWED = {
     "sdunet.demo": ("sdunet.runs", "sdunet.segmentation", "data_prep"),
     "data_prep": (),
 }
+SCRIPTS = ("quickstart", "reproduce_density", "test")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -136,6 +142,23 @@ def test_configurations_parse_and_their_commands_name_them(path, capsys):
     assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/networks").glob("*.yaml")), ids=relative)
+def test_networks_are_added_to_a_task_and_can_be_built(path, capsys):
+    task = str(ROOT / "configs/nuclei.yaml")
+    command = ["train", "--config", task, "--config", str(path), "--data", "a", "--out", "b"]
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--print_config"])
+    assert left.value.code == 0
+    said = yaml.safe_load(capsys.readouterr().out)
+    wanted = yaml.safe_load(path.read_text(encoding="utf-8"))["network"]
+    assert {name: said["network"][name] for name in wanted} == wanted
+    assert said["dataset"]["channels"] == ["red", "green", "blue"]
+    assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
+    plan = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (32, 32))
+    with torch.device("meta"):
+        network_for(NetworkConfig(**wanted), plan)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/vae").glob("*.yaml")), ids=relative)
 def test_configurations_of_vaes_parse_and_their_commands_name_them(path, capsys):
     assert main(["vae", "info", "--config", str(path)]) == 0
@@ -154,7 +177,7 @@ def test_readme_python_runs(code):
 
 def test_readme_scripts_exist():
     scripts = sorted(re.findall(r"bash (scripts/\w+\.sh)", README))
-    assert scripts == [f"scripts/{n}.sh" for n in ("quickstart", "reproduce_density", "test")]
+    assert scripts == [f"scripts/{n}.sh" for n in SCRIPTS]
     for script in scripts:
         subprocess.run(["bash", "-n", ROOT / script], check=True)
 
@@ -190,7 +213,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
     commands = commands_under("Your own data")
-    assert len(commands) == 13
+    assert len(commands) == 18
     for command in commands:
         _, *arguments = shlex.split(command)
         if arguments[0] == "train" and "--out" in arguments:

@@ -391,6 +391,65 @@ def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
         torch.testing.assert_close(second[name], want, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on few cores
+def test_weights_and_masks_are_the_same_bits_from_any_number_of_workers(disc_run, tmp_path):
+    raw, _, _ = disc_run
+    made = set()
+    for workers in (0, 1, 4):
+        out = tmp_path / str(workers)
+        options = ["--deterministic", f"--training.workers={workers}", "--epochs=2"]
+        assert run(*arguments_of(disc_run, out, *options)) == 0
+        assert run("predict", "--model", out, "-i", raw, "-o", out / "masks") == 0
+        masks = [path.read_bytes() for path in sorted((out / "masks").glob("*.png"))]
+        made.add(((out / WEIGHTS).read_bytes(), *masks))
+    assert len(made) == 1
+
+
+def test_without_it_a_run_says_that_it_may_differ(disc_run, tmp_path, capsys):
+    assert run(*arguments_of(disc_run, tmp_path / "a", "--epochs=1")) == 0
+    assert "not deterministic are allowed" in capsys.readouterr().err
+    assert run(*arguments_of(disc_run, tmp_path / "b", "--epochs=1", "--deterministic")) == 0
+    assert "not deterministic" not in capsys.readouterr().err
+
+
+def test_tensorboard_that_is_not_installed_is_named(disc_run, tmp_path, capsys):
+    command = arguments_of(disc_run, tmp_path / "run", "--training.tensorboard=true")
+    assert run(*command) == 1
+    assert "CONFIG_TENSORBOARD" in (said := capsys.readouterr().err)
+    assert "pip install tensorboard" in said
+    assert not (tmp_path / "run").exists()
+
+
+FULL = """
+import resource, sys
+from sdunet.cli import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_a_full_disk_is_named_and_earlier_states_stay(disc_run, tmp_path):
+    command = arguments_of(disc_run, tmp_path / "run")
+    assert run(*command, "--epochs=1") == 0
+    before = weights_of(tmp_path / "run")
+    code = [sys.executable, "-c", FULL, "20000", *map(str, command), "--resume", "--epochs=2"]
+    ended = subprocess.run(code, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "error: File too large" in ended.stderr
+    assert "bytes to write" in ended.stderr
+    assert weights_of(tmp_path / "run") == before
+    assert not list((tmp_path / "run").glob(".partial-*"))
+    assert run(*command, "--resume", "--epochs=2") == 0
+
+
+def test_an_output_that_cannot_be_written_is_named_before_training(disc_run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(*arguments_of(disc_run, tmp_path / "file/run")) == 1
+    assert "error: Not a directory" in (said := capsys.readouterr().err)
+    assert "epoch" not in said
+
+
 def test_waiting_time_and_memory_are_in_the_log(undisturbed):
     with (undisturbed / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from data_prep.preprocess import Grid
 from data_prep.scan import Scan
+from sdunet.segmentation.inference import BATCH
 
 _FLOAT = 4
 _CHUNK_CELLS = 8 << 20  # cells that resampling works on at a time, with their places
@@ -30,8 +31,9 @@ def needed_bytes(
         values += channels * _FLOAT * (cells + planned)
     thickness = max(patch_size[0], 1)
     plane = math.prod(max(n, p) for n, p in zip(grid.size[1:], patch_size[1:], strict=True))
-    # Held, moved on, and handed out; their weights are held once more.
-    slab = 3 * (classes + 1) * thickness * plane * _FLOAT
+    # Held and handed out, each with its weights; and a batch of windows, there and back.
+    slab = 2 * (classes + 1) * thickness * plane * _FLOAT
+    slab += BATCH * math.prod(patch_size) * (channels + 3 * classes) * _FLOAT
     back = 0
     if grid.resamples:
         back = 3 * classes * _CHUNK_CELLS * _FLOAT + classes * thickness * plane * _FLOAT

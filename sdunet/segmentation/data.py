@@ -6,11 +6,12 @@ from any step as if it had never stopped.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from monai.data import DataLoader
+from monai.data import DataLoader, get_track_meta, set_track_meta
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
@@ -18,7 +19,7 @@ from data_prep.dataset import Dataset
 from data_prep.errors import DataError
 from data_prep.preprocess import normalise
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.transforms import augmentation, draw_patch, places_of
+from sdunet.segmentation.transforms import augmentation, draw_patch, pad_patch, places_of
 
 Drawn = tuple[int, int]  # number of a case, and the seed its patch is drawn from
 
@@ -75,12 +76,23 @@ class Patches(TorchDataset):
         size = self.dataset.plan.patch_size
         where = draw_patch(record.size, size, self._places[id_], self.foreground, random)
         patch = {
-            "case": id_,
-            "image": normalise(image[(slice(None), *where)], record.scaling),
-            "label": np.array(label[(slice(None), *where)]),
+            "image": pad_patch(normalise(image[(slice(None), *where)], record.scaling), size),
+            "label": pad_patch(np.array(label[(slice(None), *where)]), size),
         }
         self.augment.set_random_state(seed=seed)
-        return self.augment(patch)
+        with _untracked():
+            return self.augment(patch)
+
+
+@contextmanager
+def _untracked() -> Iterator[None]:
+    """Keep MONAI from recording what it did to each patch, which takes longer than doing it."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
 
 
 class PatchOrder(Sampler[list[Drawn]]):

@@ -17,7 +17,7 @@ from data_prep.errors import DataError
 Chances = Callable[
     [Tensor], Tensor
 ]  # (N, C, ...) to the probability of each class (N, classes, ...)
-_BATCH = 4
+BATCH = 4
 _LEAST_WEIGHT = 1e-3  # as MONAI has it: a corner that no other window covers still counts
 
 
@@ -95,10 +95,10 @@ def slabs(
         row = list(row)
         if held is not None and start > first:
             yield _finished(held, start - first, inside, first)
-            held = _moved_on(held, start - first)
+            _move_on(held, start - first)
         first = start
-        for at in range(0, len(row), _BATCH):
-            batch = row[at : at + _BATCH]
+        for at in range(0, len(row), BATCH):
+            batch = row[at : at + BATCH]
             values = [_cut(image, window, pads, prepare) for window in batch]
             found = chances(torch.from_numpy(np.stack(values)).to(device)).cpu()
             if held is None:
@@ -164,8 +164,9 @@ def _finished(held: Tensor, planes: int, inside: tuple[slice, ...], first: int) 
     return (part[:-1] / part[-1:]).numpy()
 
 
-def _moved_on(held: Tensor, planes: int) -> Tensor:
-    out = torch.zeros_like(held)
-    if planes < held.shape[1]:
-        out[:, : held.shape[1] - planes] = held[:, planes:]
-    return out
+def _move_on(held: Tensor, planes: int) -> None:
+    """Drop the first planes, in place: a second array of this size would double the memory."""
+    kept = max(0, held.shape[1] - planes)
+    for plane in range(kept):
+        held[:, plane] = held[:, plane + planes]
+    held[:, kept:] = 0

@@ -15,7 +15,6 @@ from monai.transforms import (
     RandScaleIntensityd,
     RandShiftIntensityd,
     RandSimulateLowResolutiond,
-    SpatialPadd,
 )
 from monai.transforms.utils import generate_label_classes_crop_centers
 
@@ -65,12 +64,19 @@ def draw_patch(
     return tuple(slice(s, s + p) for s, p in zip(starts, patch_size, strict=True))
 
 
+def pad_patch(patch: np.ndarray, patch_size: Sequence[int]) -> np.ndarray:
+    """Enlarge `(C, ...)` values to a patch, with 0 on both sides: mean, or background."""
+    missing = [p - n for p, n in zip(patch_size, patch.shape[1:], strict=True)]
+    if not any(missing):
+        return patch
+    return np.pad(patch, [(0, 0), *((m // 2, m - m // 2) for m in missing)])
+
+
 def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
     """Return the random transforms of one patch, `{"image": (C, ...), "label": (1, ...)}`.
 
-    Gives the same keys as tensors of the plan's patch size; smaller patches are padded, the image
-    with its mean, the label with background. Intensities are changed in units of their standard
-    deviation, as they are after `zscore`.
+    Gives the same keys as tensors. Intensities are changed in units of their standard deviation,
+    as they are after `zscore`.
 
     Raises:
         DataError: CONFIG_ROTATE if quarter turns would change the shape of a patch, CONFIG_FLIP
@@ -90,7 +96,6 @@ def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
     return Compose(
         [
             EnsureTyped(_BOTH, track_meta=False),
-            SpatialPadd(_BOTH, size),
             *([_warp(plan)] if full else []),
             *flips,
             *turns,

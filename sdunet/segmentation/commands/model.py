@@ -33,6 +33,9 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("--epochs", type=PositiveInt, help="short for --training.epochs")
     parser.add_argument("--patience", type=NonNegativeInt, help="short for --training.patience")
     parser.add_argument("--max-time", type=PositiveFloat, help="short for --training.max_time")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="short for --training.deterministic true"
+    )
     add_task(parser)
 
 
@@ -42,6 +45,8 @@ def _train(options: jsonargparse.Namespace) -> int:
     task = task_of(options)
     short = {name: getattr(options, name) for name in ("epochs", "patience", "max_time")}
     given = {name: value for name, value in short.items() if value is not None}
+    if options.deterministic:
+        given["deterministic"] = True
     task = replace(task, training=replace(task.training, **given))
     if options.fold == "all":
         folds = list(range(len(load_dataset(options.data).folds)))

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Trains networks side by side on one dataset and prints the table of docs/segmentation.md.
+#
+#   bash scripts/reproduce_segmentation.sh nuclei PATH/stage1_train.zip OUT
+#   bash scripts/reproduce_segmentation.sh hippocampus PATH/Task04_Hippocampus.tar OUT
+#
+# What is there already is kept; a run that was stopped goes on. SEEDS, default "0 1"; NETWORKS, all.
+set -euo pipefail
+task=$1 raw=$(realpath "$2") out=$3
+cd "$(dirname "$0")/.."
+source scripts/environment.sh test
+source .venv/bin/activate
+
+case $task in
+nuclei)
+    config=configs/nuclei_study.yaml epochs=8
+    networks=${NETWORKS:-sdunet unet unet_matched nested_sdunet unet_plus_plus basic_unet}
+    ;;
+hippocampus)
+    config=configs/hippocampus.yaml epochs=10
+    networks=${NETWORKS:-sdunet unet unet_matched dynunet}
+    ;;
+*) echo "nuclei or hippocampus, not '$task'" >&2 && exit 2 ;;
+esac
+
+[ -e "$out/data/dataset.json" ] || sdunet prepare "$raw" "$out/data" --config $config
+for network in $networks; do
+    case $network in
+    unet_matched) arguments=(--network.name unet --network.match_parameters true) ;;
+    nested_sdunet | unet_plus_plus)
+        arguments=(--network.name "$network" --network.deep_supervision true)
+        ;;
+    *) arguments=(--network.name "$network") ;;
+    esac
+    for seed in ${SEEDS:-0 1}; do
+        run=$out/$network/seed_$seed
+        [ -e "$run/run.json" ] || sdunet train --config $config --data "$out/data" --out "$run" \
+            --training.epochs $epochs --training.seed "$seed" "${arguments[@]}" \
+            $([ -e "$run/last.safetensors" ] && echo --resume)
+        cases=(--cases "$run/validation_cases.txt")
+        [ -e "$run/scores/summary.json" ] || {
+            sdunet predict --model "$run" -i "$raw" -o "$run/predictions" "${cases[@]}"
+            sdunet evaluate --pred "$run/predictions" --ref "$raw" -o "$run/scores" "${cases[@]}"
+        }
+    done
+done
+python scripts/table_segmentation.py $(for network in $networks; do echo "$out/$network"; done)
