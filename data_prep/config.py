@@ -151,6 +151,11 @@ class Plan:
     seen: Seen | None = None
 
     @property
+    def classes(self) -> list[str]:
+        """Names of the classes by their numbers, background first."""
+        return sorted(self.labels, key=self.labels.__getitem__)
+
+    @property
     def num_classes(self) -> int:
         """Classes the network tells apart, background included."""
         return max(self.labels.values()) + 1

@@ -85,14 +85,20 @@ class Findings:
         """Tell of what is doubtful and yet used."""
         self.found.append(Finding("warning", code, found, fix))
 
-    def ask(self, code: str, found: str, fix: str) -> None:
+    def ask(self, code: str, found: str, fix: str, how: str = "dataset.accept: [{code}]") -> None:
         """Refuse what must not be guessed over, unless it is accepted.
+
+        Args:
+            code: of what was found.
+            found: with the values.
+            fix: what to do about it.
+            how: to accept it, with `{code}` in it.
 
         Raises:
             DataError: `code`, if it is not accepted.
         """
         if code not in self.accept:
-            fix += f", or accept it: dataset.accept: [{code}]"
+            fix += f", or accept it: {how.format(code=code)}"
             raise DataError(code, found, fix)
         self.note(code, f"accepted: {found}")
 

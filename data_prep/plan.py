@@ -16,7 +16,7 @@ _STEP = 16
 # and backward, and as much again at all coarser levels.
 _BYTES_A_CELL = 4000
 _BATCH = 2
-_THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
+THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
 _CT_PERCENTILES = (0.5, 99.5)
 _ENOUGH_CASES = 5  # of fewer, bounds would tell of single patients
 
@@ -67,7 +67,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
         if min(spacing) <= 0:
             raise DataError("PLAN_SPACING", f"spacing {spacing} mm", "give numbers above 0")
         sizes = sizes * spacings / spacing
-        if max(spacing) >= _THICK * min(spacing):
+        if max(spacing) >= THICK * min(spacing):
             why["spatial_dims"] = (
                 f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
                 "a network for pictures, slice by slice, may do as well"
@@ -98,7 +98,7 @@ def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tu
     thick, size = int(target.argmax()), np.median(sizes, axis=0)
     others = [axis for axis in range(3) if axis != thick]
     # Few thick slices: the median would blur the finest of them over each other.
-    if target[thick] > _THICK * target[others].max() and size[thick] * _THICK < size[others].min():
+    if target[thick] > THICK * target[others].max() and size[thick] * THICK < size[others].min():
         target[thick] = max(np.percentile(spacings[:, thick], 10), target[others].max())
         why["spacing"] += ", across thick slices the 10th percentile"
     return tuple(round(float(mm), 4) for mm in target)

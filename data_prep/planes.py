@@ -7,7 +7,7 @@ from nibabel.affines import from_matvec
 
 from data_prep.preprocess import Grid, resample
 
-_PLANES = 8
+PLANES = 8
 _STRAIGHT = 1e-6
 
 
@@ -23,18 +23,16 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
     if not grid.resamples:
         yield from slabs
         return
-    # Place of a cell of the scan among the cells of the plan.
-    there = np.linalg.inv(grid.affine) @ grid.turned_affine
-    if np.abs(there[:3, :3] - np.diag(there.diagonal()[:3])).max() > _STRAIGHT:
-        # Skew axes: every plane of the scan needs all of the plan's.
+    if is_skew(grid):  # every plane of the scan needs all of the plan's
         whole = np.concatenate(list(slabs), axis=1)
         yield resample(whole, grid.affine, grid.turned_affine, grid.turned_size)
         return
+    there = _place(grid)
     slabs = iter(slabs)
     waiting, first = next(slabs), 0  # planes of the plan from number `first` on
     last, planes = grid.size[0] - 1, grid.turned_size[0]
-    for start in range(0, planes, _PLANES):
-        count = min(_PLANES, planes - start)
+    for start in range(0, planes, PLANES):
+        count = min(PLANES, planes - start)
         places = there[0, 0] * np.array([start, start + count - 1]) + there[0, 3]
         low, high = np.clip([np.floor(places[0]), np.floor(places[1]) + 1], 0, last).astype(int)
         while first + waiting.shape[1] <= high:
@@ -46,8 +44,19 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
             grid.turned_affine @ _along_first(start),
             (count, *grid.turned_size[1:]),
         )
-    for _ in slabs:  # what lies beyond the last plane of the scan
+    for _ in slabs:  # beyond the last plane of the scan: what is wrong in them is raised, too
         pass
+
+
+def is_skew(grid: Grid) -> bool:
+    """Tell whether axes of the scan and of the plan are not the same, but for their spacing."""
+    there = _place(grid)[:3, :3]
+    return bool(np.abs(there - np.diag(there.diagonal())).max() > _STRAIGHT)
+
+
+def _place(grid: Grid) -> np.ndarray:
+    """Return what takes a cell of the scan, turned, to its place among the cells of the plan."""
+    return np.linalg.inv(grid.affine) @ grid.turned_affine
 
 
 def _along_first(planes: int) -> np.ndarray:

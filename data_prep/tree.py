@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from data_prep.errors import DataError
 from data_prep.limits import MAX_BYTES
 
+_LISTS = (".csv", ".json")
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -93,6 +95,8 @@ def recorded(tree: Tree) -> tuple[Tree, dict[str, str]]:
 def open_tree(path: str | Path) -> Tree:
     """Open a folder, a single file, a `.zip` or an uncompressed `.tar` as a tree.
 
+    A list, `.csv` or `.json`, is the folder it lies in without any other list.
+
     Raises:
         DataError: IO_MISSING if there is nothing at `path`, IO_NO_FILES if it holds no file,
             IO_ARCHIVE if an archive cannot be opened.
@@ -107,6 +111,8 @@ def open_tree(path: str | Path) -> Tree:
         tree = Tree(
             path, names, lambda n, limit: _read_file(path / n, limit), _leaving(path, names)
         )
+    elif path.suffix.lower() in _LISTS:
+        tree = _listed_by(path)
     elif zipfile.is_zipfile(path):
         tree = _open_zip(path)
     elif tarfile.is_tarfile(path):
@@ -119,6 +125,12 @@ def open_tree(path: str | Path) -> Tree:
     if not tree.names:
         raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
     return tree
+
+
+def _listed_by(path: Path) -> Tree:
+    tree = open_tree(path.parent)
+    names = (n for n in tree.names if n == path.name or not n.lower().endswith(_LISTS))
+    return replace(tree, names=tuple(names))
 
 
 def _files_below(folder: Path) -> tuple[str, ...]:

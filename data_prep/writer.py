@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +28,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", blocking=False):
-            for left in folder.rglob(f"{_PARTIAL}*"):
-                left.unlink(missing_ok=True)
+            for left in list(folder.rglob(f"{_PARTIAL}*")):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
             yield
     except Timeout as error:
         raise DataError("OUT_BUSY", f"another run works in {folder}", "wait for it") from error

@@ -22,7 +22,7 @@ from PIL import Image
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.prepare import prepare
-from sdunet.runs.checkpoint import PREVIOUS, STATE
+from sdunet.runs.checkpoint import PREVIOUS, STATE, states
 from sdunet.runs.weights import read_tensors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.model import WEIGHTS, load_model
@@ -56,8 +56,7 @@ def _same_everywhere(temporary: str) -> None:
 
 def _train(root: Path, out: Path, temporary: str) -> None:
     _same_everywhere(temporary)
-    begun = any((out / name).exists() for name in (STATE, PREVIOUS))
-    train(TASK, root / "set", out, resume=begun)
+    train(TASK, root / "set", out, resume=bool(states(out)))
 
 
 def _predict(root: Path, out: Path, temporary: str) -> None:
@@ -109,42 +108,43 @@ def check_loads(run: Path) -> None:
 
 
 def kill_training(root: Path, times: int, seed: int, temporary: str) -> int:
-    """Kill trainings until so many were killed; return how many got to their end.
+    """Kill trainings until so many were killed; return how many of those got to their end.
 
     Raises:
         AssertionError: if anything was lost or differs.
     """
-    moments, kills, ends = random.Random(seed), 0, 0
+    moments, kills, ends, disturbed = random.Random(seed), 0, 0, False
     out = root / "run"
     want = weights_in(root / "whole")
-    while kills < times:
-        kills += killed(_train, (root, out, temporary), moments.uniform(0.1, 1.5))
+    while kills < times or disturbed:
+        after = moments.uniform(0.1, 1.5) if kills < times else None
+        was_killed = killed(_train, (root, out, temporary), after)
+        kills, disturbed = kills + was_killed, disturbed or was_killed
         check_loads(out)
         if (out / "run.json").exists():
             assert weights_in(out) == want, "a resumed run ended elsewhere"
-            ends += 1
+            ends, disturbed = ends + disturbed, False
             shutil.rmtree(out)
-    killed(_train, (root, out, temporary), after=None)
-    assert weights_in(out) == want, "a resumed run ended elsewhere"
-    shutil.rmtree(out)
-    return ends + 1
+    return ends
 
 
 def kill_prediction(root: Path, times: int, seed: int, temporary: str) -> int:
-    """Kill predictions until so many were killed; return how many got to their end.
+    """Kill predictions until so many were killed; return how many of those got to their end.
 
     Raises:
         AssertionError: if anything was lost or differs.
     """
-    moments, kills, ends = random.Random(seed), 0, 0
+    moments, kills, ends, disturbed = random.Random(seed), 0, 0, False
     out = root / "predicted"
     want = {path.name: path.read_bytes() for path in (root / "whole_predicted").glob("*.png")}
-    while kills < times:
-        kills += killed(_predict, (root, out, temporary), moments.uniform(0.02, 0.3))
+    while kills < times or disturbed:
+        after = moments.uniform(0.02, 0.3) if kills < times else None
+        was_killed = killed(_predict, (root, out, temporary), after)
+        kills, disturbed = kills + was_killed, disturbed or was_killed
         for path in out.glob("*.png"):
             assert path.read_bytes() == want[path.name], f"{path.name} is not what it should be"
         if {path.name for path in out.glob("*.png")} == set(want):
-            ends += 1
+            ends, disturbed = ends + disturbed, False
             shutil.rmtree(out)
     return ends
 
@@ -174,8 +174,8 @@ def main() -> None:
             for what, kill in (("training", kill_training), ("prediction", kill_prediction)):
                 ends = kill(root, options.times, seed, temporary)
                 print(
-                    f"{what}, temporary files on {name}: {options.times} kills, nothing "
-                    f"half-written; {ends} runs went on to their end, as if undisturbed",
+                    f"{what}, temporary files on {name}: {options.times} kills, nothing half-"
+                    f"written; the {ends} runs they hit went on to their end, as if undisturbed",
                     flush=True,
                 )
 

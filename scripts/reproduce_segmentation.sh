@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Trains networks side by side on one dataset and prints the table of docs/segmentation.md.
+# Trains networks side by side on one dataset and prints a table.
 #
 #   bash scripts/reproduce_segmentation.sh nuclei PATH/stage1_train.zip OUT
 #   bash scripts/reproduce_segmentation.sh hippocampus PATH/Task04_Hippocampus.tar OUT
 #
 # What is there already is kept; a run that was stopped goes on. SEEDS, default "0 1"; NETWORKS, all.
 set -euo pipefail
-task=$1 raw=$(realpath "$2") out=$3
+usage="nuclei or hippocampus, the raw data, a folder for the runs"
+task=${1:?$usage} raw=$(realpath "${2:?$usage}") out=$(realpath -m "${3:?$usage}")
 cd "$(dirname "$0")/.."
 source scripts/environment.sh test
 source .venv/bin/activate

@@ -299,6 +299,18 @@ def test_label_on_another_grid_is_brought_over_where_that_is_accepted(tmp_path):
     assert load_dataset(tmp_path / "out").plan.accept == ("GEO_SHAPE",)
 
 
+def test_a_list_of_images_alone_is_predicted_from_and_not_trained_on(tmp_path):
+    planted = Pictures(tmp_path)
+    planted.write("list.csv", b"image\nimages/good_0.png\nimages/bad.png\n")
+    planted.write("other.csv", b"image\nimages/good_1.png\n")
+    layout = find_layout(open_tree(tmp_path / "list.csv"), need_labels=False)
+    assert layout.name == "csv"
+    assert [case.id for case in layout.cases] == ["bad", "good_0"]
+    layout = find_layout(open_tree(tmp_path / "other.csv"))
+    assert not layout.cases
+    assert [(p.code, p.case) for p in layout.problems] == [("PAIR_NO_LABEL", "good_1")]
+
+
 def test_csv_of_another_kind_is_no_layout(tree_of):
     table = "name,age\nx,3\n"
     tree = tree_of({"about.csv": table.encode(), "images/x.png": png(picture()),

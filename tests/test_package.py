@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import zipfile
 
 import numpy as np
@@ -17,7 +18,8 @@ from data_prep.tree import open_tree
 from sdunet.cli import main
 from sdunet.runs.weights import read_tensors, write_weights
 from sdunet.segmentation.model import WEIGHTS, load_model
-from sdunet.segmentation.package import EXAMPLE, LIST, check_package, export, unpack, verify
+from sdunet.segmentation.package import EXAMPLE, check_package, export
+from sdunet.segmentation.seal import LIST, unpack, verify
 
 
 def run(*arguments):
@@ -120,7 +122,7 @@ def listed(content, **changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.pop(LIST), "LAY|KeyError|PACKAGE_LIST|IO_"),
+        (lambda f: f.pop(LIST), "PACKAGE_LIST: no MANIFEST.json in it"),
         (lambda f: listed(f, schema=2), "PACKAGE_LIST: .* schema 2, known is 1"),
         (lambda f: listed(f, files={}), "PACKAGE_LIST: .* model.json is not in it"),
         (lambda f: f.update({LIST: b"[" * 100_000}), "PACKAGE_LIST"),
@@ -135,6 +137,15 @@ def test_packages_that_are_none_are_refused_by_name(packages, disc_run, tmp_path
     assert run("predict", "--model", package, "-i", raw, "-o", tmp_path / "p") == 1
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_package_among_the_runs_of_a_folder_is_verified_too(packages, disc_run, tmp_path, capsys):
+    raw, _, _ = disc_run
+    shutil.copytree(packages / "folder", tmp_path / "runs/one")
+    (tmp_path / "runs/one/model.json").write_text("{}")
+    for model in (tmp_path / "runs", tmp_path / "runs/one"):
+        assert run("predict", "--model", model, "-i", raw, "-o", tmp_path / "p") == 1
+        assert "PACKAGE_HASH" in capsys.readouterr().err
 
 
 def test_names_that_lead_outside_write_nothing_there(packages, tmp_path):

@@ -11,7 +11,7 @@ from bad_sets import Series, Volumes, gz, nifti, noise
 from data_prep.config import DataConfig, Plan, Rules
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
-from data_prep.examine import Facts
+from data_prep.examine import Facts, extent_of
 from data_prep.plan import fit_plan
 from data_prep.plan_file import read_plan
 from data_prep.prepare import prepare
@@ -187,6 +187,13 @@ def test_plans_that_cannot_be_are_refused(tmp_path, change, message):
             plan=read_plan(tmp_path / "plan.json"),
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [(1000, 1000, 3), (500, 2000, 2), (300, 200, 100)])
+def test_extent_is_that_of_all_slices(size):
+    values = np.zeros(size, np.int16)
+    values[..., 1:] = 200
+    assert extent_of(values) == (0, 200)
 
 
 def test_volumes_among_pictures_are_refused():

@@ -22,7 +22,7 @@ from data_prep.tree import open_tree
 from sdunet.cli import main
 from sdunet.segmentation import predict as module
 from sdunet.segmentation.budget import needed_bytes
-from sdunet.segmentation.fallback import Fallback
+from sdunet.segmentation.fallback import Fallback, _out_of_memory
 from sdunet.segmentation.guard import check_like_training
 from sdunet.segmentation.inference import Ensemble, class_probabilities
 from sdunet.segmentation.model import Model
@@ -192,6 +192,26 @@ def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp
     assert len(calls) == 1
 
 
+def test_resumed_with_more_asked_for_that_is_made_too(disc_run, tmp_path):
+    raw, root, _ = disc_run
+    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
+    assert run(*command) == 0
+    assert run(*command, "--resume", "--uncertainty", "--probabilities") == 0
+    assert len(list((tmp_path / "p/uncertainty").iterdir())) == 6
+    assert len(list((tmp_path / "p/probabilities/1").iterdir())) == 6
+
+
+def test_where_all_fail_the_record_says_so(disc_run, tmp_path):
+    raw, root, _ = disc_run
+    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
+    assert run(*command) == 0
+    assert run(*command, "--max-ram", 0.00001) == 1
+    record = json.loads((tmp_path / "p/predictions.json").read_text())
+    assert not record["cases"]
+    assert len(record["failed"]) == 6
+    assert not list((tmp_path / "p").glob("*.png"))
+
+
 def test_predictions_of_another_model_are_not_mixed(disc_run, tmp_path, capsys):
     raw, root, _ = disc_run
     command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
@@ -220,7 +240,26 @@ def test_memory_grows_with_the_scan_and_not_with_classes_alone():
         for s in (small, large)
         for k in (2, 20)
     ]
-    assert needed[2] - needed[0] == needed[3] - needed[1] == 300 * 40 * 40 * (2 + 6)
+    assert needed[2] - needed[0] == needed[3] - needed[1] > 300 * 40 * 40 * 2
+    assert needed[2] < 4 * needed[0]
+
+
+def test_skew_scans_need_all_planes_at_once():
+    skew = np.diag([1.0, 1, 1, 1])
+    skew[0, 1] = 0.3
+    straight, skewed = (Scan(np.zeros((1, 90, 40, 40), np.int16), a) for a in (np.eye(4), skew))
+    needed = [
+        needed_bytes(s, grid_of(s, (0.9, 0.9, 0.9)), 9, (16, 40, 40), uncertainty=False)
+        for s in (straight, skewed)
+    ]
+    assert needed[1] > needed[0] + 9 * 4 * 90 * 40 * 40
+
+
+def test_no_memory_on_a_processor_is_told_from_other_errors():
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(10**15)
+    assert _out_of_memory(error.value)
+    assert not _out_of_memory(RuntimeError("shapes do not fit"))
 
 
 class OutOfMemory(torch.nn.Module):

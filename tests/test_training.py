@@ -24,12 +24,11 @@ from sdunet.runs.weights import read_tensors, write_weights
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.data import PatchOrder, SegmentationData
 from sdunet.segmentation.model import WEIGHTS, load_model
-from sdunet.segmentation.module import build_loss, learning_rate_at
+from sdunet.segmentation.module import SegmentationModule, build_loss, learning_rate_at
 from sdunet.segmentation.transforms import augmentation, draw_patch, places_of
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
-# Steps an epoch: 4 training cases, once each, in batches of 2.
-STEPS = 2
+STEPS = 8  # an epoch: 4 training cases, 4 patches each, in batches of 2
 
 
 def run(*arguments):
@@ -75,6 +74,13 @@ def test_an_order_of_patches_goes_on_from_any_step():
     for done in range(30):
         rest = list(PatchOrder(7, 3, 2, 5, lambda done=done: done))
         assert rest == whole[done : 10 * (done // 10 + 1)]
+
+
+def test_what_is_left_over_after_the_last_whole_step_is_not_drawn():
+    steps = list(PatchOrder(7, 3, 2, 0))
+    assert len(steps) == 10
+    assert all(len(step) == 2 for step in steps)
+    assert max(np.bincount([case for step in steps for case, _ in step])) == 3
 
 
 def test_no_patch_is_drawn_twice_and_every_case_as_often():
@@ -136,7 +142,6 @@ def test_image_and_label_are_flipped_turned_and_warped_alike(patch, rotate, leve
     for transform in kept:  # nearest, so that both must be equal
         if hasattr(transform, "mode"):
             transform.mode = ("nearest", "nearest")
-            transform.padding_mode = ("zeros", "zeros")
     label = np.random.default_rng(0).integers(0, 200, (1, *patch))
     seen = set()
     for seed in range(30):
@@ -235,29 +240,31 @@ class Killed(BaseException):
     """Stands for a process that is gone."""
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+# In an epoch, around its last step and its end, and in validation.
+@pytest.mark.parametrize("every", [1, 3, 0])
+@pytest.mark.parametrize("step", [1, 7, 8, 9, 15, 23, "validation"])
 def test_resumed_training_is_the_undisturbed_one_bit_for_bit(
-    disc_run, undisturbed, tmp_path, monkeypatch, step
+    disc_run, undisturbed, tmp_path, monkeypatch, step, every
 ):
-    from sdunet.segmentation.module import SegmentationModule
-
-    training_step = SegmentationModule.training_step
+    name = "validation_step" if step == "validation" else "training_step"
+    goes_on = getattr(SegmentationModule, name)
 
     def fails(self, batch, index):
-        if self.global_step == step:
+        if self.global_step == (2 * STEPS if step == "validation" else step):
             raise Killed
-        return training_step(self, batch, index)
+        return goes_on(self, batch, index)
 
-    options = [*OPTIONS, "--training.epochs=3", "--training.save_steps=1"]
+    options = [*OPTIONS, "--training.epochs=3", f"--training.save_steps={every}"]
     command = arguments_of(disc_run, tmp_path / "run", *options)
-    monkeypatch.setattr(SegmentationModule, "training_step", fails)
+    monkeypatch.setattr(SegmentationModule, name, fails)
     with pytest.raises(Killed):
         run(*command)
-    monkeypatch.setattr(SegmentationModule, "training_step", training_step)
-    assert run(*command, "--resume") == 0
+    monkeypatch.setattr(SegmentationModule, name, goes_on)
+    begun = (tmp_path / "run" / STATE).exists()
+    assert begun == (step != 1 or every == 1)
+    assert run(*command, *["--resume"] * begun) == 0
     assert weights_of(tmp_path / "run") == weights_of(undisturbed)
-    best = (WEIGHTS, "model.json", "validation_cases.txt")
-    for name in best:
+    for name in (WEIGHTS, "model.json", "validation_cases.txt"):
         assert (tmp_path / "run" / name).read_bytes() == (undisturbed / name).read_bytes()
     assert rows_of(tmp_path / "run") == rows_of(undisturbed)
 
@@ -364,7 +371,7 @@ def test_a_training_asked_to_stop_saves_and_says_so_by_its_status(
     assert not (tmp_path / "run/stop").exists()
     done = len(rows_of(tmp_path / "run"))
     assert run(*command, "--resume", f"--training.epochs={done + 1}") == 0
-    assert len(rows_of(tmp_path / "run")) >= done
+    assert len(rows_of(tmp_path / "run")) == done + 1
 
 
 def test_no_epoch_is_begun_that_would_pass_the_time(disc_run, tmp_path, capsys):
@@ -448,6 +455,28 @@ def test_an_output_that_cannot_be_written_is_named_before_training(disc_run, tmp
     assert run(*arguments_of(disc_run, tmp_path / "file/run")) == 1
     assert "error: Not a directory" in (said := capsys.readouterr().err)
     assert "epoch" not in said
+
+
+def test_more_processes_than_validation_cases_are_refused(disc_run, tmp_path):
+    process = started(arguments_of(disc_run, tmp_path / "run", "--trainer.devices=3"))
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "CONFIG_DEVICES: 3 processes for 2 validation cases" in said
+
+
+def test_two_processes_stop_together_and_go_on(disc_run, tmp_path):
+    options = ["--training.patience=2000", "--training.batch_size=1", "--trainer.devices=2"]
+    command = arguments_of(disc_run, tmp_path / "run", *options)
+    process = started([*command, "--epochs=2000"])
+    wait_for(tmp_path / "run/metrics.csv", process)
+    os.kill(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 143, said
+    done = len(rows_of(tmp_path / "run"))
+    process = started([*command, f"--epochs={done + 1}", "--resume"])
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert len(rows_of(tmp_path / "run")) == done + 1
 
 
 def test_waiting_time_and_memory_are_in_the_log(undisturbed):

@@ -90,26 +90,26 @@ def nnunet(tree: Tree) -> Layout | None:
 
 
 def csv_list(tree: Tree) -> Layout | None:
-    """The only CSV file, with columns `image` and `label`, perhaps `id`, `patient`, `split`."""
+    """The only CSV file, with a column `image`, perhaps `label`, `id`, `patient`, `split`."""
     lists = [name for name in tree.names if name.lower().endswith(".csv")]
     if len(lists) != 1:
         return None
     (name,) = lists
     try:
         text = tree.read(name, _MAX_LIST_BYTES).decode("utf-8-sig")
-        dialect = csv.Sniffer().sniff(text[:4096], ",;\t")
+        dialect = _dialect(text)
         rows = list(csv.DictReader(io.StringIO(text), dialect=dialect, strict=True))
     except (UnicodeDecodeError, csv.Error):
         return None  # some other table
     rows = [{(k or "").strip().lower(): (v or "") for k, v in row.items()} for row in rows]
-    if not rows or not {"image", "label"} <= rows[0].keys():
+    if not rows or "image" not in rows[0]:
         return None
     root = PurePosixPath(name).parent
     group_column = next((g for g in _CSV_GROUPS if g in rows[0]), None)
     cases, problems = [], []
     for row in rows:
         images = [inside(root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
-        label = inside(root, row["label"], name) if row["label"] else None
+        label = inside(root, row["label"], name) if row.get("label") else None
         split = row.get("split", row.get("fold", "")).strip().lower()
         split = "test" if split == "test" else int(split) if split.isdigit() else None
         case, problem = _pair(
@@ -117,6 +117,13 @@ def csv_list(tree: Tree) -> Layout | None:
         )
         (cases if case else problems).append(case or problem)
     return layout_of("csv", cases, problems)
+
+
+def _dialect(text: str) -> type[csv.Dialect]:
+    try:
+        return csv.Sniffer().sniff(text[:4096], ",;\t")
+    except csv.Error:  # a single column has no delimiter to be found
+        return csv.excel
 
 
 def _pair(

@@ -144,7 +144,7 @@ def _dynunet(w: Wanted) -> nn.Module:
 
 
 def _swin_unetr(w: Wanted) -> nn.Module:
-    """Has widths of its own; the first must be divided by 12."""
+    """Has widths of its own; the first must be divisible by 12."""
     return nets.SwinUNETR(
         w.in_channels,
         w.out_channels,

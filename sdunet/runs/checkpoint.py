@@ -1,7 +1,6 @@
 """All of a training as one safetensors file: tensors as tensors, the rest as JSON. No pickle."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from data_prep.errors import DataError
+from sdunet.runs.record import say
 from sdunet.runs.weights import read_tensors, write_weights
 
 STATE = "last.safetensors"
@@ -55,28 +55,30 @@ class StateIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def state_to_resume(run: Path, say: Callable[[str], None]) -> Path:
-    """Return the newest whole state of a training in the folder `run`.
+def states(run: Path) -> list[Path]:
+    """Return the states of a training that stand in the folder `run`, the newest first."""
+    return [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
 
-    Args:
-        run: folder of the run.
-        say: is told where the last one is damaged and the one before is taken.
+
+def state_to_resume(run: Path) -> Path:
+    """Return the newest whole state of a training in the folder `run`.
 
     Raises:
         DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole.
     """
-    there = [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
-    if not there:
+    found = states(run)
+    if not found:
         raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
-    for path in there:
+    for path in found:
         try:
             StateIO().load_checkpoint(path)
         except DataError as error:
-            problem = error
-            say(f"{error}; the state before it is tried")
+            if path == found[-1]:
+                raise
+            say(f"{error}; the state before it is taken")
         else:
             return path
-    raise problem
+    raise AssertionError("unreachable")
 
 
 def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -35,7 +35,7 @@ class EpochLines(pl.Callback):
             total=trainer.num_training_batches,
             desc=title,
             file=sys.stderr,
-            disable=None,
+            disable=None if trainer.is_global_zero else True,
             leave=False,
         )
 
@@ -53,11 +53,9 @@ class EpochLines(pl.Callback):
         mark = "  best" if score > self.best else ""
         self.best = max(self.best, score)
         seconds = time.monotonic() - self.started
-        tqdm.write(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
-            f"{text}  {seconds:.1f} s{mark}",
-            file=sys.stderr,
-        )
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        if trainer.is_global_zero:
+            tqdm.write(f"{epoch}  {text}  {seconds:.1f} s{mark}", file=sys.stderr)
 
     def on_exception(self, *_: Any) -> None:
         """Close the bar, so that the error stands on a line of its own."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from sdunet.runs.checkpoint import STATE
+from sdunet.runs.checkpoint import STATE, states
 from sdunet.runs.record import say
 from sdunet.runs.stopped import Stopped
 
@@ -22,8 +22,8 @@ _SIGNALS = tuple(
 class Halt(pl.Callback):
     """Saves the state and stops at the end of a step, when asked by a signal or by a file.
 
-    In validation it stops at once: the state before the epoch's last step is there. A second
-    signal does not wait for the step either.
+    A signal stops the validation of a single process at once: the state before the epoch's last
+    step is there. A second signal does not wait for the step either.
 
     Args:
         out: folder of the run. A file `stop` in it stops the run, and is removed.
@@ -54,22 +54,20 @@ class Halt(pl.Callback):
         self._before = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop if asked."""
-        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if self.asked is None and (self.out / STOP_FILE).exists():
-            if not last:  # Lightning would pass over the validation of a state saved here
-                trainer.save_checkpoint(self.out / STATE)
-            trainer.strategy.barrier()
-            (self.out / STOP_FILE).unlink(missing_ok=True)
-            raise Stopped(f"{self.out / STOP_FILE} was found", 0)
-        if self.asked is not None:
-            if not last:
-                trainer.save_checkpoint(self.out / STATE)
-            self._stop()
+        """Stop if any process was asked, all of them after the same step."""
+        asked = self.asked is not None or (self.out / STOP_FILE).exists()
+        if not trainer.strategy.reduce_boolean_decision(asked, all=False):
+            return
+        # Lightning would pass over the validation of a state saved after the last step.
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.save_checkpoint(self.out / STATE)
+        trainer.strategy.barrier()
+        (self.out / STOP_FILE).unlink(missing_ok=True)
+        self._stop()
 
-    def on_validation_batch_end(self, *_: Any) -> None:
-        """Stop if asked."""
-        if self.asked is not None:
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Stop if asked; several processes do not wait for each other here, and go on."""
+        if self.asked is not None and trainer.world_size == 1:
             self._stop()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -77,7 +75,8 @@ class Halt(pl.Callback):
         now = time.monotonic()
         last, self.epoch_started = now - self.epoch_started, now
         spent = self.minutes + (now - self.started) / 60
-        if self.max_time is not None and spent + last / 60 > self.max_time:
+        late = self.max_time is not None and spent + last / 60 > self.max_time
+        if trainer.strategy.reduce_boolean_decision(late, all=False):
             say(f"stopping after {spent:.1f} min, since the next epoch would pass max_time")
             trainer.should_stop = True
 
@@ -96,4 +95,7 @@ class Halt(pl.Callback):
         say(f"{signal.Signals(number).name}: saving at the end of this step")
 
     def _stop(self) -> None:
-        raise Stopped(signal.Signals(self.asked).name, 128 + self.asked)
+        how = "; go on with --resume" if states(self.out) else ", before anything was saved"
+        if self.asked is None:
+            raise Stopped(f"the file {STOP_FILE} was found{how}", 0)
+        raise Stopped(f"{signal.Signals(self.asked).name}{how}", 128 + self.asked)

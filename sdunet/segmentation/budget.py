@@ -3,18 +3,20 @@
 import math
 from collections.abc import Sequence
 
+from data_prep.planes import PLANES, is_skew
 from data_prep.preprocess import Grid
 from data_prep.scan import Scan
 from sdunet.segmentation.inference import BATCH
 
 _FLOAT = 4
-_CHUNK_CELLS = 8 << 20  # cells that resampling works on at a time, with their places
 
 
 def needed_bytes(
     scan: Scan, grid: Grid, classes: int, patch_size: Sequence[int], *, uncertainty: bool
 ) -> int:
-    """Return about how many bytes predicting a scan takes at most, the networks left out.
+    """Return about how many bytes predicting a scan takes at most.
+
+    The networks, and the maps they hold for a batch of windows, are left out.
 
     Args:
         scan: as read, `(C, ...)`.
@@ -29,14 +31,17 @@ def needed_bytes(
     if grid.resamples:
         # In single precision: the scan once, itself on the grid.
         values += channels * _FLOAT * (cells + planned)
-    thickness = max(patch_size[0], 1)
+    thickness = patch_size[0]
     plane = math.prod(max(n, p) for n, p in zip(grid.size[1:], patch_size[1:], strict=True))
     # Held and handed out, each with its weights; and a batch of windows, there and back.
     slab = 2 * (classes + 1) * thickness * plane * _FLOAT
     slab += BATCH * math.prod(patch_size) * (channels + 3 * classes) * _FLOAT
     back = 0
     if grid.resamples:
-        back = 3 * classes * _CHUNK_CELLS * _FLOAT + classes * thickness * plane * _FLOAT
+        # What came, what goes back with its copies; of skew scans, all of it.
+        some = PLANES * math.prod(grid.turned_size[1:])
+        parts = 2 * planned + cells if is_skew(grid) else thickness * plane + 3 * some
+        back = classes * _FLOAT * parts
     # The label, turned, as bytes of a file, and read back from it.
     label = 6 * cells * (1 if classes <= 256 else 2)
     return values + slab + back + label + (6 * cells * _FLOAT if uncertainty else 0)

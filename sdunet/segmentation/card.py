@@ -20,28 +20,32 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
         facts: `labels`, `validation_dice`, `parameters` and `versions`.
     """
     plan, dice = model.plan, facts["validation_dice"]
-    measured = {
-        "task": {"type": "image-segmentation", "name": "Segmentation"},
-        "dataset": {"name": "validation cases", "type": "private"},
-        "metrics": [{"type": "dice", "name": "mean Dice", "value": dice and round(dice, 4)}],
-    }
+    results = [] if dice is None else [_measured(dice)]
+    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     front = {
         "library_name": "sdunet",
         "pipeline_tag": "image-segmentation",
         "tags": ["image-segmentation", "medical", "monai", "pytorch", "sdunet"],
         "metrics": ["dice"],
-        "model-index": [{"name": "sdunet", "results": [measured] if dice else []}],
+        "model-index": [{"name": "sdunet", "results": results}],
     }
     spacing = "as they are"
     if plan.spacing is not None:
         spacing = f"resampled to {' x '.join(f'{mm:g}' for mm in plan.spacing)} mm"
-    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return template.from_string(_CARD.read_text(encoding="utf-8")).render(
         facts,
         front=yaml.safe_dump(front, sort_keys=False),
         kind="volumes" if plan.spatial_dims == 3 else "pictures",
         plan=plan,
         spacing=spacing,
-        dice=f"{dice:.4f}" if dice else "not recorded",
+        dice="not recorded" if dice is None else f"{dice:.4f}",
         sha256=model.sha256,
     )
+
+
+def _measured(dice: float) -> dict[str, Any]:
+    return {
+        "task": {"type": "image-segmentation", "name": "Segmentation"},
+        "dataset": {"name": "validation cases", "type": "private"},
+        "metrics": [{"type": "dice", "name": "mean Dice", "value": round(dice, 4)}],
+    }

@@ -121,7 +121,7 @@ class TrainerConfig:
     Args:
         devices: GPUs of each node, or processes where there is none.
         num_nodes: computers; started by torchrun or SLURM.
-        strategy: of Lightning; `auto` is `ddp` on several devices.
+        strategy: how several processes share a step; `auto` is `ddp`.
     """
 
     devices: PositiveInt = 1

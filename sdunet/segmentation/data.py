@@ -52,7 +52,8 @@ class WholeCases(TorchDataset):
 class Patches(TorchDataset):
     """Random patches of cases, augmented.
 
-    Only the patch is read from the memory-mapped arrays, and only its intensities are scaled.
+    Of the memory-mapped image only the patch is read, and only its intensities are scaled. The
+    label is read whole the first time, for where its classes are.
     """
 
     def __init__(self, dataset: Dataset, cases: list[str], config: TrainingConfig) -> None:
@@ -101,7 +102,8 @@ class PatchOrder(Sampler[list[Drawn]]):
     Args:
         cases: number of cases.
         repeats: patches of each case in an epoch.
-        batch_size: patches of each rank in a step; fewer where an epoch has no more.
+        batch_size: patches of each rank in a step, at most what an epoch has for each; what is left
+            over after the last whole step is not seen in this epoch.
         seed: of order and patches.
         steps_done: says how many steps all epochs together have had.
         rank: of this process.
@@ -149,7 +151,8 @@ class SegmentationData(pl.LightningDataModule):
         config: batch and patch settings.
 
     Raises:
-        DataError: SPLIT_FOLD if there is no such fold.
+        DataError: SPLIT_FOLD if there is no such fold; CONFIG_DEVICES, as training begins, if there
+            are more processes than validation cases.
     """
 
     def __init__(self, dataset: Dataset, fold: int, config: TrainingConfig) -> None:
@@ -191,6 +194,12 @@ class SegmentationData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Return this process's share of the validation cases whole, one a batch."""
         order = self.order()
+        if order.ranks > len(self.val_cases):
+            raise DataError(
+                "CONFIG_DEVICES",
+                f"{order.ranks} processes for {len(self.val_cases)} validation cases",
+                "use fewer trainer.devices",
+            )
         return DataLoader(
             WholeCases(self.dataset, self.val_cases[order.rank :: order.ranks]),
             batch_size=1,

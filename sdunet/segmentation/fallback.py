@@ -34,7 +34,7 @@ class Fallback:
         try:
             parts = windows.split(self.batch or len(windows))
             return torch.cat([self.ensemble(part) for part in parts])
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
             self._step_back(windows, error)
@@ -49,7 +49,7 @@ class Fallback:
             for network in self.ensemble.networks:
                 network.cpu()
             torch.cuda.empty_cache()
-            self.say("out of memory: going on without the GPU")
+            self.say("out of memory: this and all further scans go on without the GPU")
         else:
             raise DataError(
                 "PRED_MEMORY",
@@ -59,4 +59,4 @@ class Fallback:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

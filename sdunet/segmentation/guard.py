@@ -1,7 +1,6 @@
 """Whether a new scan is like those a network was trained on."""
 
 from data_prep.config import Plan
-from data_prep.errors import DataError
 from data_prep.examine import extent_of
 from data_prep.findings import Findings
 from data_prep.scan import Scan, spacing_of
@@ -36,13 +35,12 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
         )
         apart = high < seen.low[number] or low > seen.high[number]
         if plan.intensity == "ct" and (apart or high - low < least / _NARROW):
-            if RANGE not in findings.accept:
-                raise DataError(
-                    RANGE,
-                    f"{found}: not in Hounsfield units",
-                    f"give the scan in Hounsfield units, or accept it: --accept {RANGE}",
-                )
-            findings.note(RANGE, f"accepted: {found}")
+            findings.ask(
+                RANGE,
+                f"{found}: not in Hounsfield units",
+                "give the scan in Hounsfield units",
+                "--accept {code}",
+            )
         elif not least / _FAR <= high - low <= most * _FAR:
             findings.warn(RANGE, found, "check that it is of the same kind")
     if scan.affine is None or seen.spacing is None:

@@ -13,10 +13,12 @@ from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.tree import open_tree
 from data_prep.writer import write_json
 from sdunet.nets.registry import build_network
 from sdunet.runs.weights import read_weights
 from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.seal import is_sealed, verify
 
 SCHEMA = 2
 WEIGHTS = "best.safetensors"
@@ -86,9 +88,12 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
     """Load a trained network, ready for prediction.
 
     Raises:
-        DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE.
+        DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE; PACKAGE_LIST or
+            PACKAGE_HASH for a package that is not as it was exported.
     """
     root = Path(root)
+    if is_sealed(root):
+        verify(open_tree(root))
     if not (root / "model.json").is_file() or not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
     try:

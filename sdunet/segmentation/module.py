@@ -129,10 +129,9 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean Dice of each class and of all, under the empty-mask policy; and the loss."""
-        names = [name for name, number in sorted(self.plan.labels.items(), key=lambda i: i[1])]
         by_class = zip(*self._everyones(self.counted), strict=True)
         scores = {}
-        for name, counted in zip(names[1:], by_class, strict=True):
+        for name, counted in zip(self.plan.classes[1:], by_class, strict=True):
             dice = summarise(counted)["Dice"]
             if dice is not None:
                 scores[name] = dice

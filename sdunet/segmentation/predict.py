@@ -1,11 +1,11 @@
 """Predict labels for scans, each on its own grid."""
 
 import hashlib
-import shutil
+import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from data_prep.limits import memory_each, memory_within
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
 from data_prep.tree import Tree, check_output, open_tree, recorded
-from data_prep.writer import write_bytes
+from data_prep.writer import alone_in, write_bytes
 from sdunet.runs.device import choose_device
 from sdunet.runs.record import say, versions
 from sdunet.segmentation.manifest import Manifest
@@ -97,27 +97,26 @@ def predict(
     out = Path(out)
     manifest = Manifest(out, _facts(team), versions=versions())
     before = manifest.before(resume=options.resume)
-    if parts == 1:  # no other process works here: what killed ones left can go
-        for left in out.glob(".partial-*/"):
-            shutil.rmtree(left)
     done: list[str] = []
-    for case in progress(cases, "predicting"):
-        try:
-            record = _predict_case(team, tree, case, out, options, before.get(case.id))
-        except DataError as error:
-            problems.append(error.at(case=case.id, file=case.image))
-            manifest.failed_with(error)
-            # A prediction of an earlier run would pass for one of this.
-            for path in _files_of(out, case.id):
-                path.unlink(missing_ok=True)
-        else:
-            manifest.done(case.id, record)
-            done.append(case.id)
+    out.mkdir(parents=True, exist_ok=True)
+    with alone_in(out) if parts == 1 else nullcontext():
+        for case in progress(cases, "predicting"):
+            try:
+                record = _predict_case(team, tree, case, out, options, before.get(case.id))
+            except DataError as error:
+                problems.append(error.at(case=case.id, file=case.image))
+                manifest.failed_with(error)
+                # A prediction of an earlier run would pass for one of this.
+                for path in _files_of(out, case.id):
+                    path.unlink(missing_ok=True)
+            else:
+                manifest.done(case.id, record)
+                done.append(case.id)
+        manifest.write()
     if not done and cases:
         raise DataError(
             "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
         )
-    manifest.write()
     return sorted(done), problems
 
 
@@ -144,15 +143,15 @@ def _predict_case(
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
-    memory = options.max_ram or memory_each(1)
+    memory = (options.max_ram or memory_each(1) or math.inf) * 1e9
     findings = Findings({*team.plan.accept, *options.accept})
     reading, source = recorded(tree)
-    with memory_within(memory and memory * 1e9):
+    with memory_within(memory):
         scan = read_case_image(reading, case, findings)
-    if before is not None and before["source"] == source and _unchanged(out, before):
+    if before and before["source"] == source and _is_there(out, before, _folders(team, options)):
         return before
     findings.place(case=case.id)
-    with tempfile.TemporaryDirectory(dir=_made(out), prefix=".partial-") as folder:
+    with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
 
         def on_disk(shape: tuple[int, ...]) -> np.ndarray:
             return np.lib.format.open_memmap(f"{folder}/chances.npy", "w+", np.float32, shape)
@@ -164,9 +163,9 @@ def _predict_case(
             lambda text: say(f"{case.id} {text}"),
             uncertainty=options.uncertainty,
             chances_into=on_disk if options.probabilities else None,
-            memory=memory * 1e9 if memory else float("inf"),
+            memory=memory,
         )
-        files = _write(team, case, scan, found, out)
+        files = _write(case, scan, found, _folders(team, options), out)
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
@@ -174,30 +173,35 @@ def _predict_case(
     return {"image": case.image, "source": source, "files": files, "found": noted}
 
 
-def _write(
-    team: Team, case: Case, scan: Scan, found: Prediction, out: Path
-) -> dict[str, dict[str, str]]:
+def _folders(team: Team, options: PredictOptions) -> list[str]:
+    """Return the folders that hold a file of each case; `.` that of the label."""
+    chances = [f"probabilities/{number}" for number in range(team.plan.num_classes)]
+    return [".", *["uncertainty"] * options.uncertainty, *chances * options.probabilities]
+
+
+def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: Path) -> dict:
     """Write what was predicted, and return its files with the hash of each."""
-    arrays: dict[str, Callable[[], np.ndarray]] = {"": lambda: found.label}
-    if found.entropy is not None:
-        arrays["uncertainty"] = lambda: found.entropy
-    if found.turned is not None:
-        for number in team.plan.labels.values():
-            # One class at a time: together they may be larger than the memory.
-            arrays[f"probabilities/{number}"] = partial(found.chances, number)
     files = {}
-    for folder, array in arrays.items():
-        suffix, data = encode(Scan(array(), scan.affine, scan.codes))
+    for folder in folders:
+        if folder == ".":
+            array = found.label
+        elif folder == "uncertainty":
+            array = found.entropy
+        else:  # one class at a time: together they may be larger than the memory
+            array = found.chances(int(folder.rsplit("/")[-1]))
+        suffix, data = encode(Scan(array, scan.affine, scan.codes))
         path = Path(folder) / f"{case.id}{suffix}"
         write_bytes(out / path, data)
         files[path.as_posix()] = hashlib.sha256(data).hexdigest()
     return files
 
 
-def _unchanged(out: Path, before: dict[str, Any]) -> bool:
-    return all(
+def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
+    """Tell whether all that is wanted of a case was written, and stands unchanged."""
+    files = before["files"]
+    return set(folders) <= {Path(name).parent.as_posix() for name in files} and all(
         (out / name).is_file() and hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256
-        for name, sha256 in before["files"].items()
+        for name, sha256 in files.items()
     )
 
 
@@ -205,8 +209,3 @@ def _files_of(out: Path, case_id: str) -> list[Path]:
     folders = [out, out / "uncertainty", *out.glob("probabilities/*")]
     suffixes = (".png", ".tif", ".nii.gz")
     return [folder / f"{case_id}{suffix}" for folder in folders for suffix in suffixes]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

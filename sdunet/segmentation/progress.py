@@ -24,7 +24,7 @@ Row = dict[str, float]
 class Course(EpochLines):
     """A row of figures after each epoch: `metrics.csv`, `curve.png`, and a line for people.
 
-    `waiting` is the share of the time between steps in which the next batch was not there yet.
+    `waiting` is the share of training spent between steps: for the next batch, and to save states.
 
     Args:
         out: folder of the run.
@@ -88,7 +88,7 @@ class Course(EpochLines):
         if trainer.is_global_zero:
             write_bytes(self.out / METRICS, _table(self.rows))
             write_bytes(self.out / CURVE, _curve(self.rows))
-            super().on_train_epoch_end(trainer, module)
+        super().on_train_epoch_end(trainer, module)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""

@@ -12,7 +12,7 @@ from data_prep.errors import DataError
 from data_prep.preprocess import normalise
 from data_prep.progress import Progress, silent
 from data_prep.writer import write_json
-from sdunet.runs.checkpoint import PREVIOUS, STATE
+from sdunet.runs.checkpoint import states
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import load_model
@@ -59,9 +59,13 @@ def train_several(
         )
         for seed, fold in product(seeds, folds)
     }
-    begun = {run for run in runs.values() if any((run / n).exists() for n in (STATE, PREVIOUS))}
+    begun = {run for run in runs.values() if states(run)}
     if resume and not begun:
         raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
+    if begun and not resume:
+        raise DataError(
+            "RUN_EXISTS", f"a run is already in {min(begun)}", "give another --out, or --resume"
+        )
     scores = {}
     for (seed, fold), run in runs.items():
         own = replace(task, training=replace(task.training, seed=seed))
@@ -92,7 +96,7 @@ def find_rules(
     found: dict[str, list[Pieces]] = {}
     for folder in folders:
         model = load_model(folder)
-        plan, names = model.plan, sorted(model.plan.labels, key=model.plan.labels.get)[1:]
+        plan = model.plan
         cases = (folder / VALIDATION_CASES).read_text(encoding="utf-8").split("\n")[:-1]
         if unknown := set(cases) - set(dataset.cases):
             raise DataError(
@@ -111,7 +115,7 @@ def find_rules(
                 lambda window, scaling=scaling: normalise(window, scaling),
             )
             prediction = np.concatenate([part.argmax(0) for part in parts])
-            for name in names:
+            for name in plan.classes[1:]:
                 pieces = compare_pieces(prediction, label[0], plan.labels[name])
                 found.setdefault(name, []).append(pieces)
     cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0

@@ -21,8 +21,8 @@ from sdunet.segmentation.fallback import Fallback
 from sdunet.segmentation.guard import check_like_training
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import WEIGHTS, Model, load_model
-from sdunet.segmentation.package import is_package, unpack
 from sdunet.segmentation.postprocess import Rules, read_rules, remove_pieces
+from sdunet.segmentation.seal import unpack
 
 _LARGE = 1e9  # bytes that are worth a word
 
@@ -104,7 +104,7 @@ def load_team(
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
-            unpack(path, Path(folder) / str(number)) if is_package(path) else path
+            unpack(path, Path(folder) / str(number)) if path.suffix == ".zip" else path
             for number, path in enumerate(map(Path, paths))
         ]
         models = [load_model(found, device) for root in roots for found in find_models(root)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +16,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
-from data_prep.writer import write_bytes, write_json
+from data_prep.writer import alone_in, write_bytes, write_json
 from sdunet.nets.registry import count_parameters
-from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume
+from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.lightning import quiet_lightning
 from sdunet.runs.record import RunRecord, say
@@ -32,7 +33,7 @@ from sdunet.segmentation.transforms import augmentation, flip_axes
 VALIDATION_CASES = "validation_cases.txt"
 SETTINGS = "settings.json"
 RECORD = "run.json"
-# Settings that a resumed run may change: they say how far and where, not what is computed.
+# Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
 _FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
 
@@ -43,8 +44,8 @@ def train(
 
     Writes to `out`: `model.json` and `best.safetensors` (the model), `metrics.csv` and
     `curve.png` (the course of training), `last.safetensors` (the state to resume from, the one
-    before beside it), `settings.json`, `validation_cases.txt` and `run.json`. Resumed, a run ends
-    with the weights, bit for bit, that it would have had without a stop.
+    before beside it), `settings.json`, `validation_cases.txt` and `run.json`. Resumed with the same
+    settings, a run on a processor ends with the weights, bit for bit, of one without a stop.
 
     Args:
         task: network and training settings; the data settings are those it was prepared with.
@@ -65,7 +66,7 @@ def train(
     dataset = load_dataset(data)
     _check_contradictions(task.dataset, dataset.plan)
     settings = _settings(task, dataset, fold)
-    state = state_to_resume(out, say) if resume else None
+    state = state_to_resume(out) if resume else None
     _check_out(out, settings, resume)
     dataset.verify()
     device = choose_device(config.device)
@@ -85,7 +86,9 @@ def train(
         write_json(out / SETTINGS, settings)
         if not config.deterministic:
             say("operations that are not deterministic are allowed; training.deterministic: true")
-    trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+    # The first process keeps other runs out; the others are its own.
+    with alone_in(out) if rank_zero_only.rank == 0 else nullcontext():
+        trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
     stood_still = not module.trained and (out / RECORD).exists()
     if trainer.is_global_zero and not stood_still:
         record.write(
@@ -115,7 +118,7 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
         accelerator=config.device,
         devices=task.trainer.devices,
         num_nodes=task.trainer.num_nodes,
-        strategy="ddp" if several else task.trainer.strategy,
+        strategy="ddp" if several else "auto",
         use_distributed_sampler=False,
         precision=config.precision,
         deterministic=config.deterministic,
@@ -148,11 +151,10 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
 
 def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     if not resume:
-        for name in (WEIGHTS, STATE):
-            if (out / name).exists():
-                raise DataError(
-                    "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
-                )
+        if states(out) or (out / WEIGHTS).exists():
+            raise DataError(
+                "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
+            )
         return
     try:
         before = json.loads((out / SETTINGS).read_text(encoding="utf-8"))

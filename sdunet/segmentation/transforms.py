@@ -20,10 +20,10 @@ from monai.transforms.utils import generate_label_classes_crop_centers
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.plan import THICK
 from sdunet.segmentation.config import TrainingConfig
 
 _BOTH = ("image", "label")
-_THICK = 3.0  # slices so many times thicker than wide are turned in their plane only
 _ANGLE, _ZOOM = np.pi / 6, 0.25
 _PLACES = 10_000
 
@@ -128,7 +128,7 @@ def _warp(plan: Plan) -> RandAffined:
     angles = [_ANGLE] if plan.spatial_dims == 2 else [_ANGLE] * 3
     zooms = [_ZOOM] * plan.spatial_dims
     thick = int(np.argmax(spacing))
-    if spacing[thick] >= _THICK * min(spacing):
+    if spacing[thick] >= THICK * min(spacing):
         angles = [_ANGLE if axis == thick else 0.0 for axis in range(3)]
         zooms[thick] = 0.0
     return RandAffined(
@@ -137,7 +137,7 @@ def _warp(plan: Plan) -> RandAffined:
         rotate_range=angles,
         scale_range=zooms,
         mode=("bilinear", "nearest"),
-        padding_mode=("border", "zeros"),
+        padding_mode="border",  # for both: what the image repeats is what the label says of it
     )
 
 

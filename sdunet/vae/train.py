@@ -15,12 +15,12 @@ from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
 from data_prep.writer import write_bytes
-from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume
+from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.figures import to_png
 from sdunet.runs.lightning import quiet_lightning
 from sdunet.runs.progress import EpochLines
-from sdunet.runs.record import RunRecord, say
+from sdunet.runs.record import RunRecord
 from sdunet.runs.weights import write_weights
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import (
@@ -62,7 +62,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     packed = load_packed(data)
     check_images_fit(config.images, packed)
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
-    state = str(state_to_resume(out, say)) if resume else None
+    state = str(state_to_resume(out)) if resume else None
     _check_out(out, config, packed, resume)
     training = config.training
     record = RunRecord(
@@ -189,7 +189,7 @@ class _Images(pl.LightningDataModule):
 
 def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> None:
     if not resume:
-        if (out / STATE).exists():
+        if states(out):
             raise DataError(
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )

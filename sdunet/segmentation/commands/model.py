@@ -40,6 +40,8 @@ def _describe_train(parser: Parser) -> None:
 
 
 def _train(options: jsonargparse.Namespace) -> int:
+    from pytorch_lightning.utilities import rank_zero_only
+
     from sdunet.segmentation.several import train_several
 
     task = task_of(options)
@@ -56,6 +58,8 @@ def _train(options: jsonargparse.Namespace) -> int:
         raise DataError("SPLIT_FOLD", f"fold {options.fold!r}", "give its number, or all")
     seeds = [task.training.seed + i for i in range(options.seeds)]
     scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)
+    if rank_zero_only.rank:
+        return 0  # one of several processes tells
     if len(scores) == 1:
         print(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
         return 0

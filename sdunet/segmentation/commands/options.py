@@ -26,8 +26,8 @@ def add_jobs(parser: Parser) -> None:
         "--max-ram",
         type=PositiveFloat,
         metavar="GB",
-        help="memory of one case, above which it is refused unread; default: what this machine "
-        "has for each worker, with a cluster no limit",
+        help="memory of one case, above which it is refused by its header; default: what this "
+        "machine has for each worker, with a cluster no limit",
     )
 
 

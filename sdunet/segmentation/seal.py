@@ -1,0 +1,74 @@
+"""The list of hashes that seals a package, and what it is checked for at every load."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from data_prep.errors import DataError
+from data_prep.tree import Tree, open_tree
+from data_prep.writer import write_bytes, write_json
+
+LIST = "MANIFEST.json"
+SCHEMA = 1
+NEEDED = ("model.json", "best.safetensors")
+
+
+def seal(folder: Path) -> None:
+    """Write the list of all files in a folder."""
+    files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    hashes = {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items()}
+    write_json(folder / LIST, {"schema": SCHEMA, "files": hashes})
+
+
+def is_sealed(folder: Path) -> bool:
+    """Tell whether a folder is a package."""
+    return (folder / LIST).exists()
+
+
+def verify(tree: Tree) -> dict[str, bytes]:
+    """Check every file of a package against its hash, and return their contents by name.
+
+    Raises:
+        DataError: PACKAGE_LIST if the list cannot be used, PACKAGE_HASH if a file is missing or
+            not as it was.
+    """
+    if LIST not in tree.names:
+        raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
+    try:
+        listed = json.loads(tree.read(LIST))
+        if listed["schema"] != SCHEMA:
+            raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
+        files = {str(name): str(sha256) for name, sha256 in listed["files"].items()}
+        missing = [name for name in NEEDED if name not in files]
+        if missing:
+            raise ValueError(f"{missing[0]} is not in it")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "PACKAGE_LIST", f"{LIST}: {type(error).__name__} {error}", "fetch the package again"
+        ) from error
+    contents = {}
+    for name, sha256 in files.items():
+        if name not in tree.names:
+            raise DataError("PACKAGE_HASH", f"{name} is missing", "fetch the package again")
+        data = tree.read(name)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DataError(
+                "PACKAGE_HASH", "not as it was exported", "fetch the package again", file=name
+            )
+        contents[name] = data
+    return contents
+
+
+def unpack(package: Path, folder: Path) -> Path:
+    """Verify a zipped package, and write its model into a folder.
+
+    Names are ours, so that no archive can write elsewhere.
+
+    Raises:
+        DataError: as `verify`.
+    """
+    contents = verify(open_tree(package))
+    for name in (*NEEDED, "postprocess.json"):
+        if name in contents:
+            write_bytes(folder / name, contents[name])
+    return folder
