@@ -132,7 +132,7 @@ def _unknown(
     return DataError(
         "LBL_UNKNOWN",
         f"unknown label value {several}{more}, classes are {known}",
-        f"declare it in dataset.labels, or map it: dataset.label_map: "
+        f"declare it in dataset.labels, or map it to the class that it means: dataset.label_map: "
         f"{{{_written(values[0])}: {max(labels.values())}}}",
     )
 

@@ -9,9 +9,11 @@ from typing import get_args
 
 from data_prep.config import DataConfig, Intensity, Plan
 from data_prep.errors import DataError
+from data_prep.findings import Acceptance
 from data_prep.plan import classes_of
 from data_prep.writer import write_json
 
+_MOST_CELLS = 1 << 28
 _KEYS = [field.name for field in fields(Plan)]
 
 
@@ -32,9 +34,7 @@ def read_plan(path: str | Path) -> Plan:
             if key not in _KEYS:
                 close = get_close_matches(key, _KEYS, n=1, cutoff=0)
                 raise ValueError(f"unknown key {key!r}; did you mean {close[0]!r}?")
-        plan = Plan.from_json(record)
-        _check(plan)
-        classes_of(DataConfig(label_map=plan.label_map, structures=plan.structures), plan.labels)
+        plan = plan_from(record)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
@@ -43,15 +43,39 @@ def read_plan(path: str | Path) -> Plan:
     return plan
 
 
+def plan_from(record: dict) -> Plan:
+    """Rebuild a plan from JSON, and refuse what cannot be.
+
+    Raises:
+        ValueError: with what is wrong in it; KeyError, TypeError or AttributeError where it is no
+            plan at all.
+        DataError: LBL_CLASSES for its classes.
+    """
+    plan = Plan.from_json(record)
+    _check(plan)
+    classes_of(DataConfig(label_map=plan.label_map, structures=plan.structures), plan.labels)
+    return plan
+
+
 def _check(plan: Plan) -> None:
     dims = plan.spatial_dims
-    if dims not in (2, 3):
+    numbers = [*plan.labels.values(), *plan.label_map.values(), *plan.structures.values()]
+    if not all(type(number) is int for number in numbers):
+        raise ValueError(f"classes must be whole numbers, got {numbers}")
+    if not plan.channels or not all(isinstance(name, str) for name in plan.channels):
+        raise ValueError(f"channels must be names, got {plan.channels}")
+    unknown = [code for code in plan.accept if code not in get_args(Acceptance)]
+    if unknown:
+        raise ValueError(f"accept must hold codes that can be accepted, got {unknown[0]!r}")
+    if type(dims) is not int or dims not in (2, 3):
         raise ValueError(f"spatial_dims must be 2 or 3, got {dims!r}")
     if plan.intensity not in get_args(Intensity):
         raise ValueError(f"intensity must be one of {get_args(Intensity)}, got {plan.intensity!r}")
     patch = plan.patch_size
-    if len(patch) != dims or not all(isinstance(n, int) and n > 0 for n in patch):
+    if len(patch) != dims or not all(type(n) is int and n > 0 for n in patch):
         raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")
+    if math.prod(patch) > _MOST_CELLS:
+        raise ValueError(f"patch_size must have no more than {_MOST_CELLS:,} cells, got {patch}")
     if dims == 2 and plan.spacing is not None:
         raise ValueError("spacing must be null for pictures")
     if dims == 3 and not (
@@ -61,12 +85,13 @@ def _check(plan: Plan) -> None:
     if (plan.intensity == "ct") != (plan.levels is not None):
         raise ValueError("levels must be given for intensity ct, and for no other")
     levels = plan.levels or ()
-    if levels and len(levels) != len(plan.channels):
+    if plan.levels is not None and len(levels) != len(plan.channels):
         raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")
     for level in levels:
-        if not (_above_0(level.deviation) and level.low < level.high < math.inf):
+        low, high, mean = level.low, level.high, level.mean
+        if not (_above_0(level.deviation) and -math.inf < low < high < math.inf > abs(mean)):
             raise ValueError(f"levels need low below high and a deviation above 0, got {level}")
 
 
 def _above_0(number: float) -> bool:
-    return 0 < number < math.inf
+    return not isinstance(number, bool) and 0 < number < math.inf

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
     except Stopped as stopped:
-        say(f"stopped: {stopped}")
+        say(f"stopped: {stopped}; go on with --resume")
         return stopped.status
     except KeyboardInterrupt:
         say("interrupted")

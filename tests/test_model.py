@@ -76,3 +76,37 @@ def test_spoilt_models_are_refused(saved, act, message):
     act(root)
     with pytest.raises(DataError, match=message):
         load_model(root)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"overlap": -1},
+        {"overlap": 1.0},
+        {"overlap": float("nan")},
+        {"flip_axes": [7]},
+        {"flip_axes": [-1]},
+        {"plan": {"patch_size": [0, 0]}},
+        {"plan": {"patch_size": [16]}},
+        {"plan": {"patch_size": [1.5, 2.5]}},
+        {"plan": {"patch_size": [3, 10**9]}},
+        {"plan": {"intensity": "bogus"}},
+        {"plan": {"intensity": "ct", "levels": []}},
+        {"plan": {"labels": {"background": 0, "b": 10**12}}},
+        {"plan": {"spacing": [1, 1, 1]}},
+        {"network": {"features": [-4, 8, 16]}},
+        {"network": {"num_features": -1}},
+    ],
+    ids=str,
+)
+def test_descriptions_changed_by_hand_to_what_cannot_be_are_refused(saved, change):
+    root, _ = saved
+
+    def changed(described):
+        for name, value in change.items():
+            nested = isinstance(value, dict)
+            described[name] = described[name] | value if nested else value
+
+    spoil(root, changed)
+    with pytest.raises(DataError, match=r"MODEL_JSON|CONFIG_NETWORK|LBL_CLASSES"):
+        load_model(root)

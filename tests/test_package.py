@@ -20,6 +20,7 @@ from sdunet.runs.weights import read_tensors, write_weights
 from sdunet.segmentation.model import WEIGHTS, load_model
 from sdunet.segmentation.package import EXAMPLE, check_package, export
 from sdunet.segmentation.seal import LIST, unpack, verify
+from sdunet.segmentation.team import find_models
 
 
 def run(*arguments):
@@ -146,6 +147,21 @@ def test_a_package_among_the_runs_of_a_folder_is_verified_too(packages, disc_run
     for model in (tmp_path / "runs", tmp_path / "runs/one"):
         assert run("predict", "--model", model, "-i", raw, "-o", tmp_path / "p") == 1
         assert "PACKAGE_HASH" in capsys.readouterr().err
+
+
+def test_a_package_beside_its_run_does_not_vote_again(packages, disc_run, tmp_path):
+    _, root, _ = disc_run
+    shutil.copytree(packages / "folder", root / "runs/package")
+    assert find_models(root / "runs") == [root / "runs/package"]
+    shutil.copytree(root / "run", root / "runs/fold_0")
+    shutil.copytree(root / "run", root / "runs/.partial-x/package")
+    assert find_models(root / "runs") == [root / "runs/fold_0"]
+
+
+def test_a_zip_is_called_so(disc_run, tmp_path, capsys):
+    _, root, _ = disc_run
+    assert run("export", root / "run", "-o", tmp_path / "packed", "--zip") == 1
+    assert "OUT_NAME" in capsys.readouterr().err
 
 
 def test_names_that_lead_outside_write_nothing_there(packages, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from sdunet import NestedSDUNet, ResSDNLayer, SDUNet
 from sdunet.layers import Sweep
 from sdunet.nets.registry import NetworkName, build_network, count_parameters
+from sdunet.runs.weights import read_weights, write_weights
 
 FEATURES = {
     "basic_unet": (4, 6, 8, 10, 12),
@@ -33,6 +34,15 @@ def test_every_network_takes_any_size_and_learns(name, sizes):
     logits.square().mean().backward()
     unused = [key for key, p in network.named_parameters() if p.grad is None]
     assert not unused, unused
+
+
+@pytest.mark.parametrize("name", get_args(NetworkName))
+def test_every_network_can_be_kept(name, tmp_path):
+    network, other = build(name), build(name)
+    write_weights(tmp_path / "weights", network.state_dict())
+    other.load_state_dict(read_weights(tmp_path / "weights"))
+    for one, two in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize("name", get_args(NetworkName))

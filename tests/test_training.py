@@ -1,228 +1,24 @@
-"""Training: what is drawn, how it goes on after a stop, on several processes, and what it keeps."""
+"""Training: how it goes on after a stop, on several processes, and what it keeps."""
 
 import csv
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from monai.losses import DiceCELoss
+from training_runs import arguments_of, rows_of, run, started, wait_for, weights_of
 
-from data_prep.config import Plan
-from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
-from sdunet.cli import main
 from sdunet.runs.checkpoint import PREVIOUS, STATE
-from sdunet.runs.weights import read_tensors, write_weights
-from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.data import PatchOrder, SegmentationData
+from sdunet.runs.weights import write_weights
 from sdunet.segmentation.model import WEIGHTS, load_model
-from sdunet.segmentation.module import SegmentationModule, build_loss, learning_rate_at
-from sdunet.segmentation.transforms import augmentation, draw_patch, places_of
+from sdunet.segmentation.module import SegmentationModule
 
-PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
 STEPS = 8  # an epoch: 4 training cases, 4 patches each, in batches of 2
-
-
-def run(*arguments):
-    return main([str(a) for a in arguments])
-
-
-def arguments_of(disc_run, out, *more):
-    _, root, config = disc_run
-    return ["train", "--config", config, "--data", root / "set", "--out", out, *more]
-
-
-def weights_of(run_):
-    """The network, its optimiser and its average, whatever else a state tells of time."""
-    tensors, _ = read_tensors(run_ / STATE)
-    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
-
-
-def rows_of(run_):
-    """The course of a run but for seconds and memory."""
-    with (run_ / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    kept = ("epoch", "train_loss", "val_dice", "learning_rate")
-    return [{name: row[name] for name in kept} for row in rows]
-
-
-@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on few cores
-@pytest.mark.parametrize("workers", [0, 1, 4])
-def test_patches_are_the_same_from_any_number_of_workers(disc_run, workers):
-    _, root, _ = disc_run
-    config = TrainingConfig(batch_size=2, patches_per_case=2, workers=workers)
-    loader = SegmentationData(load_dataset(root / "set"), 0, config).train_dataloader()
-    plain = SegmentationData(
-        load_dataset(root / "set"), 0, TrainingConfig(batch_size=2, patches_per_case=2)
-    ).train_dataloader()
-    for _ in range(2):
-        for got, want in zip(loader, plain, strict=True):
-            assert torch.equal(got["image"], want["image"])
-            assert torch.equal(got["label"], want["label"])
-
-
-def test_an_order_of_patches_goes_on_from_any_step():
-    whole = list(itertools.chain(*(PatchOrder(7, 3, 2, 5, lambda e=e: 10 * e) for e in range(3))))
-    for done in range(30):
-        rest = list(PatchOrder(7, 3, 2, 5, lambda done=done: done))
-        assert rest == whole[done : 10 * (done // 10 + 1)]
-
-
-def test_what_is_left_over_after_the_last_whole_step_is_not_drawn():
-    steps = list(PatchOrder(7, 3, 2, 0))
-    assert len(steps) == 10
-    assert all(len(step) == 2 for step in steps)
-    assert max(np.bincount([case for step in steps for case, _ in step])) == 3
-
-
-def test_no_patch_is_drawn_twice_and_every_case_as_often():
-    epochs = [list(PatchOrder(6, 4, 3, 0, lambda e=e: 8 * e)) for e in range(3)]
-    seeds = [seed for epoch in epochs for step in epoch for _, seed in step]
-    assert len(set(seeds)) == len(seeds) == 72
-    for epoch in epochs:
-        cases = [case for step in epoch for case, _ in step]
-        assert np.bincount(cases).tolist() == [4] * 6
-    assert epochs[0] != epochs[1]
-    assert list(PatchOrder(6, 4, 3, 1)) != epochs[0]
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_share_the_patches_of_one_process_with_the_whole_batch(ranks):
-    whole = list(PatchOrder(6, 6, 2 * ranks, 3))
-    parts = [list(PatchOrder(6, 6, 2, 3, rank=r, ranks=ranks)) for r in range(ranks)]
-    assert whole == [list(itertools.chain(*step)) for step in zip(*parts, strict=True)]
-
-
-def test_an_epoch_has_a_step_however_few_cases_there_are():
-    assert len(list(PatchOrder(1, 1, 8, 0))) == 1
-    (step,) = PatchOrder(1, 1, 8, 0, rank=1, ranks=2)
-    assert [case for case, _ in step] == [0]
-
-
-@pytest.mark.parametrize("sizes", [(40, 50), (20, 30, 25), (5, 60)])
-def test_patches_lie_inside_and_around_the_cells_they_are_drawn_for(sizes):
-    label = np.zeros((1, *sizes), np.uint8)
-    label[(0, *(n // 2 for n in sizes))] = 1
-    label[(0, *(n - 1 for n in sizes))] = 2
-    patch = tuple(min(n, 9) for n in sizes)
-    random = np.random.RandomState(0)
-    held = np.zeros(3)
-    for _ in range(400):
-        where = draw_patch(sizes, patch, places_of(label), 0.8, random)
-        assert label[(0, *where)].shape == patch
-        held += np.bincount(np.unique(label[(0, *where)]), minlength=3)
-    assert (held[1:] > 400 * 0.4 * 0.8).all()
-
-
-def test_scans_without_foreground_are_drawn_from_anywhere():
-    places = places_of(np.zeros((1, 30, 30), np.uint8))
-    random = np.random.RandomState(0)
-    starts = {draw_patch((30, 30), (8, 8), places, 0.9, random)[0].start for _ in range(200)}
-    assert len(starts) > 10
-
-
-@pytest.mark.parametrize("level", ["light", "full"])
-@pytest.mark.parametrize(
-    ("patch", "rotate"), [((16, 16), True), ((12, 20), False), ((9, 8, 7), False)]
-)
-def test_image_and_label_are_flipped_turned_and_warped_alike(patch, rotate, level):
-    plan = Plan(len(patch), ("a",), PLAN.labels, {}, "zscore", None, patch)
-    augment = augmentation(plan, TrainingConfig(rotate=rotate, augmentation=level))
-    only_image = ("Intensity", "Noise", "Smooth", "Contrast", "Resolution")
-    kept = [t for t in augment.transforms if not any(n in str(type(t)) for n in only_image)]
-    augment.transforms = kept
-    for transform in kept:  # nearest, so that both must be equal
-        if hasattr(transform, "mode"):
-            transform.mode = ("nearest", "nearest")
-    label = np.random.default_rng(0).integers(0, 200, (1, *patch))
-    seen = set()
-    for seed in range(30):
-        augment.set_random_state(seed=seed)
-        drawn = augment({"image": label.astype(np.float32), "label": label.astype(np.float32)})
-        assert drawn["image"].shape == (1, *patch)
-        assert torch.equal(drawn["image"], drawn["label"])
-        seen.add(drawn["label"].numpy().tobytes())
-    assert len(seen) >= (8 if len(patch) == 3 or rotate else 4)
-
-
-def test_thick_slices_are_turned_in_their_plane_only():
-    plan = Plan(3, ("a",), PLAN.labels, {}, "zscore", (5.0, 1.0, 1.0), (6, 16, 16))
-    augment = augmentation(plan, TrainingConfig(augmentation="full", flip_axes=(1, 2)))
-    (warp,) = (t for t in augment.transforms if "Affine" in str(type(t)))
-    image = np.arange(6, dtype=np.float32)[None, :, None, None].repeat(16, 2).repeat(16, 3)
-    for seed in range(20):
-        warp.set_random_state(seed=seed)
-        drawn = warp({"image": torch.tensor(image), "label": torch.tensor(image)})["image"]
-        torch.testing.assert_close(torch.as_tensor(drawn), torch.tensor(image), rtol=0, atol=1e-4)
-
-
-def test_learning_rate_falls_from_its_start_to_zero():
-    for schedule, half in (("cosine", 0.5), ("poly", 0.5**0.9)):
-        config = TrainingConfig(schedule=schedule, learning_rate=0.1)
-        rates = [learning_rate_at(share, config) for share in np.linspace(0, 1, 9)]
-        assert rates == sorted(rates, reverse=True)
-        assert rates[4] == pytest.approx(0.1 * half)
-        assert (rates[0], rates[-1]) == (0.1, pytest.approx(0, abs=1e-12))
-    assert learning_rate_at(0.7, TrainingConfig(schedule="constant", learning_rate=0.1)) == 0.1
-
-
-@pytest.mark.parametrize("name", ["dice_ce", "dice_focal", "tversky"])
-def test_losses_fall_to_zero_and_are_means_over_cases(name):
-    loss = build_loss(name)
-    torch.manual_seed(0)
-    label = torch.randint(0, 3, (4, 1, 8, 8))
-    right = torch.nn.functional.one_hot(label[:, 0], 3).movedim(-1, 1).float()
-    assert loss(200 * right, label) < 1e-3 < 0.3 < loss(-200 * right, label)
-    logits = torch.randn(4, 3, 8, 8)
-    parts = torch.stack([loss(logits[i : i + 2], label[i : i + 2]) for i in (0, 2)])
-    torch.testing.assert_close(loss(logits, label), parts.mean())
-
-
-def test_focal_loss_is_that_of_the_softmax():
-    torch.manual_seed(0)
-    label = torch.randint(0, 3, (2, 1, 5, 4))
-    logits = torch.randn(2, 3, 5, 4, requires_grad=True)
-    focal = build_loss("dice_focal").loss.focal(logits, label)
-    exact = logits.detach().double().requires_grad_()
-    chance = exact.softmax(1).gather(1, label)
-    want = -((1 - chance) ** 2 * chance.log()).mean() / 3  # over the classes, too
-    torch.testing.assert_close(focal.double(), want)
-    got, want = (torch.autograd.grad(*pair)[0] for pair in ((focal, logits), (want, exact)))
-    torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-8)
-
-
-# MONAI's focal loss computes in single precision, too coarse for differences.
-@pytest.mark.parametrize("name", ["dice_ce", "tversky"])
-@pytest.mark.parametrize("kind", ["mixed", "empty", "full", "one cell"])
-def test_gradients_of_losses_match_finite_differences(name, kind):
-    loss = build_loss(name).loss.double()
-    label = torch.zeros(2, 1, 3, 4)
-    if kind == "mixed":
-        label = torch.arange(24).reshape(2, 1, 3, 4) % 3
-    elif kind == "full":
-        label += 2
-    elif kind == "one cell":
-        label[0, 0, 1, 2] = 1
-    logits = torch.randn(2, 3, 3, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: loss(x, label.double()), logits)
-
-
-def test_deeper_outputs_count_half_as_much():
-    loss = build_loss("dice_ce")
-    torch.manual_seed(0)
-    label = torch.randint(0, 2, (2, 1, 8, 8)).float()
-    full, half = torch.randn(2, 2, 8, 8), torch.randn(2, 2, 4, 4)
-    plain = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
-    want = plain(full, label) + 0.5 * plain(half, label[..., 1::2, 1::2])
-    torch.testing.assert_close(loss([full, half], label), want)
 
 
 OPTIONS = ("--training.ema=0.9", "--network.dropout=0.2", "--network.deep_supervision=true")
@@ -336,20 +132,6 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
     assert not (tmp_path / "wild/run.json").exists()
 
 
-def started(arguments):
-    command = [Path(sys.executable).with_name("sdunet"), *(str(a) for a in arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path, process):
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} does not appear")
-
-
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)], ids=str
 )
@@ -381,23 +163,6 @@ def test_no_epoch_is_begun_that_would_pass_the_time(disc_run, tmp_path, capsys):
     assert 1 <= len(rows_of(tmp_path / "run")) < 500
 
 
-def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
-    # AdamW would turn rounding into steps where a gradient is nothing but rounding.
-    options = ["--training.epochs=2", "--training.optimizer=sgd", "--training.deterministic=true"]
-    one = arguments_of(disc_run, tmp_path / "one", *options, "--training.batch_size=2")
-    assert run(*one) == 0
-    two = arguments_of(disc_run, tmp_path / "two", *options, "--training.batch_size=1")
-    process = started([*two, "--trainer.devices=2"])
-    _, said = process.communicate(timeout=200)
-    assert process.returncode == 0, said
-    for ours, theirs in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
-        assert float(theirs["train_loss"]) == pytest.approx(float(ours["train_loss"]), rel=1e-5)
-        assert float(theirs["val_dice"]) == pytest.approx(float(ours["val_dice"]), abs=1e-3)
-    first, second = (load_model(tmp_path / n).network.state_dict() for n in ("one", "two"))
-    for name, want in first.items():
-        torch.testing.assert_close(second[name], want, rtol=1e-3, atol=1e-5)
-
-
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on few cores
 def test_weights_and_masks_are_the_same_bits_from_any_number_of_workers(disc_run, tmp_path):
     raw, _, _ = disc_run
@@ -414,9 +179,9 @@ def test_weights_and_masks_are_the_same_bits_from_any_number_of_workers(disc_run
 
 def test_without_it_a_run_says_that_it_may_differ(disc_run, tmp_path, capsys):
     assert run(*arguments_of(disc_run, tmp_path / "a", "--epochs=1")) == 0
-    assert "not deterministic are allowed" in capsys.readouterr().err
+    assert "unless --deterministic" in capsys.readouterr().err
     assert run(*arguments_of(disc_run, tmp_path / "b", "--epochs=1", "--deterministic")) == 0
-    assert "not deterministic" not in capsys.readouterr().err
+    assert "unless --deterministic" not in capsys.readouterr().err
 
 
 def test_tensorboard_that_is_not_installed_is_named(disc_run, tmp_path, capsys):
@@ -457,26 +222,85 @@ def test_an_output_that_cannot_be_written_is_named_before_training(disc_run, tmp
     assert "epoch" not in said
 
 
-def test_more_processes_than_validation_cases_are_refused(disc_run, tmp_path):
-    process = started(arguments_of(disc_run, tmp_path / "run", "--trainer.devices=3"))
-    _, said = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert "CONFIG_DEVICES: 3 processes for 2 validation cases" in said
+def test_a_run_whose_patience_is_over_stands_still_until_it_is_given_more(disc_run, tmp_path):
+    command = arguments_of(disc_run, tmp_path / "run", "--training.learning_rate=1e-9")
+    assert run(*command, "--patience=1", "--epochs=30") == 0
+    assert len(rows_of(tmp_path / "run")) == 2
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")}
+    assert run(*command, "--patience=1", "--epochs=30", "--resume") == 0
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")} == before
+    assert run(*command, "--patience=3", "--epochs=30", "--resume") == 0
+    assert len(rows_of(tmp_path / "run")) == 4
 
 
-def test_two_processes_stop_together_and_go_on(disc_run, tmp_path):
-    options = ["--training.patience=2000", "--training.batch_size=1", "--trainer.devices=2"]
+def test_a_run_whose_time_is_over_stands_still(disc_run, tmp_path):
+    command = arguments_of(disc_run, tmp_path / "run", "--epochs=50", "--patience=50")
+    assert run(*command, "--max-time=0.0001") == 0
+    assert len(rows_of(tmp_path / "run")) == 1
+    assert run(*command, "--max-time=0.0001", "--resume") == 0
+    assert len(rows_of(tmp_path / "run")) == 1
+
+
+def test_an_epoch_of_one_step_killed_before_its_state_begins_anew(
+    disc_run, tmp_path, monkeypatch, capsys
+):
+    options = ["--training.batch_size=16", "--epochs=2"]
+    whole = arguments_of(disc_run, tmp_path / "whole", *options)
+    assert run(*whole) == 0
     command = arguments_of(disc_run, tmp_path / "run", *options)
-    process = started([*command, "--epochs=2000"])
-    wait_for(tmp_path / "run/metrics.csv", process)
-    os.kill(process.pid, signal.SIGTERM)
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 143, said
-    done = len(rows_of(tmp_path / "run"))
-    process = started([*command, f"--epochs={done + 1}", "--resume"])
-    _, said = process.communicate(timeout=200)
-    assert process.returncode == 0, said
-    assert len(rows_of(tmp_path / "run")) == done + 1
+
+    def fails(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:  # between the best weights and the state
+        patch.setattr("pytorch_lightning.Trainer.save_checkpoint", fails)
+        with pytest.raises(Killed):
+            run(*command)
+    assert (tmp_path / "run" / WEIGHTS).exists()
+    assert run(*command) == 1
+    assert "give another --out, or --resume" in capsys.readouterr().err
+    assert run(*command, "--resume") == 0
+    assert "nothing was saved yet: it begins anew" in capsys.readouterr().err
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+
+
+def test_weights_that_are_gone_are_not_passed_over(disc_run, tmp_path, capsys):
+    command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
+    assert run(*command) == 0
+    (tmp_path / "run" / WEIGHTS).unlink()
+    assert run(*command, "--resume") == 1
+    assert "RUN_WEIGHTS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("moment", ["on_validation_batch_start", "on_train_epoch_end"])
+def test_signals_before_the_first_step_and_after_the_last_are_heard(
+    disc_run, tmp_path, monkeypatch, moment
+):
+    def asks(self, *_):
+        if moment == "on_validation_batch_start" or self.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(SegmentationModule, moment, asks)
+    command = arguments_of(disc_run, tmp_path / "run", "--epochs=2", "--fold=all")
+    assert run(*command) == 143
+    assert not (tmp_path / "run/fold_1").exists()
+
+
+def test_loader_workers_leave_signals_to_the_training():
+    code = (
+        "import os, signal; from sdunet.segmentation.data import _deaf; _deaf(0);"
+        "[os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM)]; print('goes on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "goes on\n"
+
+
+def test_a_run_is_not_put_around_others(disc_run, tmp_path, capsys):
+    command = arguments_of(disc_run, tmp_path / "all", "--epochs=1")
+    assert run(*command, "--fold=all") == 0
+    assert run(*command) == 1
+    assert "RUN_EXISTS" in (said := capsys.readouterr().err)
+    assert "holds the run" in said
 
 
 def test_waiting_time_and_memory_are_in_the_log(undisturbed):

@@ -76,6 +76,8 @@ def build_baseline(name: str, **arguments: object) -> Baseline:
     wanted = Wanted(**arguments)
     if wanted.deep_supervision and name not in _SUPERVISED:
         raise ValueError(f"{name} has no deep supervision")
+    if name != "swin_unetr" and len(wanted.features) < 2:
+        raise ValueError(f"features must name at least two levels, got {tuple(wanted.features)}")
     multiple = 32 if name == "swin_unetr" else 2 ** (len(wanted.features) - 1)
     network = BASELINES[name](wanted)
     return Baseline(network, wanted.spatial_dims, wanted.in_channels, multiple)

@@ -42,7 +42,7 @@ class StateIO(CheckpointIO):
         tensors, metadata = read_tensors(path)
         try:
             return _put_tensors(json.loads(metadata["state"]), tensors)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 "MODEL_WEIGHTS",
                 f"not the state of a training: {error}",
@@ -71,7 +71,11 @@ def state_to_resume(run: Path) -> Path:
         raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
     for path in found:
         try:
-            StateIO().load_checkpoint(path)
+            state = StateIO().load_checkpoint(path)
+            if not isinstance(state, dict) or "state_dict" not in state:
+                raise DataError(
+                    "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
+                )
         except DataError as error:
             if path == found[-1]:
                 raise

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from sdunet.runs.checkpoint import STATE, states
+from sdunet.runs.checkpoint import STATE
 from sdunet.runs.record import say
 from sdunet.runs.stopped import Stopped
 
@@ -38,14 +38,20 @@ class Halt(pl.Callback):
         self.max_time = max_time
         self.asked: int | None = None
         self.minutes = 0.0  # of all earlier parts of the run
+        self.last = 0.0  # minutes of the last epoch
         self.started = self.epoch_started = time.monotonic()
         self._before: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Listen; here, since Lightning sets handlers of its own before."""
-        self.started = self.epoch_started = time.monotonic()
-        if threading.current_thread() is threading.main_thread():
+    def on_sanity_check_start(self, *_: Any) -> None:
+        """Listen; from here on, since Lightning sets handlers of its own before."""
+        if not self._before and threading.current_thread() is threading.main_thread():
             self._before = {n: signal.signal(n, self._ask) for n in _SIGNALS}
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Listen, where nothing was validated before; end at once where the time is over."""
+        self.on_sanity_check_start()
+        self.started = self.epoch_started = time.monotonic()
+        self._end_if_late(trainer)
 
     def teardown(self, *_: Any, **__: Any) -> None:
         """Listen no longer."""
@@ -73,20 +79,30 @@ class Halt(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop after this epoch if the next would pass the time."""
         now = time.monotonic()
-        last, self.epoch_started = now - self.epoch_started, now
-        spent = self.minutes + (now - self.started) / 60
-        late = self.max_time is not None and spent + last / 60 > self.max_time
-        if trainer.strategy.reduce_boolean_decision(late, all=False):
-            say(f"stopping after {spent:.1f} min, since the next epoch would pass max_time")
-            trainer.should_stop = True
+        self.last, self.epoch_started = (now - self.epoch_started) / 60, now
+        self._end_if_late(trainer)
+
+    def on_train_end(self, *_: Any) -> None:
+        """Stop what comes after, if asked during the last epoch's end."""
+        if self.asked is not None:
+            self._stop()
 
     def state_dict(self) -> dict[str, float]:
-        """Return the time spent."""
-        return {"minutes": self.minutes + (time.monotonic() - self.started) / 60}
+        """Return the time spent, and that of the last epoch."""
+        return {"minutes": self._spent(), "last": self.last}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Take up the time spent."""
-        self.minutes = state["minutes"]
+        """Take them up."""
+        self.minutes, self.last = state["minutes"], state["last"]
+
+    def _spent(self) -> float:
+        return self.minutes + (time.monotonic() - self.started) / 60
+
+    def _end_if_late(self, trainer: pl.Trainer) -> None:
+        late = self.max_time is not None and self._spent() + self.last > self.max_time
+        if trainer.strategy.reduce_boolean_decision(late and self.last > 0, all=False):
+            say(f"stopping after {self._spent():.1f} min: the next epoch would pass max_time")
+            trainer.should_stop = True
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked is not None:
@@ -95,7 +111,6 @@ class Halt(pl.Callback):
         say(f"{signal.Signals(number).name}: saving at the end of this step")
 
     def _stop(self) -> None:
-        how = "; go on with --resume" if states(self.out) else ", before anything was saved"
         if self.asked is None:
-            raise Stopped(f"the file {STOP_FILE} was found{how}", 0)
-        raise Stopped(f"{signal.Signals(self.asked).name}{how}", 128 + self.asked)
+            raise Stopped(f"the file {STOP_FILE} was found", 0)
+        raise Stopped(signal.Signals(self.asked).name, 128 + self.asked)

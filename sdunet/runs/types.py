@@ -2,4 +2,5 @@
 
 from jsonargparse.typing import restricted_number_type
 
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])

@@ -24,7 +24,13 @@ def write_weights(
 
     `texts` are kept beside them; `read_tensors` gives them back. `previous` as in `write_bytes`.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    tensors: dict[str, Tensor] = {}
+    held: set[int] = set()
+    for name, tensor in weights.items():
+        tensor = tensor.detach().cpu().contiguous()
+        # A module registered under two names: safetensors refuses memory held twice.
+        tensors[name] = tensor.clone() if tensor.data_ptr() in held else tensor
+        held.add(tensor.data_ptr())
     packed = save(tensors, metadata=texts | {"sha256": _hash(tensors, texts)})
     write_bytes(path, packed, previous)
 
@@ -56,14 +62,22 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         texts = header["__metadata__"]
         recorded = texts.pop("sha256")
-    except (SafetensorError, ValueError, KeyError) as error:
+        digest = _hash(tensors, texts)
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise DataError(
             "MODEL_WEIGHTS",
             f"not weights of sdunet: {error}",
             "copy the run folder again",
             file=str(path),
         ) from error
-    if recorded != _hash(tensors, texts):
+    if recorded != digest:
         raise DataError(
             "MODEL_WEIGHTS",
             "damaged: the hash differs",

@@ -14,7 +14,7 @@ from jsonargparse.typing import (
 from data_prep.config import DataConfig
 from sdunet.layers import Direction
 from sdunet.nets.registry import NetworkName
-from sdunet.runs.types import ShareBelowOne
+from sdunet.runs.types import Seed, ShareBelowOne
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class TrainingConfig:
     ema: ShareBelowOne = 0.0
     overlap: ShareBelowOne = 0.5  # windows that overlap wholly would never move on
     workers: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     deterministic: bool = False

@@ -5,6 +5,7 @@ worker processes, their number, other ranks and earlier steps change nothing. Tr
 from any step as if it had never stopped.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -187,6 +188,7 @@ class SegmentationData(pl.LightningDataModule):
         return _Resumable(
             Patches(self.dataset, self.train_cases, self.config),
             batch_sampler=self.order(),
+            worker_init_fn=_deaf,
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
         )
@@ -203,9 +205,16 @@ class SegmentationData(pl.LightningDataModule):
         return DataLoader(
             WholeCases(self.dataset, self.val_cases[order.rank :: order.ranks]),
             batch_size=1,
+            worker_init_fn=_deaf,
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
         )
+
+
+def _deaf(worker: int) -> None:
+    """Leave signals to the training: a terminal sends them to its workers, too, which must last."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Resumable(DataLoader):

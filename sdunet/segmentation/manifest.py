@@ -13,6 +13,7 @@ from data_prep.writer import write_json
 
 MANIFEST = "predictions.json"
 BESIDE = ("uncertainty/", "probabilities/")  # folders of what is no label
+_SAID = {"models": "weights", "mirror": "--mirror", "removed": "rules of postprocess.json"}
 _PAUSE = 5.0  # seconds between writes: of many small cases, each would write the whole list
 
 
@@ -41,10 +42,13 @@ class Manifest:
         """
         try:
             there = json.loads(self.path.read_text(encoding="utf-8"))
-            other = [name for name, value in self.facts.items() if there[name] != value]
+            other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
+            cases, failed = dict(there["cases"]), dict(there["failed"])
+            if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
+                raise TypeError("cases that are no records")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 "PRED_MANIFEST",
                 f"{self.path}: {type(error).__name__} {error}",
@@ -53,10 +57,10 @@ class Manifest:
         if other:
             raise DataError(
                 "OUT_OTHER",
-                f"{self.path.parent} holds predictions of other {', '.join(other)}",
+                f"{self.path.parent} holds predictions made with other {', '.join(other)}",
                 "give another folder, or remove it",
             )
-        return self._there()[0] if resume else {}
+        return cases if resume else {}
 
     def done(self, case_id: str, record: Mapping[str, Any]) -> None:
         """Record a case."""

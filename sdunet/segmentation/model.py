@@ -13,6 +13,7 @@ from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.plan_file import plan_from
 from data_prep.tree import open_tree
 from data_prep.writer import write_json
 from sdunet.nets.registry import build_network
@@ -41,7 +42,7 @@ class Model:
         plan: how scans are read and brought to its grid.
         overlap: share of a window that its neighbour covers too.
         flip_axes: spatial axes it was trained to see flipped.
-        sha256: of its weights file.
+        sha256: of its description and weights.
         root: folder it was loaded from.
     """
 
@@ -66,8 +67,9 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
         return build_network(
             name, plan.spatial_dims, len(plan.channels), plan.num_classes, **arguments
         )
-    except ValueError as error:
-        raise DataError("CONFIG_NETWORK", str(error), "change it under network") from error
+    # Networks of others say in many ways that they cannot be built so.
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise DataError("CONFIG_NETWORK", str(error)[:300], "change it under network") from error
 
 
 def save_description(
@@ -100,10 +102,14 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         described = json.loads((root / "model.json").read_text(encoding="utf-8"))
         if described["schema"] != SCHEMA:
             raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
-        plan = Plan.from_json(described["plan"])
+        plan = plan_from(described["plan"])
         config = NetworkConfig(**described["network"])
         overlap = float(described["overlap"])
         axes = tuple(int(axis) for axis in described["flip_axes"])
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap must be from 0 to below 1, got {overlap}")
+        if not set(axes) <= set(range(plan.spatial_dims)):
+            raise ValueError(f"flip_axes must be axes of {plan.spatial_dims}, got {axes}")
         network = network_for(config, plan)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
@@ -112,11 +118,14 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
             "copy the run folder again",
         ) from error
     weights = read_weights(root / WEIGHTS)
-    sha256 = hashlib.sha256((root / WEIGHTS).read_bytes()).hexdigest()
+    both = (root / "model.json").read_bytes() + (root / WEIGHTS).read_bytes()
+    sha256 = hashlib.sha256(both).hexdigest()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise DataError(
-            "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
+            "MODEL_WEIGHTS",
+            f"weights do not fit model.json: {' '.join(str(error).split())[:300]}",
+            "copy the run folder again",
         ) from error
     return Model(network.to(device).eval(), plan, overlap, axes, sha256, root)

@@ -44,10 +44,12 @@ def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
         The package.
 
     Raises:
-        DataError: OUT_TAKEN if `out` is there, PACKAGE_CHECK if the package does not give
-            what the network gave, MODEL_... as `load_model`.
+        DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
+            if the package does not give what the network gave, MODEL_... as `load_model`.
     """
     run, out = Path(run), Path(out)
+    if pack and out.suffix.lower() != ".zip":
+        raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     if out.exists():
         raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
     model = load_model(run)

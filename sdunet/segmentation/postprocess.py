@@ -123,7 +123,14 @@ def read_rules(folder: Path, labels: Mapping[str, int]) -> Rules:
         ]
         if wrong:
             raise ValueError(f"no rule for class {wrong[0]!r}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise DataError(
             "MODEL_POSTPROCESS", str(error), "remove it, or run sdunet postprocess", file=str(path)
         ) from error

@@ -95,6 +95,8 @@ def predict(
     cases = choose(layout.cases, only)[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
     out = Path(out)
+    if len(team.models) > 1:
+        say(f"{len(team.models)} networks vote")
     manifest = Manifest(out, _facts(team), versions=versions())
     before = manifest.before(resume=options.resume)
     done: list[str] = []
@@ -148,7 +150,8 @@ def _predict_case(
     reading, source = recorded(tree)
     with memory_within(memory):
         scan = read_case_image(reading, case, findings)
-    if before and before["source"] == source and _is_there(out, before, _folders(team, options)):
+    folders = _folders(team, options)
+    if before and before.get("source") == source and _is_there(out, before, folders):
         return before
     findings.place(case=case.id)
     with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
@@ -165,7 +168,10 @@ def _predict_case(
             chances_into=on_disk if options.probabilities else None,
             memory=memory,
         )
-        files = _write(case, scan, found, _folders(team, options), out)
+        files = _write(case, scan, found, folders, out)
+    for path in _files_of(out, case.id):
+        if path.relative_to(out).as_posix() not in files:
+            path.unlink(missing_ok=True)  # of an earlier prediction, which asked for more
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
@@ -198,7 +204,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
 
 def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
     """Tell whether all that is wanted of a case was written, and stands unchanged."""
-    files = before["files"]
+    files = before.get("files", {})
     return set(folders) <= {Path(name).parent.as_posix() for name in files} and all(
         (out / name).is_file() and hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256
         for name, sha256 in files.items()

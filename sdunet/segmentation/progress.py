@@ -114,13 +114,20 @@ class Keep(Checkpoint):
         best: file for the best weights.
         state: file for the state.
         save_steps: steps between states; 0 for none between.
+        patience: epochs without a better Dice after which training ends.
     """
 
-    def __init__(self, best: Path, state: Path, save_steps: int) -> None:
+    def __init__(self, best: Path, state: Path, save_steps: int, patience: int) -> None:
         self.best = best
         self.state = state
         self.save_steps = save_steps
+        self.patience = patience
         self.score = -1.0
+        self.waited = 0  # epochs since the best
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """End at once a resumed training whose patience is over."""
+        self._end_if_over(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Save the state where it is due."""
@@ -132,21 +139,27 @@ class Keep(Checkpoint):
             trainer.save_checkpoint(self.state)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Keep the weights if they are the best so far; save the state."""
+        """Keep the weights if they are the best so far; save the state; end in time."""
         score = float(trainer.callback_metrics["val_dice"])
+        self.waited += 1
         if score > self.score:
-            self.score = score
+            self.score, self.waited = score, 0
             if trainer.is_global_zero:
                 write_weights(self.best, module.deployed.state_dict())
         trainer.save_checkpoint(self.state)
+        self._end_if_over(trainer)
 
     def state_dict(self) -> dict[str, float]:
-        """Return the best score."""
-        return {"score": self.score}
+        """Return the best score, and how long ago it was."""
+        return {"score": self.score, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Take it up."""
-        self.score = state["score"]
+        """Take them up."""
+        self.score, self.waited = state["score"], int(state["waited"])
+
+    def _end_if_over(self, trainer: pl.Trainer) -> None:
+        if self.waited and self.waited >= self.patience:
+            trainer.should_stop = True
 
 
 def _table(rows: list[Row]) -> bytes:

@@ -12,13 +12,12 @@ from data_prep.errors import DataError
 from data_prep.preprocess import normalise
 from data_prep.progress import Progress, silent
 from data_prep.writer import write_json
-from sdunet.runs.checkpoint import states
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import load_model
 from sdunet.segmentation.postprocess import RULES, Pieces, Rules, choose_rule, compare_pieces
-from sdunet.segmentation.team import find_models
-from sdunet.segmentation.train import VALIDATION_CASES, train
+from sdunet.segmentation.team import essence, find_models
+from sdunet.segmentation.train import SETTINGS, VALIDATION_CASES, has_trained, train
 
 
 def train_several(
@@ -59,12 +58,18 @@ def train_several(
         )
         for seed, fold in product(seeds, folds)
     }
-    begun = {run for run in runs.values() if states(run)}
+    begun = {run for run in runs.values() if (run / SETTINGS).exists()}
     if resume and not begun:
         raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
-    if begun and not resume:
+    taken = [run for run in runs.values() if has_trained(run)]
+    if taken and not resume:
         raise DataError(
-            "RUN_EXISTS", f"a run is already in {min(begun)}", "give another --out, or --resume"
+            "RUN_EXISTS", f"a run is already in {taken[0]}", "give another --out, or --resume"
+        )
+    inner = sorted(p.parent for p in Path(out).glob("*/**/model.json"))
+    if inner and len(runs) == 1:
+        raise DataError(
+            "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
     scores = {}
     for (seed, fold), run in runs.items():
@@ -97,11 +102,17 @@ def find_rules(
     for folder in folders:
         model = load_model(folder)
         plan = model.plan
-        cases = (folder / VALIDATION_CASES).read_text(encoding="utf-8").split("\n")[:-1]
+        cases = _validation_cases(folder)
         if unknown := set(cases) - set(dataset.cases):
             raise DataError(
                 "MODEL_DATA",
                 f"{folder} was validated on {sorted(unknown)[0]}, which is not in {data}",
+                "give the dataset it was trained on",
+            )
+        if essence(plan) != essence(dataset.plan):
+            raise DataError(
+                "MODEL_DATA",
+                f"{data} was prepared in another way than what {folder} was trained on",
                 "give the dataset it was trained on",
             )
         for case_id in progress(cases, f"{folder.name}"):
@@ -124,3 +135,15 @@ def find_rules(
     scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
     write_json(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
     return chosen
+
+
+def _validation_cases(folder: Path) -> list[str]:
+    try:
+        cases = (folder / VALIDATION_CASES).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise DataError(
+            "RUN_CASES", f"{VALIDATION_CASES}: {error}", "give a run, not a package"
+        ) from error
+    if not cases:
+        raise DataError("RUN_CASES", f"{VALIDATION_CASES} is empty", "train anew", file=str(folder))
+    return cases

@@ -22,7 +22,7 @@ from sdunet.segmentation.guard import check_like_training
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import WEIGHTS, Model, load_model
 from sdunet.segmentation.postprocess import Rules, read_rules, remove_pieces
-from sdunet.segmentation.seal import unpack
+from sdunet.segmentation.seal import is_sealed, unpack
 
 _LARGE = 1e9  # bytes that are worth a word
 
@@ -82,8 +82,13 @@ def find_models(path: str | Path) -> list[Path]:
     """
     path = Path(path)
     found = sorted(p.parent for p in path.rglob("model.json") if (p.parent / WEIGHTS).is_file())
+    if path in found:
+        return [path]
+    # What a killed export left is no model, and a package is another form of a run beside it.
+    found = [folder for folder in found if ".partial-" not in str(folder)]
+    found = [folder for folder in found if not is_sealed(folder)] or found
     if not found:
-        raise DataError("MODEL_MISSING", f"no trained model in {path}", "run sdunet train first")
+        raise DataError("MODEL_MISSING", f"no trained model in {path}", "give the folder of a run")
     return found
 
 
@@ -104,14 +109,14 @@ def load_team(
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
-            unpack(path, Path(folder) / str(number)) if path.suffix == ".zip" else path
+            unpack(path, Path(folder) / str(number)) if path.suffix.lower() == ".zip" else path
             for number, path in enumerate(map(Path, paths))
         ]
         models = [load_model(found, device) for root in roots for found in find_models(root)]
         rules = read_rules(roots[0], models[0].plan.labels) if tidy else {}
-    plan = _essence(models[0].plan)
+    plan = essence(models[0].plan)
     for model in models[1:]:
-        if _essence(model.plan) != plan:
+        if essence(model.plan) != plan:
             raise DataError(
                 "PRED_TEAM",
                 f"{model.root} and {models[0].root} were trained for different plans",
@@ -205,6 +210,6 @@ def entropy_of(chances: np.ndarray) -> np.ndarray:
     return np.clip(-terms.sum(0) / np.log(len(chances)), 0, 1)
 
 
-def _essence(plan: Plan) -> Plan:
+def essence(plan: Plan) -> Plan:
     """Return what networks must share to predict together."""
     return replace(plan, why={}, seen=None)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -66,7 +65,11 @@ def train(
     dataset = load_dataset(data)
     _check_contradictions(task.dataset, dataset.plan)
     settings = _settings(task, dataset, fold)
-    state = state_to_resume(out) if resume else None
+    state = None
+    if resume and not states(out) and (out / SETTINGS).exists():
+        say("nothing was saved yet: it begins anew")
+    elif resume:
+        state = state_to_resume(out)
     _check_out(out, settings, resume)
     dataset.verify()
     device = choose_device(config.device)
@@ -76,7 +79,7 @@ def train(
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
     augmentation(dataset.plan, config)  # refuses before anything is written
-    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps)
+    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
     trainer = build_trainer(task, out, keep)
     if rank_zero_only.rank == 0:
         axes = flip_axes(dataset.plan, config)
@@ -85,10 +88,17 @@ def train(
         write_bytes(out / VALIDATION_CASES, listed.encode())
         write_json(out / SETTINGS, settings)
         if not config.deterministic:
-            say("operations that are not deterministic are allowed; training.deterministic: true")
+            say("may differ in its last bits from run to run on a GPU, unless --deterministic")
+        steps = len(batches.order())
+        say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
     # The first process keeps other runs out; the others are its own.
     with alone_in(out) if rank_zero_only.rank == 0 else nullcontext():
-        trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+        try:
+            trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+    if not (out / WEIGHTS).exists():
+        raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
     stood_still = not module.trained and (out / RECORD).exists()
     if trainer.is_global_zero and not stood_still:
         record.write(
@@ -128,7 +138,6 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
         callbacks=[
             Course(out),
             Halt(out, config.max_time),
-            EarlyStopping("val_dice", patience=config.patience, mode="max"),
             keep,
         ],
         plugins=[StateIO()],
@@ -149,9 +158,14 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
     return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
 
 
+def has_trained(out: Path) -> bool:
+    """Tell whether a training left anything to lose in the folder `out`."""
+    return bool(states(out)) or (out / WEIGHTS).exists()
+
+
 def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     if not resume:
-        if states(out) or (out / WEIGHTS).exists():
+        if has_trained(out):
             raise DataError(
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
@@ -171,7 +185,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             for name in ("fold", "data_sha256")
             if before[name] != settings[name]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(out)
         ) from error

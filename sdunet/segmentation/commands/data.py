@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jsonargparse
 
+from data_prep.config import Plan
+from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import bar
 from sdunet.segmentation.commands.options import (
@@ -97,7 +99,11 @@ def _plan(options: jsonargparse.Namespace) -> int:
 
     config = task_of(options).dataset
     checked = check(options.DATA, config, bar, **jobs_of(options))
-    write_plan(options.out, planned(checked, config))
+    if Path(options.out).exists():
+        raise DataError("OUT_TAKEN", f"{options.out} is there", "give a new name, or remove it")
+    plan = planned(checked, config)
+    write_plan(options.out, plan)
+    _tell(plan)
     print(f"plan in {options.out}")
     return report(list(checked.errors))
 
@@ -126,12 +132,17 @@ def _prepare(options: jsonargparse.Namespace) -> int:
     )
     plan = dataset.plan
     print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
-    print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
-    for name in ("spacing", "patch_size"):
-        reason = f"  ({plan.why[name]})" if name in plan.why else ""
-        print(f"{name} {getattr(plan, name)}{reason}")
+    _tell(plan)
     print(f"prepared in {options.out}; look at {Path(options.out) / REPORT}")
     return report(problems)
+
+
+def _tell(plan: Plan) -> None:
+    print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
+    for name in ("intensity", "spacing", "patch_size"):
+        if (value := getattr(plan, name)) is not None:
+            reason = f"  ({plan.why[name]})" if name in plan.why else ""
+            print(f"{name} {value}{reason}")
 
 
 COMMANDS: dict[str, Command] = {

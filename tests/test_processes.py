@@ -1,0 +1,49 @@
+"""Training on two processes."""
+
+import os
+import signal
+
+import pytest
+import torch
+from training_runs import arguments_of, rows_of, run, started, wait_for
+
+from sdunet.segmentation.model import load_model
+
+
+def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
+    # AdamW would turn rounding into steps where a gradient is nothing but rounding.
+    options = ["--training.epochs=2", "--training.optimizer=sgd", "--training.deterministic=true"]
+    one = arguments_of(disc_run, tmp_path / "one", *options, "--training.batch_size=2")
+    assert run(*one) == 0
+    two = arguments_of(disc_run, tmp_path / "two", *options, "--training.batch_size=1")
+    process = started([*two, "--trainer.devices=2"])
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    for ours, theirs in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
+        assert float(theirs["train_loss"]) == pytest.approx(float(ours["train_loss"]), rel=1e-5)
+        assert float(theirs["val_dice"]) == pytest.approx(float(ours["val_dice"]), abs=1e-3)
+    first, second = (load_model(tmp_path / n).network.state_dict() for n in ("one", "two"))
+    for name, want in first.items():
+        torch.testing.assert_close(second[name], want, rtol=1e-3, atol=1e-5)
+
+
+def test_more_processes_than_validation_cases_are_refused(disc_run, tmp_path):
+    process = started(arguments_of(disc_run, tmp_path / "run", "--trainer.devices=3"))
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "CONFIG_DEVICES: 3 processes for 2 validation cases" in said
+
+
+def test_two_processes_stop_together_and_go_on(disc_run, tmp_path):
+    options = ["--training.patience=2000", "--training.batch_size=1", "--trainer.devices=2"]
+    command = arguments_of(disc_run, tmp_path / "run", *options)
+    process = started([*command, "--epochs=2000"])
+    wait_for(tmp_path / "run/metrics.csv", process)
+    os.kill(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 143, said
+    done = len(rows_of(tmp_path / "run"))
+    process = started([*command, f"--epochs={done + 1}", "--resume"])
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert len(rows_of(tmp_path / "run")) == done + 1
