@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except (DataError, FloatingPointError) as error:
         say(f"error: {error}")
+    except MemoryError as error:
+        say(f"error: out of memory: {error}; close other programs, or give smaller scans")
     except OSError as error:
         say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
     except Stopped as stopped:

@@ -69,20 +69,21 @@ def state_to_resume(run: Path) -> Path:
     found = states(run)
     if not found:
         raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
-    for path in found:
+    for path in found[:-1]:
         try:
-            state = StateIO().load_checkpoint(path)
-            if not isinstance(state, dict) or "state_dict" not in state:
-                raise DataError(
-                    "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
-                )
+            return _whole(path)
         except DataError as error:
-            if path == found[-1]:
-                raise
             say(f"{error}; the state before it is taken")
-        else:
-            return path
-    raise AssertionError("unreachable")
+    return _whole(found[-1])
+
+
+def _whole(path: Path) -> Path:
+    state = StateIO().load_checkpoint(path)
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise DataError(
+            "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
+        )
+    return path
 
 
 def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

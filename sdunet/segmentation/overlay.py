@@ -34,6 +34,7 @@ _COLOURS = {
 }
 _SHEET_COLUMNS, _SHEET_CASES = 6, 48
 _LEGEND_INCHES = 7.5
+_SHEET_INCHES = 4.5  # a legend of two columns, with its title
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ def _contact_sheet(tiles: list[_Tile]) -> bytes:
     shown = tiles[:_SHEET_CASES]
     columns = min(_SHEET_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure((2.4 * columns, 2.6 * rows + 0.6), layout="constrained")
+    width = max(2.4 * columns, _SHEET_INCHES)
+    figure = Figure((width, 2.6 * rows + 0.6), layout="constrained")
     for axes in (grid := figure.subplots(rows, columns, squeeze=False)).flat:
         axes.set_axis_off()
     for axes, tile in zip(grid.flat, shown, strict=False):
