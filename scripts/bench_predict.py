@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import torch
 
 from data_prep.config import Plan
 from sdunet.runs.weights import write_weights
@@ -57,6 +58,7 @@ def write_scan(path: Path, size: tuple[int, ...]) -> None:
 
 def write_model(folder: Path, spacing: tuple[float, ...], patch: int) -> None:
     """Write an untrained network of five classes."""
+    torch.manual_seed(0)  # how noisy its labels are decides how long they take to be packed
     plan = Plan(3, ("CT",), LABELS, {}, "zscore", spacing, (patch,) * 3)
     write_weights(folder / WEIGHTS, network_for(NETWORK, plan).state_dict())
     save_description(folder, NETWORK, plan, 0.25, ())
