@@ -61,7 +61,8 @@ class Halt(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop if any process was asked, all of them after the same step."""
-        asked = self.asked is not None or (self.out / STOP_FILE).exists()
+        found = (self.out / STOP_FILE).exists()
+        asked = found or self.asked is not None
         if not trainer.strategy.reduce_boolean_decision(asked, all=False):
             return
         # Lightning would pass over the validation of a state saved after the last step.
@@ -69,6 +70,8 @@ class Halt(pl.Callback):
             trainer.save_checkpoint(self.out / STATE)
         trainer.strategy.barrier()
         (self.out / STOP_FILE).unlink(missing_ok=True)
+        if found:
+            raise Stopped(f"the file {STOP_FILE} was found", 0)
         self._stop()
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -111,6 +114,6 @@ class Halt(pl.Callback):
         say(f"{signal.Signals(number).name}: saving at the end of this step")
 
     def _stop(self) -> None:
-        if self.asked is None:
-            raise Stopped(f"the file {STOP_FILE} was found", 0)
-        raise Stopped(signal.Signals(self.asked).name, 128 + self.asked)
+        # Where another process was asked, as by a scheduler.
+        number = signal.Signals(self.asked or signal.SIGTERM)
+        raise Stopped(number.name, 128 + number)
