@@ -2,30 +2,59 @@
 
 import io
 
+import nibabel as nib
 import numpy as np
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
 _EDGE = np.array([215, 48, 31], np.uint8)
+_ENOUGH = 2_000_000  # cells that tell the percentiles of an image
 
 
-def axial_slice(array: np.ndarray, z: int) -> np.ndarray:
-    """Cut slice `z` of a `(..., X, Y, Z)` RAS+ array as radiologists look at it, `(..., H, W)`.
+def turned(array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a `(C, X, Y, Z)` array so that its axes run to right, anterior and superior.
 
-    Anterior is up and the patient's right is on the left.
+    Nothing is resampled: every cell stays what it is. Returns the array and its affine.
     """
-    return np.swapaxes(array[..., z], -1, -2)[..., ::-1, ::-1]
+    orientation = nib.io_orientation(affine)
+    last = nib.orientations.apply_orientation(np.moveaxis(array, 0, -1), orientation)
+    back = nib.orientations.inv_ornt_aff(orientation, array.shape[1:])
+    return np.moveaxis(last, -1, 0), affine @ back
 
 
-def to_colours(array: np.ndarray) -> np.ndarray:
-    """Stretch a `(C, H, W)` image to `(H, W, 3)` in 0..1, its 0.5 to 99.5 percentiles.
+def plane_of(array: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """Cut a `(..., X, Y, Z)` RAS+ array as radiologists look at it, `(..., H, W)`.
+
+    Along axis 2 axial, 1 coronal, 0 sagittal. Up is anterior or superior; the patient's right is on
+    the left, of sagittal planes anterior is.
+    """
+    plane = np.take(array, index, axis=axis - 3)
+    return np.swapaxes(plane, -1, -2)[..., ::-1, ::-1]
+
+
+def window_of(array: np.ndarray) -> tuple[float, float]:
+    """Return the 0.5 and 99.5 percentiles of what is shown of a `(C, ...)` image.
+
+    Of large images, those of every few cells.
+    """
+    shown = _shown(array).ravel()
+    low, high = np.percentile(shown[:: max(1, shown.size // _ENOUGH)], (0.5, 99.5))
+    return float(low), float(high)
+
+
+def to_colours(array: np.ndarray, window: tuple[float, float] | None = None) -> np.ndarray:
+    """Stretch a `(C, H, W)` image to `(H, W, 3)` in 0..1, by default by its `window_of`.
 
     Three channels are taken as red, green, blue; of any other number the first is shown grey.
     """
-    shown = array if len(array) == 3 else array[:1]
-    low, high = np.percentile(shown, (0.5, 99.5))
+    shown = _shown(array)
+    low, high = window or window_of(array)
     stretched = np.clip((shown.astype(np.float64) - low) / max(high - low, 1e-6), 0, 1)
     return np.moveaxis(np.broadcast_to(stretched, (3, *stretched.shape[1:])), 0, -1)
+
+
+def _shown(array: np.ndarray) -> np.ndarray:
+    return array if len(array) == 3 else array[:1]
 
 
 def thumbnail(image: np.ndarray, label: np.ndarray) -> bytes:
@@ -41,7 +70,7 @@ def thumbnail(image: np.ndarray, label: np.ndarray) -> bytes:
     plane = label[0]
     if plane.ndim == 3:
         z = int((plane != 0).sum((0, 1)).argmax())
-        image, plane = axial_slice(image, z), axial_slice(plane, z)
+        image, plane = plane_of(image, 2, z), plane_of(plane, 2, z)
     colours = (to_colours(image) * 255).astype(np.uint8)
     colours[find_boundaries(plane, mode="inner")] = _EDGE
     picture = io.BytesIO()

@@ -43,7 +43,8 @@ def read_case_label(
     since = len(findings.found)
     try:
         if case.kind == "objects":
-            scan = _union(tree, case, findings)
+            scan = read_objects(tree, case, findings)
+            scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
         elif case.kind in ("contours", "segments"):
             image = image or read_case_image(tree, case, Findings(rules.accept))
             classes = {n.lower(): k for n, k in (rules.structures or rules.labels).items() if k}
@@ -142,11 +143,17 @@ def _written(value: float) -> str:
     return f"0x{int(value):06x}" if value > 0xFFFF else f"{int(value)}"
 
 
-def _union(tree: Tree, case: Case, findings: Findings) -> Scan:
-    """Join masks of one object each into one mask."""
+def read_objects(tree: Tree, case: Case, findings: Findings) -> Scan:
+    """Read masks of one object each as one label of their numbers, from 1, uint16.
+
+    Where masks overlap, the later one stands.
+
+    Raises:
+        DataError: LBL_OBJECT if a mask holds several values; as `check_same_grid`.
+    """
     first = read_label(tree, case.labels[0], findings)
-    union = np.zeros(first.array.shape, np.uint8)
-    for name in case.labels:
+    numbered = np.zeros(first.array.shape, np.uint16)
+    for number, name in enumerate(case.labels, start=1):
         mask = read_label(tree, name, findings)
         try:
             check_same_grid(first, mask, "mask", "first mask")
@@ -159,5 +166,5 @@ def _union(tree: Tree, case: Case, findings: Findings) -> Scan:
                 )
         except DataError as error:
             raise error.at(file=name) from None
-        union |= mask.array != 0
-    return Scan(union, first.affine, first.codes)
+        numbered[mask.array != 0] = number
+    return Scan(numbered, first.affine, first.codes)

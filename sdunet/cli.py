@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         status = _COMMANDS[chosen.command][1](options)
-        if chosen.command in ("prepare", "predict", "evaluate", "overlay"):
+        if chosen.command in ("prepare", "predict", "evaluate", "overlay", "compare"):
             record.write(Path(options.out), status=status)
         return status
     except (DataError, FloatingPointError) as error:

@@ -63,7 +63,7 @@ def demo(out: Path, progress: Progress) -> int:
     test, predictions = out / "test", out / "predictions"
     predict(run, test, predictions, progress=progress)
     summary, problems = evaluate(predictions, test, out / "evaluation", progress=progress)
-    sheet, _ = overlay(test, test, predictions, out / "overlays", progress=progress)
+    page, _ = overlay(test, test, predictions, out / "overlays", progress=progress)
 
     held_out = image[:, _TRAIN_COLUMNS + _GAP :]
     otsu = (held_out > threshold_otsu(held_out)).astype(np.uint8)
@@ -73,7 +73,7 @@ def demo(out: Path, progress: Progress) -> int:
     print("held-out part of the image    Dice")
     print(f"Otsu's threshold            {otsu_dice:.4f}")
     print(f"SDU-Net                     {our_dice:.4f}   {our_dice - otsu_dice:+.4f}")
-    print(f"\noverlay sheet: {sheet}")
+    print(f"\nerrors, to look through: {page}")
     if our_dice <= otsu_dice:
         say("error: the network did not beat the threshold")
     return 1 if problems or our_dice <= otsu_dice else 0

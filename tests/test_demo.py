@@ -29,7 +29,7 @@ def test_demo_runs_and_uses_the_trained_model_again(tmp_path, monkeypatch, capsy
     assert status == (1 if gain <= 0 else 0)
     assert ("did not beat the threshold" in first.err) == (gain <= 0)
     assert "Otsu's threshold            0.8742" in first.out
-    assert f"overlay sheet: {out / 'overlays/contact_sheet.png'}" in first.out
+    assert f"errors, to look through: {out / 'overlays/review.html'}" in first.out
     weights = (out / "run/best.safetensors").stat().st_mtime_ns
     assert main(["demo", "--out", str(out)]) == status
     again = capsys.readouterr()

@@ -2,16 +2,38 @@
 
 import io
 
+import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from data_prep.display import axial_slice, thumbnail, to_colours
-from data_prep.scan import Scan
-from sdunet.segmentation import overlay as drawing
+from data_prep.display import plane_of, thumbnail, to_colours, turned, window_of
+from sdunet.segmentation.error_map import (
+    COLOURS,
+    KINDS,
+    error_map,
+    itksnap_labels,
+    slicer_colours,
+    wrong_pieces,
+)
 from sdunet.segmentation.metrics import overlaps
-from sdunet.segmentation.overlay import error_map
-from sdunet.segmentation.pairs import Pair
+from sdunet.segmentation.overlay import overlay
+from sdunet.segmentation.panel import ContactSheet, draw_case
+from sdunet.segmentation.view import View, coloured
+
+LABELS = arrays(np.uint8, (4, 6, 5), elements=st.integers(0, 2))
+NAMES = ["background", "one", "two"]
+
+
+def view(image, reference, prediction, affine=None, name="case", chances=None):
+    return View(name, image, reference, prediction, affine, missing=False, chances=chances)
+
+
+def decoded(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
 def test_error_map_tells_the_four_kinds_apart():
@@ -20,46 +42,82 @@ def test_error_map_tells_the_four_kinds_apart():
     assert error_map(prediction, reference).tolist() == [0, 1, 2, 3, 1, 4]
 
 
-def test_error_counts_are_the_metric_counts():
-    random = np.random.default_rng(0)
-    prediction, reference = random.integers(0, 2, (2, 30, 40)).astype(np.uint8)
+@settings(max_examples=100, deadline=None)
+@given(LABELS, LABELS)
+def test_error_counts_are_the_metric_counts(prediction, reference):
+    counted = overlaps(prediction, reference, 3)
+    shown = view(np.zeros((1, 4, 6, 5)), reference, prediction, np.eye(4)).counts
+    # A cell of the wrong class is a false positive of one class and a false negative of another.
+    assert shown[1] == sum(o.tp for o in counted)
+    assert shown[2] + shown[4] == sum(o.fp for o in counted)
+    assert shown[3] + shown[4] == sum(o.fn for o in counted)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELS, LABELS)
+def test_wrong_pieces_hold_every_wrong_cell_once(prediction, reference):
+    pieces, count = wrong_pieces(prediction, reference, 1000)
     errors = error_map(prediction, reference)
-    (counted,) = overlaps(prediction, reference, 2)
-    assert [(errors == code).sum() for code in (1, 2, 3)] == [counted.tp, counted.fp, counted.fn]
+    assert count == len(pieces)
+    for kind in (2, 3, 4):
+        assert sum(p.cells for p in pieces if p.kind == kind) == (errors == kind).sum()
+    assert [p.cells for p in pieces] == sorted((p.cells for p in pieces), reverse=True)
+    for piece in pieces:
+        assert errors[piece.middle] == piece.kind
+        assert (prediction[piece.middle], reference[piece.middle]) == (
+            piece.predicted,
+            piece.reference,
+        )
 
 
-def test_colours_stand_where_the_errors_are():
-    image = np.zeros((2, 2, 3))
-    picture = drawing._coloured(image, np.array([[0, 1], [2, 3]], np.uint8))
-    assert not picture[0, 0].any()
-    assert picture[0, 1].argmax() == 1  # correct: green
-    assert picture[1, 0].argmax() == 0  # false positive: red
-    assert picture[1, 1].argmax() == 2  # false negative: blue
+def test_wrong_pieces_tell_how_sure_the_model_was():
+    prediction, reference = np.array([[1, 1, 0, 0, 2]]), np.array([[0, 0, 0, 1, 1]])
+    sure = {1: np.array([[0.6, 0.8, 0, 0.3, 0]]), 2: np.array([[0, 0, 0, 0, 0.9]])}
+    pieces, _ = wrong_pieces(prediction, reference, 9, sure.__getitem__)
+    assert {p.kind: p.chance for p in pieces} == pytest.approx({2: 0.7, 3: 0.3, 4: 0.9})
+    assert len(wrong_pieces(prediction, reference, 1)[0]) == 1
+
+
+@pytest.mark.parametrize("palette", COLOURS)
+def test_colours_stand_where_the_errors_are(palette):
+    image = np.zeros((1, 5, 3))
+    picture = coloured(image, np.array([[0, 1, 2, 3, 4]], np.uint8), palette)[0]
+    assert not picture[0].any()
+    for code, colour in COLOURS[palette].items():
+        wanted = np.array(list(bytes.fromhex(colour[1:])))
+        np.testing.assert_allclose(picture[code] / picture[code].max(), wanted / wanted.max())
     assert not image.any()
 
 
-@pytest.mark.parametrize("flipped", [False, True])
-def test_volumes_show_the_slice_with_most_errors_right_on_the_left(flipped):
+def test_pieces_and_planes_are_seen_as_radiologists_look():
     errors = np.zeros((4, 5, 6), np.uint8)
-    errors[0, 4, 2] = 2  # patient's left, anterior
-    errors[1, 1, 2] = 3
-    errors[:, :, 4] = 1
-    array, affine = np.random.default_rng(0).random((1, 4, 5, 6)), np.diag([2.0, 3, 1, 1])
-    if flipped:
-        array, errors, affine = array[:, ::-1], errors[::-1], affine * [-1, 1, 1, 1]
-    image, plane, where, aspect = drawing._plane(Scan(array, affine), errors)
-    assert "slice 2" in where
-    assert aspect == 1.5
-    assert plane.shape == (5, 4)
-    assert plane[0, 3] == 2  # top: anterior; right: the patient's left
-    assert plane[3, 2] == 3
-    assert image.shape == (5, 4, 3)
+    errors[0, 4, 2] = 1  # the patient's left, anterior
+    planes = [plane_of(errors, 2, 2), plane_of(errors, 1, 4), plane_of(errors, 0, 0)]
+    assert [p.shape for p in planes] == [(5, 4), (6, 4), (6, 5)]
+    assert planes[0][0, 3] == 1  # axial: top anterior, right the patient's left
+    assert planes[1][3, 3] == 1  # coronal: top superior
+    assert planes[2][3, 0] == 1  # sagittal: left anterior
+    shown = view(np.zeros((1, 4, 5, 6)), errors, np.zeros_like(errors), np.diag([2.0, 3, 5, 1]))
+    z, row, column = shown.row_and_column(shown.wrong[0][0].middle)
+    assert (z, row, column) == (2, 0, 3)
+    assert [shown.aspect(axis) for axis in (2, 1, 0)] == [1.5, 2.5, 5 / 3]
+    assert shown.worst == (0, 4, 2)
+    assert shown.worst_slices(3) == [2]
 
 
-def test_axial_slice_has_anterior_up_and_right_on_the_left():
-    array = np.zeros((2, 3, 1))
-    array[1, 2, 0] = 1  # right, anterior
-    assert axial_slice(array, 0)[0, 0] == 1
+@settings(max_examples=50, deadline=None)
+@given(st.permutations([0, 1, 2]), st.tuples(*[st.sampled_from([-1, 1])] * 3))
+def test_turning_moves_cells_and_keeps_where_they_are(order, signs):
+    array = np.arange(24.0).reshape(1, 2, 3, 4)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag(np.array(signs) * [1.0, 2, 3])[list(order)]
+    affine[:3, 3] = (5, 6, 7)
+    seen, where = turned(array, affine)
+    assert nib.aff2axcodes(where) == ("R", "A", "S")
+    for cell in np.ndindex(array.shape[1:]):
+        place = affine @ [*cell, 1]
+        there = np.rint(np.linalg.solve(where, place)[:3]).astype(int)
+        assert seen[(0, *there)] == array[(0, *cell)]
 
 
 def test_colours_are_stretched_and_constant_images_stay_dark():
@@ -68,41 +126,77 @@ def test_colours_are_stretched_and_constant_images_stay_dark():
     assert shown.shape == (10, 10, 3)
     assert (shown.min(), shown.max()) == (0, 1)
     assert not to_colours(np.full((1, 3, 3), 7)).any()
-
-
-def decoded(png):
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    half = to_colours(grey, (0, 30000))
+    assert (half == 1).mean() == pytest.approx(0.5, abs=0.02)
+    assert window_of(600 * np.arange(101)[None]) == pytest.approx((300, 59700))
 
 
 def test_case_picture_is_drawn_whatever_the_name_and_without_a_prediction():
-    reference = np.zeros((1, 20, 12), np.uint8)
-    reference[0, 5:9, 3:7] = 1
-    scan = Scan(np.random.default_rng(0).integers(0, 99, (1, 20, 12)).astype(np.uint8))
-    pair = Pair("50$ & <b>_^{x}$", Scan(reference), None, "a.png", None)
-    png, tile = drawing._draw(pair, scan, 2)
-    assert tile.dice == 0
-    picture = decoded(png)
+    reference = np.zeros((20, 12), np.uint8)
+    reference[5:9, 3:7] = 1
+    image = np.random.default_rng(0).integers(0, 99, (1, 20, 12)).astype(np.uint8)
+    shown = view(image, reference, np.zeros_like(reference))
+    picture = decoded(draw_case(shown, "50$ & <b>_^{x}$", NAMES[:2], "usual"))
     blue = (picture[..., 2] > 150) & (picture[..., 0] < 90)
     assert blue.sum() > 1000  # all of the reference is missed
 
 
-def test_contact_sheet_is_sorted_and_says_what_it_leaves_out(discs, tmp_path, monkeypatch):
-    seen = []
-    original = drawing._contact_sheet
-    monkeypatch.setattr(drawing, "_contact_sheet", lambda t: seen.extend(t) or original(t))
-    raw = discs(count=4)
+def test_volume_picture_shows_the_worst_error_in_three_planes_and_the_worst_slices():
+    reference, prediction = np.zeros((2, 12, 14, 10), np.uint8)
+    prediction[2:5, 3:7, 6] = 1
+    reference[8:10, 8:10, 2:4] = 2
+    image = np.random.default_rng(0).random((1, 12, 14, 10))
+    shown = view(image, reference, prediction, np.diag([1.0, 1, 4, 1]))
+    picture = decoded(draw_case(shown, "case", NAMES, "colour_blind"))
+    orange = np.abs(picture - [0xD5, 0x5E, 0x00]).sum(-1) < 60
+    blue = np.abs(picture - [0x00, 0x72, 0xB2]).sum(-1) < 60
+    last = picture.shape[1] * 3 // 4  # the column of errors
+    assert (orange[:, last:].any(1)).sum() > 60  # in three planes
+    assert blue[: picture.shape[0] * 9 // 10, :last].sum() > 100  # other slices stand below
+
+
+def test_contact_sheet_keeps_the_worst_and_says_of_how_many(monkeypatch):
+    monkeypatch.setattr("sdunet.segmentation.panel._SHEET_CASES", 3)
+    sheet = ContactSheet("usual")
+    blank = np.zeros((8, 8), np.uint8)
+    for i, dice in enumerate((0.9, 0.1, None, 0.5, 0.7)):
+        sheet.add(view(np.zeros((1, 8, 8)), blank, blank, name=f"{i}"), dice)
+    assert [(tile[1], tile[2]) for tile in sheet.tiles] == [
+        ("1", "Dice 0.1000"),
+        ("3", "Dice 0.5000"),
+        ("4", "Dice 0.7000"),
+    ]
+    assert sheet.seen == 5
+    assert decoded(sheet.draw()).shape[2] == 3
+
+
+def test_error_maps_lie_on_the_scan_and_viewers_know_their_colours(balls, tmp_path):
+    affine = np.array([[0, -2.0, 0, 30], [1.5, 0, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
+    raw = balls(affine=affine)
     predictions = tmp_path / "pred"
     predictions.mkdir()
-    for i, kept in enumerate((48, 20, 30, 25)):
-        mask = np.asarray(Image.open(raw / f"masks/disc_{i}.png")).copy()
-        mask[kept:] = 0
-        Image.fromarray(mask).save(predictions / f"disc_{i}.png")
-    sheet, problems = drawing.overlay(raw, raw, predictions, tmp_path / "out")
+    for path in (raw / "labelsTr").iterdir():
+        label = nib.load(path)
+        array = np.roll(np.asarray(label.dataobj), 2, axis=1)
+        nib.save(nib.Nifti1Image(array, label.affine), predictions / path.name)
+    page, problems = overlay(raw, raw, predictions, tmp_path / "out", palette="colour_blind")
     assert not problems
-    assert [t.dice for t in seen] == sorted(t.dice for t in seen)
-    assert seen[-1].id == "disc_0"
-    assert seen[-1].dice == 1
-    assert decoded(sheet.read_bytes()).shape[2] == 3
+    assert page.is_file()
+    folder = tmp_path / "out/error_maps"
+    written = nib.load(folder / "ball_1.nii.gz")
+    np.testing.assert_allclose(written.affine, affine)
+    codes = np.asarray(written.dataobj)
+    reference = np.asarray(nib.load(raw / "labelsTr/ball_1.nii.gz").dataobj)
+    np.testing.assert_array_equal(codes, error_map(np.roll(reference, 2, axis=1), reference))
+    snap = (folder / "itksnap_labels.txt").read_text()
+    assert '    2   213   94    0        1  1  1    "false positive"' in snap
+    assert "2 false_positive 213 94 0 255" in (folder / "slicer_colours.ctbl").read_text()
+
+
+def test_label_files_have_a_row_for_every_code():
+    for text in (itksnap_labels("usual"), slicer_colours("usual")):
+        rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
+        assert [int(row[0]) for row in rows] == [0, *KINDS]
 
 
 def test_thumbnail_outlines_the_label():

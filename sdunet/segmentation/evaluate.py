@@ -1,8 +1,10 @@
 """Score predictions against references."""
 
-import csv
-import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +14,21 @@ from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes, write_json
 from sdunet.runs.record import versions
-from sdunet.segmentation.metrics import POLICY, Overlap, missing, overlaps, summarise
+from sdunet.runs.table import write_csv
+from sdunet.segmentation import plots
+from sdunet.segmentation.calibration import Calibration
+from sdunet.segmentation.components import COLUMNS, object_rows, volume_in
+from sdunet.segmentation.metrics import POLICY, summarise
 from sdunet.segmentation.pairs import Pair, open_pairs
+from sdunet.segmentation.scores import METRICS, ClassScores, ScoreOptions
+from sdunet.segmentation.statistics import interval
+
+_COUNTS = ("tp", "fp", "fn", "tn")
+_FACTS = (
+    *("volume_reference", "volume_prediction", "volume_difference"),
+    *("objects_reference", "objects_prediction", "objects_found"),
+)
+_SIZES = 4  # groups of objects by size, of as many each
 
 
 def evaluate(
@@ -23,11 +38,14 @@ def evaluate(
     only: set[str] | None = None,
     config: DataConfig | None = None,
     progress: Progress = silent,
+    options: ScoreOptions | None = None,
 ) -> tuple[dict, list[DataError]]:
-    """Score each case and class by Dice and Jaccard.
+    """Score each case and class, and each object.
 
-    Writes `cases.csv`, a row a case and class, and `summary.json` in nnU-Net's form with the
-    numbers of cases beside every mean. Cases without a usable prediction count as missed.
+    Writes `cases.csv`, a row a case and class; `components.csv`, a row an object; `summary.json`
+    in nnU-Net's form with intervals and the numbers of cases beside every mean; and plots. Cases
+    without a usable prediction count as missed. Probabilities beside the predictions are held to
+    the references, too.
 
     Args:
         predictions: folder of label files named like the cases.
@@ -36,6 +54,7 @@ def evaluate(
         only: ids of the cases to score. Default: all.
         config: classes and label map. Default: those recorded with the predictions.
         progress: wraps the loop over cases, given a title.
+        options: tolerances. Default: `ScoreOptions()`.
 
     Returns:
         The summary, and one error for each case that could not be scored as it should.
@@ -43,92 +62,146 @@ def evaluate(
     Raises:
         DataError: if there is nothing to score, see `open_pairs`.
     """
+    options = options or ScoreOptions()
     pairs = open_pairs(predictions, references, only, config)
     check_output(out, open_tree(references), references)
-    names = {number: name for name, number in pairs.rules.labels.items()}
-    problems, rows, cases = [], [], []
-    by_class: dict[int, list[Overlap]] = {c: [] for c in range(1, pairs.num_classes)}
+    names = {number: name for name, number in pairs.rules.labels.items() if number}
+    problems: list[DataError] = []
+    records, rows, objects = [], [], []
+    by_class: dict[int, list[ClassScores]] = {c: [] for c in names}
+    calibration: dict[int, Calibration] = defaultdict(Calibration)
+    unit = "pixels"
     for pair in progress(pairs, "scoring"):
-        counted = count(pair, pairs.num_classes)
-        if pair.problem:
-            problems.append(pair.problem)
-        cases.append(_case_record(pair, counted))
-        for c, overlap in enumerate(counted, start=1):
-            by_class[c].append(overlap)
-            rows.append(_row(pair.id, names[c], overlap))
-    if not cases:
+        scores = dict(enumerate(pair.scores(pairs.num_classes, options), start=1))
+        scores = {number: scores[number] for number in names}
+        chances, problem = _chances(pair, names)
+        problems += [p for p in (pair.problem, problem) if p]
+        for number, found in scores.items():
+            by_class[number].append(found)
+            begin = {"case": pair.id, "class": names[number]}
+            rows.append(begin | _row(found, volume_in(pair.reference.affine)))
+            objects += [
+                begin | row
+                for row in object_rows(found, pair.reference.affine, chances.get(number))
+            ]
+        if chances:
+            for number in names:
+                calibration[number].update(chances[number], pair.reference.array == number)
+        records.append(_record(pair, scores))
+        unit = "pixels" if pair.reference.affine is None else "ml"
+    if not records:
         raise DataError(
             "EVAL_NONE", f"no reference can be read, the first: {pairs.problems[0]}", "see it"
         )
-    by_name = {names[c]: summarise(counted) for c, counted in by_class.items()}
+    means = {str(c): {"name": names[c]} | _means(found) for c, found in by_class.items()}
+    sizes = {names[c]: _by_size(objects, names[c]) for c in names}
     summary = {
-        "foreground_mean": _mean(list(by_name.values())),
-        "mean": {str(c): by_name[names[c]] | {"name": names[c]} for c in by_class},
-        "metric_per_case": cases,
-        "n_cases": len(cases),
+        "foreground_mean": _over_classes(list(means.values())),
+        "mean": means,
+        "metric_per_case": records,
+        "found_by_size": sizes,
+        "calibration_error": {names[c]: sums.compute() for c, sums in calibration.items()},
+        "n_cases": len(records),
         "policy": POLICY,
+        "options": asdict(options),
+        "unit": unit,
+        "about": {metric.label: metric.about for metric in METRICS.values()},
         "versions": versions(),
     }
-    write_bytes(Path(out) / "cases.csv", _csv(rows))
-    write_json(Path(out) / "summary.json", summary)
+    out = Path(out)
+    columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
+    write_csv(out / "cases.csv", columns, rows)
+    write_csv(out / "components.csv", COLUMNS, objects)
+    write_bytes(out / "dice.png", plots.dice_by_case(rows))
+    write_bytes(out / "volumes.png", plots.volume_agreement(rows, unit))
+    write_bytes(out / "sizes.png", plots.found_by_size(sizes, unit))
+    if calibration:
+        curves = {names[c]: sums for c, sums in calibration.items()}
+        write_bytes(out / "calibration.png", plots.calibration(curves))
+    write_json(out / "summary.json", summary)
     return summary, [*pairs.problems, *problems]
 
 
-def count(pair: Pair, num_classes: int) -> list[Overlap]:
-    """Count the overlap of each class of a pair; without a prediction all is missed."""
-    if pair.prediction is None:
-        return missing(pair.reference.array, num_classes)
-    return overlaps(pair.prediction, pair.reference.array, num_classes)
+def _chances(pair: Pair, names: dict[int, str]) -> tuple[dict[int, np.ndarray], DataError | None]:
+    """Return the probabilities of each class, if there are any to be used."""
+    if pair.chances is None:
+        return {}, None
+    try:
+        return {number: pair.chances(number) for number in names}, None
+    except DataError as error:
+        return {}, error
 
 
-def _mean(classes: list[dict]) -> dict:
-    """Average the class means; a class without a score is left out and the number says so."""
-    result = {}
-    for name in ("Dice", "IoU"):
-        values = [scores[name] for scores in classes if scores[name] is not None]
-        result[name] = float(np.mean(values)) if values else None
-    return result | {"n_classes": sum(scores["Dice"] is not None for scores in classes)}
+def _row(scores: ClassScores, cell: float) -> dict[str, Any]:
+    overlap, objects = scores.overlap, scores.objects
+    there, found = (overlap.tp + overlap.fn) * cell, (overlap.tp + overlap.fp) * cell
+    facts = (
+        *(there, found, found - there),
+        *(len(objects.reference_sizes), len(objects.predicted_sizes), scores.found),
+    )
+    return (
+        {"outcome": overlap.outcome}
+        | scores.values
+        | {name: getattr(overlap, name) for name in _COUNTS}
+        | dict(zip(_FACTS, facts, strict=True))
+    )
 
 
-def _case_record(pair: Pair, counted: list[Overlap]) -> dict:
+def _record(pair: Pair, scores: dict[int, ClassScores]) -> dict[str, Any]:
     return {
         "case": pair.id,
         "reference_file": pair.reference_file,
         "prediction_file": pair.prediction_file,
         "metrics": {
-            str(c): {
-                "Dice": o.dice,
-                "IoU": o.jaccard,
-                "TP": o.tp,
-                "FP": o.fp,
-                "FN": o.fn,
-                "TN": o.tn,
-                "n_pred": o.tp + o.fp,
-                "n_ref": o.tp + o.fn,
-                "outcome": o.outcome,
-            }
-            for c, o in enumerate(counted, start=1)
+            str(number): {METRICS[name].label: value for name, value in found.values.items()}
+            | _cells(found)
+            | {"outcome": found.overlap.outcome}
+            for number, found in scores.items()
         },
     }
 
 
-def _row(case_id: str, name: str, o: Overlap) -> dict:
-    return {
-        "case": case_id,
-        "class": name,
-        "dice": "" if o.dice is None else f"{o.dice:.6f}",
-        "jaccard": "" if o.jaccard is None else f"{o.jaccard:.6f}",
-        "tp": o.tp,
-        "fp": o.fp,
-        "fn": o.fn,
-        "tn": o.tn,
-        "outcome": o.outcome,
+def _cells(scores: ClassScores) -> dict[str, int]:
+    overlap = scores.overlap
+    counts = {name.upper(): getattr(overlap, name) for name in _COUNTS}
+    return counts | {"n_pred": overlap.tp + overlap.fp, "n_ref": overlap.tp + overlap.fn}
+
+
+def _means(scores: Sequence[ClassScores]) -> dict[str, Any]:
+    """Return the means of one class over cases, with their intervals and numbers."""
+    values = {
+        METRICS[name].label: [s.values[name] for s in scores if s.values[name] is not None]
+        for name in METRICS
     }
+    cells = [_cells(s) for s in scores]
+    return (
+        {label: float(np.mean(found)) if found else None for label, found in values.items()}
+        | {"interval": {label: interval(found) for label, found in values.items()}}
+        | {name: float(np.mean([c[name] for c in cells])) for name in cells[0]}
+        | {k: v for k, v in summarise(s.overlap for s in scores).items() if k not in values}
+    )
 
 
-def _csv(rows: list[dict]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+def _over_classes(classes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Average the class means; a class without a score is left out and the number says so."""
+    result = {}
+    for metric in METRICS.values():
+        values = [means[metric.label] for means in classes if means[metric.label] is not None]
+        result[metric.label] = float(np.mean(values)) if values else None
+    return result | {"n_classes": sum(means["Dice"] is not None for means in classes)}
+
+
+def _by_size(objects: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return the share of a class's reference objects that were found, small ones first."""
+    mine = [row for row in objects if row["class"] == name and row["side"] == "reference"]
+    mine.sort(key=lambda row: row["volume"])
+    groups = [group for group in np.array_split(np.arange(len(mine)), _SIZES) if len(group)]
+    return [
+        {
+            "from": mine[group[0]]["volume"],
+            "to": mine[group[-1]]["volume"],
+            "objects": len(group),
+            "found": sum(mine[i]["outcome"] == "found" for i in group),
+        }
+        for group in groups
+    ]

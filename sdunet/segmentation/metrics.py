@@ -1,25 +1,23 @@
-"""Overlap of a prediction with its reference, by class. Counts first, scores from counts.
-
-Policy for empty masks, by case and class: both empty, no score, counted as true negative;
-reference empty but something predicted, Dice 0, counted as false alarm; nothing predicted where
-something is, Dice 0, counted as missed; no prediction at all, as missed, counted as missing.
-"""
+"""Overlap of a prediction with its reference, by class. Counts first, scores from counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+# By case and class; shown in every report.
 POLICY = (
     "both empty: excluded from means, counted as true negative; reference empty, prediction not: "
     "0, counted as false alarm; prediction empty, reference not: 0, counted as missed; no "
-    "prediction: as missed, counted as missing"
+    "prediction: as missed, counted as missing; distances are the image's diagonal instead of 0"
 )
 
 
 @dataclass(frozen=True)
 class Overlap:
     """Voxel counts of one class in one case.
+
+    Each score is `None` if both masks are empty, 0 if one is, 0 if the prediction is missing.
 
     Attributes:
         tp: in both.
@@ -37,19 +35,37 @@ class Overlap:
 
     @property
     def dice(self) -> float | None:
-        """2 TP / (2 TP + FP + FN), 0 to 1; `None` if both masks are empty, 0 if missing."""
-        if self.missing:
-            return 0.0
-        total = 2 * self.tp + self.fp + self.fn
-        return 2 * self.tp / total if total else None
+        """2 TP / (2 TP + FP + FN), 0 to 1."""
+        return self._share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def jaccard(self) -> float | None:
-        """TP / (TP + FP + FN), 0 to 1; `None` if both masks are empty, 0 if missing."""
+        """TP / (TP + FP + FN), 0 to 1."""
+        return self._share(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def precision(self) -> float | None:
+        """TP / (TP + FP), 0 to 1."""
+        return self._share(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float | None:
+        """TP / (TP + FN), 0 to 1."""
+        return self._share(self.tp, self.tp + self.fn)
+
+    @property
+    def volume_similarity(self) -> float | None:
+        """1 - |FP - FN| / (2 TP + FP + FN), 0 to 1; 1 for equal volumes, wherever they lie."""
+        total = 2 * self.tp + self.fp + self.fn
+        return self._share(total - abs(self.fp - self.fn), total)
+
+    def _share(self, part: int, whole: int) -> float | None:
+        """Return a score that is `None` where both masks are empty, and 0 if one is or missing."""
         if self.missing:
             return 0.0
-        total = self.tp + self.fp + self.fn
-        return self.tp / total if total else None
+        if self.outcome == "true negative":
+            return None
+        return part / whole if whole else 0.0
 
     @property
     def outcome(self) -> str:

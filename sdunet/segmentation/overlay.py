@@ -1,64 +1,24 @@
-"""Draw where a prediction is right and wrong on its image, and the worst cases first."""
+"""Draw where predictions are right and wrong on their images, and make a page to look through."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from data_prep.checks import check_same_grid
 from data_prep.config import DataConfig
-from data_prep.display import axial_slice, to_colours
+from data_prep.encode import encode
 from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.images import read_case_image
 from data_prep.layouts import find_layout
-from data_prep.preprocess import grid_of, to_grid
 from data_prep.progress import Progress, silent
-from data_prep.scan import Scan, spacing_of
+from data_prep.scan import Scan
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes
-from sdunet.runs.figures import to_png
-from sdunet.segmentation.evaluate import count
+from sdunet.segmentation.error_map import Palette, error_map, itksnap_labels, slicer_colours
+from sdunet.segmentation.page import Page
 from sdunet.segmentation.pairs import Pair, open_pairs
-
-# Codes of the error map, their colours and how strongly they cover the image.
-CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = 1, 2, 3, 4
-_COLOURS = {
-    CORRECT: ("correct", "#2ca25f", 0.45),
-    FALSE_POSITIVE: ("false positive", "#d7301f", 0.8),
-    FALSE_NEGATIVE: ("false negative", "#2171b5", 0.8),
-    WRONG_CLASS: ("wrong class", "#cc79a7", 0.8),
-}
-_SHEET_COLUMNS, _SHEET_CASES = 6, 48
-_LEGEND_INCHES = 7.5
-_SHEET_INCHES = 4.5  # a legend of two columns, with its title
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """What the contact sheet keeps of a case."""
-
-    id: str
-    dice: float | None
-    picture: np.ndarray
-    aspect: float
-
-
-def error_map(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return at each cell 0 for background in both, else one of the codes 1 to 4.
-
-    1 correct, 2 false positive, 3 false negative, 4 foreground of the wrong class.
-    """
-    found, there = prediction != 0, reference != 0
-    result = np.zeros(reference.shape, np.uint8)
-    result[found & there] = WRONG_CLASS
-    result[found & (prediction == reference)] = CORRECT
-    result[found & ~there] = FALSE_POSITIVE
-    result[~found & there] = FALSE_NEGATIVE
-    return result
+from sdunet.segmentation.panel import ContactSheet, draw_case
+from sdunet.segmentation.scores import ClassScores, ScoreOptions
+from sdunet.segmentation.view import open_view
 
 
 def overlay(
@@ -69,11 +29,15 @@ def overlay(
     only: set[str] | None = None,
     config: DataConfig | None = None,
     progress: Progress = silent,
+    *,
+    palette: Palette = "usual",
+    options: ScoreOptions | None = None,
 ) -> tuple[Path, list[DataError]]:
-    """Draw `cases/ID.png` for each case and `contact_sheet.png`, worst case first.
+    """Show the errors of every case.
 
-    Correct cells are green, false positives red, false negatives blue. Volumes show the slice
-    with most errors.
+    Writes `review.html`, a page to look through all cases; `cases/ID.png`; `contact_sheet.png`,
+    worst case first; and for volumes `error_maps/ID.nii.gz` on the scan's grid, with files of names
+    and colours for ITK-SNAP and 3D Slicer.
 
     Args:
         images: raw dataset or folder of images, with the ids of the references.
@@ -83,132 +47,120 @@ def overlay(
         only: ids of the cases to draw. Default: all.
         config: classes and label map. Default: those recorded with the predictions.
         progress: wraps the loop over cases, given a title.
+        palette: of the errors.
+        options: of the scores. Default: `ScoreOptions()`.
 
     Returns:
-        The contact sheet, and one error for each case that could not be drawn as it should.
+        The page, and one error for each case that could not be drawn as it should.
 
     Raises:
-        DataError: if no case can be drawn.
+        DataError: OVERLAY_NONE if no case can be drawn, or as `open_pairs`.
     """
+    options = options or ScoreOptions()
     pairs = open_pairs(predictions, references, only, config)
     tree = open_tree(images)
     check_output(out, tree, images)
     check_output(out, open_tree(references), references)
     cases = {case.id: case for case in find_layout(tree, need_labels=False).cases}
-    out, problems, tiles = Path(out), [], []
+    out, problems = Path(out), []
+    names = pairs.names
+    sheet = ContactSheet(palette)
+    page = Page(out, ["prediction"], names, palette, options)
     for pair in progress(pairs, "drawing"):
         if pair.problem:
             problems.append(pair.problem)
         try:
-            if pair.id not in cases:
-                raise DataError("PAIR_NO_IMAGE", "no image", "check the folder of images")
-            scan = read_case_image(tree, cases[pair.id], Findings(pairs.rules.accept))
-            check_same_grid(scan, pair.reference, "reference")
+            view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
+            problems += [problem] if problem else []
+            scores = pair.scores(pairs.num_classes, options)
+            page.add([view], [scores])
         except DataError as error:
             problems.append(error.at(case=pair.id))
             continue
-        png, tile = _draw(pair, scan, pairs.num_classes)
-        write_bytes(out / "cases" / f"{pair.id}.png", png)
-        tiles.append(tile)
-    if not tiles:
+        dice = mean_dice(scores)
+        state = "true negative" if dice is None else f"Dice {dice:.4f}"
+        state = "no prediction, counted as missed" if view.missing else state
+        picture = draw_case(view, f"{pair.id}   {state}", names, palette)
+        write_bytes(out / "cases" / f"{pair.id}.png", picture)
+        if view.affine is not None:
+            _write_error_map(pair, out / "error_maps", palette)
+        sheet.add(view, dice)
+    if not sheet.seen:
         first = [*problems, *pairs.problems][0]
         raise DataError("OVERLAY_NONE", f"no case could be drawn, the first: {first}", "see it")
-    sheet = out / "contact_sheet.png"
-    write_bytes(
-        sheet, _contact_sheet(sorted(tiles, key=lambda tile: 2 if tile.dice is None else tile.dice))
-    )
-    return sheet, [*pairs.problems, *problems]
+    write_bytes(out / "contact_sheet.png", sheet.draw())
+    return page.write(), [*pairs.problems, *problems]
 
 
-def _draw(pair: Pair, scan: Scan, num_classes: int) -> tuple[bytes, _Tile]:
-    reference = pair.reference.array[0]
-    prediction = np.zeros_like(reference) if pair.prediction is None else pair.prediction[0]
-    errors = error_map(prediction, reference)
-    counts = {code: int((errors == code).sum()) for code in _COLOURS}
-    scores = [o.dice for o in count(pair, num_classes) if o.dice is not None]
-    dice = float(np.mean(scores)) if scores else None
-    image, plane, where, aspect = _plane(scan, errors)
-    picture = _coloured(image, plane)
+def side_by_side(
+    images: str | Path,
+    references: str | Path,
+    predictions: Sequence[str | Path],
+    names: Sequence[str],
+    out: str | Path,
+    only: set[str] | None = None,
+    config: DataConfig | None = None,
+    progress: Progress = silent,
+    *,
+    palette: Palette = "usual",
+    options: ScoreOptions | None = None,
+) -> tuple[Path, list[DataError]]:
+    """Write `review.html` with the errors of several models on each case beside each other.
 
-    height, width = plane.shape
-    scale = 5 / max(width, height * aspect)  # inches a cell
-    figure = Figure(
-        (max(2 * width * scale + 0.3, _LEGEND_INCHES), height * aspect * scale + 1.1),
-        layout="constrained",
-    )
-    left, right = figure.subplots(1, 2)
-    for axes, pixels, title in ((left, image, "image"), (right, picture, "errors")):
-        axes.imshow(pixels, aspect=aspect, interpolation="nearest")
-        axes.set_title(title, fontsize=9)
-        axes.set_axis_off()
-    state = "no prediction, counted as missed" if pair.prediction is None else _score(dice)
-    # Dollar signs in names would be read as formulas.
-    figure.suptitle(f"{pair.id}{where}   {state}", fontsize=10, parse_math=False)
-    shown = [code for code in _COLOURS if counts[code] or code != WRONG_CLASS]
-    legend = [
-        Patch(color=_COLOURS[code][1], label=f"{_COLOURS[code][0]} {counts[code]}")
-        for code in shown
-    ]
-    unit = "voxels of the volume" if reference.ndim == 3 else "pixels"
-    figure.legend(
-        handles=legend,
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize=9,
-        title=unit,
-        title_fontsize=8,
-    )
-    return to_png(figure), _Tile(pair.id, dice, picture, aspect)
+    Args:
+        images: raw dataset or folder of images, with the ids of the references.
+        references: raw dataset in a known layout.
+        predictions: folder of label files of each model.
+        names: of the models.
+        out: folder for the page.
+        only: ids of the cases to show. Default: all.
+        config: classes and label map. Default: those recorded with the predictions.
+        progress: wraps the loop over cases, given a title.
+        palette: of the errors.
+        options: of the scores. Default: `ScoreOptions()`.
 
-
-def _plane(scan: Scan, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, float]:
-    """Return image `(H, W, 3)` in 0..1, error map `(H, W)`, where it is, and pixel aspect."""
-    if errors.ndim == 2:
-        return to_colours(scan.array), errors, "", 1.0
-    grid = grid_of(scan, None)
-    turned = to_grid(scan.array, grid)
-    errors = to_grid(errors[None], grid, label=True)[0]
-    wrong = (errors > CORRECT).sum((0, 1))
-    # Without an error, the slice with most of what is correct.
-    z = int((wrong if wrong.any() else errors.astype(bool).sum((0, 1))).argmax())
-    spacing = spacing_of(grid.affine)
-    where = f"   axial slice {z}, patient's right on the left"
-    aspect = spacing[1] / spacing[0]
-    return to_colours(axial_slice(turned, z)), axial_slice(errors, z), where, aspect
-
-
-def _score(dice: float | None) -> str:
-    return "true negative" if dice is None else f"Dice {dice:.4f}"
+    Raises:
+        DataError: as `overlay`; LBL_CLASSES if the models predict other classes.
+    """
+    options = options or ScoreOptions()
+    models = [open_pairs(folder, references, only, config) for folder in predictions]
+    first = models[0]
+    if any(model.rules.labels != first.rules.labels for model in models):
+        raise DataError("LBL_CLASSES", "the models predict other classes", "compare those of one")
+    tree = open_tree(images)
+    check_output(out, tree, images)
+    check_output(out, open_tree(references), references)
+    cases = {case.id: case for case in find_layout(tree, need_labels=False).cases}
+    problems: list[DataError] = []
+    page = Page(Path(out), names, first.names, palette, options)
+    others = [iter(model) for model in models[1:]]
+    for pair in progress(first, "drawing"):
+        pairs = [pair, *map(next, others)]  # of the same references, so of the same cases
+        problems += [p.problem for p in pairs if p.problem]
+        try:
+            opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in pairs]
+            problems += [problem for _, problem in opened if problem]
+            views = [view for view, _ in opened]
+            page.add(views, [p.scores(first.num_classes, options) for p in pairs])
+        except DataError as error:
+            problems.append(error.at(case=pair.id))
+    if not page.cases:
+        found = [*problems, *first.problems][0]
+        raise DataError("OVERLAY_NONE", f"no case could be drawn, the first: {found}", "see it")
+    return page.write(), [*first.problems, *problems]
 
 
-def _coloured(image: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    # Grey below the colours: on a stained section green over blue would read as a miss.
-    picture = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
-    for code, (_, colour, strength) in _COLOURS.items():
-        cells = errors == code
-        picture[cells] = (1 - strength) * picture[cells] + strength * np.array(to_rgb(colour))
-    return picture
+def mean_dice(scores: Sequence[ClassScores]) -> float | None:
+    """Return the mean Dice over the classes that have one."""
+    found = [s.values["dice"] for s in scores if s.values["dice"] is not None]
+    return float(np.mean(found)) if found else None
 
 
-def _contact_sheet(tiles: list[_Tile]) -> bytes:
-    shown = tiles[:_SHEET_CASES]
-    columns = min(_SHEET_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
-    width = max(2.4 * columns, _SHEET_INCHES)
-    figure = Figure((width, 2.6 * rows + 0.6), layout="constrained")
-    for axes in (grid := figure.subplots(rows, columns, squeeze=False)).flat:
-        axes.set_axis_off()
-    for axes, tile in zip(grid.flat, shown, strict=False):
-        axes.imshow(tile.picture, aspect=tile.aspect, interpolation="nearest")
-        name = tile.id if len(tile.id) <= 20 else f"{tile.id[:8]}…{tile.id[-8:]}"
-        axes.set_title(f"{name}\n{_score(tile.dice)}", fontsize=8, parse_math=False)
-    legend = [Patch(color=colour, label=name) for name, colour, _ in _COLOURS.values()]
-    figure.legend(
-        handles=legend,
-        loc="outside upper center",
-        ncols=2,
-        frameon=False,
-        title=f"worst {len(shown)} of {len(tiles)} cases, worst first",
-    )
-    return to_png(figure)
+def _write_error_map(pair: Pair, folder: Path, palette: Palette) -> None:
+    reference = pair.reference
+    prediction = np.zeros_like(reference.array) if pair.prediction is None else pair.prediction
+    errors = error_map(prediction, reference.array)
+    suffix, data = encode(Scan(errors, reference.affine, reference.codes))
+    write_bytes(folder / f"{pair.id}{suffix}", data)
+    write_bytes(folder / "itksnap_labels.txt", itksnap_labels(palette).encode())
+    write_bytes(folder / "slicer_colours.ctbl", slicer_colours(palette).encode())

@@ -1,8 +1,9 @@
 """References and predictions of the same cases, brought together and checked."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,33 @@ import numpy as np
 from data_prep.checks import check_same_grid
 from data_prep.config import DataConfig, Rules
 from data_prep.errors import DataError
-from data_prep.labels import read_case_label, to_classes
+from data_prep.findings import Findings
+from data_prep.labels import read_case_label, read_objects, to_classes
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.plan import classes_of
-from data_prep.reading import is_scan_name, read_label, stem
+from data_prep.reading import is_scan_name, read_label, read_scan, stem
 from data_prep.scan import Scan
 from data_prep.tree import Tree, open_tree
 from sdunet.segmentation.manifest import BESIDE, MANIFEST
+from sdunet.segmentation.scores import ClassScores, ScoreOptions, score_case
+
+_CHANCES = BESIDE[1]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A case with its reference and, if it could be read, its prediction, both `(1, ...)`."""
+    """A case with its reference and, if it could be read, its prediction.
+
+    Attributes:
+        id: of the case.
+        reference: class numbers.
+        prediction: class numbers, `(1, ...)` like the reference; `None` if there is none.
+        reference_file: name of its file, the first of several.
+        prediction_file: name of its file, if there is one.
+        problem: why there is no prediction.
+        objects: number of the object at each cell, `(1, ...)`, of references that tell them apart.
+        chances: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
+    """
 
     id: str
     reference: Scan
@@ -29,6 +45,24 @@ class Pair:
     reference_file: str
     prediction_file: str | None
     problem: DataError | None = None
+    objects: np.ndarray | None = None
+    chances: Callable[[int], np.ndarray] | None = None
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Millimetres between cells along each axis; ones for pictures."""
+        return self.reference.spacing or (1.0,) * len(self.reference.size)
+
+    def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:
+        """Score each class; without a prediction all is missed."""
+        return score_case(
+            None if self.prediction is None else self.prediction[0],
+            self.reference.array[0],
+            self.spacing,
+            num_classes,
+            options,
+            None if self.objects is None else self.objects[0],
+        )
 
 
 @dataclass(frozen=True)
@@ -54,13 +88,19 @@ class Pairs:
         """Classes, background included."""
         return max(self.rules.labels.values()) + 1
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the classes by their numbers; of a number without a class, the number."""
+        known = {number: name for name, number in self.rules.labels.items()}
+        return [known.get(number, str(number)) for number in range(self.num_classes)]
+
     def __len__(self) -> int:
         return len(self._cases)
 
     def __iter__(self) -> Iterator[Pair]:
         for case in self._cases:
             try:
-                reference = read_case_label(self._references, case, self.rules)
+                reference, objects = self._reference(case)
             except DataError as error:
                 self.problems.append(error.at(case=case.id))
                 continue
@@ -69,7 +109,54 @@ class Pairs:
                 prediction, problem = self._prediction(case.id, file, reference), None
             except DataError as error:
                 prediction, problem = None, error.at(case=case.id, file=file)
-            yield Pair(case.id, reference, prediction, case.labels[0], file, problem)
+            chances = partial(self._chances, case.id, reference)
+            yield Pair(
+                case.id,
+                reference,
+                prediction,
+                case.labels[0],
+                file,
+                problem,
+                objects,
+                chances if self.has_chances and prediction is not None else None,
+            )
+
+    @property
+    def has_chances(self) -> bool:
+        """Whether probabilities were predicted, too."""
+        return any(name.startswith(_CHANCES) for name in self._predictions.names)
+
+    def _reference(self, case: Case) -> tuple[Scan, np.ndarray | None]:
+        if case.kind != "objects":
+            return read_case_label(self._references, case, self.rules), None
+        objects = read_objects(self._references, case, Findings(self.rules.accept))
+        mask = (objects.array != 0).astype(np.uint8)
+        return Scan(mask, objects.affine, objects.codes), objects.array
+
+    def _chances(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
+        """Return the probability of a class.
+
+        Raises:
+            DataError: PROB_MISSING, PROB_RANGE if a value is none; as `check_same_grid`.
+        """
+        folder = f"{_CHANCES}{number}/"
+        there = [name for name in self._predictions.names if name.startswith(folder)]
+        file = next((name for name in there if stem(name) == case_id), None)
+        if file is None:
+            raise DataError(
+                "PROB_MISSING",
+                f"no probabilities of class {number}",
+                "predict it with --probabilities",
+                case=case_id,
+            )
+        try:
+            scan = read_scan(self._predictions, file)
+            check_same_grid(reference, scan, "probabilities", "reference")
+            if not ((scan.array >= 0) & (scan.array <= 1)).all():
+                raise DataError("PROB_RANGE", "NaN or a value outside 0..1", "predict it again")
+        except DataError as error:
+            raise error.at(case=case_id, file=file) from None
+        return scan.array
 
     def _prediction(self, case_id: str, file: str | None, reference: Scan) -> np.ndarray:
         if file is None:

@@ -1,10 +1,12 @@
-"""`evaluate` and `overlay`."""
+"""`evaluate`, `overlay` and `compare`."""
 
 import jsonargparse
 
+from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import bar
 from sdunet.segmentation.commands.options import Command, add_cases, add_task, cases_of, report
+from sdunet.segmentation.scores import METRICS, ScoreOptions
 
 
 def _describe_evaluate(parser: Parser) -> None:
@@ -12,6 +14,7 @@ def _describe_evaluate(parser: Parser) -> None:
     parser.add_argument("--pred", required=True, help="folder of predictions")
     parser.add_argument("--ref", required=True, help="raw dataset with the references")
     parser.add_argument("-o", "--out", required=True, help="folder for the scores")
+    _add_score(parser)
     add_cases(parser)
     add_task(parser)
 
@@ -20,16 +23,32 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.evaluate import evaluate
 
     summary, problems = evaluate(
-        options.pred, options.ref, options.out, cases_of(options), options.dataset, bar
+        options.pred,
+        options.ref,
+        options.out,
+        cases_of(options),
+        options.dataset,
+        bar,
+        options.score,
     )
-    print(f"{'class':<20}{'Dice':>8}{'Jaccard':>9}{'n':>6}  left out or zero")
+    shown = ("Dice", "IoU", "NSD", "HD95", "AP")
+    print(f"{'class':<20}{'Dice (95 %)':<25}{'Jaccard':>9}", end="")
+    print(f"{'NSD':>9}{'HD95':>9}{'AP':>9}{'n':>6}  left out or zero")
     for scores in summary["mean"].values():
         outcomes = ("true_negatives", "false_alarms", "missed", "missing")
         rest = ", ".join(f"{scores[o]} {o.replace('_', ' ')}" for o in outcomes if scores[o])
-        dice, jaccard = (_number(scores[name]) for name in ("Dice", "IoU"))
-        print(f"{scores['name']:<20}{dice:>8}{jaccard:>9}{scores['n']:>6}  {rest or 'none'}")
+        dice, *others = (_number(scores[name]) for name in shown)
+        bounds = scores["interval"]["Dice"]
+        if bounds:
+            dice += f" ({bounds[0]:.4f} to {bounds[1]:.4f})"
+        numbers = "".join(f"{number:>9}" for number in others)
+        print(f"{scores['name']:<20}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
     print(f"scores in {options.out}")
     return report(problems)
+
+
+def _add_score(parser: Parser) -> None:
+    parser.add_class_arguments(ScoreOptions, "score")
 
 
 def _number(value: float | None) -> str:
@@ -42,6 +61,8 @@ def _describe_overlay(parser: Parser) -> None:
     parser.add_argument("--ref", required=True, help="raw dataset with the references")
     parser.add_argument("--pred", required=True, help="folder of predictions")
     parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
+    parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
+    _add_score(parser)
     add_cases(parser)
     add_task(parser)
 
@@ -49,7 +70,7 @@ def _describe_overlay(parser: Parser) -> None:
 def _overlay(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.overlay import overlay
 
-    sheet, problems = overlay(
+    page, problems = overlay(
         options.images,
         options.ref,
         options.pred,
@@ -57,12 +78,67 @@ def _overlay(options: jsonargparse.Namespace) -> int:
         cases_of(options),
         options.dataset,
         bar,
+        palette="colour_blind" if options.colour_blind else "usual",
+        options=options.score,
     )
-    print(f"overlays in {options.out}, worst first in {sheet}")
+    print(f"pictures in {options.out}; look through all cases in {page}")
+    return report(problems)
+
+
+def _describe_compare(parser: Parser) -> None:
+    """Test models against each other over the same cases."""
+    from sdunet.segmentation.compare import USUAL
+
+    parser.add_argument("SCORES", nargs="+", help="folders that sdunet evaluate wrote")
+    parser.add_argument("-o", "--out", required=True, help="folder for the tables")
+    parser.add_argument("--names", nargs="+", help="of the models; default: from their folders")
+    parser.add_argument(
+        "--metrics", nargs="+", choices=list(METRICS), default=list(USUAL), help="scores to test"
+    )
+    parser.add_argument("--images", help="raw dataset or folder of images, for a page")
+    parser.add_argument("--ref", help="raw dataset with the references, for a page")
+    parser.add_argument("--pred", nargs="+", help="predictions of each model, for a page")
+    parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
+    add_cases(parser)
+    add_task(parser)
+
+
+def _compare(options: jsonargparse.Namespace) -> int:
+    from sdunet.runs.table import aligned
+    from sdunet.segmentation.compare import cells_of, compare, read_scores
+    from sdunet.segmentation.overlay import side_by_side
+
+    for_page = (options.images, options.ref, options.pred)
+    if any(for_page) and not (all(for_page) and len(options.pred) == len(options.SCORES)):
+        raise DataError(
+            "COMPARE_PAGE",
+            "a page needs --images, --ref and as many --pred as scores",
+            "give all of them, or none",
+        )
+    rows, problems = compare(options.SCORES, options.out, options.metrics, options.names)
+    print(aligned(*cells_of(rows)), end="")
+    print(f"tables in {options.out}")
+    if all(for_page):
+        scored, _ = read_scores(options.SCORES, options.names)
+        page, more = side_by_side(
+            options.images,
+            options.ref,
+            options.pred,
+            [model.name for model in scored],
+            options.out,
+            cases_of(options),
+            options.dataset,
+            bar,
+            palette="colour_blind" if options.colour_blind else "usual",
+            options=scored[0].options,
+        )
+        print(f"side by side in {page}")
+        problems = [*problems, *more]
     return report(problems)
 
 
 COMMANDS: dict[str, Command] = {
     "evaluate": (_describe_evaluate, _evaluate),
     "overlay": (_describe_overlay, _overlay),
+    "compare": (_describe_compare, _compare),
 }

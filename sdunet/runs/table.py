@@ -1,0 +1,51 @@
+"""Tables: as CSV that a spreadsheet opens without running anything, as Markdown, as plain text."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_prep.writer import write_bytes
+
+# A cell that begins so is a formula to a spreadsheet.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
+    """Write rows atomically; `None` as nothing, floats with six decimals.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front, as spreadsheets
+    mark text themselves.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_written(row.get(column)) for column in columns] for row in rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows
+    )
+
+
+def aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table whose columns stand under each other, the first to the left."""
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    text = ""
+    for row in (head, *lines):
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        text += "  ".join(cells).rstrip() + "\n"
+    return text
+
+
+def _written(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

@@ -1,0 +1,54 @@
+"""Whether probabilities are frequencies: of cells given 0.8, eight in ten should be right."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+BINS = 15
+
+
+@dataclass
+class Calibration:
+    """Sums over cells by the bin of their probability, of one class.
+
+    Attributes:
+        cells: how many.
+        chances: sum of their probabilities.
+        true: how many are of the class.
+    """
+
+    cells: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    chances: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
+    true: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
+
+    def update(self, chances: np.ndarray, there: np.ndarray) -> None:
+        """Add the cells of a case.
+
+        Args:
+            chances: probability of the class, 0 to 1.
+            there: whether the cell is of the class, the same shape.
+        """
+        chances, there = chances.ravel(), there.ravel()
+        # A bin holds its upper edge, as in the paper.
+        bins = np.clip(np.ceil(chances * BINS).astype(np.intp) - 1, 0, BINS - 1)
+        self.cells += np.bincount(bins, minlength=BINS)
+        self.chances += np.bincount(bins, chances, BINS)
+        self.true += np.bincount(bins[there], minlength=BINS)
+
+    def compute(self) -> float | None:
+        """Return the expected calibration error, 0 to 1; `None` without a cell.
+
+        The mean over cells of the difference, in their bin, of mean probability and frequency.
+
+        Reference:
+            Guo et al., On calibration of modern neural networks, 2017.
+        """
+        total = int(self.cells.sum())
+        return float(np.abs(self.chances - self.true).sum() / total) if total else None
+
+    @property
+    def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean probability, frequency and number of cells of each bin with any."""
+        used = self.cells > 0
+        cells = self.cells[used]
+        return self.chances[used] / cells, self.true[used] / cells, cells

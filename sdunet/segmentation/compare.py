@@ -1,0 +1,225 @@
+"""Compare models over the same cases: paired tests on the scores that `evaluate` wrote."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.errors import DataError
+from data_prep.writer import write_bytes
+from sdunet.runs.table import markdown, write_csv
+from sdunet.segmentation.plots import paired_differences
+from sdunet.segmentation.scores import METRICS, ScoreOptions
+from sdunet.segmentation.statistics import holm, interval, signed_rank
+
+USUAL = ("dice", "surface_dice", "hd95")
+_SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What `evaluate` wrote about one model.
+
+    Attributes:
+        name: of the model.
+        classes: names by number.
+        options: of the scores.
+        cases: of each case the scores of each class number, by their labels.
+    """
+
+    name: str
+    classes: dict[str, str]
+    options: ScoreOptions
+    cases: dict[str, dict[str, dict[str, Any]]]
+
+
+def compare(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    metrics: Sequence[str] = USUAL,
+    names: Sequence[str] | None = None,
+) -> tuple[list[dict[str, Any]], list[DataError]]:
+    """Compare every two models, class by class, over the cases that all of them were scored on.
+
+    Differences are second minus first. Where one of two has nothing to score, because it rightly
+    predicted nothing, its score is the best there is. p is that of Wilcoxon's signed-rank test,
+    corrected by Holm for all rows of the table.
+
+    Writes `compare.csv`, `compare.md` and `differences.png`.
+
+    Args:
+        folders: written by `evaluate`, one a model.
+        out: folder for the tables.
+        metrics: names in `METRICS`.
+        names: of the models. Default: what tells their folders apart.
+
+    Returns:
+        The rows of the table, and one error for each case that only some were scored on.
+
+    Raises:
+        DataError: COMPARE_FEW for fewer than two; COMPARE_SCORES if a folder holds no scores;
+            COMPARE_OTHER if classes, references or tolerances differ; COMPARE_NONE without a
+            common case.
+    """
+    scored, problems = read_scores(folders, names)
+    rows = [
+        row
+        for first, second in combinations(scored, 2)
+        for number in first.classes
+        for row in _rows(first, second, number, metrics)
+    ]
+    corrected = holm([row["p"] for row in rows])
+    rows = [row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)]
+    shown = {
+        f"{row['second']} - {row['first']}, {row['class']}": row["differences"]
+        for row in rows
+        if row["metric"] == metrics[0] and row["n"]
+    }
+    out = Path(out)
+    columns = [column for column in rows[0] if column != "differences"]
+    write_csv(out / "compare.csv", columns, rows)
+    write_bytes(out / "compare.md", markdown(*cells_of(rows)).encode())
+    if shown:
+        picture = paired_differences(shown, METRICS[metrics[0]].label)
+        write_bytes(out / "differences.png", picture)
+    return rows, problems
+
+
+def cells_of(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the lines of a table of the rows, as text."""
+    head = ["class", "score", "first", "second", "n", "mean first", "mean second"]
+    head += ["difference (95 %)", "wins/ties/losses of second", "p (Holm)"]
+    lines = []
+    for row in rows:
+        line = [row["class"], METRICS[row["metric"]].label, row["first"], row["second"]]
+        line += [str(row["n"])]
+        if row["n"]:
+            difference = f"{row['difference']:+.4f}"
+            if row["low"] is not None:
+                difference += f" ({row['low']:+.4f} to {row['high']:+.4f})"
+            line += [f"{row['mean_first']:.4f}", f"{row['mean_second']:.4f}", difference]
+        else:
+            line += ["-"] * 3
+        line += [f"{row['wins']}/{row['ties']}/{row['losses']}", f"{row['p_holm']:.3g}"]
+        lines.append(line)
+    return head, lines
+
+
+def read_scores(
+    folders: Sequence[str | Path], names: Sequence[str] | None = None
+) -> tuple[list[Scored], list[DataError]]:
+    """Read what `evaluate` wrote about several models, keeping the cases common to all.
+
+    Raises:
+        DataError: see `compare`.
+    """
+    folders = [Path(folder) for folder in folders]
+    names = list(names or _told_apart(folders))
+    if len(folders) < 2 or len(set(names)) < len(folders) or len(names) != len(folders):
+        raise DataError(
+            "COMPARE_FEW",
+            f"{len(folders)} folders of scores, with names {names}",
+            "give at least two, and to each a name of its own",
+        )
+    scored = [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
+    first = scored[0]
+    for other in scored[1:]:
+        if (other.classes, other.options) != (first.classes, first.options):
+            raise _other(first, other, "classes or tolerances")
+    common = set.intersection(*(set(model.cases) for model in scored))
+    if not common:
+        raise DataError("COMPARE_NONE", "no case was scored for all", "evaluate the same cases")
+    for model in scored[1:]:
+        for case in common:
+            there, here = first.cases[case], model.cases[case]
+            if any(there[c]["n_ref"] != here[c]["n_ref"] for c in there):
+                raise _other(first, model, f"the reference of case {case}")
+    everywhere = set.union(*(set(model.cases) for model in scored))
+    problems = [
+        DataError("COMPARE_CASE", "scored for some models only", "evaluate it for all", case=case)
+        for case in sorted(everywhere - common)
+    ]
+    kept = [
+        Scored(m.name, m.classes, m.options, {c: m.cases[c] for c in sorted(common)})
+        for m in scored
+    ]
+    return kept, problems
+
+
+def _read(folder: Path, name: str) -> Scored:
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        classes = {number: str(mean["name"]) for number, mean in summary["mean"].items()}
+        cases = {
+            str(record["case"]): {number: dict(record["metrics"][number]) for number in classes}
+            for record in summary["metric_per_case"]
+        }
+        needed = [metric.label for metric in METRICS.values()] + ["n_ref"]
+        for record in cases.values():
+            for scores in record.values():
+                for label in needed:
+                    float(0 if scores[label] is None else scores[label])
+        return Scored(name, classes, ScoreOptions(**summary["options"]), cases)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "COMPARE_SCORES",
+            f"{path}: {type(error).__name__} {error}",
+            "give a folder that sdunet evaluate wrote",
+        ) from error
+
+
+def _other(first: Scored, second: Scored, what: str) -> DataError:
+    return DataError(
+        "COMPARE_OTHER",
+        f"{first.name} and {second.name} were scored with other {what}",
+        "evaluate both against the same references, with the same settings",
+    )
+
+
+def _told_apart(folders: Sequence[Path]) -> list[str]:
+    """Return the part of each path in which they differ."""
+    parts = [folder.resolve().parts for folder in folders]
+    while len(parts) > 1 and all(len(p) > 1 for p in parts) and len({p[-1] for p in parts}) == 1:
+        parts = [p[:-1] for p in parts]
+    while len(parts) > 1 and all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
+        parts = [p[1:] for p in parts]
+    return ["/".join(p) for p in parts]
+
+
+def _rows(
+    first: Scored, second: Scored, number: str, metrics: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    for name in metrics:
+        metric = METRICS[name]
+        pairs = []
+        for case, scores in first.cases.items():
+            found = [s[number][metric.label] for s in (scores, second.cases[case])]
+            if found != [None, None]:
+                pairs.append([metric.best if value is None else value for value in found])
+        values = np.array(pairs, np.float64).reshape(-1, 2)
+        differences = values[:, 1] - values[:, 0]
+        better = differences if metric.best else -differences
+        bounds = interval(differences.tolist()) or (None, None)
+        means = values.mean(0).tolist() if len(values) else [None, None]
+        yield {
+            "class": first.classes[number],
+            "metric": name,
+            "first": first.name,
+            "second": second.name,
+            "n": len(values),
+            "mean_first": means[0],
+            "mean_second": means[1],
+            "difference": float(differences.mean()) if len(values) else None,
+            "low": bounds[0],
+            "high": bounds[1],
+            "wins": int((better > _SAME).sum()),
+            "ties": int((np.abs(better) <= _SAME).sum()),
+            "losses": int((better < -_SAME).sum()),
+            "p": signed_rank(differences.tolist()),
+            "differences": differences.tolist(),
+        }

@@ -1,0 +1,200 @@
+"""What `evaluate` writes: every case, every object, means with their numbers, safe to open."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.metrics import CalibrationErrorMetric
+from PIL import Image
+
+from sdunet.cli import main
+from sdunet.runs.table import aligned, markdown, write_csv
+from sdunet.segmentation.calibration import BINS, Calibration
+from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.scores import METRICS
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def predicted(discs, tmp_path):
+    """A raw set of discs, and predictions: right, shifted, empty, none."""
+    raw, folder = discs(count=4), tmp_path / "pred"
+    folder.mkdir()
+    for i, shift in enumerate((0, 3)):
+        mask = np.asarray(Image.open(raw / f"masks/disc_{i}.png"))
+        Image.fromarray(np.roll(mask, shift, 0)).save(folder / f"disc_{i}.png")
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(folder / "disc_2.png")
+    return raw, folder
+
+
+def test_every_case_and_object_has_a_row_and_every_mean_its_number(predicted, tmp_path):
+    raw, folder = predicted
+    summary, problems = evaluate(folder, raw, tmp_path / "out")
+    assert [p.code for p in problems] == ["PRED_MISSING"]
+    cases = rows_of(tmp_path / "out/cases.csv")
+    outcomes = ["scored", "scored", "missed", "missing"]
+    assert [row["outcome"] for row in cases] == outcomes
+    mean = summary["mean"]["1"]
+    assert (mean["n"], mean["missed"], mean["missing"]) == (4, 1, 1)
+    for name, metric in METRICS.items():
+        values = [float(row[name]) for row in cases]
+        assert mean[metric.label] == pytest.approx(np.mean(values), abs=1e-6)
+        low, high = mean["interval"][metric.label]
+        assert low <= mean[metric.label] <= high
+    assert summary["foreground_mean"]["Dice"] == mean["Dice"]
+    assert summary["policy"].startswith("both empty")
+    written = json.loads((tmp_path / "out/summary.json").read_text())
+    assert written["mean"] == summary["mean"]
+
+    objects = rows_of(tmp_path / "out/components.csv")
+    told = [(row["case"], row["side"], row["outcome"]) for row in objects]
+    assert told == [
+        ("disc_0", "reference", "found"),
+        ("disc_0", "prediction", "found"),
+        ("disc_1", "reference", "found"),
+        ("disc_1", "prediction", "found"),
+        ("disc_2", "reference", "missed"),
+        ("disc_3", "reference", "missed"),
+    ]
+    for name in ("dice", "volumes", "sizes"):
+        with Image.open(tmp_path / f"out/{name}.png") as picture:
+            assert picture.format == "PNG"
+
+
+def test_objects_lie_where_they_are(predicted, tmp_path):
+    raw, folder = predicted
+    evaluate(folder, raw, tmp_path / "out")
+    row = rows_of(tmp_path / "out/components.csv")[0]
+    mask = np.asarray(Image.open(raw / "masks/disc_0.png"))
+    down, across = np.argwhere(mask).mean(0)
+    assert float(row["x"]) == pytest.approx(across, abs=1e-5)
+    assert float(row["y"]) == pytest.approx(down, abs=1e-5)
+    assert int(row["cells"]) == mask.sum()
+
+
+def test_volumes_are_measured_in_millilitres_and_millimetres(balls, tmp_path):
+    affine = np.array([[0, -2.0, 0, 30], [1.5, 0, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
+    raw = balls(affine=affine)
+    summary, problems = evaluate(raw / "labelsTr", raw, tmp_path / "out")
+    assert not problems
+    assert summary["unit"] == "ml"
+    assert summary["mean"]["2"]["HD"] == 0
+    label = nib.load(raw / "labelsTr/ball_0.nii.gz").get_fdata()
+    cells = np.argwhere(label == 2)
+    row = next(r for r in rows_of(tmp_path / "out/components.csv") if r["class"] == "back")
+    assert float(row["volume"]) == pytest.approx(len(cells) * 9 / 1000, abs=1e-5)
+    middle = affine[:3, :3] @ cells.mean(0) + affine[:3, 3]
+    assert [float(row[a]) for a in "xyz"] == pytest.approx(middle, abs=1e-4)
+
+
+def test_deleting_or_emptying_predictions_never_raises_a_mean(predicted, tmp_path):
+    raw, folder = predicted
+
+    def means():
+        summary, _ = evaluate(folder, raw, tmp_path / "out")
+        return summary["mean"]["1"]
+
+    before = means()
+    steps = [
+        lambda: Image.fromarray(np.zeros((48, 48), np.uint8)).save(folder / "disc_1.png"),
+        lambda: (folder / "disc_1.png").unlink(),
+        lambda: (folder / "disc_2.png").unlink(),
+        lambda: (folder / "disc_0.png").write_bytes(b"damaged"),
+    ]
+    for change in steps:
+        change()
+        after = means()
+        assert after["n"] == before["n"] == 4
+        for metric in METRICS.values():
+            sign = 1 if metric.best else -1
+            assert sign * after[metric.label] <= sign * before[metric.label], metric.label
+        before = after
+    assert before["Dice"] == 0
+
+
+def test_masks_of_single_objects_tell_touching_ones_apart(tmp_path, write_picture):
+    for half in (0, 1):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[4:12, 4 + 4 * half : 8 + 4 * half] = 255
+        write_picture(tmp_path / f"raw/a/masks/{half}.png", mask)
+    write_picture(tmp_path / "raw/a/images/a.png", np.full((16, 16), 9, np.uint8))
+    merged = np.zeros((16, 16), np.uint8)
+    merged[4:12, 4:12] = 1
+    write_picture(tmp_path / "pred/a.png", merged)
+    summary, problems = evaluate(tmp_path / "pred", tmp_path / "raw", tmp_path / "out")
+    assert not problems
+    mean = summary["mean"]["1"]
+    assert mean["Dice"] == 1
+    assert mean["ObjectSensitivity"] == 0.5
+    assert mean["AP50"] == pytest.approx(1 / 2)  # one of both at 0.5, no false alarm
+
+
+def test_probabilities_are_held_to_the_reference(disc_run, capsys, tmp_path):
+    raw, root, _ = disc_run
+    given = ["--model", root / "run", "-i", raw, "-o", root / "pred", "--probabilities"]
+    assert run("predict", *given) == 0
+    summary, problems = evaluate(root / "pred", raw, root / "eval")
+    assert not problems
+    assert 0 < summary["calibration_error"]["disc"] < 0.5
+    assert (root / "eval/calibration.png").is_file()
+    chances = [float(row["probability"]) for row in rows_of(root / "eval/components.csv")]
+    assert all(0 <= chance <= 1 for chance in chances)
+    predicted = [r for r in rows_of(root / "eval/components.csv") if r["side"] == "prediction"]
+    assert min(float(row["probability"]) for row in predicted) > 0.5
+
+    path = next((root / "pred/probabilities/1").glob("disc_0*"))
+    import tifffile
+
+    spoilt = tifffile.imread(path)
+    spoilt[0, 0] = np.nan
+    tifffile.imwrite(path, spoilt)
+    again, problems = evaluate(root / "pred", raw, root / "eval")
+    assert [p.code for p in problems] == ["PROB_RANGE"]
+    assert again["mean"] == summary["mean"]
+
+
+def test_calibration_error_is_monais():
+    torch.manual_seed(0)
+    chances, there = torch.rand(1, 1, 40, 40), torch.rand(1, 1, 40, 40) < 0.3
+    metric = CalibrationErrorMetric(num_bins=BINS)
+    metric(chances, there.float())
+    ours = Calibration()
+    ours.update(chances.numpy(), there.numpy())
+    assert ours.compute() == pytest.approx(float(metric.aggregate()), abs=1e-6)
+
+
+def test_calibration_adds_up_over_cases_and_is_zero_for_frequencies():
+    whole, parts = Calibration(), Calibration()
+    chances = np.repeat([0.0, 0.25, 0.5, 1.0], 8)
+    there = np.concatenate([np.arange(8) < 8 * p for p in (0.0, 0.25, 0.5, 1.0)])
+    whole.update(chances, there)
+    for part in np.split(np.arange(32), 4):
+        parts.update(chances[part], there[part])
+    assert whole.compute() == parts.compute() == 0
+    assert Calibration().compute() is None
+
+
+def test_a_spreadsheet_runs_nothing(tmp_path):
+    names = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(1)", "\tx", "plain"]
+    write_csv(tmp_path / "t.csv", ["case", "n"], [{"case": n, "n": -1.5} for n in names])
+    rows = rows_of(tmp_path / "t.csv")
+    assert [row["case"][0] for row in rows] == ["'"] * 5 + ["p"]
+    assert [row["case"].removeprefix("'") for row in rows] == names
+    assert {row["n"] for row in rows} == {"-1.500000"}
+
+
+def test_tables_of_text_keep_their_columns():
+    head, lines = ["a", "bb"], [["x|y", "1"], ["z", "22"]]
+    assert markdown(head, lines).splitlines()[2] == "| x\\|y | 1 |"
+    assert aligned(head, lines).splitlines() == ["a    bb", "x|y   1", "z    22"]

@@ -1,0 +1,182 @@
+"""Models compared over the same cases: tests, counts, and what is refused."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from data_prep.errors import DataError
+from sdunet.cli import main
+from sdunet.segmentation.compare import compare, read_scores
+from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.scores import ScoreOptions
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture
+def scored(discs, tmp_path):
+    """A raw set, and predictions and scores of two models, the second nearer by one row."""
+    raw = discs(count=8)
+    for name, shift in (("a", 4), ("b", 3)):
+        for i in range(8):
+            mask = np.asarray(Image.open(raw / f"masks/disc_{i}.png"))
+            path = tmp_path / name / f"predictions/disc_{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.roll(mask, shift + i % 3, 0)).save(path)
+        evaluate(path.parent, raw, tmp_path / name / "scores")
+    return raw, tmp_path / "a", tmp_path / "b"
+
+
+def test_a_model_that_is_always_nearer_wins_everywhere(scored, tmp_path):
+    _, a, b = scored
+    rows, problems = compare([a / "scores", b / "scores"], tmp_path / "out")
+    assert not problems
+    assert [row["metric"] for row in rows] == ["dice", "surface_dice", "hd95"]
+    for row in rows:
+        assert (row["first"], row["second"]) == ("a", "b")
+        assert (row["wins"], row["ties"], row["losses"]) == (8, 0, 0)
+        assert row["p"] == pytest.approx(2 / 2**8)  # exact: all eight signs alike
+        assert row["p_holm"] == pytest.approx(3 * row["p"])
+        assert (row["difference"] > 0) == (row["metric"] != "hd95")
+        assert row["low"] <= row["difference"] <= row["high"]
+    with (tmp_path / "out/compare.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [float(row["p_holm"]) for row in written] == pytest.approx(
+        [row["p_holm"] for row in rows], abs=1e-6
+    )
+    assert (tmp_path / "out/compare.md").read_text().count("\n") == 5
+    with Image.open(tmp_path / "out/differences.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_the_other_way_round_signs_turn_and_p_stays(scored, tmp_path):
+    _, a, b = scored
+    there, _ = compare([a / "scores", b / "scores"], tmp_path / "out")
+    back, _ = compare([b / "scores", a / "scores"], tmp_path / "out")
+    for one, other in zip(there, back, strict=True):
+        assert one["difference"] == -other["difference"]
+        assert (one["wins"], one["losses"]) == (other["losses"], other["wins"])
+        assert one["p"] == other["p"]
+
+
+def test_p_is_that_of_scipy(scored, tmp_path):
+    _, a, b = scored
+    path = b / "scores/summary.json"
+    summary = json.loads(path.read_text())
+    random = np.random.default_rng(0)
+    for record in summary["metric_per_case"]:
+        record["metrics"]["1"]["Dice"] = float(random.random())
+    path.write_text(json.dumps(summary))
+    (row,), _ = compare([a / "scores", b / "scores"], tmp_path / "out", ["dice"])
+    dice = [
+        [s["1"]["Dice"] for s in model.cases.values()]
+        for model in read_scores([a / "scores", b / "scores"])[0]
+    ]
+    assert row["p"] == pytest.approx(stats.wilcoxon(*dice).pvalue)
+
+
+def test_a_model_with_itself_ties(scored, tmp_path):
+    _, a, _ = scored
+    shutil.copytree(a, tmp_path / "c")
+    rows, _ = compare([a / "scores", tmp_path / "c/scores"], tmp_path / "out")
+    assert {(row["wins"], row["ties"], row["losses"], row["p_holm"]) for row in rows} == {
+        (0, 8, 0, 1.0)
+    }
+
+
+def test_rightly_predicting_nothing_beats_a_false_alarm(scored, tmp_path):
+    raw, a, b = scored
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(raw / "masks/disc_0.png")
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(b / "predictions/disc_0.png")
+    for model in (a, b):
+        evaluate(model / "predictions", raw, model / "scores", {"disc_0"})
+    rows, _ = compare([a / "scores", b / "scores"], tmp_path / "out", ["dice", "hd"])
+    assert [(row["n"], row["wins"]) for row in rows] == [(1, 1), (1, 1)]
+    assert rows[0]["difference"] == 1
+    evaluate(b / "predictions", raw, a / "scores", {"disc_0"})
+    rows, _ = compare([a / "scores", b / "scores"], tmp_path / "out", ["dice"])
+    assert (rows[0]["n"], rows[0]["p"]) == (0, 1)
+
+
+def test_three_models_are_compared_two_by_two(scored, tmp_path):
+    _, a, b = scored
+    shutil.copytree(a, tmp_path / "c")
+    folders = [a / "scores", b / "scores", tmp_path / "c/scores"]
+    rows, _ = compare(folders, tmp_path / "out", ["dice"], ["x", "y", "z"])
+    assert [(r["first"], r["second"]) for r in rows] == [("x", "y"), ("x", "z"), ("y", "z")]
+
+
+def spoil(path, change):
+    summary = json.loads(path.read_text())
+    change(summary)
+    path.write_text(json.dumps(summary))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda s: s["mean"]["1"].update(name="ring"), "COMPARE_OTHER"),
+        (lambda s: s["options"].update(tolerance=9.0), "COMPARE_OTHER"),
+        (lambda s: s["metric_per_case"][3]["metrics"]["1"].update(n_ref=1), "COMPARE_OTHER"),
+        (lambda s: s["metric_per_case"][3]["metrics"]["1"].pop("HD"), "COMPARE_SCORES"),
+        (lambda s: s["metric_per_case"][3]["metrics"]["1"].update(HD="x"), "COMPARE_SCORES"),
+        (lambda s: s.pop("options"), "COMPARE_SCORES"),
+        (lambda s: [c.update(case="x" + c["case"]) for c in s["metric_per_case"]], "COMPARE_NONE"),
+    ],
+)
+def test_scores_that_do_not_compare_are_named(scored, tmp_path, change, code):
+    _, a, b = scored
+    spoil(b / "scores/summary.json", change)
+    with pytest.raises(DataError) as error:
+        compare([a / "scores", b / "scores"], tmp_path / "out")
+    assert error.value.code == code
+    assert not (tmp_path / "out").exists()
+
+
+def test_cases_of_one_model_only_are_named_and_the_others_compared(scored, tmp_path, capsys):
+    raw, a, b = scored
+    evaluate(b / "predictions", raw, b / "scores", {f"disc_{i}" for i in range(5)})
+    capsys.readouterr()
+    assert run("compare", a / "scores", b / "scores", "-o", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert said.err.count("COMPARE_CASE case disc_") == 3
+    assert "5/0/0" in said.out
+
+
+def test_page_of_two_models_comes_with_the_table(scored, tmp_path, capsys):
+    raw, a, b = scored
+    scores = [a / "scores", b / "scores", "-o", tmp_path / "out"]
+    images = ["--images", raw, "--ref", raw]
+    both = ["--pred", a / "predictions", b / "predictions"]
+    assert run("compare", *scores, *images, *both) == 0
+    assert "side by side in" in capsys.readouterr().out
+    assert (tmp_path / "out/review.html").is_file()
+    assert run("compare", *scores, *images, "--pred", a / "predictions") == 1
+    assert "COMPARE_PAGE" in capsys.readouterr().err
+
+
+def test_one_folder_is_no_comparison(scored, tmp_path):
+    _, a, _ = scored
+    with pytest.raises(DataError, match="give at least two"):
+        compare([a / "scores"], tmp_path / "out")
+    with pytest.raises(DataError, match="a name of its own"):
+        compare([a / "scores"] * 2, tmp_path / "out")
+    with pytest.raises(DataError, match="COMPARE_SCORES"):
+        compare([a / "scores", a], tmp_path / "out")
+
+
+def test_tolerances_reach_the_scores(scored, tmp_path):
+    raw, a, _ = scored
+    near = ["--score.tolerance", "50", "--score.match", "0.9"]
+    given = ["--pred", a / "predictions", "--ref", raw, "-o", tmp_path / "e"]
+    assert run("evaluate", *given, *near) == 0
+    summary = json.loads((tmp_path / "e/summary.json").read_text())
+    assert ScoreOptions(**summary["options"]) == ScoreOptions(50, 0.9)
+    assert summary["mean"]["1"]["NSD"] == 1

@@ -1,0 +1,279 @@
+"""The page about errors, in a real browser: what it lists, what it draws, what it escapes."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+
+from data_prep.config import DataConfig
+from sdunet.segmentation.error_map import COLOURS
+from sdunet.segmentation.overlay import overlay, side_by_side
+from sdunet.segmentation.page import outline
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")
+HOSTILE = "<img src=x onerror=alert(1)>&'\"=1+1"
+CONFIG = DataConfig(labels={"background": 0, "organ": 1, "<b>spot</b>": 2})
+# What keeps a browser from looking outside.
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_nifti):
+    """Pages about three volumes: one model, and two side by side."""
+    root = tmp_path_factory.mktemp("page")
+    random = np.random.default_rng(0)
+    for name, shift in (("near", 1), ("far", 4), (HOSTILE, 2)):
+        label = np.zeros((16, 14, 9), np.uint8)
+        label[4:9, 4:9, 3:6] = 1
+        label[10:12, 3:5, 2] = 2
+        affine = np.diag([1.0, 2, 3, 1])
+        image = (random.random(label.shape) * 50).astype(np.float32)
+        write_nifti(root / f"raw/images/{name}.nii.gz", image, affine)
+        write_nifti(root / f"raw/labels/{name}.nii.gz", label, affine)
+        write_nifti(root / f"a/{name}.nii.gz", np.roll(label, shift, 0), affine)
+        write_nifti(root / f"b/{name}.nii.gz", np.roll(label, shift - 1, 0), affine)
+    raw = root / "raw"
+    only = {"near", "far", HOSTILE}
+    _, problems = overlay(raw, raw, root / "a", root / "one", only, CONFIG)
+    assert not problems
+    both = [root / "a", root / "b"]
+    _, problems = side_by_side(raw, raw, both, ["A", "B"], root / "two", only, CONFIG)
+    assert not problems
+    return root
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as driver:
+        yield (chromium := driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", *QUIET]
+        ))  # fmt: skip
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, folder):
+    """Opener of a page, which fails on any error, dialog or request beyond the disk."""
+    troubles = []
+
+    def open_page(name="one"):
+        tab = browser.new_page(viewport={"width": 1300, "height": 850})
+        tab.on("pageerror", lambda error: troubles.append(str(error)))
+        tab.on("dialog", lambda dialog: troubles.append(dialog.message))
+        tab.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("file:", "data:")) or troubles.append(request.url)
+            ),
+        )
+        tab.goto((folder / name / "review.html").as_uri())
+        tab.wait_for_selector("body[data-slice]")
+        return tab
+
+    yield open_page
+    for context in browser.contexts:
+        context.close()
+    assert not troubles
+
+
+def names_in(tab):
+    return tab.locator("#cases .name").all_text_contents()
+
+
+def shown(tab):
+    """The slice and the case on the screen, once nothing moves any more."""
+    tab.wait_for_timeout(150)
+    return tab.evaluate("[Number(document.body.dataset.slice), document.body.dataset.case]")
+
+
+def pixels_like(tab, colour, canvas=0):
+    """How many pixels of a canvas have a hue: all channels near those of `colour`."""
+    tab.wait_for_timeout(150)
+    script = """([colour, n]) => {
+        const canvas = document.querySelectorAll("canvas")[n];
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4)
+            if (colour.every((value, c) => Math.abs(data[i + c] - value) < 12)) count++;
+        return count;
+    }"""
+    return tab.evaluate(script, [list(bytes.fromhex(colour[1:])), canvas])
+
+
+def opaque(tab):
+    tab.locator("#opacity").fill("100")
+
+
+@in_browser
+def test_cases_are_sorted_by_any_score_and_filtered(opened):
+    tab = opened()
+    assert names_in(tab) == ["far", HOSTILE, "near"]
+    assert shown(tab)[1] == "far"
+    assert tab.locator("#cases .score").first.text_content() == "0.1000"
+    tab.locator("#first").select_option("best")
+    assert names_in(tab) == ["near", HOSTILE, "far"]
+    tab.locator("#metric").select_option(label="HD95")
+    assert names_in(tab) == ["near", HOSTILE, "far"]  # best of a distance: the smallest
+    tab.locator("#filter").fill("EAR")
+    assert names_in(tab) == ["near"]
+    assert tab.locator("#shown").text_content() == "1 of 3 cases"
+
+
+@in_browser
+def test_slider_and_keys_step_through_slices_and_cases(opened):
+    tab = opened()
+    tab.locator("#slice").fill("7")
+    assert shown(tab)[0] == 7
+    tab.locator("#slice").evaluate("element => element.blur()")
+    tab.keyboard.press("ArrowLeft")
+    assert shown(tab)[0] == 6
+    for _ in range(5):
+        tab.keyboard.press("ArrowRight")
+    assert shown(tab)[0] == 8  # the last
+    tab.keyboard.press("ArrowDown")
+    assert shown(tab)[1] == HOSTILE
+
+
+@in_browser
+def test_toggles_show_and_hide_each_kind(opened):
+    tab = opened()
+    opaque(tab)
+    assert shown(tab)[0] in (3, 4, 5)
+    for code in ("1", "2", "3"):
+        colour = COLOURS["usual"][int(code)]
+        before = pixels_like(tab, colour)
+        assert before > 500, code
+        tab.locator(f"[data-layer='{code}']").uncheck()
+        assert pixels_like(tab, colour) == 0, code
+        tab.keyboard.press(code)  # its key
+        assert pixels_like(tab, colour) == before
+    assert pixels_like(tab, "#ffd92f") == 0
+    tab.locator("[data-layer='8']").check()
+    assert pixels_like(tab, "#ffd92f") > 200
+    tab.keyboard.down(" ")
+    assert pixels_like(tab, COLOURS["usual"][2]) == 0
+    tab.keyboard.up(" ")
+    assert pixels_like(tab, COLOURS["usual"][2]) > 500
+    tab.locator("#palette").select_option("colour_blind")
+    assert pixels_like(tab, COLOURS["colour_blind"][2]) > 500
+
+
+@in_browser
+def test_areas_on_the_screen_are_the_counts(opened):
+    tab = opened()
+    opaque(tab)
+    tab.locator("#slice").fill("4")
+    # Slice 4 of `far`: 5 x 5 cells of the organ, four of five columns apart.
+    areas = [pixels_like(tab, COLOURS["usual"][code]) for code in (1, 2, 3)]
+    cell = areas[0] / 5
+    assert areas[1] / cell == pytest.approx(20, rel=0.03)
+    assert areas[2] / cell == pytest.approx(20, rel=0.03)
+    # A cell is 1 mm wide and 2 mm high, drawn as large as the view allows.
+    box = tab.locator("canvas").bounding_box()
+    width = min(box["width"] / 16, box["height"] / (14 * 2))
+    assert cell == pytest.approx(2 * width**2, rel=0.05)
+    caption = tab.locator("figcaption").text_content()
+    assert "correct 15 · false positive 64 · false negative 64" in caption
+
+
+@in_browser
+def test_a_click_on_a_wrong_piece_jumps_to_it(opened):
+    tab = opened()
+    rows = tab.locator("#wrong tbody tr")
+    assert tab.locator("#wrong caption").text_content() == "4 wrong pieces"
+    spot = rows.filter(has_text="<b>spot</b>").first
+    cells = spot.locator("td").all_text_contents()
+    assert cells[3] == "2"
+    assert float(cells[2]) == pytest.approx(4 * 6 / 1000)
+    tab.locator("#slice").fill("8")
+    spot.click()
+    assert shown(tab)[0] == 2
+    assert "chosen" in spot.get_attribute("class")
+    assert pixels_like(tab, "#ffffff") > 100  # a ring around it
+    tab.keyboard.press("n")
+    assert shown(tab)[0] in (2, 3, 4, 5)
+
+
+@in_browser
+def test_zoom_enlarges_and_fits_again(opened):
+    tab = opened()
+    opaque(tab)
+    colour = COLOURS["usual"][3]
+    before = pixels_like(tab, colour)
+    tab.locator("#closer").click()
+    assert pixels_like(tab, colour) > 1.2 * before
+    tab.locator("#fit").click()
+    assert pixels_like(tab, colour) == before
+
+
+@in_browser
+def test_names_are_text_and_never_run(opened):
+    tab = opened()
+    tab.locator("#cases button", has_text=HOSTILE).click()
+    assert shown(tab)[1] == HOSTILE
+    assert tab.locator("#title").text_content() == HOSTILE
+    assert tab.locator("img").count() == 0
+    assert tab.locator("b").count() == 0
+
+
+@in_browser
+def test_two_models_stand_side_by_side_on_the_same_slice(opened):
+    tab = opened("two")
+    assert tab.locator("canvas").count() == 2
+    captions = tab.locator("figcaption").all_text_contents()
+    assert captions[0].startswith("A\n")
+    assert captions[1].startswith("B\n")
+    opaque(tab)
+    wrong = [pixels_like(tab, COLOURS["usual"][2], canvas) for canvas in (0, 1)]
+    assert wrong[0] > wrong[1] > 0  # B is shifted one cell less
+    tab.locator("#metric").select_option(label="Dice, B - A")
+    scores = tab.locator("#cases .score").all_text_contents()
+    assert scores == sorted(scores, key=float)
+
+
+@in_browser
+def test_cases_are_loaded_when_they_are_opened(opened, browser, folder, tmp_path):
+    shutil.copytree(folder / "one", tmp_path / "one")
+    records = json.loads(
+        re.search(r'id="data">(.*?)</script>', (tmp_path / "one/review.html").read_text())[1]
+    )["cases"]
+    for record in records:
+        if record["id"] == "near":
+            (tmp_path / "one" / record["file"]).unlink()
+    tab = browser.new_page()
+    tab.goto((tmp_path / "one/review.html").as_uri())
+    tab.wait_for_selector("body[data-slice]")
+    tab.locator("#cases button", has_text="near").click()
+    tab.wait_for_timeout(300)
+    assert "is not beside this page" in tab.locator("#title").text_content()
+    tab.locator("#cases button", has_text="far").click()
+    assert shown(tab)[1] == "far"
+
+
+def test_page_is_one_file_that_asks_for_nothing_else(folder):
+    text = (folder / "one/review.html").read_text()
+    assert not re.findall(r"(?:https?:)?//[a-z]+\.", text)
+    assert not re.findall(r'(?:src|href)="', text)
+    assert "<img" not in text
+    assert len(list((folder / "one/review").iterdir())) == 3
+
+
+def test_a_smaller_page_leaves_no_case_of_a_larger_one(folder, tmp_path):
+    raw = folder / "raw"
+    overlay(raw, raw, folder / "a", tmp_path / "out", None, CONFIG)
+    overlay(raw, raw, folder / "a", tmp_path / "out", {"near"}, CONFIG)
+    assert len(list((tmp_path / "out/review").iterdir())) == 1
+
+
+def test_outlines_are_the_cells_beside_another_value():
+    label = np.zeros((7, 8), np.uint8)
+    label[1:6, 1:5] = 1
+    label[1:6, 5:7] = 2
+    want = label > 0
+    want[2:5, 2:4] = False
+    np.testing.assert_array_equal(outline(label), want)
+    assert not outline(np.ones((3, 3), np.uint8)).any()
