@@ -11,7 +11,7 @@ from PIL import Image
 from data_prep.checks import check_same_grid
 from data_prep.errors import DataError
 from data_prep.findings import Findings
-from data_prep.geometry import shear_of
+from data_prep.geometry import SAME_FORM, furthest
 from data_prep.nifti import read_nifti
 from data_prep.pictures import read_picture
 from data_prep.scan import Scan
@@ -55,9 +55,11 @@ def _nifti(scan: Scan) -> bytes:
     image.header.set_slope_inter(1, 0)
     image.header.set_xyzt_units("mm")
     qform_code, sform_code = scan.codes
-    if shear_of(scan.affine) > 1e-3:  # a qform has no words for skew axes
-        qform_code, sform_code = 0, max(scan.codes)
     image.set_qform(scan.affine if qform_code else None, qform_code)
+    # A qform has no words for skew axes, not even for those that rounding leaves.
+    if qform_code and not furthest(image.get_qform(), scan.affine, scan.size) < SAME_FORM:
+        image.set_qform(None, 0)
+        sform_code = max(scan.codes)
     image.set_sform(scan.affine if sform_code else None, sform_code)
     # A fixed time keeps the bytes of equal scans equal.
     return gzip.compress(image.to_bytes(), mtime=0)

@@ -9,6 +9,7 @@ from data_prep.scan import spacing_of
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # How scanners write a stack of pictures: columns to the left, rows to the back, slices upwards.
 AS_SCANNED = LPS_TO_RAS
+SAME_FORM = 1e-3  # mm, up to which qform and sform are the same
 _SHEAR = 1e-3  # cosine between axes that header rounding leaves
 
 
@@ -35,6 +36,12 @@ def shear_of(affine: np.ndarray) -> float:
     """Return the largest cosine between two axes of an affine, 0 where they are at right angles."""
     axes = affine[:3, :3] / spacing_of(affine)
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+
+def furthest(one: np.ndarray, other: np.ndarray, size: tuple[int, ...]) -> float:
+    """Return the largest distance along an axis, mm, between the corners that two affines give."""
+    corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(size)[:, None]
+    return float(np.abs((one - other)[:3] @ np.vstack([corners, np.ones(8)])).max())
 
 
 def from_lps(directions: np.ndarray, origin: np.ndarray) -> np.ndarray:

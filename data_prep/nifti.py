@@ -12,7 +12,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from data_prep.errors import DataError
 from data_prep.findings import Findings
-from data_prep.geometry import check_affine
+from data_prep.geometry import SAME_FORM, check_affine, furthest
 from data_prep.limits import MAX_BYTES, check_size
 from data_prep.scan import Scan, in_order, times
 from data_prep.source import Beside, alone, gunzip, silenced
@@ -189,10 +189,8 @@ def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, t
             qform, sform = image.get_qform(), image.get_sform()
         except ValueError as error:
             raise DataError("HDR_DAMAGED", f"qform: {error}", _AGAIN) from error
-        shape = (*image.shape, 1, 1)[:3]
-        corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(shape)[:, None]
-        gap = np.abs((qform - sform)[:3] @ np.vstack([corners, np.ones(8)])).max()
-        if not gap < 1e-3:
+        gap = furthest(qform, sform, (*image.shape, 1, 1)[:3])
+        if not gap < SAME_FORM:
             findings.ask(
                 "GEO_SQFORM", f"qform and sform differ by {gap:.3g} mm", "make them the same"
             )

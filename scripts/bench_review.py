@@ -45,7 +45,7 @@ def transforms(prediction: np.ndarray, reference: np.ndarray) -> float:
     """Return the seconds of the two distance transforms of each class, in the class's box."""
     total = 0.0
     for number in range(1, len(_ORGANS) + 1):
-        (box,) = ndimage.find_objects((prediction == number) | (reference == number))
+        (box,) = ndimage.find_objects((prediction == number) | (reference == number), 1)
         for label in (prediction, reference):
             outside = ~surface(label[box] == number)
             total += seconds(lambda: ndimage.distance_transform_edt(outside, sampling=_SPACING))  # noqa: B023

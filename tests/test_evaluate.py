@@ -2,18 +2,24 @@
 
 import csv
 import json
+import shutil
+from contextlib import nullcontext
 
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 import torch
 from monai.metrics import CalibrationErrorMetric
 from PIL import Image
 
+from data_prep.config import DataConfig
+from data_prep.errors import DataError
 from sdunet.cli import main
 from sdunet.runs.table import aligned, markdown, write_csv
 from sdunet.segmentation.calibration import BINS, Calibration
 from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.overlay import overlay
 from sdunet.segmentation.scores import METRICS
 
 
@@ -124,10 +130,10 @@ def test_deleting_or_emptying_predictions_never_raises_a_mean(predicted, tmp_pat
 
 
 def test_masks_of_single_objects_tell_touching_ones_apart(tmp_path, write_picture):
-    for half in (0, 1):
+    for number, columns in enumerate((slice(4, 9), slice(9, 12))):
         mask = np.zeros((16, 16), np.uint8)
-        mask[4:12, 4 + 4 * half : 8 + 4 * half] = 255
-        write_picture(tmp_path / f"raw/a/masks/{half}.png", mask)
+        mask[4:12, columns] = 255
+        write_picture(tmp_path / f"raw/a/masks/{number}.png", mask)
     write_picture(tmp_path / "raw/a/images/a.png", np.full((16, 16), 9, np.uint8))
     merged = np.zeros((16, 16), np.uint8)
     merged[4:12, 4:12] = 1
@@ -137,7 +143,8 @@ def test_masks_of_single_objects_tell_touching_ones_apart(tmp_path, write_pictur
     mean = summary["mean"]["1"]
     assert mean["Dice"] == 1
     assert mean["ObjectSensitivity"] == 0.5
-    assert mean["AP50"] == pytest.approx(1 / 2)  # one of both at 0.5, no false alarm
+    assert mean["AP50"] == pytest.approx(1 / 2)  # 5 of 8 columns: one of both, no false alarm
+    assert mean["AP"] == pytest.approx(0.3 / 2)  # the same up to 0.6, none from 0.65 on
 
 
 def test_probabilities_are_held_to_the_reference(disc_run, capsys, tmp_path):
@@ -146,7 +153,8 @@ def test_probabilities_are_held_to_the_reference(disc_run, capsys, tmp_path):
     assert run("predict", *given) == 0
     summary, problems = evaluate(root / "pred", raw, root / "eval")
     assert not problems
-    assert 0 < summary["calibration_error"]["disc"] < 0.5
+    assert 0 < summary["calibration_error"]["disc"]["ECE"] < 0.5
+    assert summary["calibration_error"]["disc"]["n_cases"] == 6
     assert (root / "eval/calibration.png").is_file()
     chances = [float(row["probability"]) for row in rows_of(root / "eval/components.csv")]
     assert all(0 <= chance <= 1 for chance in chances)
@@ -154,14 +162,20 @@ def test_probabilities_are_held_to_the_reference(disc_run, capsys, tmp_path):
     assert min(float(row["probability"]) for row in predicted) > 0.5
 
     path = next((root / "pred/probabilities/1").glob("disc_0*"))
-    import tifffile
-
-    spoilt = tifffile.imread(path)
-    spoilt[0, 0] = np.nan
-    tifffile.imwrite(path, spoilt)
-    again, problems = evaluate(root / "pred", raw, root / "eval")
+    whole = tifffile.imread(path)
+    for spoilt in (np.where(np.eye(48), np.nan, whole), whole + 1, np.stack([whole] * 3, -1)):
+        kind = "rgb" if spoilt.ndim == 3 else "minisblack"
+        tifffile.imwrite(path, spoilt.astype(np.float32), photometric=kind)
+        again, problems = evaluate(root / "pred", raw, root / "eval")
+        assert [p.code for p in problems] == ["PROB_RANGE"]
+        assert again["mean"] == summary["mean"]
+        assert again["calibration_error"]["disc"]["n_cases"] == 5
+    _, problems = overlay(raw, raw, root / "pred", root / "overlay")
     assert [p.code for p in problems] == ["PROB_RANGE"]
-    assert again["mean"] == summary["mean"]
+    assert len(list((root / "overlay/cases").iterdir())) == 6  # its errors are shown all the same
+    shutil.rmtree(root / "pred/probabilities")
+    evaluate(root / "pred", raw, root / "eval")
+    assert not (root / "eval/calibration.png").exists()
 
 
 def test_calibration_error_is_monais():
@@ -191,10 +205,64 @@ def test_a_spreadsheet_runs_nothing(tmp_path):
     rows = rows_of(tmp_path / "t.csv")
     assert [row["case"][0] for row in rows] == ["'"] * 5 + ["p"]
     assert [row["case"].removeprefix("'") for row in rows] == names
-    assert {row["n"] for row in rows} == {"-1.500000"}
+    assert {row["n"] for row in rows} == {"-1.5"}
+
+
+def test_small_numbers_stay_what_they_are(tmp_path):
+    write_csv(tmp_path / "t.csv", ["p"], [{"p": 3.1e-9}, {"p": None}, {"p": 1 / 3}])
+    assert [row["p"] for row in rows_of(tmp_path / "t.csv")] == ["3.1e-09", "", "0.333333333"]
 
 
 def test_tables_of_text_keep_their_columns():
     head, lines = ["a", "bb"], [["x|y", "1"], ["z", "22"]]
     assert markdown(head, lines).splitlines()[2] == "| x\\|y | 1 |"
+    assert "<" not in markdown(head, [["<img src=x>\n|", "2"]])
+    assert len(markdown(head, [["a\nb", "2"]]).splitlines()) == 3
     assert aligned(head, lines).splitlines() == ["a    bb", "x|y   1", "z    22"]
+
+
+def test_two_predictions_of_a_case_are_none(predicted, tmp_path):
+    raw, folder = predicted
+    shutil.copy(folder / "disc_0.png", folder / "disc_0.bmp.png")
+    Image.open(folder / "disc_0.png").save(folder / "disc_0.tif")
+    (folder / "disc_0.bmp.png").unlink()
+    summary, problems = evaluate(folder, raw, tmp_path / "out")
+    assert sorted(p.code for p in problems) == ["PRED_DUPLICATE", "PRED_MISSING", "PRED_MISSING"]
+    assert summary["mean"]["1"]["missing"] == 2
+    _, problems = evaluate(folder, raw, tmp_path / "out", {"disc_1"})
+    assert not problems
+
+
+def test_scores_are_not_written_among_the_predictions(predicted, capsys):
+    raw, folder = predicted
+    for command in (["evaluate"], ["overlay", "--images", raw]):
+        given = ["--pred", folder, "--ref", raw, "-o", folder / "new"]
+        assert run(*command, *given) == 1
+        assert "OUT_IN_DATA" in capsys.readouterr().err
+
+
+def test_what_was_accepted_for_references_is_for_predictions(balls, tmp_path, write_nifti):
+    raw, pred = balls(), tmp_path / "pred"
+    aside, tiny = np.eye(4), np.diag([0.005, 1, 1, 1])
+    aside[0, 3] = 0.4  # of a voxel, so that the nearest one is the same
+    for code, there, here in (("GEO_AFFINE", aside, np.eye(4)), ("HDR_SPACING_RANGE", tiny, tiny)):
+        for path in (raw / "labelsTr").iterdir():
+            label = np.asarray(nib.load(path).dataobj)
+            write_nifti(path, label, there)
+            write_nifti(pred / path.name, label, here)
+        with pytest.raises(DataError, match="EVAL_NONE") if here is tiny else nullcontext():
+            _, problems = evaluate(pred, raw, tmp_path / "out")
+            assert {p.code for p in problems} == {code}
+        config = DataConfig(accept=(code,))
+        summary, problems = evaluate(pred, raw, tmp_path / "out", config=config)
+        assert not problems
+        assert summary["foreground_mean"]["Dice"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["tolerance=-1", "tolerance=nan", "match=1", "match=-0.1"])
+def test_settings_of_scores_that_make_no_sense_are_refused(predicted, wrong, tmp_path, capsys):
+    raw, folder = predicted
+    with pytest.raises(SystemExit):
+        run("evaluate", "--pred", folder, "--ref", raw, "-o", tmp_path / "e", f"--score.{wrong}")
+    assert wrong.split("=")[0] in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()

@@ -102,8 +102,9 @@ def test_means_carry_their_number_and_what_was_left_out():
         ),
         (np.full((2, 2), 2), np.zeros((2, 2)), r"prediction must hold classes below 2, got 2"),
         (np.zeros((2, 2)), np.full((2, 2), 5), r"reference must hold classes below 2, got 5"),
+        (np.full((2, 2), -1), np.zeros((2, 2)), r"prediction must hold classes below 2, got -1"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(prediction, reference, message):
     with pytest.raises(ValueError, match=message):
-        overlaps(prediction.astype(np.uint8), reference.astype(np.uint8), 2)
+        overlaps(prediction.astype(np.int16), reference.astype(np.uint8), 2)

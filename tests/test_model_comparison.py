@@ -14,6 +14,7 @@ from sdunet.cli import main
 from sdunet.segmentation.compare import compare, read_scores
 from sdunet.segmentation.evaluate import evaluate
 from sdunet.segmentation.scores import ScoreOptions
+from sdunet.segmentation.side_by_side import side_by_side
 
 
 def run(*arguments):
@@ -124,7 +125,7 @@ def spoil(path, change):
     [
         (lambda s: s["mean"]["1"].update(name="ring"), "COMPARE_OTHER"),
         (lambda s: s["options"].update(tolerance=9.0), "COMPARE_OTHER"),
-        (lambda s: s["metric_per_case"][3]["metrics"]["1"].update(n_ref=1), "COMPARE_OTHER"),
+        (lambda s: s["metric_per_case"][3].update(reference_sha256="0"), "COMPARE_OTHER"),
         (lambda s: s["metric_per_case"][3]["metrics"]["1"].pop("HD"), "COMPARE_SCORES"),
         (lambda s: s["metric_per_case"][3]["metrics"]["1"].update(HD="x"), "COMPARE_SCORES"),
         (lambda s: s.pop("options"), "COMPARE_SCORES"),
@@ -150,6 +151,28 @@ def test_cases_of_one_model_only_are_named_and_the_others_compared(scored, tmp_p
     assert "5/0/0" in said.out
 
 
+def test_cases_asked_for_are_those_compared(scored, tmp_path, capsys):
+    _, a, b = scored
+    (tmp_path / "some.txt").write_text("disc_1\ndisc_2\ndisc_5\n")
+    given = ["compare", a / "scores", b / "scores", "-o", tmp_path / "out"]
+    assert run(*given, "--cases", tmp_path / "some.txt") == 0
+    assert "3/0/0" in capsys.readouterr().out
+    (tmp_path / "some.txt").write_text("disc_1\nstranger\n")
+    assert run(*given, "--cases", tmp_path / "some.txt") == 1
+    assert "CASE_UNKNOWN: never scored: stranger" in capsys.readouterr().err
+
+
+def test_what_is_missing_of_a_model_is_told_with_its_name(scored, tmp_path):
+    raw, a, b = scored
+    (b / "predictions/disc_3.png").unlink()
+    evaluate(b / "predictions", raw, b / "scores")
+    models, _ = read_scores([a / "scores", b / "scores"])
+    both = [a / "predictions", b / "predictions"]
+    page, problems = side_by_side(raw, raw, both, models, tmp_path / "out")
+    assert page.is_file()
+    assert [str(p)[:40] for p in problems] == ["PRED_MISSING case disc_3: b: no predicti"]
+
+
 def test_page_of_two_models_comes_with_the_table(scored, tmp_path, capsys):
     raw, a, b = scored
     scores = [a / "scores", b / "scores", "-o", tmp_path / "out"]
@@ -158,6 +181,8 @@ def test_page_of_two_models_comes_with_the_table(scored, tmp_path, capsys):
     assert run("compare", *scores, *images, *both) == 0
     assert "side by side in" in capsys.readouterr().out
     assert (tmp_path / "out/review.html").is_file()
+    assert run("compare", *scores, *images, "--pred", b / "predictions", a / "predictions") == 1
+    assert "COMPARE_PRED" in capsys.readouterr().err
     assert run("compare", *scores, *images, "--pred", a / "predictions") == 1
     assert "COMPARE_PAGE" in capsys.readouterr().err
 

@@ -28,7 +28,7 @@ def test_pairs_are_as_many_as_an_optimal_assignment_finds(prediction, reference,
     got = find_objects(prediction, reference)
     ious = table_of(label(prediction, connectivity=2), label(reference, connectivity=2))
     np.testing.assert_allclose(got.ious.toarray(), ious)
-    near = ious >= threshold
+    near = ious > threshold
     best = near[linear_sum_assignment(near, maximize=True)].sum()
     pairs = got.pairs(threshold)
     assert (pairs >= 0).sum() == best
@@ -47,7 +47,7 @@ def test_average_precision_counts_pairs_false_alarms_and_missed(prediction, refe
         return
     scores = []
     for threshold in THRESHOLDS:
-        near = ious >= threshold
+        near = ious > threshold
         paired = near[linear_sum_assignment(near, maximize=True)].sum()
         scores.append(paired / (sum(ious.shape) - paired))
     assert got == pytest.approx(np.mean(scores))

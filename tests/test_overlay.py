@@ -11,6 +11,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from data_prep.display import plane_of, thumbnail, to_colours, turned, window_of
+from data_prep.encode import encode
+from data_prep.errors import DataError
+from data_prep.scan import Scan
 from sdunet.segmentation.error_map import (
     COLOURS,
     KINDS,
@@ -28,8 +31,8 @@ LABELS = arrays(np.uint8, (4, 6, 5), elements=st.integers(0, 2))
 NAMES = ["background", "one", "two"]
 
 
-def view(image, reference, prediction, affine=None, name="case", chances=None):
-    return View(name, image, reference, prediction, affine, missing=False, chances=chances)
+def view(image, reference, prediction, affine=None, name="case", missing=False):
+    return View(name, image, reference, prediction, affine, missing=missing, chances=None)
 
 
 def decoded(png):
@@ -128,6 +131,13 @@ def test_colours_are_stretched_and_constant_images_stay_dark():
     assert not to_colours(np.full((1, 3, 3), 7)).any()
     half = to_colours(grey, (0, 30000))
     assert (half == 1).mean() == pytest.approx(0.5, abs=0.02)
+    shown = to_colours(np.where(grey > 50000, np.nan, grey))
+    assert shown[0, 0].tolist() == [0, 0, 0]
+    assert shown.max() == 1
+    assert shown[-1, -1].tolist() == [0, 0, 0]  # NaN
+    deep = np.full((1, 400, 300, 20), 7.0)
+    deep[..., 0] = 0
+    assert window_of(deep) == (0, 7)
     assert window_of(600 * np.arange(101)[None]) == pytest.approx((300, 59700))
 
 
@@ -135,7 +145,7 @@ def test_case_picture_is_drawn_whatever_the_name_and_without_a_prediction():
     reference = np.zeros((20, 12), np.uint8)
     reference[5:9, 3:7] = 1
     image = np.random.default_rng(0).integers(0, 99, (1, 20, 12)).astype(np.uint8)
-    shown = view(image, reference, np.zeros_like(reference))
+    shown = view(image, reference, np.zeros_like(reference), missing=True)
     picture = decoded(draw_case(shown, "50$ & <b>_^{x}$", NAMES[:2], "usual"))
     blue = (picture[..., 2] > 150) & (picture[..., 0] < 90)
     assert blue.sum() > 1000  # all of the reference is missed
@@ -205,3 +215,51 @@ def test_thumbnail_outlines_the_label():
     picture = decoded(thumbnail(np.zeros((1, 9, 9, 3)), label))
     red = (picture == [215, 48, 31]).all(-1)
     assert red.sum() == 16  # the edge of a 5x5 square
+
+
+def test_large_pictures_are_drawn_reduced_and_counted_whole():
+    reference = np.zeros((5000, 3000), np.uint8)
+    reference[::1000] = 1
+    shown = view(np.zeros((1, 5000, 3000), np.uint8), reference, reference)
+    assert shown.counts[1] == 5 * 3000
+    picture = decoded(draw_case(shown, "large", NAMES[:2], "usual"))
+    assert picture.shape[1] < 1500
+    sheet = ContactSheet("usual")
+    sheet.add(shown, 1.0)
+    assert sheet.tiles[0][3].size < 300 * 300 * 3
+
+
+def test_one_case_that_cannot_be_drawn_leaves_the_others(discs, tmp_path, monkeypatch):
+    raw = discs(count=3)
+
+    def failing(shown, *arguments):
+        if shown.id == "disc_1":
+            raise DataError("OUT_WRITE", "it does not read back", "report this")
+        return draw_case(shown, *arguments)
+
+    monkeypatch.setattr("sdunet.segmentation.overlay.draw_case", failing)
+    page, problems = overlay(raw, raw, raw / "masks", tmp_path / "out")
+    assert [(p.code, p.case) for p in problems] == [("OUT_WRITE", "disc_1")]
+    assert {p.stem for p in (tmp_path / "out/cases").iterdir()} == {"disc_0", "disc_2"}
+    assert '"disc_1"' not in page.read_text()
+
+
+def test_pictures_of_an_earlier_run_do_not_pass_for_those_of_this(discs, tmp_path):
+    raw = discs(count=3)
+    overlay(raw, raw, raw / "masks", tmp_path / "out")
+    overlay(raw, raw, raw / "masks", tmp_path / "out", {"disc_2"})
+    assert [p.stem for p in (tmp_path / "out/cases").iterdir()] == ["disc_2"]
+
+
+def test_volumes_whose_axes_are_rounded_get_an_error_map(tmp_path, write_nifti):
+    turn = np.deg2rad(20)
+    affine = np.eye(4)
+    affine[:2, :2] = np.round([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], 3)
+    label = np.zeros((200, 150, 4), np.uint8)
+    label[50:90, 40:80, 1:3] = 1
+    suffix, data = encode(Scan(label[None], affine, (1, 1)))
+    assert suffix == ".nii.gz"
+    (tmp_path / "a.nii.gz").write_bytes(data)
+    again = nib.load(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(again.affine, affine, atol=1e-6)
+    assert int(again.header["qform_code"]) in (0, 1)

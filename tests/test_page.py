@@ -9,9 +9,12 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from data_prep.config import DataConfig
+from sdunet.segmentation.compare import read_scores
 from sdunet.segmentation.error_map import COLOURS
-from sdunet.segmentation.overlay import overlay, side_by_side
+from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.overlay import overlay
 from sdunet.segmentation.page import outline
+from sdunet.segmentation.side_by_side import side_by_side
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")
@@ -41,7 +44,11 @@ def folder(tmp_path_factory, write_nifti):
     _, problems = overlay(raw, raw, root / "a", root / "one", only, CONFIG)
     assert not problems
     both = [root / "a", root / "b"]
-    _, problems = side_by_side(raw, raw, both, ["A", "B"], root / "two", only, CONFIG)
+    scores = [root / f"scores_{name}" for name in "ab"]
+    for predictions, out in zip(both, scores, strict=True):
+        evaluate(predictions, raw, out, only, CONFIG)
+    scored, _ = read_scores(scores, ["A", "B"])
+    _, problems = side_by_side(raw, raw, both, scored, root / "two", only, CONFIG)
     assert not problems
     return root
 
@@ -78,6 +85,10 @@ def opened(browser, folder):
     for context in browser.contexts:
         context.close()
     assert not troubles
+
+
+def records_of(page):
+    return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text())[1])["cases"]
 
 
 def names_in(tab):
@@ -194,8 +205,8 @@ def test_a_click_on_a_wrong_piece_jumps_to_it(opened):
     assert shown(tab)[0] == 2
     assert "chosen" in spot.get_attribute("class")
     assert pixels_like(tab, "#ffffff") > 100  # a ring around it
-    tab.keyboard.press("n")
-    assert shown(tab)[0] in (2, 3, 4, 5)
+    tab.keyboard.press("p")
+    assert shown(tab)[0] in (3, 4, 5)  # the piece before is one of the organ
 
 
 @in_browser
@@ -236,12 +247,44 @@ def test_two_models_stand_side_by_side_on_the_same_slice(opened):
 
 
 @in_browser
+def test_nothing_of_a_case_stands_under_the_name_of_another(opened):
+    tab = opened()
+    script = """async (name) => {
+        const [button] = [...document.querySelectorAll("#cases button")]
+            .filter((b) => b.textContent.startsWith(name));
+        button.click();  // and, before it is loaded, what a reader may do
+        document.getElementById("slice").value = 8;
+        document.getElementById("slice").dispatchEvent(new Event("input"));
+        window.dispatchEvent(new Event("blur"));
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "n", bubbles: true }));
+        const caption = document.querySelector("figcaption").textContent;
+        return [caption, document.querySelectorAll("#wrong tr").length];
+    }"""
+    assert tab.evaluate(script, "near") == ["", 0]
+    assert shown(tab) == [8, "near"]
+    assert "organ 0.8000" in tab.locator("figcaption").text_content()
+
+
+@in_browser
+def test_a_damaged_case_is_told_and_the_others_open(opened, browser, folder, tmp_path):
+    shutil.copytree(folder / "one", tmp_path / "one")
+    record = next(r for r in records_of(tmp_path / "one/review.html") if r["id"] == "near")
+    path = tmp_path / "one" / record["file"]
+    path.write_text(path.read_text()[:900])
+    tab = browser.new_page()
+    tab.goto((tmp_path / "one/review.html").as_uri())
+    tab.wait_for_selector("body[data-slice]")
+    tab.locator("#cases button", has_text="near").click()
+    tab.wait_for_timeout(300)
+    assert "is damaged" in tab.locator("#title").text_content()
+    tab.locator("#cases button", has_text="far").click()
+    assert shown(tab)[1] == "far"
+
+
+@in_browser
 def test_cases_are_loaded_when_they_are_opened(opened, browser, folder, tmp_path):
     shutil.copytree(folder / "one", tmp_path / "one")
-    records = json.loads(
-        re.search(r'id="data">(.*?)</script>', (tmp_path / "one/review.html").read_text())[1]
-    )["cases"]
-    for record in records:
+    for record in records_of(tmp_path / "one/review.html"):
         if record["id"] == "near":
             (tmp_path / "one" / record["file"]).unlink()
     tab = browser.new_page()

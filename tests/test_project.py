@@ -213,7 +213,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
     commands = commands_under("Your own data")
-    assert len(commands) == 18
+    assert len(commands) == 21
     for command in commands:
         _, *arguments = shlex.split(command)
         if arguments[0] == "train" and "--out" in arguments:
@@ -227,7 +227,8 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
         assert status == 0, f"{command}: {capsys.readouterr().err}"
     assert (tmp_path / "predictions/unseen.png").is_file()
     assert (tmp_path / "scores/summary.json").is_file()
-    assert (tmp_path / "overlays/contact_sheet.png").is_file()
+    assert (tmp_path / "overlays/review.html").is_file()
+    assert (tmp_path / "compared/review.html").is_file()
 
 
 def test_readme_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, capsys):

@@ -26,13 +26,15 @@ def worse_or_equal(name, changed, before):
 def test_deleting_or_emptying_a_prediction_never_raises_a_score(prediction, reference):
     emptied = values(np.zeros_like(reference), reference)
     gone = values(None, reference)
-    for before, empty, deleted in zip(values(prediction, reference), emptied, gone, strict=True):
+    given_scores = values(prediction, reference)
+    for c, (before, empty, deleted) in enumerate(zip(given_scores, emptied, gone, strict=True), 1):
+        there = reference == c
         for name in METRICS:
             assert worse_or_equal(name, deleted[name], 0 if METRICS[name].best else DIAGONAL)
             if before[name] is not None and empty[name] is not None:
                 assert worse_or_equal(name, empty[name], before[name]), name
-            # Only a false alarm is rightly emptied, and leaves no score.
-            assert (empty[name] is None) == (not empty["dice"] and empty["dice"] is None)
+            # Without a score is only what is rightly empty.
+            assert (empty[name] is None) == (not there.any())
 
 
 @settings(max_examples=100, deadline=None)
@@ -100,6 +102,18 @@ def test_a_class_is_measured_in_its_box_as_in_the_whole_image():
             assert whole[name] == pytest.approx(inside[name]), name
 
 
+def test_a_volume_of_one_slice_is_measured_as_the_picture_it_is():
+    reference, prediction = np.zeros((2, 20, 20), np.uint8)
+    reference[2:12, 2:12] = 1
+    prediction[6:16, 2:12] = 1
+    flat = score_case(prediction, reference, (1.0, 2.0), 2)[0].values
+    for axis in range(3):
+        spacing = np.insert([1.0, 2.0], axis, 7.0)
+        labels = (np.expand_dims(label, axis) for label in (prediction, reference))
+        got = score_case(*labels, tuple(spacing), 2)[0].values
+        assert got == pytest.approx(flat)
+
+
 def test_options_decide_what_is_near_and_what_is_found():
     reference, prediction = np.zeros((2, 12, 12), np.uint8)
     reference[2:8, 2:8] = 1
@@ -110,5 +124,5 @@ def test_options_decide_what_is_near_and_what_is_found():
 
     assert scores(tolerance=2.0)["surface_dice"] == 1
     assert scores(tolerance=1.9)["surface_dice"] < 1
-    assert scores(match=0.5)["object_sensitivity"] == 1
-    assert scores(match=0.51)["object_sensitivity"] == 0
+    assert scores(match=0.49)["object_sensitivity"] == 1
+    assert scores(match=0.5)["object_sensitivity"] == 0

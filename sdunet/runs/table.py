@@ -1,6 +1,7 @@
 """Tables: as CSV that a spreadsheet opens without running anything, as Markdown, as plain text."""
 
 import csv
+import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
-    """Write rows atomically; `None` as nothing, floats with six decimals.
+    """Write rows atomically; `None` as nothing, floats with nine digits.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front, as spreadsheets
     mark text themselves.
@@ -25,11 +26,10 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping])
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows
-    )
+    """Return a table in Markdown, in which names stay text."""
+    shown = [[_text(cell) for cell in row] for row in lines]
+    rows = [head, ["---"] * len(head), *shown]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
 def aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -43,9 +43,14 @@ def aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return text
 
 
+def _text(cell: str) -> str:
+    escaped = html.escape(" ".join(cell.split()), quote=False)
+    return escaped.replace("\\", "\\\\").replace("|", "\\|")
+
+
 def _written(value: object) -> object:
     if isinstance(value, float):
-        return f"{value:.6f}"
+        return f"{value:.9g}"
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value

@@ -15,11 +15,13 @@ class Calibration:
         cells: how many.
         chances: sum of their probabilities.
         true: how many are of the class.
+        cases: how often `update` was called.
     """
 
     cells: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
     chances: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
     true: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    cases: int = 0
 
     def update(self, chances: np.ndarray, there: np.ndarray) -> None:
         """Add the cells of a case.
@@ -31,6 +33,7 @@ class Calibration:
         chances, there = chances.ravel(), there.ravel()
         # A bin holds its upper edge, as in the paper.
         bins = np.clip(np.ceil(chances * BINS).astype(np.intp) - 1, 0, BINS - 1)
+        self.cases += 1
         self.cells += np.bincount(bins, minlength=BINS)
         self.chances += np.bincount(bins, chances, BINS)
         self.true += np.bincount(bins[there], minlength=BINS)

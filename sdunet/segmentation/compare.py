@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,16 @@ class Scored:
         classes: names by number.
         options: of the scores.
         cases: of each case the scores of each class number, by their labels.
+        references: of each case the SHA-256 of its reference.
+        predictions: of each case that of its prediction, `None` if there was none.
     """
 
     name: str
     classes: dict[str, str]
     options: ScoreOptions
     cases: dict[str, dict[str, dict[str, Any]]]
+    references: dict[str, str]
+    predictions: dict[str, str | None]
 
 
 def compare(
@@ -42,6 +46,7 @@ def compare(
     out: str | Path,
     metrics: Sequence[str] = USUAL,
     names: Sequence[str] | None = None,
+    only: set[str] | None = None,
 ) -> tuple[list[dict[str, Any]], list[DataError]]:
     """Compare every two models, class by class, over the cases that all of them were scored on.
 
@@ -56,6 +61,7 @@ def compare(
         out: folder for the tables.
         metrics: names in `METRICS`.
         names: of the models. Default: what tells their folders apart.
+        only: ids of the cases to compare. Default: all.
 
     Returns:
         The rows of the table, and one error for each case that only some were scored on.
@@ -63,9 +69,9 @@ def compare(
     Raises:
         DataError: COMPARE_FEW for fewer than two; COMPARE_SCORES if a folder holds no scores;
             COMPARE_OTHER if classes, references or tolerances differ; COMPARE_NONE without a
-            common case.
+            common case; CASE_UNKNOWN if a case asked for is in none.
     """
-    scored, problems = read_scores(folders, names)
+    scored, problems = read_scores(folders, names, only)
     rows = [
         row
         for first, second in combinations(scored, 2)
@@ -86,6 +92,8 @@ def compare(
     if shown:
         picture = paired_differences(shown, METRICS[metrics[0]].label)
         write_bytes(out / "differences.png", picture)
+    else:
+        (out / "differences.png").unlink(missing_ok=True)  # of an earlier comparison
     return rows, problems
 
 
@@ -110,7 +118,9 @@ def cells_of(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
 
 
 def read_scores(
-    folders: Sequence[str | Path], names: Sequence[str] | None = None
+    folders: Sequence[str | Path],
+    names: Sequence[str] | None = None,
+    only: set[str] | None = None,
 ) -> tuple[list[Scored], list[DataError]]:
     """Read what `evaluate` wrote about several models, keeping the cases common to all.
 
@@ -130,22 +140,25 @@ def read_scores(
     for other in scored[1:]:
         if (other.classes, other.options) != (first.classes, first.options):
             raise _other(first, other, "classes or tolerances")
-    common = set.intersection(*(set(model.cases) for model in scored))
+    everywhere = set.union(*(set(model.cases) for model in scored))
+    if only is not None and not only <= everywhere:
+        unknown = ", ".join(sorted(only - everywhere)[:5])
+        raise DataError("CASE_UNKNOWN", f"never scored: {unknown}", "check the list of cases")
+    everywhere &= only or everywhere
+    common = everywhere.intersection(*(set(model.cases) for model in scored))
     if not common:
         raise DataError("COMPARE_NONE", "no case was scored for all", "evaluate the same cases")
     for model in scored[1:]:
         for case in common:
-            there, here = first.cases[case], model.cases[case]
-            if any(there[c]["n_ref"] != here[c]["n_ref"] for c in there):
+            if first.references[case] != model.references[case]:
                 raise _other(first, model, f"the reference of case {case}")
-    everywhere = set.union(*(set(model.cases) for model in scored))
     problems = [
         DataError("COMPARE_CASE", "scored for some models only", "evaluate it for all", case=case)
         for case in sorted(everywhere - common)
     ]
     kept = [
-        Scored(m.name, m.classes, m.options, {c: m.cases[c] for c in sorted(common)})
-        for m in scored
+        replace(model, cases={case: model.cases[case] for case in sorted(common)})
+        for model in scored
     ]
     return kept, problems
 
@@ -159,12 +172,16 @@ def _read(folder: Path, name: str) -> Scored:
             str(record["case"]): {number: dict(record["metrics"][number]) for number in classes}
             for record in summary["metric_per_case"]
         }
-        needed = [metric.label for metric in METRICS.values()] + ["n_ref"]
+        needed = [metric.label for metric in METRICS.values()]
         for record in cases.values():
             for scores in record.values():
                 for label in needed:
                     float(0 if scores[label] is None else scores[label])
-        return Scored(name, classes, ScoreOptions(**summary["options"]), cases)
+        hashes = [
+            {record["case"]: record[f"{side}_sha256"] for record in summary["metric_per_case"]}
+            for side in ("reference", "prediction")
+        ]
+        return Scored(name, classes, ScoreOptions(**summary["options"]), cases, *hashes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             "COMPARE_SCORES",

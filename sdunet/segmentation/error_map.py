@@ -5,7 +5,7 @@ Ito, told apart by colour-blind readers, too.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -76,28 +76,36 @@ def wrong_pieces(
         most: pieces to return at most.
         chances: returns the probability of a class, the same shape.
     """
-    classes = int(max(prediction.max(initial=0), reference.max(initial=0))) + 1
-    mixed = np.where(prediction == reference, 0, prediction.astype(np.int64) * classes + reference)
+    (around,) = ndimage.find_objects(prediction != reference, 1)
+    if around is None:
+        return [], 0
+    found, there = prediction[around], reference[around]
+    classes = int(max(found.max(), there.max())) + 1
+    mixed = np.where(found == there, 0, found.astype(np.uint32) * np.uint32(classes) + there)
     pieces = number_pieces(mixed, background=0, connectivity=mixed.ndim)
     sizes = np.bincount(pieces.ravel())[1:]
     boxes = ndimage.find_objects(pieces)
-    known: dict[int, np.ndarray] = {}
-    result = []
+    result, insides = [], []
     for piece in np.argsort(-sizes, kind="stable")[:most]:
-        box = boxes[piece]
-        inside = pieces[box] == piece + 1
+        box = tuple(
+            slice(outer.start + s.start, outer.start + s.stop)
+            for outer, s in zip(around, boxes[piece], strict=True)
+        )
+        inside = pieces[boxes[piece]] == piece + 1
         cells = np.argwhere(inside)
         nearest = cells[((cells - cells.mean(0)) ** 2).sum(1).argmin()]
         middle = tuple(int(s.start + n) for s, n in zip(box, nearest, strict=True))
         predicted, right = int(prediction[middle]), int(reference[middle])
-        chance = None
-        if chances is not None:
-            asked = predicted or right
-            if asked not in known:
-                known[asked] = chances(asked)
-            chance = float(known[asked][box][inside].mean())
-        kind = WRONG_CLASS if predicted and right else (3 if right else 2)
-        result.append(Wrong(kind, predicted, right, len(cells), middle, chance))
+        kind = FALSE_NEGATIVE if not predicted else (WRONG_CLASS if right else FALSE_POSITIVE)
+        result.append(Wrong(kind, predicted, right, len(cells), middle, None))
+        insides.append((box, inside))
+    if chances is not None:
+        # Class by class: together their probabilities may be larger than the memory.
+        for number in {piece.predicted or piece.reference for piece in result}:
+            known = chances(number)
+            for i, (piece, (box, inside)) in enumerate(zip(result, insides, strict=True)):
+                if (piece.predicted or piece.reference) == number:
+                    result[i] = replace(piece, chance=float(known[box][inside].mean()))
     return result, len(sizes)
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from sdunet.runs.table import write_csv
 from sdunet.segmentation import plots
 from sdunet.segmentation.calibration import Calibration
 from sdunet.segmentation.components import COLUMNS, object_rows, volume_in
-from sdunet.segmentation.metrics import POLICY, summarise
-from sdunet.segmentation.pairs import Pair, open_pairs
+from sdunet.segmentation.metrics import POLICY, Overlap, summarise
+from sdunet.segmentation.pairs import Pair, hash_of, open_pairs
 from sdunet.segmentation.scores import METRICS, ClassScores, ScoreOptions
 from sdunet.segmentation.statistics import interval
 
@@ -64,34 +64,32 @@ def evaluate(
     """
     options = options or ScoreOptions()
     pairs = open_pairs(predictions, references, only, config)
-    check_output(out, open_tree(references), references)
+    for source in (references, predictions):
+        check_output(out, open_tree(source), source)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     problems: list[DataError] = []
     records, rows, objects = [], [], []
-    by_class: dict[int, list[ClassScores]] = {c: [] for c in names}
+    by_class: dict[int, list[_Counted]] = {c: [] for c in names}
     calibration: dict[int, Calibration] = defaultdict(Calibration)
     unit = "pixels"
     for pair in progress(pairs, "scoring"):
+        problems += [pair.problem] if pair.problem else []
         scores = dict(enumerate(pair.scores(pairs.num_classes, options), start=1))
-        scores = {number: scores[number] for number in names}
-        chances, problem = _chances(pair, names)
-        problems += [p for p in (pair.problem, problem) if p]
         for number, found in scores.items():
-            by_class[number].append(found)
+            # Without the maps of objects, which of all cases would fill the memory.
+            by_class[number].append(_Counted(found.overlap, found.values))
             begin = {"case": pair.id, "class": names[number]}
             rows.append(begin | _row(found, volume_in(pair.reference.affine)))
-            objects += [
-                begin | row
-                for row in object_rows(found, pair.reference.affine, chances.get(number))
-            ]
-        if chances:
-            for number in names:
-                calibration[number].update(chances[number], pair.reference.array == number)
+            chances, problem = _chances(pair, number)
+            problems += [problem] if problem else []
+            objects += [begin | row for row in object_rows(found, pair.reference.affine, chances)]
+            if chances is not None:
+                calibration[number].update(chances, pair.reference.array == number)
         records.append(_record(pair, scores))
         unit = "pixels" if pair.reference.affine is None else "ml"
     if not records:
         raise DataError(
-            "EVAL_NONE", f"no reference can be read, the first: {pairs.problems[0]}", "see it"
+            "EVAL_NONE", f"no reference can be read, the last: {pairs.problems[-1]}", "see it"
         )
     means = {str(c): {"name": names[c]} | _means(found) for c, found in by_class.items()}
     sizes = {names[c]: _by_size(objects, names[c]) for c in names}
@@ -100,7 +98,10 @@ def evaluate(
         "mean": means,
         "metric_per_case": records,
         "found_by_size": sizes,
-        "calibration_error": {names[c]: sums.compute() for c, sums in calibration.items()},
+        "calibration_error": {
+            names[c]: {"ECE": sums.compute(), "n_cases": sums.cases}
+            for c, sums in calibration.items()
+        },
         "n_cases": len(records),
         "policy": POLICY,
         "options": asdict(options),
@@ -112,24 +113,33 @@ def evaluate(
     columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
     write_csv(out / "cases.csv", columns, rows)
     write_csv(out / "components.csv", COLUMNS, objects)
+    write_json(out / "summary.json", summary)
     write_bytes(out / "dice.png", plots.dice_by_case(rows))
     write_bytes(out / "volumes.png", plots.volume_agreement(rows, unit))
     write_bytes(out / "sizes.png", plots.found_by_size(sizes, unit))
-    if calibration:
-        curves = {names[c]: sums for c, sums in calibration.items()}
+    curves = {names[c]: sums for c, sums in calibration.items()}
+    if curves:
         write_bytes(out / "calibration.png", plots.calibration(curves))
-    write_json(out / "summary.json", summary)
+    else:
+        (out / "calibration.png").unlink(missing_ok=True)  # of an earlier evaluation
     return summary, [*pairs.problems, *problems]
 
 
-def _chances(pair: Pair, names: dict[int, str]) -> tuple[dict[int, np.ndarray], DataError | None]:
-    """Return the probabilities of each class, if there are any to be used."""
+class _Counted(NamedTuple):
+    """What is kept of a class in a case until means are taken."""
+
+    overlap: Overlap
+    values: dict[str, float | None]
+
+
+def _chances(pair: Pair, number: int) -> tuple[np.ndarray | None, DataError | None]:
+    """Return the probabilities of a class, if there are any to be used."""
     if pair.chances is None:
-        return {}, None
+        return None, None
     try:
-        return {number: pair.chances(number) for number in names}, None
+        return pair.chances(number), None
     except DataError as error:
-        return {}, error
+        return None, error
 
 
 def _row(scores: ClassScores, cell: float) -> dict[str, Any]:
@@ -152,6 +162,8 @@ def _record(pair: Pair, scores: dict[int, ClassScores]) -> dict[str, Any]:
         "case": pair.id,
         "reference_file": pair.reference_file,
         "prediction_file": pair.prediction_file,
+        "reference_sha256": hash_of(pair.reference.array),
+        "prediction_sha256": None if pair.prediction is None else hash_of(pair.prediction),
         "metrics": {
             str(number): {METRICS[name].label: value for name, value in found.values.items()}
             | _cells(found)
@@ -167,7 +179,7 @@ def _cells(scores: ClassScores) -> dict[str, int]:
     return counts | {"n_pred": overlap.tp + overlap.fp, "n_ref": overlap.tp + overlap.fn}
 
 
-def _means(scores: Sequence[ClassScores]) -> dict[str, Any]:
+def _means(scores: Sequence[_Counted]) -> dict[str, Any]:
     """Return the means of one class over cases, with their intervals and numbers."""
     values = {
         METRICS[name].label: [s.values[name] for s in scores if s.values[name] is not None]

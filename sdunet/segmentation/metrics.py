@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_prep.slabs import slabs
+
 # By case and class; shown in every report.
 POLICY = (
     "both empty: excluded from means, counted as true negative; reference empty, prediction not: "
@@ -96,10 +98,14 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) ->
             f"prediction must have the reference's shape {reference.shape}, got {prediction.shape}"
         )
     for name, array in (("prediction", prediction), ("reference", reference)):
-        if array.size and int(array.max()) >= num_classes:
-            raise ValueError(f"{name} must hold classes below {num_classes}, got {array.max()}")
-    pairs = reference.astype(np.int64).ravel() * num_classes + prediction.ravel()
-    table = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+        if array.size and not 0 <= array.min() <= array.max() < num_classes:
+            found = array.min() if array.min() < 0 else array.max()
+            raise ValueError(f"{name} must hold classes below {num_classes}, got {found}")
+    table = np.zeros(num_classes**2, np.int64)
+    for there, found in zip(slabs(reference), slabs(prediction), strict=True):
+        both = there.astype(np.int64).ravel() * num_classes + found.ravel()
+        table += np.bincount(both, minlength=num_classes**2)
+    table = table.reshape(num_classes, num_classes)
     result = []
     for c in range(1, num_classes):
         tp = int(table[c, c])

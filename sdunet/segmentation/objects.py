@@ -51,11 +51,11 @@ class Objects:
     def pairs(self, threshold: float) -> np.ndarray:
         """Return for each object of the reference the row of its predicted one, or -1.
 
-        Each object is in one pair at most; there are as many pairs as can be of this Jaccard index
-        or a larger one.
+        Each object is in one pair at most; there are as many pairs as can be of a Jaccard index
+        above the threshold.
         """
         near = self.ious.copy()
-        near.data = (near.data >= threshold).astype(np.float64)
+        near.data = (near.data > threshold).astype(np.float64)
         near.eliminate_zeros()
         if not near.nnz:
             return np.full(len(self.reference_sizes), -1)
@@ -64,7 +64,7 @@ class Objects:
     def average_precision(self, thresholds: Sequence[float] = THRESHOLDS) -> float | None:
         """Return the mean over thresholds of pairs / (pairs + false alarms + missed), 0 to 1.
 
-        `None` if there is no object in either. This is the score of the 2018 Data Science Bowl.
+        `None` if there is no object in either. This is how the 2018 Data Science Bowl scored.
         """
         total = len(self.predicted_sizes) + len(self.reference_sizes)
         if not total:

@@ -1,14 +1,15 @@
 """A page to look through the errors of many cases, of one model or of several side by side.
 
 The page is one HTML file. What it shows of a case lies in a folder beside it and is loaded when the
-case is opened; no network is needed. Each case is a script that hands over PNG slices: unlike image
-files, their pixels may be read by a page opened from disk, so that one picture of codes is enough
-for all that can be switched on and off.
+case is opened; no network is needed. Each case is a script that hands over its slices, the image as
+PNG and, packed by zlib, a code for each cell; so one array is enough for all that can be switched
+on and off, and no browser changes a value on the way.
 """
 
 import base64
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,13 @@ from data_prep.writer import write_bytes
 from sdunet.segmentation.components import AXES, place_in, volume_in
 from sdunet.segmentation.error_map import COLOURS, KINDS, Palette
 from sdunet.segmentation.metrics import POLICY
-from sdunet.segmentation.scores import METRICS, ClassScores, ScoreOptions
+from sdunet.segmentation.scores import METRICS, ClassScores, ScoreOptions, mean_scores
 from sdunet.segmentation.view import AXIAL, View
 
 PAGE = "review.html"
 _FOLDER = "review"
 _HERE = Path(__file__).parent
-# Bits of a picture of codes: the kind of error, and both outlines.
+# Bits of a code beside the kind of error.
 REFERENCE_OUTLINE, PREDICTION_OUTLINE = 8, 16
 
 
@@ -57,6 +58,8 @@ class Page:
         self.palette = palette
         self.options = options
         self.cases: list[dict[str, Any]] = []
+        # An earlier page would show the pictures of this one under its own names and scores.
+        (out / PAGE).unlink(missing_ok=True)
 
     def add(self, views: Sequence[View], scores: Sequence[Sequence[ClassScores]]) -> None:
         """Write what is shown of a case.
@@ -112,9 +115,9 @@ class Page:
             options=self.options,
         )
         write_bytes(self.out / PAGE, page.encode())
+        written = {Path(case["file"]).name for case in self.cases}
         for file in (self.out / _FOLDER).glob("case_*.js"):
-            # Of an earlier page with more cases.
-            if file.name not in {Path(case["file"]).name for case in self.cases}:
+            if file.name not in written:  # of an earlier page with more cases
                 file.unlink()
         return self.out / PAGE
 
@@ -125,11 +128,8 @@ def _read(name: str) -> str:
 
 def _summary(view: View, scores: Sequence[ClassScores]) -> dict[str, Any]:
     """Return the means over classes of each score, the Dice of each class, and the counts."""
-    values = {
-        name: [s.values[name] for s in scores if s.values[name] is not None] for name in METRICS
-    }
     return {
-        "scores": {n: float(np.mean(found)) if found else None for n, found in values.items()},
+        "scores": mean_scores(scores),
         "dice": [s.values["dice"] for s in scores],
         "counts": view.counts,
         "missing": view.missing,
@@ -147,7 +147,7 @@ def _image_slices(view: View) -> list[str]:
 
 
 def _code_slices(view: View) -> list[str | None]:
-    """Return a picture of codes for each slice; `None` where there is nothing."""
+    """Return the packed codes of each slice, row by row; `None` where there is nothing."""
     slices: list[str | None] = []
     for z in range(view.slices):
         reference, prediction, codes = (
@@ -156,7 +156,8 @@ def _code_slices(view: View) -> list[str | None]:
         codes = codes.copy()
         codes[outline(reference)] |= REFERENCE_OUTLINE
         codes[outline(prediction)] |= PREDICTION_OUTLINE
-        slices.append(_png(codes) if codes.any() else None)
+        packed = zlib.compress(np.ascontiguousarray(codes))
+        slices.append(base64.b64encode(packed).decode() if codes.any() else None)
     return slices
 
 

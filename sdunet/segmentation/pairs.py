@@ -1,5 +1,6 @@
 """References and predictions of the same cases, brought together and checked."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from data_prep.findings import Findings
 from data_prep.labels import read_case_label, read_objects, to_classes
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.plan import classes_of
+from data_prep.preprocess import fit_label
 from data_prep.reading import is_scan_name, read_label, read_scan, stem
 from data_prep.scan import Scan
 from data_prep.tree import Tree, open_tree
@@ -90,9 +92,8 @@ class Pairs:
 
     @property
     def names(self) -> list[str]:
-        """Names of the classes by their numbers; of a number without a class, the number."""
-        known = {number: name for name, number in self.rules.labels.items()}
-        return [known.get(number, str(number)) for number in range(self.num_classes)]
+        """Names of the classes by their numbers, background first."""
+        return sorted(self.rules.labels, key=self.rules.labels.__getitem__)
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -105,10 +106,17 @@ class Pairs:
                 self.problems.append(error.at(case=case.id))
                 continue
             file = self._files.get(case.id)
+            prediction = problem = None
             try:
-                prediction, problem = self._prediction(case.id, file, reference), None
+                scan = self._prediction(file)
+                reference = self._fitted(reference, scan)
+                if objects is not None:
+                    objects = self._fitted(objects, scan)
+                # Our own hold class numbers already; mapping them again could swap classes.
+                label_map = {} if self._ours else self.rules.label_map
+                prediction = to_classes(scan.array, self.rules.labels, label_map)
             except DataError as error:
-                prediction, problem = None, error.at(case=case.id, file=file)
+                problem = error.at(case=case.id, file=file)
             chances = partial(self._chances, case.id, reference)
             yield Pair(
                 case.id,
@@ -117,7 +125,7 @@ class Pairs:
                 case.labels[0],
                 file,
                 problem,
-                objects,
+                None if objects is None else objects.array,
                 chances if self.has_chances and prediction is not None else None,
             )
 
@@ -126,18 +134,32 @@ class Pairs:
         """Whether probabilities were predicted, too."""
         return any(name.startswith(_CHANCES) for name in self._predictions.names)
 
-    def _reference(self, case: Case) -> tuple[Scan, np.ndarray | None]:
+    def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
         if case.kind != "objects":
             return read_case_label(self._references, case, self.rules), None
         objects = read_objects(self._references, case, Findings(self.rules.accept))
         mask = (objects.array != 0).astype(np.uint8)
-        return Scan(mask, objects.affine, objects.codes), objects.array
+        return Scan(mask, objects.affine, objects.codes), objects
+
+    def _fitted(self, reference: Scan, prediction: Scan) -> Scan:
+        """Return the reference on the grid of its prediction, which is that of the image.
+
+        Raises:
+            DataError: as `check_same_grid`, unless it is accepted that references lie elsewhere.
+        """
+        try:
+            check_same_grid(reference, prediction, "prediction", "reference")
+        except DataError as error:
+            if error.code not in self.rules.accept:
+                raise
+            return fit_label(prediction, reference, Findings(self.rules.accept))
+        return reference
 
     def _chances(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
         """Return the probability of a class.
 
         Raises:
-            DataError: PROB_MISSING, PROB_RANGE if a value is none; as `check_same_grid`.
+            DataError: PROB_MISSING; PROB_RANGE if a value is none; as `check_same_grid`.
         """
         folder = f"{_CHANCES}{number}/"
         there = [name for name in self._predictions.names if name.startswith(folder)]
@@ -150,21 +172,23 @@ class Pairs:
                 case=case_id,
             )
         try:
-            scan = read_scan(self._predictions, file)
+            scan = read_scan(self._predictions, file, Findings(self.rules.accept))
             check_same_grid(reference, scan, "probabilities", "reference")
-            if not ((scan.array >= 0) & (scan.array <= 1)).all():
-                raise DataError("PROB_RANGE", "NaN or a value outside 0..1", "predict it again")
+            if len(scan.array) != 1 or not ((scan.array >= 0) & (scan.array <= 1)).all():
+                raise DataError("PROB_RANGE", "a value outside 0..1, or channels", "predict again")
         except DataError as error:
             raise error.at(case=case_id, file=file) from None
         return scan.array
 
-    def _prediction(self, case_id: str, file: str | None, reference: Scan) -> np.ndarray:
+    def _prediction(self, file: str | None) -> Scan:
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
-        scan = read_label(self._predictions, file)
-        check_same_grid(reference, scan, "prediction", "reference")
-        # Our own predictions hold class numbers already; mapping them again could swap classes.
-        return to_classes(scan.array, self.rules.labels, {} if self._ours else self.rules.label_map)
+        return read_label(self._predictions, file, Findings(self.rules.accept))
+
+
+def hash_of(label: np.ndarray) -> str:
+    """Return the SHA-256 of class numbers, whatever integers hold them."""
+    return hashlib.sha256(label.astype("<u2").tobytes()).hexdigest()
 
 
 def open_pairs(
@@ -185,7 +209,7 @@ def open_pairs(
         config: classes and label map.
 
     Raises:
-        DataError: if there are no cases, two predictions share a name, or a file is damaged.
+        DataError: if there are no cases, or the record of the predictions is damaged.
     """
     tree = open_tree(references)
     layout = find_layout(tree)
@@ -210,14 +234,15 @@ def open_pairs(
     rules = Rules((), classes_of(config, None), config.label_map, config.structures, accept)
     files: dict[str, str] = {}
     problems = [error for error in layout.problems if only is None or error.case in only]
+    twice: dict[str, str] = {}
     for name in filter(is_scan_name, predicted.names):
         if recorded and name.startswith(BESIDE):
             continue
-        if stem(name) in files:
-            raise DataError(
-                "PRED_DUPLICATE", f"{name} and {files[stem(name)]}", "keep one", case=stem(name)
-            )
-        files[stem(name)] = name
+        (twice if stem(name) in files else files)[stem(name)] = name
+    for id_, name in twice.items():
+        found = f"{name} and {files.pop(id_)}, so that none is taken"
+        if only is None or id_ in only:
+            problems.append(DataError("PRED_DUPLICATE", found, "keep one", case=id_))
     for id_ in sorted(set(files) - {case.id for case in layout.cases}):
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])

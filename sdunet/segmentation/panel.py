@@ -16,7 +16,12 @@ _PLANES = {AXIAL: "axial", 1: "coronal", 0: "sagittal"}
 _SLICES = 4  # of the worst, one in each column
 _SIDE = 2.4  # inches
 # Outlines of classes 1, 2, ...; none is a colour of the error map.
-_OUTLINES = ("#ffd92f", "#00e5ff", "#ff7f00", "#f781bf", "#b2df8a", "#cab2d6")
+_OUTLINES = (
+    *("#ffd92f", "#00e5ff", "#ff7f00", "#f781bf", "#b2df8a", "#cab2d6"),
+    *("#e31a1c", "#1f78b4", "#33a02c", "#6a3d9a", "#b15928", "#ffffff"),
+)
+_MOST_CELLS = 1200  # along a side; larger planes are drawn at every second cell, third ...
+_TILE_CELLS = 300
 _SHEET_COLUMNS, _SHEET_CASES = 6, 48
 
 
@@ -68,9 +73,11 @@ def _height(view: View, axis: int) -> float:
 
 
 def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette: Palette) -> None:
-    picture = view.picture(axis, index)
-    masks = [view.cut(label, axis, index) for label in (view.reference, view.prediction)]
-    errors = coloured(picture, view.cut(view.errors, axis, index), palette)
+    step = _step(view, axis, _MOST_CELLS)
+    picture = view.picture(axis, index, step)
+    labels = (view.reference, view.prediction, view.errors)
+    *masks, codes = (view.cut(label, axis, index)[::step, ::step] for label in labels)
+    errors = coloured(picture, codes, palette)
     where = "" if view.affine is None else f", {_PLANES[axis]} {index}"
     for axes, name, pixels in zip(line, _COLUMNS, (*[picture] * 3, errors), strict=True):
         axes.imshow(pixels, aspect=view.aspect(axis), interpolation="nearest")
@@ -81,6 +88,11 @@ def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette
             places = [np.arange(-1, n + 1) for n in reversed(mask.shape)]
             axes.contour(*places, inside, [0.5], colors=[_outline(number)], linewidths=0.9)
         axes.set(xlim=(-0.5, mask.shape[1] - 0.5), ylim=(mask.shape[0] - 0.5, -0.5))
+
+
+def _step(view: View, axis: int, most: int) -> int:
+    """Return of how many cells one is drawn, so that there are no more along a side."""
+    return -(-max(view.cut(view.reference, axis, 0).shape) // most)
 
 
 def _outline(number: int) -> str:
@@ -95,9 +107,15 @@ def _legend(view: View, names: Sequence[str], palette: Palette) -> list[Patch]:
     ]
     classes = [
         Patch(edgecolor=_outline(number), facecolor="none", label=name)
-        for number, name in enumerate(names[1 : len(_OUTLINES) + 1], start=1)
+        for number, name in enumerate(names)
+        if number and ((view.reference == number).any() or (view.prediction == number).any())
     ]
     return kinds + classes
+
+
+def said(dice: float | None) -> str:
+    """Return a Dice in words."""
+    return "true negative" if dice is None else f"Dice {dice:.4f}"
 
 
 class ContactSheet:
@@ -113,9 +131,11 @@ class ContactSheet:
         z = 0
         if view.affine is not None:
             z = next(iter(view.worst_slices(1)), view.worst[AXIAL])
-        errors = view.cut(view.errors, AXIAL, z)
-        picture = (coloured(view.picture(AXIAL, z), errors, self.palette) * 255).astype(np.uint8)
-        score = "true negative" if dice is None else f"Dice {dice:.4f}"
+        step = _step(view, AXIAL, _TILE_CELLS)
+        errors = view.cut(view.errors, AXIAL, z)[::step, ::step]
+        picture = coloured(view.picture(AXIAL, z, step), errors, self.palette) * 255
+        picture = picture.astype(np.uint8)
+        score = said(dice)
         order = 2.0 if dice is None else dice
         self.tiles.append((order, view.id, score, picture, view.aspect()))
         # Only the worst are drawn; of thousands of cases the others would fill the memory.

@@ -8,7 +8,8 @@ const OUTLINES = [
   { bit: 8, name: "reference outline", colour: [255, 217, 47] },
   { bit: 16, name: "predicted outline", colour: [255, 255, 255] },
 ];
-const KEPT = 8; // cases in memory
+const KEPT = 4; // cases in memory
+const SLICES = 24; // decoded, of the case that is shown
 
 const state = {
   order: [], // numbers of the cases in the list, as sorted and filtered
@@ -33,19 +34,25 @@ const number = (value, digits = 4) => (value === null ? "–" : value.toFixed(di
 
 // Cases ------------------------------------------------------------------------------------------
 
-window.sdunetCase = (index, given) => waiting.get(index)(given);
+window.sdunetCase = (index, given) => waiting.get(index)?.(given);
 
 function load(index) {
   if (!loaded.has(index)) {
     const promise = new Promise((resolve, reject) => {
+      const { file } = data.cases[index];
+      const script = make("script", { src: file });
+      const end = (trouble) => {
+        script.remove();
+        waiting.delete(index);
+        reject(new Error(trouble)); // does nothing where the case has handed itself over
+      };
       waiting.set(index, resolve);
-      const script = make("script", { src: data.cases[index].file });
-      script.onerror = () => reject(new Error(`${data.cases[index].file} is not beside this page`));
-      script.onload = () => script.remove();
+      script.onerror = () => end(`${file} is not beside this page`);
+      script.onload = () => end(`${file} is damaged`);
       document.head.append(script);
     });
     promise.catch(() => loaded.delete(index));
-    loaded.set(index, promise.then((given) => ({ ...given, pictures: new Map() })));
+    loaded.set(index, promise);
     if (loaded.size > KEPT) loaded.delete(loaded.keys().next().value);
   }
   return loaded.get(index);
@@ -58,22 +65,22 @@ async function decode(base64) {
   return image;
 }
 
-async function codesOf(base64, width, height) {
-  if (base64 === null) return new Uint8Array(width * height);
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(await decode(base64), 0, 0);
-  const pixels = context.getImageData(0, 0, width, height).data;
-  return Uint8Array.from({ length: width * height }, (_, i) => pixels[4 * i]);
+// Codes are unpacked, not drawn and read back: some browsers change what is read from a canvas.
+async function codesOf(base64, cells) {
+  if (base64 === null) return new Uint8Array(cells);
+  const packed = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-function slicePictures(given, z, [width, height]) {
-  if (!given.pictures.has(z)) {
-    const codes = given.models.map((model) => codesOf(model.codes[z], width, height));
-    given.pictures.set(z, Promise.all([decode(given.image[z]), ...codes]));
-    if (given.pictures.size > 64) given.pictures.delete(given.pictures.keys().next().value);
+function slicePictures({ index, given, pictures }, z) {
+  const [width, height] = data.cases[index].size;
+  if (!pictures.has(z)) {
+    const codes = given.models.map((model) => codesOf(model.codes[z], width * height));
+    pictures.set(z, Promise.all([decode(given.image[z]), ...codes]));
+    if (pictures.size > SLICES) pictures.delete(pictures.keys().next().value);
   }
-  return given.pictures.get(z);
+  return pictures.get(z);
 }
 
 async function open(index) {
@@ -81,6 +88,7 @@ async function open(index) {
   state.current = index;
   state.slice = record.start;
   state.chosen = data.models.map(() => -1);
+  content = null;
   byId("title").textContent = record.id;
   for (const button of byId("cases").querySelectorAll("button")) {
     const mine = Number(button.dataset.index) === index;
@@ -90,16 +98,28 @@ async function open(index) {
   byId("slices").hidden = record.size[2] < 2;
   byId("slice").max = record.size[2] - 1;
   fit();
+  clear();
+  await new Promise((done) => setTimeout(done, 30)); // a key held down passes cases by
+  if (state.current !== index) return;
   try {
     const given = await load(index);
     if (state.current !== index) return;
-    content = given;
+    content = { index, given, pictures: new Map() };
   } catch (error) {
-    content = null;
-    byId("title").textContent = `${record.id}: ${error.message}`;
+    if (state.current === index) byId("title").textContent = `${record.id}: ${error.message}`;
+    return;
   }
   listWrong();
   await show();
+}
+
+// Takes everything of the case before from the screen.
+function clear() {
+  byId("wrong").replaceChildren();
+  for (const canvas of canvases()) {
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    canvas.nextElementSibling.textContent = "";
+  }
 }
 
 // List -------------------------------------------------------------------------------------------
@@ -115,8 +135,11 @@ function measures() {
   });
   if (data.models.length > 1) {
     for (const { name, label, best } of data.metrics) {
+      // Rightly predicting nothing has no score, and is as good as can be beside a false alarm.
       const of = ({ models: [a, b] }) =>
-        a.scores[name] === null || b.scores[name] === null ? null : b.scores[name] - a.scores[name];
+        a.scores[name] === null && b.scores[name] === null
+          ? null
+          : (b.scores[name] ?? best) - (a.scores[name] ?? best);
       result.push({ title: `${label}, ${data.models[1]} - ${data.models[0]}`, best, of });
     }
   }
@@ -171,7 +194,7 @@ function describe(piece) {
 function listWrong() {
   const record = data.cases[state.current];
   byId("wrong").replaceChildren(
-    ...(content ? content.models : []).map((model, m) => {
+    ...content.given.models.map((model, m) => {
       const section = make("section");
       const table = make("table");
       const all = record.models[m].wrong;
@@ -210,7 +233,7 @@ function rowOf(piece, m, i, volume) {
 }
 
 function jump(m, i) {
-  const piece = content.models[m].wrong[i];
+  const piece = content?.given.models[m].wrong[i];
   if (!piece) return;
   state.chosen = data.models.map((_, k) => (k === m ? i : -1));
   state.slice = piece.slice;
@@ -228,25 +251,27 @@ function jump(m, i) {
 
 const colours = () => data.colours[byId("palette").value];
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-const shown = (key) => document.querySelector(`[data-layer="${key}"]`).checked;
+const isOn = (key) => document.querySelector(`[data-layer="${key}"]`).checked;
 const canvases = () => [...document.querySelectorAll("canvas")];
 
 async function show() {
   if (!content) return;
   const begun = performance.now();
-  const record = data.cases[state.current];
-  const [given, z] = [content, state.slice];
+  const shown = content;
+  const z = state.slice;
+  const record = data.cases[shown.index];
   byId("slice").value = z;
   byId("number").textContent = `${z} of 0 to ${record.size[2] - 1}`;
-  const [image, ...codes] = await slicePictures(given, z, record.size);
-  if (given !== content || z !== state.slice) return; // overtaken by a later step
-  canvases().forEach((canvas, m) => draw(canvas, record, image, codes[m], given.models[m], m));
+  const [image, ...codes] = await slicePictures(shown, z);
+  if (shown !== content || z !== state.slice) return; // overtaken by a later step
+  const { models } = shown.given;
+  canvases().forEach((canvas, m) => draw(canvas, record, image, codes[m], models[m], m));
   // For whoever measures: which slice is on the screen, and how long that took.
   document.body.dataset.slice = z;
   document.body.dataset.case = record.id;
   document.body.dataset.paint = (performance.now() - begun).toFixed(2);
   for (const near of [z + 1, z - 1]) {
-    if (near >= 0 && near < record.size[2]) slicePictures(given, near, record.size);
+    if (near >= 0 && near < record.size[2]) slicePictures(shown, near);
   }
 }
 
@@ -256,9 +281,9 @@ function layer(codes, [width, height]) {
   for (let code = 0; code < 32; code++) {
     let colour = null;
     const kind = code & 7;
-    if (data.kinds[kind] && shown(kind)) colour = [...rgb(colours()[kind]), opacity];
+    if (data.kinds[kind] && isOn(kind)) colour = [...rgb(colours()[kind]), opacity];
     for (const line of OUTLINES) {
-      if (code & line.bit && shown(line.bit)) colour = [...line.colour, 255];
+      if (code & line.bit && isOn(line.bit)) colour = [...line.colour, 255];
     }
     if (colour) table[code] = (colour[3] << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0];
   }
@@ -297,10 +322,14 @@ function draw(canvas, record, image, codes, model, m) {
   context.clearRect(0, 0, canvas.width, canvas.height);
   const { x, y, w, h } = placeOn(canvas, record);
   const [width, height] = record.size;
-  // Grey below the colours: on a stained section green over blue would read as a miss.
-  context.filter = !state.hidden && KINDS.some(({ code }) => shown(code)) ? "grayscale(1)" : "none";
   context.drawImage(image, x, y, w * width, h * height);
-  context.filter = "none";
+  if (!state.hidden && KINDS.some(({ code }) => isOn(code))) {
+    // Grey below the colours: on a stained section green over blue would read as a miss.
+    context.globalCompositeOperation = "saturation";
+    context.fillStyle = "gray";
+    context.fillRect(x, y, w * width, h * height);
+    context.globalCompositeOperation = "source-over";
+  }
   if (!state.hidden) {
     context.drawImage(layer(codes, record.size), x, y, w * width, h * height);
     const piece = model.wrong[state.chosen[m]];
@@ -424,18 +453,21 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  const writing = event.target.matches("input[type=search], select");
-  if (writing || event.ctrlKey || event.metaKey || event.altKey || state.current < 0) return;
-  if (event.target.matches("button") && event.key === " ") return;
-  const action = KEYS[event.key];
+  const { target, key } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || state.current < 0) return;
+  if (target.matches("input[type=search], select")) return;
+  if (key === " " && target.matches("button, summary, input[type=checkbox]")) return;
+  if (key.startsWith("Arrow") && target.matches("#opacity")) return;
+  const action = KEYS[key];
   if (action) {
     event.preventDefault();
     action();
-  } else if (event.key >= "1" && event.key <= "6") {
-    toggle(Number(event.key) - 1);
+  } else if (key >= "1" && key <= "6") {
+    toggle(Number(key) - 1);
   }
 });
-document.addEventListener("keyup", (event) => event.key === " " && hide(false));
+document.addEventListener("keyup", (event) => event.key === " " && state.hidden && hide(false));
+window.addEventListener("blur", () => hide(false));
 
 MEASURES.forEach(({ title }, i) => byId("metric").append(make("option", { value: i }, title)));
 for (const name of Object.keys(data.colours)) {
@@ -450,6 +482,9 @@ byId("farther").onclick = () => zoom(0.8);
 byId("fit").onclick = () => (fit(), show());
 byId("order").onsubmit = (event) => event.preventDefault();
 byId("metric").onchange = byId("first").onchange = byId("filter").oninput = list;
+for (const id of ["metric", "first", "palette"]) {
+  byId(id).addEventListener("change", () => byId(id).blur()); // keys belong to the page again
+}
 addToggles();
 addViews();
 recolour();

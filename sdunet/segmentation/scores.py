@@ -1,10 +1,12 @@
 """All scores of a case, class by class, under one policy for empty masks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from sdunet.runs.types import Distance, ShareBelowOne
 from sdunet.segmentation.distances import diagonal_of, surface_distances
 from sdunet.segmentation.metrics import Overlap, missing, overlaps
 from sdunet.segmentation.objects import Objects, find_objects
@@ -37,7 +39,7 @@ METRICS = {
     "assd": Metric("ASSD", 0, "average symmetric surface distance"),
     "object_sensitivity": Metric("ObjectSensitivity", 1, "share of reference objects found"),
     "object_precision": Metric("ObjectPrecision", 1, "share of predicted objects that are one"),
-    "ap50": Metric("AP50", 1, "pairs / (pairs + false alarms + missed) at Jaccard 0.5"),
+    "ap50": Metric("AP50", 1, "pairs / (pairs + false alarms + missed) above Jaccard 0.5"),
     "ap": Metric("AP", 1, "the same, mean over Jaccard 0.5, 0.55 ... 0.95"),
 }
 
@@ -48,11 +50,11 @@ class ScoreOptions:
 
     Attributes:
         tolerance: distance that the surface Dice forgives, mm (pixels of pictures).
-        match: Jaccard index from which a predicted object counts as one of the reference.
+        match: Jaccard index above which a predicted object counts as one of the reference.
     """
 
-    tolerance: float = 1.0
-    match: float = 0.1
+    tolerance: Distance = 1.0
+    match: ShareBelowOne = 0.1
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,21 @@ def score_case(
         objects = find_objects(*masks, inside)
         pairs = objects.pairs(options.match)
         values = _overlap_scores(overlap)
-        values |= _surface_scores(overlap, masks, spacing, diagonal, options.tolerance)
+        # In a volume of one slice every cell would be surface: it is measured as a picture.
+        flat = tuple(axis for axis, n in enumerate(reference.shape) if n == 1)
+        if masks[0].size:
+            masks = [np.squeeze(mask, flat) for mask in masks]
+        within = tuple(s for axis, s in enumerate(spacing) if axis not in flat)
+        values |= _surface_scores(overlap, masks, within, diagonal, options.tolerance)
         values |= _object_scores(overlap, objects, int((pairs >= 0).sum()))
         result.append(ClassScores(overlap, objects, tuple(s.start for s in box), pairs, values))
     return result
+
+
+def mean_scores(scores: Sequence[ClassScores]) -> dict[str, float | None]:
+    """Return the means over the classes that have a score, `None` where none has."""
+    found = {n: [s.values[n] for s in scores if s.values[n] is not None] for n in METRICS}
+    return {n: float(np.mean(values)) if values else None for n, values in found.items()}
 
 
 def _boxes(label: np.ndarray, num_classes: int) -> list[tuple[slice, ...] | None]:

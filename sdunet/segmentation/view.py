@@ -72,7 +72,7 @@ class View:
         """Axial slices; 1 for pictures."""
         return 1 if self.affine is None else self.reference.shape[AXIAL]
 
-    @property
+    @cached_property
     def worst(self) -> tuple[int, ...]:
         """A cell of the largest wrong piece; without one, of what is foreground, or the middle."""
         if self.wrong[0]:
@@ -91,9 +91,9 @@ class View:
         """Return a plane of an array like the image or the reference; of pictures, the array."""
         return array if self.affine is None else plane_of(array, axis, index)
 
-    def picture(self, axis: int = AXIAL, index: int = 0) -> np.ndarray:
-        """Return a plane of the image in colours, `(H, W, 3)` in 0..1."""
-        return to_colours(self.cut(self.image, axis, index), self.window)
+    def picture(self, axis: int = AXIAL, index: int = 0, step: int = 1) -> np.ndarray:
+        """Return every so many cells of a plane of the image, `(H, W, 3)` in 0..1."""
+        return to_colours(self.cut(self.image, axis, index)[..., ::step, ::step], self.window)
 
     def aspect(self, axis: int = AXIAL) -> float:
         """Return the height of a cell over its width in a plane."""

@@ -106,7 +106,7 @@ def _describe_compare(parser: Parser) -> None:
 def _compare(options: jsonargparse.Namespace) -> int:
     from sdunet.runs.table import aligned
     from sdunet.segmentation.compare import cells_of, compare, read_scores
-    from sdunet.segmentation.overlay import side_by_side
+    from sdunet.segmentation.side_by_side import side_by_side
 
     for_page = (options.images, options.ref, options.pred)
     if any(for_page) and not (all(for_page) and len(options.pred) == len(options.SCORES)):
@@ -115,22 +115,22 @@ def _compare(options: jsonargparse.Namespace) -> int:
             "a page needs --images, --ref and as many --pred as scores",
             "give all of them, or none",
         )
-    rows, problems = compare(options.SCORES, options.out, options.metrics, options.names)
+    only = cases_of(options)
+    rows, problems = compare(options.SCORES, options.out, options.metrics, options.names, only)
     print(aligned(*cells_of(rows)), end="")
     print(f"tables in {options.out}")
     if all(for_page):
-        scored, _ = read_scores(options.SCORES, options.names)
+        scored, _ = read_scores(options.SCORES, options.names, only)
         page, more = side_by_side(
             options.images,
             options.ref,
             options.pred,
-            [model.name for model in scored],
+            scored,
             options.out,
-            cases_of(options),
+            set(scored[0].cases),
             options.dataset,
             bar,
             palette="colour_blind" if options.colour_blind else "usual",
-            options=scored[0].options,
         )
         print(f"side by side in {page}")
         problems = [*problems, *more]
