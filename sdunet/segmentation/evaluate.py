@@ -67,62 +67,94 @@ def evaluate(
     for source in (references, predictions):
         check_output(out, open_tree(source), source)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
-    problems: list[DataError] = []
-    records, rows, objects = [], [], []
-    by_class: dict[int, list[_Counted]] = {c: [] for c in names}
-    calibration: dict[int, Calibration] = defaultdict(Calibration)
-    unit = "pixels"
+    tables = _Tables(names)
     for pair in progress(pairs, "scoring"):
-        problems += [pair.problem] if pair.problem else []
-        scores = dict(enumerate(pair.scores(pairs.num_classes, options), start=1))
-        for number, found in scores.items():
-            # Without the maps of objects, which of all cases would fill the memory.
-            by_class[number].append(_Counted(found.overlap, found.values))
-            begin = {"case": pair.id, "class": names[number]}
-            rows.append(begin | _row(found, volume_in(pair.reference.affine)))
-            chances, problem = _chances(pair, number)
-            problems += [problem] if problem else []
-            objects += [begin | row for row in object_rows(found, pair.reference.affine, chances)]
-            if chances is not None:
-                calibration[number].update(chances, pair.reference.array == number)
-        records.append(_record(pair, scores))
-        unit = "pixels" if pair.reference.affine is None else "ml"
-    if not records:
+        tables.add(pair, pair.scores(pairs.num_classes, options))
+    if not tables.records:
         raise DataError(
             "EVAL_NONE", f"no reference can be read, the last: {pairs.problems[-1]}", "see it"
         )
-    means = {str(c): {"name": names[c]} | _means(found) for c, found in by_class.items()}
-    sizes = {names[c]: _by_size(objects, names[c]) for c in names}
-    summary = {
-        "foreground_mean": _over_classes(list(means.values())),
-        "mean": means,
-        "metric_per_case": records,
-        "found_by_size": sizes,
-        "calibration_error": {
-            names[c]: {"ECE": sums.compute(), "n_cases": sums.cases}
-            for c, sums in calibration.items()
-        },
-        "n_cases": len(records),
-        "policy": POLICY,
-        "options": asdict(options),
-        "unit": unit,
-        "about": {metric.label: metric.about for metric in METRICS.values()},
-        "versions": versions(),
-    }
-    out = Path(out)
-    columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
-    write_csv(out / "cases.csv", columns, rows)
-    write_csv(out / "components.csv", COLUMNS, objects)
-    write_json(out / "summary.json", summary)
-    write_bytes(out / "dice.png", plots.dice_by_case(rows))
-    write_bytes(out / "volumes.png", plots.volume_agreement(rows, unit))
-    write_bytes(out / "sizes.png", plots.found_by_size(sizes, unit))
-    curves = {names[c]: sums for c, sums in calibration.items()}
-    if curves:
-        write_bytes(out / "calibration.png", plots.calibration(curves))
-    else:
-        (out / "calibration.png").unlink(missing_ok=True)  # of an earlier evaluation
-    return summary, [*pairs.problems, *problems]
+    summary = tables.summary() | {"options": asdict(options), "versions": versions()}
+    tables.write(Path(out), summary)
+    return summary, [*pairs.problems, *tables.problems]
+
+
+class _Tables:
+    """Rows of all cases, and what their means are taken of.
+
+    Args:
+        names: of the classes by number, without the background.
+    """
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+        self.problems: list[DataError] = []
+        self.records: list[dict[str, Any]] = []
+        self.cases: list[dict[str, Any]] = []
+        self.objects: list[dict[str, Any]] = []
+        self.counted: dict[int, list[_Counted]] = {number: [] for number in names}
+        self.calibration: dict[int, Calibration] = defaultdict(Calibration)
+        self.unit = "pixels"
+
+    def add(self, pair: Pair, scores: Sequence[ClassScores]) -> None:
+        """Add a case, with the scores of class 1, 2, ..."""
+        affine = pair.reference.affine
+        self.unit = "pixels" if affine is None else "ml"
+        self.problems += [pair.problem] if pair.problem else []
+        self.records.append(_record(pair, scores))
+        for number, found in enumerate(scores, start=1):
+            # Without the maps of objects, which of all cases would fill the memory.
+            self.counted[number].append(_Counted(found.overlap, found.values))
+            begin = {"case": pair.id, "class": self.names[number]}
+            self.cases.append(begin | _row(found, volume_in(affine)))
+            chances = self._chances(pair, number)
+            self.objects += [begin | row for row in object_rows(found, affine, chances)]
+            if chances is not None:
+                self.calibration[number].update(chances, pair.reference.array == number)
+
+    def _chances(self, pair: Pair, number: int) -> np.ndarray | None:
+        """Return the probabilities of a class, if there are any to be used."""
+        try:
+            return None if pair.chances is None else pair.chances(number)
+        except DataError as error:
+            self.problems.append(error)
+            return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return means, with intervals and numbers, and the scores of every case."""
+        means = {
+            str(number): {"name": self.names[number]} | _means(found)
+            for number, found in self.counted.items()
+        }
+        return {
+            "foreground_mean": _over_classes(list(means.values())),
+            "mean": means,
+            "metric_per_case": self.records,
+            "found_by_size": {name: _by_size(self.objects, name) for name in self.names.values()},
+            "calibration_error": {
+                self.names[number]: {"ECE": sums.compute(), "n_cases": sums.cases}
+                for number, sums in self.calibration.items()
+            },
+            "n_cases": len(self.records),
+            "policy": POLICY,
+            "unit": self.unit,
+            "about": {metric.label: metric.about for metric in METRICS.values()},
+        }
+
+    def write(self, out: Path, summary: dict[str, Any]) -> None:
+        """Write tables, then plots; remove a plot of an earlier evaluation that none replaces."""
+        columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
+        write_csv(out / "cases.csv", columns, self.cases)
+        write_csv(out / "components.csv", COLUMNS, self.objects)
+        write_json(out / "summary.json", summary)
+        write_bytes(out / "dice.png", plots.dice_by_case(self.cases))
+        write_bytes(out / "volumes.png", plots.volume_agreement(self.cases, self.unit))
+        write_bytes(out / "sizes.png", plots.found_by_size(summary["found_by_size"], self.unit))
+        if self.calibration:
+            curves = {self.names[number]: sums for number, sums in self.calibration.items()}
+            write_bytes(out / "calibration.png", plots.calibration(curves))
+        else:
+            (out / "calibration.png").unlink(missing_ok=True)
 
 
 class _Counted(NamedTuple):
@@ -130,16 +162,6 @@ class _Counted(NamedTuple):
 
     overlap: Overlap
     values: dict[str, float | None]
-
-
-def _chances(pair: Pair, number: int) -> tuple[np.ndarray | None, DataError | None]:
-    """Return the probabilities of a class, if there are any to be used."""
-    if pair.chances is None:
-        return None, None
-    try:
-        return pair.chances(number), None
-    except DataError as error:
-        return None, error
 
 
 def _row(scores: ClassScores, cell: float) -> dict[str, Any]:
@@ -157,7 +179,7 @@ def _row(scores: ClassScores, cell: float) -> dict[str, Any]:
     )
 
 
-def _record(pair: Pair, scores: dict[int, ClassScores]) -> dict[str, Any]:
+def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
     return {
         "case": pair.id,
         "reference_file": pair.reference_file,
@@ -168,7 +190,7 @@ def _record(pair: Pair, scores: dict[int, ClassScores]) -> dict[str, Any]:
             str(number): {METRICS[name].label: value for name, value in found.values.items()}
             | _cells(found)
             | {"outcome": found.overlap.outcome}
-            for number, found in scores.items()
+            for number, found in enumerate(scores, start=1)
         },
     }
 

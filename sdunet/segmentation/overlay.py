@@ -13,7 +13,7 @@ from data_prep.scan import Scan
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes
 from sdunet.segmentation.error_map import Palette, error_map, itksnap_labels, slicer_colours
-from sdunet.segmentation.page import Page
+from sdunet.segmentation.page import PAGE, Page
 from sdunet.segmentation.pairs import Pair, open_pairs
 from sdunet.segmentation.panel import ContactSheet, draw_case, said
 from sdunet.segmentation.scores import ScoreOptions, mean_scores
@@ -64,10 +64,10 @@ def overlay(
     out, problems = Path(out), []
     names = pairs.names
     sheet = ContactSheet(palette)
+    again = (out / PAGE).exists()
     page = Page(out, ["prediction"], names, palette, options)
     for pair in progress(pairs, "drawing"):
-        if pair.problem:
-            problems.append(pair.problem)
+        problems += [pair.problem] if pair.problem else []
         try:
             view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
             problems += [problem] if problem else []
@@ -86,7 +86,8 @@ def overlay(
         last = [*pairs.problems, *problems][-1]
         raise DataError("OVERLAY_NONE", f"no case could be drawn, the last: {last}", "see it")
     write_bytes(out / "contact_sheet.png", sheet.draw())
-    _remove_others(out, {case["id"] for case in page.cases})
+    if again:
+        _remove_others(out, {case["id"] for case in page.cases})
     return page.write(), [*pairs.problems, *problems]
 
 
