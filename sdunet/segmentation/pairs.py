@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -232,22 +233,29 @@ def open_pairs(
     )
     accept = tuple(sorted({*asked.accept, *known.accept}))
     rules = Rules((), classes_of(config, None), config.label_map, config.structures, accept)
-    files: dict[str, str] = {}
-    problems = [error for error in layout.problems if only is None or error.case in only]
-    twice: dict[str, str] = {}
-    for name in filter(is_scan_name, predicted.names):
-        if recorded and name.startswith(BESIDE):
-            continue
-        (twice if stem(name) in files else files)[stem(name)] = name
-    for id_, name in twice.items():
-        found = f"{name} and {files.pop(id_)}, so that none is taken"
-        if only is None or id_ in only:
-            problems.append(DataError("PRED_DUPLICATE", found, "keep one", case=id_))
+    files, doubtful = _files_by_case(predicted)
+    problems = [
+        error for error in (*layout.problems, *doubtful) if only is None or error.case in only
+    ]
     for id_ in sorted(set(files) - {case.id for case in layout.cases}):
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
     return Pairs(rules, problems, tree, predicted, cases, files, recorded is not None)
+
+
+def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
+    """Return the file of each case, and an error for each case with several, which has none."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name in predicted.names:
+        if is_scan_name(name) and not name.startswith(BESIDE):
+            names[stem(name)].append(name)
+    doubtful = [
+        DataError("PRED_DUPLICATE", f"{' and '.join(several)}: none is taken", "keep one", case=id_)
+        for id_, several in names.items()
+        if len(several) > 1
+    ]
+    return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
 
 
 def _recorded(tree: Tree) -> DataConfig | None:
