@@ -21,18 +21,26 @@ def run(*arguments):
     return main([str(a) for a in arguments])
 
 
-@pytest.fixture
-def scored(discs, tmp_path):
+@pytest.fixture(scope="module")
+def made(make_discs, tmp_path_factory):
     """A raw set, and predictions and scores of two models, the second nearer by one row."""
-    raw = discs(count=8)
+    root = tmp_path_factory.mktemp("models")
+    raw = make_discs(root / "raw", count=8)
     for name, shift in (("a", 4), ("b", 3)):
         for i in range(8):
             mask = np.asarray(Image.open(raw / f"masks/disc_{i}.png"))
-            path = tmp_path / name / f"predictions/disc_{i}.png"
+            path = root / name / f"predictions/disc_{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.roll(mask, shift + i % 3, 0)).save(path)
-        evaluate(path.parent, raw, tmp_path / name / "scores")
-    return raw, tmp_path / "a", tmp_path / "b"
+        evaluate(path.parent, raw, root / name / "scores")
+    return root
+
+
+@pytest.fixture
+def scored(made, tmp_path):
+    """A copy of them to spoil: the raw set, the folders of both models."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "raw", tmp_path / "a", tmp_path / "b"
 
 
 def test_a_model_that_is_always_nearer_wins_everywhere(scored, tmp_path):
