@@ -5,7 +5,8 @@
 #   bash scripts/reproduce_segmentation.sh hippocampus PATH/Task04_Hippocampus.tar OUT
 #
 # Convolutions in bfloat16, sweeps in float32: 1.6 to 1.9 times the speed on a CPU that multiplies so.
-# What is there already is kept; a run that was stopped goes on. SEEDS, default "0 1"; NETWORKS, all.
+# What is there already is kept; a run that was stopped goes on. SEEDS, default "0 1"; NETWORKS, all;
+# a network with other settings is written NAME@SETTING=VALUE, such as sdunet@network.num_features=32.
 set -euo pipefail
 usage="nuclei or hippocampus, the raw data, a folder for the runs"
 task=${1:?$usage} raw=$(realpath "${2:?$usage}") out=$(realpath -m "${3:?$usage}")
@@ -27,13 +28,15 @@ esac
 
 [ -e "$out/data/dataset.json" ] || sdunet prepare "$raw" "$out/data" --config $config
 for network in $networks; do
-    case $network in
+    name=${network%%@*}
+    case $name in
     unet_matched) arguments=(--network.name unet --network.match_parameters true) ;;
     nested_sdunet | unet_plus_plus)
-        arguments=(--network.name "$network" --network.deep_supervision true)
+        arguments=(--network.name "$name" --network.deep_supervision true)
         ;;
-    *) arguments=(--network.name "$network") ;;
+    *) arguments=(--network.name "$name") ;;
     esac
+    for setting in $(tr @ " " <<<"${network#"$name"}"); do arguments+=("--$setting"); done
     for seed in ${SEEDS:-0 1}; do
         run=$out/$network/seed_$seed
         [ -e "$run/run.json" ] || sdunet train --config $config --data "$out/data" --out "$run" \
