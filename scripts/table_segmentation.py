@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-_DRAWS = 10_000
+from sdunet.segmentation.statistics import interval
 
 
 def scores_of(run: Path, column: str) -> dict[str, list[float]]:
@@ -27,12 +27,10 @@ def scores_of(run: Path, column: str) -> dict[str, list[float]]:
     return found
 
 
-def interval(scores: list[float]) -> str:
-    """Return the mean with its 95 % interval by bootstrap over cases."""
-    values = np.array(scores)
-    draws = np.random.default_rng(0).integers(0, len(values), (_DRAWS, len(values)))
-    low, high = np.percentile(values[draws].mean(1), (2.5, 97.5))
-    return f"{values.mean():.4f} ({low:.4f} to {high:.4f})"
+def with_interval(scores: list[float]) -> str:
+    """Return the mean with its 95 % interval by bootstrap over cases; of one case, the mean."""
+    bounds = interval(scores)
+    return f"{np.mean(scores):.4f}" + (f" ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else "")
 
 
 def epoch_seconds(run: Path) -> tuple[float, float]:
@@ -63,8 +61,8 @@ def main() -> None:
                     run.name.removeprefix("seed_"),
                     f"{record['parameters']:,}",
                     name,
-                    interval(dice),
-                    interval(jaccard[name]),
+                    with_interval(dice),
+                    with_interval(jaccard[name]),
                     len(dice),
                     f"{training:.0f} + {validation:.0f}",
                 )
