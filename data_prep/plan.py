@@ -106,15 +106,15 @@ def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tu
 
 def _patch(size: np.ndarray, memory_gb: float, why: dict[str, str]) -> tuple[int, ...]:
     low, high = _PATCH[len(size)]
-    patch = np.clip(size // _STEP * _STEP, low, high).astype(int)
+    patch = np.clip(np.round(size / _STEP) * _STEP, low, high).astype(int)
     cells = memory_gb * 1e9 / _BYTES_A_CELL / _BATCH
     # The axis that keeps most of the scan gives way first.
     while patch.prod() > cells and patch.max() > low:
         axis = int(np.where(patch > low, patch / size, 0).argmax())
         patch[axis] -= _STEP
     why["patch_size"] = (
-        f"median size {'x'.join(f'{n:.0f}' for n in size)} in multiples of {_STEP}, {low} to "
-        f"{high}, {_BATCH} at a time within {memory_gb:g} GB"
+        f"median size {'x'.join(f'{n:.0f}' for n in size)} to the nearest multiple of {_STEP}, "
+        f"{low} to {high}, {_BATCH} at a time within {memory_gb:g} GB"
     )
     return tuple(int(n) for n in patch)
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from data_prep.check import Checked
 from data_prep.dataset import Dataset
+from data_prep.display import class_colour
 from data_prep.writer import write_bytes
 
 REPORT = "qc/report.html"
@@ -37,6 +38,7 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
         title="Prepared dataset",
         layout=dataset.layout,
         cases=ids,
+        classes=[(name, class_colour(number)) for name, number in plan.labels.items() if number],
         left_out=len(checked.layout.cases) + len(checked.layout.unlabelled) - len(ids),
         folds=len(dataset.folds),
         test=len(dataset.test),

@@ -14,7 +14,7 @@ import torch
 
 from data_prep.errors import DataError
 from sdunet.ops import backends, keep_freed_memory, missing_backends
-from sdunet.runs.parser import Parser
+from sdunet.runs.parser import Parser, files_first
 from sdunet.runs.record import RunRecord, bar, say, versions
 from sdunet.runs.stopped import Stopped
 from sdunet.segmentation.commands import data, model, review
@@ -33,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub = Parser(allow_abbrev=False)
         commands.add_subcommand(name, sub, help=describe.__doc__)
         describe(sub)
-    chosen = parser.instantiate(parser.parse_args(argv))
+    argv = sys.argv[1:] if argv is None else list(argv)
+    chosen = parser.instantiate(parser.parse_args(files_first(argv)))
     options = getattr(chosen, chosen.command)
-    record = RunRecord(chosen.command, arguments=list(sys.argv[1:] if argv is None else argv))
+    record = RunRecord(chosen.command, arguments=argv)
     keep_freed_memory()
     try:
         status = _COMMANDS[chosen.command][1](options)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from data_prep.display import plane_of, thumbnail, to_colours, turned, window_of
+from data_prep.display import class_colour, plane_of, thumbnail, to_colours, turned, window_of
 from data_prep.encode import encode
 from data_prep.errors import DataError
 from data_prep.scan import Scan
@@ -209,12 +209,15 @@ def test_label_files_have_a_row_for_every_code():
         assert [int(row[0]) for row in rows] == [0, *KINDS]
 
 
-def test_thumbnail_outlines_the_label():
-    label = np.zeros((1, 9, 9, 3), np.uint8)
+def test_thumbnail_outlines_each_class_in_its_colour():
+    label = np.zeros((1, 19, 9, 3), np.uint8)
     label[0, 2:7, 2:7, 1] = 1
-    picture = decoded(thumbnail(np.zeros((1, 9, 9, 3)), label))
-    red = (picture == [215, 48, 31]).all(-1)
-    assert red.sum() == 16  # the edge of a 5x5 square
+    label[0, 9:12, 2:7, 1] = 2
+    picture = decoded(thumbnail(np.zeros((1, 19, 9, 3)), label))
+    for number, edge in ((1, 16), (2, 12)):  # of 5x5 and 3x5 cells
+        colour = list(bytes.fromhex(class_colour(number)[1:]))
+        assert (picture == colour).all(-1).sum() == edge
+    assert picture.any(-1).sum() == 16 + 12
 
 
 def test_large_pictures_are_drawn_reduced_and_counted_whole():

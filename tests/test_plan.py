@@ -46,7 +46,7 @@ def plan_of(sizes, spacings=None, channels=("a",), foregrounds=None, **settings)
 
 def test_patch_is_planned_from_the_median_size_and_within_the_memory():
     sizes = [(100, 500), (130, 60), (90, 300)]
-    assert plan_of(sizes).patch_size == (96, 288)
+    assert plan_of(sizes).patch_size == (96, 304)
     assert "2 at a time within 8 GB" in plan_of(sizes).why["patch_size"]
     small = plan_of(sizes, memory_gb=0.1).patch_size
     assert np.prod(small) * 2 * 4000 <= 0.1e9 < np.prod(plan_of(sizes).patch_size) * 2 * 4000
@@ -54,6 +54,7 @@ def test_patch_is_planned_from_the_median_size_and_within_the_memory():
     volumes = plan_of([(500, 500, 90)] * 3, [(1.0, 1.0, 1.0)] * 3)
     assert np.prod(volumes.patch_size) * 2 * 4000 <= 8e9
     assert plan_of([(20, 20, 20)], [(1.0, 1.0, 1.0)], memory_gb=0.001).patch_size == (16, 16, 16)
+    assert plan_of([(28, 40, 23)], [(1.0, 1.0, 1.0)]).patch_size == (32, 32, 16)
 
 
 def test_spacing_is_the_median_but_for_few_thick_slices():

@@ -1,11 +1,13 @@
 """Wrong turns on the road: what is said, what status is left, and that nothing is spoilt."""
 
 import json
+from itertools import chain
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from sdunet.cli import main
@@ -149,6 +151,24 @@ def test_numbers_out_of_range_are_refused_with_status_2(setting, capsys):
         run("train", "--data", "a", "--out", "b", setting)
     assert left.value.code == 2
     assert setting[2:].split("=")[0] in capsys.readouterr().err
+
+
+def test_options_win_over_files_wherever_they_stand(tmp_path, capsys):
+    files = {"task": {"training": {"epochs": 5, "seed": 5}}, "more": {"training": {"seed": 7}}}
+    for name, settings in files.items():
+        (tmp_path / name).write_text(json.dumps(settings))
+    task, more = ["--config", tmp_path / "task"], [f"--config={tmp_path / 'more'}"]
+    epochs, paths = ["--training.epochs", 9], ["--data", "a", "--out", "b"]
+    orders = [[task, more, epochs, paths], [epochs, task, paths, more], [task, paths, epochs, more]]
+    for order in orders:
+        with pytest.raises(SystemExit) as left:
+            run("train", *chain.from_iterable(order), "--print_config")
+        assert left.value.code == 0
+        said = yaml.safe_load(capsys.readouterr().out)["training"]
+        assert (said["epochs"], said["seed"]) == (9, 7)
+    with pytest.raises(SystemExit):
+        run("train", *paths, "--config")
+    assert "--config" in capsys.readouterr().err
 
 
 def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import jsonargparse
@@ -30,3 +31,17 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in action.choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def files_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with every `--config FILE` before all other options.
+
+    The parser lets what stands later win; so an option wins over a file wherever it stands.
+    """
+    left, files, rest = list(arguments), [], []
+    while left:
+        count = 2 if left[0] == "--config" else 1
+        taken, left = left[:count], left[count:]
+        (files if taken[0].partition("=")[0] == "--config" else rest).extend(taken)
+    first = next((i for i, argument in enumerate(rest) if argument.startswith("-")), len(rest))
+    return rest[:first] + files + rest[first:]

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from data_prep.display import class_colour
 from data_prep.errors import DataError
 from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
@@ -28,8 +29,6 @@ from sdunet.segmentation.seal import NEEDED, seal
 
 PROGRAM, EXAMPLE = "program.pt2", "example.safetensors"
 _ALIKE = 1e-4  # of logits, between processors; on one they are the same bits
-# Told apart by eyes of all kinds, after Okabe and Ito; then again.
-_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 
 def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
@@ -97,7 +96,7 @@ def _write(model: Model, run: Path, out: Path) -> None:
     record = _record_of(run)
     facts = {
         "labels": [
-            {"name": name, "number": number, "colour": _colour(number)}
+            {"name": name, "number": number, "colour": class_colour(number)}
             for number, name in enumerate(plan.classes)
         ],
         "validation_dice": record.get("validation_dice"),
@@ -116,10 +115,6 @@ def _write(model: Model, run: Path, out: Path) -> None:
     program = torch.export.export(model.network, (image,))
     torch.export.save(program, out / PROGRAM)
     seal(out)
-
-
-def _colour(number: int) -> str:
-    return "#000000" if number == 0 else _COLOURS[(number - 1) % len(_COLOURS)]
 
 
 def _record_of(run: Path) -> dict[str, Any]:
