@@ -5,20 +5,32 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from data_prep.errors import DataError
 
 MAX_BYTES = 8 << 30
+_GROUPS = Path("/sys/fs/cgroup")
 # Set around the work on a case; handing it through every reader would be the alternative.
 _MEMORY: ContextVar[float] = ContextVar("memory", default=math.inf)
 
 
 @contextmanager
 def memory_within(limit: float | None) -> Iterator[None]:
-    """Refuse inside what would take more than `limit` bytes of memory; `None` for no limit."""
+    """Refuse inside what would take more than `limit` bytes of memory; `None` for no limit.
+
+    Raises:
+        DataError: IO_MEMORY if memory ends all the same.
+    """
     token = _MEMORY.set(math.inf if limit is None else limit)
     try:
         yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise DataError(
+            "IO_MEMORY", f"memory is full: {str(error)[:200]}", "close other programs, or crop it"
+        ) from error
     finally:
         _MEMORY.reset(token)
 
@@ -50,9 +62,24 @@ def check_size(values: int, itemsize: int) -> int:
 
 
 def memory_each(workers: int) -> float | None:
-    """Return the gigabytes of this machine for each of so many workers; `None` if unknown."""
+    """Return the gigabytes for each of so many workers; `None` if unknown.
+
+    Those of this machine, or of the container or job that this process is in, where that has less.
+    """
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None  # not a system that tells
-    return total / 1e9 / max(1, workers)
+    return min(total, _granted()) / 1e9 / max(1, workers)
+
+
+def _granted() -> float:
+    """Return the bytes that Linux grants to the control group of this process (version 2)."""
+    try:
+        group = Path("/proc/self/cgroup").read_text(encoding="utf-8").rpartition("::")[2].strip()
+    except OSError:
+        return math.inf
+    here = _GROUPS / group.strip("/")
+    files = [folder / "memory.max" for folder in (here, *here.parents)]
+    texts = [file.read_text(encoding="utf-8").strip() for file in files if file.is_file()]
+    return min((float(text) for text in texts if text.isdecimal()), default=math.inf)

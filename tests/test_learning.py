@@ -7,10 +7,11 @@ import pytest
 import torch
 from monai.losses import DiceCELoss
 
-from data_prep.config import Plan
+from data_prep.config import DataConfig, Plan
 from data_prep.dataset import load_dataset
+from data_prep.prepare import prepare
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.data import PatchOrder, SegmentationData
+from sdunet.segmentation.data import Patches, PatchOrder, SegmentationData
 from sdunet.segmentation.module import build_loss, learning_rate_at
 from sdunet.segmentation.transforms import augmentation, draw_patch, places_of
 
@@ -30,6 +31,22 @@ def test_patches_are_the_same_from_any_number_of_workers(disc_run, workers):
         for got, want in zip(loader, plain, strict=True):
             assert torch.equal(got["image"], want["image"])
             assert torch.equal(got["label"], want["label"])
+
+
+def test_augmentation_computes_as_in_a_worker(discs, tmp_path):
+    prepare(discs(), tmp_path / "set", DataConfig(patch_size=(256, 256)))
+    dataset = load_dataset(tmp_path / "set")
+    patches = Patches(dataset, list(dataset.cases), TrainingConfig(augmentation="full"))
+    drawn = [(number, seed) for number in range(len(patches)) for seed in range(20)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = [patches[one]["image"] for one in drawn]
+        torch.set_num_threads(4)
+        assert all(torch.equal(patches[d]["image"], a) for d, a in zip(drawn, alone, strict=True))
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_an_order_of_patches_goes_on_from_any_step():
@@ -116,6 +133,25 @@ def test_image_and_label_are_flipped_turned_and_warped_alike(patch, rotate, leve
     assert len(seen) >= (8 if len(patch) == 3 or rotate else 4)
 
 
+@pytest.mark.parametrize("patch", [(16, 16), (9, 8, 7)], ids=len)
+def test_all_of_the_augmentation_together_keeps_shape_and_classes(patch):
+    plan = Plan(len(patch), ("a", "b"), PLAN.labels, {}, "zscore", None, patch)
+    config = TrainingConfig(augmentation="full", rotate=len(patch) == 2)
+    augment = augmentation(plan, config)
+    random = np.random.default_rng(0)
+    for transform in augment.transforms:
+        if hasattr(transform, "prob"):
+            transform.prob = 1
+    for seed in range(10):
+        augment.set_random_state(seed=seed)
+        image = random.normal(size=(2, *patch)).astype(np.float32)
+        drawn = augment({"image": image, "label": random.integers(0, 2, (1, *patch))})
+        assert drawn["image"].shape == (2, *patch)
+        assert drawn["image"].isfinite().all()
+        assert not np.allclose(drawn["image"], image, atol=0.01)
+        assert set(drawn["label"].unique().tolist()) == {0, 1}
+
+
 def test_thick_slices_are_turned_in_their_plane_only():
     plan = Plan(3, ("a",), PLAN.labels, {}, "zscore", (5.0, 1.0, 1.0), (6, 16, 16))
     augment = augmentation(plan, TrainingConfig(augmentation="full", flip_axes=(1, 2)))
@@ -147,6 +183,15 @@ def test_losses_fall_to_zero_and_are_means_over_cases(name):
     logits = torch.randn(4, 3, 8, 8)
     parts = torch.stack([loss(logits[i : i + 2], label[i : i + 2]) for i in (0, 2)])
     torch.testing.assert_close(loss(logits, label), parts.mean())
+
+
+def test_the_deterministic_loss_is_the_same():
+    torch.manual_seed(0)
+    label = torch.randint(0, 3, (4, 1, 8, 8))
+    logits = torch.randn(4, 3, 8, 8, requires_grad=True)
+    both = [build_loss("dice_ce", deterministic=d)([logits], label) for d in (False, True)]
+    torch.testing.assert_close(*both)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, logits)[0] for loss in both))
 
 
 def test_focal_loss_is_that_of_the_softmax():

@@ -1,6 +1,8 @@
 """Prediction: ensembles, memory, resuming, parts of the cases, small pieces, the guard."""
 
+import errno
 import json
+import os
 import shutil
 
 import numpy as np
@@ -19,9 +21,10 @@ from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_g
 from data_prep.scan import Scan
 from data_prep.tree import open_tree
 from sdunet.cli import main
+from sdunet.runs.failures import is_out_of_memory
 from sdunet.segmentation import predict as module
 from sdunet.segmentation.budget import needed_bytes
-from sdunet.segmentation.fallback import Fallback, _out_of_memory
+from sdunet.segmentation.fallback import Fallback
 from sdunet.segmentation.inference import Ensemble, class_probabilities
 from sdunet.segmentation.model import Model
 from sdunet.segmentation.predict import PredictOptions, predict
@@ -247,8 +250,8 @@ def test_skew_scans_need_all_planes_at_once():
 def test_no_memory_on_a_processor_is_told_from_other_errors():
     with pytest.raises(RuntimeError) as error:
         torch.empty(10**15)
-    assert _out_of_memory(error.value)
-    assert not _out_of_memory(RuntimeError("shapes do not fit"))
+    assert is_out_of_memory(error.value)
+    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
 
 
 class OutOfMemory(torch.nn.Module):
@@ -276,6 +279,61 @@ def test_out_of_memory_goes_on_window_by_window_and_says_so():
     assert said == ["out of memory: going on window by window"]
     with pytest.raises(DataError, match="PRED_MEMORY: no memory for one window"):
         Fallback(Ensemble([OutOfMemory(0)]), said.append)(x)
+
+
+def test_windows_are_brought_to_a_device_only_while_it_has_room():
+    network = OutOfMemory(1)
+    chances = Fallback(Ensemble([network], device="meta"), quiet)
+    network.windows = 0
+    with pytest.raises(DataError, match="no memory for one window"):
+        chances(torch.zeros(1, 2, 8, 8))
+    assert chances.ensemble.device == torch.device("cpu")  # where it was tried last
+    network.windows = 1
+    assert torch.equal(chances(torch.zeros(1, 2, 8, 8)), torch.full((1, 2, 8, 8), 0.5))
+
+
+def test_one_scan_without_memory_leaves_the_others(disc_run, tmp_path, capsys, monkeypatch):
+    raw, root, _ = disc_run
+
+    def full(team, scan, findings, say_, **options):
+        if not left.pop():
+            raise MemoryError("Unable to allocate 9 TiB")
+        return predict_scan(team, scan, findings, say_, **options)
+
+    left = [True, True, True, False, True, True]
+    monkeypatch.setattr("sdunet.segmentation.predict.predict_scan", full)
+    assert run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p") == 1
+    assert "IO_MEMORY case disc_2: memory is full: Unable to allocate" in capsys.readouterr().err
+    assert len(list((tmp_path / "p").glob("*.png"))) == 5
+
+
+def test_what_was_predicted_is_listed_whatever_ends_it(disc_run, tmp_path, monkeypatch):
+    raw, root, _ = disc_run
+
+    def broken(team, scan, findings, say_, **options):
+        if len(list((tmp_path / "p").glob("*.png"))) == 2:
+            raise ZeroDivisionError
+        return predict_scan(team, scan, findings, say_, **options)
+
+    monkeypatch.setattr("sdunet.segmentation.predict.predict_scan", broken)
+    with pytest.raises(ZeroDivisionError):
+        run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p")
+    listed = json.loads((tmp_path / "p/predictions.json").read_text())["cases"]
+    assert list(listed) == ["disc_0", "disc_1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="a disk's room is not taken ahead")
+def test_a_disk_without_room_for_probabilities_is_named(disc_run, tmp_path, capsys, monkeypatch):
+    raw, root, _ = disc_run
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
+    assert run(*command, "--probabilities") == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not list((tmp_path / "p").glob(".partial-*"))
 
 
 def test_other_errors_of_a_network_are_not_taken_for_it():

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from monai.losses import DiceCELoss
 from training_runs import arguments_of, rows_of, run, started, wait_for, weights_of
 
 from data_prep.errors import DataError
+from data_prep.writer import alone_in
 from sdunet.runs.checkpoint import PREVIOUS, STATE
-from sdunet.runs.weights import write_weights
+from sdunet.runs.failures import named
+from sdunet.runs.stopping import Halt
+from sdunet.runs.weights import read_tensors, write_weights
 from sdunet.segmentation.model import WEIGHTS, load_model
 from sdunet.segmentation.module import SegmentationModule
 
@@ -109,6 +113,28 @@ def test_a_run_is_resumed_with_its_own_settings(disc_run, undisturbed, change, m
     assert "RUN_EXISTS" in capsys.readouterr().err
 
 
+def test_a_run_whose_folds_were_dealt_anew_is_not_resumed(disc_run, undisturbed, tmp_path, capsys):
+    _, root, _ = disc_run
+    shutil.copytree(undisturbed, tmp_path / "run")
+    shutil.copytree(root / "set", tmp_path / "set")
+    path = tmp_path / "set/splits.json"
+    splits = json.loads(path.read_text())
+    splits[0], splits[1] = splits[1], splits[0]
+    path.write_text(json.dumps(splits))
+    command = arguments_of(disc_run, tmp_path / "run", *OPTIONS, "--training.epochs=3", "--resume")
+    command[command.index("--data") + 1] = tmp_path / "set"
+    assert run(*command) == 1
+    assert "data_sha256: " in capsys.readouterr().err
+
+
+def test_a_run_under_way_is_not_described_anew(disc_run, tmp_path, capsys):
+    command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
+    with alone_in(tmp_path / "run"):
+        assert run(*command, "--fold=1") == 1
+    assert "OUT_BUSY" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+
 def test_nothing_to_resume_is_said(disc_run, tmp_path, capsys):
     assert run(*arguments_of(disc_run, tmp_path / "none"), "--resume") == 1
     assert "RUN_MISSING: no run to resume" in capsys.readouterr().err
@@ -127,7 +153,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
 
     monkeypatch.setattr("sdunet.segmentation.module.DiceCELoss", FailsAfterOneEpoch)
     assert run(*arguments_of(disc_run, tmp_path / "wild")) == 1
-    assert "error: loss is nan at epoch 1, step 8; lower" in capsys.readouterr().err
+    assert (
+        "error: loss is nan at epoch 1, step 8; train anew with a lower" in capsys.readouterr().err
+    )
     assert load_model(tmp_path / "wild").plan.labels == {"background": 0, "disc": 1}
     assert not (tmp_path / "wild/run.json").exists()
 
@@ -286,10 +314,50 @@ def test_signals_before_the_first_step_and_after_the_last_are_heard(
     assert not (tmp_path / "run/fold_1").exists()
 
 
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
+    disc_run, tmp_path, capsys, monkeypatch
+):
+    class Infinite(torch.autograd.Function):
+        steps = 0
+
+        @staticmethod
+        def forward(ctx, loss):
+            return loss.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            Infinite.steps += 1
+            return grad if Infinite.steps <= 5 else grad * torch.inf
+
+    class Finite(DiceCELoss):
+        def forward(self, logits, label):
+            return Infinite.apply(super().forward(logits, label))
+
+    monkeypatch.setattr("sdunet.segmentation.module.DiceCELoss", Finite)
+    command = arguments_of(disc_run, tmp_path / "run", "--training.save_steps=1")
+    assert run(*command) == 1
+    assert "error: gradient is" in (said := capsys.readouterr().err)
+    assert "at epoch 0, step 5" in said or "at epoch 1, step 5" in said
+    tensors, _ = read_tensors(tmp_path / "run" / STATE)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_signals_that_nohup_hides_stay_hidden(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    halt = Halt(tmp_path)
+    try:
+        halt.on_sanity_check_start()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == halt._ask
+    finally:
+        halt.teardown()
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_loader_workers_leave_signals_to_the_training():
     code = (
-        "import os, signal; from sdunet.segmentation.data import _deaf; _deaf(0);"
-        "[os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM)]; print('goes on')"
+        "import os; from sdunet.segmentation.data import _deaf, SIGNALS; _deaf(0);"
+        "[os.kill(os.getpid(), n) for n in SIGNALS]; print('goes on')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "goes on\n"
@@ -301,6 +369,9 @@ def test_a_run_is_not_put_around_others(disc_run, tmp_path, capsys):
     assert run(*command) == 1
     assert "RUN_EXISTS" in (said := capsys.readouterr().err)
     assert "holds the run" in said
+    assert run(*arguments_of(disc_run, tmp_path / "one", "--epochs=1")) == 0
+    assert run(*arguments_of(disc_run, tmp_path / "one", "--epochs=1", "--fold=all")) == 1
+    assert "one holds a run itself" in capsys.readouterr().err
 
 
 def test_waiting_time_and_memory_are_in_the_log(undisturbed):
@@ -315,15 +386,38 @@ def test_waiting_time_and_memory_are_in_the_log(undisturbed):
     assert settings["training"]["ema"] == 0.9
 
 
-def test_a_foreign_state_is_refused(disc_run, undisturbed, tmp_path, capsys):
-    import shutil
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on few cores
+def test_errors_of_loader_workers_are_named(disc_run, tmp_path, capsys, monkeypatch):
+    def damaged(*_):
+        raise DataError("DATA_ARRAY", "cannot be read", "prepare again")
 
+    monkeypatch.setattr("sdunet.segmentation.data.places_of", damaged)
+    command = arguments_of(disc_run, tmp_path / "run", "--training.workers=1")
+    assert run(*command) == 1
+    assert "RUN_LOADER" in (said := capsys.readouterr().err)
+    assert "DATA_ARRAY: cannot be read" in said
+
+
+def test_errors_of_torch_are_named_where_users_can_mend_them():
+    assert named(torch.OutOfMemoryError("CUDA out of memory. Tried")).code == "RUN_MEMORY"
+    assert named(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when")).code == "RUN_MEMORY"
+    killed = RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+    assert named(killed).code == "RUN_LOADER"
+    assert named(RuntimeError("shapes do not fit")) is None
+
+
+def test_a_foreign_state_is_refused(disc_run, undisturbed, tmp_path, capsys):
     shutil.copytree(undisturbed, tmp_path / "run")
     write_weights(tmp_path / "run" / STATE, {"a": torch.zeros(2)})
     (tmp_path / "run" / PREVIOUS).unlink()
     command = arguments_of(disc_run, tmp_path / "run", *OPTIONS, "--training.epochs=3")
     assert run(*command, "--resume") == 1
     assert "MODEL_WEIGHTS: not the state of a training" in capsys.readouterr().err
+    other = arguments_of(disc_run, tmp_path / "other", "--network.features=[4,6]", "--epochs=1")
+    assert run(*other) == 0
+    shutil.copy(tmp_path / "other" / STATE, tmp_path / "run" / STATE)
+    assert run(*command, "--resume") == 1
+    assert "MODEL_WEIGHTS: the state of a training of another network" in capsys.readouterr().err
     write_weights(tmp_path / "run" / WEIGHTS, {"a": torch.zeros(2)})
     with pytest.raises(DataError, match="MODEL_WEIGHTS"):
         load_model(tmp_path / "run")

@@ -90,7 +90,8 @@ def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Return `value` with every tensor moved to `tensors`, and dictionaries of any keys."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.clone()  # safetensors refuses memory held twice
+        # A copy: safetensors refuses memory held twice. On a GPU there may be no room for it.
+        tensors[name] = value.detach().to("cpu", copy=True)
         return {_MARK: name}
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):

@@ -14,8 +14,11 @@ from sdunet.runs.record import say
 from sdunet.runs.stopped import Stopped
 
 STOP_FILE = "stop"
-_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+# SIGUSR1 is what SLURM is often asked to send some minutes before a job's time is over.
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
 )
 
 
@@ -45,7 +48,9 @@ class Halt(pl.Callback):
     def on_sanity_check_start(self, *_: Any) -> None:
         """Listen; from here on, since Lightning sets handlers of its own before."""
         if not self._before and threading.current_thread() is threading.main_thread():
-            self._before = {n: signal.signal(n, self._ask) for n in _SIGNALS}
+            # What nohup or a shell told this process to ignore stays ignored.
+            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {n: signal.signal(n, self._ask) for n in heard}
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Listen, where nothing was validated before; end at once where the time is over."""

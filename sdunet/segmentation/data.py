@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from monai.data import DataLoader, get_track_meta, set_track_meta
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
@@ -19,6 +20,7 @@ from torch.utils.data import Sampler
 from data_prep.dataset import Dataset
 from data_prep.errors import DataError
 from data_prep.preprocess import normalise
+from sdunet.runs.stopping import SIGNALS
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.transforms import augmentation, draw_patch, pad_patch, places_of
 
@@ -82,19 +84,24 @@ class Patches(TorchDataset):
             "label": pad_patch(np.array(label[(slice(None), *where)]), size),
         }
         self.augment.set_random_state(seed=seed)
-        with _untracked():
+        with _as_in_a_worker():
             return self.augment(patch)
 
 
 @contextmanager
-def _untracked() -> Iterator[None]:
-    """Keep MONAI from recording what it did to each patch, which takes longer than doing it."""
-    before = get_track_meta()
+def _as_in_a_worker() -> Iterator[None]:
+    """Compute in one thread, as loader workers do: sums over more come out in other bits.
+
+    And keep MONAI from recording what it did to each patch, which takes longer than doing it.
+    """
+    before, threads = get_track_meta(), torch.get_num_threads()
     set_track_meta(False)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
         set_track_meta(before)
+        torch.set_num_threads(threads)
 
 
 class PatchOrder(Sampler[list[Drawn]]):
@@ -213,7 +220,7 @@ class SegmentationData(pl.LightningDataModule):
 
 def _deaf(worker: int) -> None:
     """Leave signals to the training: a terminal sends them to its workers, too, which must last."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

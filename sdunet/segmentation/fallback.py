@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import DataError
+from sdunet.runs.failures import is_out_of_memory
 from sdunet.segmentation.inference import Ensemble
 
 
@@ -21,7 +22,6 @@ class Fallback:
         self.ensemble = ensemble
         self.say = say
         self.batch: int | None = None
-        self.on_cpu = False
 
     def __call__(self, windows: Tensor) -> Tensor:
         """Return the probabilities of windows `(N, C, ...)`.
@@ -29,13 +29,11 @@ class Fallback:
         Raises:
             DataError: PRED_MEMORY if not even one window fits the memory of the processor.
         """
-        if self.on_cpu:
-            windows = windows.cpu()
         try:
             parts = windows.split(self.batch or len(windows))
             return torch.cat([self.ensemble(part) for part in parts])
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             self._step_back(windows, error)
         return self(windows)
@@ -44,8 +42,8 @@ class Fallback:
         if self.batch is None and len(windows) > 1:
             self.batch = 1
             self.say("out of memory: going on window by window")
-        elif windows.is_cuda:
-            self.on_cpu = True
+        elif self.ensemble.device.type != "cpu":
+            self.ensemble.device = torch.device("cpu")
             for network in self.ensemble.networks:
                 network.cpu()
             torch.cuda.empty_cache()
@@ -56,7 +54,3 @@ class Fallback:
                 f"no memory for one window: {str(error)[:200]}",
                 "close other programs, or train with a smaller dataset.patch_size",
             ) from error
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -27,19 +27,26 @@ class Ensemble:
     Args:
         networks: give logits `(N, classes, ...)`, on one device.
         flips: spatial axes to mirror along, a tuple for each look; `()` is the window as it is.
+        device: where the networks are, and windows are brought.
 
     Raises:
         DataError: PRED_NONFINITE if a network gives NaN or infinity.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], flips: Sequence[tuple] = ((),)) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        flips: Sequence[tuple] = ((),),
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.networks = networks
         self.flips = flips
+        self.device = torch.device(device)
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
-        """Return the probabilities of windows `(N, C, ...)`, float32."""
-        total = None
+        """Return the probabilities of windows `(N, C, ...)`, float32, in main memory."""
+        windows, total = windows.to(self.device), None
         for network in self.networks:
             for flip in self.flips:
                 axes = [axis + 2 for axis in flip]
@@ -53,7 +60,7 @@ class Ensemble:
                     )
                 chances = logits.softmax(1).flip(axes)
                 total = chances if total is None else total + chances
-        return total / (len(self.networks) * len(self.flips))
+        return (total / (len(self.networks) * len(self.flips))).cpu()
 
 
 def slabs(
@@ -62,7 +69,6 @@ def slabs(
     patch_size: Sequence[int],
     overlap: float,
     prepare: Callable[[np.ndarray], np.ndarray] = lambda window: window,
-    device: torch.device | str = "cpu",
 ) -> Iterator[np.ndarray]:
     """Yield the probability of each class, slab by slab along the first spatial axis.
 
@@ -75,7 +81,6 @@ def slabs(
         patch_size: cells of a window along each axis.
         overlap: share of a window that its neighbour covers too, 0 to 1.
         prepare: makes float32 values for the network of a window of `image`.
-        device: where windows are handed to `chances`.
 
     Yields:
         `(classes, n, ...)` float32; joined along axis 1 they are as large as the image.
@@ -100,7 +105,7 @@ def slabs(
         for at in range(0, len(row), BATCH):
             batch = row[at : at + BATCH]
             values = [_cut(image, window, pads, prepare) for window in batch]
-            found = chances(torch.from_numpy(np.stack(values)).to(device)).cpu()
+            found = chances(torch.from_numpy(np.stack(values)))
             if held is None:
                 planes = patch_size[0], *padded[1:]
                 held = found.new_zeros((found.shape[1] + 1, *planes))
@@ -125,7 +130,7 @@ def class_probabilities(
         DataError: PRED_NONFINITE if the network gives NaN or infinity.
     """
     parts = slabs(
-        image[0].cpu().numpy(), Ensemble([network]), patch_size, overlap, device=image.device
+        image[0].cpu().numpy(), Ensemble([network], device=image.device), patch_size, overlap
     )
     return torch.from_numpy(np.concatenate(list(parts), axis=1))[None]
 

@@ -34,6 +34,13 @@ class Manifest:
         self.failed: dict[str, str] = {}
         self.written = time.monotonic()
 
+    def __enter__(self) -> "Manifest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what was done, whatever ended it."""
+        self.write()
+
     def before(self, *, resume: bool) -> dict[str, dict[str, Any]]:
         """Return the cases recorded before, if they are to be kept.
 

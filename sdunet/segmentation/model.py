@@ -8,7 +8,6 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from data_prep.config import Plan
@@ -86,7 +85,7 @@ def save_description(
     write_json(root / "model.json", record)
 
 
-def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
+def load_model(root: str | Path) -> Model:
     """Load a trained network, ready for prediction.
 
     Raises:
@@ -128,4 +127,4 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
             f"weights do not fit model.json: {' '.join(str(error).split())[:300]}",
             "copy the run folder again",
         ) from error
-    return Model(network.to(device).eval(), plan, overlap, axes, sha256, root)
+    return Model(network.eval(), plan, overlap, axes, sha256, root)

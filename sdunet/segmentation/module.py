@@ -8,30 +8,39 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
+from monai.networks import one_hot
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_prep.config import Plan
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.inference import class_probabilities
+from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.metrics import Overlap, overlaps, summarise
 
 _MOMENTUM, _POWER = 0.99, 0.9
 _ONE_HOT = {"include_background": False, "to_onehot_y": True, "softmax": True}
 
 
-def build_loss(name: str) -> nn.Module:
+def build_loss(name: str, *, deterministic: bool = False) -> nn.Module:
     """Return the loss of `(N, classes, ...)` logits, or of a list of them, and class numbers.
 
     It is a mean over cases, so that several processes come to the same gradient as one. Of a
-    list, the first counts 1, each further one half of the one before.
+    list, the first counts 1, each further one half of the one before. `deterministic` has the
+    same value, and on GPUs the same bits every time.
     """
+    dice_ce = _DeterministicDiceCE if deterministic else DiceCELoss
     losses = {
-        "dice_ce": lambda: DiceCELoss(**_ONE_HOT),
+        "dice_ce": lambda: dice_ce(**_ONE_HOT),
         "dice_focal": DiceFocal,
         "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=0.3, beta=0.7),
     }
     return DeepSupervisionLoss(losses[name]())
+
+
+class _DeterministicDiceCE(DiceCELoss):
+    def ce(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the cross-entropy; that of class numbers has no deterministic form on a GPU."""
+        return super().ce(logits, one_hot(label, logits.shape[1]))
 
 
 class DiceFocal(nn.Module):
@@ -69,7 +78,7 @@ class SegmentationModule(pl.LightningModule):
         config: optimiser settings.
 
     Raises:
-        FloatingPointError: at the first loss that is not finite.
+        FloatingPointError: at the first loss or gradient that is not finite.
     """
 
     def __init__(self, network: nn.Module, plan: Plan, config: TrainingConfig) -> None:
@@ -77,7 +86,7 @@ class SegmentationModule(pl.LightningModule):
         self.network = network
         self.plan = plan
         self.config = config
-        self.loss = build_loss(config.loss)
+        self.loss = build_loss(config.loss, deterministic=config.deterministic)
         self.average = None
         if config.ema:
             average = get_ema_multi_avg_fn(config.ema)
@@ -104,12 +113,15 @@ class SegmentationModule(pl.LightningModule):
         loss = self.loss(self.network(batch["image"]), batch["label"])
         value = loss.item()
         if not math.isfinite(value):
-            raise FloatingPointError(
-                f"loss is {value} at epoch {self.current_epoch}, step {self.global_step}; "
-                "lower training.learning_rate, or use training.precision 32-true"
-            )
+            raise self._not_finite("loss", value)
         self.losses.append(value)
         return loss
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Bound the norm of the gradient, before a step that would make all weights NaN."""
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        if not math.isfinite(norm.item()):
+            raise self._not_finite("gradient", norm.item())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Move the weights, and their average with them."""
@@ -120,12 +132,16 @@ class SegmentationModule(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Predict one whole case and count its overlap with the reference."""
-        chances = class_probabilities(
-            self.deployed, batch["image"], self.plan.patch_size, self.config.overlap
+        parts = slabs(
+            batch["image"][0].cpu().numpy(),
+            Ensemble([self.deployed], device=self.device),
+            self.plan.patch_size,
+            self.config.overlap,
         )
-        prediction = chances.argmax(1).cpu().numpy().astype(np.uint16)
+        # Class numbers slab by slab: the probabilities of a whole scan are never held.
+        prediction = np.concatenate([part.argmax(0).astype(np.uint16) for part in parts])
         reference = batch["label"][:, 0].cpu().numpy()
-        self.counted.append(overlaps(prediction, reference, self.plan.num_classes))
+        self.counted.append(overlaps(prediction[None], reference, self.plan.num_classes))
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean Dice of each class and of all, under the empty-mask policy; and the loss."""
@@ -164,6 +180,12 @@ class SegmentationModule(pl.LightningModule):
             )
         return torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+
+    def _not_finite(self, what: str, value: float) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} is {value} at epoch {self.current_epoch}, step {self.global_step}; train anew "
+            "with a lower training.learning_rate, or with training.precision 32-true"
         )
 
     def _everyones(self, counted: list[list[Overlap]]) -> list[list[Overlap]]:

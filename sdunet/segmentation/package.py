@@ -91,8 +91,9 @@ def _write(model: Model, run: Path, out: Path) -> None:
     plan = model.plan
     size = (1, len(plan.channels), *plan.patch_size)
     image = torch.randn(size, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
+    with torch.no_grad():  # or the program would hold what only training needs
         logits = model.network(image)
+        program = torch.export.export(model.network, (image,))
     record = _record_of(run)
     facts = {
         "labels": [
@@ -112,7 +113,6 @@ def _write(model: Model, run: Path, out: Path) -> None:
     write_bytes(out / "README.md", model_card(model, facts).encode())
     for name, content in bundle_files(model, facts).items():
         write_bytes(out / name, content)
-    program = torch.export.export(model.network, (image,))
     torch.export.save(program, out / PROGRAM)
     seal(out)
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def predict(
     before = manifest.before(resume=options.resume)
     done: list[str] = []
     out.mkdir(parents=True, exist_ok=True)
-    with alone_in(out) if parts == 1 else nullcontext():
+    with alone_in(out) if parts == 1 else nullcontext(), manifest:
         for case in progress(cases, "predicting"):
             try:
                 record = _predict_case(team, tree, case, out, options, before.get(case.id))
@@ -114,7 +116,6 @@ def predict(
             else:
                 manifest.done(case.id, record)
                 done.append(case.id)
-        manifest.write()
     if not done and cases:
         raise DataError(
             "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
@@ -148,27 +149,23 @@ def _predict_case(
     memory = (options.max_ram or memory_each(1) or math.inf) * 1e9
     findings = Findings({*team.plan.accept, *options.accept})
     reading, source = recorded(tree)
+    folders = _folders(team, options)
     with memory_within(memory):
         scan = read_case_image(reading, case, findings)
-    folders = _folders(team, options)
-    if before and before.get("source") == source and _is_there(out, before, folders):
-        return before
-    findings.place(case=case.id)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
-
-        def on_disk(shape: tuple[int, ...]) -> np.ndarray:
-            return np.lib.format.open_memmap(f"{folder}/chances.npy", "w+", np.float32, shape)
-
-        found = predict_scan(
-            team,
-            scan,
-            findings,
-            lambda text: say(f"{case.id} {text}"),
-            uncertainty=options.uncertainty,
-            chances_into=on_disk if options.probabilities else None,
-            memory=memory,
-        )
-        files = _write(case, scan, found, folders, out)
+        if before and before.get("source") == source and _is_there(out, before, folders):
+            return before
+        findings.place(case=case.id)
+        with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
+            found = predict_scan(
+                team,
+                scan,
+                findings,
+                lambda text: say(f"{case.id} {text}"),
+                uncertainty=options.uncertainty,
+                chances_into=partial(_on_disk, folder) if options.probabilities else None,
+                memory=memory,
+            )
+            files = _write(case, scan, found, folders, out)
     for path in _files_of(out, case.id):
         if path.relative_to(out).as_posix() not in files:
             path.unlink(missing_ok=True)  # of an earlier prediction, which asked for more
@@ -177,6 +174,15 @@ def _predict_case(
             say(str(finding))
     noted = [str(finding) for finding in findings.found]
     return {"image": case.image, "source": source, "files": files, "found": noted}
+
+
+def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array that a file holds, whose place on the disk is taken at once."""
+    array = np.lib.format.open_memmap(f"{folder}/chances.npy", "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):  # or a disk that fills later would kill the process
+        with Path(array.filename).open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, array.nbytes + array.offset)
+    return array
 
 
 def _folders(team: Team, options: PredictOptions) -> list[str]:

@@ -11,6 +11,7 @@ from data_prep.writer import write_bytes, write_json
 LIST = "MANIFEST.json"
 SCHEMA = 1
 NEEDED = ("model.json", "best.safetensors")
+_READ = (*NEEDED, "postprocess.json")  # what prediction reads
 
 
 def seal(folder: Path) -> None:
@@ -46,6 +47,9 @@ def verify(tree: Tree) -> dict[str, bytes]:
         raise DataError(
             "PACKAGE_LIST", f"{LIST}: {type(error).__name__} {error}", "fetch the package again"
         ) from error
+    for name in _READ:
+        if name in tree.names and name not in files:
+            raise DataError("PACKAGE_HASH", f"{name} was added", "fetch the package again")
     contents = {}
     for name, sha256 in files.items():
         if name not in tree.names:
@@ -68,7 +72,7 @@ def unpack(package: Path, folder: Path) -> Path:
         DataError: as `verify`.
     """
     contents = verify(open_tree(package))
-    for name in (*NEEDED, "postprocess.json"):
+    for name in _READ:
         if name in contents:
             write_bytes(folder / name, contents[name])
     return folder

@@ -66,6 +66,8 @@ def train_several(
         raise DataError(
             "RUN_EXISTS", f"a run is already in {taken[0]}", "give another --out, or --resume"
         )
+    if len(runs) > 1 and has_trained(Path(out)):
+        raise DataError("RUN_EXISTS", f"{out} holds a run itself", "give another --out")
     inner = sorted(p.parent for p in Path(out).glob("*/**/model.json"))
     if inner and len(runs) == 1:
         raise DataError(

@@ -16,6 +16,7 @@ from data_prep.findings import Findings
 from data_prep.planes import planes_back
 from data_prep.preprocess import Grid, grid_of, normalise, scaling_of, to_grid, turn_back
 from data_prep.scan import Scan, fit_channels, spacing_of
+from sdunet.runs.failures import is_out_of_memory
 from sdunet.segmentation.budget import needed_bytes
 from sdunet.segmentation.fallback import Fallback
 from sdunet.segmentation.guard import check_like_training
@@ -50,7 +51,9 @@ class Team:
         """Return what gives the probabilities of windows."""
         axes = set.intersection(*(set(model.flip_axes) for model in self.models))
         looks = chain.from_iterable(combinations(sorted(axes), n) for n in range(len(axes) + 1))
-        return Ensemble([m.network for m in self.models], tuple(looks) if self.mirror else ((),))
+        networks = [model.network for model in self.models]
+        device = next(networks[0].parameters()).device
+        return Ensemble(networks, tuple(looks) if self.mirror else ((),), device)
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,16 @@ def load_team(
         tidy: follow the rules that `sdunet postprocess` found, those of the first path.
 
     Raises:
-        DataError: PRED_TEAM if they were not trained for the same plan; PACKAGE_... for damaged
-            packages; as `load_model`.
+        DataError: PRED_TEAM if they were not trained for the same plan; PRED_MEMORY if the device
+            has no room for them; PACKAGE_... for damaged packages; as `load_model`.
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
             unpack(path, Path(folder) / str(number)) if path.suffix.lower() == ".zip" else path
             for number, path in enumerate(map(Path, paths))
         ]
-        models = [load_model(found, device) for root in roots for found in find_models(root)]
+        folders = [found for root in roots for found in find_models(root)]
+        models = [_on_device(load_model(found), device) for found in folders]
         rules = read_rules(roots[0], models[0].plan.labels) if tidy else {}
     plan = essence(models[0].plan)
     for model in models[1:]:
@@ -123,6 +127,18 @@ def load_team(
                 "predict together with networks of one prepared dataset",
             )
     return Team(tuple(models), rules, mirror)
+
+
+def _on_device(model: Model, device: str) -> Model:
+    try:
+        model.network.to(device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError(
+            "PRED_MEMORY", f"no memory for {model.root} on {device}", "give --device cpu"
+        ) from error
+    return model
 
 
 def predict_scan(
@@ -172,13 +188,17 @@ def predict_scan(
         )
     array = to_grid(scan.array, grid)
     scaling = scaling_of(scan.array, plan)
+
+    def step_back(text: str) -> None:
+        say(text)
+        findings.note("DEVICE_MEMORY", text)
+
     parts = slabs(
         array,
-        Fallback(team.ensemble(), say),
+        Fallback(team.ensemble(), step_back),
         plan.patch_size,
         team.models[0].overlap,
         lambda window: normalise(window, scaling),
-        next(team.models[0].network.parameters()).device,
     )
     label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
     entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None

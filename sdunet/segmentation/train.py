@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.config import DataConfig, Plan
@@ -19,6 +20,7 @@ from data_prep.writer import alone_in, write_bytes, write_json
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
+from sdunet.runs.failures import named
 from sdunet.runs.lightning import quiet_lightning
 from sdunet.runs.record import RunRecord, say
 from sdunet.runs.stopping import Halt
@@ -64,7 +66,14 @@ def train(
     out, config = Path(out), task.training
     dataset = load_dataset(data)
     _check_contradictions(task.dataset, dataset.plan)
+    device = choose_device(config.device)
+    quiet_lightning()
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
+    batches = SegmentationData(dataset, fold, config)
+    augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)
+    record = RunRecord("train", device, **settings)
     state = None
     if resume and not states(out) and (out / SETTINGS).exists():
         say("nothing was saved yet: it begins anew")
@@ -72,31 +81,17 @@ def train(
         state = state_to_resume(out)
     _check_out(out, settings, resume)
     dataset.verify()
-    device = choose_device(config.device)
-    record = RunRecord("train", device, **settings)
-    quiet_lightning()
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
-    batches = SegmentationData(dataset, fold, config)
-    augmentation(dataset.plan, config)  # refuses before anything is written
     keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
     trainer = build_trainer(task, out, keep)
-    if rank_zero_only.rank == 0:
-        axes = flip_axes(dataset.plan, config)
-        save_description(out, task.network, dataset.plan, config.overlap, axes)
-        listed = "".join(f"{case}\n" for case in dataset.folds[fold]["val"])
-        write_bytes(out / VALIDATION_CASES, listed.encode())
-        write_json(out / SETTINGS, settings)
-        if not config.deterministic:
-            say("may differ in its last bits from run to run on a GPU, unless --deterministic")
-        steps = len(batches.order())
-        say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
     # The first process keeps other runs out; the others are its own.
     with alone_in(out) if rank_zero_only.rank == 0 else nullcontext():
-        try:
-            trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
+        if rank_zero_only.rank == 0:
+            _check_out(out, settings, resume)  # again: another run may just have ended here
+            _describe(out, task, dataset, fold)
+            write_json(out / SETTINGS, settings)
+            steps = len(batches.order())
+            say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
+        _fit(trainer, module, batches, state)
     if not (out / WEIGHTS).exists():
         raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
     stood_still = not module.trained and (out / RECORD).exists()
@@ -111,6 +106,29 @@ def train(
     return keep.score
 
 
+def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
+    """Write what the model is, and which cases validate it."""
+    axes = flip_axes(dataset.plan, task.training)
+    save_description(out, task.network, dataset.plan, task.training.overlap, axes)
+    listed = "".join(f"{case}\n" for case in dataset.folds[fold]["val"])
+    write_bytes(out / VALIDATION_CASES, listed.encode())
+    if not task.training.deterministic:
+        say("may differ in its last bits from run to run on a GPU, unless --deterministic")
+
+
+def _fit(
+    trainer: pl.Trainer, module: SegmentationModule, batches: SegmentationData, state: Path | None
+) -> None:
+    try:
+        trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if (known := named(error)) is None:
+            raise
+        raise known from error
+
+
 def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
     """Return Lightning's trainer for a task; it writes to `out`.
 
@@ -119,20 +137,24 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
     """
     config = task.training
     several = task.trainer.devices * task.trainer.num_nodes > 1
+    gpu = choose_device(config.device) == "cuda"
+    # Lightning's own state at SLURM's signal would be a pickle; `Halt` hears that signal.
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     try:
         logger = config.tensorboard and TensorBoardLogger(out, name="", version="tensorboard")
     except ModuleNotFoundError as error:
         raise DataError("CONFIG_TENSORBOARD", str(error), "pip install tensorboard") from error
     return pl.Trainer(
         max_epochs=config.epochs,
-        accelerator=config.device,
+        accelerator="gpu" if gpu else "cpu",
         devices=task.trainer.devices,
         num_nodes=task.trainer.num_nodes,
         strategy="ddp" if several else "auto",
         use_distributed_sampler=False,
         precision=config.precision,
         deterministic=config.deterministic,
-        gradient_clip_val=config.clip,
+        sync_batchnorm=several and gpu,
+        default_root_dir=out,
         num_sanity_val_steps=1,
         logger=logger,
         callbacks=[
@@ -140,7 +162,7 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
             Halt(out, config.max_time),
             keep,
         ],
-        plugins=[StateIO()],
+        plugins=[StateIO(), *slurm],
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -148,6 +170,7 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
 
 def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
     described = (dataset.root / "dataset.json").read_bytes()
+    described += json.dumps(dataset.folds[fold]).encode()
     settings = {
         "fold": fold,
         "data_sha256": sha256(described).hexdigest(),

@@ -99,7 +99,7 @@ def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
             *([_warp(plan)] if full else []),
             *flips,
             *turns,
-            *(_blurs() if full else []),
+            *(_blurs(plan.spatial_dims) if full else []),
             RandScaleIntensityd("image", 0.25, prob=0.5),
             RandShiftIntensityd("image", 0.25, prob=0.5),
             RandGaussianNoised("image", prob=0.25, std=0.1),
@@ -141,9 +141,10 @@ def _warp(plan: Plan) -> RandAffined:
     )
 
 
-def _blurs() -> list:
+def _blurs(spatial_dims: int) -> list:
+    linear = {2: "bilinear", 3: "trilinear"}[spatial_dims]
     return [
         RandGaussianSmoothd("image", (0.5, 1.0), (0.5, 1.0), (0.5, 1.0), prob=0.1),
-        RandSimulateLowResolutiond("image", prob=0.1, zoom_range=(0.5, 1.0)),
+        RandSimulateLowResolutiond("image", prob=0.1, zoom_range=(0.5, 1.0), upsample_mode=linear),
         RandAdjustContrastd("image", prob=0.15, gamma=(0.7, 1.5), retain_stats=True),
     ]
