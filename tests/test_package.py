@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser
+from monai.bundle import load as load_bundle
 from monai.bundle import run as run_bundle
 
 from data_prep.errors import DataError
@@ -57,6 +58,24 @@ def test_a_package_predicts_as_its_run_folder_zip_and_bundle(packages, disc_run,
     )
     got = {path.name: path.read_bytes() for path in (tmp_path / "bundle").glob("*.png")}
     assert got == want
+
+
+# MONAI warns that a bundle's configuration is run.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_monai_loads_the_network_of_a_package_with_its_weights(packages):
+    loaded = load_bundle("folder", bundle_dir=packages, workflow_type="inference", device="cpu")
+    want = load_model(packages / "folder").network.state_dict()
+    got = loaded.state_dict()
+    assert list(got) == list(want)
+    assert all(torch.equal(got[name], weight) for name, weight in want.items())
+
+
+def test_rules_that_were_added_to_a_package_are_refused(packages, tmp_path):
+    shutil.copytree(packages / "folder", tmp_path / "package")
+    rules = {"rules": {"disc": "largest"}, "validation_dice": {}}
+    (tmp_path / "package/postprocess.json").write_text(json.dumps(rules))
+    with pytest.raises(DataError, match=r"PACKAGE_HASH: postprocess\.json was added"):
+        verify(open_tree(tmp_path / "package"))
 
 
 def test_monai_loads_the_network_of_the_bundle(packages, disc_run):

@@ -1,7 +1,11 @@
 """Training on two processes."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +29,26 @@ def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
     first, second = (load_model(tmp_path / n).network.state_dict() for n in ("one", "two"))
     for name, want in first.items():
         torch.testing.assert_close(second[name], want, rtol=1e-3, atol=1e-5)
+
+
+def test_processes_of_torchrun_predict_a_part_each(disc_run, tmp_path):
+    raw, root, _ = disc_run
+    given = ["predict", "--model", root / "run", "-i", raw, "-o"]
+    assert run(*given, tmp_path / "one") == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
+    ours = [Path(sys.executable).with_name("sdunet"), *given, tmp_path / "two"]
+    command = [*torchrun, "--nproc-per-node=2", *map(str, ours)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "part 0 of 2: 3 cases" in done.stderr
+    assert "part 1 of 2: 3 cases" in done.stderr
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.png")}
+        for name in ("one", "two")
+    )
+    assert one == two
+    listed = json.loads((tmp_path / "two/predictions.json").read_text())["cases"]
+    assert len(listed) == 6
 
 
 def test_more_processes_than_validation_cases_are_refused(disc_run, tmp_path):

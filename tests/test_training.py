@@ -10,15 +10,13 @@ import sys
 
 import pytest
 import torch
-from monai.losses import DiceCELoss
 from training_runs import arguments_of, rows_of, run, started, wait_for, weights_of
 
 from data_prep.errors import DataError
 from data_prep.writer import alone_in
 from sdunet.runs.checkpoint import PREVIOUS, STATE
-from sdunet.runs.failures import named
 from sdunet.runs.stopping import Halt
-from sdunet.runs.weights import read_tensors, write_weights
+from sdunet.runs.weights import write_weights
 from sdunet.segmentation.model import WEIGHTS, load_model
 from sdunet.segmentation.module import SegmentationModule
 
@@ -139,25 +137,6 @@ def test_nothing_to_resume_is_said(disc_run, tmp_path, capsys):
     assert run(*arguments_of(disc_run, tmp_path / "none"), "--resume") == 1
     assert "RUN_MISSING: no run to resume" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
-
-
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
-    disc_run, tmp_path, capsys, monkeypatch
-):
-    class FailsAfterOneEpoch(DiceCELoss):
-        steps = 0
-
-        def forward(self, logits, label):
-            FailsAfterOneEpoch.steps += 1
-            return super().forward(logits, label) * (1 if self.steps <= 8 else torch.nan)
-
-    monkeypatch.setattr("sdunet.segmentation.module.DiceCELoss", FailsAfterOneEpoch)
-    assert run(*arguments_of(disc_run, tmp_path / "wild")) == 1
-    assert (
-        "error: loss is nan at epoch 1, step 8; train anew with a lower" in capsys.readouterr().err
-    )
-    assert load_model(tmp_path / "wild").plan.labels == {"background": 0, "disc": 1}
-    assert not (tmp_path / "wild/run.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -314,34 +293,6 @@ def test_signals_before_the_first_step_and_after_the_last_are_heard(
     assert not (tmp_path / "run/fold_1").exists()
 
 
-def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
-    disc_run, tmp_path, capsys, monkeypatch
-):
-    class Infinite(torch.autograd.Function):
-        steps = 0
-
-        @staticmethod
-        def forward(ctx, loss):
-            return loss.clone()
-
-        @staticmethod
-        def backward(ctx, grad):
-            Infinite.steps += 1
-            return grad if Infinite.steps <= 5 else grad * torch.inf
-
-    class Finite(DiceCELoss):
-        def forward(self, logits, label):
-            return Infinite.apply(super().forward(logits, label))
-
-    monkeypatch.setattr("sdunet.segmentation.module.DiceCELoss", Finite)
-    command = arguments_of(disc_run, tmp_path / "run", "--training.save_steps=1")
-    assert run(*command) == 1
-    assert "error: gradient is" in (said := capsys.readouterr().err)
-    assert "at epoch 0, step 5" in said or "at epoch 1, step 5" in said
-    tensors, _ = read_tensors(tmp_path / "run" / STATE)
-    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
-
-
 def test_signals_that_nohup_hides_stay_hidden(tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     halt = Halt(tmp_path)
@@ -384,26 +335,6 @@ def test_waiting_time_and_memory_are_in_the_log(undisturbed):
         assert 0.05 < float(row["memory_gb"]) < 100
     settings = json.loads((undisturbed / "settings.json").read_text())
     assert settings["training"]["ema"] == 0.9
-
-
-@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on few cores
-def test_errors_of_loader_workers_are_named(disc_run, tmp_path, capsys, monkeypatch):
-    def damaged(*_):
-        raise DataError("DATA_ARRAY", "cannot be read", "prepare again")
-
-    monkeypatch.setattr("sdunet.segmentation.data.places_of", damaged)
-    command = arguments_of(disc_run, tmp_path / "run", "--training.workers=1")
-    assert run(*command) == 1
-    assert "RUN_LOADER" in (said := capsys.readouterr().err)
-    assert "DATA_ARRAY: cannot be read" in said
-
-
-def test_errors_of_torch_are_named_where_users_can_mend_them():
-    assert named(torch.OutOfMemoryError("CUDA out of memory. Tried")).code == "RUN_MEMORY"
-    assert named(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when")).code == "RUN_MEMORY"
-    killed = RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
-    assert named(killed).code == "RUN_LOADER"
-    assert named(RuntimeError("shapes do not fit")) is None
 
 
 def test_a_foreign_state_is_refused(disc_run, undisturbed, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Where a command computes."""
 
+import os
+
 import torch
 
 from data_prep.errors import DataError
@@ -14,3 +16,21 @@ def choose_device(name: str) -> str:
     if name == "gpu" and not torch.cuda.is_available():
         raise DataError("CONFIG_DEVICE", "no GPU can be used here", "use cpu or auto")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def own_device(name: str) -> str:
+    """Return the device of this process: as `choose_device`, a GPU each under torchrun.
+
+    Raises:
+        DataError: as `choose_device`.
+    """
+    device = choose_device(name)
+    own = device == "cuda" and torch.distributed.is_torchelastic_launched()
+    return f"cuda:{os.environ['LOCAL_RANK']}" if own else device
+
+
+def own_part() -> tuple[int, int]:
+    """Return the number of this process, and how many torchrun started; 0 and 1 without it."""
+    if not torch.distributed.is_torchelastic_launched():
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])

@@ -1,19 +1,28 @@
 """A package as a bundle of MONAI, which `monai.bundle` loads and runs."""
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
-from sdunet.segmentation.model import Model, load_model
+from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.model import Model, build, load_model
 
 
-def bundle_files(model: Model, facts: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a bundle, by name; the weights are those of the package.
+def bundle_files(
+    model: Model, network: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a bundle, by name.
+
+    `monai.bundle.load` takes weights from nothing but `models/model.pt`, and takes only weights;
+    all else reads those of the package.
 
     Args:
         model: the trained network.
+        network: its `NetworkConfig`, as JSON.
         facts: `labels` and `versions`.
     """
     plan, versions = model.plan, facts["versions"]
@@ -60,9 +69,15 @@ def bundle_files(model: Model, facts: Mapping[str, Any]) -> dict[str, bytes]:
         "output_dir": "predictions",
         "network_def": {
             "_target_": "sdunet.segmentation.bundle.network_of",
+            "spatial_dims": plan.spatial_dims,
+            "in_channels": len(plan.channels),
+            "out_channels": plan.num_classes,
+            **network,
+        },
+        "network": {
+            "_target_": "sdunet.segmentation.bundle.trained_network",
             "folder": "@bundle_root",
         },
-        "network": "@network_def",
         "initialize": [],
         "run": [
             {
@@ -75,9 +90,25 @@ def bundle_files(model: Model, facts: Mapping[str, Any]) -> dict[str, bytes]:
         "finalize": [],
     }
     texts = {"configs/metadata.json": metadata, "configs/inference.json": inference}
-    return {name: json.dumps(content, indent=1).encode() for name, content in texts.items()}
+    files = {name: json.dumps(content, indent=1).encode() for name, content in texts.items()}
+    weights = io.BytesIO()
+    torch.save(model.network.state_dict(), weights)
+    return files | {"models/model.pt": weights.getvalue()}
 
 
-def network_of(folder: str) -> nn.Module:
-    """Return the trained network of a package; what `configs/inference.json` names."""
+def trained_network(folder: str) -> nn.Module:
+    """Return the trained network of a package, which is verified.
+
+    Raises:
+        DataError: as `load_model`.
+    """
     return load_model(folder).network
+
+
+def network_of(spatial_dims: int, in_channels: int, out_channels: int, **network: Any) -> nn.Module:
+    """Return an untrained network of a `NetworkConfig`; what `configs/inference.json` names.
+
+    Raises:
+        DataError: CONFIG_NETWORK if an argument does not fit.
+    """
+    return build(NetworkConfig(**network), spatial_dims, in_channels, out_channels)

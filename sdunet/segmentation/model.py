@@ -57,15 +57,24 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
     """Build the untrained network of a configuration for the channels and classes of a plan.
 
     Raises:
+        DataError: as `build`.
+    """
+    return build(config, plan.spatial_dims, len(plan.channels), plan.num_classes)
+
+
+def build(
+    config: NetworkConfig, spatial_dims: int, in_channels: int, out_channels: int
+) -> nn.Module:
+    """Build the untrained network of a configuration.
+
+    Raises:
         DataError: CONFIG_NETWORK if an argument does not fit.
     """
     arguments = asdict(config)
     name = arguments.pop("name")
     arguments |= {"norm": _NORMS[config.norm], "act": _ACTS[config.act]}
     try:
-        return build_network(
-            name, plan.spatial_dims, len(plan.channels), plan.num_classes, **arguments
-        )
+        return build_network(name, spatial_dims, in_channels, out_channels, **arguments)
     # Networks of others say in many ways that they cannot be built so.
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
         raise DataError("CONFIG_NETWORK", str(error)[:300], "change it under network") from error

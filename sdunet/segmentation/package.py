@@ -111,7 +111,8 @@ def _write(model: Model, run: Path, out: Path) -> None:
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
     write_bytes(out / "README.md", model_card(model, facts).encode())
-    for name, content in bundle_files(model, facts).items():
+    network = json.loads((run / "model.json").read_text(encoding="utf-8"))["network"]
+    for name, content in bundle_files(model, network, facts).items():
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
     seal(out)

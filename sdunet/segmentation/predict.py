@@ -23,7 +23,7 @@ from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
 from data_prep.tree import Tree, check_output, open_tree, recorded
 from data_prep.writer import alone_in, write_bytes
-from sdunet.runs.device import choose_device
+from sdunet.runs.device import own_device
 from sdunet.runs.record import say, versions
 from sdunet.segmentation.manifest import Manifest
 from sdunet.segmentation.team import Prediction, Team, load_team, predict_scan
@@ -88,7 +88,7 @@ def predict(
     """
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
-    device = choose_device(options.device)
+    device = own_device(options.device)
     team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)
@@ -99,6 +99,8 @@ def predict(
     out = Path(out)
     if len(team.models) > 1:
         say(f"{len(team.models)} networks vote")
+    if parts > 1:
+        say(f"part {number} of {parts}: {len(cases)} cases")
     manifest = Manifest(out, _facts(team), versions=versions())
     before = manifest.before(resume=options.resume)
     done: list[str] = []

@@ -9,6 +9,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
+from sdunet.runs.device import own_part
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import bar
 from sdunet.segmentation.commands.options import (
@@ -103,14 +104,19 @@ def _describe_predict(parser: Parser) -> None:
     parser.add_argument("--uncertainty", action="store_true", help="write entropy, 0 to 1")
     parser.add_argument("--probabilities", action="store_true", help="write those of each class")
     parser.add_argument(
-        "--max-ram", type=PositiveFloat, metavar="GB", help="memory of one scan; default: all"
+        "--max-ram",
+        type=PositiveFloat,
+        metavar="GB",
+        help="memory of one scan, beside the networks and their maps; default: what this job has",
     )
     parser.add_argument(
         "--accept", nargs="*", default=[], metavar="CODE", help="findings that are meant to be so"
     )
     parser.add_argument("--resume", action="store_true", help="keep what is predicted already")
     parser.add_argument(
-        "--shard", default="0/1", metavar="I/N", help="of N parts of all cases, number I, from 0"
+        "--shard",
+        metavar="I/N",
+        help="of N parts of all cases, number I, from 0; default: all, under torchrun a part each",
     )
     add_cases(parser)
 
@@ -140,7 +146,9 @@ def _predict(options: jsonargparse.Namespace) -> int:
     return report(problems)
 
 
-def _shard(text: str) -> tuple[int, int]:
+def _shard(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return own_part()
     number, _, parts = text.partition("/")
     if not (number.isdecimal() and parts.isdecimal() and int(number) < int(parts)):
         raise DataError("PRED_SHARD", f"--shard {text}", "give it as I/N, I from 0 to N - 1")
