@@ -12,6 +12,7 @@ import torch
 from training_runs import arguments_of, rows_of, run, started, wait_for
 
 from sdunet.segmentation.model import load_model
+from sdunet.segmentation.module import SegmentationModule
 
 
 def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
@@ -49,6 +50,29 @@ def test_processes_of_torchrun_predict_a_part_each(disc_run, tmp_path):
     assert one == two
     listed = json.loads((tmp_path / "two/predictions.json").read_text())["cases"]
     assert len(listed) == 6
+
+
+@pytest.mark.filterwarnings("ignore:The `srun` command is available")
+def test_the_warning_of_slurm_saves_here_and_not_as_lightning_would(
+    disc_run, tmp_path, monkeypatch
+):
+    for name in ("PROCID", "LOCALID", "NODEID"):
+        monkeypatch.setenv(f"SLURM_{name}", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_NAME", "night")
+    monkeypatch.chdir(tmp_path)
+
+    def warned(self, *_):
+        if self.global_step == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(SegmentationModule, "on_train_batch_end", warned)
+    command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
+    assert run(*command) == 128 + signal.SIGUSR1
+    assert not list(tmp_path.rglob("*.ckpt"))
+    monkeypatch.undo()
+    assert run(*command, "--resume") == 0
 
 
 def test_more_processes_than_validation_cases_are_refused(disc_run, tmp_path):

@@ -63,9 +63,10 @@ class Course(EpochLines):
     def measured(self, found: dict[str, float]) -> tuple[str, float]:
         """Return loss and Dice as text, and the Dice as the score."""
         row = self.rows[-1]
+        gpu = f"  GPU {row['gpu_memory_gb']:.1f} GB" if row["gpu_memory_gb"] else ""
         return (
             f"loss {found['train_loss']:.4f}  validation Dice {found['val_dice']:.4f}  "
-            f"waiting {row['waiting']:.0%}  {row['memory_gb']:.1f} GB"
+            f"waiting {row['waiting']:.0%}  {row['memory_gb']:.1f} GB{gpu}"
         ), found["val_dice"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
