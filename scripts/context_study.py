@@ -1,7 +1,8 @@
 """How much a trained network gains from what lies far away: its Dice with smaller windows.
 
 Predicts the validation cases of a fold with windows of each size and prints the mean Dice of each
-network. What is seen of a cell's surroundings shrinks with the window; all else stays.
+network. What is seen of a cell's surroundings shrinks with the window; all else stays only in
+networks with batch normalisation, others also take statistics of the window.
 
 python scripts/context_study.py PREPARED RUN [RUN ...] --windows 256 128 64
 """
