@@ -10,6 +10,7 @@ from pathlib import Path
 from data_prep.errors import DataError
 
 MAX_BYTES = 8 << 30
+TORCH_FULL = "DefaultCPUAllocator"  # in what torch says when main memory is full
 _GROUPS = Path("/sys/fs/cgroup")
 # Set around the work on a case; handing it through every reader would be the alternative.
 _MEMORY: ContextVar[float] = ContextVar("memory", default=math.inf)
@@ -26,7 +27,7 @@ def memory_within(limit: float | None) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+        if isinstance(error, RuntimeError) and TORCH_FULL not in str(error):
             raise
         raise DataError(
             "IO_MEMORY", f"memory is full: {str(error)[:200]}", "close other programs, or crop it"

@@ -55,7 +55,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     command = arguments_of(disc_run, tmp_path / "run", "--training.save_steps=1")
     assert run(*command) == 1
     assert "error: gradient is" in (said := capsys.readouterr().err)
-    assert "at epoch 0, step 5" in said or "at epoch 1, step 5" in said
+    assert "at epoch 0, step 5" in said
     tensors, _ = read_tensors(tmp_path / "run" / STATE)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
 

@@ -292,6 +292,25 @@ def test_windows_are_brought_to_a_device_only_while_it_has_room():
     assert torch.equal(chances(torch.zeros(1, 2, 8, 8)), torch.full((1, 2, 8, 8), 0.5))
 
 
+def test_a_step_back_is_recorded_with_its_case(disc_run, tmp_path, capsys, monkeypatch):
+    raw, root, _ = disc_run
+    whole, calls = Ensemble.__call__, []
+
+    def full_at_first(ensemble, windows):
+        calls.append(len(windows))
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(ensemble, windows)
+
+    monkeypatch.setattr(Ensemble, "__call__", full_at_first)
+    assert run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p") == 0
+    assert max(calls) > 1
+    assert "disc_0 out of memory: going on window by window" in capsys.readouterr().err
+    cases = json.loads((tmp_path / "p/predictions.json").read_text())["cases"]
+    assert "DEVICE_MEMORY" in str(cases["disc_0"]["found"])
+    assert "DEVICE_MEMORY" not in str(cases["disc_1"]["found"])
+
+
 def test_one_scan_without_memory_leaves_the_others(disc_run, tmp_path, capsys, monkeypatch):
     raw, root, _ = disc_run
 

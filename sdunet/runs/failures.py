@@ -3,8 +3,9 @@
 import torch
 
 from data_prep.errors import DataError
+from data_prep.limits import TORCH_FULL
 
-_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory", "ALLOC_FAILED")
+_MEMORY = (TORCH_FULL, "CUDA error: out of memory", "ALLOC_FAILED")
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -89,6 +89,8 @@ def train(
             _check_out(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
             write_json(out / SETTINGS, settings)
+            if not config.deterministic:
+                say("may differ in its last bits from run to run on a GPU, unless --deterministic")
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         _fit(trainer, module, batches, state)
@@ -112,8 +114,6 @@ def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
     save_description(out, task.network, dataset.plan, task.training.overlap, axes)
     listed = "".join(f"{case}\n" for case in dataset.folds[fold]["val"])
     write_bytes(out / VALIDATION_CASES, listed.encode())
-    if not task.training.deterministic:
-        say("may differ in its last bits from run to run on a GPU, unless --deterministic")
 
 
 def _fit(
