@@ -74,13 +74,34 @@ def memory_each(workers: int) -> float | None:
     return min(total, _granted()) / 1e9 / max(1, workers)
 
 
+def control_groups(
+    controller: str = "", groups: Path | None = None, listed: Path = Path("/proc/self/cgroup")
+) -> list[Path]:
+    """Return the folders of the control groups that this process is in, the innermost first.
+
+    What any of them grants is the most that there is. A container may see its own group as the
+    outermost folder, and none of the others that Linux lists; so not all of them need to exist.
+
+    Args:
+        controller: of groups of version 1, such as `cpu`; default: groups of version 2.
+        groups: where they lie; default: where Linux shows them.
+        listed: the file that lists those of this process.
+    """
+    try:
+        lines = listed.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []  # not Linux
+    top = (groups or _GROUPS) / controller
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controller in controllers.split(","):
+            here = Path(group.strip("/"))
+            return [top / folder for folder in (here, *here.parents)]
+    return []
+
+
 def _granted() -> float:
     """Return the bytes that Linux grants to the control group of this process (version 2)."""
-    try:
-        group = Path("/proc/self/cgroup").read_text(encoding="utf-8").rpartition("::")[2].strip()
-    except OSError:
-        return math.inf
-    here = _GROUPS / group.strip("/")
-    files = [folder / "memory.max" for folder in (here, *here.parents)]
+    files = [folder / "memory.max" for folder in control_groups()]
     texts = [file.read_text(encoding="utf-8").strip() for file in files if file.is_file()]
     return min((float(text) for text in texts if text.isdecimal()), default=math.inf)

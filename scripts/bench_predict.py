@@ -7,10 +7,15 @@ python scripts/bench_predict.py
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import nibabel as nib
 import numpy as np

@@ -7,6 +7,7 @@ python scripts/bench_prepare.py
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import nibabel as nib
 import numpy as np

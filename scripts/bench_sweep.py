@@ -2,7 +2,7 @@
 
 import sys
 
-from sdunet.cli import main
+from sdunet.__main__ import main
 
 if __name__ == "__main__":
     status = [main(["bench", what, *sys.argv[1:]]) for what in ("sweep", "net")]

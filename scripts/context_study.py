@@ -8,7 +8,12 @@ python scripts/context_study.py PREPARED RUN [RUN ...] --windows 256 128 64
 """
 
 import argparse
+import os
 from pathlib import Path
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import numpy as np
 import torch

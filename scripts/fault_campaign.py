@@ -9,11 +9,16 @@ python scripts/fault_campaign.py --times 30
 
 import argparse
 import multiprocessing
+import os
 import random
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import numpy as np
 import torch

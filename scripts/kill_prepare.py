@@ -7,12 +7,17 @@ python scripts/kill_prepare.py --times 50
 """
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import nibabel as nib
 import numpy as np

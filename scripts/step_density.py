@@ -4,9 +4,14 @@ python scripts/step_density.py configs/vae/fashion_{sdn,cnn,cnn_matched}.yaml --
 """
 
 import argparse
+import os
 import resource
 import statistics
 import time
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import torch
 

@@ -1,9 +1,28 @@
-"""U-Nets whose decoders sweep: spatial dependency networks for medical image segmentation."""
+"""U-Nets whose decoders sweep: spatial dependency networks for medical image segmentation.
+
+Imported before torch, it chooses how torch's threads wait for each other (`sdunet.runs.threads`).
+"""
+
+import os
+import sys
+
+from sdunet.runs.threads import waiting_policy
+
+if "torch" not in sys.modules:  # which reads the choice when it is loaded
+    os.environ.update(waiting_policy())
 
 from sdunet.layers import ResSDNLayer, SDNLayer
 from sdunet.nets.nested import NestedSDUNet
 from sdunet.nets.unet import SDUNet
-from sdunet.ops import sdn_sweep
+from sdunet.ops import carry_sweep, sdn_sweep
 from sdunet.vae.ladder import LadderVAE
 
-__all__ = ["LadderVAE", "NestedSDUNet", "ResSDNLayer", "SDNLayer", "SDUNet", "sdn_sweep"]
+__all__ = [
+    "LadderVAE",
+    "NestedSDUNet",
+    "ResSDNLayer",
+    "SDNLayer",
+    "SDUNet",
+    "carry_sweep",
+    "sdn_sweep",
+]

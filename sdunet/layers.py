@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdunet.ops import sdn_sweep
+from sdunet.cells import CellName, InitName, build_cell
 
 Direction = Literal["right", "left", "down", "up", "forward", "backward"]
 
@@ -28,38 +28,47 @@ _CONVS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)
 
 
 class Sweep(nn.Module):
-    """One pass of `sdn_sweep` in one direction, with its own weights.
+    """One sweep in one direction, with its own weights.
 
     Args:
         channels: C of the map.
         direction: where the sweep runs to. Right and left run along the last axis, down and up
             along the second to last, forward and backward along the third to last.
         spatial_dims: 2 for `(N, C, H, W)`, 3 for `(N, C, D, H, W)`.
+        cell: "carry" for `carry_sweep`, "gru" for the published `sdn_sweep`.
+        init: "reach", or "published" for PyTorch's own initialisation; see `sdunet.cells`.
 
     Attributes:
-        backend: handed on to `sdn_sweep`, "auto" at first.
+        backend: handed on to the operator, "auto" at first.
 
     Raises:
-        ValueError: if the direction is unknown or has no axis in so many dimensions.
+        ValueError: if the direction is unknown or has no axis in so many dimensions, or the cell
+            or the initialisation is unknown.
     """
 
-    def __init__(self, channels: int, direction: Direction, spatial_dims: int = 2) -> None:
+    def __init__(
+        self,
+        channels: int,
+        direction: Direction,
+        spatial_dims: int = 2,
+        *,
+        cell: CellName = "carry",
+        init: InitName = "reach",
+    ) -> None:
         super().__init__()
         _check_direction(direction, spatial_dims)
+        self.channels = channels
         self.direction = direction
         self.spatial_dims = spatial_dims
-        taps = 3 ** (spatial_dims - 1)
         self.backend = "auto"
-        self.cell = nn.GRUCell(taps * channels, channels)  # holds the weights; never called
+        self.cell = build_cell(cell, init, channels, spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the swept map, shaped like `x`."""
         _check_map(x, self.spatial_dims)
         axis, against = _AXES[self.direction]
         lines = x.movedim((axis, 1), (1, -1))  # (N, T, ..., C)
-        cell = self.cell
-        weights = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
-        y = sdn_sweep(lines, *weights, reverse=against, backend=self.backend)
+        y = self.cell.sweep(lines, reverse=against, backend=self.backend)
         return y.movedim((1, -1), (axis, 1))
 
 
@@ -79,9 +88,12 @@ class SDNLayer(nn.Module):
         directions: sweeps in their order, each with its own weights.
         upsample: project in by a transposed convolution, so that `stride` enlarges the map.
         spatial_dims: 2 for images, 3 for volumes.
+        cell: see `Sweep`.
+        init: see `Sweep`.
 
     Raises:
-        ValueError: if `directions` is empty or holds a name that does not fit `spatial_dims`.
+        ValueError: if `directions` is empty or holds a name that does not fit `spatial_dims`, or
+            the cell or the initialisation is unknown.
 
     Reference:
         Miladinovic et al., Spatial Dependency Networks, ICLR 2021, arXiv 2103.08877.
@@ -99,6 +111,8 @@ class SDNLayer(nn.Module):
         directions: Sequence[Direction] = ("right", "left", "down", "up"),
         upsample: bool = False,
         spatial_dims: int = 2,
+        cell: CellName = "carry",
+        init: InitName = "reach",
     ) -> None:
         super().__init__()
         _check_spatial_dims(spatial_dims)
@@ -110,7 +124,8 @@ class SDNLayer(nn.Module):
         conv, conv_transpose = _CONVS[spatial_dims]
         enter = conv_transpose if upsample else conv
         self.project_in = enter(in_channels, num_features, kernel_size, stride, padding)
-        self.sweeps = nn.Sequential(*(Sweep(num_features, d, spatial_dims) for d in directions))
+        sweeps = (Sweep(num_features, d, spatial_dims, cell=cell, init=init) for d in directions)
+        self.sweeps = nn.Sequential(*sweeps)
         self.project_out = conv(num_features, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,6 +160,8 @@ class ResSDNLayer(nn.Module):
         directions: Sequence[Direction] = ("right", "left", "down", "up"),
         upsample: bool = False,
         spatial_dims: int = 2,
+        cell: CellName = "carry",
+        init: InitName = "reach",
     ) -> None:
         super().__init__()
         self.sdn = SDNLayer(
@@ -157,6 +174,8 @@ class ResSDNLayer(nn.Module):
             directions=directions,
             upsample=upsample,
             spatial_dims=spatial_dims,
+            cell=cell,
+            init=init,
         )
         conv = _CONVS[spatial_dims][upsample]
         self.conv = conv(in_channels, out_channels, kernel_size, stride, padding)
@@ -214,16 +233,17 @@ Layer = TypeVar("Layer", SDNLayer, ResSDNLayer)
 def from_reference_state_dict(layer: Layer, state: Mapping[str, Tensor]) -> Layer:
     """Load weights named as in the code the SDN paper was published with.
 
-    Those names are `project_in_stage.*`, `sdn_correction_stage.{i}.cell.gru.*` and
-    `project_out_stage.*`; in the residual layer the same under `sdn.`, and `cnn.*`. Its
-    directions 0, 1, 2, 3 are "right", "left", "down", "up" here; give them to the layer in the
-    same order.
+    The layer must have been made with `cell="gru"`. Those names are `project_in_stage.*`,
+    `sdn_correction_stage.{i}.cell.gru.*` and `project_out_stage.*`; in the residual layer the same
+    under `sdn.`, and `cnn.*`. Its directions 0, 1, 2, 3 are "right", "left", "down", "up" here;
+    give them to the layer in the same order.
 
     Returns:
         The layer itself, loaded.
 
     Raises:
-        ValueError: if names are missing or left over, or a shape differs.
+        ValueError: if names are missing or left over, as for a layer of another cell, or a shape
+            differs.
     """
     renamed = {_our_name(name): name for name in state}
     wanted = layer.state_dict()

@@ -3,13 +3,20 @@
 import importlib
 import itertools
 import json
+import math
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 # Before anything imports Triton: its interpreter runs the CUDA kernels here.
 os.environ["TRITON_INTERPRET"] = "1"
+
+from sdunet.runs.threads import waiting_policy
+
+os.environ.update(waiting_policy())  # before torch is imported
 
 import nibabel as nib
 import numpy as np
@@ -18,7 +25,9 @@ import tifffile
 import torch
 from PIL import Image
 
+from sdunet.cells import CarryCell
 from sdunet.cli import main
+from sdunet.ops import carry_sweep, carry_sweep_reference, sdn_sweep, sdn_sweep_reference
 
 # Small tensors: a second thread costs more than it brings.
 torch.set_num_threads(1)
@@ -35,6 +44,37 @@ def sweep_args():
         return [torch.randn(shape).double(), *(p.detach() for p in cell.parameters())]
 
     return make
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A sweep, its definition, names of its value and gradients, and a maker of arguments."""
+
+    sweep: Callable
+    reference: Callable
+    names: tuple[str, ...]
+    args: Callable
+
+
+@pytest.fixture
+def carry_args():
+    """Maker of `(x, w, b)` in float64, weights at initial scale."""
+
+    def make(*shape, seed=0, groups=None):
+        torch.manual_seed(seed)
+        cell = CarryCell(shape[-1], 3 ** (len(shape) - 3), "published", groups).double()
+        return [torch.randn(shape).double(), *(p.detach() for p in cell.parameters())]
+
+    return make
+
+
+@pytest.fixture(params=["gru", "carry"])
+def operator(request, sweep_args, carry_args):
+    """Each of the two sweeps."""
+    if request.param == "gru":
+        names = ("y", "dx", "dw_ih", "dw_hh", "db_ih", "db_hh")
+        return Operator(sdn_sweep, sdn_sweep_reference, names, sweep_args)
+    return Operator(carry_sweep, carry_sweep_reference, ("y", "dx", "dw", "db"), carry_args)
 
 
 @pytest.fixture
@@ -60,6 +100,36 @@ def gru_cell_by_cell():
                 ]
                 y[:, t, *at] = cell(torch.cat(seen, -1), x[:, t, *at])
         return y.detach()
+
+    return sweep
+
+
+@pytest.fixture
+def carry_cell_by_cell():
+    """The carrying sweep spelt out, one feature of one cell at a time, in one group or several."""
+
+    def sweep(x, w, b):
+        channels, sizes = x.shape[-1], x.shape[2:-1]
+        taps = list(itertools.product((-1, 0, 1), repeat=len(sizes)))
+        groups = (len(w) - channels) // (len(taps) - 1)
+        y = x.clone()
+        places = itertools.product(range(len(x)), range(1, x.shape[1]), *map(range, sizes))
+        for image, t, *at in places:
+            made = (w @ x[image, t, *at] + b).tolist()
+            for channel in range(channels):
+                sides = made[channels + channel // (channels // groups) :: groups]
+                sides.insert(len(taps) // 2, 0.0)
+                weights = [math.exp(side) for side in sides]
+                mixed = 0.0
+                for weight, tap in zip(weights, taps, strict=True):
+                    seen = [
+                        min(max(i + d, 0), n - 1) for i, d, n in zip(at, tap, sizes, strict=True)
+                    ]
+                    mixed += weight / sum(weights) * y[image, t - 1, *seen, channel].item()
+                carry = 1 / (1 + math.exp(-made[channel]))
+                own = x[image, t, *at, channel].item()
+                y[image, t, *at, channel] = carry * mixed + (1 - carry) * own
+        return y
 
     return sweep
 

@@ -27,16 +27,21 @@ def test_quick_sweep_prints_a_table_and_keeps_json_and_picture(tmp_path, capsys)
     printed = capsys.readouterr().out
     for contender in ("cpu", "torch", "reference", "loop", "cpu (1 thread)"):
         assert f"| {TINY} | {contender} |" in printed
+    for cell in ("gru", "carry"):
+        assert f"| {TINY.work} | {cell} |" in printed
+        assert f"| {cell} {TINY.work} | torch |" in printed
     record = json.loads((tmp_path / "sweep.json").read_text())
     assert all(row["forward"] > 0 and row["both"] > 0 for row in record["rows"])
-    assert set(record["slopes"]) == {"cpu", "torch", "reference", "loop"}
+    slopes = {f"{cell} {n}" for cell in ("gru", "carry") for n in ("cpu", "torch", "reference")}
+    assert set(record["slopes"]) == {*slopes, "gru loop"}
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_quick_net_times_all_networks(tmp_path, capsys):
     assert main(["bench", "net", "--quick", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "net.json").read_text())["rows"]
-    assert [row["contender"] for row in rows] == list(net.networks(with_loop=False))
+    contenders = [*net.networks(with_loop=False), *net.volume_networks()]
+    assert [row["contender"] for row in rows] == contenders
     assert "unet, same widths | " in capsys.readouterr().out
 
 
@@ -100,7 +105,9 @@ def test_speed_up_is_over_the_baseline_of_the_same_case():
     assert lines[4] == "| b | x | 1000.0 ms | 3000.0 ms |  | 1 MiB |"
 
 
-def test_operations_are_twelve_squares_a_cell_and_direction():
+def test_operations_are_those_of_the_weights_at_every_cell():
     assert sweep.Case(2, 16, (5, 7), ("right",)).flops == 2 * 12 * 16**2 * 2 * 35
     volume = sweep.Case(1, 8, (3, 4, 5), ("up", "down"))
     assert volume.flops == 2 * 30 * 8**2 * math.prod((3, 4, 5)) * 2
+    carrying = sweep.Case(2, 16, (5, 7), ("right",), "carry")  # 4 groups of two side taps
+    assert carrying.flops == 2 * (16 + 4 * 2) * 16 * 2 * 35

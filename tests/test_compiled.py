@@ -6,9 +6,9 @@ import itertools
 import pytest
 import torch
 
-from sdunet.ops import cpu_backend, missing_backends, sdn_sweep, sdn_sweep_reference
+from sdunet.ops import cpu_backend, cpu_library, missing_backends, sdn_sweep, sdn_sweep_reference
 
-SETS = cpu_backend.instruction_sets()
+SETS = cpu_library.instruction_sets()
 # One past a block of each kind of register blocking, features past a vector, batches that do and
 # do not divide among threads, lines split among them, and features that sweep all images at once.
 SHAPES = [
@@ -156,18 +156,18 @@ def test_strided_maps_are_read_where_they_lie(name, sweep_args):
 def test_a_missing_library_is_named_and_auto_goes_on(sweep_args, monkeypatch, tmp_path):
     args = sweep_args(1, 3, 4, 2)
     want = sdn_sweep(*args)
-    cpu_backend._load.cache_clear()
-    monkeypatch.setattr(cpu_backend, "LIBRARY", tmp_path / "none.so")
+    cpu_library.load.cache_clear()
+    monkeypatch.setattr(cpu_library, "LIBRARY", tmp_path / "none.so")
     try:
         assert "was not compiled at installation" in missing_backends()["cpu"]
         with pytest.raises(ValueError, match=r"backend 'cpu' cannot run on cpu: it was not comp"):
             sdn_sweep(*args, backend="cpu")
         torch.testing.assert_close(sdn_sweep(*args), want)
-        cpu_backend._load.cache_clear()
+        cpu_library.load.cache_clear()
         (tmp_path / "none.so").write_bytes(b"not a library")
         assert "does not load" in missing_backends()["cpu"]
     finally:
-        cpu_backend._load.cache_clear()
+        cpu_library.load.cache_clear()
 
 
 def test_other_devices_are_refused():
@@ -175,5 +175,16 @@ def test_other_devices_are_refused():
 
 
 def test_python_and_c_agree_on_the_size_of_a_call():
-    library = ctypes.CDLL(str(cpu_backend.LIBRARY))
+    library = ctypes.CDLL(str(cpu_library.LIBRARY))
     assert library.sdn_call_size() == ctypes.sizeof(cpu_backend._Sweep)
+
+
+def test_the_best_instructions_can_be_others(sweep_args, monkeypatch):
+    monkeypatch.setattr(cpu_library, "_chosen", {})
+    args = [a.float() for a in sweep_args(1, 9, 40, 16)]
+    want = cpu_backend.forward(*args, False, False, "portable")[0]
+    cpu_library.use_instructions("portable")
+    assert torch.equal(cpu_backend.forward(*args, False, False)[0], want)
+    cpu_library.use_instructions("best")
+    with pytest.raises(ValueError, match=r"instructions must be one of \('best', .*, got 'sse'"):
+        cpu_library.use_instructions("sse")

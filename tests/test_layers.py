@@ -14,31 +14,37 @@ FLIPPED = {"right": ("left", -1), "down": ("up", -2), "forward": ("backward", -3
 ALL = ("right", "left", "down", "up", "forward", "backward")
 
 
-def same_weights(sweep, direction):
-    other = Sweep(sweep.cell.hidden_size, direction, sweep.spatial_dims)
+every_cell = pytest.mark.parametrize("cell", ["gru", "carry"])
+
+
+def same_weights(sweep, direction, cell):
+    other = Sweep(sweep.channels, direction, sweep.spatial_dims, cell=cell)
     other.load_state_dict(sweep.state_dict())
     return other
 
 
+@every_cell
 @pytest.mark.parametrize("direction", FLIPPED)
-def test_opposite_direction_is_the_flipped_sweep(direction):
+def test_opposite_direction_is_the_flipped_sweep(direction, cell):
     opposite, axis = FLIPPED[direction]
-    sweep = Sweep(2, direction, 3)
+    sweep = Sweep(2, direction, 3, cell=cell)
     x = torch.randn(1, 2, 3, 4, 5)
-    want = same_weights(sweep, opposite)(x.flip(axis)).flip(axis)
+    want = same_weights(sweep, opposite, cell)(x.flip(axis)).flip(axis)
     torch.testing.assert_close(sweep(x), want)
 
 
-def test_down_is_right_on_the_transposed_map():
-    sweep = Sweep(3, "right")
+@every_cell
+def test_down_is_right_on_the_transposed_map(cell):
+    sweep = Sweep(3, "right", cell=cell)
     x = torch.randn(2, 3, 4, 6)
-    torch.testing.assert_close(same_weights(sweep, "down")(x.mT).mT, sweep(x))
+    torch.testing.assert_close(same_weights(sweep, "down", cell)(x.mT).mT, sweep(x))
 
 
+@every_cell
 @pytest.mark.parametrize("direction", ALL)
-def test_a_sweep_runs_along_its_axis_from_its_first_line(direction):
+def test_a_sweep_runs_along_its_axis_from_its_first_line(direction, cell):
     x = torch.randn(1, 2, 3, 4, 5, requires_grad=True)
-    y = Sweep(2, direction, 3)(x)
+    y = Sweep(2, direction, 3, cell=cell)(x)
     axis = ALL.index(direction) // 2
     first, last = (0, -1) if direction in FLIPPED else (-1, 0)
     lines = y.detach().movedim(-1 - axis, 0), x.detach().movedim(-1 - axis, 0)
@@ -66,12 +72,13 @@ def test_upsampling_and_volumes_follow_the_transposed_convolution(layer):
     assert enlarge(x).shape == nn.ConvTranspose3d(3, 5, 4, 2, 1)(x).shape
 
 
-def test_every_output_cell_depends_on_every_input_cell():
+@every_cell
+def test_every_output_cell_depends_on_every_input_cell(cell):
     torch.manual_seed(0)
     x = torch.randn(1, 1, 6, 9, dtype=torch.float64, requires_grad=True)
-    y = SDNLayer(1, 1, 4).double()(x)
-    for cell in (y[0, 0, 0, 0], y[0, 0, 5, 8], y[0, 0, 3, 4]):
-        (grad,) = torch.autograd.grad(cell, x, retain_graph=True)
+    y = SDNLayer(1, 1, 4, cell=cell).double()(x)
+    for place in (y[0, 0, 0, 0], y[0, 0, 5, 8], y[0, 0, 3, 4]):
+        (grad,) = torch.autograd.grad(place, x, retain_graph=True)
         assert (grad != 0).all()
 
 
@@ -142,7 +149,7 @@ def authors_layer(x, state, directions):
 @pytest.mark.parametrize("directions", [("right", "left", "down", "up"), ("up", "right")])
 def test_authors_weights_give_the_authors_output(directions):
     state = authors_state(2, 3, 5, directions)
-    layer = SDNLayer(2, 3, 5, directions=directions)
+    layer = SDNLayer(2, 3, 5, directions=directions, cell="gru")
     assert from_reference_state_dict(layer, state) is layer
     x = torch.randn(2, 2, 6, 6)
     torch.testing.assert_close(layer(x), authors_layer(x, state, directions), rtol=1e-5, atol=1e-6)
@@ -154,7 +161,8 @@ def test_authors_residual_weights_give_the_authors_output():
     cnn = nn.Conv2d(2, 3, 3, padding=1)
     state = {f"sdn.{name}": tensor for name, tensor in inner.items()}
     state |= {f"cnn.{name}": p.detach() for name, p in cnn.named_parameters()}
-    layer = from_reference_state_dict(ResSDNLayer(2, 3, 5, directions=directions), state)
+    layer = ResSDNLayer(2, 3, 5, directions=directions, cell="gru")
+    from_reference_state_dict(layer, state)
     x = torch.randn(1, 2, 7, 7)
     sdn, gate = authors_layer(x, inner, directions).chunk(2, 1)
     want = torch.sigmoid(gate) * cnn(x) + (1 - torch.sigmoid(gate)) * sdn
@@ -164,19 +172,28 @@ def test_authors_residual_weights_give_the_authors_output():
 def test_weights_that_do_not_fit_are_named():
     state = authors_state(2, 3, 5, ("right", "left"))
     with pytest.raises(ValueError, match=r"missing \[\], unexpected \['sdn_correction_stage\.1\."):
-        from_reference_state_dict(SDNLayer(2, 3, 5, directions=("right",)), state)
+        from_reference_state_dict(SDNLayer(2, 3, 5, directions=("right",), cell="gru"), state)
     with pytest.raises(
         ValueError, match=r"missing \['sdn_correction_stage\.2\.cell\.gru\.bias_hh'"
     ):
-        from_reference_state_dict(SDNLayer(2, 3, 5, directions=("right", "left", "up")), state)
+        from_reference_state_dict(
+            SDNLayer(2, 3, 5, directions=("right", "left", "up"), cell="gru"), state
+        )
     with pytest.raises(ValueError, match=r"project_out_stage\.weight must be \(4, 5, 1, 1\), got"):
-        from_reference_state_dict(SDNLayer(2, 4, 5, directions=("right", "left")), state)
+        from_reference_state_dict(
+            SDNLayer(2, 4, 5, directions=("right", "left"), cell="gru"), state
+        )
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Sweep(2, "sideways"), r"direction must be one of \('right', .*got 'sideways'"),
+        (lambda: Sweep(2, "up", cell="rnn"), r"cell must be one of \('gru', 'carry'\), got 'rnn'"),
+        (
+            lambda: SDNLayer(1, 1, 2, init="far"),
+            r"init must be one of \('reach', 'published'\), got 'far'",
+        ),
         (lambda: Sweep(2, "forward", 2), r"for spatial_dims=2, got 'forward'"),
         (lambda: SDNLayer(1, 1, 2, directions=()), r"directions must be a non-empty sequence"),
         (lambda: SDNLayer(1, 1, 2, directions="up"), r"non-empty sequence of names, got 'up'"),
@@ -228,3 +245,39 @@ def test_reparametrised_weights_are_the_ones_used():
 def test_maps_of_the_wrong_number_of_axes_are_refused(layer):
     with pytest.raises(ValueError, match=r"x must be \(N, C, H, W\), got \(3, 6, 7\)"):
         layer(3, 4, 5)(torch.randn(3, 6, 7))
+
+
+def norms_along(sweep, lines):
+    """Norms of the gradients that some lines send to line 0, of lines swept to the right."""
+    x = torch.tanh(torch.randn(2, sweep.channels, *(6,) * (sweep.spatial_dims - 1), lines[-1] + 1))
+    x.requires_grad_()
+    y = sweep(x)
+    cotangent = torch.randn_like(y[..., 0])
+    grads = [
+        torch.autograd.grad((y[..., t] * cotangent).sum(), x, retain_graph=True)[0] for t in lines
+    ]
+    return [grad[..., 0].norm().item() for grad in grads]
+
+
+@every_cell
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("channels", [8, 16, 32, 150])
+def test_a_gradient_reaches_32_lines_from_the_start(channels, spatial_dims, cell):
+    torch.manual_seed(0)
+    near, far = norms_along(Sweep(channels, "right", spatial_dims, cell=cell), (1, 32))
+    assert 0.03 < far / near < 3
+
+
+def test_at_the_published_initialisation_it_does_not():
+    torch.manual_seed(0)
+    near, far = norms_along(Sweep(16, "right", cell="gru", init="published"), (1, 32))
+    assert far / near < 1e-6
+
+
+@every_cell
+def test_a_stack_of_sweeps_neither_saturates_nor_fades(cell):
+    torch.manual_seed(0)
+    x = torch.tanh(torch.randn(1, 16, 64, 64))
+    y = SDNLayer(16, 16, 16, cell=cell).sweeps(x)
+    assert (y.abs() > 0.95).float().mean() < 0.1
+    assert y.std() > 0.05

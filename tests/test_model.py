@@ -1,5 +1,6 @@
 """Trained networks on disk: exact, hashed, never unpickled."""
 
+import dataclasses
 import json
 import pickle
 
@@ -9,6 +10,7 @@ import torch
 from data_prep.config import Plan
 from data_prep.errors import DataError
 from sdunet.runs.weights import read_weights, write_weights
+from sdunet.segmentation.bundle import network_of
 from sdunet.segmentation.config import NetworkConfig
 from sdunet.segmentation.model import (
     WEIGHTS,
@@ -35,6 +37,19 @@ def test_loaded_network_is_the_saved_one(saved):
     assert model.plan == PLAN
     x = torch.randn(1, 1, 16, 16)
     assert torch.equal(model.network(x), network(x))
+
+
+def test_a_model_described_before_there_were_cells_is_of_the_published_one(tmp_path):
+    config = dataclasses.replace(CONFIG, cell="gru", init="published")
+    network = network_for(config, PLAN).eval()
+    save_description(tmp_path, config, PLAN, 0.5, (0, 1))
+    write_weights(tmp_path / WEIGHTS, network.state_dict())
+    spoil(tmp_path, lambda described: [described["network"].pop(n) for n in ("cell", "init")])
+    x = torch.randn(1, 1, 16, 16)
+    assert torch.equal(load_model(tmp_path).network(x), network(x))
+    described = json.loads((tmp_path / "model.json").read_text())["network"]
+    weights = network_of(2, 1, 2, **described).state_dict()
+    assert weights.keys() == network.state_dict().keys()
 
 
 def damage(root):

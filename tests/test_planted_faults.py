@@ -1,7 +1,7 @@
-"""Faults planted into the source of each backend: the oracles of the sweep must catch them.
+"""Faults planted into the source of each backend: the oracles of both sweeps must catch them.
 
-A fault in the value must be caught by PyTorch's GRU cell, one in a gradient by finite
-differences; what catches nothing proves nothing.
+A fault in the value must be caught by PyTorch's GRU cell or by the cells spelt out one by one, one
+in a gradient by finite differences; what catches nothing proves nothing.
 """
 
 import importlib
@@ -13,9 +13,15 @@ import pytest
 import torch
 from torch.autograd.gradcheck import GradcheckError
 
-from sdunet.ops import cpu_backend, sdn_sweep, sweep
+from sdunet.ops import carry, carry_sweep, cpu_library, sdn_sweep, sweep
 
-CSRC = cpu_backend.LIBRARY.parent / "csrc"
+MODULES = ("reference", "torch_backend", "triton_backend", "torch_carry", "triton_carry")
+# What the others take from the reference, which may be the one edited.
+GATHERED = {
+    "torch_backend": ("neighbours", "scatter_neighbours"),
+    "torch_carry": ("neighbours_inside", "scatter_inside"),
+}
+CSRC = cpu_library.LIBRARY.parent / "csrc"
 VALUE_FAULTS = {
     "neighbours swapped": ("reference", "in offsets(plane_dims)]", "in offsets(plane_dims)[::-1]]"),
     "edge padded with a value": (
@@ -96,6 +102,56 @@ GRADIENT_FAULTS = {
         "store(to + c * s.padded, Vector<T>{});\n\n",
     ),
 }
+CARRY_VALUE_FAULTS = {
+    "edge empty in the reference": (
+        "reference",
+        "[first, lines, last]",
+        "[0 * first, lines, last]",
+    ),
+    "gate reversed in the reference": (
+        "reference",
+        "carries[:, t] * mixed + (1 - carries[:, t]) * x[:, t]",
+        "(1 - carries[:, t]) * mixed + carries[:, t] * x[:, t]",
+    ),
+    "shares that do not sum to 1 in the reference": ("reference", ".softmax(-2)", ".sigmoid()"),
+    "unswept parent": (
+        "torch_carry",
+        "neighbours_inside(y[:, t - 1]",
+        "neighbours_inside(x[:, t - 1]",
+    ),
+    "gate reversed": ("torch_carry", "(x[:, t], mixed,", "(mixed, x[:, t],"),
+    "taps swapped in C++": ("carry.h", "tap % 3 - 1;", "1 - tap % 3;"),
+    "edge not repeated in C++": (
+        "carry.h",
+        "if (last) at[tile.count] =",
+        "if (false) at[tile.count] =",
+    ),
+    "row past the edge not repeated in C++": ("carry.h", "if (tile.row == 0)", "if (false)"),
+    "a group's shares for all in C++": (
+        "carry.h",
+        "load(own.share(s, k, g) + c)",
+        "load(own.share(s, k, 0) + c)",
+    ),
+    "bias dropped in C++": ("carry.h", "broadcast<T>(bias[i])", "broadcast<T>(0 * bias[i])"),
+}
+CARRY_GRADIENT_FAULTS = {
+    "line above not fed": ("torch_carry", "grad_lines[:, t - 1] +=", "to_mix ="),
+    "softmax taken for a sum": ("torch_carry", "(to_shares - (shares", "(to_shares - 0 * (shares"),
+    "edge not folded": ("reference", "(dim, 1, 1).add_(", "(dim, 1, 1).mul("),
+    "taps scattered backwards in C++": (
+        "carry_backward.h",
+        "s.border() - tap_row);",
+        "tap_row - s.border());",
+    ),
+    "edge not folded in C++": (
+        "carry_backward.h",
+        "if (tile.start == 0) to[0] +=",
+        "if (tile.start == 9) to[0] +=",
+    ),
+    "row past the edge not folded in C++": ("carry_backward.h", "add_row(-1);", ";"),
+    "softmax taken for a sum in C++": ("carry_backward.h", "(to_shares[k] - mean)", "to_shares[k]"),
+    "value forgotten in C++": ("carry_backward.h", "* (mixed - value));", "* mixed);"),
+}
 
 
 @pytest.fixture
@@ -104,22 +160,26 @@ def plant(monkeypatch, tmp_path):
 
     def edit(name, old, new):
         if name.endswith(".h"):
-            monkeypatch.setattr(cpu_backend, "LIBRARY", build(tmp_path, name, old, new))
-            cpu_backend._load.cache_clear()
+            monkeypatch.setattr(cpu_library, "LIBRARY", build(tmp_path, name, old, new))
+            cpu_library.load.cache_clear()
             return "cpu"
         edited = {
             module: load(tmp_path, module, *((old, new) if module == name else ("", "")))
-            for module in ("reference", "torch_backend", "triton_backend")
+            for module in MODULES
         }
-        for function in ("neighbours", "scatter_neighbours"):
-            setattr(edited["torch_backend"], function, getattr(edited["reference"], function))
+        reference = edited["reference"]
+        for module, functions in GATHERED.items():
+            for function in functions:
+                setattr(edited[module], function, getattr(reference, function))
         for backend in ("torch", "triton"):
             monkeypatch.setitem(sweep._BACKENDS, backend, edited[f"{backend}_backend"])
-        monkeypatch.setattr(sweep, "sdn_sweep_reference", edited["reference"].sdn_sweep_reference)
-        return name.removesuffix("_backend")
+            monkeypatch.setitem(carry._BACKENDS, backend, edited[f"{backend}_carry"])
+        monkeypatch.setattr(sweep, "sdn_sweep_reference", reference.sdn_sweep_reference)
+        monkeypatch.setattr(carry, "carry_sweep_reference", reference.carry_sweep_reference)
+        return name.removesuffix("_backend").removesuffix("_carry")
 
     yield edit
-    cpu_backend._load.cache_clear()
+    cpu_library.load.cache_clear()
 
 
 def load(folder, module, old, new):
@@ -169,3 +229,26 @@ def test_without_a_fault_the_edited_copies_pass(plant, sweep_args, gru_cell_by_c
     for name, text in (("triton_backend", "_FEW = 64"), ("forward.h", "#pragma once")):
         backend = plant(name, text, text)
         torch.testing.assert_close(sdn_sweep(*args, backend=backend), gru_cell_by_cell(*args))
+
+
+@pytest.mark.parametrize("fault", CARRY_VALUE_FAULTS.values(), ids=CARRY_VALUE_FAULTS)
+def test_cells_spelt_out_catch_a_planted_fault(fault, plant, carry_args, carry_cell_by_cell):
+    backend = plant(*fault)
+    args = carry_args(1, 4, 3, 4, 4, groups=2)
+    got = carry_sweep(*args, backend=backend)
+    assert not torch.allclose(got, carry_cell_by_cell(*args), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("fault", CARRY_GRADIENT_FAULTS.values(), ids=CARRY_GRADIENT_FAULTS)
+def test_finite_differences_catch_a_fault_in_what_carries(fault, plant, carry_args):
+    backend = "torch" if (named := plant(*fault)) == "reference" else named
+    args = [a.requires_grad_() for a in carry_args(1, 3, 3, 2, 2)]
+    with pytest.raises(GradcheckError):
+        torch.autograd.gradcheck(lambda *a: carry_sweep(*a, backend=backend), args)
+
+
+def test_without_a_fault_the_edited_copies_carry(plant, carry_args, carry_cell_by_cell):
+    args = carry_args(1, 4, 3, 4, 4, groups=2)
+    for name, text in (("torch_carry", "import torch\n"), ("carry.h", "#pragma once")):
+        got = carry_sweep(*args, backend=plant(name, text, text))
+        torch.testing.assert_close(got, carry_cell_by_cell(*args))

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sdunet import ResSDNLayer, SDNLayer, SDUNet
+from sdunet import NestedSDUNet, ResSDNLayer, SDNLayer, SDUNet
+from sdunet.cells import CarryCell, GRUSweepCell
 from sdunet.layers import Sweep
 from sdunet.nets.registry import build_network
 
@@ -60,7 +61,7 @@ def test_levels_features_and_directions_are_taken_as_asked():
     )
     assert count(network, ResSDNLayer) == 0
     swept = [m for m in network.modules() if isinstance(m, Sweep)]
-    assert [(m.cell.hidden_size, m.direction) for m in swept] == [
+    assert [(m.channels, m.direction) for m in swept] == [
         (7, "down"),
         (7, "backward"),
         (3, "down"),
@@ -94,6 +95,8 @@ def test_every_parameter_is_trained_and_none_is_registered_twice():
         ({"sdn_decoder": (2,)}, r"sdn_decoder levels must be in 0\.\.1, got \[2\]"),
         ({"sdn_encoder": (0, 3)}, r"sdn_encoder levels must be in 0\.\.2, got \[3\]"),
         ({"num_features": (4, 4)}, r"num_features must be one or 3 numbers, got \(4, 4\)"),
+        ({"cell": "lstm"}, r"cell must be one of \('gru', 'carry'\), got 'lstm'"),
+        ({"init": "zeros"}, r"init must be one of \('reach', 'published'\), got 'zeros'"),
         (
             {"upsample": "cubic"},
             r"upsample must be one of .*, got 'cubic'",
@@ -104,6 +107,15 @@ def test_errors_name_the_argument_the_rule_and_the_value(arguments, message):
     given = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "features": (4, 6, 8)}
     with pytest.raises(ValueError, match=message):
         SDUNet(**(given | arguments))
+
+
+@pytest.mark.parametrize("network", [SDUNet, NestedSDUNet])
+@pytest.mark.parametrize(("cell", "kind"), [("gru", GRUSweepCell), ("carry", CarryCell)])
+def test_the_cell_asked_for_sweeps(network, cell, kind):
+    built = network(2, 1, 2, (4, 6, 8), num_features=3, cell=cell)
+    cells = [m.cell for m in built.modules() if isinstance(m, Sweep)]
+    assert cells
+    assert all(isinstance(one, kind) for one in cells)
 
 
 def test_wrong_input_is_named():

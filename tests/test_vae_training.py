@@ -18,7 +18,7 @@ from sdunet.cli import main
 from sdunet.runs.checkpoint import StateIO
 from sdunet.runs.weights import read_tensors, read_weights
 from sdunet.vae.config import ImagesConfig, LadderConfig, TrainingConfig, VAEConfig
-from sdunet.vae.model import build_vae
+from sdunet.vae.model import build_vae, load_description, save_description
 from sdunet.vae.module import VAEModule
 from sdunet.vae.packed import load_packed
 from sdunet.vae.train import train
@@ -111,6 +111,18 @@ def test_digits_are_modelled_better_than_by_a_histogram_of_every_pixel(tmp_path,
     assert found["negative_elbo"]["bits_per_dim"] == pytest.approx(bits)
     assert sum(layer["active_units"] for layer in found["layers"]) > 0
     assert "bits/dim" in capsys.readouterr().out
+
+
+def test_a_run_described_before_there_were_cells_is_of_the_published_one(packed, tmp_path):
+    save_description(tmp_path, config(), load_packed(packed))
+    path = tmp_path / "model.json"
+    described = json.loads(path.read_text())
+    for model in ("ladder", "vanilla"):
+        for name in ("cell", "init"):
+            assert described["config"][model].pop(name)
+    path.write_text(json.dumps(described))
+    read, *_ = load_description(tmp_path)
+    assert {read.ladder.cell, read.vanilla.cell} == {"gru"}
 
 
 def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(packed, tmp_path):

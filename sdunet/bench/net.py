@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -12,69 +13,88 @@ from torch import Tensor, nn
 from sdunet.bench.loop import LoopSweep, has_loop
 from sdunet.bench.sweep import Row
 from sdunet.bench.timing import interleave, peak_extra_bytes
+from sdunet.cells import CellName
 from sdunet.layers import Sweep
 from sdunet.nets.unet import SDUNet
 
 _FEATURES = (16, 32, 64, 128, 256)
+_VOLUME_FEATURES = (16, 32, 64, 128)
+BASELINE = "unet, same widths"
 # Where the authors' network sweeps.
-_SDN = {"sdn_encoder": (0, 2, 3, 4), "sdn_decoder": (0, 2, 3), "num_features": 16}
+_AUTHORS = {"sdn_encoder": (0, 2, 3, 4), "sdn_decoder": (0, 2, 3), "num_features": 16}
 _GATE = 1e-5
 
+Size = tuple[int, ...]  # of a batch of images, (N, 1, ...)
+FULL: tuple[Size, Size] = (4, 1, 256, 256), (1, 1, 32, 64, 64)
+QUICK: tuple[Size, Size] = (1, 1, 64, 64), (1, 1, 16, 16, 16)
+Makers = dict[str, Callable[[], nn.Module]]
 
-def networks(with_loop: bool) -> dict[str, Callable[[], nn.Module]]:
-    """Makers of the contenders, of the same widths where they can be."""
+
+def networks(with_loop: bool) -> Makers:
+    """Makers of the contenders on images, of the same widths where they can be."""
     basic = (*_FEATURES, _FEATURES[0])
-    found = {
-        "sdunet": partial(SDUNet, 2, 1, 2, _FEATURES, **_SDN),
-        "unet, same widths": partial(SDUNet, 2, 1, 2, _FEATURES, sdn_decoder=()),
+    ours = partial(SDUNet, 2, 1, 2, _FEATURES)
+    found = {BASELINE: partial(ours, sdn_decoder=())}
+    for cell in get_args(CellName):
+        found[f"sdunet, {cell}"] = partial(ours, cell=cell)
+        found[f"sdunet, {cell}, authors' levels"] = partial(ours, cell=cell, **_AUTHORS)
+    found |= {
         "MONAI BasicUNet": partial(BasicUNet, 2, 1, 2, basic),
         "MONAI BasicUNetPlusPlus": partial(BasicUNetPlusPlus, 2, 1, 2, basic),
         "MONAI AttentionUnet": partial(AttentionUnet, 2, 1, 2, _FEATURES, (2, 2, 2, 2)),
         "MONAI SwinUNETR": partial(SwinUNETR, 1, 2, spatial_dims=2, feature_size=24),
     }
     if with_loop and has_loop():
-        found["sdunet, published loop"] = _loop_network
+        found["published loop, authors' levels"] = _loop_network
     return found
 
 
-def run_networks(
-    batch: int, side: int, device: str, seconds: float, full: bool, say: Callable[[str], None]
-) -> list[Row]:
-    """Time forward and training step of each network on images `(batch, 1, side, side)`.
+def volume_networks() -> Makers:
+    """Makers of the contenders on volumes."""
+    ours = partial(SDUNet, 3, 1, 2, _VOLUME_FEATURES)
+    sweeping = {f"sdunet, {cell}": partial(ours, cell=cell) for cell in get_args(CellName)}
+    return {BASELINE: partial(ours, sdn_decoder=()), **sweeping}
 
-    With `full` the published loop is a contender too, and memory is measured.
-    """
-    case = f"{side}x{side} batch {batch}"
-    found = gate_error(device)
+
+def run_networks(
+    size: Size,
+    makers: Makers,
+    device: str,
+    seconds: float,
+    memory: bool,
+    say: Callable[[str], None],
+) -> list[Row]:
+    """Time forward and training step of each network, and measure its memory, if asked to."""
+    case = f"{'x'.join(map(str, size[2:]))} batch {size[0]}"
+    found = max(gate_error(cell, device) for cell in get_args(CellName))
     if not found < _GATE:
         return [Row(case, "sdunet", refused=f"relative error {found:.1e}")]
-    makers = networks(full)
     say(f"training steps at {case} ...")
-    forward = interleave(
-        {name: _prepare(make, batch, side, device, False) for name, make in makers.items()},
-        seconds / 3,
-    )
-    step = interleave(
-        {name: _prepare(make, batch, side, device, True) for name, make in makers.items()}, seconds
+    forward, step = (
+        interleave(
+            {name: _prepare(make, size, device, train) for name, make in makers.items()},
+            seconds if train else seconds / 3,
+        )
+        for train in (False, True)
     )
     peaks: dict[str, int | None] = {}
-    for name, make in makers.items() if full else ():
+    for name, make in makers.items() if memory else ():
         say(f"memory of {name} ...")
-        peaks[name] = peak_extra_bytes(device, _prepare, make, batch, side, device, True)
+        peaks[name] = peak_extra_bytes(device, _prepare, make, size, device, True)
     return [Row(case, name, forward[name], step[name], peaks.get(name)) for name in makers]
 
 
 def parameters(loop: bool) -> dict[str, int]:
-    """Return the number of parameters of each network."""
+    """Return the number of parameters of each network on images."""
     return {
         name: sum(p.numel() for p in make().parameters()) for name, make in networks(loop).items()
     }
 
 
-def gate_error(device: str) -> float:
+def gate_error(cell: CellName, device: str) -> float:
     """Return the relative error of the SDU-Net's logits against the definition in float64."""
     torch.manual_seed(0)
-    network = networks(False)["sdunet"]().to(device)
+    network = SDUNet(2, 1, 2, _FEATURES, cell=cell, **_AUTHORS).to(device)
     exact = copy.deepcopy(network).double()
     for module in exact.modules():
         if isinstance(module, Sweep):
@@ -86,7 +106,7 @@ def gate_error(device: str) -> float:
 
 
 def _loop_network() -> nn.Module:
-    network = networks(False)["sdunet"]()
+    network = SDUNet(2, 1, 2, _FEATURES, cell="gru", **_AUTHORS)
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, Sweep):
@@ -95,12 +115,12 @@ def _loop_network() -> nn.Module:
 
 
 def _prepare(
-    make: Callable[[], nn.Module], batch: int, side: int, device: str, train: bool
+    make: Callable[[], nn.Module], size: Size, device: str, train: bool
 ) -> Callable[[], object]:
     torch.manual_seed(0)
     network = make().to(device)
-    x = torch.randn(batch, 1, side, side, device=device)
-    target = torch.randint(0, 2, (batch, side, side), device=device)
+    x = torch.randn(size, device=device)
+    target = torch.randint(0, 2, (size[0], *size[2:]), device=device)
     if not train:
         return partial(_infer, network, x)
     return partial(_step, network, torch.optim.AdamW(network.parameters()), x, target)

@@ -31,12 +31,15 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
         cases = (*cases, sweep.CUDA_CASE)
     if not has_loop():
         say(MISSING)
+    cells = sweep.run_cells(cases, device, 1.0 if quick else 12.0, say)
+    cases = sweep.of_both_cells(cases)
     rows = sweep.run_sweeps(cases, device, 1.0 if quick else 12.0, say)
     sides = sweep.QUICK_SIDES if quick else sweep.SIDES
     growth = sweep.run_growth(sides, device, 0.3 if quick else 6.0, say)
     memory = [] if quick else sweep.run_memory(cases[0], device, say)
     peak, bandwidth = sweep.matmul_flops(device), sweep.copy_bytes(device)
     print(_machine(device))
+    print(f"{table(cells, 'gru')}\n")
     print(table(rows, "loop"))
     if memory:
         print(f"\n{table(memory, 'loop')}")
@@ -53,6 +56,7 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     )
     record = {
         "machine": _machine(device),
+        "cells": [asdict(row) for row in cells],
         "rows": [asdict(row) for row in (*rows, *memory)],
         "growth": growth,
         "slopes": slopes(growth),
@@ -68,12 +72,13 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
 
 def bench_net(options: Options, say: Callable[[str], None]) -> int:
     """Compare a training step of whole networks; return 1 if the SDU-Net was refused."""
-    batch, side = (1, 64) if options.quick else (4, 256)
-    seconds = 2.0 if options.quick else 60.0
-    rows = net.run_networks(batch, side, options.device, seconds, not options.quick, say)
-    sizes = net.parameters(not options.quick)
+    seconds, full = (2.0, False) if options.quick else (60.0, True)
+    images, volume = net.QUICK if options.quick else net.FULL
+    rows = net.run_networks(images, net.networks(full), options.device, seconds, full, say)
+    rows += net.run_networks(volume, net.volume_networks(), options.device, seconds, full, say)
+    sizes = net.parameters(full)
     print(_machine(options.device))
-    print(table(rows, "unet, same widths"))
+    print(table(rows, net.BASELINE))
     print("\nparameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     record = {
         "machine": _machine(options.device),

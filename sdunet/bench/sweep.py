@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sdunet.bench.loop import LoopSweep, has_loop
 from sdunet.bench.timing import interleave, peak_extra_bytes
+from sdunet.cells import CellName
 from sdunet.layers import Direction, Sweep
 from sdunet.ops import backends
 
@@ -28,17 +29,28 @@ class Case:
     features: int
     sizes: tuple[int, ...]
     directions: tuple[Direction, ...]
+    cell: CellName = "gru"
 
-    def __str__(self) -> str:
+    @property
+    def work(self) -> str:
+        """What is swept, whatever the cell."""
         size = "x".join(map(str, self.sizes))
         return f"F={self.features} {size} batch {self.images}, {len(self.directions)} directions"
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.work}"
 
     @property
     def flops(self) -> float:
         """Multiplications and additions of the products, forward."""
-        taps = 3 ** (len(self.sizes) - 1)
         cells = self.images * math.prod(self.sizes)
-        return 2.0 * 3 * self.features**2 * (taps + 1) * cells * len(self.directions)
+        weights = self.sweep("down").cell.parameters()
+        of_cell = sum(weight.numel() for weight in weights if weight.dim() == 2)
+        return 2.0 * of_cell * cells * len(self.directions)
+
+    def sweep(self, direction: Direction) -> Sweep:
+        """Return a new sweep of the case."""
+        return Sweep(self.features, direction, len(self.sizes), cell=self.cell)
 
 
 _FOUR, _SIX = get_args(Direction)[:4], get_args(Direction)
@@ -57,6 +69,11 @@ SIDES = (32, 64, 128, 256, 512)
 QUICK_SIDES = (32, 64, 128)
 
 
+def of_both_cells(cases: Sequence[Case]) -> list[Case]:
+    """Return each case with the published cell, then with the carrying one."""
+    return [replace(case, cell=cell) for case in cases for cell in get_args(CellName)]
+
+
 @dataclass(frozen=True)
 class Row:
     """One contender on one case; seconds, bytes, and what made it unfit if it was refused."""
@@ -72,13 +89,14 @@ class Row:
 def contenders(case: Case, device: str) -> list[str]:
     """Names of what can sweep the case: fast backends, the definition, the published loop."""
     names = list(backends(device))
-    return [*names, "loop"] if has_loop() and len(case.sizes) == 2 else names
+    published = case.cell == "gru" and len(case.sizes) == 2
+    return [*names, "loop"] if has_loop() and published else names
 
 
 def stack(case: Case, contender: str, device: str) -> nn.Sequential:
     """Return the sweeps of the case, with the same weights for every contender."""
     torch.manual_seed(0)
-    sweeps = [Sweep(case.features, d, len(case.sizes)) for d in case.directions]
+    sweeps = [case.sweep(direction) for direction in case.directions]
     if contender == "loop":
         return nn.Sequential(*map(LoopSweep, sweeps)).to(device)
     for sweep in sweeps:
@@ -88,7 +106,8 @@ def stack(case: Case, contender: str, device: str) -> nn.Sequential:
 
 def error(contender: str, case: Case, device: str) -> float:
     """Return the largest relative error of value and gradients on a small map of the case."""
-    small = Case(2, case.features, tuple(range(9, 9 + len(case.sizes))), case.directions)
+    sizes = tuple(range(9, 9 + len(case.sizes)))
+    small = replace(case, images=2, sizes=sizes)
     x, cotangent = _map_and_cotangent(small, device)
     exact = stack(small, "reference", device).double()
     want = _value_and_grads(exact, x.double(), cotangent.double())
@@ -127,16 +146,36 @@ def run_memory(case: Case, device: str, say: Callable[[str], None]) -> list[Row]
 def run_growth(
     sides: Sequence[int], device: str, seconds: float, say: Callable[[str], None]
 ) -> dict[str, dict[int, float]]:
-    """Time forward and backward of square maps of growing side, by contender."""
+    """Time forward and backward of square maps of growing side, by cell and contender."""
     found: dict[str, dict[int, float]] = {}
     for side in sides:
-        case = Case(1, 16, (side, side), _FOUR)
-        say(f"{case} ...")
-        names, _ = _gate(case, device)
-        runs = {name: _prepare(case, name, device, True) for name in names}
+        runs = {}
+        for case in of_both_cells([Case(1, 16, (side, side), _FOUR)]):
+            say(f"{case} ...")
+            names, _ = _gate(case, device)
+            runs |= {f"{case.cell} {name}": _prepare(case, name, device, True) for name in names}
         for name, median in interleave(runs, seconds).items():
             found.setdefault(name, {})[side] = median
     return found
+
+
+def run_cells(
+    cases: Sequence[Case], device: str, seconds: float, say: Callable[[str], None]
+) -> list[Row]:
+    """Time both cells in turn on every case, each by its fastest backend; measure memory, too."""
+    rows = []
+    name = backends(device)[0]
+    for case in cases:
+        say(f"both cells, {case.work} ...")
+        both = of_both_cells([case])
+        forward, step = (
+            interleave({c.cell: _prepare(c, name, device, back) for c in both}, seconds)
+            for back in (False, True)
+        )
+        for one in both:
+            peak = peak_extra_bytes(device, _prepare, one, name, device, True)
+            rows.append(Row(case.work, one.cell, forward[one.cell], step[one.cell], peak))
+    return rows
 
 
 def matmul_flops(device: str, seconds: float = 1.0) -> float:

@@ -6,6 +6,7 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
+from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.stages import (
     Spec,
@@ -45,6 +46,8 @@ class NestedSDUNet(nn.Module):
         residual: see `SDUNet`.
         upsample: see `SDUNet`.
         deep_supervision: give logits of every full-resolution stage while training.
+        cell: see `SDUNet`.
+        init: see `SDUNet`.
 
     Shape:
         As of `SDUNet`; while training with `deep_supervision` a list of logits, all of full
@@ -75,11 +78,13 @@ class NestedSDUNet(nn.Module):
         residual: bool = True,
         upsample: Upsample = "deconv",
         deep_supervision: bool = False,
+        cell: CellName = "carry",
+        init: InitName = "reach",
     ) -> None:
         super().__init__()
         stages = Stages(
             *(spatial_dims, features, norm, act, dropout),
-            *(num_features, directions, residual, upsample),
+            *(num_features, directions, residual, upsample, cell, init),
         )
         depth = stages.depth
         if sdn_decoder is None:

@@ -27,7 +27,7 @@ NetworkName = Literal[
 _OURS = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
 # Each control, and the network it is without sweeps.
 _TWINS = {"unet": "sdunet", "unet_plus_plus": "nested_sdunet"}
-_SWEEPING = ("sdn_decoder", "sdn_encoder", "num_features", "directions", "residual")
+_SWEEPING = ("sdn_decoder", "sdn_encoder", "num_features", "directions", "residual", "cell", "init")
 
 
 def build_network(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from monai.networks.blocks import ADN, Convolution, UpSample
 from torch import Tensor, nn
 
+from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction, ResSDNLayer, SDNLayer
 
 Spec = str | tuple[str, dict]
@@ -34,6 +35,8 @@ class Stages:
     directions: Sequence[Direction] | None
     residual: bool
     upsample: Upsample
+    cell: CellName
+    init: InitName
 
     def __post_init__(self) -> None:
         if self.spatial_dims not in (2, 3):
@@ -65,6 +68,8 @@ class Stages:
             swept if isinstance(swept, int) else swept[level],
             directions=self.directions or get_args(Direction)[: 2 * self.spatial_dims],
             spatial_dims=self.spatial_dims,
+            cell=self.cell,
+            init=self.init,
         )
         after = ADN(
             "NDA", width, self.act, self.norm, self.spatial_dims, self.dropout, dropout_dim=1

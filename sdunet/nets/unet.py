@@ -6,6 +6,7 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
+from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.stages import (
     Spec,
@@ -41,6 +42,8 @@ class SDUNet(nn.Module):
         upsample: `"deconv"` for transposed convolution, `"nontrainable"` for linear
             interpolation and a 1x1 convolution.
         deep_supervision: give logits of every decoder level while training.
+        cell: that sweeps, see `Sweep`.
+        init: of the sweeps, see `Sweep`.
 
     Shape:
         `(N, in_channels, ...)` to `(N, out_channels, ...)`, of any size: sizes that the levels
@@ -49,7 +52,8 @@ class SDUNet(nn.Module):
         half the size of the one before, rounded up.
 
     Raises:
-        ValueError: if a level is outside the network, or a list has not one entry per level.
+        ValueError: if a level is outside the network, a list has not one entry per level, or a
+            name is unknown.
 
     Reference:
         Carvalho et al., Spatially Dependent U-Nets, 2021, arXiv 2103.11713.
@@ -72,11 +76,13 @@ class SDUNet(nn.Module):
         residual: bool = True,
         upsample: Upsample = "deconv",
         deep_supervision: bool = False,
+        cell: CellName = "carry",
+        init: InitName = "reach",
     ) -> None:
         super().__init__()
         stages = Stages(
             *(spatial_dims, features, norm, act, dropout),
-            *(num_features, directions, residual, upsample),
+            *(num_features, directions, residual, upsample, cell, init),
         )
         depth = stages.depth
         sdn_decoder = range(1, depth - 1) if sdn_decoder is None else sdn_decoder

@@ -1,7 +1,17 @@
-"""The sweep: one operator, several backends."""
+"""The sweeps: two operators, several backends each."""
 
+from sdunet.ops.carry import carry_sweep
+from sdunet.ops.dispatch import backends, missing_backends
 from sdunet.ops.memory import keep_freed_memory
-from sdunet.ops.reference import sdn_sweep_reference
-from sdunet.ops.sweep import backends, missing_backends, sdn_sweep
+from sdunet.ops.reference import carry_sweep_reference, sdn_sweep_reference
+from sdunet.ops.sweep import sdn_sweep
 
-__all__ = ["backends", "keep_freed_memory", "missing_backends", "sdn_sweep", "sdn_sweep_reference"]
+__all__ = [
+    "backends",
+    "carry_sweep",
+    "carry_sweep_reference",
+    "keep_freed_memory",
+    "missing_backends",
+    "sdn_sweep",
+    "sdn_sweep_reference",
+]

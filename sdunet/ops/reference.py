@@ -1,7 +1,7 @@
-"""The definition of the sweep, as a plain loop under autograd. Every backend is held to it.
+"""The definitions of both sweeps, plain loops under autograd. Every backend is held to them.
 
 Letters: N batch, T lines, W cells of a line (H x W of a plane in volumes), C channels,
-K = 3 (9) neighbours.
+K = 3 (9) neighbours, G groups of channels.
 """
 
 import itertools
@@ -24,6 +24,35 @@ def neighbours(lines: Tensor, plane_dims: int) -> Tensor:
     sizes = lines.shape[-1 - plane_dims : -1]
     padded = F.pad(lines, (0, 0, *(1, 1) * plane_dims))
     return torch.cat([_shifted(padded, at, sizes) for at in offsets(plane_dims)], dim=-1)
+
+
+def neighbours_inside(lines: Tensor, plane_dims: int) -> Tensor:
+    """Gather around each cell the cells of its own line; past the edge stands the edge again.
+
+    Arguments as in `neighbours`; returns `(..., K, C)`.
+    """
+    sizes = lines.shape[-1 - plane_dims : -1]
+    for dim in range(-1 - plane_dims, -1):
+        first, last = lines.narrow(dim, 0, 1), lines.narrow(dim, lines.shape[dim] - 1, 1)
+        lines = torch.cat([first, lines, last], dim)
+    return torch.stack([_shifted(lines, at, sizes) for at in offsets(plane_dims)], dim=-2)
+
+
+def scatter_inside(gathered: Tensor, plane_dims: int) -> Tensor:
+    """Adjoint of `neighbours_inside`: add each copy back to the cell it was taken from."""
+    *batch, _, channels = gathered.shape
+    sizes = batch[len(batch) - plane_dims :]
+    padded = gathered.new_zeros(
+        *batch[: len(batch) - plane_dims], *(size + 2 for size in sizes), channels
+    )
+    for at, tap in zip(offsets(plane_dims), gathered.unbind(-2), strict=True):
+        _shifted(padded, at, sizes).add_(tap)
+    for dim in range(-1 - plane_dims, -1):
+        size = padded.shape[dim] - 2
+        padded.narrow(dim, 1, 1).add_(padded.narrow(dim, 0, 1))
+        padded.narrow(dim, size, 1).add_(padded.narrow(dim, size + 1, 1))
+        padded = padded.narrow(dim, 1, size)
+    return padded
 
 
 def scatter_neighbours(gathered: Tensor, plane_dims: int) -> Tensor:
@@ -65,3 +94,29 @@ def sdn_sweep_reference(
         new = torch.tanh(new_above + reset * new_cell)
         lines.append((1 - update) * new + update * hidden)
     return torch.stack(lines[:: -1 if reverse else 1], dim=1)
+
+
+def carry_gates(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the cells of a carrying sweep decide; arguments as in `carry_sweep`.
+
+    Returns:
+        carry gates `(N, T, ..., C)`, and the shares of the taps `(N, T, ..., K, G)`.
+    """
+    carries, sides = F.linear(x, w, b).tensor_split([x.shape[-1]], -1)
+    sides = sides.unflatten(-1, (3 ** (x.dim() - 3) - 1, -1))
+    before, after = sides.tensor_split(2, -2)
+    shares = torch.cat([before, torch.zeros_like(sides[..., :1, :]), after], -2).softmax(-2)
+    return torch.sigmoid(carries), shares
+
+
+def carry_sweep_reference(x: Tensor, w: Tensor, b: Tensor, *, reverse: bool = False) -> Tensor:
+    """Sweep `x` line by line; arguments as in `carry_sweep`. Any dtype, twice differentiable."""
+    carries, shares = carry_gates(x, w, b)
+    lines = list(range(x.shape[1]))[:: -1 if reverse else 1]
+    y = {lines[0]: x[:, lines[0]]}
+    for before, t in itertools.pairwise(lines):
+        seen = neighbours_inside(y[before], x.dim() - 3)  # (..., K, C)
+        groups = seen.unflatten(-1, (shares.shape[-1], -1))  # (..., K, G, C / G)
+        mixed = (shares[:, t].unsqueeze(-1) * groups).sum(-3).flatten(-2)
+        y[t] = carries[:, t] * mixed + (1 - carries[:, t]) * x[:, t]
+    return torch.stack([y[t] for t in sorted(lines)], dim=1)

@@ -1,4 +1,4 @@
-"""The public operator: checks, choice of a backend, registration with PyTorch."""
+"""The published sweep, of a GRU cell: checks, choice of a backend, registration with PyTorch."""
 
 from types import ModuleType
 from typing import Any
@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from sdunet.ops import cpu_backend, torch_backend, triton_backend
+from sdunet.ops.dispatch import check_map, check_weights, choose, inner_dtype
 from sdunet.ops.gates import empty_gates
 from sdunet.ops.reference import sdn_sweep_reference
 
-# Fastest first. Each module has `forward`, `backward` and `why_not`.
+# Each module has `forward` and `backward`.
 _BACKENDS: dict[str, ModuleType] = {
     "cpu": cpu_backend,
     "triton": triton_backend,
@@ -20,23 +21,6 @@ _BACKENDS: dict[str, ModuleType] = {
 # With more features than these, products outweigh all else, and keeping the gates for the
 # backward pass costs less time than computing them again. With fewer, memory is worth more.
 _KEEPS_GATES_ABOVE = 64
-
-
-def backends(
-    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> tuple[str, ...]:
-    """Names that `sdn_sweep` accepts as `backend` for such tensors, fastest first."""
-    missing = missing_backends(device, dtype)
-    return (*(name for name in _BACKENDS if name not in missing), "reference")
-
-
-def missing_backends(
-    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> dict[str, str]:
-    """Names of the backends that cannot run for such tensors, each with the reason."""
-    device, dtype = torch.device(device), _inner_dtype(dtype)
-    reasons = {name: module.why_not(device, dtype) for name, module in _BACKENDS.items()}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def sdn_sweep(
@@ -93,7 +77,7 @@ def sdn_sweep(
     """
     weights = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
     _check(x, weights)
-    args = [tensor.to(_inner_dtype(x.dtype)) for tensor in (x, *weights.values())]
+    args = [tensor.to(inner_dtype(x.dtype)) for tensor in (x, *weights.values())]
     if backend == "reference":
         # Half-precision gates lose the state over many lines, so autocast ends here.
         with torch.autocast(x.device.type, enabled=False):
@@ -116,7 +100,7 @@ def _sweep(
     backend: str,
 ) -> tuple[Tensor, Tensor]:
     """Return the swept map and its gates (see `empty_gates`), both contiguous."""
-    module = _BACKENDS[_choose(backend, x)]
+    module = _BACKENDS[choose(backend, x)]
     with torch.autocast(x.device.type, enabled=False):
         return module.forward(x, w_ih, w_hh, b_ih, b_hh, reverse, keep_gates)
 
@@ -143,7 +127,7 @@ def _sweep_backward(
 
     That of `x` lies in memory as `x` does, as far as that is dense; the others are contiguous.
     """
-    module = _BACKENDS[_choose(backend, x)]
+    module = _BACKENDS[choose(backend, x)]
     with torch.autocast(x.device.type, enabled=False):
         return module.backward(grad_y, x, y, gates, w_ih, w_hh, b_ih, b_hh, reverse)
 
@@ -168,17 +152,8 @@ def _differentiate(ctx: Any, grad_y: Tensor, _: Tensor | None) -> tuple[Tensor |
 _sweep.register_autograd(_differentiate, setup_context=_save)
 
 
-def _inner_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
-
-
 def _check(x: Tensor, weights: dict[str, Tensor]) -> None:
-    if x.dim() not in (4, 5):
-        raise ValueError(f"x must be (N, T, W, C) or (N, T, H, W, C), got {tuple(x.shape)}")
-    if _inner_dtype(x.dtype) not in (torch.float32, torch.float64):
-        raise ValueError(f"x must be a floating-point tensor of 16 bits or more, got {x.dtype}")
-    if 0 in x.shape[1:]:
-        raise ValueError(f"x must have at least one line, cell and channel, got {tuple(x.shape)}")
+    check_map(x)
     channels, taps = x.shape[-1], 3 ** (x.dim() - 3)
     shapes = {
         "w_ih": (3 * channels, taps * channels),
@@ -186,24 +161,4 @@ def _check(x: Tensor, weights: dict[str, Tensor]) -> None:
         "b_ih": (3 * channels,),
         "b_hh": (3 * channels,),
     }
-    for name, tensor in weights.items():
-        if tensor.shape != shapes[name]:
-            raise ValueError(
-                f"{name} must be {shapes[name]} for x with C={channels}, got {tuple(tensor.shape)}"
-            )
-        if tensor.device != x.device:
-            raise ValueError(f"{name} must be on {x.device} like x, got {tensor.device}")
-        if _inner_dtype(tensor.dtype) != _inner_dtype(x.dtype):
-            raise ValueError(f"{name} must have the dtype of x, {x.dtype}, got {tensor.dtype}")
-
-
-def _choose(backend: str, x: Tensor) -> str:
-    missing = missing_backends(x.device, x.dtype)
-    if backend == "auto":
-        return next(name for name in _BACKENDS if name not in missing)
-    if backend not in _BACKENDS:
-        names = ("auto", *_BACKENDS, "reference")
-        raise ValueError(f"backend must be one of {names}, got {backend!r}")
-    if backend in missing:
-        raise ValueError(f"backend {backend!r} cannot run on {x.device}: {missing[backend]}")
-    return backend
+    check_weights(x, weights, shapes)

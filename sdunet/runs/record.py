@@ -1,5 +1,6 @@
 """What a run was, written beside every result; and what a run says while it goes on."""
 
+import functools
 import platform
 import sys
 import time
@@ -9,10 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from data_prep.writer import write_json
-from sdunet.ops import backends
+from sdunet.layers import Sweep
+from sdunet.ops import backends, missing_backends
 
 _PACKAGES = ("sdunet", "torch", "monai", "pytorch-lightning", "numpy", "nibabel", "scikit-image")
 
@@ -47,6 +50,20 @@ class RunRecord:
 def say(text: str) -> None:
     """Tell the user something that is not a result: on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_if_slow(network: nn.Module, device: str) -> None:
+    """Tell, once a process, that a network sweeps on a CPU without the compiled sweep."""
+    reason = missing_backends().get("cpu")
+    if device == "cpu" and reason and any(isinstance(part, Sweep) for part in network.modules()):
+        # Measured with 16 features, forward and backward: docs/performance.md.
+        _say_once(
+            "sweeps run in PyTorch operations, about 6 times slower than the compiled sweep: "
+            f"{reason}; install a C++ compiler (g++ or clang++) and run pip install again"
+        )
+
+
+_say_once = functools.cache(say)
 
 
 def bar(items: Iterable, title: str) -> Iterable:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.config import network_config
 from sdunet.segmentation.model import Model, build, load_model
 
 
@@ -111,4 +111,4 @@ def network_of(spatial_dims: int, in_channels: int, out_channels: int, **network
     Raises:
         DataError: CONFIG_NETWORK if an argument does not fit.
     """
-    return build(NetworkConfig(**network), spatial_dims, in_channels, out_channels)
+    return build(network_config(network), spatial_dims, in_channels, out_channels)

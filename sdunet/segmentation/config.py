@@ -1,7 +1,8 @@
 """The configuration of one task: dataset, network, training, trainer. One YAML file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
@@ -12,6 +13,7 @@ from jsonargparse.typing import (
 )
 
 from data_prep.config import DataConfig
+from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.registry import NetworkName
 from sdunet.runs.types import Seed, ShareBelowOne
@@ -36,6 +38,8 @@ class NetworkConfig:
         upsample: `deconv`, or `nontrainable` for linear interpolation.
         deep_supervision: train the outputs of coarser stages too.
         match_parameters: widen a control until it has as many parameters as its sweeping twin.
+        cell: that sweeps: `carry`, which takes the line above linearly, or the published `gru`.
+        init: of the sweeps: `reach`, far from the start, or `published`, PyTorch's own.
     """
 
     name: NetworkName = "sdunet"
@@ -51,6 +55,17 @@ class NetworkConfig:
     upsample: Literal["deconv", "nontrainable"] = "deconv"
     deep_supervision: bool = False
     match_parameters: bool = False
+    cell: CellName = "carry"
+    init: InitName = "reach"
+
+
+def network_config(record: Mapping[str, Any]) -> NetworkConfig:
+    """Return the configuration of a network from its JSON; cells were all `gru` once.
+
+    Raises:
+        TypeError: if a name is unknown.
+    """
+    return NetworkConfig(**{"cell": "gru", "init": "published"} | dict(record))
 
 
 @dataclass(frozen=True)

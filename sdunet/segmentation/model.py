@@ -17,7 +17,7 @@ from data_prep.tree import open_tree
 from data_prep.writer import write_json
 from sdunet.nets.registry import build_network
 from sdunet.runs.weights import read_weights
-from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.config import NetworkConfig, network_config
 from sdunet.segmentation.seal import is_sealed, verify
 
 SCHEMA = 2
@@ -111,7 +111,7 @@ def load_model(root: str | Path) -> Model:
         if described["schema"] != SCHEMA:
             raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
         plan = plan_from(described["plan"])
-        config = NetworkConfig(**described["network"])
+        config = network_config(described["network"])
         overlap = float(described["overlap"])
         axes = tuple(int(axis) for axis in described["flip_axes"])
         if not 0 <= overlap < 1:

@@ -24,7 +24,7 @@ from data_prep.scan import Scan
 from data_prep.tree import Tree, check_output, open_tree, recorded
 from data_prep.writer import alone_in, write_bytes
 from sdunet.runs.device import own_device
-from sdunet.runs.record import say, versions
+from sdunet.runs.record import say, say_if_slow, versions
 from sdunet.segmentation.manifest import Manifest
 from sdunet.segmentation.team import Prediction, Team, load_team, predict_scan
 
@@ -99,6 +99,8 @@ def predict(
     out = Path(out)
     if len(team.models) > 1:
         say(f"{len(team.models)} networks vote")
+    for model in team.models:
+        say_if_slow(model.network, device)
     if parts > 1:
         say(f"part {number} of {parts}: {len(cases)} cases")
     manifest = Manifest(out, _facts(team), versions=versions())

@@ -22,9 +22,9 @@ from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.failures import named
 from sdunet.runs.lightning import quiet_lightning
-from sdunet.runs.record import RunRecord, say
+from sdunet.runs.record import RunRecord, say, say_if_slow
 from sdunet.runs.stopping import Halt
-from sdunet.segmentation.config import TaskConfig
+from sdunet.segmentation.config import TaskConfig, network_config
 from sdunet.segmentation.data import SegmentationData
 from sdunet.segmentation.model import WEIGHTS, network_for, save_description
 from sdunet.segmentation.module import SegmentationModule
@@ -91,6 +91,7 @@ def train(
             write_json(out / SETTINGS, settings)
             if not config.deterministic:
                 say("may differ in its last bits from run to run on a GPU, unless --deterministic")
+            say_if_slow(module.network, device)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         _fit(trainer, module, batches, state)
@@ -195,6 +196,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
         return
     try:
         before = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
         for name in _FREE:
             before["training"][name] = settings["training"][name]
         differing = [

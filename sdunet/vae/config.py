@@ -12,6 +12,7 @@ from jsonargparse.typing import (
     restricted_number_type,
 )
 
+from sdunet.cells import CellName, InitName
 from sdunet.runs.types import ShareBelowOne
 from sdunet.vae.ladder import PosteriorName
 from sdunet.vae.likelihoods import LikelihoodName
@@ -66,6 +67,8 @@ class LadderConfig:
         sdn_features: features at the largest sweeping scale.
         sdn_features_step: taken off at each halving.
         sdn_directions: sweeps of each block, 1 to 4.
+        cell: that sweeps: `carry`, which takes the line above linearly, or the published `gru`.
+        init: of the sweeps: `reach`, far from the start, or `published`, PyTorch's own.
     """
 
     depth: PositiveInt = 15
@@ -79,6 +82,8 @@ class LadderConfig:
     sdn_features: NonNegativeInt = 0
     sdn_features_step: NonNegativeInt = 0
     sdn_directions: PositiveInt = 2
+    cell: CellName = "carry"
+    init: InitName = "reach"
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class VanillaConfig:
         sdn_scales: sides of decoder maps that an SDN layer puts out; empty for none.
         sdn_features: features that are swept.
         sdn_directions: sweeps of each SDN layer, 1 to 4.
+        cell: as of the ladder.
+        init: as of the ladder.
     """
 
     z_size: PositiveInt = 10
@@ -98,6 +105,8 @@ class VanillaConfig:
     sdn_scales: tuple[PositiveInt, ...] = ()
     sdn_features: PositiveInt = 200
     sdn_directions: PositiveInt = 1
+    cell: CellName = "carry"
+    init: InitName = "reach"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Shapes in this file: N batch, H hidden channels, Z latent channels; maps `(N, ch
 Layers count from 0, at the image's resolution, upwards. Values are in nats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction, ResSDNLayer
 from sdunet.vae.flows import AutoregressiveFlow, MaskedConv2d
 from sdunet.vae.gaussian import draw_gaussian, gaussian_kl, gaussian_log_prob
@@ -35,6 +36,7 @@ class LadderLayer(nn.Module):
         top: no layer is above, so that nothing is passed up.
         sweeps: features and directions of the first and of the second block down; None for
             plain convolutions.
+        kind: cell and initialisation of the sweeps, as arguments of `ResSDNLayer`.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LadderLayer(nn.Module):
         halve: bool,
         top: bool,
         sweeps: tuple[int, Sequence[Direction], Sequence[Direction]] | None,
+        kind: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.halve = halve
@@ -67,9 +70,9 @@ class LadderLayer(nn.Module):
             self.down_b: nn.Module = conv(*channels_b, *window)
         else:
             features, first, second = sweeps
-            self.down_a = ResSDNLayer(*channels_a, features, directions=first)
+            self.down_a = ResSDNLayer(*channels_a, features, directions=first, **kind)
             self.down_b = ResSDNLayer(
-                *channels_b, features, *window, directions=second, upsample=halve
+                *channels_b, features, *window, directions=second, upsample=halve, **kind
             )
 
     def up(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,6 +133,8 @@ class LadderVAE(nn.Module):
         sdn_features: features at the largest sweeping scale.
         sdn_features_step: taken off at each halving; never below 50 or `sdn_features`.
         sdn_directions: sweeps of each block, 1 to 4. The last layer takes all four.
+        cell: that sweeps, see `Sweep`.
+        init: of the sweeps, see `Sweep`.
 
     Raises:
         ValueError: if an argument is out of its range, or a sweeping scale does not occur.
@@ -155,6 +160,8 @@ class LadderVAE(nn.Module):
         sdn_features: int = 0,
         sdn_features_step: int = 0,
         sdn_directions: int = 2,
+        cell: CellName = "carry",
+        init: InitName = "reach",
     ) -> None:
         super().__init__()
         wrong = [level for level in downsample_at if level not in range(depth)]
@@ -187,6 +194,7 @@ class LadderVAE(nn.Module):
         self.map_sizes: list[tuple[int, ...]] = []  # of each layer's output on the way down
         self.sdn_features: dict[int, int] = {}  # by the index of the layer
         side, features = padded, sdn_features
+        kind = {"cell": cell, "init": init}
         for index in range(depth):
             scale = max(side)
             halve = index in downsample_at
@@ -204,6 +212,7 @@ class LadderVAE(nn.Module):
                     halve=halve,
                     top=index == depth - 1,
                     sweeps=sweeps,
+                    kind=kind,
                 )
             )
             self.map_sizes.append(side)
@@ -226,7 +235,9 @@ class LadderVAE(nn.Module):
         self.top = nn.Parameter(torch.zeros(h_channels))
         out = likelihood.parameters_per_pixel
         if sdn_max_scale >= max(self.size):
-            self.last: nn.Module = ResSDNLayer(h_channels, out, sdn_features, directions=deal(4))
+            self.last: nn.Module = ResSDNLayer(
+                h_channels, out, sdn_features, directions=deal(4), **kind
+            )
         else:
             self.last = nn.Conv2d(h_channels, out, 3, padding=1)
         self.apply(_initialise)

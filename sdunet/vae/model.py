@@ -26,6 +26,8 @@ SCHEMA = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 VAE = LadderVAE | VanillaVAE
+# Of descriptions that do not name a cell: there was one.
+_FIRST_CELL = {"cell": "gru", "init": "published"}
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
             ImagesConfig(**_tuples(parts["images"])),
             LikelihoodConfig(**parts["likelihood"]),
             parts["model"],
-            LadderConfig(**_tuples(parts["ladder"])),
-            VanillaConfig(**_tuples(parts["vanilla"])),
+            LadderConfig(**_FIRST_CELL | _tuples(parts["ladder"])),
+            VanillaConfig(**_FIRST_CELL | _tuples(parts["vanilla"])),
             TrainingConfig(**parts["training"]),
         )
         return config, str(record["data"]["name"]), str(record["data"]["fingerprint"])

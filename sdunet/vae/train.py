@@ -20,7 +20,7 @@ from sdunet.runs.device import choose_device
 from sdunet.runs.figures import to_png
 from sdunet.runs.lightning import quiet_lightning
 from sdunet.runs.progress import EpochLines
-from sdunet.runs.record import RunRecord
+from sdunet.runs.record import RunRecord, say_if_slow
 from sdunet.runs.weights import write_weights
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import (
@@ -78,6 +78,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     if rank_zero_only.rank == 0:
         packed.verify()
         save_description(out, config, packed)
+        say_if_slow(module.network, choose_device(training.device))
     trainer = build_trainer(config, out, validate="test" in packed.splits)
     try:
         trainer.fit(module, images, ckpt_path=state)

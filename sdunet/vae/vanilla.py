@@ -11,6 +11,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction, SDNLayer
 from sdunet.vae.gaussian import draw_gaussian, gaussian_kl, gaussian_log_prob
 from sdunet.vae.ladder import check_images
@@ -33,6 +34,8 @@ class VanillaVAE(nn.Module):
             convolution; 1/8, 1/4 and 1/2 of the image, or the image itself.
         sdn_features: features that are swept.
         sdn_directions: sweeps of each SDN layer, 1 to 4, dealt out in turn.
+        cell: that sweeps, see `Sweep`.
+        init: of the sweeps, see `Sweep`.
 
     Raises:
         ValueError: if the size does not fit, or a scale does not occur.
@@ -53,6 +56,8 @@ class VanillaVAE(nn.Module):
         sdn_scales: Sequence[int] = (),
         sdn_features: int = 200,
         sdn_directions: int = 1,
+        cell: CellName = "carry",
+        init: InitName = "reach",
     ) -> None:
         super().__init__()
         if any(side % 16 for side in size):
@@ -93,7 +98,11 @@ class VanillaVAE(nn.Module):
                 turns = [_DIRECTIONS[i % 4] for i in range(dealt, dealt + sdn_directions)]
                 dealt += sdn_directions
                 layer: nn.Module = SDNLayer(
-                    before, after, sdn_features, 4, 2, 1, directions=turns, upsample=True
+                    *(before, after, sdn_features, 4, 2, 1),
+                    directions=turns,
+                    upsample=True,
+                    cell=cell,
+                    init=init,
                 )
             else:
                 layer = nn.ConvTranspose2d(before, after, 4, 2, 1)

@@ -1,12 +1,14 @@
 // The sweep for one instruction set. Included once for each, after a definition of
-//   SDN_FORWARD, SDN_BACKWARD  names of the two functions
+//   SDN_NAME(pass)             name of a pass for this set
 //   SDN_VECTOR_BYTES           width of the vectors
 //   SDN_GATE_CELLS             cells whose four gate sums stay in registers together
 //   SDN_GRAD_CELLS             cells whose gradient stays in registers together
 //   SDN_WEIGHT_ROWS            rows of three weight gradients that stay in registers together
+//   SDN_CARRY_ROWS             gates of two vectors of cells that stay in registers together
 #pragma once
 
 #include "backward.h"
+#include "carry_backward.h"
 
 namespace {
 
@@ -32,6 +34,7 @@ struct Schedule {
     }
 };
 
+template <typename Shape>
 int64_t threads_for(const Shape& s, int64_t most) {
     int64_t worth = s.images * s.lines * s.line_cells() * s.products() / thread_products;
     int64_t threads = worth < most ? worth : most;
@@ -40,8 +43,8 @@ int64_t threads_for(const Shape& s, int64_t most) {
 
 template <typename T, typename Pass>
 int sweep_all(const Pass& pass, Memory& memory, int64_t threads) {
-    const Shape& s = pass.s;
-    int64_t weight_bytes = s.products() * int64_t(sizeof(T));
+    const auto& s = pass.s;
+    int64_t weight_bytes = s.weights() * int64_t(sizeof(T));
     int64_t alone = weight_bytes > cached_bytes ? 0 : s.images / threads * threads;
     int64_t line = s.line_cells() * s.products();
     if (weight_bytes <= cached_bytes && (s.images - alone) * line < threads * line_products)
@@ -79,12 +82,42 @@ int backward(const SdnSweep& sweep) {
     return 0;
 }
 
+template <typename T>
+TileScratch<T>* tiles_for(Memory& memory, const CarryShape& s, int64_t threads) {
+    auto* tiles = memory.zeros<TileScratch<T>>(threads);
+    for (int64_t i = 0; tiles && i < threads; i++) tiles[i] = TileScratch<T>(memory, s);
+    return tiles;
+}
+
+template <typename T>
+int carry_forward(const SdnCarry& call) {
+    Memory memory;
+    CarryShape s = CarryShape::of<T>(call);
+    int64_t threads = threads_for(s, call.threads);
+    CarryForward<T> pass(call, tiles_for<T>(memory, s, threads));
+    return memory.failed ? 1 : sweep_all<T>(pass, memory, threads);
+}
+
+template <typename T>
+int carry_backward(const SdnCarry& call) {
+    Memory memory;
+    CarryShape s = CarryShape::of<T>(call);
+    int64_t threads = threads_for(s, call.threads);
+    auto* sums = memory.zeros<CarryWeightGrads<T>>(threads);
+    for (int64_t i = 0; sums && i < threads; i++) sums[i] = CarryWeightGrads<T>(memory, s);
+    CarryBackward<T> pass(memory, call, tiles_for<T>(memory, s, threads), sums);
+    if (memory.failed || sweep_all<T>(pass, memory, threads)) return 1;
+    pass.write_weight_grads(int(threads));
+    return 0;
+}
+
 }  // namespace
 
-int SDN_FORWARD(const SdnSweep& sweep) {
-    return sweep.bytes == 4 ? forward<float>(sweep) : forward<double>(sweep);
-}
-
-int SDN_BACKWARD(const SdnSweep& sweep) {
-    return sweep.bytes == 4 ? backward<float>(sweep) : backward<double>(sweep);
-}
+#define SDN_DEFINE(pass, Call)                                                 \
+    int SDN_NAME(pass)(const Call& call) {                                     \
+        return call.bytes == 4 ? pass<float>(call) : pass<double>(call);       \
+    }
+SDN_DEFINE(forward, SdnSweep)
+SDN_DEFINE(backward, SdnSweep)
+SDN_DEFINE(carry_forward, SdnCarry)
+SDN_DEFINE(carry_backward, SdnCarry)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <utility>
 
 #include "sweep.h"
 #include "team.h"
@@ -78,7 +79,8 @@ struct Shape {
     int64_t border() const { return tap_rows / 2; }
     int64_t taps() const { return 3 * tap_rows; }
     int64_t line_cells() const { return rows * cells; }
-    int64_t products() const { return 3 * features * features * (taps() + 1); }  // of a cell
+    int64_t weights() const { return 3 * features * features * (taps() + 1); }
+    int64_t products() const { return weights(); }  // of a cell
 };
 
 // A map in main memory.
@@ -87,6 +89,7 @@ struct Map {
     T* data;
     int64_t image, line, row, cell;
 
+    template <typename Shape>
     Map(const SdnMap& map, const Shape& shape)
         : data(static_cast<T*>(map.data)),
           image(map.image), line(map.line), row(map.row), cell(map.cell) {

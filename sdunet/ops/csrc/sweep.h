@@ -31,16 +31,31 @@ struct SdnSweep {
     void *grad_w_ih, *grad_w_hh, *grad_b_ih, *grad_b_hh;
 };
 
+// The carrying sweep. G groups of features share the taps of the mix.
+struct SdnCarry {
+    int64_t images, lines, rows, cells, features, groups;
+    int64_t reverse, volume, bytes, threads, instructions;  // as above
+    SdnMap x;
+    const void *w, *b;  // (C + (K-1)*G, C) and (C + (K-1)*G): carry gates, side taps
+    SdnMap y;           // written forward, read backward
+    // Backward only.
+    SdnMap grad_y, grad_x;
+    void *grad_w, *grad_b;
+};
+
 enum SdnInstructions { SDN_BEST, SDN_PORTABLE, SDN_AVX2, SDN_AVX512 };
 
-// Both return 0, or 1 if there is not enough memory, or 2 if the processor lacks `instructions`.
+// All return 0, or 1 if there is not enough memory, or 2 if the processor lacks `instructions`.
 int sdn_forward(const SdnSweep* sweep);
 int sdn_backward(const SdnSweep* sweep);
+int sdn_carry_forward(const SdnCarry* call);
+int sdn_carry_backward(const SdnCarry* call);
 
 // The best instruction set that this processor has and this library was built with.
 int sdn_best_instructions(void);
 
-// Bytes of an `SdnSweep`, for callers that lay it out themselves.
+// Bytes of an `SdnSweep` and of an `SdnCarry`, for callers that lay them out themselves.
 int sdn_call_size(void);
+int sdn_carry_size(void);
 
 }  // extern "C"

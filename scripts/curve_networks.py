@@ -1,0 +1,223 @@
+"""The networks that trace curves, all of one size and with one normalisation.
+
+Each takes `(N, 1, *size)` of any size and gives logits of the same shape.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from monai.networks.blocks import Convolution
+from monai.networks.layers.factories import Conv
+from torch import Tensor, nn
+
+from sdunet.nets.registry import build_network, count_parameters
+
+# By the number of axes.
+PARAMETERS = {2: 150_000, 3: 100_000}
+TOLERANCE = 0.05
+
+# What sweeps, by the number of axes. Features are widened until the size fits; the rest stays.
+SWEEPING = {
+    2: {
+        "features": (8, 16, 32, 64),
+        "sdn_encoder": (0, 1, 2),
+        "sdn_decoder": (0, 1, 2),
+        "num_features": 16,
+    },
+    3: {
+        "features": (6, 12, 24, 36),
+        "sdn_encoder": (),
+        "sdn_decoder": (0, 1, 2),
+        "num_features": 8,
+    },
+}
+# What sets the sweeping networks apart; may also override the above.
+SWEEPS = {
+    "sdunet_gru_published": {"cell": "gru", "init": "published"},
+    "sdunet_gru_reach": {"cell": "gru", "init": "reach"},
+    "sdunet_carry": {"cell": "carry", "init": "reach"},
+}
+# The controls' features, widened likewise.
+WIDTHS = {
+    "unet4": {2: (8, 16, 32, 64), 3: (6, 12, 24, 36)},
+    "unet5": {2: (8, 12, 20, 32, 48), 3: (4, 8, 12, 20, 28)},
+    "dilated": {2: (48,), 3: (24,)},
+    "attention": {2: (16, 32, 64), 3: (8, 16, 48)},
+}
+NETWORKS = (*WIDTHS, *SWEEPS)
+
+DILATIONS = (1, 2, 4, 8, 16, 32, 1)
+HEADS, BLOCKS = 4, 2
+
+_SHARED = {
+    "norm": ("instance", {"affine": True}),
+    "act": ("leakyrelu", {"negative_slope": 0.1, "inplace": True}),
+}
+
+
+def settings(name: str, spatial_dims: int) -> dict:
+    """Return what a network is built from, its features not yet widened.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"network must be one of {NETWORKS}, got {name!r}")
+    if name in SWEEPS:
+        return {**SWEEPING[spatial_dims], **SWEEPS[name]}
+    return {"features": WIDTHS[name][spatial_dims]}
+
+
+def build(name: str, spatial_dims: int) -> nn.Module:
+    """Return a network by name, of the size that all have.
+
+    Raises:
+        ValueError: if the name is unknown, or no width gives that size.
+    """
+    arguments = settings(name, spatial_dims)
+    features = arguments.pop("features")
+
+    def of(features: Sequence[int]) -> nn.Module:
+        return _BUILDERS.get(name, _unet)(spatial_dims, features, **arguments)
+
+    wanted = PARAMETERS[spatial_dims]
+    network = of(_widened(features, wanted, of))
+    count = count_parameters(network)
+    if abs(count - wanted) > TOLERANCE * wanted:
+        raise ValueError(f"{name} must have {wanted:,} parameters within 5 %, got {count:,}")
+    return network
+
+
+def _widened(
+    features: Sequence[int], wanted: int, of: Callable[[Sequence[int]], nn.Module]
+) -> list[int]:
+    """Return features, all widened alike, whose network comes closest to a size."""
+
+    def wider(deepest: int) -> list[int]:
+        return [max(1, round(n * deepest / features[-1])) for n in features]
+
+    def count(deepest: int) -> int:
+        with torch.device("meta"):
+            return count_parameters(of(wider(deepest)))
+
+    widths = range(4, 8 * features[-1])
+    above = bisect_left(widths, wanted, key=count)
+    near = widths[max(0, above - 1) : above + 1]
+    return wider(min(near, key=lambda deepest: abs(count(deepest) - wanted)))
+
+
+def _unet(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
+    kind = "sdunet" if arguments else "unet"
+    return build_network(kind, spatial_dims, 1, 1, features=features, **_SHARED, **arguments)
+
+
+def _attention(spatial_dims: int, features: Sequence[int]) -> nn.Module:
+    """Return a U-Net whose bottleneck also attends: all of its cells to all others."""
+    network = _unet(spatial_dims, features)
+    blocks = (Attend(features[-1], HEADS) for _ in range(BLOCKS))
+    network.encoder[-1].append(Transformer(features[-1], blocks))
+    return network
+
+
+def _dilated(spatial_dims: int, features: Sequence[int]) -> nn.Module:
+    return Dilated(spatial_dims, *features)
+
+
+_BUILDERS = {"attention": _attention, "dilated": _dilated}
+
+
+class Dilated(nn.Module):
+    """Convolutions at full resolution that reach ever farther, each added to what it gets.
+
+    Args:
+        spatial_dims: 2 for images, 3 for volumes.
+        width: channels of every layer.
+    """
+
+    def __init__(self, spatial_dims: int, width: int) -> None:
+        super().__init__()
+
+        def layer(channels: int, dilation: int) -> nn.Module:
+            return Convolution(spatial_dims, channels, width, dilation=dilation, **_SHARED)
+
+        self.stem = layer(1, 1)
+        self.layers = nn.ModuleList(layer(width, dilation) for dilation in DILATIONS)
+        self.head = Conv["conv", spatial_dims](width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, `(N, 1, ...)`."""
+        x = self.stem(x)
+        for layer in self.layers:
+            x = x + layer(x)
+        return self.head(x)
+
+
+class Attend(nn.Module):
+    """A transformer's block: attention and a perceptron, each normalised first and added.
+
+    Args:
+        width: channels of a token.
+        heads: number of attention's heads; what `width` leaves over is not attended with.
+        growth: hidden channels of the perceptron, in widths.
+    """
+
+    def __init__(self, width: int, heads: int, growth: int = 2) -> None:
+        super().__init__()
+        self.heads, inner = heads, width // heads * heads
+        self.before = nn.LayerNorm(width)
+        self.ask = nn.Linear(width, 3 * inner)
+        self.answer = nn.Linear(inner, width)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, growth * width),
+            nn.GELU(),
+            nn.Linear(growth * width, width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tokens like `x`, `(N, tokens, C)`."""
+        asked = self.ask(self.before(x)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = asked.permute(2, 0, 3, 1, 4)  # (N, heads, tokens, C / heads) each
+        seen = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.answer(seen.transpose(1, 2).flatten(2))
+        return x + self.perceptron(x)
+
+
+class Transformer(nn.Module):
+    """Blocks in turn over all cells of a map, which get their places added.
+
+    Args:
+        width: channels of the map.
+        blocks: of tokens, `(N, tokens, C)`.
+    """
+
+    def __init__(self, width: int, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.after = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a map like `x`, `(N, C, ...)`."""
+        tokens = (x + places(x.shape[1:]).to(x)).flatten(2).transpose(1, 2)
+        return self.after(self.blocks(tokens)).transpose(1, 2).reshape(x.shape)
+
+
+def places(shape: Sequence[int]) -> Tensor:
+    """Return sines and cosines of each cell's place, `(C, ...)`, the channels shared by the axes.
+
+    Wavelengths grow geometrically to 10,000 cells; channels that are left over are zero.
+    """
+    channels, *sizes = shape
+    each = channels // (2 * len(sizes))
+    rates = 10_000 ** (-torch.arange(each) / each)
+    parts = []
+    for axis, size in enumerate(sizes):
+        angles = rates[:, None] * torch.arange(size)
+        view = [1] * len(sizes)
+        view[axis] = size
+        waves = torch.cat([angles.sin(), angles.cos()]).reshape(-1, *view)
+        parts.append(waves.expand(-1, *sizes))
+    spread = torch.cat(parts)
+    return F.pad(spread, [0, 0] * len(sizes) + [0, channels - len(spread)])

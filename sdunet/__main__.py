@@ -1,0 +1,17 @@
+"""Where the `sdunet` command and `python -m sdunet` begin."""
+
+import sys
+from collections.abc import Sequence
+
+from sdunet import cli
+from sdunet.runs.threads import take_usable_cores
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, with threads that share the machine, and return the exit status."""
+    take_usable_cores()
+    return cli.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

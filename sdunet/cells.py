@@ -1,0 +1,127 @@
+"""The cells a sweep can run: their weights, how they start, and the operator that runs them.
+
+Letters in this file: C channels that are swept, K = 3 (9) cells read on the line above, G groups.
+"""
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from sdunet.ops import carry_sweep, sdn_sweep
+
+CellName = Literal["gru", "carry"]
+InitName = Literal["reach", "published"]
+
+_GAIN, _DAMPING, _UPDATE_BIAS = 1.2, 0.3, -3.0
+# Lines over which a cell remembers at first, drawn for each feature from 1 to so many.
+_LINES = 64
+_SIDES = 0.1  # share of the mix from beside
+_MOST_GROUPS = 4
+
+
+class GRUSweepCell(nn.GRUCell):
+    """The published cell: a GRU whose hidden state is the cell and whose input is the line above.
+
+    Args:
+        channels: C.
+        taps: K.
+        init: see `reset_to_reach`; "published" is PyTorch's own.
+    """
+
+    def __init__(self, channels: int, taps: int, init: InitName) -> None:
+        super().__init__(taps * channels, channels)
+        if init == "reach":
+            self.reset_to_reach()
+
+    @torch.no_grad()
+    def reset_to_reach(self) -> None:
+        """Draw weights by which a sweep reaches far from the start.
+
+        As the hidden state is the cell itself, the line above enters through the new state alone:
+
+        - The update gate's bias is negative, so that the new state is taken and the cell's own
+          forgotten; the idea of choosing a time scale by a gate's bias is Tallec and Ollivier's
+          (2018, arXiv 1804.11188), the sign is the opposite of an ordinary GRU's.
+        - The new state takes the cell above by an orthogonal matrix and nothing from those beside
+          it, which keeps the norm however deep (Saxe et al. 2014, arXiv 1312.6120; delta-orthogonal
+          in Xiao et al. 2018, arXiv 1806.05393). The gain makes up for what tanh and gates take.
+        - What the own cell adds to it is damped, and no bias shifts it: both drown what is carried.
+
+        Gain, bias and damping are measured: docs/benchmarks/reach.md.
+        """
+        features = self.hidden_size
+        centre = self.input_size // features // 2 * features
+        update, new = slice(features, 2 * features), slice(2 * features, None)
+        from_above = self.weight_ih[new]
+        nn.init.zeros_(from_above)
+        nn.init.orthogonal_(from_above[:, centre : centre + features], _GAIN)
+        self.weight_hh[new] *= _DAMPING
+        nn.init.zeros_(self.bias_ih)
+        nn.init.zeros_(self.bias_hh)
+        nn.init.constant_(self.bias_ih[update], _UPDATE_BIAS)
+
+    def sweep(self, lines: Tensor, *, reverse: bool, backend: str) -> Tensor:
+        """Return the swept map, see `sdn_sweep`."""
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return sdn_sweep(lines, *weights, reverse=reverse, backend=backend)
+
+
+class CarryCell(nn.Module):
+    """The carrying cell: the line above enters linearly, by gates of the cell alone.
+
+    Args:
+        channels: C.
+        taps: K.
+        init: see `reset_to_reach`; "published" is PyTorch's own of a linear layer.
+        groups: G, groups of channels that share the weights of the K cells. Default: the largest
+            divisor of C up to 4.
+    """
+
+    def __init__(self, channels: int, taps: int, init: InitName, groups: int | None = None) -> None:
+        groups = groups or max(g for g in range(1, _MOST_GROUPS + 1) if channels % g == 0)
+        super().__init__()
+        self.channels = channels
+        rows, bound = channels + (taps - 1) * groups, 1 / math.sqrt(channels)
+        self.weight = nn.Parameter(torch.empty(rows, channels).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(rows).uniform_(-bound, bound))
+        if init == "reach":
+            self.reset_to_reach(taps)
+
+    @torch.no_grad()
+    def reset_to_reach(self, taps: int) -> None:
+        """Set biases by which a sweep reaches far from the start; weights stay as they are.
+
+        - Carry gates begin at 1 - 1/L, that is with a memory of L lines, which is drawn for each
+          feature from 2 to 64, evenly in its logarithm, so that some reach far and others stay
+          with their cell (chrono initialisation: Tallec and Ollivier 2018, arXiv 1804.11188).
+        - A tenth of what is mixed comes from the cells beside the one right above: shared evenly,
+          what is carried would blur within some lines.
+
+        Both are measured: docs/benchmarks/reach.md.
+        """
+        sides = self.bias[self.channels :]
+        lines = torch.empty(self.channels).uniform_(math.log(2), math.log(_LINES)).exp()
+        self.bias[: self.channels] = torch.log(lines - 1)
+        sides.fill_(math.log(_SIDES / (1 - _SIDES) / (taps - 1)))
+
+    def sweep(self, lines: Tensor, *, reverse: bool, backend: str) -> Tensor:
+        """Return the swept map, see `carry_sweep`."""
+        return carry_sweep(lines, self.weight, self.bias, reverse=reverse, backend=backend)
+
+
+_CELLS = {"gru": GRUSweepCell, "carry": CarryCell}
+
+
+def build_cell(name: CellName, init: InitName, channels: int, spatial_dims: int) -> nn.Module:
+    """Return a new cell for maps of so many channels and axes.
+
+    Raises:
+        ValueError: if the cell or its initialisation is unknown.
+    """
+    if name not in _CELLS:
+        raise ValueError(f"cell must be one of {get_args(CellName)}, got {name!r}")
+    if init not in get_args(InitName):
+        raise ValueError(f"init must be one of {get_args(InitName)}, got {init!r}")
+    return _CELLS[name](channels, 3 ** (spatial_dims - 1), init)
