@@ -12,6 +12,8 @@ from monai.networks.blocks import Convolution
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
+from sdunet.cells import CarryCell
+from sdunet.layers import SDNLayer
 from sdunet.nets.registry import build_network, count_parameters
 
 # By the number of axes.
@@ -48,6 +50,16 @@ WIDTHS = {
 }
 NETWORKS = (*WIDTHS, *SWEEPS)
 
+# What the carrying cell was chosen from: by name, a change to each of its layers or arguments.
+CHOICES = {
+    "side_by_side": lambda layer: setattr(layer, "sweeps", SideBySide(layer.sweeps)),
+    "mixing": lambda layer: setattr(layer, "sweeps", mixing(layer.sweeps)),
+    "1_group": lambda layer: regroup(layer.sweeps, 1),
+    "every_channel": lambda layer: regroup(layer.sweeps, layer.sweeps[0].channels),
+    "batch_norm": {"norm": "batch"},
+}
+VARIANTS = tuple(f"sdunet_carry_{name}" for name in CHOICES)
+
 DILATIONS = (1, 2, 4, 8, 16, 32, 1)
 HEADS, BLOCKS = 4, 2
 
@@ -63,8 +75,12 @@ def settings(name: str, spatial_dims: int) -> dict:
     Raises:
         ValueError: if the name is unknown.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"network must be one of {NETWORKS}, got {name!r}")
+    if name not in (*NETWORKS, *VARIANTS):
+        raise ValueError(f"network must be one of {(*NETWORKS, *VARIANTS)}, got {name!r}")
+    if name in VARIANTS:
+        change = CHOICES[name.removeprefix("sdunet_carry_")]
+        other = change if isinstance(change, dict) else {}
+        return {**settings("sdunet_carry", spatial_dims), **other}
     if name in SWEEPS:
         return {**SWEEPING[spatial_dims], **SWEEPS[name]}
     return {"features": WIDTHS[name][spatial_dims]}
@@ -80,7 +96,12 @@ def build(name: str, spatial_dims: int) -> nn.Module:
     features = arguments.pop("features")
 
     def of(features: Sequence[int]) -> nn.Module:
-        return _BUILDERS.get(name, _unet)(spatial_dims, features, **arguments)
+        network = _BUILDERS.get(name, _unet)(spatial_dims, features, **arguments)
+        change = CHOICES.get(name.removeprefix("sdunet_carry_"))
+        for layer in network.modules() if callable(change) else ():
+            if isinstance(layer, SDNLayer):
+                change(layer)
+        return network
 
     wanted = PARAMETERS[spatial_dims]
     network = of(_widened(features, wanted, of))
@@ -110,7 +131,7 @@ def _widened(
 
 def _unet(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
     kind = "sdunet" if arguments else "unet"
-    return build_network(kind, spatial_dims, 1, 1, features=features, **_SHARED, **arguments)
+    return build_network(kind, spatial_dims, 1, 1, features=features, **(_SHARED | arguments))
 
 
 def _attention(spatial_dims: int, features: Sequence[int]) -> nn.Module:
@@ -126,6 +147,31 @@ def _dilated(spatial_dims: int, features: Sequence[int]) -> nn.Module:
 
 
 _BUILDERS = {"attention": _attention, "dilated": _dilated}
+
+
+class SideBySide(nn.ModuleList):
+    """Sweeps of one map, whose results are added; their norm stays about that of one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a map like `x`."""
+        return sum(sweep(x) for sweep in self) / len(self) ** 0.5
+
+
+def mixing(sweeps: nn.Sequential) -> nn.Sequential:
+    """Return sweeps with a convolution of one cell before each, which mixes the features."""
+    parts = []
+    for sweep in sweeps:
+        conv = Conv["conv", sweep.spatial_dims](sweep.channels, sweep.channels, 1)
+        nn.init.orthogonal_(conv.weight)
+        parts += [conv, sweep]
+    return nn.Sequential(*parts)
+
+
+def regroup(sweeps: nn.Sequential, groups: int) -> None:
+    """Let so many groups of channels mix the line above, each in its own way."""
+    for sweep in sweeps:
+        taps = 3 ** (sweep.spatial_dims - 1)
+        sweep.cell = CarryCell(sweep.channels, taps, "reach", groups)
 
 
 class Dilated(nn.Module):

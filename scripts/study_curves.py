@@ -25,7 +25,7 @@ os.environ.update(waiting_policy())  # before torch is imported
 
 import numpy as np
 import torch
-from curve_networks import NETWORKS, build, settings
+from curve_networks import NETWORKS, VARIANTS, build, settings
 from curve_tables import tables
 from curves import make_curves
 from monai.losses import DiceCELoss
@@ -282,7 +282,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("out", nargs="?", type=Path, help="folder of the runs")
     arguments.add_argument("--table", type=Path, metavar="OUT", help="print what runs reached")
     arguments.add_argument("--volumes", action="store_true", help="3D in place of 2D")
-    arguments.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    arguments.add_argument(
+        "--networks", nargs="+", choices=[*NETWORKS, *VARIANTS], default=NETWORKS
+    )
     arguments.add_argument("--rates", nargs="+", type=float, default=[1e-3, 3e-3])
     arguments.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     arguments.add_argument("--steps", type=int, default=3000)

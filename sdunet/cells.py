@@ -16,8 +16,8 @@ InitName = Literal["reach", "published"]
 
 _GAIN, _DAMPING, _UPDATE_BIAS = 1.2, 0.3, -3.0
 # Lines over which a cell remembers at first, drawn for each feature from 1 to so many.
-_LINES = 64
-_SIDES = 0.1  # share of the mix from beside
+_LINES = 256
+_SIDES = 0.02  # share of the mix from beside
 _MOST_GROUPS = 4
 
 
@@ -94,10 +94,10 @@ class CarryCell(nn.Module):
         """Set biases by which a sweep reaches far from the start; weights stay as they are.
 
         - Carry gates begin at 1 - 1/L, that is with a memory of L lines, which is drawn for each
-          feature from 2 to 64, evenly in its logarithm, so that some reach far and others stay
+          feature from 2 to 256, evenly in its logarithm, so that some reach far and others stay
           with their cell (chrono initialisation: Tallec and Ollivier 2018, arXiv 1804.11188).
-        - A tenth of what is mixed comes from the cells beside the one right above: shared evenly,
-          what is carried would blur within some lines.
+        - Little of what is mixed comes from the cells beside the one right above, 2 % in all:
+          shared evenly, what is carried would blur within some lines.
 
         Both are measured: docs/benchmarks/reach.md.
         """

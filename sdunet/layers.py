@@ -131,7 +131,8 @@ class SDNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
         _check_map(x, self.spatial_dims)
-        out = self.project_out(self.project_in_and_sweep(_channels_last(x)))
+        swept = self.project_in_and_sweep(_channels_last(x))
+        out = _project(swept, self.project_out.weight, self.project_out.bias)
         return _lay_out(out, _layout_of(x))
 
     def project_in_and_sweep(self, x: Tensor) -> Tensor:
@@ -186,16 +187,22 @@ class ResSDNLayer(nn.Module):
         inside = _channels_last(x)
         swept = self.sdn.project_in_and_sweep(inside)
         # Each half projected out on its own: halves of one map would not be dense in memory.
-        project_out = _CONV_FUNCTIONS[x.dim()]
         out = self.sdn.project_out
         halves = zip(out.weight.chunk(2), out.bias.chunk(2), strict=True)
-        value, gate = (project_out(swept, *half) for half in halves)
+        value, gate = (_project(swept, *half) for half in halves)
         out = torch.lerp(value, self.conv(inside), torch.sigmoid(gate))
         return _lay_out(out, _layout_of(x))
 
 
+def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the convolution of single cells of `x`, whose channels lie side by side.
+
+    The bits are those of PyTorch's, whose way back takes up to twice as long.
+    """
+    return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
+
+
 # By the number of the map's axes.
-_CONV_FUNCTIONS = {4: F.conv2d, 5: F.conv3d}
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 

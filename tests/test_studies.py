@@ -103,7 +103,7 @@ def test_images_hang_on_the_seed_alone(curves):
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_networks_are_of_one_size_and_take_any_map(networks, spatial_dims):
     wanted = networks.PARAMETERS[spatial_dims]
-    for name in networks.NETWORKS:
+    for name in (*networks.NETWORKS, *networks.VARIANTS):
         network = networks.build(name, spatial_dims)
         assert abs(count_parameters(network) / wanted - 1) <= 0.05, name
         x = torch.zeros(1, 1, *(17, 24, 20)[:spatial_dims])
