@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdunet.cells import CellName, InitName, build_cell
+from sdunet.ops import gated_mix
 
 Direction = Literal["right", "left", "down", "up", "forward", "backward"]
 
@@ -127,6 +128,9 @@ class SDNLayer(nn.Module):
         sweeps = (Sweep(num_features, d, spatial_dims, cell=cell, init=init) for d in directions)
         self.sweeps = nn.Sequential(*sweeps)
         self.project_out = conv(num_features, out_channels, 1)
+        # Networks of the published cell were trained before some operations were joined, which
+        # rounds otherwise; they go on to give the same bits.
+        self.keeps_bits = cell == "gru"
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
@@ -184,14 +188,16 @@ class ResSDNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
         _check_map(x, self.sdn.spatial_dims)
-        inside = _channels_last(x)
-        swept = self.sdn.project_in_and_sweep(inside)
-        # Each half projected out on its own: halves of one map would not be dense in memory.
+        inside, layout = _channels_last(x), _layout_of(x)
+        swept, other = self.sdn.project_in_and_sweep(inside), self.conv(inside)
         out = self.sdn.project_out
-        halves = zip(out.weight.chunk(2), out.bias.chunk(2), strict=True)
-        value, gate = (_project(swept, *half) for half in halves)
-        out = torch.lerp(value, self.conv(inside), torch.sigmoid(gate))
-        return _lay_out(out, _layout_of(x))
+        if self.sdn.keeps_bits:
+            # Each half projected out on its own: halves of one map would not be dense in memory.
+            halves = zip(out.weight.chunk(2), out.bias.chunk(2), strict=True)
+            value, gate = (_project(swept, *half) for half in halves)
+            return _lay_out(torch.lerp(value, other, torch.sigmoid(gate)), layout)
+        last = layout != torch.contiguous_format
+        return gated_mix(swept, out.weight.flatten(1), out.bias, other, channels_last=last)
 
 
 def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

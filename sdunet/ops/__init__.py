@@ -3,6 +3,7 @@
 from sdunet.ops.carry import carry_sweep
 from sdunet.ops.dispatch import backends, missing_backends
 from sdunet.ops.memory import keep_freed_memory
+from sdunet.ops.mix import gated_mix
 from sdunet.ops.reference import carry_sweep_reference, sdn_sweep_reference
 from sdunet.ops.sweep import sdn_sweep
 
@@ -10,6 +11,7 @@ __all__ = [
     "backends",
     "carry_sweep",
     "carry_sweep_reference",
+    "gated_mix",
     "keep_freed_memory",
     "missing_backends",
     "sdn_sweep",

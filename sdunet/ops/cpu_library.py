@@ -10,7 +10,9 @@ from torch import Tensor
 LIBRARY = Path(__file__).with_name("_sweep.so")
 INSTRUCTIONS = ("best", "portable", "avx2", "avx512")  # numbered as in csrc/sweep.h
 _chosen: dict[str, int] = {}
-PASSES = ("sdn_forward", "sdn_backward", "sdn_carry_forward", "sdn_carry_backward")
+PASSES = tuple(
+    f"sdn_{kind}{way}" for kind in ("", "carry_", "mix_") for way in ("forward", "backward")
+)
 
 
 class Map(ctypes.Structure):

@@ -12,34 +12,18 @@
 
 namespace {
 
-// Gradients of the weights, one thread's share. Biases sum over every cell with nothing to
-// average out their rounding, hence double.
-template <typename T>
-struct CarryWeightGrads {
-    T* weights;      // (gates, features padded)
-    double* biases;  // (gates)
-
-    CarryWeightGrads(Memory& memory, const CarryShape& s)
-        : weights(memory.zeros<T>(s.gates() * s.padded(s.features))),
-          biases(memory.zeros<double>(s.gates())) {}
-};
-
 template <typename T>
 struct CarryBackward : Carry<T> {
     using Carry<T>::s;
     Map<T> grad_y, grad_x;
     T* padded_weights;  // (gates, features padded)
-    CarryWeightGrads<T>* weight_grads;
+    ProductGrads<T>* weight_grads;
 
     CarryBackward(Memory& memory, const SdnCarry& call, TileScratch<T>* tiles,
-                  CarryWeightGrads<T>* weight_grads)
+                  ProductGrads<T>* weight_grads)
         : Carry<T>(call, tiles), grad_y(call.grad_y, s), grad_x(call.grad_x, s),
           weight_grads(weight_grads) {
-        int64_t F = s.features, padded = s.padded(F);
-        padded_weights = memory.zeros<T>(s.gates() * padded);
-        if (!padded_weights) return;
-        for (int64_t row = 0; row < s.gates(); row++)
-            memcpy(padded_weights + row * padded, this->weights + row * F, F * sizeof(T));
+        padded_weights = pad_weights<T>(memory, s, this->weights, s.gates());
     }
 
     struct Scratch {
@@ -134,59 +118,17 @@ struct CarryBackward : Carry<T> {
             }
     }
 
-    // Gradient of x: what passes by the mix, and the gates' gradients times their weights. Lanes
-    // are features here.
+    // Gradient of x: what passes by the mix, and the gates' gradients times their weights.
     void cell_grads(const TileScratch<T>& own, const Tile& tile, int64_t first, int64_t t) const {
-        int64_t padded = s.padded(s.features), rows = s.gates();
         to_cells(s, own.other_cells, own.numbers, tile.count);
         T* to = grad_x.at(first + tile.image, t, tile.row, tile.start);
-        for (int64_t f = 0; f < s.features; f += lanes<T>)
-            in_blocks<SDN_GRAD_CELLS>(tile.count, [&](auto count, int64_t start) {
-                constexpr int cells = count.value;
-                Vector<T> sums[cells];
-                const T* passed = own.other_cells + start * padded + f;
-#pragma GCC unroll 32
-                for (int c = 0; c < cells; c++) sums[c] = load(passed + c * padded);
-                const T *panel = padded_weights + f, *grads = own.gates + start;
-                for (int64_t row = 0; row < rows; row++) {
-                    Vector<T> weight = load(panel + row * padded);
-#pragma GCC unroll 32
-                    for (int c = 0; c < cells; c++)
-                        sums[c] += weight * grads[row * tile_step<T> + c];
-                }
-#pragma GCC unroll 32
-                for (int c = 0; c < cells; c++)
-                    store_lanes(to + (start + c) * grad_x.cell + f, sums[c], s.features - f);
-            });
+        multiply_back(s, to, grad_x.cell, own.other_cells, padded_weights, own.gates, s.gates(),
+                      tile.count);
     }
 
     void add_weight_grads(const TileScratch<T>& own, const Tile& tile,
-                          const CarryWeightGrads<T>& sums) const {
-        int64_t padded = s.padded(s.features), rows = s.gates();
-        for (int64_t f = 0; f < s.features; f += lanes<T>)
-            in_blocks<SDN_GRAD_CELLS>(rows, [&](auto count, int64_t first) {
-                constexpr int block = count.value;
-                Vector<T> total[block] = {};
-                const T* grads = own.gates + first * tile_step<T>;
-                for (int64_t c = 0; c < tile.count; c++) {
-                    Vector<T> numbers = load(own.cells + c * padded + f);
-#pragma GCC unroll 32
-                    for (int i = 0; i < block; i++)
-                        total[i] += numbers * grads[i * tile_step<T> + c];
-                }
-#pragma GCC unroll 32
-                for (int i = 0; i < block; i++) {
-                    T* to = sums.weights + (first + i) * padded + f;
-                    store(to, load(to) + total[i]);
-                }
-            });
-        for (int64_t row = 0; row < rows; row++) {
-            Vector<T> sum = {};
-            for (int64_t c = 0; c < tile.count; c += lanes<T>) sum += load(own.gate(row) + c);
-            T total = 0;
-            for (int lane = 0; lane < lanes<T>; lane++) total += sum[lane];
-            sums.biases[row] += total;
-        }
+                          const ProductGrads<T>& sums) const {
+        sums.add(s, own.gates, own.cells, tile.count);
     }
 
     // Adjoint of the mix: each cell gathers from the cells that have seen it, and a cell at the
@@ -230,23 +172,6 @@ struct CarryBackward : Carry<T> {
         if (tile.start == 0) to[0] += shares[0][0] * grads[0];
         int64_t end = tile.count - 1;
         if (tile.start + end == s.cells - 1) to[end] += shares[2][end] * grads[end];
-    }
-
-    // Adds up the threads' shares, in their order, into the gradients asked for.
-    void write_weight_grads(int threads) const {
-        T *weights = static_cast<T*>(this->call.grad_w), *biases = static_cast<T*>(this->call.grad_b);
-        int64_t padded = s.padded(s.features);
-        for (int64_t row = 0; row < s.gates(); row++) {
-            for (int64_t f = 0; f < s.features; f++) {
-                T sum = 0;
-                for (int i = 0; i < threads; i++)
-                    sum += weight_grads[i].weights[row * padded + f];
-                *weights++ = sum;
-            }
-            double total = 0;
-            for (int i = 0; i < threads; i++) total += weight_grads[i].biases[row];
-            *biases++ = T(total);
-        }
     }
 };
 

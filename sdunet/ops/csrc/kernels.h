@@ -9,6 +9,7 @@
 
 #include "backward.h"
 #include "carry_backward.h"
+#include "mix.h"
 
 namespace {
 
@@ -103,12 +104,22 @@ int carry_backward(const SdnCarry& call) {
     Memory memory;
     CarryShape s = CarryShape::of<T>(call);
     int64_t threads = threads_for(s, call.threads);
-    auto* sums = memory.zeros<CarryWeightGrads<T>>(threads);
-    for (int64_t i = 0; sums && i < threads; i++) sums[i] = CarryWeightGrads<T>(memory, s);
+    auto* sums = memory.zeros<ProductGrads<T>>(threads);
+    for (int64_t i = 0; sums && i < threads; i++) sums[i] = ProductGrads<T>(memory, s, s.gates());
     CarryBackward<T> pass(memory, call, tiles_for<T>(memory, s, threads), sums);
     if (memory.failed || sweep_all<T>(pass, memory, threads)) return 1;
-    pass.write_weight_grads(int(threads));
+    write_product_grads(s, sums, threads, call.grad_w, call.grad_b);
     return 0;
+}
+
+template <typename T>
+int mix_forward(const SdnMix& call) {
+    return mix_all<T>(call, false);
+}
+
+template <typename T>
+int mix_backward(const SdnMix& call) {
+    return mix_all<T>(call, true);
 }
 
 }  // namespace
@@ -121,3 +132,5 @@ SDN_DEFINE(forward, SdnSweep)
 SDN_DEFINE(backward, SdnSweep)
 SDN_DEFINE(carry_forward, SdnCarry)
 SDN_DEFINE(carry_backward, SdnCarry)
+SDN_DEFINE(mix_forward, SdnMix)
+SDN_DEFINE(mix_backward, SdnMix)

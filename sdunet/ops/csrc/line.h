@@ -96,6 +96,7 @@ struct Map {
         if (shape.reverse) turn(shape.lines);
     }
     // Contiguous, with so many numbers a cell.
+    template <typename Shape>
     Map(void* data, const Shape& shape, int64_t numbers)
         : data(static_cast<T*>(data)), image(shape.lines * shape.line_cells() * numbers),
           line(shape.line_cells() * numbers), row(shape.cells * numbers), cell(numbers) {

@@ -8,7 +8,9 @@
     int sdn_forward_##set(const SdnSweep&);        \
     int sdn_backward_##set(const SdnSweep&);       \
     int sdn_carry_forward_##set(const SdnCarry&);  \
-    int sdn_carry_backward_##set(const SdnCarry&);
+    int sdn_carry_backward_##set(const SdnCarry&); \
+    int sdn_mix_forward_##set(const SdnMix&);      \
+    int sdn_mix_backward_##set(const SdnMix&);
 SDN_DECLARE(portable)
 #ifdef SDN_X86
 SDN_DECLARE(avx2)
@@ -34,6 +36,7 @@ Pass<Call> choose(const Call& call, bool narrow, Pass<Call> portable, Pass<Call>
 // Half of a wide vector would stay empty.
 bool is_narrow(const SdnSweep& sweep) { return sweep.features * sweep.bytes <= 32; }
 bool is_narrow(const SdnCarry& call) { return call.cells * call.bytes <= 32; }
+bool is_narrow(const SdnMix& call) { return call.cells * call.bytes <= 32; }
 
 template <typename Call>
 int run(const Call& call, Pass<Call> portable, Pass<Call> avx2, Pass<Call> avx512) {
@@ -64,6 +67,9 @@ int sdn_forward(const SdnSweep* sweep) { return SDN_RUN(sdn_forward, *sweep); }
 int sdn_backward(const SdnSweep* sweep) { return SDN_RUN(sdn_backward, *sweep); }
 int sdn_carry_forward(const SdnCarry* call) { return SDN_RUN(sdn_carry_forward, *call); }
 int sdn_carry_backward(const SdnCarry* call) { return SDN_RUN(sdn_carry_backward, *call); }
+int sdn_mix_forward(const SdnMix* call) { return SDN_RUN(sdn_mix_forward, *call); }
+int sdn_mix_backward(const SdnMix* call) { return SDN_RUN(sdn_mix_backward, *call); }
 
 int sdn_call_size(void) { return int(sizeof(SdnSweep)); }
 int sdn_carry_size(void) { return int(sizeof(SdnCarry)); }
+int sdn_mix_size(void) { return int(sizeof(SdnMix)); }

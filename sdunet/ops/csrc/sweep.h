@@ -43,6 +43,19 @@ struct SdnCarry {
     void *grad_w, *grad_b;
 };
 
+// A swept map (N, cells, C) projected to O values and O gates and mixed by them with another map
+// (N, cells, O). The result and its gradient are (N, O, cells) if `planes`, else (N, cells, O).
+struct SdnMix {
+    int64_t images, cells, features, outputs, planes;
+    int64_t bytes, threads, instructions;  // as above
+    const void *swept, *other;
+    const void *w, *b;  // (2O, C) and (2O)
+    void* y;
+    // Backward only.
+    const void* grad_y;
+    void *grad_swept, *grad_other, *grad_w, *grad_b;
+};
+
 enum SdnInstructions { SDN_BEST, SDN_PORTABLE, SDN_AVX2, SDN_AVX512 };
 
 // All return 0, or 1 if there is not enough memory, or 2 if the processor lacks `instructions`.
@@ -50,12 +63,15 @@ int sdn_forward(const SdnSweep* sweep);
 int sdn_backward(const SdnSweep* sweep);
 int sdn_carry_forward(const SdnCarry* call);
 int sdn_carry_backward(const SdnCarry* call);
+int sdn_mix_forward(const SdnMix* call);
+int sdn_mix_backward(const SdnMix* call);
 
 // The best instruction set that this processor has and this library was built with.
 int sdn_best_instructions(void);
 
-// Bytes of an `SdnSweep` and of an `SdnCarry`, for callers that lay them out themselves.
+// Bytes of an `SdnSweep`, an `SdnCarry` and an `SdnMix`, for callers that lay them out themselves.
 int sdn_call_size(void);
 int sdn_carry_size(void);
+int sdn_mix_size(void);
 
 }  // extern "C"
