@@ -16,13 +16,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sdunet.runs.threads import WAITING
-
 POLICIES = {
     "PyTorch's own": {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": None},
     "OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
-    "=".join(WAITING) + " (as sdunet sets)": dict([WAITING]),
-    "GOMP_SPINCOUNT=10000": {"GOMP_SPINCOUNT": "10000"},
+    **{f"GOMP_SPINCOUNT={n}": {"GOMP_SPINCOUNT": str(n)} for n in (1000, 10000, 30000, 60000)},
 }
 BUSY = "while True: pass"
 

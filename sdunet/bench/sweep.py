@@ -211,10 +211,12 @@ def _prepare(case: Case, name: str, device: str, backward: bool) -> Callable[[],
 
 
 def _map_and_cotangent(case: Case, device: str) -> tuple[Tensor, Tensor]:
+    """Return both as a layer has them: the channels of a cell side by side."""
     torch.manual_seed(1)
+    layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(case.sizes)]
     shape = (case.images, case.features, *case.sizes)
-    x = torch.randn(shape, device=device, requires_grad=True)
-    return x, torch.randn(shape, device=device)
+    x, cotangent = (torch.randn(shape, device=device).to(memory_format=layout) for _ in range(2))
+    return x.requires_grad_(), cotangent
 
 
 @torch.no_grad()

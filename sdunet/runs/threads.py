@@ -5,25 +5,49 @@ Imports no torch at once: OpenMP, which runs torch's threads, reads the environm
 
 import math
 import os
+import statistics
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from data_prep.limits import control_groups
 
-# Threads of GNU OpenMP, which torch has on Linux, look 300,000 times whether the others are done
-# before they sleep. Where another process has one of two cores, that takes the time in which the
-# others would be: a training step took 11 times longer. Looking 1000 times, it does not.
-WAITING = ("GOMP_SPINCOUNT", "1000")
-_ASKED_TO_WAIT = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+# How often threads of GNU OpenMP, which torch has on Linux, look whether the others are done before
+# they sleep. Its own 300,000 cost a training step 11 times its time where another process has one
+# of two cores; few cost a third of it where nothing else runs: docs/performance.md has the table.
+LOOKS = "GOMP_SPINCOUNT"
+WHEN_QUIET, WHEN_BUSY = "60000", "1000"
+_ASKED_TO_WAIT = (LOOKS, "OMP_WAIT_POLICY")
 _ASKED_FOR_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # those that torch heeds
 
 
-def waiting_policy(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def waiting_policy(
+    environ: Mapping[str, str] = os.environ, load: Path = Path("/proc/loadavg")
+) -> dict[str, str]:
     """Return what to add to the environment before torch is imported; nothing if users did.
 
-    Processes that are started inherit it.
+    It hangs on whether the machine is busy now. Processes that are started inherit it.
     """
-    return {} if any(name in environ for name in _ASKED_TO_WAIT) else dict([WAITING])
+    if any(name in environ for name in _ASKED_TO_WAIT):
+        return {}
+    return {LOOKS: WHEN_BUSY if is_busy(load) else WHEN_QUIET}
+
+
+def is_busy(load: Path = Path("/proc/loadavg")) -> bool:
+    """Return whether other processes compute on cores that this one would compute on.
+
+    Args:
+        load: what the system says of its load, as Linux does; where it is missing, nothing is busy.
+    """
+    seen = []
+    for _ in range(5):
+        try:
+            running = load.read_text(encoding="utf-8").split()[3].split("/")[0]
+        except (OSError, IndexError):
+            return False
+        seen.append(int(running) - 1)  # less this one
+        time.sleep(0.004)
+    return statistics.median(seen) + usable_cores() > (os.cpu_count() or 1)
 
 
 def usable_cores(groups: Path | None = None, listed: Path = Path("/proc/self/cgroup")) -> int:

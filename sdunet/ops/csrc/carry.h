@@ -46,9 +46,8 @@ struct Carry {
           tiles(tiles) {}
 
     // Reads the tile of x into cells and planes.
-    void read_tile(const TileScratch<T>& own, const Tile& tile, int64_t first, int64_t t,
-                   int64_t next = 1) const {
-        read_cells(s, own.cells, x, tile, first, t, next);
+    void read_tile(const TileScratch<T>& own, const Tile& tile, int64_t first, int64_t t) const {
+        read_cells(s, own.cells, x, tile, first, t);
         to_planes<false>(s, own.numbers, tile_step<T>, own.cells, tile.count);
     }
 

@@ -51,7 +51,7 @@ struct CarryBackward : Carry<T> {
             const Planes<T>& above = scratch.above[t % 2];
             if (t > 0) {
                 own_tiles([&](const Tile& tile) {
-                    read_cells(s, own.other_cells, this->y, tile, first, t - 1, -1);
+                    read_cells(s, own.other_cells, this->y, tile, first, t - 1);
                     to_planes<false>(s, above.at(tile, 0), above.plane, own.other_cells,
                                      tile.count);
                     this->close(above, tile);
@@ -59,11 +59,11 @@ struct CarryBackward : Carry<T> {
                 wait_for_all(team);
             }
             own_tiles([&](const Tile& tile) {
-                read_cells(s, own.other_cells, grad_y, tile, first, t, -1);
+                read_cells(s, own.other_cells, grad_y, tile, first, t);
                 to_planes<true>(s, scratch.carried.at(tile, 0), scratch.carried.plane,
                                 own.other_cells, tile.count);
                 if (t == 0) return write_planes(s, grad_x, scratch.carried, tile, first, t);
-                this->read_tile(own, tile, first, t, -1);
+                this->read_tile(own, tile, first, t);
                 this->gates_of(own, tile);
                 if (s.taps() == 3)
                     gate_grads<3>(own, scratch, above, tile);

@@ -51,6 +51,9 @@ constexpr int64_t tile_cells = tile_bytes / int64_t(sizeof(T));
 template <typename T>
 constexpr int64_t tile_step = (tile_bytes + 64) / int64_t(sizeof(T));
 
+// Cells that are fetched from main memory while others are worked on.
+constexpr int64_t cells_ahead = 16;
+
 struct Tile {
     int64_t image, row, start, count;
 };
@@ -130,15 +133,15 @@ inline void transpose(Vector<T> (&rows)[lanes<T>]) {
 }
 #endif
 
-// Cells of a tile, features side by side and padded to whole vectors; what pads is zero. `next` is
-// where the line lies that will be read after this one.
+// Cells of a tile, features side by side and padded to whole vectors; what pads is zero.
 template <typename T>
 void read_cells(const CarryShape& s, T* to, const Map<T>& map, const Tile& tile, int64_t image,
-                int64_t t, int64_t next = 1) {
+                int64_t t) {
     int64_t padded = s.padded(s.features);
     const T* from = map.at(image + tile.image, t, tile.row, tile.start);
     for (int64_t c = 0; c < tile.count; c++) {
-        __builtin_prefetch(from + c * map.cell + next * map.line);
+        // Not the next line: of cells a power of two apart a whole line does not stay in a cache.
+        __builtin_prefetch(from + (c + cells_ahead) * map.cell);
         copy_cell(to + c * padded, from + c * map.cell, s.features);
     }
     int64_t rest = s.padded(tile.count) - tile.count;
@@ -268,8 +271,10 @@ void multiply_back(const CarryShape& s, T* to, int64_t step, const T* start, con
             constexpr int cells = block.value;
             Vector<T> sums[cells];
 #pragma GCC unroll 32
-            for (int c = 0; c < cells; c++)
+            for (int c = 0; c < cells; c++) {
                 sums[c] = start ? load(start + (first + c) * padded + f) : Vector<T>{};
+                __builtin_prefetch(to + (first + c + cells) * step + f, 1);
+            }
             for (int64_t row = 0; row < rows; row++) {
                 Vector<T> weight = load(weights + row * padded + f);
 #pragma GCC unroll 32
