@@ -1,4 +1,4 @@
-"""The sweep as one operator of PyTorch: compiled, exported, copied, parallel, checkpointed."""
+"""The sweeps as operators of PyTorch: compiled, exported, copied, parallel, checkpointed."""
 
 import copy
 
@@ -6,21 +6,29 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from monai.data import MetaTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from sdunet import SDUNet
 from sdunet.layers import ResSDNLayer
 from sdunet.ops import backends, sdn_sweep
+from sdunet.ops.carry import _carry
+from sdunet.ops.mix import _mix
 from sdunet.ops.sweep import _sweep
 
 SMALL = {"features": (4, 6), "num_features": 3, "sdn_decoder": (0,), "directions": ("left", "down")}
 
 
+@pytest.fixture(params=["gru", "carry"])
+def cell(request):
+    return request.param
+
+
 @pytest.fixture
-def network():
+def network(cell):
     torch.manual_seed(0)
-    return SDUNet(2, 1, 2, **SMALL)
+    return SDUNet(2, 1, 2, cell=cell, **SMALL)
 
 
 @pytest.fixture
@@ -54,9 +62,33 @@ def test_operator_accepts_maps_that_are_not_dense(sweep_args):
         torch.library.opcheck(_sweep, (*args, False, False, "auto"))
 
 
+@pytest.mark.parametrize("backend", ["auto", *backends()[:-1]])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("shape", [(2, 5, 7, 4), (2, 1, 3, 5), (1, 2, 3, 2, 3)])
+def test_carrying_operator_passes_the_checks_of_pytorch(shape, reverse, backend, carry_args):
+    args = [a.requires_grad_() for a in carry_args(*shape)]
+    torch.library.opcheck(_carry, (*args, reverse, backend))
+
+
+def test_carrying_operator_accepts_maps_that_are_not_dense(carry_args):
+    x, *weights = carry_args(2, 6, 8, 4)
+    for part in (x[:, ::2], x.transpose(1, 2), x[:, :, ::3].transpose(1, 2)):
+        args = [a.detach().requires_grad_() for a in (part, *weights)]
+        torch.library.opcheck(_carry, (*args, False, "auto"))
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("sizes", [(4, 5), (2, 3, 4)])
+def test_mixing_operator_passes_the_checks_of_pytorch(sizes, planes):
+    shapes = ((2, *sizes, 3), (4, 3), (4,), (2, *sizes, 2))
+    args = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    torch.library.opcheck(_mix, (*args, planes))
+
+
 # PyTorch's own compiler does what its own warnings forbid.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_network_is_one_graph_and_agrees(network, image):
+    network, image = network.double(), image.double()
     want = network(image)
     compiled = torch.compile(network, fullgraph=True)(image)
     assert_same(compiled, want)
@@ -69,7 +101,12 @@ def test_exported_network_agrees_and_holds_the_operator(network, image):
     exported = torch.export.export(network, (image,))
     assert_same(exported.module()(image), network(image))
     targets = [str(node.target) for node in exported.graph.nodes]
-    assert targets.count("sdunet.sweep.default") == len(SMALL["directions"])
+    sweeps = [t for t in targets if t in ("sdunet.sweep.default", "sdunet.carry.default")]
+    assert len(sweeps) == len(SMALL["directions"])
+
+
+def test_images_of_monai_pass_through(network, image):
+    assert torch.equal(torch.as_tensor(network(MetaTensor(image))), network(image))
 
 
 def test_exported_network_takes_other_batch_sizes(network, image):
@@ -117,11 +154,11 @@ def test_second_derivatives_are_refused_not_wrong(sweep_args):
         first.sum().backward()
 
 
-def _one_of_two(rank, folder, images):
+def _one_of_two(rank, folder, images, cell):
     dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = SDUNet(2, 1, 2, **SMALL)
+    network = SDUNet(2, 1, 2, cell=cell, **SMALL)
     parallel = DistributedDataParallel(network)
     parallel(images[rank : rank + 1]).square().mean().backward()
     grads = torch.cat([p.grad.flatten() for p in network.parameters()])
@@ -131,8 +168,8 @@ def _one_of_two(rank, folder, images):
     dist.destroy_process_group()
 
 
-def test_two_processes_get_the_gradient_of_the_whole_batch(network, image, tmp_path):
-    mp.spawn(_one_of_two, (str(tmp_path), image), nprocs=2)
+def test_two_processes_get_the_gradient_of_the_whole_batch(network, image, cell, tmp_path):
+    mp.spawn(_one_of_two, (str(tmp_path), image, cell), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert torch.equal(first, second)
     want = gradients(network, network(image).square().mean())

@@ -211,11 +211,15 @@ def _prepare(case: Case, name: str, device: str, backward: bool) -> Callable[[],
 
 
 def _map_and_cotangent(case: Case, device: str) -> tuple[Tensor, Tensor]:
-    """Return both as a layer has them: the channels of a cell side by side."""
+    """Return both as a layer has them: the channels of a cell side by side.
+
+    The cotangent is positive: sums of it over cells do not cancel, which would leave but rounding.
+    """
     torch.manual_seed(1)
     layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(case.sizes)]
     shape = (case.images, case.features, *case.sizes)
-    x, cotangent = (torch.randn(shape, device=device).to(memory_format=layout) for _ in range(2))
+    draws = (torch.randn(shape, device=device), torch.rand(shape, device=device))
+    x, cotangent = (drawn.to(memory_format=layout) for drawn in draws)
     return x.requires_grad_(), cotangent
 
 

@@ -11,4 +11,4 @@ def empty_gates(x: Tensor, keep: bool) -> Tensor:
     backward pass computes them again.
     """
     images, lines, *rest = x.shape
-    return x.new_empty((images, lines - 1, *rest[:-1], 4, rest[-1]) if keep else 0)
+    return x.new_empty((images, lines - 1, *rest[:-1], 4, rest[-1]) if keep else (0,))

@@ -37,13 +37,11 @@ def gated_mix(
         channels_last: lay the result out in memory so, else contiguous.
 
     Returns:
-        `(N, O, ...)`. On processors in float32 and float64 by the compiled kernel, where it is
-        there; its second derivatives are not.
+        `(N, O, ...)`. Float32 and float64 on processors by the compiled kernel, where it is there;
+        these have no second derivatives.
     """
-    maps = (swept, weight, bias, other)
-    alike = {tensor.dtype for tensor in maps} <= {swept.dtype}
-    known = swept.dtype in (torch.float32, torch.float64)
-    if alike and known and why_not(swept.device, swept.dtype) is None:
+    dtypes = [tensor.dtype for tensor in (swept, weight, bias, other)]
+    if dtypes in ([torch.float32] * 4, [torch.float64] * 4):
         cells, others = (x.movedim(1, -1).contiguous() for x in (swept, other))  # (N, ..., F or O)
         y = _mix(cells, weight.contiguous(), bias.contiguous(), others, not channels_last)
         return y.movedim(-1, 1) if channels_last else y
@@ -58,6 +56,10 @@ _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 @torch.library.custom_op("sdunet::mix", mutates_args=())
 def _mix(swept: Tensor, weight: Tensor, bias: Tensor, other: Tensor, planes: bool) -> Tensor:
     """Return `(N, O, ...)` if `planes`, else `(N, ..., O)`, of maps `(N, ..., channels)`."""
+    if why_not(swept.device, swept.dtype):
+        value, gate = F.linear(swept, weight, bias).chunk(2, -1)
+        y = torch.lerp(value, other, torch.sigmoid(gate))
+        return y.movedim(-1, 1).contiguous() if planes else y
     y = other.new_empty(_shape(other, planes))
     call = _describe(swept, weight, bias, other, planes)
     call.y = y.data_ptr()
@@ -75,6 +77,8 @@ def _mix_backward(
     grad_y: Tensor, swept: Tensor, weight: Tensor, bias: Tensor, other: Tensor, planes: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of the four tensors."""
+    if why_not(swept.device, swept.dtype):
+        return _plain_backward(grad_y, swept, weight, bias, other, planes)
     grads = tuple(torch.empty_like(tensor) for tensor in (swept, weight, bias, other))
     grad_y = grad_y.contiguous()
     call = _describe(swept, weight, bias, other, planes)
@@ -84,6 +88,19 @@ def _mix_backward(
         setattr(call, name, grad.data_ptr())
     run("sdn_mix_backward", call)
     return grads
+
+
+def _plain_backward(
+    grad_y: Tensor, swept: Tensor, weight: Tensor, bias: Tensor, other: Tensor, planes: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    grad_y = grad_y.movedim(1, -1) if planes else grad_y
+    value, gate = F.linear(swept, weight, bias).chunk(2, -1)
+    gate = torch.sigmoid(gate)
+    to_other = (grad_y * gate).contiguous()
+    to_value = grad_y - to_other
+    grads = torch.cat([to_value, to_value * gate * (other - value)], -1)  # (N, ..., 2O)
+    rows = grads.flatten(0, -2)
+    return grads @ weight, rows.T @ swept.flatten(0, -2), rows.sum(0), to_other
 
 
 @_mix_backward.register_fake
