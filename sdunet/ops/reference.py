@@ -35,7 +35,8 @@ def neighbours_inside(lines: Tensor, plane_dims: int) -> Tensor:
     for dim in range(-1 - plane_dims, -1):
         first, last = lines.narrow(dim, 0, 1), lines.narrow(dim, lines.shape[dim] - 1, 1)
         lines = torch.cat([first, lines, last], dim)
-    return torch.stack([_shifted(lines, at, sizes) for at in offsets(plane_dims)], dim=-2)
+    places = offsets(plane_dims)
+    return torch.stack([_shifted(lines, at, sizes) for at in places], dim=-2)
 
 
 def scatter_inside(gathered: Tensor, plane_dims: int) -> Tensor:
