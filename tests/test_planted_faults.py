@@ -120,7 +120,7 @@ CARRY_VALUE_FAULTS = {
         "neighbours_inside(x[:, t - 1]",
     ),
     "gate reversed": ("torch_carry", "(x[:, t], mixed,", "(mixed, x[:, t],"),
-    "taps swapped in C++": ("carry.h", "tap % 3 - 1;", "1 - tap % 3;"),
+    "taps swapped in C++": ("tiles.h", "tap % 3 - 1;", "1 - tap % 3;"),
     "edge not repeated in C++": (
         "carry.h",
         "if (last) at[tile.count] =",
@@ -132,7 +132,7 @@ CARRY_VALUE_FAULTS = {
         "load(own.share(s, k, g) + c)",
         "load(own.share(s, k, 0) + c)",
     ),
-    "bias dropped in C++": ("carry.h", "broadcast<T>(bias[i])", "broadcast<T>(0 * bias[i])"),
+    "bias dropped in C++": ("tiles.h", "broadcast<T>(bias[i])", "broadcast<T>(0 * bias[i])"),
 }
 CARRY_GRADIENT_FAULTS = {
     "line above not fed": ("torch_carry", "grad_lines[:, t - 1] +=", "to_mix ="),
