@@ -15,7 +15,7 @@ CellName = Literal["gru", "carry"]
 InitName = Literal["reach", "published"]
 
 _GAIN, _DAMPING, _UPDATE_BIAS = 1.2, 0.3, -3.0
-# Lines over which a cell remembers at first, drawn for each feature from 1 to so many.
+# Lines over which a cell remembers at first, drawn for each feature from 2 to so many.
 _LINES = 256
 _SIDES = 0.02  # share of the mix from beside
 _MOST_GROUPS = 4
