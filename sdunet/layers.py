@@ -135,13 +135,13 @@ class SDNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
         _check_map(x, self.spatial_dims)
-        swept = self.project_in_and_sweep(_channels_last(x))
+        swept = self.sweep(self.project_in(_channels_last(x)).tanh_())
         out = _project(swept, self.project_out.weight, self.project_out.bias)
         return _lay_out(out, _layout_of(x))
 
-    def project_in_and_sweep(self, x: Tensor) -> Tensor:
+    def sweep(self, x: Tensor) -> Tensor:
         """Return what is projected out, with the channels of a cell side by side in memory."""
-        return _channels_last(self.sweeps(self.project_in(x).tanh_()))
+        return _channels_last(self.sweeps(x))
 
 
 class ResSDNLayer(nn.Module):
@@ -188,8 +188,9 @@ class ResSDNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""
         _check_map(x, self.sdn.spatial_dims)
-        inside, layout = _channels_last(x), _layout_of(x)
-        swept, other = self.sdn.project_in_and_sweep(inside), self.conv(inside)
+        layout = _layout_of(x)
+        entered, other = self._convolve(_channels_last(x))
+        swept = self.sdn.sweep(entered)
         out = self.sdn.project_out
         if self.sdn.keeps_bits:
             # Each half projected out on its own: halves of one map would not be dense in memory.
@@ -198,6 +199,21 @@ class ResSDNLayer(nn.Module):
             return _lay_out(torch.lerp(value, other, torch.sigmoid(gate)), layout)
         last = layout != torch.contiguous_format
         return gated_mix(swept, out.weight.flatten(1), out.bias, other, channels_last=last)
+
+    def _convolve(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the map to be swept and the convolution's.
+
+        In volumes both by one convolution: PyTorch's, of few channels, take as long as of many.
+        """
+        enter, conv = self.sdn.project_in, self.conv
+        if self.sdn.keeps_bits or not isinstance(conv, nn.Conv3d):
+            return enter(x).tanh_(), conv(x)
+        weight, bias = (
+            torch.cat(parts) for parts in ((enter.weight, conv.weight), (enter.bias, conv.bias))
+        )
+        both = F.conv3d(x, weight, bias, conv.stride, conv.padding)
+        entered, other = both.split([enter.out_channels, conv.out_channels], dim=1)
+        return entered.tanh(), _channels_last(other)
 
 
 def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -223,22 +223,37 @@ def test_output_and_gradient_lie_in_memory_as_the_input(layer, layout):
     torch.testing.assert_close(y, layer(plain))
 
 
-def test_residual_layer_is_the_gate_between_convolution_and_sdn():
+@every_cell
+@pytest.mark.parametrize("upsample", [False, True])
+@pytest.mark.parametrize("sizes", [(6, 7), (4, 6, 5)])
+def test_residual_layer_is_the_gate_between_convolution_and_sdn(cell, upsample, sizes):
     torch.manual_seed(0)
-    layer, x = ResSDNLayer(3, 4, 5), torch.randn(2, 3, 6, 7)
+    dims = len(sizes)
+    layer = ResSDNLayer(3, 4, 5, 4, 2, 1, cell=cell, upsample=upsample, spatial_dims=dims).double()
+    x = torch.randn(2, 3, *sizes, dtype=torch.float64, requires_grad=True)
     swept, gate = layer.sdn(x).chunk(2, dim=1)
     gate = torch.sigmoid(gate)
-    torch.testing.assert_close(layer(x), gate * layer.conv(x) + (1 - gate) * swept)
+    wanted, found = gate * layer.conv(x) + (1 - gate) * swept, layer(x)
+    torch.testing.assert_close(found, wanted)
+    cotangent, inputs = torch.randn_like(wanted), [x, *layer.parameters()]
+    for grad, other in zip(
+        torch.autograd.grad(found, inputs, cotangent),
+        torch.autograd.grad(wanted, inputs, cotangent),
+        strict=True,
+    ):
+        torch.testing.assert_close(grad, other)
 
 
-def test_reparametrised_weights_are_the_ones_used():
+@pytest.mark.parametrize("sizes", [(6, 7), (4, 6, 5)])
+def test_reparametrised_weights_are_the_ones_used(sizes):
     torch.manual_seed(0)
-    layer, x = ResSDNLayer(3, 4, 5), torch.randn(2, 3, 6, 7)
-    before = layer(x)
-    torch.nn.utils.parametrizations.weight_norm(layer.sdn.project_out)
-    torch.testing.assert_close(layer(x), before)
-    layer.sdn.project_out.parametrizations.weight.original0.data.mul_(3)
-    assert not torch.allclose(layer(x), before)
+    layer, x = ResSDNLayer(3, 4, 5, spatial_dims=len(sizes)), torch.randn(2, 3, *sizes)
+    for part in (layer.sdn.project_in, layer.sdn.project_out, layer.conv):
+        before = layer(x)
+        torch.nn.utils.parametrizations.weight_norm(part)
+        torch.testing.assert_close(layer(x), before)
+        part.parametrizations.weight.original0.data.mul_(3)
+        assert not torch.allclose(layer(x), before)
 
 
 @pytest.mark.parametrize("layer", [SDNLayer, ResSDNLayer])
