@@ -9,6 +9,7 @@ from data_prep.encode import encode
 from data_prep.errors import DataError
 from data_prep.examine import read_case
 from data_prep.findings import Findings
+from data_prep.output import below, check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
 from data_prep.tree import check_output, open_tree
@@ -31,7 +32,7 @@ def convert(
 
     Args:
         data: a folder, zip or tar in a known layout.
-        out: folder to write to; must not hold files yet.
+        out: folder to write to; what an earlier conversion wrote there is replaced.
         config: the user's decisions.
         to: `folders` (`images/`, `labels/`), `nnunet` (raw, a file a channel) or `monai`
             (folders with `datalist.json`).
@@ -42,36 +43,37 @@ def convert(
         Ids of the cases written, what was found, and an error for each case left out.
 
     Raises:
-        DataError: OUT_TAKEN if `out` holds files; if no case can be used, see
-            `Checked.require_usable`.
+        DataError: OUT_TAKEN if `out` holds other files than an earlier conversion's; if no case
+            can be used, see `Checked.require_usable`.
     """
     tree, out = open_tree(data), Path(out)
     check_output(out, tree, data)
-    if out.exists() and any(out.iterdir()):
-        raise DataError("OUT_TAKEN", f"{out} holds files", "give a new folder")
+    check_free(out, "convert")
     checked = check(data, config, progress, **jobs)
     checked.require_usable()
     problems = list(checked.errors)
-    written: dict[str, tuple[list[str], str]] = {}
-    cases = [case for case in checked.layout.cases if case.id in checked.facts]
-    for case in progress(cases, "writing"):
-        try:
-            image, label = read_case(tree, case, checked.rules, Findings(config.accept))
-            written[case.id] = _write(case.id, image, label, out, to)
-        except DataError as error:
-            problems.append(error.at(case=case.id))
-    if not written:
-        raise DataError("SET_EMPTY", "no case could be written", "see sdunet check")
-    _describe(checked, written, out, to)
-    kept = [f for f in checked.findings if f.case in written or f.case is None]
-    write_json(
-        out / "repairs.json",
-        [
-            {"case": f.case, "code": f.code, "found": f.found, "file": f.file}
-            for f in kept
-            if f.level == "note"
-        ],
-    )
+    with own_folder(out, "convert") as output:
+        written: dict[str, tuple[list[str], str]] = {}
+        cases = [case for case in checked.layout.cases if case.id in checked.facts]
+        for case in progress(cases, "writing"):
+            try:
+                image, label = read_case(tree, case, checked.rules, Findings(config.accept))
+                written[case.id] = _write(case.id, image, label, out, to)
+            except DataError as error:
+                problems.append(error.at(case=case.id))
+        if not written:
+            raise DataError("SET_EMPTY", "no case could be written", "see sdunet check")
+        _describe(checked, written, out, to)
+        kept = [f for f in checked.findings if f.case in written or f.case is None]
+        write_json(
+            out / "repairs.json",
+            [
+                {"case": f.case, "code": f.code, "found": f.found, "file": f.file}
+                for f in kept
+                if f.level == "note"
+            ],
+        )
+        output.remove_rest()
     return sorted(written), checked, problems
 
 
@@ -86,10 +88,10 @@ def _write(case_id: str, image: Scan, label: Scan, out: Path, to: Target) -> tup
         suffix, content = encode(part)
         ending = f"_{number:04d}" if to == "nnunet" else ""
         images.append(f"{folders[0]}/{case_id}{ending}{suffix}")
-        write_bytes(out / images[-1], content)
+        write_bytes(below(out, images[-1]), content)
     suffix, content = encode(label)
     name = f"{folders[1]}/{case_id}{suffix}"
-    write_bytes(out / name, content)
+    write_bytes(below(out, name), content)
     return images, name
 
 

@@ -15,16 +15,18 @@ from data_prep.findings import Findings
 from data_prep.jobs import run
 from data_prep.layouts import Case
 from data_prep.limits import memory_within
+from data_prep.output import below, check_free, own_folder
 from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, scaling_of, to_grid
 from data_prep.progress import Progress, silent
-from data_prep.report import write_report
+from data_prep.report import REPORT, write_report
 from data_prep.slabs import class_counts
 from data_prep.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.tree import Tree, check_output, open_again, open_tree, token_of
-from data_prep.writer import alone_in, write_array, write_bytes
+from data_prep.writer import move_file, remove_file, write_array, write_bytes
 
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
+_NAMES = ("dataset.json", _PREVIOUS, "splits.json", REPORT)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def prepare(
     """
     tree = open_tree(data)
     check_output(out, tree, data)
+    check_free(out, "prepare", _NAMES)
     jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:
         config = replace(config, **asdict(plan.rules))
@@ -89,11 +92,11 @@ def prepare(
 
     out = Path(out)
     place = str(Path(data).absolute()), token_of(tree)
-    with alone_in(out):
+    with own_folder(out, "prepare", _NAMES):
         before = _cases_before(out)
         # While arrays change, the folder must not pass for a dataset.
         if (out / "dataset.json").exists():
-            (out / "dataset.json").replace(out / _PREVIOUS)
+            move_file(out / "dataset.json", out / _PREVIOUS)
         memory = None if max_ram is None else max_ram * 1e9
         work = Work(*place, str(out.absolute()), plan, memory)
         records, failed = _write_cases(work, checked, before, progress, jobs)
@@ -104,7 +107,7 @@ def prepare(
         dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
         write_report(dataset, checked)
         save_dataset(dataset)
-        (out / _PREVIOUS).unlink(missing_ok=True)
+        remove_file(out / _PREVIOUS)
     return dataset, problems
 
 
@@ -208,10 +211,10 @@ def _write_case(
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {
-        image_name: write_array(out / image_name, image_array),
-        label_name: write_array(out / label_name, label_array),
+        image_name: write_array(below(out, image_name), image_array),
+        label_name: write_array(below(out, label_name), label_array),
     }
-    write_bytes(out / f"qc/{case.id}.png", thumbnail(image_array, label_array))
+    write_bytes(below(out, f"qc/{case.id}.png"), thumbnail(image_array, label_array))
     voxels = class_counts(label_array[0], plan.num_classes).tolist()
     return CaseRecord(
         case.id,

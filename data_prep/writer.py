@@ -4,73 +4,93 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from data_prep.errors import DataError
+from data_prep.output import output_of
 
 _PARTIAL = ".partial-"
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, made if missing, and clear what killed runs left.
-
-    Raises:
-        DataError: OUT_BUSY if another run works there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", blocking=False):
-            for left in list(folder.rglob(f"{_PARTIAL}*")):
-                if left.is_dir():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:
-                    left.unlink(missing_ok=True)
-            yield
-    except Timeout as error:
-        raise DataError("OUT_BUSY", f"another run works in {folder}", "wait for it") from error
-
-
-def write_bytes(path: str | Path, data: bytes, previous: str | Path | None = None) -> None:
-    """Write a file atomically: a temporary in the same folder, flushed to disk, then renamed.
+def complete_file(path: str | Path, previous: str | Path | None = None) -> Iterator[IO[bytes]]:
+    """Open a file that takes its name only once it is whole and on disk.
 
     Args:
         path: of the file.
-        data: its content.
         previous: where what was at `path` is kept, in the same folder. Default: nowhere.
 
     Raises:
+        DataError: OUT_TAKEN if what is at `path` in an output folder is not ours, see `Output`.
         OSError: if the disk refuses; what was at `path` stays, nothing half-written remains.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL)
+    output = output_of(path)
+    if output:
+        output.claim(path)
+    place = output.partial if output else path.parent
+    handle, name = tempfile.mkstemp(dir=place, prefix=_PARTIAL)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest() if output else ""
         # mkstemp hides its file from others; give it the rights a plain open would.
         mask = os.umask(0)
         os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~mask)
         if previous is not None and path.exists():
-            path.replace(previous)
-        Path(temporary).replace(path)
+            move_file(path, previous)
+        if output:
+            output.record(path, sha256)
+        temporary.replace(path)
+        if output:
+            output.seen(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: str | Path, data: bytes, previous: str | Path | None = None) -> None:
+    """Write a file whole, as `complete_file`."""
+    try:
+        with complete_file(path, previous) as file:
+            file.write(data)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
         found = f"{error.strerror}, {len(data)} bytes to write"
         raise OSError(error.errno, found, str(path)) from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+
+
+def move_file(path: str | Path, to: str | Path) -> None:
+    """Give a file another name in its folder, replacing what has that name.
+
+    Raises:
+        DataError: OUT_TAKEN as `complete_file`.
+    """
+    path, to = Path(path), Path(to)
+    if output := output_of(path):
+        output.claim(path)
+        output.claim(to)
+        output.record(to, output.hash_of(path))
+    path.replace(to)
+
+
+def remove_file(path: str | Path) -> bool:
+    """Remove a file of an output folder, if it is there and ours; tell whether it is gone."""
+    path = Path(path)
+    output = output_of(path)
+    if output and output.owns(path):
+        path.unlink()
+    return not os.path.lexists(path)
 
 
 def write_json(path: str | Path, record: object) -> None:

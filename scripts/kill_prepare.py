@@ -56,7 +56,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {
         p.relative_to(root).as_posix(): p.read_bytes()
         for p in found
-        if ".partial-" not in p.name and p.name != "previous.json"
+        if ".sdunet" not in p.parts and p.name != "previous.json"
     }
 
 
@@ -78,7 +78,7 @@ def campaign(root: Path, times: int, seed: int) -> int:
         was_killed = subprocess.run(run, check=False).returncode == -9
         killed, disturbed = killed + was_killed, disturbed or was_killed
         for path in (root / "out").rglob("*.npy"):
-            if ".partial-" not in path.name:
+            if ".sdunet" not in path.parts:
                 np.load(path)  # raises if it is cut
         try:
             load_dataset(root / "out")

@@ -6,7 +6,6 @@ Tiles of the left part of the image train, a gap is left out, the right part tes
 import hashlib
 import io
 import json
-import shutil
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -17,9 +16,10 @@ from skimage.filters import threshold_otsu
 
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
+from data_prep.output import own_folder
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
-from data_prep.writer import write_bytes, write_json
+from data_prep.writer import remove_file, write_bytes, write_json
 from sdunet.runs.checkpoint import PREVIOUS, STATE
 from sdunet.runs.record import say
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
@@ -49,6 +49,11 @@ def demo(out: Path, progress: Progress) -> int:
         DataError: DEMO_IMAGE if the image's package is not installed.
     """
     image, nuclei = nuclei_image()
+    with own_folder(out, "demo"):
+        return _demo(image, nuclei, out, progress)
+
+
+def _demo(image: np.ndarray, nuclei: np.ndarray, out: Path, progress: Progress) -> int:
     _write_pairs(image, nuclei, out)
     run = out / "run"
     key = hashlib.sha256(json.dumps(asdict(TASK)).encode() + image.tobytes()).hexdigest()
@@ -126,5 +131,6 @@ def _trained_with(run: Path) -> str | None:
 def _remove_run(run: Path, predictions: Path) -> None:
     """Remove the model of an outdated run of this demo, and what it predicted."""
     for name in (WEIGHTS, STATE, PREVIOUS, "demo.json"):
-        (run / name).unlink(missing_ok=True)
-    shutil.rmtree(predictions, ignore_errors=True)
+        remove_file(run / name)
+    with own_folder(predictions, "predict") as output:
+        output.remove_rest()

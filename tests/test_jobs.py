@@ -64,7 +64,8 @@ def test_scheduler_that_is_not_there_is_named():
 
 
 def files(root):
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    found = (p for p in root.rglob("*") if p.is_file() and ".sdunet" not in p.parts)
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in found}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -143,7 +144,8 @@ def test_second_run_into_one_folder_is_refused_and_leavings_are_cleared(tmp_path
                 prepare(tmp_path / "raw", out, DataConfig())
         return items
 
-    (out / "images").mkdir(parents=True)
-    (out / "images/.partial-x").write_bytes(b"half")
+    prepare(tmp_path / "raw", out, DataConfig())
+    (out / ".sdunet/partial/.partial-x").write_bytes(b"half")
+    (out / "images/.partial-mine").mkdir()
     prepare(tmp_path / "raw", out, DataConfig(), meanwhile)
-    assert not list(out.rglob(".partial-*"))
+    assert [path.name for path in out.rglob(".partial-*")] == [".partial-mine"]

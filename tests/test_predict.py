@@ -36,7 +36,11 @@ def run(*arguments):
 
 
 def files_of(folder):
-    found = (p for p in folder.rglob("*") if p.is_file() and p.name not in (".lock", "run.json"))
+    found = (
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != "run.json" and ".sdunet" not in p.parts
+    )
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
 
 

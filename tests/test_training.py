@@ -13,7 +13,7 @@ import torch
 from training_runs import arguments_of, rows_of, run, started, wait_for, weights_of
 
 from data_prep.errors import DataError
-from data_prep.writer import alone_in
+from data_prep.output import own_folder
 from sdunet.runs.checkpoint import PREVIOUS, STATE
 from sdunet.runs.stopping import Halt
 from sdunet.runs.weights import write_weights
@@ -127,10 +127,10 @@ def test_a_run_whose_folds_were_dealt_anew_is_not_resumed(disc_run, undisturbed,
 
 def test_a_run_under_way_is_not_described_anew(disc_run, tmp_path, capsys):
     command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
-    with alone_in(tmp_path / "run"):
+    with own_folder(tmp_path / "run", "train"):
         assert run(*command, "--fold=1") == 1
     assert "OUT_BUSY" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".sdunet"]
 
 
 def test_nothing_to_resume_is_said(disc_run, tmp_path, capsys):
@@ -218,7 +218,7 @@ def test_a_full_disk_is_named_and_earlier_states_stay(disc_run, tmp_path):
     assert "error: File too large" in ended.stderr
     assert "bytes to write" in ended.stderr
     assert weights_of(tmp_path / "run") == before
-    assert not list((tmp_path / "run").glob(".partial-*"))
+    assert not list((tmp_path / "run").rglob(".partial-*"))
     assert run(*command, "--resume", "--epochs=2") == 0
 
 

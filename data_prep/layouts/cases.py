@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 from unicodedata import normalize
 
@@ -112,15 +112,8 @@ def layout_of(
         case = group[0]
         if len(group) > 1:
             problems.append(duplicate(case.id, [case.image for case in group]))
-        elif len(case.id.encode()) > _MAX_ID_BYTES or not case.id.isprintable():
-            problems.append(
-                DataError(
-                    "CASE_NAME",
-                    f"a name of over {_MAX_ID_BYTES} bytes, or with control characters",
-                    "rename",
-                    case=case.id,
-                )
-            )
+        elif wrong := what_is_wrong_with(case.id):
+            problems.append(DataError("CASE_NAME", wrong, "rename", case=case.id))
         else:
             alone.append(case)
     alone.sort(key=lambda case: case.id)
@@ -128,6 +121,18 @@ def layout_of(
     unlabelled = tuple(case for case in alone if not case.labels)
     problems += [_no_label(case) for case in unlabelled]
     return Layout(name, complete, unlabelled, tuple(problems), labels, channels, findings)
+
+
+def what_is_wrong_with(id_: str) -> str | None:
+    """Return why an id cannot name files; `None` if it can."""
+    if "/" in id_ or PureWindowsPath(id_).name != id_:
+        return "a path, where a name is due"
+    if not id_ or id_.startswith("."):
+        return "a name that is empty or begins with a dot"
+    if not id_.isprintable():
+        return "a name with control characters"
+    long = len(id_.encode()) > _MAX_ID_BYTES
+    return f"a name of over {_MAX_ID_BYTES} bytes" if long else None
 
 
 def inside(root: PurePosixPath, name: str, named_by: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from data_prep.output import check_free, own_folder
 from data_prep.writer import write_bytes, write_json
 from sdunet.bench import net, sweep
 from sdunet.bench.loop import MISSING, has_loop
@@ -26,6 +27,7 @@ class Options:
 def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     """Compare the backends of the sweep; return 1 if one of them was refused."""
     quick, device = options.quick, options.device
+    check_free(options.out, "bench", ["sweep.json", "sweep.png"])
     cases = sweep.QUICK_CASES if quick else sweep.CASES
     if device == "cuda" and not quick:
         cases = (*cases, sweep.CUDA_CASE)
@@ -64,14 +66,16 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
         "copy_bytes": bandwidth,
         "share_of_matmul": shares,
     }
-    write_json(options.out / "sweep.json", record)
     title = "Four sweeps over a square map, 16 features, batch 1"
-    write_bytes(options.out / "sweep.png", to_png(draw_growth(growth, title)))
+    with own_folder(options.out, "bench"):
+        write_json(options.out / "sweep.json", record)
+        write_bytes(options.out / "sweep.png", to_png(draw_growth(growth, title)))
     return _finish(rows, options)
 
 
 def bench_net(options: Options, say: Callable[[str], None]) -> int:
     """Compare a training step of whole networks; return 1 if the SDU-Net was refused."""
+    check_free(options.out, "bench", ["net.json"])
     seconds, full = (2.0, False) if options.quick else (60.0, True)
     images, volume = net.QUICK if options.quick else net.FULL
     rows = net.run_networks(images, net.networks(full), options.device, seconds, full, say)
@@ -85,7 +89,8 @@ def bench_net(options: Options, say: Callable[[str], None]) -> int:
         "rows": [asdict(row) for row in rows],
         "parameters": sizes,
     }
-    write_json(options.out / "net.json", record)
+    with own_folder(options.out, "bench"):
+        write_json(options.out / "net.json", record)
     return _finish(rows, options)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import DataError
-from data_prep.writer import write_bytes
+from data_prep.output import check_free, own_folder
+from data_prep.writer import remove_file, write_bytes
 from sdunet.runs.table import markdown, write_csv
 from sdunet.segmentation.plots import paired_differences
 from sdunet.segmentation.scores import METRICS, ScoreOptions
@@ -18,6 +19,7 @@ from sdunet.segmentation.statistics import holm, interval, signed_rank
 
 USUAL = ("dice", "surface_dice", "hd95")
 _SAME = 1e-12
+_FILES = ("compare.csv", "compare.md", "differences.png")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def compare(
             common case; CASE_UNKNOWN if a case asked for is in none.
     """
     scored, problems = read_scores(folders, names, only)
+    check_free(out, "compare", _FILES)
     rows = [
         row
         for first, second in combinations(scored, 2)
@@ -87,13 +90,14 @@ def compare(
     }
     out = Path(out)
     columns = [column for column in rows[0] if column != "differences"]
-    write_csv(out / "compare.csv", columns, rows)
-    write_bytes(out / "compare.md", markdown(*cells_of(rows)).encode())
-    if shown:
-        picture = paired_differences(shown, METRICS[metrics[0]].label)
-        write_bytes(out / "differences.png", picture)
-    else:
-        (out / "differences.png").unlink(missing_ok=True)  # of an earlier comparison
+    with own_folder(out, "compare", _FILES):
+        write_csv(out / "compare.csv", columns, rows)
+        write_bytes(out / "compare.md", markdown(*cells_of(rows)).encode())
+        if shown:
+            picture = paired_differences(shown, METRICS[metrics[0]].label)
+            write_bytes(out / "differences.png", picture)
+        else:
+            remove_file(out / "differences.png")  # of an earlier comparison
     return rows, problems
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
+from data_prep.output import check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
 from data_prep.writer import write_bytes, write_json
@@ -27,6 +28,10 @@ _COUNTS = ("tp", "fp", "fn", "tn")
 _FACTS = (
     *("volume_reference", "volume_prediction", "volume_difference"),
     *("objects_reference", "objects_prediction", "objects_found"),
+)
+_FILES = (
+    *("cases.csv", "components.csv", "summary.json"),
+    *("dice.png", "volumes.png", "sizes.png", "calibration.png"),
 )
 _SIZES = 4  # groups of objects by size, of as many each
 
@@ -66,6 +71,7 @@ def evaluate(
     pairs = open_pairs(predictions, references, only, config)
     for source in (references, predictions):
         check_output(out, open_tree(source), source)
+    check_free(out, "evaluate", _FILES)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)
     for pair in progress(pairs, "scoring"):
@@ -75,7 +81,9 @@ def evaluate(
             "EVAL_NONE", f"no reference can be read, the last: {pairs.problems[-1]}", "see it"
         )
     summary = tables.summary() | {"options": asdict(options), "versions": versions()}
-    tables.write(Path(out), summary)
+    with own_folder(out, "evaluate", _FILES) as output:
+        tables.write(Path(out), summary)
+        output.remove_rest()
     return summary, [*pairs.problems, *tables.problems]
 
 
@@ -142,7 +150,7 @@ class _Tables:
         }
 
     def write(self, out: Path, summary: dict[str, Any]) -> None:
-        """Write tables, then plots; remove a plot of an earlier evaluation that none replaces."""
+        """Write tables, then plots."""
         columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
         write_csv(out / "cases.csv", columns, self.cases)
         write_csv(out / "components.csv", COLUMNS, self.objects)
@@ -153,8 +161,6 @@ class _Tables:
         if self.calibration:
             curves = {self.names[number]: sums for number, sums in self.calibration.items()}
             write_bytes(out / "calibration.png", plots.calibration(curves))
-        else:
-            (out / "calibration.png").unlink(missing_ok=True)
 
 
 class _Counted(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from data_prep.errors import DataError
+from data_prep.output import MARK
 from data_prep.writer import write_json
 
 MANIFEST = "predictions.json"
@@ -81,8 +82,7 @@ class Manifest:
 
     def write(self) -> None:
         """Write what is known by now, beside what other processes wrote."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(".manifest.lock")):
+        with FileLock(self.path.parent / MARK / "manifest.lock"):
             cases, failed = self._there()
             cases = {i: r for i, r in cases.items() if i not in self.failed} | self.cases
             failed = {i: e for i, e in failed.items() if i not in self.cases} | self.failed

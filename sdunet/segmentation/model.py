@@ -21,7 +21,7 @@ from sdunet.segmentation.config import NetworkConfig, network_config
 from sdunet.segmentation.seal import is_sealed, verify
 
 SCHEMA = 2
-WEIGHTS = "best.safetensors"
+DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
 # MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
 _NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
 _ACTS = {
@@ -91,7 +91,7 @@ def save_description(
         "overlap": overlap,
         "flip_axes": flip_axes,
     }
-    write_json(root / "model.json", record)
+    write_json(root / DESCRIPTION, record)
 
 
 def load_model(root: str | Path) -> Model:
@@ -104,10 +104,10 @@ def load_model(root: str | Path) -> Model:
     root = Path(root)
     if is_sealed(root):
         verify(open_tree(root))
-    if not (root / "model.json").is_file() or not (root / WEIGHTS).is_file():
+    if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
     try:
-        described = json.loads((root / "model.json").read_text(encoding="utf-8"))
+        described = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
         if described["schema"] != SCHEMA:
             raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
         plan = plan_from(described["plan"])
@@ -126,7 +126,7 @@ def load_model(root: str | Path) -> Model:
             "copy the run folder again",
         ) from error
     weights = read_weights(root / WEIGHTS)
-    both = (root / "model.json").read_bytes() + (root / WEIGHTS).read_bytes()
+    both = (root / DESCRIPTION).read_bytes() + (root / WEIGHTS).read_bytes()
     sha256 = hashlib.sha256(both).hexdigest()
     try:
         network.load_state_dict(weights)

@@ -8,6 +8,7 @@ from data_prep.config import DataConfig
 from data_prep.encode import encode
 from data_prep.errors import DataError
 from data_prep.layouts import find_layout
+from data_prep.output import below, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
 from data_prep.tree import check_output, open_tree
@@ -64,38 +65,32 @@ def overlay(
     out, problems = Path(out), []
     names = pairs.names
     sheet = ContactSheet(palette)
-    again = (out / PAGE).exists()
-    page = Page(out, ["prediction"], names, palette, options)
-    for pair in progress(pairs, "drawing"):
-        problems += [pair.problem] if pair.problem else []
-        try:
-            view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
-            problems += [problem] if problem else []
-            scores = pair.scores(pairs.num_classes, options)
-            dice = mean_scores(scores)["dice"]
-            state = "no prediction, counted as missed" if view.missing else said(dice)
-            picture = draw_case(view, f"{pair.id}   {state}", names, palette)
-            write_bytes(out / "cases" / f"{pair.id}.png", picture)
-            if view.affine is not None:
-                _write_error_map(pair, out / "error_maps", palette)
-            page.add([view], [scores])
-            sheet.add(view, dice)
-        except DataError as error:
-            problems.append(error.at(case=pair.id))
-    if not sheet.seen:
-        last = [*pairs.problems, *problems][-1]
-        raise DataError("OVERLAY_NONE", f"no case could be drawn, the last: {last}", "see it")
-    write_bytes(out / "contact_sheet.png", sheet.draw())
-    if again:
-        _remove_others(out, {case["id"] for case in page.cases})
-    return page.write(), [*pairs.problems, *problems]
-
-
-def _remove_others(out: Path, ids: set[str]) -> None:
-    """Remove the pictures and error maps of cases that an earlier run drew."""
-    for path in [*out.glob("cases/*.png"), *out.glob("error_maps/*.nii.gz")]:
-        if path.name.removesuffix(".png").removesuffix(".nii.gz") not in ids:
-            path.unlink()
+    files = [PAGE, "contact_sheet.png", *(f"cases/{case_id}.png" for case_id in cases)]
+    with own_folder(out, "overlay", files) as output:
+        page = Page(out, ["prediction"], names, palette, options)
+        for pair in progress(pairs, "drawing"):
+            problems += [pair.problem] if pair.problem else []
+            try:
+                view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
+                problems += [problem] if problem else []
+                scores = pair.scores(pairs.num_classes, options)
+                dice = mean_scores(scores)["dice"]
+                state = "no prediction, counted as missed" if view.missing else said(dice)
+                picture = draw_case(view, f"{pair.id}   {state}", names, palette)
+                write_bytes(below(out, f"cases/{pair.id}.png"), picture)
+                if view.affine is not None:
+                    _write_error_map(pair, out / "error_maps", palette)
+                page.add([view], [scores])
+                sheet.add(view, dice)
+            except DataError as error:
+                problems.append(error.at(case=pair.id))
+        if not sheet.seen:
+            last = [*pairs.problems, *problems][-1]
+            raise DataError("OVERLAY_NONE", f"no case could be drawn, the last: {last}", "see it")
+        write_bytes(out / "contact_sheet.png", sheet.draw())
+        place = page.write()
+        output.remove_rest()
+    return place, [*pairs.problems, *problems]
 
 
 def _write_error_map(pair: Pair, folder: Path, palette: Palette) -> None:
@@ -103,6 +98,6 @@ def _write_error_map(pair: Pair, folder: Path, palette: Palette) -> None:
     prediction = np.zeros_like(reference.array) if pair.prediction is None else pair.prediction
     errors = error_map(prediction, reference.array)
     suffix, data = encode(Scan(errors, reference.affine, reference.codes))
-    write_bytes(folder / f"{pair.id}{suffix}", data)
+    write_bytes(below(folder, f"{pair.id}{suffix}"), data)
     write_bytes(folder / "itksnap_labels.txt", itksnap_labels(palette).encode())
     write_bytes(folder / "slicer_colours.ctbl", slicer_colours(palette).encode())

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.display import to_colours
-from data_prep.writer import write_bytes
+from data_prep.writer import remove_file, write_bytes
 from sdunet.segmentation.components import AXES, place_in, volume_in
 from sdunet.segmentation.error_map import COLOURS, KINDS, Palette
 from sdunet.segmentation.metrics import POLICY
@@ -59,7 +59,7 @@ class Page:
         self.options = options
         self.cases: list[dict[str, Any]] = []
         # An earlier page would show the pictures of this one under its own names and scores.
-        (out / PAGE).unlink(missing_ok=True)
+        remove_file(out / PAGE)
 
     def add(self, views: Sequence[View], scores: Sequence[Sequence[ClassScores]]) -> None:
         """Write what is shown of a case.
@@ -118,7 +118,7 @@ class Page:
         written = {Path(case["file"]).name for case in self.cases}
         for file in (self.out / _FOLDER).glob("case_*.js"):
             if file.name not in written:  # of an earlier page with more cases
-                file.unlink()
+                remove_file(file)
         return self.out / PAGE
 
 

@@ -5,7 +5,6 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +18,11 @@ from data_prep.findings import Findings
 from data_prep.images import read_case_image
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.limits import memory_each, memory_within
+from data_prep.output import below, check_free, own_folder, partial_of
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
 from data_prep.tree import Tree, check_output, open_tree, recorded
-from data_prep.writer import alone_in, write_bytes
+from data_prep.writer import remove_file, write_bytes
 from sdunet.runs.device import own_device
 from sdunet.runs.record import say, say_if_slow, versions
 from sdunet.segmentation.manifest import Manifest
@@ -88,6 +88,7 @@ def predict(
     """
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
+    check_free(out, "predict")
     device = own_device(options.device)
     team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
@@ -106,8 +107,8 @@ def predict(
     manifest = Manifest(out, _facts(team), versions=versions())
     before = manifest.before(resume=options.resume)
     done: list[str] = []
-    out.mkdir(parents=True, exist_ok=True)
-    with alone_in(out) if parts == 1 else nullcontext(), manifest:
+    files = [name for case in cases for name in _files_of(case.id, team.plan.num_classes)]
+    with own_folder(out, "predict", files, shared=parts > 1), manifest:
         for case in progress(cases, "predicting"):
             try:
                 record = _predict_case(team, tree, case, out, options, before.get(case.id))
@@ -115,8 +116,8 @@ def predict(
                 problems.append(error.at(case=case.id, file=case.image))
                 manifest.failed_with(error)
                 # A prediction of an earlier run would pass for one of this.
-                for path in _files_of(out, case.id):
-                    path.unlink(missing_ok=True)
+                for name in _files_of(case.id, team.plan.num_classes):
+                    remove_file(out / name)
             else:
                 manifest.done(case.id, record)
                 done.append(case.id)
@@ -159,7 +160,7 @@ def _predict_case(
         if before and before.get("source") == source and _is_there(out, before, folders):
             return before
         findings.place(case=case.id)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
+        with tempfile.TemporaryDirectory(dir=partial_of(out)) as folder:
             found = predict_scan(
                 team,
                 scan,
@@ -170,9 +171,8 @@ def _predict_case(
                 memory=memory,
             )
             files = _write(case, scan, found, folders, out)
-    for path in _files_of(out, case.id):
-        if path.relative_to(out).as_posix() not in files:
-            path.unlink(missing_ok=True)  # of an earlier prediction, which asked for more
+    for name in set(_files_of(case.id, team.plan.num_classes)) - set(files):
+        remove_file(out / name)  # of an earlier prediction, which asked for more
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
@@ -207,7 +207,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
             array = found.chances(int(folder.rsplit("/")[-1]))
         suffix, data = encode(Scan(array, scan.affine, scan.codes))
         path = Path(folder) / f"{case.id}{suffix}"
-        write_bytes(out / path, data)
+        write_bytes(below(out, path.as_posix()), data)
         files[path.as_posix()] = hashlib.sha256(data).hexdigest()
     return files
 
@@ -221,7 +221,8 @@ def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
     )
 
 
-def _files_of(out: Path, case_id: str) -> list[Path]:
-    folders = [out, out / "uncertainty", *out.glob("probabilities/*")]
+def _files_of(case_id: str, num_classes: int) -> list[str]:
+    """Return the names that files of a case may have, whatever is asked for."""
+    chances = [f"probabilities/{number}/" for number in range(num_classes)]
     suffixes = (".png", ".tif", ".nii.gz")
-    return [folder / f"{case_id}{suffix}" for folder in folders for suffix in suffixes]
+    return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *chances) for s in suffixes]

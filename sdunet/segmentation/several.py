@@ -9,6 +9,7 @@ import numpy as np
 
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
+from data_prep.output import own_folder
 from data_prep.preprocess import normalise
 from data_prep.progress import Progress, silent
 from data_prep.writer import write_json
@@ -135,7 +136,8 @@ def find_rules(
     chosen = {name: choose_rule(cases, cell) for name, cases in found.items()}
     rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
     scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
-    write_json(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
+    with own_folder(runs, "train", adopt=()):
+        write_json(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
     return chosen
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.layouts import find_layout
+from data_prep.output import check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
 from sdunet.segmentation.compare import Scored
 from sdunet.segmentation.error_map import Palette
-from sdunet.segmentation.page import Page
+from sdunet.segmentation.page import PAGE, Page
 from sdunet.segmentation.pairs import Pair, Pairs, hash_of, open_pairs
 from sdunet.segmentation.view import open_view
 
@@ -56,26 +57,29 @@ def side_by_side(
     tree = open_tree(images)
     for source in (images, references, *predictions):
         check_output(out, open_tree(source), source)
+    check_free(out, "compare", [PAGE])
     cases = {case.id: case for case in find_layout(tree, need_labels=False).cases}
     names = [model.name for model in models]
     problems: list[DataError] = []
-    page = Page(Path(out), names, first.names, palette, options)
-    for together in progress(_InStep(pairs), "drawing"):
-        for model, pair in zip(models, together, strict=True):
-            _check_scored(model, pair)
-        problems += [_of(n, p.problem) for n, p in zip(names, together, strict=True) if p.problem]
-        try:
-            opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
-            problems += [_of(n, p) for n, (_, p) in zip(names, opened, strict=True) if p]
-        except DataError as error:
-            problems.append(error.at(case=together[0].id))
-            continue
-        scores = [pair.scores(first.num_classes, options) for pair in together]
-        page.add([view for view, _ in opened], scores)
-    problems = [*{str(p): p for pair in pairs for p in pair.problems}.values(), *problems]
-    if not page.cases:
-        raise DataError("OVERLAY_NONE", f"no case could be drawn: {problems[-1]}", "see it")
-    return page.write(), problems
+    with own_folder(out, "compare", [PAGE]):
+        page = Page(Path(out), names, first.names, palette, options)
+        for together in progress(_InStep(pairs), "drawing"):
+            for model, pair in zip(models, together, strict=True):
+                _check_scored(model, pair)
+            of_each = list(zip(names, together, strict=True))
+            problems += [_of(name, pair.problem) for name, pair in of_each if pair.problem]
+            try:
+                opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
+                problems += [_of(n, p) for n, (_, p) in zip(names, opened, strict=True) if p]
+            except DataError as error:
+                problems.append(error.at(case=together[0].id))
+                continue
+            scores = [pair.scores(first.num_classes, options) for pair in together]
+            page.add([view for view, _ in opened], scores)
+        problems = [*{str(p): p for pair in pairs for p in pair.problems}.values(), *problems]
+        if not page.cases:
+            raise DataError("OVERLAY_NONE", f"no case could be drawn: {problems[-1]}", "see it")
+        return page.write(), problems
 
 
 class _InStep:

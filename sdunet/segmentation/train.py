@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -16,9 +16,10 @@ from pytorch_lightning.utilities import rank_zero_only
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
-from data_prep.writer import alone_in, write_bytes, write_json
+from data_prep.output import Output, check_free, own_folder
+from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
-from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
+from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.failures import named
 from sdunet.runs.lightning import quiet_lightning
@@ -26,14 +27,15 @@ from sdunet.runs.record import RunRecord, say, say_if_slow
 from sdunet.runs.stopping import Halt
 from sdunet.segmentation.config import TaskConfig, network_config
 from sdunet.segmentation.data import SegmentationData
-from sdunet.segmentation.model import WEIGHTS, network_for, save_description
+from sdunet.segmentation.model import DESCRIPTION, WEIGHTS, network_for, save_description
 from sdunet.segmentation.module import SegmentationModule
-from sdunet.segmentation.progress import Course, Keep
+from sdunet.segmentation.progress import CURVE, METRICS, Course, Keep
 from sdunet.segmentation.transforms import augmentation, flip_axes
 
 VALIDATION_CASES = "validation_cases.txt"
 SETTINGS = "settings.json"
 RECORD = "run.json"
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
 _FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
@@ -80,11 +82,13 @@ def train(
     elif resume:
         state = state_to_resume(out)
     _check_out(out, settings, resume)
+    if not resume:
+        check_free(out, "train")
     dataset.verify()
     keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
     trainer = build_trainer(task, out, keep)
     # The first process keeps other runs out; the others are its own.
-    with alone_in(out) if rank_zero_only.rank == 0 else nullcontext():
+    with _own(out, resume) if rank_zero_only.rank == 0 else nullcontext():
         if rank_zero_only.rank == 0:
             _check_out(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
@@ -180,6 +184,11 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
         "trainer": asdict(task.trainer),
     }
     return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
+
+
+def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
+    """Make the folder that of this run, which goes on from a state even if that is damaged."""
+    return own_folder(out, "train", adopt=_FILES if resume else None)
 
 
 def has_trained(out: Path) -> bool:

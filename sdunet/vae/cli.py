@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from data_prep.errors import DataError
+from data_prep.output import own_folder
 from data_prep.writer import write_bytes, write_json
 from sdunet.runs.device import choose_device
 from sdunet.runs.parser import Parser
@@ -370,7 +371,8 @@ def _write(
     from sdunet.vae.pictures import to_png
 
     path = Path(out) / name
-    write_bytes(path, to_png(images, model.config.images.levels, columns))
+    with own_folder(out, "vae pictures", [name]):
+        write_bytes(path, to_png(images, model.config.images.levels, columns))
     print(f"wrote {path}")
 
 

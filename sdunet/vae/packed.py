@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_prep.errors import DataError
-from data_prep.writer import write_json
+from data_prep.output import own_folder
+from data_prep.writer import complete_file, write_json
 from sdunet.vae.raw import RawImages
 
 SCHEMA = 1
@@ -116,9 +115,14 @@ def pack(
     out = Path(out)
     if (out / DESCRIPTION).exists():
         raise DataError("PACK_EXISTS", f"a packed set is already in {out}", "give another OUT")
+    with own_folder(out, "vae prepare"):
+        return _pack(raw, out, progress)
+
+
+def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterable]) -> Packed:
     splits: dict[str, dict] = {}
     for split, images in raw.splits.items():
-        with _complete_or_absent(out / f"{split}.npy") as file:
+        with complete_file(out / f"{split}.npy") as file:
             _write_header(file, images.shape, np.uint8)
             written = 0
             for block in progress(images.blocks(), split):
@@ -142,7 +146,7 @@ def pack(
         if raw.factors is not None:
             record["factors"] = f"factors_{split}.npy"
             factors = raw.factors[split].astype(np.int64)
-            with _complete_or_absent(out / record["factors"]) as file:
+            with complete_file(out / record["factors"]) as file:
                 _write_header(file, factors.shape, np.int64)
                 file.write(factors.tobytes())
             record["factors_sha256"] = _hash_file(out / record["factors"])
@@ -226,22 +230,6 @@ class PackedImages(Dataset):
 
     def __getitem__(self, index: int) -> Tensor:
         return torch.from_numpy(self.array[index] // np.uint8(self.merge))
-
-
-@contextmanager
-def _complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes its name only once it is whole and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: type) -> None:

@@ -1,6 +1,7 @@
 """Train a VAE on a packed image set."""
 
 import csv
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
+from data_prep.output import Output, check_free, own_folder
 from data_prep.writer import write_bytes
-from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
+from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.figures import to_png
 from sdunet.runs.lightning import quiet_lightning
@@ -24,6 +26,7 @@ from sdunet.runs.record import RunRecord, say_if_slow
 from sdunet.runs.weights import write_weights
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import (
+    DESCRIPTION,
     WEIGHTS,
     build_vae,
     check_images_fit,
@@ -34,6 +37,7 @@ from sdunet.vae.model import (
 from sdunet.vae.module import VAEModule
 from sdunet.vae.packed import Packed, PackedImages, load_packed
 
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, "curve.png", "run.json")
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -64,6 +68,8 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
     state = str(state_to_resume(out)) if resume else None
     _check_out(out, config, packed, resume)
+    if not resume:
+        check_free(out, "vae train")
     training = config.training
     record = RunRecord(
         "vae train",
@@ -75,28 +81,37 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     pl.seed_everything(training.seed, verbose=False)
     module = VAEModule(build_vae(config), config)
     images = _Images(packed, config)
-    if rank_zero_only.rank == 0:
+    first = rank_zero_only.rank == 0
+    if first:
         packed.verify()
-        save_description(out, config, packed)
-        say_if_slow(module.network, choose_device(training.device))
-    trainer = build_trainer(config, out, validate="test" in packed.splits)
-    try:
-        trainer.fit(module, images, ckpt_path=state)
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from error
-    finally:
-        if trainer.is_global_zero and (out / "metrics.csv").is_file():
-            draw_curve(out / "metrics.csv", out / "curve.png")
-    bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
-    if trainer.is_global_zero:
-        record.write(
-            out,
-            epochs=trainer.current_epoch,
-            steps=trainer.global_step,
-            skipped_steps=module.skipped,
-            parameters=count_parameters(module.network)["total"],
-        )
+    # The first process keeps other runs out; the others are its own.
+    with _own(out, resume) if first else nullcontext():
+        if first:
+            save_description(out, config, packed)
+            say_if_slow(module.network, choose_device(training.device))
+        trainer = build_trainer(config, out, validate="test" in packed.splits)
+        try:
+            trainer.fit(module, images, ckpt_path=state)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        finally:
+            if trainer.is_global_zero and (out / "metrics.csv").is_file():
+                draw_curve(out / "metrics.csv", out / "curve.png")
+        bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
+        if trainer.is_global_zero:
+            record.write(
+                out,
+                epochs=trainer.current_epoch,
+                steps=trainer.global_step,
+                skipped_steps=module.skipped,
+                parameters=count_parameters(module.network)["total"],
+            )
     return bits
+
+
+def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
+    """Make the folder that of this run, which goes on from a state even if that is damaged."""
+    return own_folder(out, "vae train", adopt=_FILES if resume else None)
 
 
 def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer:
