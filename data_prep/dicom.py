@@ -8,17 +8,17 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (mul
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.pixels import pixel_array
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
 from data_prep.geometry import check_affine, from_lps, shear_of
 from data_prep.limits import check_size
@@ -32,6 +32,7 @@ _SAME_PLACE_MM = 1e-3
 _EVEN = 1e-2  # of the distance between slices
 _ROUNDING_MM = 0.02  # twice what positions written to 0.01 mm leave
 _TILT = 1e-3
+_SERIES = 0x0020000E  # tag of SeriesInstanceUID
 _AGAIN = "export the series again"
 
 
@@ -75,22 +76,14 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
         raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error
 
 
-@contextmanager
-def named_errors() -> Iterator[None]:
-    """Give the errors of reading values a name; pydicom reads them when they are asked for.
+def start_of(data: bytes) -> Dataset:
+    """Return what a file says up to its series; what follows may be damaged.
 
     Raises:
-        DataError: IO_DAMAGED for whatever else is raised inside.
+        DataError: IO_DAMAGED.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except DataError:
-        raise
-    # It raises many kinds for values it cannot make sense of.
-    except Exception as error:
-        raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}"[:200], _AGAIN) from error
+    with named_errors(fix=_AGAIN):
+        return read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
 
 
 def read_series(
@@ -109,13 +102,10 @@ def read_series(
     """
     frames: list[_Frame] = []
     for name, data in files:
-        try:
-            with named_errors():
-                frames += _frames(parse(data), findings)
-                slices = max(count or 0, len(frames))
-                check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
-        except DataError as error:
-            raise error.at(file=name) from error.__cause__
+        with named_errors(name, _AGAIN):
+            frames += _frames(parse(data), findings)
+            slices = max(count or 0, len(frames))
+            check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
     if len({frame.pixels.shape for frame in frames}) > 1:
         shapes = sorted({frame.pixels.shape for frame in frames})
         raise DataError("DCM_MIXED", f"slices of sizes {shapes[:4]}", "split the series")
