@@ -6,6 +6,7 @@ equal pages is a volume.
 """
 
 import io
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -122,6 +123,11 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         if len(kinds) > 1:
             sizes = sorted({page.shape for page in pages})[:4]
             raise DataError("IMG_PAGES", f"pages that differ, {sizes}", "save one page a file")
+        told = (file.imagej_metadata or {}).get("images", len(pages))
+        held = sum(math.prod(series.shape) for series in file.series)
+        if told != len(pages) or held != sum(page.size for page in pages):
+            found = f"{len(pages)} pages, described as {told} and {held} samples"
+            raise DataError("IMG_PAGES", found, "save the stack again")
         if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
             found = f"{len(pages)} pages {pages[0].shape}"
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
