@@ -15,6 +15,7 @@ import struct
 import tarfile
 import weakref
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from copy import copy
@@ -28,7 +29,7 @@ from data_prep.limits import check_bytes
 _AGAIN = "fetch the archive again"
 _UNPACK = "unpack it, and give the folder instead"
 _PIECE = 1 << 20
-_SMALL = 1 << 12  # of what zipfile unpacks whole, however much comes of it: bzip2 and LZMA
+_END_MARK = 2  # of a member's flags: its LZMA stream ends with a mark
 _HEADER = 1 << 20  # more than any header of a tar takes
 _DIRECTORY = 1 << 26  # more than the directory of a zip of 500,000 files takes
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
@@ -69,7 +70,9 @@ def open_archive(path: Path) -> Archive | None:
             return None
 
 
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int | None) -> bytes:
+def read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int | None = None
+) -> bytes:
     """Unpack a member of a zip, whole or at most its first `limit` bytes, in pieces.
 
     Raises:
@@ -77,23 +80,46 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int | 
     """
     size = member.file_size if limit is None else min(limit, member.file_size)
     check_bytes(size)
-    beyond = copy(member)
-    # One byte more than declared, which must not come, makes zipfile go on to the end of the
-    # stream instead of cutting it there.
-    beyond.file_size += 1
-    whole = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    with archive.open(beyond) as stream:
-        wanted = size + 1 if limit is None else size
-        data = _taken(stream, wanted, _PIECE if whole else _SMALL)
+    wanted = size + 1 if limit is None else size  # one byte more, which must not come
+    try:
+        with _unpacking(archive, member) as stream:
+            data = _taken(stream, wanted)
+    except DataError:
+        raise
+    # What is raised for damaged, encrypted or unknown members is no closed list.
+    except Exception as error:
+        raise DataError("IO_CRC", f"damaged archive member: {error}", _AGAIN) from error
     if len(data) != size:
         found = f"{len(data)} bytes or more, declared are {member.file_size}"
         raise DataError("IO_CRC", f"damaged archive member: {found}", _AGAIN)
+    if size == member.file_size and zlib.crc32(data) != member.CRC:
+        raise DataError("IO_CRC", "damaged archive member: its checksum is another", _AGAIN)
     return data
 
 
-def _taken(stream: BinaryIO, wanted: int, piece: int) -> bytes:
+def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
+    """Return the content of a member as a stream that unpacks no more than is asked for."""
+    changed = copy(member)
+    del changed.CRC  # of the content; zipfile would compare it with something else here
+    if member.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        changed.file_size += 1  # or it would stop at the size declared, whatever follows
+        return archive.open(changed)
+    # Of these, zipfile unpacks whole what comes, a gigabyte of a few hundred bytes.
+    changed.compress_type, changed.file_size = zipfile.ZIP_STORED, member.compress_size
+    with archive.open(changed) as stream:
+        packed = stream.read(check_bytes(member.compress_size))
+    if member.compress_type == zipfile.ZIP_BZIP2:
+        return bz2.BZ2File(io.BytesIO(packed))
+    # Its head in a zip, and that of a file of its own: properties and size, -1 for an end mark.
+    (length,) = struct.unpack_from("<H", packed, 2)
+    size = -1 if member.flag_bits & _END_MARK else member.file_size
+    packed = packed[4 : 4 + length] + struct.pack("<q", size) + packed[4 + length :]
+    return lzma.LZMAFile(io.BytesIO(packed), format=lzma.FORMAT_ALONE)
+
+
+def _taken(stream: BinaryIO, wanted: int) -> bytes:
     out = io.BytesIO()
-    while (left := wanted - out.tell()) > 0 and (data := stream.read(min(piece, left))):
+    while (left := wanted - out.tell()) > 0 and (data := stream.read(min(_PIECE, left))):
         out.write(data)
     return out.getvalue()
 

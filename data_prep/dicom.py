@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 
+from data_prep.dicom_bounds import check_deflated
 from data_prep.dicom_pixels import pixels_of
 from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
@@ -44,8 +45,9 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
     """Parse one file.
 
     Raises:
-        DataError: IO_TRUNCATED or IO_DAMAGED.
+        DataError: IO_TRUNCATED, IO_DAMAGED, IO_MEMORY.
     """
+    check_deflated(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values; those that are used are checked
@@ -65,6 +67,7 @@ def start_of(data: bytes) -> Dataset:
     Raises:
         DataError: IO_DAMAGED.
     """
+    check_deflated(data)
     with named_errors(fix=_AGAIN):
         return read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
 
@@ -196,7 +199,7 @@ def _frame(
         abs(float(between)) if between else None,
         rescaled,
         str(one.get("Modality") or ""),
-        {name: str(one.get(name) or "") for name in _SAID},
+        {name: str(one.get(name, "")) for name in _SAID},
         max(int(one.get(name) or 0) for name in _COUNTS),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 
+from data_prep.dicom_bounds import check_frames
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.limits import check_size
@@ -34,7 +35,10 @@ def pixels_of(one: Dataset, findings: Findings | None = None) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # decoders warn where they fill in what is missing
+            check_frames(one, frames, samples)
             array = pixel_array(one, correct_unused_bits=False)
+    except DataError:
+        raise
     except MemoryError as error:
         raise DataError("IO_TOO_LARGE", "more than the memory holds", "split it") from error
     # Decoders raise whatever their libraries report.

@@ -52,17 +52,23 @@ def check_size(values: int, itemsize: int) -> int:
     return _within(values * itemsize, values * (2 * itemsize + 8))
 
 
-def check_bytes(total: int, copies: float = 2) -> int:
+def check_bytes(total: int, copies: float = 3) -> int:
     """Return how many bytes are to be read or unpacked, if so many can be held.
 
     Args:
         total: bytes, as a folder, an archive or a header declares them.
-        copies: how many times their size the work on them takes, at the least.
+        copies: how many times their size the work on them takes, at the least; that on voxels
+            takes three, see `check_size`.
 
     Raises:
         DataError: IO_TOO_LARGE, IO_MEMORY, as `check_size`.
     """
     return _within(total, total * copies)
+
+
+def room(copies: float = 3) -> int:
+    """Return how many bytes `check_bytes` lets pass."""
+    return int(min(MAX_BYTES, _MEMORY.get() / copies))
 
 
 def _within(total: int, needed: float) -> int:
