@@ -30,6 +30,7 @@ _TYPES = {
 }
 _LAST_FIELD = "elementdatafile"
 _ROUNDED = 1e-4  # what numbers written to some digits differ by
+_DIRECTION = 1e-3  # what directions written to some digits are longer or shorter by
 _AGAIN = "fetch or export the file again"
 
 
@@ -122,8 +123,12 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
         place = [0.0, 0.0, 0.0] if place is None else place
         if len(place) != 3:
             raise DataError("HDR_DAMAGED", f"origin of {len(place)} numbers", _AGAIN)
-        # Each row of the matrix as written is the direction of one axis.
-        affine = from_lps(np.reshape(rows, (3, 3)).T * spacing, np.array(place))
+        # Each row as written is the direction of an axis, whose length the spacing says.
+        axes = np.reshape(rows, (3, 3))
+        lengths = np.linalg.norm(axes, axis=1)
+        if lengths.all():  # else it is singular
+            agreed({"lengths of directions": [1, 1, 1], "TransformMatrix": lengths}, _DIRECTION)
+        affine = from_lps(axes.T * spacing, np.array(place))
     check_affine(affine, findings)
     return affine
 

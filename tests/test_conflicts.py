@@ -80,6 +80,10 @@ def test_metaimage_that_repeats_itself_is_read(line):
         (replaced(MHA, b"BinaryData = True", b"BinaryData = maybe"), "HDR_DAMAGED: BinaryData:"),
         (replaced(MHA, b"DimSize = 4 5 6", b"DimSize = 4.5 5 6"), "HDR_DAMAGED: DimSize"),
         (replaced(MHA, b"DimSize = 4 5 6", b"DimSize = inf 5 6"), "HDR_DAMAGED: DimSize"),
+        (
+            replaced(MHA, b"0 0 0 1\n", b"0 0 0 3\n"),
+            "HDR_CONFLICT: lengths of directions 1 1 1, but",
+        ),
         (with_line(MHA, b"ElementNumberOfChannels = 1 2"), "HDR_DIMS"),
         (with_line(MHA, b"NDims = 3"), "HDR_DAMAGED: header line"),
         (with_line(MHA, b"ndims = 3"), "HDR_DAMAGED: header line"),
