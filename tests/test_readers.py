@@ -4,8 +4,6 @@ import gzip
 import io
 import struct
 import zlib
-from dataclasses import replace
-from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -15,11 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data_prep import images, reading
 from data_prep.errors import DataError
 from data_prep.findings import Findings
-from data_prep.images import read_case_image
-from data_prep.layouts import Case
 from data_prep.nifti import read_nifti, read_nifti_label
 from data_prep.pictures import read_picture, read_picture_label
 from data_prep.reading import read_label, read_scan, stem
@@ -344,69 +339,3 @@ def test_channels_change_only_where_nothing_is_lost():
         fit_channels(Scan(colour), ("grey",))
     with pytest.raises(DataError, match=r"CH_COUNT: 1 channels, expected 3"):
         fit_channels(Scan(np.ones((1, 2, 2, 2)), np.eye(4)), ("a", "b", "c"))
-
-
-@pytest.fixture(scope="module")
-def fuzz(script):
-    """The script that damages files."""
-    return script("fuzz_readers")
-
-
-FORMATS_READ = reading.FORMATS
-FORMATS = ("nifti.gz", "nifti", "png", "tiff", "jpeg", "dicom", "nrrd", "nrrd.head", "metaimage")
-FORMATS = (*FORMATS, "metaimage.head", "tar", "zip", "zip.bzip2", "zip.lzma")
-
-
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.filterwarnings("ignore")  # of Pillow, about sizes that are refused then
-def test_no_mutant_of_any_format_is_wrong_unsaid(fuzz, name):
-    assert set(FORMATS) == fuzz.FORMATS.keys()
-    counts, bad = fuzz.fuzz(name, 500, seed=1)
-    assert not bad
-    assert counts["refused"] + counts["as before"] == 500
-    assert counts["refused"] > 150
-
-
-@pytest.mark.parametrize(
-    "raised",
-    [
-        OverflowError,
-        IndexError,
-        RecursionError,
-        UnicodeError,
-        MemoryError,
-        struct.error,
-        zlib.error,
-        KeyError,
-        AssertionError,
-    ],
-)
-@pytest.mark.parametrize("format_", FORMATS_READ, ids=lambda format_: format_.name)
-def test_whatever_a_reader_raises_is_the_error_of_its_case(tmp_path, monkeypatch, format_, raised):
-    def broken(*_):
-        raise raised("broken")
-
-    (tmp_path / "a").write_bytes(b"1")
-    changed = replace(format_, is_it=lambda _: True, read=broken, read_label=broken)
-    monkeypatch.setattr(reading, "FORMATS", (changed,))
-    for read in (read_scan, read_label):
-        with pytest.raises(DataError, match=r"(IO_DAMAGED|IO_MEMORY): .*\(a\)") as caught:
-            read(open_tree(tmp_path), "a")
-        assert isinstance(caught.value.__cause__, raised)
-
-
-def test_whatever_is_raised_for_a_slice_is_the_error_of_its_case(tmp_path, monkeypatch):
-    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
-    for raised in (OverflowError, RecursionError, MemoryError, struct.error):
-        monkeypatch.setattr(images, "read_series", Mock(side_effect=raised("broken")))
-        with pytest.raises(DataError, match=r"(IO_DAMAGED|IO_MEMORY): .*\(a.dcm\)"):
-            read_case_image(open_tree(tmp_path), Case("a", (("a.dcm",),)))
-
-
-def test_fuzzing_would_tell_of_a_reader_that_believes_all(fuzz, monkeypatch):
-    def trusting(data):
-        return Scan(np.frombuffer(data[:200], np.uint8)[None])
-
-    monkeypatch.setitem(fuzz.FORMATS, "png", (fuzz.png(), trusting))
-    _, bad = fuzz.fuzz("png", 200, seed=1)
-    assert {found for found, _, _ in bad} == {"WRONG"}
