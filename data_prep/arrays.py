@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 
+from data_prep.archives import read_member
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.limits import check_size
@@ -64,8 +65,7 @@ def _only_member(data: bytes) -> bytes:
             if len(members) != 1 or not members[0].filename.endswith(".npy"):
                 names = [member.filename for member in members[:5]]
                 raise DataError("ARR_MEMBERS", f"an archive of {names}", "save one array a file")
-            check_size(members[0].file_size // 8, 8)  # at most; its header is not read yet
-            return archive.read(members[0])  # verifies the CRC
+            return read_member(archive, members[0])
     except DataError:
         raise
     # zipfile raises several kinds for damaged, encrypted or unknown members.

@@ -89,7 +89,9 @@ def check(
         DataError: if it cannot be read at all: no known layout, classes that cannot be.
     """
     tree = open_tree(data)
-    layout = find_layout(tree)
+    memory = None if max_ram is None else max_ram * 1e9
+    with memory_within(memory):
+        layout = find_layout(tree)
     channels = config.channels or layout.channels or ("image",)
     labels = classes_of(config, layout.labels)
     rules = Rules(channels, labels, config.label_map, config.structures, config.accept)
@@ -98,7 +100,6 @@ def check(
     groups: dict[str, str] = {}
     named = read_groups(config.group_file) if config.group_file else {}
     place = str(Path(data).absolute()), token_of(tree)
-    memory = None if max_ram is None else max_ram * 1e9
     items = [(*place, case, rules, memory) for case in layout.cases]
     results = run(examine_case, items, workers=workers, scheduler=scheduler)
     for case, result in zip(progress(layout.cases, "checking"), results, strict=True):

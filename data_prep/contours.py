@@ -10,7 +10,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from skimage.draw import polygon2mask
 
-from data_prep.dicom import parse, pixels_of
+from data_prep.dicom import parse
+from data_prep.dicom_pixels import pixels_of
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import LPS_TO_RAS

@@ -7,45 +7,30 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (mul
 
 import io
 import warnings
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import pixel_array
+from pydicom.filereader import read_partial
 
-from data_prep.errors import DataError
+from data_prep.dicom_bounds import check_deflated
+from data_prep.dicom_pixels import pixels_of
+from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
-from data_prep.geometry import check_affine, from_lps, shear_of
 from data_prep.limits import check_size
-from data_prep.scan import SCANNER_CODES, Scan, in_order
+from data_prep.scan import Scan, in_order
+from data_prep.stack import Frame, stack
 
 # Modalities whose pictures often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
 _WITH_UNITS = ("CT", "MR", "PT", "NM")
-_SAME_DIRECTION = 1e-3
-_SAME_PLACE_MM = 1e-3
-_EVEN = 1e-2  # of the distance between slices
-_ROUNDING_MM = 0.02  # twice what positions written to 0.01 mm leave
-_TILT = 1e-3
+_SAID = ("Modality", "PixelRepresentation", "PhotometricInterpretation", "RescaleType")
+_SAID = (*_SAID, "FrameOfReferenceUID", "SamplesPerPixel")
+_COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
+_SERIES = 0x0020000E  # tag of SeriesInstanceUID
 _AGAIN = "export the series again"
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """One slice: pixels in their unit, and where it lies in LPS millimetres."""
-
-    pixels: np.ndarray
-    position: np.ndarray | None
-    axes: np.ndarray | None  # (2, 3): along a row, along a column
-    spacing: tuple[float, float] | None  # between rows, between columns
-    thickness: float | None
-    rescaled: bool
-    modality: str
 
 
 def is_dicom(data: bytes) -> bool:
@@ -60,8 +45,9 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
     """Parse one file.
 
     Raises:
-        DataError: IO_TRUNCATED or IO_DAMAGED.
+        DataError: IO_TRUNCATED, IO_DAMAGED, IO_MEMORY.
     """
+    check_deflated(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values; those that are used are checked
@@ -75,22 +61,15 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
         raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error
 
 
-@contextmanager
-def named_errors() -> Iterator[None]:
-    """Give the errors of reading values a name; pydicom reads them when they are asked for.
+def start_of(data: bytes) -> Dataset:
+    """Return what a file says up to its series; what follows may be damaged.
 
     Raises:
-        DataError: IO_DAMAGED for whatever else is raised inside.
+        DataError: IO_DAMAGED.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except DataError:
-        raise
-    # It raises many kinds for values it cannot make sense of.
-    except Exception as error:
-        raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}"[:200], _AGAIN) from error
+    check_deflated(data)
+    with named_errors(fix=_AGAIN):
+        return read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
 
 
 def read_series(
@@ -107,15 +86,13 @@ def read_series(
         DataError: IO_MEMORY, see `memory_within`; DCM_... for a series that is not one even stack;
             IO_..., GEO_...
     """
-    frames: list[_Frame] = []
+    frames: list[Frame] = []
     for name, data in files:
-        try:
-            with named_errors():
-                frames += _frames(parse(data), findings)
-                slices = max(count or 0, len(frames))
-                check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
-        except DataError as error:
-            raise error.at(file=name) from error.__cause__
+        with named_errors(name, _AGAIN):
+            frames += _frames(parse(data), findings)
+            slices = max(count or 0, len(frames))
+            check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
+    _check_said(frames, findings)
     if len({frame.pixels.shape for frame in frames}) > 1:
         shapes = sorted({frame.pixels.shape for frame in frames})
         raise DataError("DCM_MIXED", f"slices of sizes {shapes[:4]}", "split the series")
@@ -136,15 +113,35 @@ def read_series(
         )
     if frames[0].pixels.shape[-1] != 1:
         raise DataError("DCM_COLOR", "a stack in colours", "give a series of grey values")
-    return _stack(frames, findings)
+    return stack(frames, findings)
 
 
-def _frames(one: Dataset, findings: Findings) -> list[_Frame]:
+def _check_said(frames: list[Frame], findings: Findings) -> None:
+    for name in _SAID:
+        values = sorted({frame.said[name] for frame in frames})
+        if len(values) > 1:
+            shown = "" if name.endswith("UID") else f", {values[:4]}"
+            raise DataError(
+                "DCM_MIXED", f"slices of {len(values)} {name}{shown}", "split the series"
+            )
+    declared = max(frame.declared for frame in frames)
+    if len(frames) < declared:
+        findings.ask(
+            "DCM_COUNT", f"{len(frames)} of {declared} images", "export the missing images"
+        )
+
+
+def _frames(one: Dataset, findings: Findings) -> list[Frame]:
     for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):
         if not isinstance(one.get(name), int):
             raise DataError("DCM_PIXELS", f"no {name}", _AGAIN)
     _check_pixels_are_free_of_names(one, findings)
-    pixels = pixels_of(one)
+    samples, colours = one.get("SamplesPerPixel") or 1, str(one.get("PhotometricInterpretation"))
+    if colours != "None" and (samples == 1) != colours.startswith("MONOCHROME"):
+        raise DataError(
+            "DCM_COLOR", f"{samples} samples a pixel as {colours}", "export grey values"
+        )
+    pixels = pixels_of(one, findings)
     shared = (one.get("SharedFunctionalGroupsSequence") or [None])[0]
     apart = one.get("PerFrameFunctionalGroupsSequence") or [None] * len(pixels)
     if len(apart) != len(pixels):
@@ -163,7 +160,7 @@ def _frame(
     apart: Dataset | None,
     shared: Dataset | None,
     findings: Findings,
-) -> _Frame:
+) -> Frame:
     def of(sequence: str, name: str) -> object:
         for group in (apart, shared):
             if group is not None and sequence in group and name in group[sequence][0]:
@@ -187,19 +184,23 @@ def _frame(
     cosines = _vector(of("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     spacing = _vector(of("PixelMeasuresSequence", "PixelSpacing"), 2)
     thickness = of("PixelMeasuresSequence", "SliceThickness")
+    between = of("PixelMeasuresSequence", "SpacingBetweenSlices")
     axes = None if cosines is None else cosines.reshape(2, 3)
     if axes is not None and np.abs(axes @ axes.T - np.eye(2)).max() > 1e-2:
         raise DataError("DCM_PLACE", f"directions {cosines.tolist()}", _AGAIN)
     if spacing is not None and not (spacing > 0).all():
         raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
-    return _Frame(
+    return Frame(
         plane,
         position,
         axes,
         None if spacing is None else (float(spacing[0]), float(spacing[1])),
         float(thickness) if thickness else None,
+        abs(float(between)) if between else None,
         rescaled,
         str(one.get("Modality") or ""),
+        {name: str(one.get(name, "")) for name in _SAID},
+        max(int(one.get(name) or 0) for name in _COUNTS),
     )
 
 
@@ -212,39 +213,6 @@ def _upright_grey(one: Dataset, plane: np.ndarray, findings: Findings) -> np.nda
     findings.note("DCM_INVERTED", "MONOCHROME1, whose low values are white, turned over")
     top = 2 ** int(one.BitsStored) - 1 if one.PixelRepresentation == 0 else -1
     return (top - plane.astype(np.int32)).astype(plane.dtype)
-
-
-def pixels_of(one: Dataset) -> np.ndarray:
-    """Return the stored values of all frames, `(frames, rows, columns, samples)`."""
-    if "PixelData" not in one:
-        raise DataError("DCM_PIXELS", "no pixels", "give images, not reports or contours")
-    frames = int(one.get("NumberOfFrames") or 1)
-    samples = int(one.get("SamplesPerPixel") or 1)
-    total = check_size(frames * one.Rows * one.Columns * samples, -(-one.BitsAllocated // 8))
-    if not total:
-        raise DataError("DCM_PIXELS", f"{one.Rows} x {one.Columns} pixels", _AGAIN)
-    if one.HighBit != one.BitsStored - 1 or not 0 < one.BitsStored <= one.BitsAllocated:
-        bits = f"{one.BitsStored} of {one.BitsAllocated} bits, the highest {one.HighBit}"
-        raise DataError("DCM_PIXELS", bits, _AGAIN)
-    if "TransferSyntaxUID" not in getattr(one, "file_meta", {}):
-        raise DataError("DCM_SYNTAX", "no transfer syntax", _AGAIN)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # decoders warn where they fill in what is missing
-            array = pixel_array(one)
-    except MemoryError as error:
-        raise DataError("IO_TOO_LARGE", "more than the memory holds", "split it") from error
-    # Decoders raise whatever their libraries report.
-    except Exception as error:
-        syntax = one.file_meta.TransferSyntaxUID.name
-        if "plugin" in str(error) or "missing dependencies" in str(error).lower():
-            raise DataError(
-                "DCM_SYNTAX",
-                f"compressed as {syntax}, for which no decoder is installed",
-                "pip install sdunet[dicom]; JPEG lossless also needs pylibjpeg-libjpeg",
-            ) from error
-        raise DataError("IO_DAMAGED", f"pixels ({syntax}): {error}", _AGAIN) from error
-    return array.reshape(frames, one.Rows, one.Columns, samples)
 
 
 def _rescaled(plane: np.ndarray, slope: float, intercept: float) -> np.ndarray:
@@ -263,100 +231,6 @@ def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:
             f"BurnedInAnnotation {burned or 'not given'})",
             "look at the pixels, and remove what identifies",
         )
-
-
-def _stack(frames: list[_Frame], findings: Findings) -> Scan:
-    axes = frames[0].axes
-    if any(np.abs(f.axes - axes).max() > _SAME_DIRECTION for f in frames):
-        raise DataError("DCM_MIXED", "slices of several orientations", "split the series")
-    if any(np.abs(np.subtract(f.spacing, frames[0].spacing)).max() > 1e-4 for f in frames):
-        raise DataError("DCM_MIXED", "slices of several pixel spacings", "split the series")
-    normal = np.cross(axes[0], axes[1])
-    frames = sorted(frames, key=lambda frame: float(frame.position @ normal))
-    frames = _without_copies(frames, normal, findings)
-    places = np.array([frame.position for frame in frames])
-    along = places @ normal
-    frames, step = _evened(frames, along, findings)
-    across = (places - places[0]) - (along - along[0])[:, None] * normal
-    lean = across[-1] / (along[-1] - along[0]) if len(along) > 1 else np.zeros(3)
-    if np.abs(across - np.outer(along - along[0], lean)).max() > 0.1 * min(frames[0].spacing):
-        raise DataError("DCM_MIXED", "slices that are shifted sideways", "split the series")
-    direction = (normal + lean) * step
-    rows, columns = frames[0].spacing
-    affine = from_lps(np.column_stack([axes[0] * columns, axes[1] * rows, direction]), places[0])
-    if shear_of(affine) > _TILT:
-        angle = np.degrees(np.arctan(np.linalg.norm(lean)))
-        findings.ask("DCM_TILT", f"a gantry tilted by {angle:.3g} degrees", "resample the series")
-        findings = Findings({*findings.accept, "GEO_SHEAR"})
-    check_affine(affine, findings)
-    volume = np.stack([frame.pixels[..., 0] for frame in frames])  # (Z, Y, X)
-    return Scan(in_order(volume.transpose(2, 1, 0))[None], affine, SCANNER_CODES)
-
-
-def _without_copies(frames: list[_Frame], normal: np.ndarray, findings: Findings) -> list[_Frame]:
-    """Drop slices that are there twice; refuse two different ones at one place."""
-    at = defaultdict(list)
-    for frame in frames:
-        at[round(float(frame.position @ normal) / (10 * _SAME_PLACE_MM))].append(frame)
-    several = {place: group for place, group in at.items() if len(group) > 1}
-    for group in several.values():
-        if any(not np.array_equal(group[0].pixels, frame.pixels) for frame in group[1:]):
-            raise DataError(
-                "DCM_PHASES",
-                f"{len(several)} places with several different slices, up to "
-                f"{max(map(len, several.values()))}: phases, echoes or acquisitions",
-                "split the series by acquisition",
-            )
-    if several:
-        findings.note("DCM_COPY", f"{len(frames) - len(at)} slices were there twice")
-    return [group[0] for group in at.values()]
-
-
-def _evened(
-    frames: list[_Frame], along: np.ndarray, findings: Findings
-) -> tuple[list[_Frame], float]:
-    """Return slices at even distances, interpolated where that is accepted, and the distance."""
-    if len(frames) == 1:
-        if frames[0].thickness is None:
-            raise DataError("DCM_PLACE", "one slice without thickness", _AGAIN)
-        return frames, frames[0].thickness
-    steps = np.diff(along)
-    _check_gaps(along, steps)
-    mean = float((along[-1] - along[0]) / len(steps))
-    even = along[0] + mean * np.arange(len(frames))
-    if np.abs(along - even).max() <= max(_EVEN * mean, _ROUNDING_MM):
-        return frames, mean
-    findings.ask(
-        "DCM_UNEVEN",
-        f"distances between slices from {steps.min():.4g} to {steps.max():.4g} mm",
-        "resample the series",
-    )
-    step = float(np.median(steps))
-    return _interpolated(frames, along, np.arange(along[0], along[-1] + step / 2, step)), step
-
-
-def _check_gaps(along: np.ndarray, steps: np.ndarray) -> None:
-    ratios = steps / np.median(steps)
-    wide = (np.round(ratios) > 1) & (np.abs(ratios - np.round(ratios)) < 0.05)
-    # Many wide steps are a second thickness, not gaps.
-    if 0 < wide.sum() <= max(1, len(steps) // 5):
-        places = ", ".join(f"{place:.4g}" for place in along[:-1][wide][:5])
-        raise DataError(
-            "DCM_GAP",
-            f"slices are missing after {places} mm (step {np.median(steps):.4g} mm)",
-            "export the missing slices",
-        )
-
-
-def _interpolated(frames: list[_Frame], along: np.ndarray, at: np.ndarray) -> list[_Frame]:
-    out = []
-    for place in at:
-        above = int(np.clip(np.searchsorted(along, place), 1, len(along) - 1))
-        share = (place - along[above - 1]) / (along[above] - along[above - 1])
-        low, high = (frames[i].pixels.astype(np.float32) for i in (above - 1, above))
-        share = float(np.clip(share, 0, 1))
-        out.append(replace(frames[above - 1], pixels=low * (1 - share) + high * share))
-    return out
 
 
 def _vector(value: object, length: int) -> np.ndarray | None:

@@ -1,5 +1,9 @@
 """The one kind of error this package raises about data."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class DataError(Exception):
     """Something about the data that must not be guessed over.
@@ -32,3 +36,27 @@ class DataError(Exception):
         self.case = self.case or case
         self.file = self.file or file
         return self
+
+
+@contextmanager
+def named_errors(
+    file: str | None = None, fix: str = "fetch or export the file again", code: str = "IO_DAMAGED"
+) -> Iterator[None]:
+    """Make one named error of whatever a decoder raises, and add the file where none is named.
+
+    Every reader is called inside of one: what libraries raise for damaged bytes is no closed list.
+
+    Raises:
+        DataError: as it is; IO_MEMORY if memory ends; `code` for everything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about values; those that are used are checked
+            yield
+    except DataError as error:
+        raise error.at(file=file) from error.__cause__
+    except MemoryError as error:
+        raise DataError("IO_MEMORY", "memory is full", "crop or split it", file=file) from error
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"[:200]
+        raise DataError(code, found, fix, file=file) from error

@@ -9,8 +9,11 @@ from data_prep.errors import DataError
 Level = Literal["error", "warning", "note"]
 # What a user may accept, and what is done then:
 Acceptance = Literal[
+    "DCM_BITS",  # bits above those that a file says it stores are no part of its values
+    "DCM_COUNT",  # a series of fewer images than it says there are is used
     "DCM_NO_RESCALE",  # the stored values of a CT are Hounsfield units
     "DCM_PHI",  # pixels that may show the patient's name are used
+    "DCM_SPACING",  # slices lie where their positions say, at other distances than they say
     "DCM_TILT",  # a tilted stack is resampled to right angles
     "DCM_UNEVEN",  # slices at uneven distances are resampled to even ones
     "GEO_AFFINE",  # a label on another grid is resampled, nearest voxel, to that of its image

@@ -4,7 +4,7 @@ import numpy as np
 
 from data_prep.checks import check_same_grid
 from data_prep.dicom import is_dicom, read_series
-from data_prep.errors import DataError
+from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
 from data_prep.layouts import Case
 from data_prep.reading import read_scan
@@ -34,9 +34,7 @@ def _read_one(tree: Tree, files: tuple[str, ...], findings: Findings) -> Scan:
     if len(files) == 1 and not is_dicom(tree.read(files[0], 256)):
         return read_scan(tree, files[0], findings)
     since = len(findings.found)
-    try:
-        return read_series(((name, tree.read(name)) for name in files), findings, len(files))
-    except DataError as error:
-        raise error.at(file=files[0]) from error.__cause__
-    finally:
-        findings.place(since, file=files[0])
+    with named_errors(files[0]):
+        scan = read_series(((name, tree.read(name)) for name in files), findings, len(files))
+    findings.place(since, file=files[0])
+    return scan

@@ -7,8 +7,7 @@ import numpy as np
 from data_prep.checks import check_same_grid
 from data_prep.config import Rules
 from data_prep.contours import read_contours, read_segments
-from data_prep.dicom import named_errors
-from data_prep.errors import DataError
+from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
 from data_prep.layouts import Case

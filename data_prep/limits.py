@@ -47,12 +47,34 @@ def check_size(values: int, itemsize: int) -> int:
         DataError: IO_TOO_LARGE above `MAX_BYTES`; IO_MEMORY if the work on them would take more
             than `memory_within` allows.
     """
-    total = values * itemsize
-    if not 0 <= total <= MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop or split it")
     # Measured while preparing: the values as stored and in order, one copy in single precision,
     # the label with a mask of each class.
-    needed, allowed = values * (2 * itemsize + 8), _MEMORY.get()
+    return _within(values * itemsize, values * (2 * itemsize + 8))
+
+
+def check_bytes(total: int, copies: float = 3) -> int:
+    """Return how many bytes are to be read or unpacked, if so many can be held.
+
+    Args:
+        total: bytes, as a folder, an archive or a header declares them.
+        copies: how many times their size the work on them takes, at the least; that on voxels
+            takes three, see `check_size`.
+
+    Raises:
+        DataError: IO_TOO_LARGE, IO_MEMORY, as `check_size`.
+    """
+    return _within(total, total * copies)
+
+
+def room(copies: float = 3) -> int:
+    """Return how many bytes `check_bytes` lets pass."""
+    return int(min(MAX_BYTES, _MEMORY.get() / copies))
+
+
+def _within(total: int, needed: float) -> int:
+    if not 0 <= total <= MAX_BYTES:
+        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop or split it")
+    allowed = _MEMORY.get()
     if needed > allowed:
         raise DataError(
             "IO_MEMORY",

@@ -11,6 +11,7 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, check_affine, from_lps
+from data_prep.header import agreed, is_true, whole
 from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan, in_order
 from data_prep.source import Beside, alone, inflate
@@ -28,6 +29,8 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _LAST_FIELD = "elementdatafile"
+_ROUNDED = 1e-4  # what numbers written to some digits differ by
+_DIRECTION = 1e-3  # what directions written to some digits are longer or shorter by
 _AGAIN = "fetch or export the file again"
 
 
@@ -44,20 +47,22 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     """
     findings = findings or Findings()
     fields, rest = _header(data)
-    sizes = [int(n) for n in _numbers(fields, "dimsize")]
+    sizes = whole("DimSize", _numbers(fields, "dimsize"))
     if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3) or min(sizes) < 1:
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
     name = fields.get("elementtype", "").upper()
     if name not in _TYPES:
         raise DataError("HDR_DTYPE", f"voxels of type {name}", "save plain numbers")
-    channels = int(_numbers(fields, "elementnumberofchannels", "1")[0])
+    number = "ElementNumberOfChannels"
+    channels = whole(number, _numbers(fields, number.lower(), "1"))
     dtype = np.dtype(_TYPES[name])
-    if _true(fields, "binarydatabyteordermsb") or _true(fields, "elementbyteordermsb"):
+    if agreed({n: _truth(fields, n) for n in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")}):
         dtype = dtype.newbyteorder(">")
-    if channels < 1:
+    if len(channels) != 1 or channels[0] < 1:
         raise DataError("HDR_DIMS", f"{channels} channels", _AGAIN)
-    total = check_size(channels * math.prod(sizes), dtype.itemsize)
-    if not _true(fields, "binarydata"):
+    sizes = [*channels, *sizes]
+    total = check_size(math.prod(sizes), dtype.itemsize)
+    if not _truth(fields, "BinaryData"):
         raise DataError("HDR_ENCODING", "voxels written as text", "save them as binary data")
     if fields.get("headersize", "0") not in ("0", "-1"):
         raise DataError("HDR_OFFSET", f"HeaderSize {fields['headersize']}", "save it without")
@@ -66,14 +71,17 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         if place.upper() == "LIST" or "%" in place:
             raise DataError("HDR_ENCODING", "voxels in several files", "save one file")
         rest = beside(place)
-    if _true(fields, "compresseddata"):
+    if _truth(fields, "CompressedData"):
+        declared = fields.get("compresseddatasize")
+        declared = declared and whole("CompressedDataSize", _numbers(fields, "compresseddatasize"))
+        agreed({"CompressedDataSize": declared or None, "bytes found": [len(rest)]})
         rest = inflate(rest, total)
     if len(rest) < total:
         raise DataError("IO_TRUNCATED", f"{len(rest)} of {total} bytes", _AGAIN)
     if len(rest) > total:
         findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
-    array = np.frombuffer(rest[:total], dtype).reshape((channels, *sizes), order="F")
-    array = array.astype(dtype.newbyteorder("=")).reshape((channels, *sizes, 1)[:4])
+    array = np.frombuffer(rest[:total], dtype).reshape(sizes, order="F")
+    array = array.astype(dtype.newbyteorder("=")).reshape((*sizes, 1)[:4])
     return Scan(in_order(array), _affine(fields, findings), SCANNER_CODES)
 
 
@@ -100,32 +108,40 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
 
 def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
     rank = len(fields["dimsize"].split())
-    spacing_field = "elementspacing" if "elementspacing" in fields else "elementsize"
-    spacing = _numbers(fields, spacing_field, " ".join(["1"] * rank))
-    if min(spacing) <= 0:
+    spacing = _agreed_numbers(fields, "ElementSpacing", "ElementSize")
+    rows = _agreed_numbers(fields, "TransformMatrix", "Rotation", "Orientation")
+    place = _agreed_numbers(fields, "Offset", "Position", "Origin")
+    for name, numbers, due in (("spacing", spacing, rank), ("matrix", rows, rank * rank)):
+        if numbers is not None and len(numbers) != due:
+            raise DataError("HDR_DAMAGED", f"{name} of {len(numbers)} numbers", _AGAIN)
+    if spacing is not None and not min(spacing) > 0:
         raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
-    directions = next(
-        (f for f in ("transformmatrix", "rotation", "orientation") if f in fields), None
-    )
-    origin = next((f for f in ("offset", "position", "origin") if f in fields), None)
-    if rank != 3 or directions is None or spacing_field not in fields:
+    if rank != 3 or rows is None or spacing is None:
         findings.ask("GEO_NONE", "no orientation (TransformMatrix)", "set it")
-        affine = AS_SCANNED @ np.diag([*(*spacing, 1.0)[:3], 1.0])
+        affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
     else:
-        # Each row of the matrix as written is the direction of one axis.
-        rows = np.array(_numbers(fields, directions))
-        if rows.size != 9 or len(spacing) != 3:
-            raise DataError("HDR_DAMAGED", f"{directions} of {rows.size} numbers", _AGAIN)
-        place = _numbers(fields, origin, "0 0 0") if origin else [0.0, 0.0, 0.0]
+        place = [0.0, 0.0, 0.0] if place is None else place
         if len(place) != 3:
-            raise DataError("HDR_DAMAGED", f"{origin} of {len(place)} numbers", _AGAIN)
-        affine = from_lps(rows.reshape(3, 3).T * spacing, np.array(place))
+            raise DataError("HDR_DAMAGED", f"origin of {len(place)} numbers", _AGAIN)
+        # Each row as written is the direction of an axis, whose length the spacing says.
+        axes = np.reshape(rows, (3, 3))
+        lengths = np.linalg.norm(axes, axis=1)
+        if lengths.all():  # else it is singular
+            agreed({"lengths of directions": [1, 1, 1], "TransformMatrix": lengths}, _DIRECTION)
+        affine = from_lps(axes.T * spacing, np.array(place))
     check_affine(affine, findings)
     return affine
 
 
-def _true(fields: dict[str, str], name: str) -> bool:
-    return fields.get(name, "False").lower() in ("true", "1")
+def _truth(fields: dict[str, str], name: str) -> bool | None:
+    text = fields.get(name.lower())
+    return None if text is None else is_true(name, text)
+
+
+def _agreed_numbers(fields: dict[str, str], *names: str) -> list[float] | None:
+    """Return what stands under these names, which all mean the same."""
+    there = [name for name in names if name.lower() in fields]
+    return agreed({name: _numbers(fields, name.lower()) for name in there}, _ROUNDED)
 
 
 def _numbers(fields: dict[str, str], name: str, default: str | None = None) -> list[float]:

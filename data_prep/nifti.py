@@ -13,7 +13,7 @@ from nibabel.spatialimages import HeaderDataError
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import SAME_FORM, check_affine, furthest
-from data_prep.limits import MAX_BYTES, check_size
+from data_prep.limits import MAX_BYTES, check_bytes, check_size
 from data_prep.scan import Scan, in_order, times
 from data_prep.source import Beside, alone, gunzip, silenced
 
@@ -167,7 +167,7 @@ def _declared_bytes(start: bytes) -> int:
     offset = float(header["vox_offset"])
     if not (np.isfinite(offset) and (0 if pair else size) <= offset <= MAX_BYTES):
         raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
-    return int(offset) + check_size(math.prod(map(int, dims[:rank])), item)
+    return check_bytes(int(offset) + check_size(math.prod(dims[:rank]), item))
 
 
 def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
+from data_prep.header import agreed
 from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan, in_order
 from data_prep.source import Beside, alone, bunzip2, gunzip
@@ -38,6 +39,13 @@ _SPACES = {
     "left-anterior-superior": np.diag([-1.0, 1.0, 1.0, 1.0]),
     "las": np.diag([-1.0, 1.0, 1.0, 1.0]),
 }
+_KIND_SIZES = {
+    **{f"{n}-{what}": n for n in (2, 3, 4) for what in ("vector", "color", "normal", "gradient")},
+    **dict.fromkeys(("rgb-color", "hsv-color", "xyz-color"), 3),
+    **{"rgba-color": 4, "complex": 2},
+}
+_MILLIMETRES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
+_ROUNDED = 1e-3  # what spacings written to some digits differ by
 _AGAIN = "fetch or export the file again"
 
 
@@ -68,19 +76,19 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
             raise DataError("HDR_ENDIAN", f"endian {endian}", _AGAIN)
         dtype = dtype.newbyteorder(endian)
     total = check_size(math.prod(sizes), dtype.itemsize)
-    if "data file" in fields or "datafile" in fields:
-        rest = beside(fields.get("data file") or fields["datafile"])
+    if "datafile" in fields:
+        rest = beside(fields["datafile"])
     voxels = _decoded(rest, fields, total, findings)
     array = np.frombuffer(voxels, dtype).reshape(sizes, order="F")
     array = array.astype(dtype.newbyteorder("="))
-    channels = _channel_axis(fields, rank)
+    channels = _channel_axis(fields, sizes)
     array = array[None] if channels is None else np.moveaxis(array, channels, 0)
     array = array.reshape((*array.shape, 1)[:4])
-    return Scan(in_order(array), _affine(fields, channels, rank, findings), SCANNER_CODES)
+    return Scan(in_order(array), _affine(fields, channels, sizes, findings), SCANNER_CODES)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the fields by their lower-case name, and what follows the empty line."""
+    """Return the fields by their name, lower case without spaces, and what follows them."""
     parts = re.split(rb"\r?\n\r?\n", data[: 1 << 20], maxsplit=1)
     try:
         lines = parts[0].decode("utf-8").splitlines()[1:]
@@ -91,17 +99,18 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
         if line.startswith("#") or ":=" in line:  # comments, and keys of the writer's own
             continue
         name, colon, value = line.partition(":")
-        if not colon or name.strip().lower() in fields:
+        name = name.replace(" ", "").lower()  # `data file` is also written `datafile`
+        if not colon or name in fields:
             raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
-        fields[name.strip().lower()] = value.strip()
+        fields[name] = value.strip()
     start = len(data) if len(parts) == 1 else min(len(data), 1 << 20) - len(parts[1])
     return fields, data[start:]
 
 
 def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings) -> bytes:
-    for name in ("line skip", "lineskip", "byte skip", "byteskip"):
-        if fields.get(name, "0") != "0":
-            raise DataError("HDR_OFFSET", f"{name}: {fields[name]}", "save it without skips")
+    for unit in ("line", "byte"):
+        if (skip := fields.get(f"{unit}skip", "0")) != "0":
+            raise DataError("HDR_OFFSET", f"{unit} skip: {skip}", "save it without skips")
     encoding = _one(fields, "encoding").lower()
     if encoding in ("gzip", "gz"):
         rest = gunzip(rest, lambda _: total, findings)
@@ -116,37 +125,69 @@ def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings
     return rest[:total]
 
 
-def _channel_axis(fields: dict[str, str], rank: int) -> int | None:
+def _channel_axis(fields: dict[str, str], sizes: list[int]) -> int | None:
     """Return the axis that is not of space: without a direction, or said to be so."""
-    if "space directions" in fields:
-        apart = [i for i, v in enumerate(_vectors(fields["space directions"])) if v is None]
-    else:
-        kinds = fields.get("kinds", " ".join(["domain"] * rank)).lower().split()
-        apart = [i for i, kind in enumerate(kinds) if kind not in ("domain", "space", "time")]
-    if len(apart) > 1 or rank - len(apart) not in (2, 3):
-        raise DataError("HDR_DIMS", f"{rank} axes, {len(apart)} not of space", "save 3D volumes")
-    return apart[0] if apart else None
+    rank, ways = len(sizes), {}
+    if "spacedirections" in fields:
+        directions = _vectors(fields["spacedirections"])
+        _check_count("space directions", directions, rank)
+        ways["space directions"] = [int(vector is None) for vector in directions]
+    if "kinds" in fields:
+        kinds = fields["kinds"].lower().split()
+        _check_count("kinds", kinds, rank)
+        for kind, size in zip(kinds, sizes, strict=True):
+            agreed({f"the kind {kind} of": _KIND_SIZES.get(kind), "the size": size})
+        if not any(kind in ("???", "none") for kind in kinds):
+            ways["kinds"] = [int(kind not in ("domain", "space", "time")) for kind in kinds]
+    apart = agreed(ways) or [0] * rank
+    if sum(apart) > 1 or rank - sum(apart) not in (2, 3):
+        raise DataError("HDR_DIMS", f"{rank} axes, {sum(apart)} not of space", "save 3D volumes")
+    return apart.index(1) if 1 in apart else None
 
 
 def _affine(
-    fields: dict[str, str], channels: int | None, rank: int, findings: Findings
+    fields: dict[str, str], channels: int | None, sizes: list[int], findings: Findings
 ) -> np.ndarray:
-    space = fields.get("space", "").lower()
-    if space in _SPACES and "space directions" in fields:
-        columns = [v for v in _vectors(fields["space directions"]) if v is not None]
-        origin = _vectors(fields.get("space origin", "(0,0,0)"))[0]
-        if any(len(v) != 3 for v in (*columns, origin)) or len(columns) != 3:
+    rank, space = len(sizes), fields.get("space", "").lower()
+    dimension = _numbers(fields, "spacedimension", int) if "spacedimension" in fields else None
+    agreed(
+        {"space dimension": dimension, "the axes of the space": [3] if space in _SPACES else None}
+    )
+    spacing = _numbers(fields, "spacings", float) if "spacings" in fields else None
+    _check_count("spacings", spacing, rank)
+    spacing = spacing and [mm for axis, mm in enumerate(spacing) if axis != channels]
+    _check_units(fields, channels, rank)
+    if space in _SPACES and "spacedirections" in fields:
+        columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
+        origin = _vectors(fields.get("spaceorigin", "(0,0,0)"))[0]
+        if origin is None or any(len(v) != 3 for v in (*columns, origin)) or len(columns) != 3:
             raise DataError("HDR_DAMAGED", f"space directions {columns}", _AGAIN)
+        lengths = np.linalg.norm(columns, axis=1)
+        agreed({"space directions of": lengths, "spacings": spacing or None}, _ROUNDED)
         affine = np.eye(4)
         affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
         affine = _SPACES[space] @ affine
     else:
         findings.ask("GEO_NONE", f"no orientation (space {space or 'not given'})", "set the space")
-        spacing = _numbers(fields, "spacings", float) if "spacings" in fields else [1.0] * rank
-        spacing = [mm for axis, mm in enumerate(spacing) if axis != channels]
-        affine = AS_SCANNED @ np.diag([*(*spacing, 1.0)[:3], 1.0])
+        affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
     check_affine(affine, findings)
     return affine
+
+
+def _check_count(name: str, values: list | None, rank: int) -> None:
+    if values is not None and len(values) != rank:
+        raise DataError("HDR_DAMAGED", f"{name} of {len(values)} axes, there are {rank}", _AGAIN)
+
+
+def _check_units(fields: dict[str, str], channels: int | None, rank: int) -> None:
+    """Refuse lengths in other units than millimetres: `"mm" "mm" "mm"`."""
+    for name in ("units", "spaceunits"):
+        units = re.findall(r'"([^"]*)"', fields.get(name, ""))
+        if len(units) == rank and channels is not None:
+            del units[channels]
+        odd = [unit for unit in units if unit.strip().lower() not in _MILLIMETRES]
+        if odd:
+            raise DataError("HDR_UNITS", f"{name} {odd[0]!r}", "save in millimetres")
 
 
 def _vectors(text: str) -> list[list[float] | None]:

@@ -6,6 +6,9 @@ equal pages is a volume.
 """
 
 import io
+import lzma
+import math
+import zlib
 from itertools import pairwise
 
 import numpy as np
@@ -17,11 +20,18 @@ from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED
 from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan
-from data_prep.source import silenced
+from data_prep.source import PackBits, silenced, unpacked_size
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", _JPEG_MAGIC, *_TIFF_MAGIC)
+# Compressions of TIFF that unpack to whatever comes, and bounded decompressors of them.
+_UNPACKING = {
+    8: zlib.decompressobj,
+    32946: zlib.decompressobj,
+    32773: PackBits,
+    34925: lzma.LZMADecompressor,
+}
 _AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
 
@@ -122,12 +132,18 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         if len(kinds) > 1:
             sizes = sorted({page.shape for page in pages})[:4]
             raise DataError("IMG_PAGES", f"pages that differ, {sizes}", "save one page a file")
+        told = (file.imagej_metadata or {}).get("images", len(pages))
+        held = sum(math.prod(series.shape) for series in file.series)
+        if told != len(pages) or held != sum(page.size for page in pages):
+            found = f"{len(pages)} pages, described as {told} and {held} samples"
+            raise DataError("IMG_PAGES", found, "save the stack again")
         if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
             found = f"{len(pages)} pages {pages[0].shape}"
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
         check_size(len(pages) * pages[0].size, pages[0].dtype.itemsize)
         for page in pages:
             _check_strips(page, len(data))
+            _check_packed(page, data)
         arrays = [_decode_page(page) for page in pages]
         palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
         if palette is not None and any((palette != p.colormap.T).any() for p in pages):
@@ -152,6 +168,15 @@ def _check_strips(page: tifffile.TiffPage, size: int) -> None:
         stored, declared = sum(page.databytecounts), page.nbytes
         if page.bitspersample % 8 == 0 and stored != declared:
             raise DataError("IO_DAMAGED", f"{stored} bytes of pixels, not {declared}", _AGAIN)
+
+
+def _check_packed(page: tifffile.TiffPage, data: bytes) -> None:
+    """Refuse strips and tiles that unpack to more than they hold pixels, before they do."""
+    most = check_size(math.prod(page.chunks), page.dtype.itemsize)
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        stream = _UNPACKING.get(int(page.compression))
+        if stream and unpacked_size(data[start : start + count], stream(), most) > most:
+            raise DataError("IO_DAMAGED", f"a strip of more than {most} bytes", _AGAIN)
 
 
 def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
@@ -182,7 +207,8 @@ def _decode_other(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarr
             "IMG_16BIT_COLOR", "a 16-bit PNG with colour or alpha", "save it as a 16-bit TIFF"
         )
     image = Image.open(io.BytesIO(data))
-    check_size(image.width * image.height * len(image.getbands()), 1)
+    itemsize = 2 if image.mode.startswith("I") else 1
+    check_size(image.width * image.height * len(image.getbands()), itemsize)
     image.verify()  # checksums; spends the object
     image = Image.open(io.BytesIO(data))
     if sum(1 for _ in ImageSequence.Iterator(image)) != 1:

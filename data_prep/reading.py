@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from data_prep.arrays import is_array, read_array
-from data_prep.errors import DataError
+from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
 from data_prep.metaimage import is_metaimage, read_metaimage
 from data_prep.nifti import is_nifti, read_nifti, read_nifti_label
@@ -89,7 +89,7 @@ def is_scan_name(name: str) -> bool:
 
 def _read(tree: Tree, name: str, findings: Findings, *, label: bool) -> Scan:
     since = len(findings.found)
-    try:
+    with named_errors(name):
         if name in tree.outside:
             findings.ask("IO_LINK", "a link that leads out of the dataset", "copy the file itself")
         data = tree.read(name)
@@ -98,8 +98,6 @@ def _read(tree: Tree, name: str, findings: Findings, *, label: bool) -> Scan:
         scan = read(data, findings, lambda other: _beside(tree, name, other))
         if label and len(scan.array) != 1:
             raise DataError("LBL_4D", f"{len(scan.array)} channels in one label", "save one")
-    except DataError as error:
-        raise error.at(file=name) from error.__cause__
     findings.place(since, file=name)
     return scan
 

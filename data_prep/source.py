@@ -7,6 +7,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from data_prep.errors import DataError
 from data_prep.findings import Findings
@@ -76,12 +77,62 @@ def inflate(data: bytes, total: int) -> bytes:
     return out
 
 
+class Decompressor(Protocol):
+    """Such as those of zlib, bz2 and lzma."""
+
+    eof: bool
+
+    def decompress(self, data: bytes, limit: int, /) -> bytes:
+        """Return at most `limit` bytes of what `data` and what came before unpack to."""
+
+
+def unpacked_size(packed: bytes, stream: Decompressor, most: int) -> int:
+    """Return how many bytes there are in `packed`, or a number above `most` if there are more.
+
+    For libraries that unpack all that comes: none is kept here.
+    """
+    size = 0
+    while size <= most and not stream.eof:
+        piece = stream.decompress(packed, _PIECE)
+        packed = getattr(stream, "unconsumed_tail", b"")  # the others keep it themselves
+        size += len(piece)
+        if not piece and not packed:
+            break
+    return size
+
+
+class PackBits:
+    """A decompressor of PackBits, the run lengths of TIFF and of DICOM's RLE."""
+
+    def __init__(self) -> None:
+        self.eof = False
+        self.unconsumed_tail = b""
+
+    def decompress(self, data: bytes, limit: int, /) -> bytes:
+        """Return some `limit` bytes of what `data` unpack to."""
+        out, at = bytearray(), 0
+        while at < len(data) and len(out) < limit:
+            count = data[at]
+            if count < 128:
+                out += data[at + 1 : at + 2 + count]
+                at += count + 2
+            else:
+                out += data[at + 1 : at + 2] * (257 - count if count > 128 else 0)
+                at += 2 if count > 128 else 1
+        self.unconsumed_tail = data[at:]
+        self.eof = not self.unconsumed_tail
+        return bytes(out)
+
+
 def _take(stream: io.BufferedIOBase, declared: Callable[[bytes], int], findings: Findings) -> bytes:
     start = stream.read(544)
     total = declared(start)
-    out = start + stream.read(max(0, total - len(start)))
-    rest = len(out) - total if len(out) > total else len(stream.read(1))
-    if rest > 0:
+    held = io.BytesIO(start)
+    held.seek(len(start))
+    while held.tell() < total and (piece := stream.read(min(_PIECE, total - held.tell()))):
+        held.write(piece)
+    out = held.getvalue()
+    if len(out) > total or stream.read(1):
         findings.ask("IO_TRAILING", "more bytes than declared", _AGAIN)
         while stream.read(_PIECE):  # to the checksum at the end
             pass

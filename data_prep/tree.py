@@ -3,18 +3,17 @@
 import hashlib
 import os
 import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from data_prep.archives import open_archive
 from data_prep.errors import DataError
-from data_prep.limits import MAX_BYTES
+from data_prep.limits import check_bytes
 
-_LISTS = (".csv", ".json")
+# Lists, and how many times their size they take once parsed: lists of empty lists, short rows.
+_LISTS = {".json": 24, ".csv": 100}
 
 
 @dataclass(frozen=True)
@@ -28,28 +27,24 @@ class Tree:
     names: tuple[str, ...]
     _read: Callable[[str, int | None], bytes]
     outside: frozenset[str] = frozenset()  # names of links that lead out of the folder
+    lost: Mapping[str, str] = field(default_factory=dict)  # members not read: what they are
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the content of a file, whole or at most its first `limit` bytes.
 
         Raises:
-            DataError: IO_EMPTY, IO_NOT_FILE, IO_TOO_LARGE, IO_CRC, IO_CHANGED or IO_UNREADABLE.
+            DataError: IO_EMPTY, IO_NOT_FILE, IO_MEMBER, IO_TOO_LARGE, IO_MEMORY, IO_CRC,
+                IO_CHANGED or IO_UNREADABLE.
         """
+        if name in self.lost:
+            raise self.loss(name)
         try:
             data = self._read(name, limit)
+            check_bytes(len(data), _LISTS.get(PurePosixPath(name).suffix.lower(), 1))
         except DataError as error:
             raise error.at(file=name) from None
-        # What zipfile raises for damaged, encrypted or unknown members.
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            raise DataError(
-                "IO_CRC", f"damaged archive member: {error}", "pack the archive again", file=name
-            ) from error
+        except MemoryError as error:
+            raise DataError("IO_MEMORY", "memory is full", "crop or split it", file=name) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise DataError(
@@ -58,6 +53,15 @@ class Tree:
         if not data:
             raise DataError("IO_EMPTY", "file of 0 bytes", "fetch the file again", file=name)
         return data
+
+    def loss(self, name: str) -> DataError:
+        """Return the error of a member of an archive that is not read."""
+        return DataError(
+            "IO_MEMBER",
+            f"{self.lost[name]} in an archive",
+            "unpack it, and give the folder instead",
+            file=name,
+        )
 
 
 def token_of(tree: Tree) -> str:
@@ -113,10 +117,8 @@ def open_tree(path: str | Path) -> Tree:
         )
     elif path.suffix.lower() in _LISTS:
         tree = _listed_by(path)
-    elif zipfile.is_zipfile(path):
-        tree = _open_zip(path)
-    elif tarfile.is_tarfile(path):
-        tree = _open_tar(path)
+    elif archive := open_archive(path):
+        tree = Tree(path, _visible(archive.names), archive.read, lost=archive.lost)
     else:
         tree = Tree(path.parent, (path.name,), lambda _, limit: _read_file(path, limit))
     wrong = [name for name in tree.names if not _is_utf8(name)]
@@ -129,7 +131,7 @@ def open_tree(path: str | Path) -> Tree:
 
 def _listed_by(path: Path) -> Tree:
     tree = open_tree(path.parent)
-    names = (n for n in tree.names if n == path.name or not n.lower().endswith(_LISTS))
+    names = (n for n in tree.names if n == path.name or not n.lower().endswith(tuple(_LISTS)))
     return replace(tree, names=tuple(names))
 
 
@@ -173,7 +175,7 @@ def check_output(out: str | Path, tree: Tree, source: str | Path) -> None:
         raise DataError("OUT_IN_DATA", f"{out} lies in the data", "give a folder outside of it")
 
 
-def _visible(names: list[str]) -> tuple[str, ...]:
+def _visible(names: Iterable[str]) -> tuple[str, ...]:
     """Sort, and leave out what file managers and archivers add."""
     return tuple(
         sorted(
@@ -188,7 +190,7 @@ def _read_file(path: Path, limit: int | None) -> bytes:
     before = path.stat()
     if not stat.S_ISREG(before.st_mode):
         raise DataError("IO_NOT_FILE", "not a regular file", "replace it by the file itself")
-    _check_size(before.st_size)
+    check_bytes(before.st_size if limit is None else min(limit, before.st_size))
     with path.open("rb") as file:
         data = file.read(-1 if limit is None else limit)
     after = path.stat()
@@ -199,65 +201,3 @@ def _read_file(path: Path, limit: int | None) -> bytes:
     ):
         raise DataError("IO_CHANGED", "it changed while it was read", "wait until it is complete")
     return data
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise DataError(
-            "IO_TOO_LARGE", f"{size} bytes, limit {MAX_BYTES}", "crop or split the scan"
-        )
-
-
-def _open_zip(path: Path) -> Tree:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise DataError("IO_ARCHIVE", f"{path}: {error}", "fetch the archive again") from error
-
-    def read(name: str, limit: int | None) -> bytes:
-        _check_size(archive.getinfo(name).file_size)
-        with archive.open(name) as file:
-            return file.read(-1 if limit is None else limit)  # at the end verifies the CRC
-
-    return Tree(path, _visible([i.filename for i in archive.infolist() if not i.is_dir()]), read)
-
-
-def _open_tar(path: Path) -> Tree:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            members = archive.getmembers()
-        places = {
-            member.name.removeprefix("./"): (member.offset_data, member.size)
-            for member in members
-            if member.isfile() and not member.issparse()
-        }
-        if members:
-            _check_tar_end(path, members)
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(
-            "IO_ARCHIVE", f"{path}: {error}", "unpack it, and give the folder instead"
-        ) from error
-
-    def read(name: str, limit: int | None) -> bytes:
-        start, size = places[name]
-        _check_size(size)
-        wanted = size if limit is None else min(size, limit)
-        with path.open("rb") as file:
-            file.seek(start)
-            data = file.read(wanted)
-        if len(data) != wanted:
-            raise DataError("IO_TRUNCATED", "the archive ends early", "fetch the archive again")
-        return data
-
-    return Tree(path, _visible(list(places)), read)
-
-
-def _check_tar_end(path: Path, members: list[tarfile.TarInfo]) -> None:
-    """Python's tarfile stops quietly at a damaged header; only the end mark tells all was read."""
-    last = max(members, key=lambda member: member.offset_data)
-    stored = last.size if last.isfile() else 0
-    with path.open("rb") as file:
-        file.seek(last.offset_data + -(-stored // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
-        rest = file.read()
-    if len(rest) < 2 * tarfile.BLOCKSIZE or any(rest):
-        raise DataError("IO_ARCHIVE", f"{path} is cut or damaged", "fetch the archive again")

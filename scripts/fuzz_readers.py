@@ -1,8 +1,10 @@
 """Damage files of every format at random, read them, and count what comes back wrong unsaid.
 
 A mutant may be refused by a named error, or be read as what it was before. Everything else is
-counted as wrong. Where a format has no checksum, no reader can know that a voxel, or a number of
-the header that nothing else repeats, was another one before: those bytes are cut, but not changed.
+counted: as wrong, or as a crash, which is any other error than a named one. Where a format has no
+checksum, no reader can know that a voxel, or a number of the header that nothing else repeats, was
+another one before: those bytes are cut, but not changed. In `nrrd.head` and `metaimage.head` whole
+words of the header are put in place of others, such as no damage of single bytes makes.
 
 python scripts/fuzz_readers.py --n 20000
 """
@@ -10,10 +12,15 @@ python scripts/fuzz_readers.py --n 20000
 import argparse
 import gzip
 import io
+import re
 import sys
+import tarfile
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
@@ -23,16 +30,33 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from data_prep.dicom import read_series
+from data_prep.archives import open_archive
 from data_prep.errors import DataError
 from data_prep.findings import Findings
-from data_prep.metaimage import read_metaimage
-from data_prep.nifti import read_nifti
-from data_prep.nrrd import read_nrrd
-from data_prep.pictures import read_picture
+from data_prep.images import read_case_image
+from data_prep.layouts import Case
+from data_prep.limits import memory_within
 from data_prep.scan import Scan
+from data_prep.tree import Tree
 
 _SLOW_SECONDS = 5.0
+_MEMORY = 2e9  # bytes allowed
+_WORDS = (
+    *(b"", b"0", b"-1", b"1e999", b"nan", b"inf", b"-inf", b"99999999999999999999", b"1.5", b"()"),
+    *(
+        b"none",
+        b"True",
+        b"\xff\xfe",
+        b"\xc2\x85",
+        b":",
+        b"=",
+        b"(1,2",
+        b"LOCAL",
+        b"3 4",
+        b"*",
+        b"../a",
+    ),
+)
 
 
 def nifti() -> bytes:
@@ -94,15 +118,81 @@ MHA = (
 )
 VOXELS = nifti()[352:]
 
+
+def jpeg() -> bytes:
+    """A grey JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray((picture() >> 8).astype(np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def tar() -> bytes:
+    """A tar of two volumes, of which the first is read."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in ("a.nii.gz", "b.nii.gz"):
+            member = tarfile.TarInfo(name)
+            member.size = len(PACKED)
+            archive.addfile(member, io.BytesIO(PACKED))
+    return buffer.getvalue()
+
+
+def zipped(method: int) -> bytes:
+    """A zip of two volumes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name in ("a.nii.gz", "b.nii.gz"):
+            archive.writestr(name, nifti())
+    return buffer.getvalue()
+
+
+def read_file(suffix: str) -> Callable[[bytes], Scan]:
+    """Return a reader of bytes as a case of one file is read."""
+    case = Case("a", ((f"a{suffix}",),))
+
+    def read(data: bytes) -> Scan:
+        tree = Tree(Path(), (case.image,), lambda _, limit: data[:limit])
+        with memory_within(_MEMORY):
+            return read_case_image(tree, case, Findings())
+
+    return read
+
+
+def read_archive(suffix: str) -> Callable[[bytes], Scan]:
+    """Return a reader of the first of the two volumes in an archive."""
+
+    def read(data: bytes) -> Scan:
+        with TemporaryDirectory() as folder, memory_within(_MEMORY):
+            path = Path(folder) / f"a{suffix}"
+            path.write_bytes(data)
+            archive = open_archive(path)
+            if archive is None or archive.names != ("a.nii.gz", "b.nii.gz"):
+                raise DataError("IO_ARCHIVE", "no such archive", "fetch it again")
+            tree = Tree(path, archive.names, archive.read, lost=archive.lost)
+            return read_case_image(tree, Case("a", (("a.nii.gz",),)), Findings())
+
+    return read
+
+
+PACKED = gzip.compress(nifti(), mtime=0)
+ZIP = zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA
 FORMATS: dict[str, tuple[bytes, Callable[[bytes], Scan]]] = {
-    "nifti.gz": (gzip.compress(nifti(), mtime=0), read_nifti),
-    "nifti": (nifti(), read_nifti),
-    "png": (png(), read_picture),
-    "tiff": (tiff(), read_picture),
-    "dicom": (dicom(), lambda data: read_series([("a", data)], Findings())),
-    "nrrd": (NRRD + gzip.compress(VOXELS, mtime=0), read_nrrd),
-    "metaimage": (MHA + VOXELS, read_metaimage),
+    "nifti.gz": (PACKED, read_file(".nii.gz")),
+    "nifti": (nifti(), read_file(".nii")),
+    "png": (png(), read_file(".png")),
+    "tiff": (tiff(), read_file(".tif")),
+    "jpeg": (jpeg(), read_file(".jpg")),
+    "dicom": (dicom(), read_file(".dcm")),
+    "nrrd": (NRRD + gzip.compress(VOXELS, mtime=0), read_file(".nrrd")),
+    "nrrd.head": (NRRD + gzip.compress(VOXELS, mtime=0), read_file(".nrrd")),
+    "metaimage": (MHA + VOXELS, read_file(".mha")),
+    "metaimage.head": (MHA + VOXELS, read_file(".mha")),
+    "tar": (tar(), read_archive(".tar")),
+    "zip": (zipped(ZIP[0]), read_archive(".zip")),
+    "zip.bzip2": (zipped(ZIP[1]), read_archive(".zip")),
+    "zip.lzma": (zipped(ZIP[2]), read_archive(".zip")),
 }
+HEADS = {"nrrd.head": NRRD, "metaimage.head": MHA}
 SCALING = nifti()[112:120]
 # Numbers of the header that nothing else in the file repeats.
 ALONE = {
@@ -118,9 +208,12 @@ ALONE = {
 
 def unknowable(name: str, data: bytes) -> set[int]:
     """Return the bytes whose change nothing in the file speaks against."""
+    name = name.removesuffix(".head")
     stored = {"nifti": VOXELS, "metaimage": VOXELS, "tiff": picture().tobytes()}
     spans = [(data.rindex(stored[name]), len(stored[name]))] if name in stored else []
-    if name == "dicom":
+    if name == "jpeg":
+        spans.append((20, len(data)))  # tables and pixels; what they do is not told apart
+    elif name == "dicom":
         one = pydicom.dcmread(io.BytesIO(data))
         for keyword in (*ALONE[name], "PixelData"):
             value = one.get_item(keyword)
@@ -128,6 +221,24 @@ def unknowable(name: str, data: bytes) -> set[int]:
     else:
         spans += [(data.index(part), len(part)) for part in ALONE.get(name, ())]
     return {at for start, length in spans for at in range(start, start + length)}
+
+
+def header_mutant(head: bytes, free: set[int], random: np.random.Generator) -> bytes:
+    """Return a text header with a word or a line of it exchanged, doubled or left out."""
+    found = list(re.finditer(rb"[^\s,()]+|\s|[,()]", head))
+    pieces = [one.group() for one in found]
+    places = [i for i, one in enumerate(found) if one.group().strip() and one.start() not in free]
+    for _ in range(random.integers(1, 3)):
+        at = places[random.integers(len(places))]
+        word = _WORDS[random.integers(len(_WORDS))]
+        pieces[at] = (word, pieces[places[random.integers(len(places))]])[random.integers(2)]
+    lines = b"".join(pieces).split(b"\n")
+    kind, at = random.integers(4), random.integers(len(lines) - 1)
+    if kind == 0:
+        lines.insert(at, lines[random.integers(len(lines) - 1)])
+    elif kind == 1:
+        del lines[at]
+    return b"\n".join(lines)
 
 
 def mutant(data: bytes, free: set[int], random: np.random.Generator) -> tuple[bytes, str]:
@@ -171,7 +282,10 @@ def fuzz(name: str, n: int, seed: int) -> tuple[Counter, list[tuple[str, str, in
     counts: Counter = Counter()
     bad = []
     for _ in range(n):
-        broken, kind = mutant(data, free, random)
+        if head := HEADS.get(name):
+            broken, kind = header_mutant(head, free, random) + data[len(head) :], "words"
+        else:
+            broken, kind = mutant(data, free, random)
         started = time.monotonic()
         found = verdict(read, good, broken)
         if time.monotonic() - started > _SLOW_SECONDS:
@@ -195,7 +309,7 @@ def main() -> int:
     for name in options.formats:
         counts, bad = fuzz(name, options.n, options.seed)
         told = ", ".join(f"{found} {count}" for found, count in counts.most_common())
-        print(f"{name:<10}{options.n} mutants: {told}", flush=True)
+        print(f"{name:<15}{options.n} mutants: {told}", flush=True)
         for found, kind, at in bad[:20]:
             print(f"    {found} ({kind} at byte {at})")
         worst |= bool(bad)

@@ -56,7 +56,9 @@ def test_each_slice_has_its_own_rescale():
 def test_unused_high_bits_are_no_values():
     slices = series()
     noisy = [new_slice(z, STORED[z] | np.uint16(0xF000)) for z in range(10)]
-    np.testing.assert_array_equal(read(noisy).array, read(slices).array)
+    with pytest.raises(DataError, match=r"DCM_BITS: 48 values of more than the 12 bits.*6\d{4}"):
+        read(noisy)
+    np.testing.assert_array_equal(read(noisy, {"DCM_BITS"}).array, read(slices).array)
 
 
 def test_rounded_positions_are_even():

@@ -339,27 +339,3 @@ def test_channels_change_only_where_nothing_is_lost():
         fit_channels(Scan(colour), ("grey",))
     with pytest.raises(DataError, match=r"CH_COUNT: 1 channels, expected 3"):
         fit_channels(Scan(np.ones((1, 2, 2, 2)), np.eye(4)), ("a", "b", "c"))
-
-
-@pytest.fixture(scope="module")
-def fuzz(script):
-    """The script that damages files."""
-    return script("fuzz_readers")
-
-
-@pytest.mark.parametrize("name", ["nifti.gz", "nifti", "png", "tiff", "dicom", "nrrd", "metaimage"])
-@pytest.mark.filterwarnings("ignore")  # of Pillow, about sizes that are refused then
-def test_no_mutant_of_any_format_is_wrong_unsaid(fuzz, name):
-    counts, bad = fuzz.fuzz(name, 500, seed=1)
-    assert not bad
-    assert counts["refused"] + counts["as before"] == 500
-    assert counts["refused"] > 150
-
-
-def test_fuzzing_would_tell_of_a_reader_that_believes_all(fuzz, monkeypatch):
-    def trusting(data):
-        return Scan(np.frombuffer(data[:200], np.uint8)[None])
-
-    monkeypatch.setitem(fuzz.FORMATS, "png", (fuzz.png(), trusting))
-    _, bad = fuzz.fuzz("png", 200, seed=1)
-    assert {found for found, _, _ in bad} == {"WRONG"}

@@ -26,16 +26,30 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     for find in _LAYOUTS:
         layout = find(tree)
         if layout is not None:
+            layout = _with_losses(tree, layout)
             return layout if need_labels else _images_of(layout)
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
-        return _images_of(layout_of("images", [Case(stem(n), ((n,),)) for n in images], []))
+        layout = layout_of("images", [Case(stem(n), ((n,),)) for n in images], [])
+        return _images_of(_with_losses(tree, layout))
     raise DataError(
         "LAY_UNKNOWN",
         f"no known layout in {tree.root.name}: {sample(tree.names)}",
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
         "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
     )
+
+
+def _with_losses(tree: Tree, layout: Layout) -> Layout:
+    """Add members of an archive that are not read and no case misses: they may be cases."""
+    used = {name for case in (*layout.cases, *layout.unlabelled) for name in case.files}
+    named = {error.file for error in layout.problems}
+    lost = sorted(name for name in tree.lost if name not in used | named)
+    if not lost:
+        return layout
+    error = tree.loss(lost[0])
+    error.found = f"{len(lost)} members are not read: {sample(lost)}, the first is {error.found}"
+    return replace(layout, problems=(*layout.problems, error))
 
 
 def _images_of(layout: Layout) -> Layout:

@@ -93,7 +93,8 @@ def predict(
     team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)
-    layout = find_layout(tree, need_labels=False)
+    with memory_within(_memory(options)):
+        layout = find_layout(tree, need_labels=False)
     number, parts = options.shard
     cases = choose(layout.cases, only)[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
@@ -128,6 +129,11 @@ def predict(
     return sorted(done), problems
 
 
+def _memory(options: PredictOptions) -> float:
+    """Return the bytes that one scan may take."""
+    return (options.max_ram or memory_each(1) or math.inf) * 1e9
+
+
 def _facts(team: Team) -> dict[str, Any]:
     """Return what predictions in one folder must share."""
     plan = team.plan
@@ -151,7 +157,7 @@ def _predict_case(
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
-    memory = (options.max_ram or memory_each(1) or math.inf) * 1e9
+    memory = _memory(options)
     findings = Findings({*team.plan.accept, *options.accept})
     reading, source = recorded(tree)
     folders = _folders(team, options)

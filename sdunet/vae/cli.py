@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 import numpy as np
 import torch
+from jsonargparse.typing import PositiveFloat
 
 from data_prep.errors import DataError
 from data_prep.output import own_folder
@@ -44,13 +45,19 @@ def _describe_prepare(parser: Parser) -> None:
     parser.add_argument("out", metavar="OUT", help="folder for the packed set")
     parser.add_argument("--kind", choices=["auto", *SOURCES], default="auto")
     parser.add_argument("--name", help="name of the set, as in tables; default: its kind's")
+    parser.add_argument(
+        "--max-ram",
+        type=PositiveFloat,
+        metavar="GB",
+        help="memory that files held whole may take; default: what there is",
+    )
 
 
 def _prepare(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.packed import pack
     from sdunet.vae.sources import read_source
 
-    raw = read_source(options.SOURCE, options.kind, options.name)
+    raw = read_source(options.SOURCE, options.kind, options.name, options.max_ram)
     packed = pack(raw, options.out, progress=bar)
     counts = ", ".join(f"{split} {packed.images(split).shape[0]}" for split in packed.splits)
     height, width = packed.size

@@ -1,16 +1,17 @@
 """Readers of two formats of fixed records: MNIST's idx and CIFAR-10's binary version."""
 
-import gzip
 import struct
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.errors import DataError
-from sdunet.vae.raw import RawImages, damaged, in_memory
+from data_prep.errors import DataError, named_errors
+from data_prep.findings import Findings
+from data_prep.limits import check_bytes
+from data_prep.source import gunzip
+from sdunet.vae.raw import COPY_AGAIN, RawImages, damaged, in_memory
 
 
 def read_idx(root: Path) -> RawImages:
@@ -31,21 +32,25 @@ def _idx_images(file: Path) -> np.ndarray:
     data = file.read_bytes()
     if file.suffix == ".gz":
         try:
-            data = gzip.decompress(data)  # whole, so that its checksum is compared
-        except (OSError, EOFError, zlib.error) as error:
-            raise damaged(file, f"not a whole gzip file: {error}") from error
-    if len(data) < 16:
-        raise damaged(file, f"{len(data)} bytes are too few for a header of 16")
-    magic, count, height, width = struct.unpack(">4I", data[:16])
+            data = gunzip(data, lambda start: _idx_bytes(start, file), Findings())
+        except DataError as error:
+            if error.code not in ("IO_TRUNCATED", "IO_CRC", "IO_TRAILING"):
+                raise error.at(file=str(file)) from None
+            raise damaged(file, error.found) from error
+    if len(data) != _idx_bytes(data, file):
+        raise damaged(file, f"{_idx_bytes(data, file)} bytes are declared, there are {len(data)}")
+    _, count, height, width = struct.unpack(">4I", data[:16])
+    return np.frombuffer(data, np.uint8, offset=16).reshape(count, 1, height, width)
+
+
+def _idx_bytes(start: bytes, file: Path) -> int:
+    """Return how many bytes there are to be, by the first 16."""
+    if len(start) < 16:
+        raise damaged(file, f"{len(start)} bytes are too few for a header of 16")
+    magic, count, height, width = struct.unpack(">4I", start[:16])
     if magic != 0x803:
         raise damaged(file, f"starts with {magic:#x}, images of bytes with 0x803")
-    if len(data) - 16 != count * height * width:
-        raise damaged(
-            file,
-            f"the header tells of {count} images of {height}x{width}, "
-            f"{count * height * width} bytes; {len(data) - 16} follow",
-        )
-    return np.frombuffer(data, np.uint8, offset=16).reshape(count, 1, height, width)
+    return check_bytes(16 + count * height * width)
 
 
 _CIFAR_RECORD = 1 + 3 * 32 * 32
@@ -73,15 +78,16 @@ def read_cifar10(path: Path) -> RawImages:
 
 
 def _tar_reader(path: Path) -> Callable[[str], bytes]:
-    try:
-        with tarfile.open(path) as archive:
-            files = {
-                Path(member.name).name: archive.extractfile(member).read()
-                for member in archive
-                if member.isfile() and member.name.endswith(".bin")
-            }
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise damaged(path, f"not a whole archive: {error}") from error
+    files: dict[str, bytes] = {}
+    with named_errors(str(path), COPY_AGAIN, "FILE_DAMAGED"), tarfile.open(path) as archive:
+        for member in archive:
+            name = Path(member.name).name
+            if not name.endswith(".bin"):
+                continue
+            if not member.isreg() or member.issparse() or name in files:
+                raise damaged(path, f"{member.name} is no plain file, or there twice")
+            check_bytes(member.size + sum(map(len, files.values())))
+            files[name] = archive.extractfile(member).read()
 
     def read(name: str) -> bytes:
         if name not in files:

@@ -9,29 +9,35 @@ import numpy as np
 from PIL import Image
 
 from data_prep.errors import DataError
+from data_prep.limits import check_bytes, check_size, memory_each, memory_within
 from sdunet.vae.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.records import read_cifar10, read_idx
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-def read_source(path: str | Path, kind: str = "auto", name: str | None = None) -> RawImages:
+def read_source(
+    path: str | Path, kind: str = "auto", name: str | None = None, max_ram: float | None = None
+) -> RawImages:
     """Read a raw image set.
 
     Args:
         path: file or folder.
         kind: one of `SOURCES`, or `auto` to tell it from what is there.
         name: of the set; default: the kind, or the folder's name.
+        max_ram: gigabytes of memory that files held whole may take. Default: what there is.
 
     Raises:
         DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, FILE_DAMAGED, IMG_SIZE, IMG_MODE,
-            IMG_LEVELS.
+            IMG_LEVELS, IO_MEMORY, IO_TOO_LARGE.
     """
     path = Path(path)
     if kind not in ("digits", "factors") and not path.exists():
         raise DataError("SOURCE_MISSING", f"there is no {path}", "give an existing file or folder")
     kind = _tell_kind(path) if kind == "auto" else kind
-    raw = SOURCES[kind](path)
+    memory = max_ram or memory_each(1)
+    with memory_within(memory and memory * 1e9):
+        raw = SOURCES[kind](path)
     anonymous = kind in ("folder", "npz", "idx")
     named = name or (path.stem if anonymous else raw.name)
     return RawImages(named, raw.levels, raw.splits, raw.factors)
@@ -139,6 +145,7 @@ def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Return one picture, `(C, H, W)`, and refuse one of another shape."""
     try:
         with Image.open(file) as image:
+            check_size(image.width * image.height * len(image.getbands()), 1)
             image.verify()  # all checksums; loading stops at the last pixel
         with Image.open(file) as image:
             image.load()
@@ -189,6 +196,9 @@ def _read_npz(file: Path) -> RawImages:
 def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return those arrays of the file that it has; an object array would need unpickling."""
     try:
+        with zipfile.ZipFile(file) as packed:
+            wanted = {f"{name}.npy" for name in names}
+            check_bytes(sum(m.file_size for m in packed.infolist() if m.filename in wanted))
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if missing := not any(name in archive.files for name in names):
                 held = ", ".join(archive.files)

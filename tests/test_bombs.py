@@ -1,0 +1,386 @@
+"""Small files that unpack to gigabytes: refused within the memory allowed, as no other case is."""
+
+import bz2
+import io
+import json
+import lzma
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from functools import cache
+
+import numpy as np
+import pytest
+import tifffile
+from bad_sets import Pictures, Series, Volumes, blob, gz, mask, nifti, noise, patched, png
+from dicom_files import STORED, encode, new_slice
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+from test_volume_formats import MHA, NRRD
+
+from data_prep.check import check
+from data_prep.config import DataConfig
+from data_prep.dicom import read_series
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.pictures import read_picture
+from data_prep.tree import open_tree
+from sdunet.vae.sources import read_source
+
+MB = 1 << 20
+MEMORY = 0.5  # GB allowed
+MOST = 1.0  # GB taken: what is imported takes 0.45
+# Checks the set, and prints the memory taken at most and the errors.
+CODE = """
+import json, resource, sys
+from data_prep.check import check
+from data_prep.config import DataConfig
+checked = check(sys.argv[1], DataConfig(**eval(sys.argv[2])), max_ram=float(sys.argv[3]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(json.dumps([peak, sorted(checked.facts), [(e.case, e.code) for e in checked.errors]]))
+"""
+
+
+def zeros(packer, size=768 * MB, before=b""):
+    """Return that many zeros, packed piece by piece."""
+    piece = bytes(16 * MB)
+    packed = [packer.compress(before)] if before else []
+    packed += [packer.compress(piece) for _ in range(size // len(piece))]
+    return b"".join(packed) + packer.flush()
+
+
+def gzipped(before=b"", size=768 * MB):
+    return zeros(zlib.compressobj(1, zlib.DEFLATED, 31), size, before)
+
+
+@cache
+def zlibbed():
+    return zeros(zlib.compressobj(1))
+
+
+def holes(path, start=b"", size=3000 * MB):
+    """A file that declares its size and takes no room on the disk."""
+    path.write_bytes(start)
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+SMALL, LARGE = noise(), [np.int16(n) for n in (1000, 1000, 400)]
+
+
+def npy_head():
+    """The start of an array of 800 MB."""
+    buffer = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": (800, 1000, 1000)}
+    np.lib.format.write_array_header_1_0(buffer, described)
+    return buffer.getvalue()
+
+
+NPY_HEAD = npy_head()
+
+
+def npz(content, declared=None, name="a.npy"):
+    """An `.npz` of one member, which perhaps declares another size than it has."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open(name, "w") as member:
+            for piece in content:
+                member.write(piece)
+        if declared:
+            archive.infolist()[0].file_size = declared
+    return buffer.getvalue()
+
+
+def large(*start):
+    return (*start, *[bytes(16 * MB)] * 48)
+
+
+VOLUMES = {
+    "declared.nii.gz": lambda path: path.write_bytes(gzipped(patched(42, *LARGE)[:352])),
+    "surplus.nii.gz": lambda path: path.write_bytes(gzipped(nifti(SMALL))),
+    "offset.nii.gz": lambda path: path.write_bytes(gzipped(patched(108, np.float32(7e8)))),
+    "holes.nii": lambda path: holes(path, nifti(SMALL)),
+    "holes.nii.gz": lambda path: holes(path, gz(nifti(SMALL))),
+    "declared.nrrd": lambda path: path.write_bytes(
+        NRRD.replace(b"raw", b"gzip").replace(b"4 5 6", b"1000 1000 400") + gzipped()
+    ),
+    "surplus.nrrd": lambda path: path.write_bytes(NRRD.replace(b"raw", b"gzip") + gzipped()),
+    "bzip2.nrrd": lambda path: path.write_bytes(
+        NRRD.replace(b"raw", b"bzip2") + zeros(bz2.BZ2Compressor())
+    ),
+    "declared.mha": lambda path: path.write_bytes(
+        MHA.replace(b"Data = False", b"Data = True").replace(b"4 5 6", b"1000 1000 400") + zlibbed()
+    ),
+    "surplus.mha": lambda path: path.write_bytes(
+        MHA.replace(b"Data = False", b"Data = True") + zlibbed()
+    ),
+    "declared.npz": lambda path: path.write_bytes(npz(large(NPY_HEAD))),
+    "lying.npz": lambda path: path.write_bytes(npz(large(NPY_HEAD), 4000)),
+    "holes.npy": lambda path: holes(path, NPY_HEAD),
+}
+
+
+def png_of(side, packed, *extra):
+    """A PNG of `side` squared grey pixels, those packed, and other chunks."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = (b"IHDR", head), *extra, (b"IDAT", packed), (b"IEND", b"")
+    parts = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def tiff_of(packed, compression, side=24, tile=0):
+    """A TIFF of one strip or tile of grey bytes, packed already."""
+    fields = {256: side, 257: side, 258: 8, 259: compression, 262: 1, 277: 1}
+    fields |= {322: tile, 323: tile, 324: 8, 325: len(packed)} if tile else {}
+    fields |= {} if tile else {273: 8, 278: side, 279: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, n) for tag, n in sorted(fields.items()))
+    entries = struct.pack("<H", len(fields)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + entries
+
+
+ROWS = zlib.compress(bytes(24 * 25))
+PICTURES = {
+    "declared.png": lambda path: path.write_bytes(png_of(12_000, zlibbed())),
+    "surplus.png": lambda path: path.write_bytes(png_of(24, zlibbed())),
+    "text.png": lambda path: path.write_bytes(png_of(24, ROWS, (b"zTXt", b"a\0\0" + zlibbed()))),
+    "profile.png": lambda path: path.write_bytes(png_of(24, ROWS, (b"iCCP", b"a\0\0" + zlibbed()))),
+    "deflate.tif": lambda path: path.write_bytes(tiff_of(zlibbed(), 8)),
+    "lzma.tif": lambda path: path.write_bytes(tiff_of(zeros(lzma.LZMACompressor()), 34925)),
+    "packbits.tif": lambda path: path.write_bytes(tiff_of(b"\x81\0" * 6_000_000, 32773)),
+    "tile.tif": lambda path: path.write_bytes(tiff_of(zlibbed(), 8, tile=32_000)),
+    "declared.tif": lambda path: path.write_bytes(tiff_of(zlibbed(), 8, 27_000)),
+    "holes.png": lambda path: holes(path, png(mask())),
+}
+
+
+def deflated(slice_, packer=None):
+    """A slice whose data set is deflated, with zeros after it."""
+    plain = encode(slice_)
+    start = 144 + int.from_bytes(plain[140:144], "little")
+    slice_.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    head = encode(slice_)
+    head = head[: 144 + int.from_bytes(head[140:144], "little")]
+    packer = packer or zlib.compressobj(1, zlib.DEFLATED, -15)
+    return head + zeros(packer, before=plain[start:])
+
+
+def encapsulated(slice_, frame, syntax):
+    slice_.file_meta.TransferSyntaxUID = syntax
+    slice_.PixelData = encapsulate([frame])
+    slice_["PixelData"].VR = "OB"
+    slice_["PixelData"].is_undefined_length = True
+    return encode(slice_)
+
+
+def jpeg_2000(rows, columns):
+    """The start of a codestream of that size."""
+    size = struct.pack(">HH8IH3B", 47, 0, columns, rows, 0, 0, columns, rows, 0, 0, 1, 7, 1, 1)
+    return b"\xff\x4f\xff\x51" + size[:2] + size[2:] + b"\xff\xd9"
+
+
+def jpeg_of(side):
+    buffer = io.BytesIO()
+    Image.new("L", (side, side)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def last(number):
+    return new_slice(9, STORED[9], series=f"1.2.99.{number}")
+
+
+def runs():
+    head = struct.pack("<16I", 2, 64, 64 + 6_000_000, *[0] * 13)
+    return head + b"\x81\0" * 6_000_000
+
+
+SLICES = {
+    "deflated": lambda path: path.write_bytes(deflated(last(0))),
+    "runs": lambda path: path.write_bytes(encapsulated(last(1), runs(), RLELossless)),
+    "jpeg": lambda path: path.write_bytes(encapsulated(last(2), jpeg_of(9000), JPEGBaseline8Bit)),
+    "jpeg2000": lambda path: path.write_bytes(
+        encapsulated(last(3), jpeg_2000(60_000, 60_000), JPEG2000Lossless)
+    ),
+    "holes": lambda path: holes(path, encode(last(4))),
+}
+
+
+def peak_and_findings(path, config=None):
+    """Check the set by itself, and return the memory taken (GB), cases used and errors."""
+    command = [sys.executable, "-c", CODE, path, repr(config or {}), MEMORY]
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=True)
+    peak, used, errors = json.loads(done.stdout)
+    return peak, set(used), dict(errors)
+
+
+def assert_all_refused(path, bombs, config=None):
+    peak, used, errors = peak_and_findings(path, config)
+    assert peak < MOST
+    assert used == {"good_0", "good_1", "good_2", "bad"}
+    assert bombs <= errors.keys(), errors
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "bombs"), [(Volumes, VOLUMES), (Pictures, PICTURES)], ids=["volumes", "pictures"]
+)
+def test_files_that_unpack_to_gigabytes_are_refused(tmp_path, kind, bombs):
+    planted = kind(tmp_path / "set")
+    for name, plant in bombs.items():
+        id_ = name.replace(".", "_")
+        suffix = name[name.index(".") :]
+        plant(planted.root / f"images/{id_}{suffix}")
+        planted.write(
+            f"labels/{id_}{kind.label_suffix}", next(planted.root.glob("labels/bad.*")).read_bytes()
+        )
+    errors = assert_all_refused(planted.root, {name.replace(".", "_") for name in bombs})
+    assert {errors[name] for name in errors if "holes" in name} == {"IO_MEMORY"}
+
+
+def test_slices_that_unpack_to_gigabytes_are_refused(tmp_path):
+    planted = Series(tmp_path / "set")
+    for number, (name, plant) in enumerate(SLICES.items()):
+        for z in range(9):
+            one = new_slice(z, STORED[z], series=f"1.2.99.{number}")
+            planted.write(f"{name}/{z:02}.dcm", encode(one))
+        plant(planted.root / f"{name}/09.dcm")
+        planted.write(
+            f"{name}/rt.dcm",
+            (planted.root / "bad/rt.dcm")
+            .read_bytes()
+            .replace(b"1.2.3.64", f"1.2.99.{number}".encode().ljust(8, b"\0")),
+        )
+    assert_all_refused(planted.root, set(SLICES), Series.config)
+
+
+METHODS = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+
+
+def test_members_of_archives_that_unpack_to_gigabytes_are_refused(tmp_path):
+    planted = Volumes(tmp_path / "set")
+    label = (planted.root / "labels/bad.nii.gz").read_bytes()
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in planted.root.rglob("*.nii.gz"):
+            archive.write(file, file.relative_to(planted.root))
+        for name, method in METHODS.items():
+            member = zipfile.ZipInfo(f"images/{name}.nii")
+            member.compress_type = method
+            with archive.open(member, "w") as stream:
+                for piece in large(nifti(SMALL)):
+                    stream.write(piece)
+            archive.writestr(f"labels/{name}.nii.gz", label)
+            if name != "deflate":  # the others lie
+                archive.getinfo(member.filename).file_size = len(nifti(SMALL))
+        with archive.open("images/lying.nii", "w") as stream:
+            stream.write(nifti(SMALL))
+        archive.writestr("labels/lying.nii.gz", label)
+        archive.getinfo("images/lying.nii").file_size = 4000
+        archive.writestr("images/unknown.nii", nifti(SMALL))
+        archive.writestr("labels/unknown.nii.gz", label)
+        archive.getinfo("images/unknown.nii").compress_type = 9  # Deflate64
+    errors = assert_all_refused(path, {*METHODS, "lying", "unknown"})
+    assert errors.pop("deflate") == "IO_MEMORY"
+    assert set(errors.values()) == {"IO_CRC"}
+
+
+def test_headers_of_a_tar_are_bounded_too(tmp_path):
+    path = tmp_path / "set.tar"
+    member = tarfile.TarInfo("a")
+    member.type, member.size = tarfile.XHDTYPE, 3000 * MB
+    holes(path, member.tobuf())
+    with pytest.raises(DataError, match="IO_ARCHIVE: a header of"):
+        check(path, DataConfig())
+
+
+def test_list_that_would_fill_memory_once_parsed_is_refused(tmp_path):
+    Volumes(tmp_path / "set")
+    (tmp_path / "set/dataset.json").write_text("[" + "[]," * 10_000_000 + "[]]")
+    with pytest.raises(DataError, match=r"IO_MEMORY.*\(dataset.json\)"):
+        check(tmp_path / "set", DataConfig(), max_ram=MEMORY)
+
+
+def test_good_files_are_still_read_with_little_memory(tmp_path):
+    planted = Volumes(tmp_path / "set")
+    array = np.random.default_rng(0).integers(0, 900, (60, 60, 60)).astype(np.int16)
+    planted.image(gz(nifti(array)))
+    planted.label(gz(nifti(blob(array.shape))))
+    assert set(check(planted.root, DataConfig(), max_ram=0.01).facts) >= {"bad"}
+    checked = check(planted.root, DataConfig(), max_ram=0.002)
+    assert [(error.case, error.code) for error in checked.errors] == [("bad", "IO_MEMORY")]
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, DeflatedExplicitVRLittleEndian])
+def test_compressed_slices_are_read_as_plain_ones(syntax):
+    one = new_slice(0, STORED[0])
+    if syntax == RLELossless:
+        one.compress(syntax)
+        data = encode(one)
+    else:
+        plain = encode(one)
+        start = 144 + int.from_bytes(plain[140:144], "little")
+        one.file_meta.TransferSyntaxUID = syntax
+        head = encode(one)
+        head = head[: 144 + int.from_bytes(head[140:144], "little")]
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        data = head + packer.compress(plain[start:]) + packer.flush()
+    scan = read_series([("a", data)], Findings())
+    np.testing.assert_array_equal(scan.array[0, ..., 0], STORED[0].T.astype(np.int32) - 1024)
+
+
+def test_run_lengths_of_a_strip_are_read():
+    rows = bytes([256 - 23, 7]) * 12 + bytes([23, *range(24)]) * 12
+    want = np.vstack([np.full((12, 24), 7), np.tile(np.arange(24), (12, 1))])
+    np.testing.assert_array_equal(read_picture(tiff_of(rows, 32773)).array[0], want)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, *METHODS.values()])
+def test_members_of_every_method_are_read_as_they_were_and_damage_is_told(tmp_path, method):
+    content = nifti(noise())
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a.nii", content)
+        place = archive.getinfo("a.nii").header_offset + 60
+    tree = open_tree(tmp_path / "a.zip")
+    assert tree.read("a.nii") == content
+    assert tree.read("a.nii", 300) == content[:300]
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[place + 400] ^= 4
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(DataError, match="IO_CRC: damaged archive member"):
+        open_tree(tmp_path / "a.zip").read("a.nii")
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+@pytest.mark.parametrize("options", [{}, {"rowsperstrip": 7}, {"tile": (16, 16)}])
+def test_compressed_strips_and_tiles_are_read_whole(compression, options):
+    picture = np.random.default_rng(0).integers(0, 255, (50, 40), np.uint8)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, picture, compression=compression, metadata=None, **options)
+    np.testing.assert_array_equal(read_picture(buffer.getvalue()).array[0], picture)
+
+
+def test_sources_of_density_estimation_are_bounded(tmp_path):
+    head = struct.pack(">4I", 0x803, 800, 1000, 1000)
+    for name, data in (("train", head), ("t10k", struct.pack(">4I", 0x803, 2, 3, 3))):
+        (tmp_path / f"{name}-images-idx3-ubyte.gz").write_bytes(gzipped(data, 64 * MB))
+    with pytest.raises(DataError, match=r"IO_MEMORY.*train"):
+        read_source(tmp_path, max_ram=MEMORY)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(
+        gzipped(struct.pack(">4I", 0x803, 2, 3, 3))
+    )
+    with pytest.raises(DataError, match=r"FILE_DAMAGED: more bytes than declared"):
+        read_source(tmp_path, max_ram=MEMORY)
+    (tmp_path / "a.npz").write_bytes(npz(large(NPY_HEAD), name="train.npy"))
+    with pytest.raises(DataError, match="IO_MEMORY"):
+        read_source(tmp_path / "a.npz", max_ram=MEMORY)

@@ -1,0 +1,83 @@
+"""Whatever is done to a file, or raised by a decoder for it, is the named error of its case."""
+
+import struct
+import zlib
+from dataclasses import replace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from data_prep import images, reading
+from data_prep.errors import DataError
+from data_prep.images import read_case_image
+from data_prep.layouts import Case
+from data_prep.reading import read_label, read_scan
+from data_prep.scan import Scan
+from data_prep.tree import open_tree
+
+
+@pytest.fixture(scope="module")
+def fuzz(script):
+    """The script that damages files."""
+    return script("fuzz_readers")
+
+
+FORMATS_READ = reading.FORMATS
+FORMATS = ("nifti.gz", "nifti", "png", "tiff", "jpeg", "dicom", "nrrd", "nrrd.head", "metaimage")
+FORMATS = (*FORMATS, "metaimage.head", "tar", "zip", "zip.bzip2", "zip.lzma")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.filterwarnings("ignore")  # of Pillow, about sizes that are refused then
+def test_no_mutant_of_any_format_is_wrong_unsaid(fuzz, name):
+    assert set(FORMATS) == fuzz.FORMATS.keys()
+    counts, bad = fuzz.fuzz(name, 500, seed=1)
+    assert not bad
+    assert counts["refused"] + counts["as before"] == 500
+    assert counts["refused"] > 150
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        OverflowError,
+        IndexError,
+        RecursionError,
+        UnicodeError,
+        MemoryError,
+        struct.error,
+        zlib.error,
+        KeyError,
+        AssertionError,
+    ],
+)
+@pytest.mark.parametrize("format_", FORMATS_READ, ids=lambda format_: format_.name)
+def test_whatever_a_reader_raises_is_the_error_of_its_case(tmp_path, monkeypatch, format_, raised):
+    def broken(*_):
+        raise raised("broken")
+
+    (tmp_path / "a").write_bytes(b"1")
+    changed = replace(format_, is_it=lambda _: True, read=broken, read_label=broken)
+    monkeypatch.setattr(reading, "FORMATS", (changed,))
+    for read in (read_scan, read_label):
+        with pytest.raises(DataError, match=r"(IO_DAMAGED|IO_MEMORY): .*\(a\)") as caught:
+            read(open_tree(tmp_path), "a")
+        assert isinstance(caught.value.__cause__, raised)
+
+
+def test_whatever_is_raised_for_a_slice_is_the_error_of_its_case(tmp_path, monkeypatch):
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
+    for raised in (OverflowError, RecursionError, MemoryError, struct.error):
+        monkeypatch.setattr(images, "read_series", Mock(side_effect=raised("broken")))
+        with pytest.raises(DataError, match=r"(IO_DAMAGED|IO_MEMORY): .*\(a.dcm\)"):
+            read_case_image(open_tree(tmp_path), Case("a", (("a.dcm",),)))
+
+
+def test_fuzzing_would_tell_of_a_reader_that_believes_all(fuzz, monkeypatch):
+    def trusting(data):
+        return Scan(np.frombuffer(data[:200], np.uint8)[None])
+
+    monkeypatch.setitem(fuzz.FORMATS, "png", (fuzz.png(), trusting))
+    _, bad = fuzz.fuzz("png", 200, seed=1)
+    assert {found for found, _, _ in bad} == {"WRONG"}
