@@ -67,6 +67,33 @@ def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple
     return image, fit_label(image, label, findings)
 
 
+def read_checked(
+    tree: Tree, case: Case, rules: Rules, findings: Findings, source: dict[str, str]
+) -> tuple[Scan, Scan]:
+    """Read a case as `read_case`, from the very bytes that were checked.
+
+    Args:
+        tree: where the files are.
+        case: the case.
+        rules: how it is read.
+        findings: what is noticed is added to it.
+        source: SHA-256 of each file when it was checked.
+
+    Raises:
+        DataError: IO_CHANGED if a file is another one now; as `read_case`.
+    """
+    recording, now = recorded(tree)
+    try:
+        image, label = read_case(recording, case, rules, findings)
+    finally:  # what cannot be read now may be so because it changed
+        other = next((name for name, sha256 in now.items() if source.get(name) != sha256), None)
+        if other is not None:
+            raise DataError(
+                "IO_CHANGED", "changed since it was checked", "run it again", file=other
+            )
+    return image, label
+
+
 def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Finding]]:
     """Return the facts of a case, `None` if it cannot be used, and what was found."""
     findings = Findings(rules.accept)

@@ -10,7 +10,7 @@ from data_prep.config import DataConfig, Plan
 from data_prep.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
 from data_prep.display import thumbnail
 from data_prep.errors import DataError
-from data_prep.examine import Facts, read_case
+from data_prep.examine import Facts, read_checked
 from data_prep.findings import Findings
 from data_prep.jobs import run
 from data_prep.layouts import Case
@@ -82,8 +82,11 @@ def prepare(
     check_output(out, tree, data)
     jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:
-        config = replace(config, **asdict(plan.rules))
-    checked = check(data, config, progress, max_ram=max_ram, **jobs)
+        rules = asdict(plan.rules)
+        del rules["form"]
+        config = replace(config, **rules)
+    form = plan.form if plan else None
+    checked = check(data, config, progress, max_ram=max_ram, form=form, **jobs)
     problems = list(checked.errors)
     plan = planned(checked, config, plan)
 
@@ -131,7 +134,7 @@ def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> 
             f"{fitted.spatial_dims}",
             "plan again",
         )
-    return given or fitted
+    return replace(given, form=checked.rules.form) if given else fitted
 
 
 def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, tuple[str, ...]]:
@@ -197,7 +200,8 @@ def prepare_case(
 def _write_case(
     tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Facts
 ) -> CaseRecord:
-    image, label = read_case(tree, case, plan.rules, Findings(plan.accept))
+    findings = Findings(plan.accept)
+    image, label = read_checked(tree, case, plan.rules, findings, facts.source)
     grid = grid_of(image, plan.spacing)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)

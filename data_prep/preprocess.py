@@ -18,7 +18,7 @@ from data_prep.findings import Findings
 from data_prep.geometry import shear_of
 from data_prep.limits import check_size
 from data_prep.scan import Scan, in_order, spacing_of
-from data_prep.slabs import mean_and_deviation
+from data_prep.slabs import mean_and_deviation, value_counts
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
@@ -204,7 +204,8 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
     """Return a label on the grid of its image: as it is, or resampled where that is accepted.
 
     Raises:
-        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures.
+        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures. LBL_LOST if no
+            class is left.
     """
     try:
         check_same_grid(image, label)
@@ -215,8 +216,18 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
         findings.ask(error.code, error.found, error.fix)
     array = resample(
         label.array, label.affine, image.affine, image.size, mode="nearest", padding="zeros"
-    )
-    return Scan(array.astype(label.array.dtype), image.affine, image.codes)
+    ).astype(label.array.dtype)
+    values, counts = value_counts(label.array[0])
+    lost = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v and v not in array}
+    if lost and not array.any():
+        raise DataError("LBL_LOST", "no label is left on the grid of the image", "label it there")
+    for number, cells in lost.items():
+        findings.warn(
+            "LBL_LOST",
+            f"{number} is left without a cell on the grid of the image, of {cells} before",
+            "label it on the grid of the image",
+        )
+    return Scan(array, image.affine, image.codes)
 
 
 def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

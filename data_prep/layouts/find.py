@@ -6,13 +6,16 @@ from data_prep.errors import DataError
 from data_prep.layouts.bids import bids
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
 from data_prep.layouts.dicom import dicom
-from data_prep.layouts.lists import csv_list, listed, nnunet
+from data_prep.layouts.lists import listed, nnunet
 from data_prep.layouts.names import dsb2018, file_pairs, folder_pairs, lits
+from data_prep.layouts.tables import csv_list
 from data_prep.reading import is_scan_name, stem
 from data_prep.tree import Tree
 
 # The first that fits is taken: lists before names, special names before general ones.
 _LAYOUTS = (listed, nnunet, csv_list, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
+
+_OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
 
 
 def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
@@ -40,5 +43,5 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
 
 def _images_of(layout: Layout) -> Layout:
     cases = sorted((*layout.cases, *layout.unlabelled), key=lambda case: case.id)
-    problems = [e for e in layout.problems if e.code not in ("PAIR_NO_LABEL", "PAIR_NO_IMAGE")]
+    problems = [e for e in layout.problems if e.code not in _OF_LABELS]
     return replace(layout, cases=tuple(cases), unlabelled=(), problems=tuple(problems))

@@ -1,13 +1,26 @@
 """The parser of the command line and of its subcommands."""
 
+import os
 import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 import jsonargparse
+import yaml
 
+from data_prep.parse import check_yaml
 from sdunet.runs.record import say
+
+_load = jsonargparse.get_loader("yaml")
+
+
+def _load_checked(text: str) -> object:
+    check_yaml(text)
+    return _load(text)
+
+
+jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -22,6 +35,15 @@ class Parser(jsonargparse.ArgumentParser):
             message += f"; did you mean '{close[0]}'?" if close else ""
         say(f"sdunet: {message}")
         sys.exit(2)
+
+    def parse_path(
+        self, cfg_path: str | os.PathLike, *args: object, **kwargs: object
+    ) -> jsonargparse.Namespace:
+        """Parse a file of settings; one that is no text is an error like any other."""
+        try:
+            return super().parse_path(cfg_path, *args, **kwargs)
+        except UnicodeError:
+            self.error(f"{cfg_path} is not UTF-8; save it as UTF-8")
 
     def _known_actions(self) -> list:
         chosen = [

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,8 @@ def predict(
         say_if_slow(model.network, device)
     if parts > 1:
         say(f"part {number} of {parts}: {len(cases)} cases")
-    manifest = Manifest(out, _facts(team), versions=versions())
+    form = team.plan.form and asdict(team.plan.form)
+    manifest = Manifest(out, _facts(team), versions=versions(), form=form)
     before = manifest.before(resume=options.resume)
     done: list[str] = []
     out.mkdir(parents=True, exist_ok=True)
