@@ -36,7 +36,7 @@ def compare(
         else was noticed.
     """
     findings = Findings(rules.accept)
-    errors = _copies(facts, splits, findings)
+    errors = _copies(facts, splits, findings) | _strangers(facts) | _without_fold(facts, splits)
     _near_copies(facts, groups, findings)
     for group, found in _leaks(groups, splits).items():
         for id_ in found:
@@ -72,6 +72,41 @@ def _copies(
             except DataError as error:
                 errors[id_] = error.at(case=id_)
     return errors
+
+
+def _strangers(facts: Mapping[str, Facts]) -> dict[str, DataError]:
+    """Return an error for each picture in a set of volumes, and the other way round.
+
+    Of equally many neither is the stranger; then `fit_plan` refuses the set.
+    """
+    pictures = {id_ for id_, fact in facts.items() if fact.spacing is None}
+    few, many = sorted((pictures, facts.keys() - pictures), key=len)
+    if len(few) == len(many):
+        return {}
+    what = ("a picture", "volumes") if few == pictures else ("a volume", "pictures")
+    return {
+        id_: DataError(
+            "GEO_MIXED",
+            f"{what[0]}, where {len(many)} other cases are {what[1]}",
+            "save it like the others, or split the dataset",
+            case=id_,
+        )
+        for id_ in few
+    }
+
+
+def _without_fold(
+    facts: Mapping[str, Facts], splits: Mapping[str, str | int | None]
+) -> dict[str, DataError]:
+    """Return an error for each case that has no fold, in a set whose cases have."""
+    without = [id_ for id_ in facts if splits.get(id_) is None]
+    if not any(isinstance(splits.get(id_), int) for id_ in facts):
+        return {}
+    fix = "give each case a fold, or none"
+    return {
+        id_: DataError("LAY_FOLD", "no fold, where other cases have one", fix, case=id_)
+        for id_ in without
+    }
 
 
 def _near_copies(facts: Mapping[str, Facts], groups: Mapping[str, str], findings: Findings) -> None:

@@ -31,7 +31,8 @@ class DataConfig:
             `0xRRGGBB`.
         structures: names of DICOM structures to class numbers. Default: those named like a class.
         accept: codes of findings that are meant to be so, see `data_prep.findings.Acceptance`.
-        intensity: `zscore` gives each channel of each image mean 0 and deviation 1; `unit`
+        intensity: `zscore` gives each channel of each image mean 0 and deviation 1; where single
+            values lie far beyond all others, those decide, and it clips to their range; `unit`
             divides by the largest number of the file's type; `ct` clips to the 0.5 and 99.5
             percentiles of the foreground of all training cases, and gives that mean 0 and
             deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.

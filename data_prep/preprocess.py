@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +16,7 @@ from data_prep.config import Plan
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import shear_of
+from data_prep.hot import hot_values
 from data_prep.limits import check_size
 from data_prep.scan import Scan, in_order, spacing_of
 from data_prep.slabs import mean_and_deviation, value_counts
@@ -178,9 +179,20 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
             [level.low for level in plan.levels],
             [level.high for level in plan.levels],
         )
-    found = [mean_and_deviation(channel) for channel in array]
+    hot = [hot_values(channel) for channel in array]
+    found = [
+        (beyond.mean, beyond.deviation) if beyond else mean_and_deviation(channel)
+        for channel, beyond in zip(array, hot, strict=True)
+    ]
     # A channel without contrast carries nothing; dividing by one keeps it at zero.
-    return Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
+    scaling = Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
+    if not any(hot):
+        return scaling
+    return replace(
+        scaling,
+        low=[h.low if h else float(c.min()) for h, c in zip(hot, array, strict=True)],
+        high=[h.high if h else float(c.max()) for h, c in zip(hot, array, strict=True)],
+    )
 
 
 def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:

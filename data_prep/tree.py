@@ -61,10 +61,11 @@ class Tree:
 
 
 def token_of(tree: Tree) -> str:
-    """Return what changes when the names in a tree do, or the archive it is."""
+    """Return what changes when the names in a tree do, where links lead, or the archive it is."""
     status = tree.root.stat()
     archive = "" if tree.root.is_dir() else f"{status.st_size} {status.st_mtime_ns}"
-    return hashlib.sha256("\0".join((archive, *tree.names)).encode()).hexdigest()
+    told = "\0".join((archive, *tree.names, "", *sorted(tree.outside)))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 @lru_cache(maxsize=2)
