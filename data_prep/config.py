@@ -3,17 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import (
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    restricted_number_type,
-)
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from data_prep.findings import Acceptance
 from data_prep.parse import once, whole
+from data_prep.types import PositiveNumber, ShareBelowOne
 
-ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
 Intensity = Literal["zscore", "unit", "ct"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct"]
 
@@ -57,9 +52,9 @@ class DataConfig:
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[Acceptance, ...] = ()
     intensity: AskedIntensity = "auto"
-    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+    spacing: tuple[PositiveNumber, PositiveNumber, PositiveNumber] | None = None
     patch_size: tuple[PositiveInt, ...] | None = None
-    memory_gb: PositiveFloat = 8.0
+    memory_gb: PositiveNumber = 8.0
     group_pattern: str | None = None
     group_file: str | None = None
     folds: PositiveInt = 5

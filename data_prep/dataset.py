@@ -154,6 +154,8 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
         plan = plan_from(content["plan"])
         layout = str(content["layout"])
         test = tuple(str(id_) for id_ in content["test"])
+        if not folds:
+            raise ValueError("no folds")
         held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
         leaks = [set(fold["train"]) & set(fold["val"]) for fold in folds]
     except (OSError, DataError, *UNUSABLE) as error:

@@ -89,7 +89,10 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")
     seen = plan.seen
     bounds = [] if seen is None else [seen.low, seen.high, *zip(*seen.span, strict=True)]
-    if not all(len(b) == len(plan.channels) and all(map(_finite, b)) for b in bounds):
+    number = len(plan.channels)
+    if seen and (
+        len(bounds) != 4 or not all(len(b) == number and all(map(_finite, b)) for b in bounds)
+    ):
         raise ValueError(f"seen must hold numbers of each channel, got {seen}")
     for level in levels:
         low, high, mean = level.low, level.high, level.mean

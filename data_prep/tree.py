@@ -28,6 +28,7 @@ class Tree:
     names: tuple[str, ...]
     _read: Callable[[str, int | None], bytes]
     outside: frozenset[str] = frozenset()  # names of links that lead out of the folder
+    unnamed: tuple[str, ...] = ()  # names that are not UTF-8, which are left out
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the content of a file, whole or at most its first `limit` bytes.
@@ -120,10 +121,11 @@ def open_tree(path: str | Path) -> Tree:
         tree = _open_tar(path)
     else:
         tree = Tree(path.parent, (path.name,), lambda _, limit: _read_file(path, limit))
-    wrong = [name for name in tree.names if not _is_utf8(name)]
+    wrong = tuple(name for name in tree.names if not _is_utf8(name))
     if wrong:
-        raise DataError("IO_NAME", f"a name that is not UTF-8: {wrong[0]!r}", "rename the file")
-    if not tree.names:
+        names = tuple(name for name in tree.names if _is_utf8(name))
+        tree = replace(tree, names=names, unnamed=wrong)
+    if not tree.names and not wrong:
         raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
     return tree
 

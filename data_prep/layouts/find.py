@@ -26,13 +26,20 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     Raises:
         DataError: LAY_UNKNOWN if no layout fits, with what was found instead.
     """
+    unnamed = [
+        DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")
+        for name in tree.unnamed
+    ]
     for find in _LAYOUTS:
         layout = find(tree)
         if layout is not None:
+            layout = replace(layout, problems=(*layout.problems, *unnamed))
             return layout if need_labels else _images_of(layout)
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
-        return _images_of(layout_of("images", [Case(stem(n), ((n,),)) for n in images], []))
+        return _images_of(layout_of("images", [Case(stem(n), ((n,),)) for n in images], unnamed))
+    if not tree.names:
+        raise unnamed[0]
     raise DataError(
         "LAY_UNKNOWN",
         f"no known layout in {tree.root.name}: {sample(tree.names)}",

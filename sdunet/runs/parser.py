@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 import jsonargparse
 import yaml
@@ -37,13 +38,25 @@ class Parser(jsonargparse.ArgumentParser):
         sys.exit(2)
 
     def parse_path(
-        self, cfg_path: str | os.PathLike, *args: object, **kwargs: object
+        self, path: str | os.PathLike, *args: object, **kwargs: object
     ) -> jsonargparse.Namespace:
-        """Parse a file of settings; one that is no text is an error like any other."""
+        """Parse a file of settings, which is UTF-8 whatever the terminal is."""
         try:
-            return super().parse_path(cfg_path, *args, **kwargs)
+            content = Path(path).read_bytes().decode("utf-8-sig")
         except UnicodeError:
-            self.error(f"{cfg_path} is not UTF-8; save it as UTF-8")
+            self.error(f"{path} is not UTF-8; save it as UTF-8")
+        return self.parse_string(content, str(path), *args, **kwargs)
+
+    def instantiate(
+        self, namespace: jsonargparse.Namespace, *args: object, **kwargs: object
+    ) -> jsonargparse.Namespace:
+        """Make objects of the settings; a section that is no section is an error like any other."""
+        sections = {action.dest.split(".")[0] for action in self._actions if "." in action.dest}
+        for name in sections:
+            value = namespace.get(name)
+            if not isinstance(value, jsonargparse.Namespace | None):
+                self.error(f"{name} must hold settings by name, got {value!r}")
+        return super().instantiate(namespace, *args, **kwargs)
 
     def _known_actions(self) -> list:
         chosen = [
