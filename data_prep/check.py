@@ -119,7 +119,8 @@ def check(
             facts[case.id] = fact
             groups[case.id] = _group(case, config, named)
     splits = {case.id: case.split for case in layout.cases}
-    wrong, whole, found = compare(facts, groups, splits, rules)
+    unplaced = {finding.case for finding in findings if finding.code == "GEO_NONE"}
+    wrong, whole, found = compare(facts, groups, splits, rules, unplaced)
     errors += wrong.values()
     facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}
     findings += found.found

@@ -1,6 +1,8 @@
 """Datasets that say two things at once: which one is meant is never guessed."""
 
+import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -210,6 +212,51 @@ def test_picture_among_volumes_is_named_and_the_volumes_are_used(tmp_path):
     checked = check(tmp_path, DataConfig())
     assert [(e.code, e.case) for e in checked.errors] == [("GEO_MIXED", "bad")]
     assert len(checked.facts) == 3
+
+
+def stacks(planted, turned):
+    """Stacks of pages, which do not say how their axes run, without the other cases."""
+    for path in [*planted.root.rglob("*.nii.gz")]:
+        path.unlink()
+    for number, name in enumerate(("a", "b", "c", "d")):
+        image, label = noise(number, (24, 20, 6)), blob((24, 20, 6))
+        if name in turned:
+            image, label = image.T, label.T
+        for folder, array in (("images", image), ("labels", label)):
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(array))
+            planted.write(f"{folder}/{name}.npy", buffer.getvalue())
+
+
+@pytest.mark.parametrize(("turned", "named"), [("", ""), ("c", "c"), ("cd", "abcd")])
+def test_order_of_axes_is_that_of_most_volumes_without_header(tmp_path, turned, named):
+    stacks(Volumes(tmp_path), turned)
+    checked = check(tmp_path, DataConfig(accept=("GEO_NONE",)))
+    assert [(e.code, e.case) for e in checked.errors] == [("GEO_ORDER", id_) for id_ in named]
+
+
+def test_axes_that_a_header_tells_may_run_in_any_order(tmp_path):
+    planted = Volumes(tmp_path)
+    size, affine = (24, 20, 6), np.diag([1.0, 1, 3, 1])
+    for number in range(3):
+        planted.write(f"images/good_{number}.nii.gz", gz(nifti(noise(number, size), affine)))
+        planted.write(f"labels/good_{number}.nii.gz", gz(nifti(blob(size), affine)))
+    turned = affine[:, [2, 1, 0, 3]]
+    planted.image(gz(nifti(noise(9, size).transpose(2, 1, 0), turned)))
+    planted.label(gz(nifti(blob(size).transpose(2, 1, 0), turned)))
+    assert "bad" in check(tmp_path, DataConfig()).facts
+
+
+def test_list_that_cannot_be_read_is_told_and_the_rest_is_used(tmp_path):
+    Pictures(tmp_path)
+    os.mkfifo(tmp_path / "notes.json")
+    (tmp_path / "cases.csv").symlink_to("nowhere")
+    checked = check(tmp_path, DataConfig())
+    assert [(e.code, e.file) for e in checked.errors] == [
+        ("IO_UNREADABLE", "cases.csv"),
+        ("IO_NOT_FILE", "notes.json"),
+    ]
+    assert len(checked.facts) == 4
 
 
 @pytest.mark.parametrize(

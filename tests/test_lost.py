@@ -2,7 +2,21 @@
 
 import numpy as np
 import pytest
-from bad_sets import AFFINE, SIZE, Pictures, Volumes, blob, gz, nifti, noise, picture, png, tiff
+from bad_sets import (
+    AFFINE,
+    SIZE,
+    Pictures,
+    Series,
+    Volumes,
+    blob,
+    gz,
+    nifti,
+    noise,
+    picture,
+    png,
+    tiff,
+)
+from dicom_files import box, encode, structures
 
 from data_prep.check import check
 from data_prep.config import DataConfig, Plan
@@ -135,6 +149,17 @@ def test_object_that_another_covers_is_told(tmp_path):
     found = [f for f in check(tmp_path / "raw", DataConfig()).findings if f.code == "LBL_LOST"]
     assert [(f.level, f.case) for f in found] == [("warning", "a")]
     assert "1 of 2 objects are left without a cell: a/masks/0.png" in found[0].found
+
+
+def test_contours_around_no_centre_of_a_voxel_are_told(tmp_path):
+    made = Series(tmp_path)
+    drawn = [("tumour", box(2, 1, 7, 1, 5)), ("node", box(3, 1.6, 1.9, 1.6, 1.9))]
+    made.write("bad/rt.dcm", encode(structures(drawn, "1.2.3.64")))
+    labels = {"background": 0, "tumour": 1, "node": 2}
+    config = DataConfig(labels=labels, channels=("CT",), accept=("LBL_ABSENT",))
+    found = [f for f in check(tmp_path, config).findings if f.code == "LBL_LOST"]
+    assert [(f.level, f.case, f.file) for f in found] == [("warning", "bad", "bad/rt.dcm")]
+    assert "node: 1 contours around no centre of a voxel" in found[0].found
 
 
 def with_value(value, count=1):

@@ -26,26 +26,39 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     Raises:
         DataError: LAY_UNKNOWN if no layout fits, with what was found instead.
     """
-    unnamed = [
+    problems = [
         DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")
         for name in tree.unnamed
     ]
+    problems += _lists_that_cannot_be_read(tree)
     for find in _LAYOUTS:
         layout = find(tree)
         if layout is not None:
-            layout = replace(layout, problems=(*layout.problems, *unnamed))
+            layout = replace(layout, problems=(*layout.problems, *problems))
             return layout if need_labels else _images_of(layout)
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
-        return _images_of(layout_of("images", [Case(stem(n), ((n,),)) for n in images], unnamed))
+        return _images_of(layout_of("images", [Case(stem(n), ((n,),)) for n in images], problems))
     if not tree.names:
-        raise unnamed[0]
+        raise problems[0]
     raise DataError(
         "LAY_UNKNOWN",
         f"no known layout in {tree.root.name}: {sample(tree.names)}",
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
         "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
     )
+
+
+def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
+    """Return an error for each file that may be a list of cases, and is not known to be none."""
+    found = []
+    for name in tree.names:
+        if name.lower().endswith((".csv", ".json")) and name.count("/") < 2:
+            try:
+                tree.read(name, 1)
+            except DataError as error:
+                found += [error] if error.code != "IO_EMPTY" else []
+    return found
 
 
 def _images_of(layout: Layout) -> Layout:

@@ -176,10 +176,10 @@ def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
     for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2][:_MOST_LISTS]:
         try:
             data = tree.read(name, MAX_BYTES + 1)
-        except DataError as error:
-            if named or error.code != "IO_EMPTY":
+        except DataError:
+            if named:
                 raise
-            continue
+            continue  # `find_layout` tells of it
         try:
             content = parse_json(data)
         except ValueError as error:

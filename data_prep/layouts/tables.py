@@ -44,10 +44,8 @@ def _rows(tree: Tree, name: str) -> list[tuple[dict[str, str], list[str]]] | Non
     """
     try:
         data = tree.read(name, MAX_BYTES + 1)
-    except DataError as error:
-        if error.code == "IO_EMPTY":
-            return None
-        raise
+    except DataError:
+        return None  # `find_layout` tells of it
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text, wrong = data.decode(encoding), None

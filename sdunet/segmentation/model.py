@@ -11,7 +11,7 @@ from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
-from data_prep.parse import UNUSABLE, read_json, whole
+from data_prep.parse import UNUSABLE, parse_json, whole
 from data_prep.plan_file import plan_from
 from data_prep.tree import open_tree
 from data_prep.writer import write_json
@@ -102,12 +102,13 @@ def load_model(root: str | Path) -> Model:
             PACKAGE_HASH for a package that is not as it was exported.
     """
     root = Path(root)
-    if is_sealed(root):
-        verify(open_tree(root))
+    sealed = verify(open_tree(root)) if is_sealed(root) else {}
     if not (root / "model.json").is_file() or not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
+    # Read once: what is hashed is what is used.
+    text, data = (sealed.get(n) or (root / n).read_bytes() for n in ("model.json", WEIGHTS))
     try:
-        described = read_json(root / "model.json")
+        described = parse_json(text)
         if described["schema"] != SCHEMA:
             raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
         plan = plan_from(described["plan"])
@@ -125,9 +126,8 @@ def load_model(root: str | Path) -> Model:
             f"model.json cannot be used: {type(error).__name__} {error}",
             "copy the run folder again",
         ) from error
-    weights = read_weights(root / WEIGHTS)
-    both = (root / "model.json").read_bytes() + (root / WEIGHTS).read_bytes()
-    sha256 = hashlib.sha256(both).hexdigest()
+    weights = read_weights(root / WEIGHTS, data)
+    sha256 = hashlib.sha256(text + data).hexdigest()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
