@@ -97,7 +97,8 @@ def check(
     labels = classes_of(config, layout.labels)
     place = str(Path(data).absolute()), token_of(tree)
     shards = {"workers": workers, "scheduler": scheduler}
-    looks = run(look_at_case, [(*place, case) for case in layout.cases], **shards)
+    memory = None if max_ram is None else max_ram * 1e9
+    looks = run(look_at_case, [(*place, case, memory) for case in layout.cases], **shards)
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
     rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)
@@ -105,7 +106,6 @@ def check(
     facts: dict[str, Facts] = {}
     groups: dict[str, str] = {}
     named = read_groups(config.group_file) if config.group_file else {}
-    memory = None if max_ram is None else max_ram * 1e9
     items = [(*place, case, rules, memory) for case in layout.cases]
     results = run(examine_case, items, **shards)
     for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
@@ -142,9 +142,10 @@ def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
     return group_of(case.id, config.group_pattern)
 
 
-def look_at_case(data: str, token: str, case: Case) -> list[MaskLook]:
+def look_at_case(data: str, token: str, case: Case, memory: float | None) -> list[MaskLook]:
     """Look at the masks of one case of the dataset at `data`, see `look_at_masks`."""
-    return look_at_masks(open_again(data, token), case.masks)
+    with memory_within(memory):
+        return look_at_masks(open_again(data, token), case.masks)
 
 
 def examine_case(

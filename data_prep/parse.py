@@ -123,7 +123,10 @@ class _Unique(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        once([(key, None) for key in keys])
+        wrong = [key for key in keys if isinstance(key, bool) or not isinstance(key, int | str)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no name and no whole number")
+        once([(str(key), None) for key in keys])  # 1 and "1" are one class
         return super().construct_mapping(node, deep)
 
 

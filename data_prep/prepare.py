@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.check import Checked, check, nothing_left
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
@@ -218,9 +220,9 @@ def _write_case(
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
     if label.array.any() and not label_array.any():
-        raise DataError(
-            "LBL_LOST", f"no label is left at {plan.spacing} mm", "give a finer dataset.spacing"
-        )
+        cells = np.count_nonzero(label.array)
+        found = f"none of {cells} labelled cells is left at {plan.spacing} mm"
+        raise DataError("LBL_LOST", found, "give a finer dataset.spacing")
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {

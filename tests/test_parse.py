@@ -19,13 +19,20 @@ from data_prep.parse import check_yaml, once, parse_json, whole
 from data_prep.plan_file import read_plan, write_plan
 from data_prep.prepare import prepare
 from data_prep.splits import read_folds
+from data_prep.tree import open_tree
 from sdunet.cli import main
 from sdunet.segmentation.compare import read_scores
 from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.manifest import Manifest
 from sdunet.segmentation.model import load_model
+from sdunet.segmentation.package import _record_of
 from sdunet.segmentation.pairs import open_pairs
-from sdunet.segmentation.postprocess import RULES, read_rules
-from sdunet.vae.table import _load as read_evaluation
+from sdunet.segmentation.postprocess import read_rules
+from sdunet.segmentation.seal import verify
+from sdunet.segmentation.train import _check_out
+from sdunet.vae.model import load_description
+from sdunet.vae.packed import DESCRIPTION, load_packed
+from sdunet.vae.table import _load
 
 BAD = {
     "deep list": b"[" * 5000 + b"]" * 5000,
@@ -105,6 +112,15 @@ BAD_YAML = {
     "twice": "dataset: {folds: 3, folds: 3}",
     "twice at the top": "dataset: {folds: 3}\ndataset: {seed: 3}",
     "twice as a number": "dataset: {label_map: {255: 1, 0xff: 2}}",
+    "twice as text": "dataset: {label_map: {255: 1, '255': 1}}",
+    "half a number": "dataset: {label_map: {1.5: 1}}",
+    "half a number as text": "dataset: {label_map: {'1.5': 1}}",
+    "half a class of a number": "dataset: {label_map: {255: 0.5}}",
+    "true number": "dataset: {label_map: {true: 1}}",
+    "no number": "dataset: {label_map: {~: 1}}",
+    "half a structure": "dataset: {structures: {liver: 1.5}}",
+    "half a fold": "dataset: {folds: 2.5}",
+    "half a seed": "training: {seed: 0.5}",
     "half a character": 'dataset: {group_pattern: "\\ud800"}',
     "list": "[1, 2]",
     "number": "3",
@@ -147,6 +163,7 @@ def test_yaml_errors_are_those_of_the_parser():
 
 @pytest.mark.parametrize("option", ["--dataset.memory_gb=inf", "--dataset.memory_gb=1e999",
                                     "--max-ram=inf", "--dataset=[1, 2]",
+                                    "--dataset.label_map={1.5: 1}",
                                     "--dataset.spacing=[1, 1, inf]"])  # fmt: skip
 def test_options_that_are_no_numbers_are_one_line(tmp_path, option, capsys):
     with pytest.raises(SystemExit) as left:
@@ -216,30 +233,40 @@ def test_prepared_case_twice_is_refused(prepared, tmp_path):
         load_dataset(root)
 
 
+def manifest_of(folder):
+    return Manifest(folder, {}).before(resume=True)
+
+
+OURS = [
+    ("plan.json", "PLAN_FILE", lambda folder: read_plan(folder / "plan.json")),
+    ("folds.json", "SPLIT_FILE", lambda folder: read_folds(folder / "folds.json", {})),
+    ("postprocess.json", "MODEL_POSTPROCESS", lambda folder: read_rules(folder, {})),
+    ("summary.json", "COMPARE_SCORES", lambda folder: read_scores([folder] * 2, ["a", "b"], None)),
+    ("predictions.json", "PRED_MANIFEST", manifest_of),
+    ("model.json", "MODEL_JSON", load_model),
+    ("model.json", "MODEL_JSON", load_description),
+    ("run.json", "RUN_RECORD", _record_of),
+    ("settings.json", "RUN_SETTINGS", lambda folder: _check_out(folder, {}, resume=True)),
+    ("MANIFEST.json", "PACKAGE_LIST", lambda folder: verify(open_tree(folder))),
+    (DESCRIPTION, "PACK_JSON", load_packed),
+    ("evaluation.json", "EVAL_JSON", _load),
+]
+
+
 @pytest.mark.parametrize("bad", BAD)
-def test_files_of_our_own_are_refused_by_their_codes(prepared, tmp_path, bad):
-    path = tmp_path / "file.json"
-    path.write_bytes(BAD[bad])
-    with pytest.raises(DataError, match="PLAN_FILE"):
-        read_plan(path)
-    with pytest.raises(DataError, match="SPLIT_FILE"):
-        read_folds(path, {})
-    path.rename(tmp_path / RULES)
-    with pytest.raises(DataError, match="MODEL_POSTPROCESS"):
-        read_rules(tmp_path, {})
-    (tmp_path / RULES).rename(tmp_path / "summary.json")
-    with pytest.raises(DataError, match="COMPARE_SCORES"):
-        read_scores([tmp_path, tmp_path], ["a", "b"], None)
-    (tmp_path / "summary.json").rename(tmp_path / "predictions.json")
+@pytest.mark.parametrize(("name", "code", "read"), OURS, ids=[f"{o[0]} {o[1]}" for o in OURS])
+def test_file_of_our_own_is_refused_by_its_code(tmp_path, name, code, read, bad):
+    (tmp_path / "best.safetensors").write_bytes(b"")
+    (tmp_path / name).write_bytes(BAD[bad])
+    with pytest.raises(DataError, match=code):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_record_of_predictions_is_refused_where_they_are_scored(prepared, tmp_path, bad):
+    (tmp_path / "predictions.json").write_bytes(BAD[bad])
     with pytest.raises(DataError, match="PRED_MANIFEST"):
         open_pairs(tmp_path, prepared / "raw")
-    (tmp_path / "predictions.json").rename(tmp_path / "model.json")
-    (tmp_path / "best.safetensors").write_bytes(b"")
-    with pytest.raises(DataError, match="MODEL_JSON"):
-        load_model(tmp_path)
-    (tmp_path / "model.json").rename(tmp_path / "evaluation.json")
-    with pytest.raises(DataError, match="EVAL_JSON"):
-        read_evaluation(tmp_path)
 
 
 @pytest.mark.parametrize("bad", BAD)
