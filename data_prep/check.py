@@ -13,7 +13,7 @@ from data_prep.findings import Finding
 from data_prep.jobs import run
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.limits import memory_within
-from data_prep.masks import MaskLook, decide, look_at_masks
+from data_prep.masks import MaskLook, decide, drawn_masks, look_at_masks
 from data_prep.plan import classes_of
 from data_prep.progress import Progress, silent
 from data_prep.splits import group_of, read_groups
@@ -98,7 +98,8 @@ def check(
     place = str(Path(data).absolute()), token_of(tree)
     shards = {"workers": workers, "scheduler": scheduler}
     memory = None if max_ram is None else max_ram * 1e9
-    looks = run(look_at_case, [(*place, case, memory) for case in layout.cases], **shards)
+    drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
+    looks = run(look_at_case, drawn, **shards)
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
     rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)

@@ -15,7 +15,7 @@ import numpy as np
 from data_prep.config import MaskForm, Rules
 from data_prep.errors import DataError
 from data_prep.findings import Acceptance, Findings
-from data_prep.pictures import Samples, is_picture, mask_samples, to_scan
+from data_prep.pictures import SUFFIXES, Samples, mask_samples, to_scan
 from data_prep.scan import Scan
 from data_prep.tree import Tree
 
@@ -37,13 +37,17 @@ class MaskLook:
     palette: Mapping[int, int]
 
 
+def drawn_masks(names: Iterable[str]) -> list[str]:
+    """Return the names of files that are pictures."""
+    return [name for name in names if name.lower().endswith(SUFFIXES)]
+
+
 def look_at_masks(tree: Tree, names: Iterable[str]) -> list[MaskLook]:
     """Look at the masks that are pictures; what cannot be read is told where it is used."""
     found = []
-    for name in names:
+    for name in drawn_masks(names):
         try:
-            if is_picture(tree.read(name, 16)):
-                found.append(_look(mask_samples(tree.read(name), Findings(get_args(Acceptance)))))
+            found.append(_look(mask_samples(tree.read(name), Findings(get_args(Acceptance)))))
         except DataError:
             continue
     return found

@@ -20,6 +20,7 @@ from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan
 from data_prep.source import silenced
 
+SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", _JPEG_MAGIC, *_TIFF_MAGIC)

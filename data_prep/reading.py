@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
+from data_prep import pictures
 from data_prep.arrays import is_array, read_array
 from data_prep.config import Rules
 from data_prep.errors import DataError
@@ -13,7 +14,6 @@ from data_prep.masks import read_picture_label
 from data_prep.metaimage import is_metaimage, read_metaimage
 from data_prep.nifti import is_nifti, read_nifti, read_nifti_label
 from data_prep.nrrd import is_nrrd, read_nrrd
-from data_prep.pictures import is_picture, read_picture
 from data_prep.scan import Scan
 from data_prep.source import Beside
 from data_prep.tree import Tree
@@ -41,9 +41,9 @@ def _alike(read: Reader) -> LabelReader:
 FORMATS = (
     Format(
         "a picture",
-        (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"),
-        is_picture,
-        lambda data, findings, _: read_picture(data, findings),
+        pictures.SUFFIXES,
+        pictures.is_picture,
+        lambda data, findings, _: pictures.read_picture(data, findings),
         lambda data, findings, _, rules: read_picture_label(data, findings, rules),
     ),
     Format("NIfTI", (".nii.gz", ".nii", ".hdr"), is_nifti, read_nifti, _alike(read_nifti_label)),
