@@ -52,8 +52,12 @@ def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings
         if name.strip().lower() not in classes:
             continue
         mask = np.zeros(image.size, bool)
-        for contour in roi.get("ContourSequence") or []:
+        contours = roi.get("ContourSequence") or []
+        for contour in contours:
             _draw(contour, image, mask, name)
+        if contours and not mask.any():
+            found = f"{name}: {len(contours)} contours around no centre of a voxel"
+            findings.warn("LBL_LOST", found, "look whether the structure is meant")
         structures.append(Structure(name, mask))
     return _merged(structures, sorted(names.values()), image, classes, findings)
 

@@ -7,6 +7,7 @@ Commands import what they run, so that only training waits for Lightning.
 import json
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 import jsonargparse
@@ -15,7 +16,7 @@ import torch
 from data_prep.errors import DataError
 from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.runs.parser import Parser, files_first
-from sdunet.runs.record import RunRecord, bar, say, versions
+from sdunet.runs.record import RunRecord, as_text, bar, say, versions
 from sdunet.runs.stopped import Stopped
 from sdunet.segmentation.commands import data, model, review
 from sdunet.segmentation.commands.options import Command
@@ -27,6 +28,9 @@ Exit status: 0 done, 1 something was left out or failed, 2 the command itself is
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # whatever the terminal has no letters for
+            stream.reconfigure(errors="backslashreplace")
     parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
@@ -36,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     chosen = parser.instantiate(parser.parse_args(files_first(argv)))
     options = getattr(chosen, chosen.command)
-    record = RunRecord(chosen.command, arguments=argv)
+    record = RunRecord(chosen.command, arguments=[as_text(argument) for argument in argv])
     keep_freed_memory()
     try:
         status = _COMMANDS[chosen.command][1](options)

@@ -17,6 +17,7 @@ from skimage.filters import threshold_otsu
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.output import own_folder
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
 from data_prep.writer import remove_file, write_bytes, write_json
@@ -123,8 +124,8 @@ def _write_pair(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) ->
 
 def _trained_with(run: Path) -> str | None:
     try:
-        return json.loads((run / "demo.json").read_text())["key"]
-    except (OSError, ValueError, KeyError):
+        return read_json(run / "demo.json")["key"]
+    except (OSError, *UNUSABLE):
         return None
 
 

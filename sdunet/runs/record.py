@@ -47,6 +47,11 @@ class RunRecord:
         write_json(folder / "run.json", self.facts | facts | {"seconds": seconds})
 
 
+def as_text(argument: str) -> str:
+    """Return an argument as text, with `?` for the bytes of a file name that is not UTF-8."""
+    return argument.encode(errors="replace").decode()
+
+
 def say(text: str) -> None:
     """Tell the user something that is not a result: on stderr."""
     print(text, file=sys.stderr, flush=True)

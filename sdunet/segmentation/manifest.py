@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from data_prep.errors import DataError
 from data_prep.output import MARK
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_json
 
 MANIFEST = "predictions.json"
@@ -49,14 +50,14 @@ class Manifest:
             DataError: OUT_OTHER if they are of other models or settings.
         """
         try:
-            there = json.loads(self.path.read_text(encoding="utf-8"))
+            there = read_json(self.path)
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
             cases, failed = dict(there["cases"]), dict(there["failed"])
             if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
                 raise TypeError("cases that are no records")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, *UNUSABLE) as error:
             raise DataError(
                 "PRED_MANIFEST",
                 f"{self.path}: {type(error).__name__} {error}",
@@ -97,5 +98,5 @@ class Manifest:
     def _there(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         if not self.path.exists():
             return {}, {}
-        there = json.loads(self.path.read_text(encoding="utf-8"))
+        there = read_json(self.path)
         return dict(there["cases"]), dict(there["failed"])

@@ -5,7 +5,6 @@ every load. `model.json` and the weights are those of the run, so a package pred
 """
 
 import io
-import json
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import torch
 
 from data_prep.display import class_colour
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.record import versions
@@ -111,7 +111,7 @@ def _write(model: Model, run: Path, out: Path) -> None:
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
     write_bytes(out / "README.md", model_card(model, facts).encode())
-    network = json.loads((run / "model.json").read_text(encoding="utf-8"))["network"]
+    network = read_json(run / "model.json")["network"]
     for name, content in bundle_files(model, network, facts).items():
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
@@ -122,10 +122,10 @@ def _record_of(run: Path) -> dict[str, Any]:
     """Return what is recorded of a training; nothing, where it was stopped."""
     path = run / "run.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return read_json(path)
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError) as error:
+    except UNUSABLE as error:
         raise DataError("RUN_RECORD", str(error), "remove it", file=str(path)) from error
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def predict(
         say_if_slow(model.network, device)
     if parts > 1:
         say(f"part {number} of {parts}: {len(cases)} cases")
-    manifest = Manifest(out, _facts(team), versions=versions())
+    form = team.plan.form and asdict(team.plan.form)
+    manifest = Manifest(out, _facts(team), versions=versions(), form=form)
     before = manifest.before(resume=options.resume)
     done: list[str] = []
     files = [name for case in cases for name in _files_of(case.id, team.plan.num_classes)]

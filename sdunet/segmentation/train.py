@@ -17,6 +17,7 @@ from data_prep.config import DataConfig, Plan
 from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
 from data_prep.output import Output, check_free, own_folder
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
@@ -204,7 +205,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             )
         return
     try:
-        before = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        before = read_json(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
         for name in _FREE:
             before["training"][name] = settings["training"][name]
@@ -219,7 +220,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             for name in ("fold", "data_sha256")
             if before[name] != settings[name]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, *UNUSABLE) as error:
         raise DataError(
             "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(out)
         ) from error

@@ -10,7 +10,7 @@ import jsonargparse
 from data_prep.config import Plan
 from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
-from sdunet.runs.record import bar
+from sdunet.runs.record import bar, say
 from sdunet.segmentation.commands.options import (
     Command,
     add_jobs,
@@ -128,6 +128,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
         task_of(options).dataset,
         bar,
         plan=read_plan(options.plan) if options.plan else None,
+        tell=lambda finding: say(str(finding)),
         **jobs_of(options),
     )
     plan = dataset.plan

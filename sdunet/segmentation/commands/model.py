@@ -5,10 +5,11 @@ from pathlib import Path
 
 import jsonargparse
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
+from data_prep.types import PositiveNumber
 from sdunet.runs.device import own_part
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import bar
@@ -33,7 +34,7 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
     parser.add_argument("--epochs", type=PositiveInt, help="short for --training.epochs")
     parser.add_argument("--patience", type=NonNegativeInt, help="short for --training.patience")
-    parser.add_argument("--max-time", type=PositiveFloat, help="short for --training.max_time")
+    parser.add_argument("--max-time", type=PositiveNumber, help="short for --training.max_time")
     parser.add_argument(
         "--deterministic", action="store_true", help="short for --training.deterministic true"
     )
@@ -105,7 +106,7 @@ def _describe_predict(parser: Parser) -> None:
     parser.add_argument("--probabilities", action="store_true", help="write those of each class")
     parser.add_argument(
         "--max-ram",
-        type=PositiveFloat,
+        type=PositiveNumber,
         metavar="GB",
         help="memory of one scan, beside the networks and their maps; default: what this job has",
     )
