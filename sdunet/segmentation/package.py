@@ -56,7 +56,10 @@ def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
         made = Path(folder) / "package"
         _write(model, run, made)
-        check = f"from {__name__} import check_package; check_package({str(made)!r})"
+        check = (
+            "from data_prep.parent import end_with_parent; end_with_parent(); "
+            f"from {__name__} import check_package; check_package({str(made)!r})"
+        )
         done = subprocess.run(
             [sys.executable, "-c", check], capture_output=True, text=True, check=False
         )

@@ -21,7 +21,7 @@ from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.failures import named
-from sdunet.runs.lightning import quiet_lightning
+from sdunet.runs.lightning import end_together, quiet_lightning
 from sdunet.runs.record import RunRecord, say, say_if_slow
 from sdunet.runs.stopping import Halt
 from sdunet.segmentation.config import TaskConfig, network_config
@@ -68,6 +68,7 @@ def train(
     _check_contradictions(task.dataset, dataset.plan)
     device = choose_device(config.device)
     quiet_lightning()
+    end_together()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)

@@ -14,11 +14,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
+from data_prep.parent import end_with_parent
 from data_prep.writer import write_bytes
 from sdunet.runs.checkpoint import STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.figures import to_png
-from sdunet.runs.lightning import quiet_lightning
+from sdunet.runs.lightning import end_together, quiet_lightning
 from sdunet.runs.progress import EpochLines
 from sdunet.runs.record import RunRecord, say_if_slow
 from sdunet.runs.weights import write_weights
@@ -72,6 +73,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         data_sha256=packed.fingerprint,
     )
     quiet_lightning()
+    end_together()
     pl.seed_everything(training.seed, verbose=False)
     module = VAEModule(build_vae(config), config)
     images = _Images(packed, config)
@@ -184,6 +186,7 @@ class _Images(pl.LightningDataModule):
             training.batch_size,
             sampler=sampler,
             num_workers=training.workers,
+            worker_init_fn=end_with_parent,
             drop_last=shuffle and len(images) >= training.batch_size,
         )
 
