@@ -1,5 +1,7 @@
 """The one kind of error this package raises about data."""
 
+from data_prep.inert import placeless
+
 
 class DataError(Exception):
     """Something about the data that must not be guessed over.
@@ -10,10 +12,19 @@ class DataError(Exception):
         fix: what to do about it.
         case: id of the case, added by whoever knows it.
         file: name of the file.
+        header: what the file's header says, word for word. It may tell of a patient: it is shown
+            and never written.
     """
 
     def __init__(
-        self, code: str, found: str, fix: str, *, case: str | None = None, file: str | None = None
+        self,
+        code: str,
+        found: str,
+        fix: str,
+        *,
+        case: str | None = None,
+        file: str | None = None,
+        header: str = "",
     ) -> None:
         super().__init__(code, found, fix)
         self.code = code
@@ -21,11 +32,19 @@ class DataError(Exception):
         self.fix = fix
         self.case = case
         self.file = file
+        self.header = header
 
     def __str__(self) -> str:
         case = "" if self.case is None else f" case {self.case}"
         file = "" if self.file is None else f" ({self.file})"
-        return f"{self.code}{case}: {self.found}{file}; {self.fix}"
+        header = f": {self.header}" if self.header else ""
+        return f"{self.code}{case}: {self.found}{header}{file}; {self.fix}"
+
+    def for_records(self) -> "DataError":
+        """Return the error as files may hold it: without words of headers and places on a disk."""
+        found, fix = placeless(self.found), placeless(self.fix)
+        file = None if self.file is None else placeless(self.file)
+        return DataError(self.code, found, fix, case=self.case, file=file)
 
     def at(self, *, case: str | None = None, file: str | None = None) -> "DataError":
         """Add the case or file where it is not named yet, and return the error itself."""

@@ -40,6 +40,7 @@ class Finding:
         fix: what to do about it; empty for notes.
         case: id of the case, if it is about one.
         file: name of the file, if it is about one.
+        header: what the file's header says, word for word, see `DataError`.
     """
 
     level: Level
@@ -48,22 +49,33 @@ class Finding:
     fix: str
     case: str | None = None
     file: str | None = None
+    header: str = ""
 
     @classmethod
     def of(cls, error: DataError) -> "Finding":
         """Return an error as a finding."""
-        return cls("error", error.code, error.found, error.fix, error.case, error.file)
+        return cls(
+            "error", error.code, error.found, error.fix, error.case, error.file, error.header
+        )
 
     @property
     def error(self) -> DataError:
         """The finding as the error it was made of."""
-        return DataError(self.code, self.found, self.fix, case=self.case, file=self.file)
+        return DataError(
+            self.code, self.found, self.fix, case=self.case, file=self.file, header=self.header
+        )
+
+    def for_records(self) -> "Finding":
+        """Return the finding as files may hold it, see `DataError.for_records`."""
+        return replace(Finding.of(self.error.for_records()), level=self.level)
 
     def __str__(self) -> str:
         where = "".join(
             (f" case {self.case}" * bool(self.case), f" ({self.file})" * bool(self.file))
         )
-        return f"{self.level} {self.code}{where}: {self.found}" + f"; {self.fix}" * bool(self.fix)
+        header = f": {self.header}" * bool(self.header)
+        fix = f"; {self.fix}" * bool(self.fix)
+        return f"{self.level} {self.code}{where}: {self.found}{header}{fix}"
 
 
 class Findings:
@@ -77,9 +89,9 @@ class Findings:
         self.accept = frozenset(accept)
         self.found: list[Finding] = []
 
-    def note(self, code: str, found: str) -> None:
+    def note(self, code: str, found: str, header: str = "") -> None:
         """Tell of a lossless repair."""
-        self.found.append(Finding("note", code, found, ""))
+        self.found.append(Finding("note", code, found, "", header=header))
 
     def warn(self, code: str, found: str, fix: str) -> None:
         """Tell of what is doubtful and yet used."""

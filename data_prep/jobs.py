@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from data_prep.errors import DataError
+from data_prep.inert import make_streams_inert
 from data_prep.parent import end_with_parent
 
 # Threads and locks of the parent do not survive a fork; a fresh interpreter is slower and safe.
@@ -78,7 +79,12 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, _CONTEXT, initializer=end_with_parent)
+    return ProcessPoolExecutor(workers, _CONTEXT, initializer=_begin)
+
+
+def _begin() -> None:
+    end_with_parent()
+    make_streams_inert()
 
 
 def _by_itself(work: Callable[..., Any], item: tuple, future: Future | None) -> Any:

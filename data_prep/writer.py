@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from data_prep.errors import DataError
+from data_prep.inert import inert_json
 
 _PARTIAL = ".partial-"
 
@@ -74,14 +74,13 @@ def write_bytes(path: str | Path, data: bytes, previous: str | Path | None = Non
 
 
 def write_json(path: str | Path, record: object) -> None:
-    """Write indented JSON atomically; NaN and infinity are refused.
+    """Write indented JSON atomically, see `inert_json`; NaN and infinity are refused.
 
     Raises:
         ValueError: for a number JSON has no word for.
         OSError: as `write_bytes`.
     """
-    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, (inert_json(record) + "\n").encode())
 
 
 def write_array(path: str | Path, array: np.ndarray) -> str:

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from data_prep.inert import inert
 from data_prep.writer import write_bytes
 from sdunet.runs.figures import to_png
 
@@ -87,7 +88,7 @@ class EpochLines(pl.Callback):
         seconds = time.monotonic() - self.started
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         if trainer.is_global_zero:
-            tqdm.write(f"{epoch}  {text}  {seconds:.1f} s{mark}", file=sys.stderr)
+            tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{mark}"), file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""
@@ -107,6 +108,6 @@ def _table(rows: list[Row]) -> bytes:
     text = io.StringIO(newline="")
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names)
-    writer.writeheader()
+    writer.writerow({name: inert(name) for name in names})  # they may name classes
     writer.writerows(rows)
     return text.getvalue().encode()

@@ -76,7 +76,7 @@ class Manifest:
 
     def failed_with(self, error: DataError) -> None:
         """Record why a case has no prediction."""
-        self.failed[str(error.case)] = str(error)
+        self.failed[str(error.case)] = str(error.for_records())
         self._write_in_time()
 
     def write(self) -> None:

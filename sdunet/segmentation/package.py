@@ -97,6 +97,7 @@ def _write(model: Model, run: Path, out: Path) -> None:
     with torch.no_grad():  # or the program would hold what only training needs
         logits = model.network(image)
         program = torch.export.export(model.network, (image,))
+    _forget_sources(program)
     record = _record_of(run)
     facts = {
         "labels": [
@@ -119,6 +120,14 @@ def _write(model: Model, run: Path, out: Path) -> None:
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
     seal(out)
+
+
+def _forget_sources(program: torch.export.ExportedProgram) -> None:
+    """Remove what torch notes of where its code lies on this machine."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
 
 
 def _record_of(run: Path) -> dict[str, Any]:
