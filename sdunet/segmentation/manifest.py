@@ -35,6 +35,12 @@ class Manifest:
         self.written = time.monotonic()
 
     def __enter__(self) -> "Manifest":
+        """Take the folder for these facts, before anything is predicted.
+
+        Raises:
+            DataError: as `before`.
+        """
+        self.write()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,6 +53,10 @@ class Manifest:
         Raises:
             DataError: OUT_OTHER if they are of other models or settings.
         """
+        return self._recorded()[0] if resume else {}
+
+    def _recorded(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Return the cases recorded and those that failed, of these models and settings."""
         try:
             there = json.loads(self.path.read_text(encoding="utf-8"))
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
@@ -54,7 +64,7 @@ class Manifest:
             if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
                 raise TypeError("cases that are no records")
         except FileNotFoundError:
-            return {}
+            return {}, {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 "PRED_MANIFEST",
@@ -67,7 +77,7 @@ class Manifest:
                 f"{self.path.parent} holds predictions made with other {', '.join(other)}",
                 "give another folder, or remove it",
             )
-        return cases if resume else {}
+        return cases, failed
 
     def done(self, case_id: str, record: Mapping[str, Any]) -> None:
         """Record a case."""
@@ -80,10 +90,14 @@ class Manifest:
         self._write_in_time()
 
     def write(self) -> None:
-        """Write what is known by now, beside what other processes wrote."""
+        """Write what is known by now, beside what other processes wrote.
+
+        Raises:
+            DataError: as `before`.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(".manifest.lock")):
-            cases, failed = self._there()
+            cases, failed = self._recorded()
             cases = {i: r for i, r in cases.items() if i not in self.failed} | self.cases
             failed = {i: e for i, e in failed.items() if i not in self.cases} | self.failed
             record = {"cases": dict(sorted(cases.items())), "failed": failed}
@@ -93,9 +107,3 @@ class Manifest:
     def _write_in_time(self) -> None:
         if time.monotonic() - self.written > _PAUSE:
             self.write()
-
-    def _there(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        if not self.path.exists():
-            return {}, {}
-        there = json.loads(self.path.read_text(encoding="utf-8"))
-        return dict(there["cases"]), dict(there["failed"])
