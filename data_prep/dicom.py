@@ -259,8 +259,8 @@ def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:
     if burned == "YES" or (burned != "NO" and one.get("Modality") in _BURNING):
         findings.ask(
             "DCM_PHI",
-            f"pixels may show the patient's name (modality {one.get('Modality')}, "
-            f"BurnedInAnnotation {burned or 'not given'})",
+            f"pixels may show the patient's name (modality {one.get('Modality')!r}, "
+            f"BurnedInAnnotation {burned!r})",
             "look at the pixels, and remove what identifies",
         )
 

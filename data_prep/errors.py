@@ -1,6 +1,6 @@
 """The one kind of error this package raises about data."""
 
-from data_prep.inert import placeless
+from data_prep.inert import for_record, placeless
 
 
 class DataError(Exception):
@@ -8,23 +8,15 @@ class DataError(Exception):
 
     Args:
         code: stable short name, such as `GEO_SHAPE`.
-        found: what was found, with the values.
+        found: what was found, with the values; words of a file, such as its header's, in quotes
+            (`!r`), as they may tell of a patient: they are shown and never written.
         fix: what to do about it.
         case: id of the case, added by whoever knows it.
         file: name of the file.
-        header: what the file's header says, word for word. It may tell of a patient: it is shown
-            and never written.
     """
 
     def __init__(
-        self,
-        code: str,
-        found: str,
-        fix: str,
-        *,
-        case: str | None = None,
-        file: str | None = None,
-        header: str = "",
+        self, code: str, found: str, fix: str, *, case: str | None = None, file: str | None = None
     ) -> None:
         super().__init__(code, found, fix)
         self.code = code
@@ -32,17 +24,15 @@ class DataError(Exception):
         self.fix = fix
         self.case = case
         self.file = file
-        self.header = header
 
     def __str__(self) -> str:
         case = "" if self.case is None else f" case {self.case}"
         file = "" if self.file is None else f" ({self.file})"
-        header = f": {self.header}" if self.header else ""
-        return f"{self.code}{case}: {self.found}{header}{file}; {self.fix}"
+        return f"{self.code}{case}: {self.found}{file}; {self.fix}"
 
     def for_records(self) -> "DataError":
-        """Return the error as files may hold it: without words of headers and places on a disk."""
-        found, fix = placeless(self.found), placeless(self.fix)
+        """Return the error as files may hold it, see `for_record`."""
+        found, fix = for_record(self.found), placeless(self.fix)
         file = None if self.file is None else placeless(self.file)
         return DataError(self.code, found, fix, case=self.case, file=file)
 

@@ -36,11 +36,10 @@ class Finding:
         level: `error` keeps the case out, `warning` does not, `note` tells of a lossless repair
             or of what the user accepted.
         code: stable short name, such as `GEO_SHAPE`.
-        found: what was found, with the values.
+        found: what was found, with the values, see `DataError`.
         fix: what to do about it; empty for notes.
         case: id of the case, if it is about one.
         file: name of the file, if it is about one.
-        header: what the file's header says, word for word, see `DataError`.
     """
 
     level: Level
@@ -49,21 +48,16 @@ class Finding:
     fix: str
     case: str | None = None
     file: str | None = None
-    header: str = ""
 
     @classmethod
     def of(cls, error: DataError) -> "Finding":
         """Return an error as a finding."""
-        return cls(
-            "error", error.code, error.found, error.fix, error.case, error.file, error.header
-        )
+        return cls("error", error.code, error.found, error.fix, error.case, error.file)
 
     @property
     def error(self) -> DataError:
         """The finding as the error it was made of."""
-        return DataError(
-            self.code, self.found, self.fix, case=self.case, file=self.file, header=self.header
-        )
+        return DataError(self.code, self.found, self.fix, case=self.case, file=self.file)
 
     def for_records(self) -> "Finding":
         """Return the finding as files may hold it, see `DataError.for_records`."""
@@ -73,9 +67,7 @@ class Finding:
         where = "".join(
             (f" case {self.case}" * bool(self.case), f" ({self.file})" * bool(self.file))
         )
-        header = f": {self.header}" * bool(self.header)
-        fix = f"; {self.fix}" * bool(self.fix)
-        return f"{self.level} {self.code}{where}: {self.found}{header}{fix}"
+        return f"{self.level} {self.code}{where}: {self.found}" + f"; {self.fix}" * bool(self.fix)
 
 
 class Findings:
@@ -89,9 +81,9 @@ class Findings:
         self.accept = frozenset(accept)
         self.found: list[Finding] = []
 
-    def note(self, code: str, found: str, header: str = "") -> None:
+    def note(self, code: str, found: str) -> None:
         """Tell of a lossless repair."""
-        self.found.append(Finding("note", code, found, "", header=header))
+        self.found.append(Finding("note", code, found, ""))
 
     def warn(self, code: str, found: str, fix: str) -> None:
         """Tell of what is doubtful and yet used."""

@@ -16,6 +16,8 @@ _PLACE = re.compile(
     r"(?:file:/+|~\w*/|/|[A-Za-z]:[/\\])"
     r"(?:[^\"'\n,;\[\]{}()]*[/\\])?(?=[^\s/\\])"
 )
+# What stands in quotes, as `repr` writes it: words of somebody else.
+_WORDS = re.compile(r"(?<!\w)('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 
 
 def inert(text: str, kept: str = "") -> str:
@@ -57,6 +59,16 @@ def placeless(text: str) -> str:
         '--out=first'
     """
     return _PLACE.sub("", text)
+
+
+def for_record(text: str) -> str:
+    """Return a message for a record: without words in quotes and without places on a disk.
+
+    Example:
+        >>> for_record("header line 'owner: Anna'")
+        'header line ...'
+    """
+    return placeless(_WORDS.sub("...", text))
 
 
 class InertStream:

@@ -49,7 +49,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
     name = fields.get("elementtype", "").upper()
     if name not in _TYPES:
-        raise DataError("HDR_DTYPE", f"voxels of type {name}", "save plain numbers")
+        raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
     channels = int(_numbers(fields, "elementnumberofchannels", "1")[0])
     dtype = np.dtype(_TYPES[name])
     if _true(fields, "binarydatabyteordermsb") or _true(fields, "elementbyteordermsb"):
@@ -60,7 +60,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     if not _true(fields, "binarydata"):
         raise DataError("HDR_ENCODING", "voxels written as text", "save them as binary data")
     if fields.get("headersize", "0") not in ("0", "-1"):
-        raise DataError("HDR_OFFSET", f"HeaderSize {fields['headersize']}", "save it without")
+        raise DataError("HDR_OFFSET", f"HeaderSize {fields['headersize']!r}", "save it without")
     place = fields[_LAST_FIELD]
     if place.upper() != "LOCAL":
         if place.upper() == "LIST" or "%" in place:

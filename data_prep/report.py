@@ -99,7 +99,7 @@ def _spread(dataset: Dataset) -> str:
     for place, (name, values) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, place)
         axes.hist(values, bins=min(30, max(5, len(values) // 3)), color=_BLUE)
-        axes.set_xlabel(name)
+        axes.set_xlabel(name, parse_math=False)
         axes.set_ylabel("cases")
         axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()

@@ -7,18 +7,23 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 
 from data_prep.errors import DataError
 from data_prep.findings import Finding
 from data_prep.inert import inert, inert_json, placeless
 from sdunet.cli import main
+from sdunet.runs.figures import to_png
+from sdunet.runs.record import say, tell, versions
 from sdunet.runs.table import aligned, markdown, plain_markdown, write_csv
+from sdunet.segmentation.bundle import bundle_files
 from sdunet.segmentation.card import model_card
 from sdunet.segmentation.model import load_model
 from sdunet.segmentation.package import export
@@ -72,8 +77,6 @@ def test_a_name_that_is_no_unicode_is_written_all_the_same():
 @NAMES
 def test_one_finding_is_one_line(name, capsys):
     error = DataError("CODE", f"found {name}", "fix it", case=name, file=name)
-    from sdunet.runs.record import say, tell
-
     tell(str(Finding.of(error)))
     say(str(error))
     said = capsys.readouterr()
@@ -154,6 +157,27 @@ def test_what_libraries_print_is_inert_too(encoding):
     assert lines_are_inert(said)
     for shown in (r"a\x1b[2J", r"b\x9b", r"c\u202e\udcff", r"d\x1b]0;title\x07"):
         assert shown in said
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # what shows nothing has no picture
+@pytest.mark.parametrize("name", [*NASTY.values(), "$x^$", r"$\frac$"])
+def test_names_in_legends_are_no_formulas(name):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2], label=name)
+    axes.legend()
+    assert to_png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["$import os", "@bundle_root", "%configs/metadata.json"])
+def test_a_bundle_takes_no_name_for_an_expression(trained_discs, name):
+    model = load_model(trained_discs / "run")
+    facts = {"labels": [{"name": name, "number": 1}], "versions": versions()}
+    files = bundle_files(replace(model, plan=replace(model.plan, channels=(name,))), {}, facts)
+    named = json.loads(files["configs/metadata.json"])["network_data_format"]
+    for side, number in (("inputs", "0"), ("outputs", "1")):
+        (told,) = named[side].values()
+        assert told["channel_def"][number] == f"'{name}"
 
 
 # Absolute paths in records.
@@ -287,12 +311,61 @@ def test_the_card_of_a_hostile_network_is_harmless(trained_discs):
 
 # Words of headers.
 
+CANARY = "Anna Canary"
 
-def test_words_of_a_header_are_shown_and_never_written():
-    error = DataError("CODE", "2 structures", "see it", case="a", header="GTV of Anna, PTV")
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("header line 'owner: Anna'", "header line ..."),
+        ("structures [\"Anna's\", 'GTV'] are no class", "structures [..., ...] are no class"),
+        (r"line 'it\'s' and 'more'", "line ... and ..."),
+        ("pixels may show the patient's name, at the readers' cost", None),
+        ("slices 3 and 4", None),
+    ],
+)
+def test_words_in_quotes_are_not_recorded(given, kept):
+    error = DataError("CODE", given, "see it", case="a", file="b.dcm")
     finding = Finding.of(error)
-    for one in (error, finding, finding.error):
-        assert "Anna" in str(one)
-        assert "Anna" not in str(one.for_records())
-    assert finding.for_records().level == "error"
-    assert finding.for_records().case == "a"
+    assert error.for_records().found == finding.for_records().found == (kept or given)
+    assert given in str(error)
+    assert given in str(finding)
+    assert str(finding.for_records()).startswith("error CODE case a (b.dcm): ")
+
+
+def nrrd(array, **fields):
+    lines = ["NRRD0004", f"type: {fields.pop('type', 'uint8')}", "dimension: 3"]
+    lines += [f"sizes: {' '.join(map(str, array.shape))}", "encoding: raw"]
+    lines += ["space: right-anterior-superior", "space directions: (1,0,0) (0,1,0) (0,0,1)"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\n".join(lines).encode() + b"\n\n" + array.tobytes(order="F")
+
+
+SPOILT = {
+    "a field that is none": {CANARY: "no colon\n" + CANARY},
+    "a type": {"type": CANARY},
+    "a skip": {"line skip": CANARY},
+    "a place": {"space origin": f"({CANARY},0,0)"},
+    "another file": {"data file": f"{CANARY}.raw"},
+}
+
+
+@pytest.mark.parametrize("fields", SPOILT.values(), ids=SPOILT)
+def test_words_of_headers_are_shown_and_reach_no_file(tmp_path, fields, capsys):
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c", "spoilt"):
+        image = random.integers(0, 255, (8, 8, 8)).astype(np.uint8)
+        for folder, array in (("images", image), ("labels", (image > 99).astype(np.uint8))):
+            path = tmp_path / "raw" / folder / f"{name}.nrrd"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            spoilt = dict(fields) if (name, folder) == ("spoilt", "images") else {}
+            path.write_bytes(nrrd(array, **spoilt))
+    config = ["--dataset.folds=3", "--dataset.patch_size=[8,8,8]"]
+    assert run("prepare", tmp_path / "raw", tmp_path / "set", *config) == 1
+    assert CANARY.lower() in capsys.readouterr().err.lower()
+    assert run("convert", tmp_path / "raw", tmp_path / "copy", "--to", "folders", *config) == 1
+    written = [p for out in ("set", "copy") for p in (tmp_path / out).rglob("*") if p.is_file()]
+    assert any(path.name == "report.html" for path in written)
+    assert not [path for path in written if CANARY.lower().encode() in path.read_bytes().lower()]
+    assert run("check", tmp_path / "raw", "--json") == 1
+    assert CANARY.lower() not in capsys.readouterr().out.lower()
