@@ -15,7 +15,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
-    """Write rows atomically; `None` as nothing, floats with nine digits.
+    """Write rows atomically, as `csv_bytes` gives them."""
+    write_bytes(path, csv_bytes(columns, rows))
+
+
+def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping]) -> bytes:
+    """Return rows as CSV; `None` as nothing, floats with nine digits.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front, as spreadsheets
     mark text themselves.
@@ -24,7 +29,7 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping])
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([_written(row.get(column)) for column in columns] for row in rows)
-    write_bytes(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -64,5 +69,5 @@ def _written(value: object) -> object:
         return f"{value:.9g}"
     if isinstance(value, str):
         mark = "'" if value.startswith(_FORMULA) else ""
-        return mark + inert(value)
+        return mark + inert(value, "\t")
     return value
