@@ -26,7 +26,6 @@ from sdunet.segmentation import predict as module
 from sdunet.segmentation.budget import needed_bytes
 from sdunet.segmentation.fallback import Fallback
 from sdunet.segmentation.inference import Ensemble, class_probabilities
-from sdunet.segmentation.manifest import Manifest
 from sdunet.segmentation.model import Model
 from sdunet.segmentation.predict import PredictOptions, predict
 from sdunet.segmentation.team import Team, entropy_of, predict_scan
@@ -147,34 +146,6 @@ def test_parts_of_the_cases_make_up_the_whole(disc_run, tmp_path):
     for part in (0, 1, 2):
         assert run(*command, "-o", tmp_path / "parts", "--shard", f"{part}/3") == 0
     assert files_of(tmp_path / "whole") == files_of(tmp_path / "parts")
-
-
-@pytest.mark.parametrize("options", [{"mirror": True}, {"mirror": True, "shard": (1, 2)}], ids=str)
-def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path, options):
-    raw, root, _ = disc_run
-    refused = []
-
-    def meanwhile(items, title):
-        with pytest.raises(DataError, match=r"OUT_OTHER: .* made with other --mirror") as error:
-            predict(root / "run", raw, tmp_path / "out", options=PredictOptions(**options))
-        refused.append(error)
-        return items
-
-    own = PredictOptions(shard=(0, 2))
-    done, _ = predict(root / "run", raw, tmp_path / "out", None, own, meanwhile)
-    assert len(done) == 3
-    assert refused
-    recorded = json.loads((tmp_path / "out/predictions.json").read_text())
-    assert not recorded["mirror"]
-    assert set(recorded["cases"]) == set(done)
-
-
-def test_of_two_that_begin_at_once_one_has_the_folder(tmp_path):
-    one, other = (Manifest(tmp_path, {"models": [name]}) for name in "ab")
-    assert one.before(resume=False) == other.before(resume=True) == {}
-    with one, pytest.raises(DataError, match=r"OUT_OTHER: .* made with other weights"), other:
-        raise AssertionError
-    assert json.loads((tmp_path / "predictions.json").read_text())["models"] == ["a"]
 
 
 @pytest.mark.parametrize("shard", ["3/3", "1", "a/b", "-1/2"])
