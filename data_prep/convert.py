@@ -71,7 +71,7 @@ def convert(
             out / "repairs.json",
             [
                 {"case": f.case, "code": f.code, "found": f.found, "file": f.file}
-                for f in kept
+                for f in (finding.for_records() for finding in kept)
                 if f.level == "note"
             ],
         )

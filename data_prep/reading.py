@@ -160,7 +160,7 @@ def _beside(tree: Tree, name: str, other: str, findings: Findings) -> bytes:
     wanted = (folder / other.replace("*", stem(name))).as_posix()
     found = [n for n in (wanted, f"{wanted}.gz") if n in tree.names]
     if not found or "/" in other:
-        raise DataError("IO_BESIDE", f"its voxels are missing, {other}", "give both files")
+        raise DataError("IO_BESIDE", f"its voxels are missing, {other!r}", "give both files")
     return open_file(tree, found[0], findings)
 
 

@@ -7,7 +7,6 @@ Commands import what they run, so that only training waits for Lightning.
 import json
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 
 import jsonargparse
@@ -16,7 +15,7 @@ import torch
 from data_prep.errors import DataError
 from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.runs.parser import Parser, files_first
-from sdunet.runs.record import RunRecord, as_text, bar, say, versions
+from sdunet.runs.record import RunRecord, bar, say, tell, versions
 from sdunet.runs.stopped import Stopped
 from sdunet.segmentation.commands import data, model, review
 from sdunet.segmentation.commands.options import Command
@@ -28,9 +27,6 @@ Exit status: 0 done, 1 something was left out or failed, 2 the command itself is
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # whatever the terminal has no letters for
-            stream.reconfigure(errors="backslashreplace")
     parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
@@ -40,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     chosen = parser.instantiate(parser.parse_args(files_first(argv)))
     options = getattr(chosen, chosen.command)
-    record = RunRecord(chosen.command, arguments=[as_text(argument) for argument in argv])
+    record = RunRecord(chosen.command, arguments=argv)
     keep_freed_memory()
     try:
         status = _COMMANDS[chosen.command][1](options)
@@ -105,14 +101,14 @@ def _info(options: jsonargparse.Namespace) -> int:
         "missing_backends": missing_backends(device),
     }
     if options.json:
-        print(json.dumps(facts, indent=1))
+        tell(*json.dumps(facts, indent=1).splitlines())
         return 0
     for name, value in facts["versions"].items():
-        print(f"{name:<18}{value}")
-    print(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
-    print(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
+        tell(f"{name:<18}{value}")
+    tell(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
+    tell(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
     for name, reason in facts["missing_backends"].items():
-        print(f"{'not available':<18}{name}: {reason}")
+        tell(f"{'not available':<18}{name}: {reason}")
     return 0
 
 

@@ -359,4 +359,4 @@ def test_terminal_without_letters_gets_the_whole_output(tmp_path, ascii_, code):
         assert done.returncode == 1, said
         assert b"Traceback" not in said
         assert code in said
-    assert json.loads((tmp_path / "out/run.json").read_text())["arguments"][-1] == "?.yaml"
+    assert json.loads((tmp_path / "out/run.json").read_text())["arguments"][-1] == r"\udce9.yaml"

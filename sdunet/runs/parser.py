@@ -34,7 +34,7 @@ class Parser(jsonargparse.ArgumentParser):
             known = [action.dest for action in self._known_actions()]
             close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
             message += f"; did you mean '{close[0]}'?" if close else ""
-        say(f"sdunet: {message}")
+        say(f"sdunet: {' '.join(message.split())}")
         sys.exit(2)
 
     def parse_path(

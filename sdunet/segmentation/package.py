@@ -56,7 +56,10 @@ def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
         made = Path(folder) / "package"
         _write(model, run, made)
-        check = f"from {__name__} import check_package; check_package({str(made)!r})"
+        check = (
+            "from data_prep.parent import end_with_parent; end_with_parent(); "
+            f"from {__name__} import check_package; check_package({str(made)!r})"
+        )
         done = subprocess.run(
             [sys.executable, "-c", check], capture_output=True, text=True, check=False
         )
@@ -94,6 +97,7 @@ def _write(model: Model, run: Path, out: Path) -> None:
     with torch.no_grad():  # or the program would hold what only training needs
         logits = model.network(image)
         program = torch.export.export(model.network, (image,))
+    _forget_sources(program)
     record = _record_of(run)
     facts = {
         "labels": [
@@ -116,6 +120,14 @@ def _write(model: Model, run: Path, out: Path) -> None:
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
     seal(out)
+
+
+def _forget_sources(program: torch.export.ExportedProgram) -> None:
+    """Remove what torch notes of where its code lies on this machine."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
 
 
 def _record_of(run: Path) -> dict[str, Any]:

@@ -183,7 +183,7 @@ def _predict_case(
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
-    noted = [str(finding) for finding in findings.found]
+    noted = [str(finding.for_records()) for finding in findings.found]
     return {"image": case.image, "source": source, "files": files, "found": noted}
 
 

@@ -11,6 +11,8 @@ from data_prep.writer import write_bytes, write_json
 LIST = "MANIFEST.json"
 SCHEMA = 1
 NEEDED = ("model.json", "best.safetensors")
+# What no run has: a package that was copied in part is none, even where its list is missing.
+_OF_PACKAGES = (LIST, "facts.json", "example.safetensors", "program.pt2")
 _READ = (*NEEDED, "postprocess.json")  # what prediction reads
 
 
@@ -22,8 +24,8 @@ def seal(folder: Path) -> None:
 
 
 def is_sealed(folder: Path) -> bool:
-    """Tell whether a folder is a package."""
-    return (folder / LIST).exists()
+    """Tell whether a folder is a package, or what is left of one."""
+    return any((folder / name).exists() for name in _OF_PACKAGES)
 
 
 def verify(tree: Tree) -> dict[str, bytes]:

@@ -23,14 +23,15 @@ from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.failures import named
-from sdunet.runs.lightning import quiet_lightning
+from sdunet.runs.lightning import end_together, quiet_lightning
+from sdunet.runs.progress import CURVE, METRICS
 from sdunet.runs.record import RunRecord, say, say_if_slow
 from sdunet.runs.stopping import Halt
 from sdunet.segmentation.config import TaskConfig, network_config
 from sdunet.segmentation.data import SegmentationData
 from sdunet.segmentation.model import DESCRIPTION, WEIGHTS, network_for, save_description
 from sdunet.segmentation.module import SegmentationModule
-from sdunet.segmentation.progress import CURVE, METRICS, Course, Keep
+from sdunet.segmentation.progress import Course, Keep
 from sdunet.segmentation.transforms import augmentation, flip_axes
 
 VALIDATION_CASES = "validation_cases.txt"
@@ -71,6 +72,7 @@ def train(
     _check_contradictions(task.dataset, dataset.plan)
     device = choose_device(config.device)
     quiet_lightning()
+    end_together()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import DataError
+from data_prep.inert import inert
 from data_prep.parse import UNUSABLE, read_json
 
 EVALUATION = "evaluation.json"
@@ -129,7 +130,7 @@ def table(runs: Sequence[str | Path]) -> str:
             lines.append(f"| {row.model} | {row.bits:.2f} | | | | {row.source} |")
     if not any((row.data, row.levels) == (data, levels) for row in PUBLISHED):
         lines += ["", f"No published figure is known for {data} of {levels} levels."]
-    return "\n".join(lines)
+    return "\n".join(inert(line) for line in lines)
 
 
 def _bits(value: dict) -> str:

@@ -12,7 +12,7 @@ from data_prep.errors import DataError
 from data_prep.types import PositiveNumber
 from sdunet.runs.device import own_part
 from sdunet.runs.parser import Parser
-from sdunet.runs.record import bar
+from sdunet.runs.record import bar, tell
 from sdunet.segmentation.commands.options import (
     Command,
     add_cases,
@@ -63,12 +63,12 @@ def _train(options: jsonargparse.Namespace) -> int:
     if rank_zero_only.rank:
         return 0  # one of several processes tells
     if len(scores) == 1:
-        print(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
+        tell(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
         return 0
     for run, dice in scores.items():
-        print(f"{dice:.4f}  {run}")
+        tell(f"{dice:.4f}  {run}")
     values = list(scores.values())
-    print(f"best validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
+    tell(f"best validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
           f"deviation of {len(values)} runs")  # fmt: skip
     return 0
 
@@ -86,7 +86,7 @@ def _postprocess(options: jsonargparse.Namespace) -> int:
     for name, (rule, before, after) in find_rules(options.RUN, options.data, bar).items():
         kept = "all pieces kept" if rule is None else f"pieces below {rule:.4g} removed" \
             if rule != LARGEST else "largest piece kept"  # fmt: skip
-        print(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")
+        tell(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")
     return 0
 
 
@@ -143,7 +143,7 @@ def _predict(options: jsonargparse.Namespace) -> int:
         ),
         bar,
     )
-    print(f"{len(done)} predictions in {Path(options.out)}")
+    tell(f"{len(done)} predictions in {Path(options.out)}")
     return report(problems)
 
 
@@ -167,7 +167,7 @@ def _export(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.package import export
 
     package = export(options.RUN, options.out, pack=options.zip)
-    print(f"package {package}; it gave what the network gave, in a process of its own")
+    tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 
 
