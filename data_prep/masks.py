@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from data_prep.config import MaskForm, Rules
-from data_prep.errors import DataError
+from data_prep.errors import DataError, named_errors
 from data_prep.findings import Acceptance, Findings
 from data_prep.pictures import SUFFIXES, Samples, mask_samples, to_scan
 from data_prep.scan import Scan
@@ -47,7 +47,8 @@ def look_at_masks(tree: Tree, names: Iterable[str]) -> list[MaskLook]:
     found = []
     for name in drawn_masks(names):
         try:
-            found.append(_look(mask_samples(tree.read(name), Findings(get_args(Acceptance)))))
+            with named_errors(name):
+                found.append(_look(mask_samples(tree.read(name), Findings(get_args(Acceptance)))))
         except DataError:
             continue
     return found

@@ -126,7 +126,7 @@ def open_tree(path: str | Path) -> Tree:
     wrong = tuple(name for name in tree.names if not _is_utf8(name))
     if wrong:
         names = tuple(name for name in tree.names if _is_utf8(name))
-        tree = replace(tree, names=names, unnamed=wrong)
+        tree = replace(tree, names=names, outside=tree.outside & {*names}, unnamed=wrong)
     if not tree.names and not wrong:
         raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
     return tree
