@@ -119,7 +119,7 @@ class Output:
         return self.hashes
 
     def _name(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+        return path.absolute().relative_to(self.root).as_posix()
 
 
 def _records(data: bytes) -> Iterator[dict]:

@@ -239,6 +239,15 @@ def test_files_are_ours_only_as_they_were_written(tmp_path):
     assert files(tmp_path / "out") == {"b": b"edited", "c": b"mine", "d": b"5"}
 
 
+def test_a_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in ("out", "./out", "other/../out"):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        with own_folder(out, "test"):
+            write_bytes(f"{out}/a", out.encode())
+        assert files(tmp_path / "out") == {"a": out.encode()}
+
+
 def test_links_in_an_output_folder_are_not_followed(tmp_path):
     (tmp_path / "else").mkdir()
     (tmp_path / "else/x").write_bytes(b"mine")

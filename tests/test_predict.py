@@ -176,9 +176,12 @@ def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp
     monkeypatch.setattr("sdunet.segmentation.manifest._PAUSE", 0.0)
     with pytest.raises(KeyboardInterrupt):
         predict(root / "run", raw, out)
-    (out / "disc_1.png").write_bytes(b"damaged")
+    (out / "disc_1.png").write_bytes(b"edited")
+    with pytest.raises(DataError, match=r"OUT_TAKEN: disc_1.png in .* was changed since"):
+        predict(root / "run", raw, out, options=PredictOptions(resume=True))
+    (out / "disc_1.png").unlink()
     predict(root / "run", raw, out, options=PredictOptions(resume=True))
-    assert len(calls) == 4 + 6 - 3 + 1  # all but three, and the damaged one
+    assert len(calls) == 4 + 6 - 3 + 1  # all but three, and the one removed
     assert files_of(out) == files_of(whole)
     Image.fromarray(np.asarray(Image.open(raw / "images/disc_2.png")).T).save(
         raw / "images/disc_2.png"

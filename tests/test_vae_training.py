@@ -341,14 +341,14 @@ def wrong(what, run, packed, tmp_path):
     ],
 )
 def test_wrong_turns_are_named_and_change_nothing(what, code, run, packed, tmp_path, capsys):
-    before = {path: path.read_bytes() for path in run.iterdir()}
+    before = {path: path.read_bytes() for path in run.glob("[!.]*")}
     command = wrong(what, run, packed, tmp_path)
     capsys.readouterr()
     assert main(command) == 1
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert re.search(f"^error: {code}", message), message
-    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert {path: path.read_bytes() for path in run.glob("[!.]*")} == before
     assert not (tmp_path / "fresh").exists()
 
 

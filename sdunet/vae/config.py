@@ -65,8 +65,8 @@ class LadderConfig:
         sdn_features: features at the largest sweeping scale.
         sdn_features_step: taken off at each halving.
         sdn_directions: sweeps of each block, 1 to 4.
-        cell: that sweeps: `carry`, which takes the line above linearly, or the published `gru`.
-        init: of the sweeps: `reach`, far from the start, or `published`, PyTorch's own.
+        cell: that sweeps: the published `gru`, or `carry`, which takes the line above linearly.
+        init: of the sweeps: `published`, PyTorch's own, or `reach`, far from the start.
     """
 
     depth: PositiveInt = 15
@@ -80,8 +80,8 @@ class LadderConfig:
     sdn_features: NonNegativeInt = 0
     sdn_features_step: NonNegativeInt = 0
     sdn_directions: PositiveInt = 2
-    cell: CellName = "carry"
-    init: InitName = "reach"
+    cell: CellName = "gru"
+    init: InitName = "published"
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class VanillaConfig:
     sdn_scales: tuple[PositiveInt, ...] = ()
     sdn_features: PositiveInt = 200
     sdn_directions: PositiveInt = 1
-    cell: CellName = "carry"
-    init: InitName = "reach"
+    cell: CellName = "gru"
+    init: InitName = "published"
 
 
 @dataclass(frozen=True)
