@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.compare import compare
-from data_prep.config import DataConfig, Rules
+from data_prep.config import DataConfig, MaskForm, Rules
 from data_prep.errors import DataError
 from data_prep.examine import Facts, examine
 from data_prep.findings import Finding
 from data_prep.jobs import run
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.limits import memory_within
+from data_prep.masks import MaskLook, decide, drawn_masks, look_at_masks
 from data_prep.plan import classes_of
 from data_prep.progress import Progress, silent
 from data_prep.splits import group_of, read_groups
@@ -74,6 +75,7 @@ def check(
     workers: int = 0,
     scheduler: str | None = None,
     max_ram: float | None = None,
+    form: MaskForm | None = None,
 ) -> Checked:
     """Check the raw dataset at `data`; nothing is written.
 
@@ -84,6 +86,7 @@ def check(
         workers: local processes to work in; with 0 in this one.
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
+        form: how masks are stored in the set that this one is to be read like, if there is one.
 
     Raises:
         DataError: if it cannot be read at all: no known layout, classes that cannot be.
@@ -94,14 +97,19 @@ def check(
         layout = find_layout(tree)
     channels = config.channels or layout.channels or ("image",)
     labels = classes_of(config, layout.labels)
-    rules = Rules(channels, labels, config.label_map, config.structures, config.accept)
+    place = str(Path(data).absolute()), token_of(tree)
+    shards = {"workers": workers, "scheduler": scheduler}
+    drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
+    looks = run(look_at_case, drawn, **shards)
+    looks = [look for found in looks if not isinstance(found, DataError) for look in found]
+    form = decide(looks, form)
+    rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Facts] = {}
     groups: dict[str, str] = {}
     named = read_groups(config.group_file) if config.group_file else {}
-    place = str(Path(data).absolute()), token_of(tree)
     items = [(*place, case, rules, memory) for case in layout.cases]
-    results = run(examine_case, items, workers=workers, scheduler=scheduler)
+    results = run(examine_case, items, **shards)
     for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
         if isinstance(result, DataError):
             errors.append(result.at(case=case.id))
@@ -113,7 +121,8 @@ def check(
             facts[case.id] = fact
             groups[case.id] = _group(case, config, named)
     splits = {case.id: case.split for case in layout.cases}
-    wrong, whole, found = compare(facts, groups, splits, rules)
+    unplaced = {finding.case for finding in findings if finding.code == "GEO_NONE"}
+    wrong, whole, found = compare(facts, groups, splits, rules, unplaced)
     errors += wrong.values()
     facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}
     findings += found.found
@@ -133,6 +142,12 @@ def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
     if config.group_pattern is None and case.group:
         return case.group
     return group_of(case.id, config.group_pattern)
+
+
+def look_at_case(data: str, token: str, case: Case, memory: float | None) -> list[MaskLook]:
+    """Look at the masks of one case of the dataset at `data`, see `look_at_masks`."""
+    with memory_within(memory):
+        return look_at_masks(open_again(data, token), case.masks)
 
 
 def examine_case(

@@ -1,7 +1,7 @@
 """What only shows when cases are compared: copies, leaks, outliers, classes nobody has."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -21,6 +21,7 @@ def compare(
     groups: Mapping[str, str],
     splits: Mapping[str, str | int | None],
     rules: Rules,
+    unplaced: Collection[str] = (),
 ) -> tuple[dict[str, DataError], list[DataError], Findings]:
     """Compare cases with one another.
 
@@ -29,6 +30,7 @@ def compare(
         groups: what each case must not be split from.
         splits: split that the dataset itself puts each case into.
         rules: names of classes, and what is accepted.
+        unplaced: cases whose files do not say which way their axes run.
 
     Returns:
         One error for each case that must not be used; errors that concern all of them,
@@ -36,7 +38,8 @@ def compare(
         else was noticed.
     """
     findings = Findings(rules.accept)
-    errors = _copies(facts, splits, findings)
+    errors = _copies(facts, splits, findings) | _strangers(facts) | _without_fold(facts, splits)
+    errors |= _turned({id_: facts[id_].size for id_ in facts if id_ in unplaced})
     _near_copies(facts, groups, findings)
     for group, found in _leaks(groups, splits).items():
         for id_ in found:
@@ -72,6 +75,65 @@ def _copies(
             except DataError as error:
                 errors[id_] = error.at(case=id_)
     return errors
+
+
+def _strangers(facts: Mapping[str, Facts]) -> dict[str, DataError]:
+    """Return an error for each picture in a set of volumes, and the other way round.
+
+    Of equally many neither is the stranger; then `fit_plan` refuses the set.
+    """
+    pictures = {id_ for id_, fact in facts.items() if fact.spacing is None}
+    few, many = sorted((pictures, facts.keys() - pictures), key=len)
+    if len(few) == len(many):
+        return {}
+    what = ("a picture", "volumes") if few == pictures else ("a volume", "pictures")
+    return {
+        id_: DataError(
+            "GEO_MIXED",
+            f"{what[0]}, where {len(many)} other cases are {what[1]}",
+            "save it like the others, or split the dataset",
+            case=id_,
+        )
+        for id_ in few
+    }
+
+
+def _turned(sizes: Mapping[str, tuple[int, ...]]) -> dict[str, DataError]:
+    """Return an error for each volume whose short axis is another than in most of them."""
+    short = {}
+    for id_, size in sizes.items():
+        least, next_, *_ = sorted(size)
+        if len(size) == 3 and 2 * least <= next_:
+            short[id_] = size.index(least)
+    (usual, times), *others = Counter(short.values()).most_common(2) or [(None, 0)]
+    if others and others[0][1] == times:
+        usual = None
+    fix = "save the axes in the order of the others, or with a header that tells them"
+    return {
+        id_: DataError(
+            "GEO_ORDER",
+            f"the short axis of {' x '.join(map(str, sizes[id_]))} is number {axis}, "
+            f"in most others {'either' if usual is None else usual}",
+            fix,
+            case=id_,
+        )
+        for id_, axis in short.items()
+        if axis != usual
+    }
+
+
+def _without_fold(
+    facts: Mapping[str, Facts], splits: Mapping[str, str | int | None]
+) -> dict[str, DataError]:
+    """Return an error for each case that has no fold, in a set whose cases have."""
+    without = [id_ for id_ in facts if splits.get(id_) is None]
+    if not any(isinstance(splits.get(id_), int) for id_ in facts):
+        return {}
+    fix = "give each case a fold, or none"
+    return {
+        id_: DataError("LAY_FOLD", "no fold, where other cases have one", fix, case=id_)
+        for id_ in without
+    }
 
 
 def _near_copies(facts: Mapping[str, Facts], groups: Mapping[str, str], findings: Findings) -> None:

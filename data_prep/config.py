@@ -3,16 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import (
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    restricted_number_type,
-)
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from data_prep.findings import Acceptance
+from data_prep.parse import once, whole
+from data_prep.types import PositiveNumber, ShareBelowOne
 
-ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
 Intensity = Literal["zscore", "unit", "ct"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct"]
 
@@ -30,7 +26,8 @@ class DataConfig:
             `0xRRGGBB`.
         structures: names of DICOM structures to class numbers. Default: those named like a class.
         accept: codes of findings that are meant to be so, see `data_prep.findings.Acceptance`.
-        intensity: `zscore` gives each channel of each image mean 0 and deviation 1; `unit`
+        intensity: `zscore` gives each channel of each image mean 0 and deviation 1; where single
+            values lie far beyond all others, those decide, and it clips to their range; `unit`
             divides by the largest number of the file's type; `ct` clips to the 0.5 and 99.5
             percentiles of the foreground of all training cases, and gives that mean 0 and
             deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.
@@ -55,9 +52,9 @@ class DataConfig:
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[Acceptance, ...] = ()
     intensity: AskedIntensity = "auto"
-    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+    spacing: tuple[PositiveNumber, PositiveNumber, PositiveNumber] | None = None
     patch_size: tuple[PositiveInt, ...] | None = None
-    memory_gb: PositiveFloat = 8.0
+    memory_gb: PositiveNumber = 8.0
     group_pattern: str | None = None
     group_file: str | None = None
     folds: PositiveInt = 5
@@ -67,14 +64,38 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class MaskForm:
+    """How the masks of a dataset that are pictures are stored; decided over all of them.
+
+    Attributes:
+        colours: whether red, green and blue are colours, and not a number three times; `None` if
+            as many masks say either.
+        palette: colour of each index, `0xRRGGBB`; `None` where no two masks agree.
+    """
+
+    colours: bool | None
+    palette: dict[int, int | None]
+
+    @classmethod
+    def from_json(cls, record: dict) -> "MaskForm":
+        """Rebuild it from what `json` made of it."""
+        colours, palette = record["colours"], record["palette"]
+        if colours not in (True, False, None):
+            raise ValueError(f"colours must be true, false or null, got {colours!r}")
+        pairs = [(whole(i), None if c is None else whole(c)) for i, c in palette.items()]
+        return cls(colours, once(pairs))
+
+
+@dataclass(frozen=True)
 class Rules:
-    """What reading a case needs to know; see `DataConfig`."""
+    """What reading a case needs to know; see `DataConfig` and `MaskForm`."""
 
     channels: tuple[str, ...]
     labels: dict[str, int]
     label_map: dict[int, int] = field(default_factory=dict)
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
+    form: MaskForm | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +156,7 @@ class Plan:
         accept: codes of findings that are meant to be so.
         levels: of each channel, for intensity `ct`.
         seen: what the training cases were like; `None` of so few that it would tell of single ones.
+        form: how masks that are pictures are stored; `None` if that was not looked at.
     """
 
     spatial_dims: int
@@ -149,6 +171,7 @@ class Plan:
     accept: tuple[str, ...] = ()
     levels: tuple[Levels, ...] | None = None
     seen: Seen | None = None
+    form: MaskForm | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -163,17 +186,20 @@ class Plan:
     @property
     def rules(self) -> Rules:
         """How cases are read."""
-        return Rules(self.channels, self.labels, self.label_map, self.structures, self.accept)
+        return Rules(
+            self.channels, self.labels, self.label_map, self.structures, self.accept, self.form
+        )
 
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
         """Rebuild a plan from what `json` made of it."""
         spacing, levels, seen = record["spacing"], record.get("levels"), record.get("seen")
+        form = record.get("form")
         return cls(
             record["spatial_dims"],
             tuple(record["channels"]),
             dict(record["labels"]),
-            {int(number): into for number, into in record["label_map"].items()},
+            once([(whole(number), into) for number, into in record["label_map"].items()]),
             record["intensity"],
             None if spacing is None else tuple(spacing),
             tuple(record["patch_size"]),
@@ -182,4 +208,5 @@ class Plan:
             tuple(record.get("accept", ())),
             None if levels is None else tuple(Levels(**level) for level in levels),
             None if seen is None else Seen.from_json(seen),
+            None if form is None else MaskForm.from_json(form),
         )

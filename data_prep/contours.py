@@ -52,8 +52,12 @@ def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings
         if name.strip().lower() not in classes:
             continue
         mask = np.zeros(image.size, bool)
-        for contour in roi.get("ContourSequence") or []:
+        contours = roi.get("ContourSequence") or []
+        for contour in contours:
             _draw(contour, image, mask, name)
+        if contours and not mask.any():
+            found = f"{name}: {len(contours)} contours around no centre of a voxel"
+            findings.warn("LBL_LOST", found, "look whether the structure is meant")
         structures.append(Structure(name, mask))
     return _merged(structures, sorted(names.values()), image, classes, findings)
 
@@ -66,7 +70,7 @@ def read_segments(data: bytes, image: Scan, classes: Mapping[str, int], findings
     """
     one = parse(data)
     if one.get("SegmentationType") != "BINARY":
-        raise DataError("DCM_SEGMENT", f"type {one.get('SegmentationType')}", "save it as BINARY")
+        raise DataError("DCM_SEGMENT", f"type {one.get('SegmentationType')!r}", "save it as BINARY")
     names = {
         int(s.SegmentNumber): str(s.get("SegmentLabel", "")) for s in one.get("SegmentSequence", [])
     }
@@ -87,17 +91,17 @@ def _known(name: str, classes: Mapping[str, int]) -> bool:
 def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> None:
     if contour.get("ContourGeometricType") not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
         kind = contour.get("ContourGeometricType")
-        raise DataError("DCM_CONTOUR", f"{name}: a contour of type {kind}", "remove it")
+        raise DataError("DCM_CONTOUR", f"{name!r}: a contour of type {kind!r}", "remove it")
     points = np.array([float(n) for n in contour.ContourData])
     if len(points) % 3 or len(points) < 9 or not np.isfinite(points).all():
-        raise DataError("DCM_CONTOUR", f"{name}: {len(points)} coordinates", _AGAIN)
+        raise DataError("DCM_CONTOUR", f"{name!r}: {len(points)} coordinates", _AGAIN)
     at = _to_voxels(points.reshape(-1, 3), image)
     z = float(np.median(at[:, 2]))
     slice_ = round(z)
     if np.abs(at[:, 2] - slice_).max() > _OFF_PLANE or not 0 <= slice_ < image.size[2]:
-        raise DataError("DCM_CONTOUR", f"{name}: a contour at slice {z:.4g}, in none", _AGAIN)
+        raise DataError("DCM_CONTOUR", f"{name!r}: a contour at slice {z:.4g}, in none", _AGAIN)
     if (at[:, :2] < -0.5 - 1).any() or (at[:, :2] > np.array(image.size[:2]) + 0.5).any():
-        raise DataError("DCM_CONTOUR", f"{name}: a contour outside of the image", _AGAIN)
+        raise DataError("DCM_CONTOUR", f"{name!r}: a contour outside of the image", _AGAIN)
     mask[:, :, slice_] ^= polygon2mask(image.size[:2], at[:, :2])
 
 
@@ -134,11 +138,11 @@ def _merged(
     if not structures:
         raise DataError(
             "DCM_STRUCTURES",
-            f"none of the structures {names[:8]} is a class",
+            f"none of {len(names)} structures is a class: {names[:8]}",
             "name them: dataset.structures: {name: class number}",
         )
     if unused:
-        findings.note("DCM_UNUSED", f"structures that are no class: {', '.join(unused[:8])}")
+        findings.note("DCM_UNUSED", f"{len(unused)} structures are no class: {unused[:8]}")
     label = np.zeros(image.size, np.uint8 if max(classes.values()) < 256 else np.uint16)
     for structure in structures:
         number = classes[structure.name.strip().lower()]
@@ -146,7 +150,7 @@ def _merged(
         if overlap.any():
             raise DataError(
                 "LBL_OVERLAP",
-                f"{int(overlap.sum())} voxels of {structure.name} are in another class too",
+                f"{int(overlap.sum())} voxels of {structure.name!r} are in another class too",
                 "export structures that do not overlap",
             )
         label[structure.mask] = number

@@ -7,7 +7,7 @@ from data_prep.check import Checked, check
 from data_prep.config import DataConfig
 from data_prep.encode import encode
 from data_prep.errors import DataError
-from data_prep.examine import read_case
+from data_prep.examine import read_checked
 from data_prep.findings import Findings
 from data_prep.output import below, check_free, own_folder
 from data_prep.progress import Progress, silent
@@ -57,7 +57,9 @@ def convert(
         cases = [case for case in checked.layout.cases if case.id in checked.facts]
         for case in progress(cases, "writing"):
             try:
-                image, label = read_case(tree, case, checked.rules, Findings(config.accept))
+                source = checked.facts[case.id].source
+                findings = Findings(config.accept)
+                image, label = read_checked(tree, case, checked.rules, findings, source)
                 written[case.id] = _write(case.id, image, label, out, to)
             except DataError as error:
                 problems.append(error.at(case=case.id))
@@ -69,7 +71,7 @@ def convert(
             out / "repairs.json",
             [
                 {"case": f.case, "code": f.code, "found": f.found, "file": f.file}
-                for f in kept
+                for f in (finding.for_records() for finding in kept)
                 if f.level == "note"
             ],
         )

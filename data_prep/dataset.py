@@ -5,7 +5,6 @@ A folder with `dataset.json` (schema, plan, one record a case), `splits.json` (f
 """
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import numpy as np
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, once, read_json, whole
+from data_prep.plan_file import plan_from
 from data_prep.preprocess import Scaling
 from data_prep.writer import write_json
 
@@ -115,6 +116,16 @@ def save_dataset(dataset: Dataset) -> None:
     )
 
 
+def _record(described: dict) -> CaseRecord:
+    scaling = {
+        name: None if numbers is None else [float(number) for number in numbers]
+        for name, numbers in described["scaling"].items()
+    }
+    numbers = {name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")}
+    numbers |= {"size": tuple(numbers["size"]), "scaling": Scaling(**scaling)}
+    return CaseRecord(**described | numbers)
+
+
 def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
     """Open a prepared dataset, by its description.
 
@@ -127,28 +138,33 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
             "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA OUT first"
         )
     try:
-        content = json.loads((root / described).read_text(encoding="utf-8"))
-        folds = json.loads((root / "splits.json").read_text(encoding="utf-8"))
+        content = read_json(root / described)
+        folds = [
+            {side: [str(id_) for id_ in fold[side]] for side in ("train", "val")}
+            for fold in read_json(root / "splits.json", list)
+        ]
         if content.get("schema") != SCHEMA:
             raise DataError(
                 "SET_SCHEMA",
                 f"schema {content.get('schema')}, known is {SCHEMA}",
                 "prepare again",
             )
-        records = [
-            CaseRecord(**{**r, "size": tuple(r["size"]), "scaling": Scaling(**r["scaling"])})
-            for r in content["cases"]
-        ]
-        plan = Plan.from_json(content["plan"])
-        layout = content["layout"]
+        records = [_record(described) for described in content["cases"]]
+        cases = once([(record.id, record) for record in records])
+        plan = plan_from(content["plan"])
+        layout = str(content["layout"])
         test = tuple(str(id_) for id_ in content["test"])
+        if not folds:
+            raise ValueError("no folds")
         held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
         leaks = [set(fold["train"]) & set(fold["val"]) for fold in folds]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, DataError, *UNUSABLE) as error:
+        if isinstance(error, DataError) and error.code == "SET_SCHEMA":
+            raise
         raise DataError(
             "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
         ) from error
-    dataset = Dataset(root, layout, plan, {record.id: record for record in records}, folds, test)
+    dataset = Dataset(root, layout, plan, cases, folds, test)
     if any(leaks) or held & set(test):
         raise DataError("SPLIT_LEAK", "a case is on two sides of a split", "prepare again")
     unknown = held - set(dataset.cases)

@@ -139,7 +139,7 @@ def _frames(one: Dataset, findings: Findings) -> list[Frame]:
     samples, colours = one.get("SamplesPerPixel") or 1, str(one.get("PhotometricInterpretation"))
     if colours != "None" and (samples == 1) != colours.startswith("MONOCHROME"):
         raise DataError(
-            "DCM_COLOR", f"{samples} samples a pixel as {colours}", "export grey values"
+            "DCM_COLOR", f"{samples} samples a pixel as {colours!r}", "export grey values"
         )
     pixels = pixels_of(one, findings)
     shared = (one.get("SharedFunctionalGroupsSequence") or [None])[0]
@@ -227,8 +227,8 @@ def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:
     if burned == "YES" or (burned != "NO" and one.get("Modality") in _BURNING):
         findings.ask(
             "DCM_PHI",
-            f"pixels may show the patient's name (modality {one.get('Modality')}, "
-            f"BurnedInAnnotation {burned or 'not given'})",
+            f"pixels may show the patient's name (modality {one.get('Modality')!r}, "
+            f"BurnedInAnnotation {burned!r})",
             "look at the pixels, and remove what identifies",
         )
 

@@ -4,13 +4,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from data_prep.inert import for_record, placeless
+
 
 class DataError(Exception):
     """Something about the data that must not be guessed over.
 
     Args:
         code: stable short name, such as `GEO_SHAPE`.
-        found: what was found, with the values.
+        found: what was found, with the values; words of a file, such as its header's, in quotes
+            (`!r`), as they may tell of a patient: they are shown and never written.
         fix: what to do about it.
         case: id of the case, added by whoever knows it.
         file: name of the file.
@@ -30,6 +33,12 @@ class DataError(Exception):
         case = "" if self.case is None else f" case {self.case}"
         file = "" if self.file is None else f" ({self.file})"
         return f"{self.code}{case}: {self.found}{file}; {self.fix}"
+
+    def for_records(self) -> "DataError":
+        """Return the error as files may hold it, see `for_record`."""
+        found, fix = for_record(self.found), placeless(self.fix)
+        file = None if self.file is None else placeless(self.file)
+        return DataError(self.code, found, fix, case=self.case, file=file)
 
     def at(self, *, case: str | None = None, file: str | None = None) -> "DataError":
         """Add the case or file where it is not named yet, and return the error itself."""
@@ -58,5 +67,5 @@ def named_errors(
     except MemoryError as error:
         raise DataError("IO_MEMORY", "memory is full", "crop or split it", file=file) from error
     except Exception as error:
-        found = f"{type(error).__name__}: {error}"[:200]
+        found = f"{type(error).__name__}: {str(error)[:200]!r}"
         raise DataError(code, found, fix, file=file) from error

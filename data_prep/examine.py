@@ -10,16 +10,16 @@ from data_prep.config import Rules
 from data_prep.content import coarse_picture, look_at_image, look_at_label
 from data_prep.errors import DataError
 from data_prep.findings import Finding, Findings
+from data_prep.hot import look_at_hot_values
 from data_prep.images import read_case_image
 from data_prep.labels import read_case_label
 from data_prep.layouts import Case
 from data_prep.preprocess import Grid, fit_label, grid_of
 from data_prep.scan import Scan, fit_channels, spacing_of
-from data_prep.slabs import class_counts
+from data_prep.slabs import class_counts, some_of
 from data_prep.tree import Tree, recorded
 
 _QUANTILES = 501
-_ENOUGH = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,35 @@ def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple
     return image, fit_label(image, label, findings)
 
 
+def read_checked(
+    tree: Tree, case: Case, rules: Rules, findings: Findings, source: dict[str, str]
+) -> tuple[Scan, Scan]:
+    """Read a case as `read_case`, from the very bytes that were checked.
+
+    Args:
+        tree: where the files are.
+        case: the case.
+        rules: how it is read.
+        findings: what is noticed is added to it.
+        source: SHA-256 of each file when it was checked.
+
+    Raises:
+        DataError: IO_CHANGED if a file is another one now; as `read_case`.
+    """
+    recording, now = recorded(tree)
+    try:
+        image, label = read_case(recording, case, rules, findings)
+    except DataError as error:
+        if error.code == "IO_MEMORY":
+            raise
+        found = f"it could be read when it was checked, and cannot now: {error.code} {error.found}"
+        raise DataError("IO_CHANGED", found, "run it again", file=error.file) from error
+    changed = next((name for name, sha256 in now.items() if source.get(name) != sha256), None)
+    if changed is not None:
+        raise DataError("IO_CHANGED", "changed since it was checked", "run it again", file=changed)
+    return image, label
+
+
 def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Finding]]:
     """Return the facts of a case, `None` if it cannot be used, and what was found."""
     findings = Findings(rules.accept)
@@ -78,6 +107,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Fi
         findings.place(case=case.id)
         return None, [*findings.found, Finding.of(error.at(case=case.id))]
     look_at_image(image, rules.channels, findings)
+    look_at_hot_values(image, rules.channels, findings)
     look_at_label(label, image, findings)
     findings.place(case=case.id, file=case.image)
     facts = Facts(
@@ -97,11 +127,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Facts | None, list[Fi
 
 def extent_of(values: np.ndarray) -> tuple[float, float]:
     """Return the 0.5 and 99.5 percentile of an array, of a large one those of a million values."""
-    some = values.ravel()
-    if some.size > _ENOUGH:
-        # Drawn at random: every nth value could always lie in one slice.
-        some = some[np.random.default_rng(0).integers(some.size, size=_ENOUGH)]
-    low, high = np.percentile(some, (0.5, 99.5))
+    low, high = np.percentile(some_of(values), (0.5, 99.5))
     return float(low), float(high)
 
 

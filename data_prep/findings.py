@@ -39,7 +39,7 @@ class Finding:
         level: `error` keeps the case out, `warning` does not, `note` tells of a lossless repair
             or of what the user accepted.
         code: stable short name, such as `GEO_SHAPE`.
-        found: what was found, with the values.
+        found: what was found, with the values, see `DataError`.
         fix: what to do about it; empty for notes.
         case: id of the case, if it is about one.
         file: name of the file, if it is about one.
@@ -61,6 +61,10 @@ class Finding:
     def error(self) -> DataError:
         """The finding as the error it was made of."""
         return DataError(self.code, self.found, self.fix, case=self.case, file=self.file)
+
+    def for_records(self) -> "Finding":
+        """Return the finding as files may hold it, see `DataError.for_records`."""
+        return replace(Finding.of(self.error.for_records()), level=self.level)
 
     def __str__(self) -> str:
         where = "".join(

@@ -70,4 +70,4 @@ def _same(one: Any, other: Any, tolerance: float) -> bool:
 def _written(value: Any) -> str:
     if isinstance(value, np.ndarray | list | tuple):
         return " ".join(f"{number:.6g}" for number in np.ravel(value))[:80]
-    return str(value)[:80]
+    return repr(value[:80]) if isinstance(value, str) else str(value)[:80]

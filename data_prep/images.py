@@ -7,7 +7,7 @@ from data_prep.dicom import is_dicom, read_series
 from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
 from data_prep.layouts import Case
-from data_prep.reading import read_scan
+from data_prep.reading import open_file, read_scan
 from data_prep.scan import Scan
 from data_prep.tree import Tree
 
@@ -31,10 +31,11 @@ def read_case_image(tree: Tree, case: Case, findings: Findings | None = None) ->
 
 
 def _read_one(tree: Tree, files: tuple[str, ...], findings: Findings) -> Scan:
-    if len(files) == 1 and not is_dicom(tree.read(files[0], 256)):
+    if len(files) == 1 and not is_dicom(open_file(tree, files[0], findings, 256)):
         return read_scan(tree, files[0], findings)
     since = len(findings.found)
     with named_errors(files[0]):
-        scan = read_series(((name, tree.read(name)) for name in files), findings, len(files))
+        contents = ((name, open_file(tree, name, findings)) for name in files)
+        scan = read_series(contents, findings, len(files))
     findings.place(since, file=files[0])
     return scan

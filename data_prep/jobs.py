@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from data_prep.errors import DataError
+from data_prep.inert import make_streams_inert
+from data_prep.parent import end_with_parent
 
 # Threads and locks of the parent do not survive a fork; a fresh interpreter is slower and safe.
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -52,7 +54,7 @@ def _tried(work: Callable[..., Any], item: tuple) -> Any:
 def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int) -> Iterator[Any]:
     waiting = iter(items)
     under_way: deque[tuple[tuple, Future | None]] = deque()
-    pool = ProcessPoolExecutor(workers, _CONTEXT)
+    pool = _pool(workers)
     try:
         while True:
             try:
@@ -68,7 +70,7 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
                 pool.shutdown(cancel_futures=True)
                 while under_way:
                     yield _by_itself(work, *under_way.popleft())
-                pool = ProcessPoolExecutor(workers, _CONTEXT)
+                pool = _pool(workers)
                 continue
             under_way.popleft()
             yield result
@@ -76,10 +78,19 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
         pool.shutdown(cancel_futures=True)
 
 
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, _CONTEXT, initializer=_begin)
+
+
+def _begin() -> None:
+    end_with_parent()
+    make_streams_inert()
+
+
 def _by_itself(work: Callable[..., Any], item: tuple, future: Future | None) -> Any:
     if future and future.done() and not future.cancelled() and future.exception() is None:
         return future.result()
-    with ProcessPoolExecutor(1, _CONTEXT) as pool:
+    with _pool(1) as pool:
         try:
             return pool.submit(_tried, work, item).result()
         except BrokenProcessPool:

@@ -11,7 +11,7 @@ from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
 from data_prep.layouts import Case
-from data_prep.reading import read_label
+from data_prep.reading import open_file, read_label
 from data_prep.scan import Scan
 from data_prep.slabs import value_counts
 from data_prep.tree import Tree
@@ -42,16 +42,17 @@ def read_case_label(
     since = len(findings.found)
     try:
         if case.kind == "objects":
-            scan = read_objects(tree, case, findings)
+            scan = read_objects(tree, case, findings, rules)
             scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
         elif case.kind in ("contours", "segments"):
             image = image or read_case_image(tree, case, Findings(rules.accept))
             classes = {n.lower(): k for n, k in (rules.structures or rules.labels).items() if k}
             read = read_contours if case.kind == "contours" else read_segments
             with named_errors():
-                scan = read(tree.read(case.labels[0]), image, classes, findings)
+                data = open_file(tree, case.labels[0], findings)
+                scan = read(data, image, classes, findings)
         else:
-            scan = read_label(tree, case.labels[0], findings)
+            scan = read_label(tree, case.labels[0], findings, rules)
         if case.kind == "classes":
             array = to_classes(scan.array, rules.labels, rules.label_map, findings)
             scan = Scan(array, scan.affine, scan.codes)
@@ -142,18 +143,25 @@ def _written(value: float) -> str:
     return f"0x{int(value):06x}" if value > 0xFFFF else f"{int(value)}"
 
 
-def read_objects(tree: Tree, case: Case, findings: Findings) -> Scan:
+def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None = None) -> Scan:
     """Read masks of one object each as one label of their numbers, from 1, uint16.
 
     Where masks overlap, the later one stands.
 
+    Args:
+        tree: where the files are.
+        case: the case.
+        findings: what is noticed is added to it.
+        rules: say how masks are stored. Default: each is read by itself.
+
     Raises:
         DataError: LBL_OBJECT if a mask holds several values; as `check_same_grid`.
     """
-    first = read_label(tree, case.labels[0], findings)
-    numbered = np.zeros(first.array.shape, np.uint16)
+    first: Scan | None = None
     for number, name in enumerate(case.labels, start=1):
-        mask = read_label(tree, name, findings)
+        mask = read_label(tree, name, findings, rules)
+        if first is None:
+            first, numbered = mask, np.zeros(mask.array.shape, np.uint16)
         try:
             check_same_grid(first, mask, "mask", "first mask")
             values = np.unique(mask.array)
@@ -166,4 +174,12 @@ def read_objects(tree: Tree, case: Case, findings: Findings) -> Scan:
         except DataError as error:
             raise error.at(file=name) from None
         numbered[mask.array != 0] = number
+    covered = sorted({*range(1, len(case.labels) + 1)} - {*np.unique(numbered).tolist()})
+    if covered:
+        names = ", ".join(case.labels[number - 1] for number in covered[:3])
+        findings.warn(
+            "LBL_LOST",
+            f"{len(covered)} of {len(case.labels)} objects are left without a cell: {names}",
+            "look whether masks are empty, or cover each other",
+        )
     return Scan(numbered, first.affine, first.codes)

@@ -52,7 +52,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
     name = fields.get("elementtype", "").upper()
     if name not in _TYPES:
-        raise DataError("HDR_DTYPE", f"voxels of type {name}", "save plain numbers")
+        raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
     number = "ElementNumberOfChannels"
     channels = whole(number, _numbers(fields, number.lower(), "1"))
     dtype = np.dtype(_TYPES[name])
@@ -65,7 +65,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     if not _truth(fields, "BinaryData"):
         raise DataError("HDR_ENCODING", "voxels written as text", "save them as binary data")
     if fields.get("headersize", "0") not in ("0", "-1"):
-        raise DataError("HDR_OFFSET", f"HeaderSize {fields['headersize']}", "save it without")
+        raise DataError("HDR_OFFSET", f"HeaderSize {fields['headersize']!r}", "save it without")
     place = fields[_LAST_FIELD]
     if place.upper() != "LOCAL":
         if place.upper() == "LIST" or "%" in place:

@@ -68,12 +68,12 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
         raise DataError("HDR_DIMS", f"sizes {sizes}", _AGAIN)
     name = _one(fields, "type").lower()
     if name not in _TYPES:
-        raise DataError("HDR_DTYPE", f"voxels of type {name}", "save plain numbers")
+        raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
     dtype = np.dtype(_TYPES[name])
     if dtype.itemsize > 1:
         endian = _one(fields, "endian").lower()
         if endian not in ("little", "big"):
-            raise DataError("HDR_ENDIAN", f"endian {endian}", _AGAIN)
+            raise DataError("HDR_ENDIAN", f"endian {endian!r}", _AGAIN)
         dtype = dtype.newbyteorder(endian)
     total = check_size(math.prod(sizes), dtype.itemsize)
     if "datafile" in fields:
@@ -110,14 +110,14 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
 def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings) -> bytes:
     for unit in ("line", "byte"):
         if (skip := fields.get(f"{unit}skip", "0")) != "0":
-            raise DataError("HDR_OFFSET", f"{unit} skip: {skip}", "save it without skips")
+            raise DataError("HDR_OFFSET", f"{unit} skip: {skip!r}", "save it without skips")
     encoding = _one(fields, "encoding").lower()
     if encoding in ("gzip", "gz"):
         rest = gunzip(rest, lambda _: total, findings)
     elif encoding in ("bzip2", "bz2"):
         rest = bunzip2(rest, total, findings)
     elif encoding != "raw":
-        raise DataError("HDR_ENCODING", f"encoding {encoding}", "save it raw or with gzip")
+        raise DataError("HDR_ENCODING", f"encoding {encoding!r}", "save it raw or with gzip")
     if len(rest) < total:
         raise DataError("IO_TRUNCATED", f"{len(rest)} of {total} bytes", _AGAIN)
     if len(rest) > total:
@@ -168,7 +168,7 @@ def _affine(
         affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
         affine = _SPACES[space] @ affine
     else:
-        findings.ask("GEO_NONE", f"no orientation (space {space or 'not given'})", "set the space")
+        findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
         affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
     check_affine(affine, findings)
     return affine

@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data_prep.errors import DataError
+from data_prep.parse import parse_json
 
 MARK = ".sdunet"
 _WRITTEN, _LOCK, _PARTIAL = "written.jsonl", "lock", "partial"
@@ -124,11 +125,9 @@ class Output:
 def _records(data: bytes) -> Iterator[dict]:
     for line in data.splitlines():
         try:
-            record = json.loads(line)
+            yield parse_json(line)
         except ValueError:  # cut short
             continue
-        if isinstance(record, dict):
-            yield record
 
 
 def _signature(path: Path) -> tuple[int, ...]:

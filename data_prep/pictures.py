@@ -10,6 +10,7 @@ import lzma
 import math
 import zlib
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
@@ -22,6 +23,7 @@ from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan
 from data_prep.source import PackBits, silenced, unpacked_size
 
+SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", _JPEG_MAGIC, *_TIFF_MAGIC)
@@ -34,6 +36,20 @@ _UNPACKING = {
 }
 _AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
+
+
+class Samples(NamedTuple):
+    """A decoded picture.
+
+    Attributes:
+        array: `([Z,] H, W, S)`, in the file's exact values.
+        palette: `(colours, 3)`, if they are its indices.
+        levels: the number of white, for grey values of less than 8 bits.
+    """
+
+    array: np.ndarray
+    palette: np.ndarray | None
+    levels: int | None
 
 
 def is_picture(data: bytes) -> bool:
@@ -51,7 +67,7 @@ def read_picture(data: bytes, findings: Findings | None = None) -> Scan:
             unless accepted.
     """
     findings = findings or Findings()
-    array, palette = _decode(data, findings)
+    array, palette, _ = _decode(data, findings)
     if palette is not None:
         if int(array.max()) >= len(palette):
             raise DataError(
@@ -61,37 +77,29 @@ def read_picture(data: bytes, findings: Findings | None = None) -> Scan:
     array = _without_alpha(array, findings)
     if array.shape[-1] not in (1, 3):
         raise DataError("IMG_CHANNELS", f"{array.shape[-1]} samples a pixel", _RESAVE)
-    return _to_scan(array, findings)
+    return to_scan(array, findings)
 
 
-def read_picture_label(data: bytes, findings: Findings | None = None) -> Scan:
-    """Decode a mask to `(1, H, W)` of class numbers; palette images give their indices.
-
-    Colours give `0xRRGGBB`, for `dataset.label_map` to say which class they are.
+def mask_samples(data: bytes, findings: Findings) -> Samples:
+    """Decode a mask without its alpha channel; palette images give their indices.
 
     Raises:
         DataError: LBL_LOSSY for JPEG, else as `read_picture`.
     """
-    findings = findings or Findings()
     if data.startswith(_JPEG_MAGIC):
         raise DataError(
             "LBL_LOSSY", "a JPEG mask, whose values are not exact", "export masks as PNG or TIFF"
         )
-    array, palette = _decode(data, findings)
-    if palette is not None:
-        findings.note("LBL_PALETTE", "indices of the palette are the classes")
-    array = _without_alpha(array, findings)
-    if (array != array[..., :1]).any():
-        if array.dtype != np.uint8 or array.shape[-1] != 3:
-            raise DataError("LBL_COLORS", f"colours of type {array.dtype}", "save class numbers")
-        array = (array.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(-1, np.uint32)
-        array = array[..., None]
-    elif array.shape[-1] > 1:
-        findings.note("LBL_GREY", "equal red, green and blue, taken once")
-    return _to_scan(array[..., :1], findings)
+    samples = _decode(data, findings)
+    return samples._replace(array=_without_alpha(samples.array, findings))
 
 
-def _to_scan(array: np.ndarray, findings: Findings) -> Scan:
+def to_scan(array: np.ndarray, findings: Findings) -> Scan:
+    """Return `([Z,] H, W, S)` samples as `(S, H, W)` or, of pages, `(S, X, Y, Z)`.
+
+    Raises:
+        DataError: GEO_NONE for pages, unless accepted.
+    """
     if array.ndim == 3:
         return Scan(np.ascontiguousarray(np.moveaxis(array, -1, 0)))
     findings.ask("GEO_NONE", f"{len(array)} pages without spacing", "save the volume as NIfTI")
@@ -99,8 +107,7 @@ def _to_scan(array: np.ndarray, findings: Findings) -> Scan:
     return Scan(np.ascontiguousarray(array.transpose(3, 2, 1, 0)), AS_SCANNED, SCANNER_CODES)
 
 
-def _decode(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return `([Z,] H, W, S)` samples, and the `(colours, 3)` palette if they are its indices."""
+def _decode(data: bytes, findings: Findings) -> Samples:
     try:
         return _decode_tiff(data) if data.startswith(_TIFF_MAGIC) else _decode_other(data, findings)
     except DataError:
@@ -122,7 +129,7 @@ def _decode(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarray | N
         raise DataError("IO_DAMAGED", f"cannot be decoded: {error}", _AGAIN) from error
 
 
-def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
+def _decode_tiff(data: bytes) -> Samples:
     # What tifffile would log of tags is checked below, as far as pixels depend on it.
     with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = list(file.pages)
@@ -148,7 +155,9 @@ def _decode_tiff(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
         if palette is not None and any((palette != p.colormap.T).any() for p in pages):
             raise DataError("IMG_PAGES", "pages of several palettes", "save one page a file")
-        return arrays[0] if len(arrays) == 1 else np.stack(arrays), palette
+        bits = pages[0].bitspersample
+        levels = 2**bits - 1 if palette is None and bits < 8 else None
+        return Samples(arrays[0] if len(arrays) == 1 else np.stack(arrays), palette, levels)
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:
@@ -201,7 +210,7 @@ def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
     return array.astype(np.uint8) if array.dtype == bool else array
 
 
-def _decode_other(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarray | None]:
+def _decode_other(data: bytes, findings: Findings) -> Samples:
     if data.startswith(b"\x89PNG") and data[24] == 16 and data[25] != 0:
         raise DataError(
             "IMG_16BIT_COLOR", "a 16-bit PNG with colour or alpha", "save it as a 16-bit TIFF"
@@ -224,15 +233,16 @@ def _decode_other(data: bytes, findings: Findings) -> tuple[np.ndarray, np.ndarr
         raise DataError("IMG_MODE", f"pixels of kind {image.mode}", _RESAVE)
     if image.mode == "P" and "transparency" in image.info:
         raise DataError("IMG_ALPHA", "a palette with transparency", _RESAVE)
-    array = np.asarray(image)
+    array, levels = np.asarray(image), None
     if image.mode == "1":
-        array = array.astype(np.uint8)
+        array, levels = array.astype(np.uint8), 1
     if data.startswith(b"\x89PNG") and data[25] == 0 and data[24] in (2, 4):
-        array = array // (255 // (2 ** data[24] - 1))  # Pillow spreads 2 and 4 bits over 0..255
+        levels = 2 ** data[24] - 1
+        array = array // (255 // levels)  # Pillow spreads 2 and 4 bits over 0..255
     palette = None
     if image.mode == "P":
         palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    return array.reshape(*array.shape[:2], -1), palette
+    return Samples(array.reshape(*array.shape[:2], -1), palette, levels)
 
 
 def _without_alpha(array: np.ndarray, findings: Findings) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Fit a plan to the training cases of a dataset."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,12 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
         raise DataError(
             "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
         )
+    for names in (labels, config.structures):
+        lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
+        if (several := lower.most_common(1)) and several[0][1] > 1:
+            raise DataError(
+                "LBL_CLASSES", f"{several[0][0]!r} is named twice", "name each of them once"
+            )
     mapped = {*config.label_map.values(), *config.structures.values()}
     wrong = mapped - set(labels.values())
     if wrong:
@@ -89,6 +96,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
         tuple(rules.accept),
         _levels(facts) if intensity == "ct" else None,
         _seen(facts) if len(facts) >= _ENOUGH_CASES else None,
+        rules.form,
     )
 
 

@@ -1,6 +1,5 @@
 """A plan as a file, to look at, to change by hand and to prepare by."""
 
-import json
 import math
 from dataclasses import asdict, fields
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from typing import get_args
 from data_prep.config import DataConfig, Intensity, Plan
 from data_prep.errors import DataError
 from data_prep.findings import Acceptance
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.plan import classes_of
 from data_prep.writer import write_json
 
@@ -29,13 +29,13 @@ def read_plan(path: str | Path) -> Plan:
         DataError: PLAN_FILE, with what is wrong in it; LBL_CLASSES for its classes.
     """
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = read_json(path)
         for key in record:
             if key not in _KEYS:
                 close = get_close_matches(key, _KEYS, n=1, cutoff=0)
                 raise ValueError(f"unknown key {key!r}; did you mean {close[0]!r}?")
         plan = plan_from(record)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, *UNUSABLE) as error:
         found = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             "PLAN_FILE", found, "repair it, or write one by sdunet plan", file=str(path)
@@ -87,6 +87,13 @@ def _check(plan: Plan) -> None:
     levels = plan.levels or ()
     if plan.levels is not None and len(levels) != len(plan.channels):
         raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")
+    seen = plan.seen
+    bounds = [] if seen is None else [seen.low, seen.high, *zip(*seen.span, strict=True)]
+    number = len(plan.channels)
+    if seen and (
+        len(bounds) != 4 or not all(len(b) == number and all(map(_finite, b)) for b in bounds)
+    ):
+        raise ValueError(f"seen must hold numbers of each channel, got {seen}")
     for level in levels:
         low, high, mean = level.low, level.high, level.mean
         if not (_above_0(level.deviation) and -math.inf < low < high < math.inf > abs(mean)):
@@ -95,3 +102,7 @@ def _check(plan: Plan) -> None:
 
 def _above_0(number: float) -> bool:
     return not isinstance(number, bool) and 0 < number < math.inf
+
+
+def _finite(number: float) -> bool:
+    return not isinstance(number, bool) and math.isfinite(number)

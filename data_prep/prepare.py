@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from data_prep.check import Checked, check, nothing_left
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
 from data_prep.display import thumbnail
 from data_prep.errors import DataError
-from data_prep.examine import Facts, read_case
-from data_prep.findings import Findings
+from data_prep.examine import Facts, read_checked
+from data_prep.findings import Finding, Findings
 from data_prep.jobs import run
 from data_prep.layouts import Case
 from data_prep.limits import memory_within
@@ -58,6 +61,7 @@ def prepare(
     scheduler: str | None = None,
     max_ram: float | None = None,
     plan: Plan | None = None,
+    tell: Callable[[Finding], None] | None = None,
 ) -> tuple[Dataset, list[DataError]]:
     """Prepare the raw dataset at `data` into the folder `out`.
 
@@ -73,6 +77,7 @@ def prepare(
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
         plan: to prepare by, see `read_plan`. Default: one fitted to the training cases.
+        tell: is told of each class that a case loses when it is resampled.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -85,8 +90,11 @@ def prepare(
     check_free(out, "prepare", _NAMES)
     jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:
-        config = replace(config, **asdict(plan.rules))
-    checked = check(data, config, progress, max_ram=max_ram, **jobs)
+        rules = asdict(plan.rules)
+        del rules["form"]
+        config = replace(config, **rules)
+    form = plan.form if plan else None
+    checked = check(data, config, progress, max_ram=max_ram, form=form, **jobs)
     problems = list(checked.errors)
     plan = planned(checked, config, plan)
 
@@ -101,6 +109,15 @@ def prepare(
         work = Work(*place, str(out.absolute()), plan, memory)
         records, failed = _write_cases(work, checked, before, progress, jobs)
         problems += failed
+        lost, only = _lost(checked.facts, records, plan)
+        problems += only
+        records = {
+            id_: record for id_, record in records.items() if id_ not in {e.case for e in only}
+        }
+        checked = replace(checked, findings=(*map(Finding.of, only), *lost, *checked.findings))
+        for finding in lost if tell else ():
+            tell(finding)
+        _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
         if not records:
             raise nothing_left(problems)
         folds, test = split(checked, list(records), config)
@@ -134,7 +151,7 @@ def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> 
             f"{fitted.spatial_dims}",
             "plan again",
         )
-    return given or fitted
+    return replace(given, form=checked.rules.form) if given else fitted
 
 
 def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, tuple[str, ...]]:
@@ -200,14 +217,15 @@ def prepare_case(
 def _write_case(
     tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Facts
 ) -> CaseRecord:
-    image, label = read_case(tree, case, plan.rules, Findings(plan.accept))
+    findings = Findings(plan.accept)
+    image, label = read_checked(tree, case, plan.rules, findings, facts.source)
     grid = grid_of(image, plan.spacing)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
     if label.array.any() and not label_array.any():
-        raise DataError(
-            "LBL_LOST", f"no label is left at {plan.spacing} mm", "give a finer dataset.spacing"
-        )
+        cells = np.count_nonzero(label.array)
+        found = f"none of {cells} labelled cells is left at {plan.spacing} mm"
+        raise DataError("LBL_LOST", found, "give a finer dataset.spacing")
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {
@@ -228,6 +246,39 @@ def _write_case(
         facts.source,
         _made_with(plan),
     )
+
+
+def _lost(
+    facts: Mapping[str, Facts], records: Mapping[str, CaseRecord], plan: Plan
+) -> tuple[list[Finding], list[DataError]]:
+    """Return a warning for each class that a case holds no more, and errors for the last cases.
+
+    Where no case is left that holds a class, each that held it before is one.
+    """
+    findings, errors = [], {}
+    for name, number in plan.labels.items():
+        held = [id_ for id_ in records if number and facts[id_].voxels[number]]
+        without = [id_ for id_ in held if not records[id_].voxels[number]]
+        for id_ in without:
+            found = (
+                f"class {number} {name} has {facts[id_].voxels[number]} cells, none at "
+                f"{plan.spacing} mm"
+            )
+            fix = "give a finer dataset.spacing"
+            if held == without:
+                found += ", and no other case holds it"
+                errors[id_] = DataError("LBL_LOST", found, fix, case=id_)
+            else:
+                findings.append(Finding("warning", "LBL_LOST", found, fix, id_))
+    return findings, list(errors.values())
+
+
+def _remove_left_out(out: Path, ids: Collection[str]) -> None:
+    """Remove what an earlier run made of cases that are left out now."""
+    for folder, suffix in (("images", ".npy"), ("labels", ".npy"), ("qc", ".png")):
+        for path in (out / folder).glob(f"*{suffix}"):
+            if path.name.removesuffix(suffix) in ids:
+                remove_file(path)
 
 
 def _made_with(plan: Plan) -> str:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -16,9 +16,10 @@ from data_prep.config import Plan
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.geometry import shear_of
+from data_prep.hot import hot_values
 from data_prep.limits import check_size
 from data_prep.scan import Scan, in_order, spacing_of
-from data_prep.slabs import mean_and_deviation
+from data_prep.slabs import mean_and_deviation, value_counts
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
@@ -178,9 +179,20 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
             [level.low for level in plan.levels],
             [level.high for level in plan.levels],
         )
-    found = [mean_and_deviation(channel) for channel in array]
+    hot = [hot_values(channel) for channel in array]
+    found = [
+        (beyond.mean, beyond.deviation) if beyond else mean_and_deviation(channel)
+        for channel, beyond in zip(array, hot, strict=True)
+    ]
     # A channel without contrast carries nothing; dividing by one keeps it at zero.
-    return Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
+    scaling = Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
+    if not any(hot):
+        return scaling
+    return replace(
+        scaling,
+        low=[h.low if h else float(c.min()) for h, c in zip(hot, array, strict=True)],
+        high=[h.high if h else float(c.max()) for h, c in zip(hot, array, strict=True)],
+    )
 
 
 def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -204,7 +216,8 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
     """Return a label on the grid of its image: as it is, or resampled where that is accepted.
 
     Raises:
-        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures.
+        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures. LBL_LOST if no
+            class is left.
     """
     try:
         check_same_grid(image, label)
@@ -215,8 +228,18 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
         findings.ask(error.code, error.found, error.fix)
     array = resample(
         label.array, label.affine, image.affine, image.size, mode="nearest", padding="zeros"
-    )
-    return Scan(array.astype(label.array.dtype), image.affine, image.codes)
+    ).astype(label.array.dtype)
+    values, counts = value_counts(label.array[0])
+    lost = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v and v not in array}
+    if lost and not array.any():
+        raise DataError("LBL_LOST", "no label is left on the grid of the image", "label it there")
+    for number, cells in lost.items():
+        findings.warn(
+            "LBL_LOST",
+            f"{number} is left without a cell on the grid of the image, of {cells} before",
+            "label it on the grid of the image",
+        )
+    return Scan(array, image.affine, image.codes)
 
 
 def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
+from data_prep import pictures
 from data_prep.arrays import is_array, read_array
+from data_prep.config import Rules
 from data_prep.errors import DataError, named_errors
 from data_prep.findings import Findings
+from data_prep.masks import read_picture_label
 from data_prep.metaimage import is_metaimage, read_metaimage
 from data_prep.nifti import is_nifti, read_nifti, read_nifti_label
 from data_prep.nrrd import is_nrrd, read_nrrd
-from data_prep.pictures import is_picture, read_picture, read_picture_label
 from data_prep.scan import Scan
 from data_prep.source import Beside
 from data_prep.tree import Tree
 
 Reader = Callable[[bytes, Findings, Beside], Scan]
+LabelReader = Callable[[bytes, Findings, Beside, Rules | None], Scan]
 
 
 @dataclass(frozen=True)
@@ -26,26 +30,31 @@ class Format:
     suffixes: tuple[str, ...]
     is_it: Callable[[bytes], bool]
     read: Reader
-    read_label: Reader
+    read_label: LabelReader
+
+
+def _alike(read: Reader) -> LabelReader:
+    """Return a reader of labels that are stored alike in all sets."""
+    return lambda data, findings, beside, rules: read(data, findings, beside)
 
 
 FORMATS = (
     Format(
         "a picture",
-        (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"),
-        is_picture,
-        lambda data, findings, _: read_picture(data, findings),
-        lambda data, findings, _: read_picture_label(data, findings),
+        pictures.SUFFIXES,
+        pictures.is_picture,
+        lambda data, findings, _: pictures.read_picture(data, findings),
+        lambda data, findings, _, rules: read_picture_label(data, findings, rules),
     ),
-    Format("NIfTI", (".nii.gz", ".nii", ".hdr"), is_nifti, read_nifti, read_nifti_label),
-    Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, read_nrrd, read_nrrd),
-    Format("MetaImage", (".mha", ".mhd"), is_metaimage, read_metaimage, read_metaimage),
+    Format("NIfTI", (".nii.gz", ".nii", ".hdr"), is_nifti, read_nifti, _alike(read_nifti_label)),
+    Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, read_nrrd, _alike(read_nrrd)),
+    Format("MetaImage", (".mha", ".mhd"), is_metaimage, read_metaimage, _alike(read_metaimage)),
     Format(
         "a NumPy array",
         (".npy", ".npz"),
         is_array,
         lambda data, findings, _: read_array(data, findings),
-        lambda data, findings, _: read_array(data, findings),
+        _alike(lambda data, findings, _: read_array(data, findings)),
     ),
 )
 SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
@@ -58,16 +67,49 @@ def read_scan(tree: Tree, name: str, findings: Findings | None = None) -> Scan:
     Raises:
         DataError: with the file's name, if it cannot be read without doubt.
     """
-    return _read(tree, name, findings or Findings(), label=False)
+    return _read(tree, name, findings or Findings(), lambda format_: format_.read)
 
 
-def read_label(tree: Tree, name: str, findings: Findings | None = None) -> Scan:
+def read_label(
+    tree: Tree, name: str, findings: Findings | None = None, rules: Rules | None = None
+) -> Scan:
     """Read a label file: `(1, ...)` of the numbers stored; not yet checked against the classes.
+
+    Args:
+        tree: where it is.
+        name: of the file.
+        findings: what is noticed is added to it.
+        rules: say how the masks of its set are stored. Default: it is read by itself.
 
     Raises:
         DataError: with the file's name, if it cannot be read without doubt.
     """
-    return _read(tree, name, findings or Findings(), label=True)
+    findings = findings or Findings()
+    scan = _read(tree, name, findings, lambda format_: partial(format_.read_label, rules=rules))
+    if len(scan.array) != 1:
+        channels = len(scan.array)
+        raise DataError("LBL_4D", f"{channels} channels in one label", "save one", file=name)
+    return scan
+
+
+def open_file(tree: Tree, name: str, findings: Findings, limit: int | None = None) -> bytes:
+    """Return the content of a file of a case, whole or at most its first `limit` bytes.
+
+    Every file that a case is made of is opened here: also those beside a header or of a series.
+
+    Raises:
+        DataError: IO_LINK for a link that leads out of the dataset, unless accepted; else as
+            `Tree.read`.
+    """
+    since = len(findings.found)
+    told = any(f.code == "IO_LINK" and f.file == name for f in findings.found)
+    try:
+        if name in tree.outside and not told:
+            findings.ask("IO_LINK", "a link that leads out of the dataset", "copy the file itself")
+            findings.place(since, file=name)
+    except DataError as error:
+        raise error.at(file=name) from None
+    return tree.read(name, limit)
 
 
 def stem(name: str) -> str:
@@ -87,17 +129,12 @@ def is_scan_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _read(tree: Tree, name: str, findings: Findings, *, label: bool) -> Scan:
+def _read(tree: Tree, name: str, findings: Findings, reader_of: Callable[[Format], Reader]) -> Scan:
     since = len(findings.found)
     with named_errors(name):
-        if name in tree.outside:
-            findings.ask("IO_LINK", "a link that leads out of the dataset", "copy the file itself")
-        data = tree.read(name)
-        format_ = _format_of(name, data, findings)
-        read = format_.read_label if label else format_.read
-        scan = read(data, findings, lambda other: _beside(tree, name, other))
-        if label and len(scan.array) != 1:
-            raise DataError("LBL_4D", f"{len(scan.array)} channels in one label", "save one")
+        data = open_file(tree, name, findings)
+        read = reader_of(_format_of(name, data, findings))
+        scan = read(data, findings, lambda other: _beside(tree, name, other, findings))
     findings.place(since, file=name)
     return scan
 
@@ -117,14 +154,14 @@ def _format_of(name: str, data: bytes, findings: Findings) -> Format:
     return format_
 
 
-def _beside(tree: Tree, name: str, other: str) -> bytes:
+def _beside(tree: Tree, name: str, other: str, findings: Findings) -> bytes:
     """Read a file in the same folder; `*` stands for the stem of `name`."""
     folder = PurePosixPath(name).parent
     wanted = (folder / other.replace("*", stem(name))).as_posix()
     found = [n for n in (wanted, f"{wanted}.gz") if n in tree.names]
     if not found or "/" in other:
-        raise DataError("IO_BESIDE", f"its voxels are missing, {other}", "give both files")
-    return tree.read(found[0])
+        raise DataError("IO_BESIDE", f"its voxels are missing, {other!r}", "give both files")
+    return open_file(tree, found[0], findings)
 
 
 def _not_an_image(data: bytes) -> DataError:

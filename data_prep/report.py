@@ -17,6 +17,7 @@ from PIL import Image
 from data_prep.check import Checked
 from data_prep.dataset import Dataset
 from data_prep.display import class_colour
+from data_prep.inert import inert
 from data_prep.writer import write_bytes
 
 REPORT = "qc/report.html"
@@ -33,7 +34,8 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
     ids = sorted(dataset.cases, key=lambda id_: (-told[id_], id_))
     plan = dataset.plan
     settings = ("spatial_dims", "channels", "labels", "intensity", "spacing", "patch_size")
-    template = jinja2.Environment(autoescape=True).from_string(_PAGE.read_text(encoding="utf-8"))
+    environment = jinja2.Environment(autoescape=True, finalize=_shown)
+    template = environment.from_string(_PAGE.read_text(encoding="utf-8"))
     page = template.render(
         title="Prepared dataset",
         layout=dataset.layout,
@@ -43,7 +45,7 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
         folds=len(dataset.folds),
         test=len(dataset.test),
         plan=[(n, _written(getattr(plan, n)), plan.why.get(n, "")) for n in settings],
-        findings=checked.findings[:_MOST_FINDINGS],
+        findings=[finding.for_records() for finding in checked.findings[:_MOST_FINDINGS]],
         more=max(0, len(checked.findings) - _MOST_FINDINGS),
         spread=_spread(dataset),
         shown=[(i, _thumbnail(dataset, i), _facts(dataset, i)) for i in ids[:_MOST_PICTURES]],
@@ -51,6 +53,10 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
     path = dataset.root / REPORT
     write_bytes(path, page.encode())
     return path
+
+
+def _shown(value: object) -> object:
+    return inert(value) if isinstance(value, str) else value
 
 
 def _written(value: object) -> str:
@@ -93,7 +99,7 @@ def _spread(dataset: Dataset) -> str:
     for place, (name, values) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, place)
         axes.hist(values, bins=min(30, max(5, len(values) // 3)), color=_BLUE)
-        axes.set_xlabel(name)
+        axes.set_xlabel(name, parse_math=False)
         axes.set_ylabel("cases")
         axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 _SLAB_CELLS = 1 << 22
+_ENOUGH = 1_000_000
 
 
 def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -44,6 +45,15 @@ def mean_and_deviation(array: np.ndarray) -> tuple[float, float]:
     mean = sum(float(slab.sum(dtype=np.float64)) for slab in slabs(array)) / array.size
     squares = sum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in slabs(array))
     return mean, float(np.sqrt(squares / array.size))
+
+
+def some_of(array: np.ndarray) -> np.ndarray:
+    """Return all values of an array, `(n,)`; of a large one a million, the same every time."""
+    some = array.ravel()
+    if some.size > _ENOUGH:
+        # Drawn at random: every nth value could always lie in one slice.
+        some = some[np.random.default_rng(0).integers(some.size, size=_ENOUGH)]
+    return some
 
 
 def block_means(array: np.ndarray, blocks: int) -> np.ndarray:

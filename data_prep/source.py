@@ -24,7 +24,7 @@ def alone(name: str) -> bytes:
     Raises:
         DataError: IO_BESIDE.
     """
-    raise DataError("IO_BESIDE", f"the voxels are in another file, {name}", "give both files")
+    raise DataError("IO_BESIDE", f"the voxels are in another file, {name!r}", "give both files")
 
 
 def gunzip(data: bytes, declared: Callable[[bytes], int], findings: Findings) -> bytes:

@@ -2,14 +2,14 @@
 
 import csv
 import io
-import json
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, once, read_json
 
 Folds = list[dict[str, list[str]]]
 
@@ -46,9 +46,10 @@ def read_groups(path: str | Path) -> dict[str, str]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text), strict=True))
+        columns, *cells = csv.reader(io.StringIO(text), strict=True)
+        rows = [once(list(zip(columns, row, strict=True))) for row in cells if row]
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
-    except (OSError, UnicodeError, csv.Error, KeyError, AttributeError) as error:
+    except (OSError, csv.Error, *UNUSABLE) as error:
         raise DataError(
             "SPLIT_GROUPS",
             f"{path}: {type(error).__name__} {error}",
@@ -134,11 +135,11 @@ def read_folds(path: str | Path, groups: Mapping[str, str]) -> Folds:
             is on both sides.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path, list)
         folds = [
             {side: [str(i) for i in fold[side]] for side in ("train", "val")} for fold in content
         ]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, *UNUSABLE) as error:
         raise DataError(
             "SPLIT_FILE",
             f"{path}: {type(error).__name__} {error}",
@@ -151,6 +152,10 @@ def read_folds(path: str | Path, groups: Mapping[str, str]) -> Folds:
             "SPLIT_FILE", f"{path} names unknown cases {unknown[:5]}", "repair the list of folds"
         )
     for number, fold in enumerate(folds):
+        twice = [i for side in fold.values() for i, n in Counter(side).items() if n > 1]
+        if twice:
+            found = f"fold {number} of {path} names {twice[0]} twice"
+            raise DataError("SPLIT_FILE", found, "repair the list of folds")
         both = {groups[i] for i in fold["train"]} & {groups[i] for i in fold["val"]}
         if both or not fold["train"] or not fold["val"]:
             found = f"fold {number} of {path}: {sorted(both)[:5]} on both sides, or one side empty"

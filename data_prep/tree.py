@@ -28,6 +28,7 @@ class Tree:
     _read: Callable[[str, int | None], bytes]
     outside: frozenset[str] = frozenset()  # names of links that lead out of the folder
     lost: Mapping[str, str] = field(default_factory=dict)  # members not read: what they are
+    unnamed: tuple[str, ...] = ()  # names that are not UTF-8, which are left out
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the content of a file, whole or at most its first `limit` bytes.
@@ -65,10 +66,11 @@ class Tree:
 
 
 def token_of(tree: Tree) -> str:
-    """Return what changes when the names in a tree do, or the archive it is."""
+    """Return what changes when the names in a tree do, where links lead, or the archive it is."""
     status = tree.root.stat()
     archive = "" if tree.root.is_dir() else f"{status.st_size} {status.st_mtime_ns}"
-    return hashlib.sha256("\0".join((archive, *tree.names)).encode()).hexdigest()
+    told = "\0".join((archive, *tree.names, "", *sorted(tree.outside)))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 @lru_cache(maxsize=2)
@@ -121,10 +123,11 @@ def open_tree(path: str | Path) -> Tree:
         tree = Tree(path, _visible(archive.names), archive.read, lost=archive.lost)
     else:
         tree = Tree(path.parent, (path.name,), lambda _, limit: _read_file(path, limit))
-    wrong = [name for name in tree.names if not _is_utf8(name)]
+    wrong = tuple(name for name in tree.names if not _is_utf8(name))
     if wrong:
-        raise DataError("IO_NAME", f"a name that is not UTF-8: {wrong[0]!r}", "rename the file")
-    if not tree.names:
+        names = tuple(name for name in tree.names if _is_utf8(name))
+        tree = replace(tree, names=names, outside=tree.outside & {*names}, unnamed=wrong)
+    if not tree.names and not wrong:
         raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
     return tree
 

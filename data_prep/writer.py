@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import IO
 
 import numpy as np
 
+from data_prep.inert import inert_json
 from data_prep.output import output_of
 
 _PARTIAL = ".partial-"
@@ -94,14 +94,13 @@ def remove_file(path: str | Path) -> bool:
 
 
 def write_json(path: str | Path, record: object) -> None:
-    """Write indented JSON atomically; NaN and infinity are refused.
+    """Write indented JSON atomically, see `inert_json`; NaN and infinity are refused.
 
     Raises:
         ValueError: for a number JSON has no word for.
         OSError: as `write_bytes`.
     """
-    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, (inert_json(record) + "\n").encode())
 
 
 def write_array(path: str | Path, array: np.ndarray) -> str:

@@ -1,14 +1,19 @@
 """Where the `sdunet` command and `python -m sdunet` begin."""
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 
+from data_prep.inert import make_streams_inert
 from sdunet import cli
 from sdunet.runs.threads import take_usable_cores
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, with threads that share the machine, and return the exit status."""
+    make_streams_inert()
+    # As `python -m sdunet` looks to workers, which then begin without importing all of this.
+    sys.modules["__main__"].__spec__ = importlib.util.find_spec("sdunet.__main__")
     take_usable_cores()
     return cli.main(argv)
 

@@ -15,7 +15,7 @@ import torch
 from data_prep.errors import DataError
 from sdunet.ops import backends, keep_freed_memory, missing_backends
 from sdunet.runs.parser import Parser, files_first
-from sdunet.runs.record import RunRecord, bar, say, versions
+from sdunet.runs.record import RunRecord, bar, say, tell, versions
 from sdunet.runs.stopped import Stopped
 from sdunet.segmentation.commands import data, model, review
 from sdunet.segmentation.commands.options import Command
@@ -101,14 +101,14 @@ def _info(options: jsonargparse.Namespace) -> int:
         "missing_backends": missing_backends(device),
     }
     if options.json:
-        print(json.dumps(facts, indent=1))
+        tell(*json.dumps(facts, indent=1).splitlines())
         return 0
     for name, value in facts["versions"].items():
-        print(f"{name:<18}{value}")
-    print(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
-    print(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
+        tell(f"{name:<18}{value}")
+    tell(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
+    tell(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
     for name, reason in facts["missing_backends"].items():
-        print(f"{'not available':<18}{name}: {reason}")
+        tell(f"{'not available':<18}{name}: {reason}")
     return 0
 
 

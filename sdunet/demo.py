@@ -17,11 +17,12 @@ from skimage.filters import threshold_otsu
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.output import own_folder
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
 from data_prep.writer import remove_file, write_bytes, write_json
 from sdunet.runs.checkpoint import PREVIOUS, STATE
-from sdunet.runs.record import say
+from sdunet.runs.record import say, tell
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.evaluate import evaluate
 from sdunet.segmentation.metrics import overlaps
@@ -75,10 +76,10 @@ def _demo(image: np.ndarray, nuclei: np.ndarray, out: Path, progress: Progress) 
     reference = (nuclei[:, _TRAIN_COLUMNS + _GAP :] > 0).astype(np.uint8)
     otsu_dice = overlaps(otsu, reference, 2)[0].dice
     our_dice = summary["foreground_mean"]["Dice"]
-    print("held-out part of the image    Dice")
-    print(f"Otsu's threshold            {otsu_dice:.4f}")
-    print(f"SDU-Net                     {our_dice:.4f}   {our_dice - otsu_dice:+.4f}")
-    print(f"\nerrors, to look through: {page}")
+    tell("held-out part of the image    Dice")
+    tell(f"Otsu's threshold            {otsu_dice:.4f}")
+    tell(f"SDU-Net                     {our_dice:.4f}   {our_dice - otsu_dice:+.4f}")
+    tell("", f"errors, to look through: {page}")
     if our_dice <= otsu_dice:
         say("error: the network did not beat the threshold")
     return 1 if problems or our_dice <= otsu_dice else 0
@@ -123,8 +124,8 @@ def _write_pair(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) ->
 
 def _trained_with(run: Path) -> str | None:
     try:
-        return json.loads((run / "demo.json").read_text())["key"]
-    except (OSError, ValueError, KeyError):
+        return read_json(run / "demo.json")["key"]
+    except (OSError, *UNUSABLE):
         return None
 
 

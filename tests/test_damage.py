@@ -54,7 +54,7 @@ def test_no_mutant_of_any_format_is_wrong_unsaid(fuzz, name):
 )
 @pytest.mark.parametrize("format_", FORMATS_READ, ids=lambda format_: format_.name)
 def test_whatever_a_reader_raises_is_the_error_of_its_case(tmp_path, monkeypatch, format_, raised):
-    def broken(*_):
+    def broken(*_, **__):
         raise raised("broken")
 
     (tmp_path / "a").write_bytes(b"1")

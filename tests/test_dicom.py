@@ -252,20 +252,25 @@ def test_contours_fill_the_voxels_inside_and_leave_holes(write_tree):
     want[0:2, 0:2, 3] = want[5:7, 3:5, 3] = 1
     want[2:4, 2:4, 7] = 2
     np.testing.assert_array_equal(label, want)
-    assert [f.code for f in findings.found] == ["DCM_UNUSED"]
+    (unused,) = findings.found
+    assert str(unused) == "note DCM_UNUSED (rt/00): 1 structures are no class: ['BODY']"
+    assert str(unused.for_records()) == "note DCM_UNUSED (rt/00): 1 structures are no class: [...]"
 
 
 @pytest.mark.parametrize(
     ("contours", "message"),
     [
-        ([("tumour", box(2.5, 1, 7, 1, 5))], r"DCM_CONTOUR: tumour: a contour at slice 2.5"),
-        ([("tumour", box(12, 1, 7, 1, 5))], "DCM_CONTOUR: tumour: a contour at slice 12"),
-        ([("tumour", box(2, 1, 20, 1, 5))], "DCM_CONTOUR: tumour: a contour outside"),
-        ([("tumour", box(2, 1, 7, 1, 5)[:2])], "DCM_CONTOUR: tumour: 6 coordinates"),
-        ([("other", box(2, 1, 7, 1, 5))], r"DCM_STRUCTURES: none of the structures \['other'\]"),
+        ([("tumour", box(2.5, 1, 7, 1, 5))], r"DCM_CONTOUR: 'tumour': a contour at slice 2.5"),
+        ([("tumour", box(12, 1, 7, 1, 5))], "DCM_CONTOUR: 'tumour': a contour at slice 12"),
+        ([("tumour", box(2, 1, 20, 1, 5))], "DCM_CONTOUR: 'tumour': a contour outside"),
+        ([("tumour", box(2, 1, 7, 1, 5)[:2])], "DCM_CONTOUR: 'tumour': 6 coordinates"),
+        (
+            [("other", box(2, 1, 7, 1, 5))],
+            r"DCM_STRUCTURES: none of 1 structures is a class: \['other'\]",
+        ),
         (
             [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 6, 8, 1, 5))],
-            "LBL_OVERLAP: 4 voxels of organ are in another class",
+            "LBL_OVERLAP: 4 voxels of 'organ' are in another class",
         ),
     ],
 )

@@ -15,9 +15,12 @@ from PIL import Image
 
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
+from data_prep.writer import write_bytes
 from sdunet.cli import main
 from sdunet.runs.table import aligned, markdown, write_csv
+from sdunet.segmentation import evaluate as module
 from sdunet.segmentation.calibration import BINS, Calibration
+from sdunet.segmentation.compare import compare
 from sdunet.segmentation.evaluate import evaluate
 from sdunet.segmentation.overlay import overlay
 from sdunet.segmentation.scores import METRICS
@@ -76,6 +79,55 @@ def test_every_case_and_object_has_a_row_and_every_mean_its_number(predicted, tm
     for name in ("dice", "volumes", "sizes"):
         with Image.open(tmp_path / f"out/{name}.png") as picture:
             assert picture.format == "PNG"
+
+
+def content_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone."""
+
+
+@pytest.mark.parametrize("written", range(5))
+@pytest.mark.parametrize("again", [False, True])
+def test_an_evaluation_that_was_cut_short_is_none(predicted, tmp_path, monkeypatch, written, again):
+    raw, folder = predicted
+    evaluate(folder, raw, tmp_path / "whole")
+    if again:
+        evaluate(folder, raw, tmp_path / "cut")
+    left = iter(range(written))
+
+    def write(path, data):
+        if next(left, None) is None:
+            raise Killed
+        write_bytes(path, data)
+
+    monkeypatch.setattr(module, "write_bytes", write)
+    with pytest.raises(Killed):
+        evaluate(folder, raw, tmp_path / "cut")
+    assert not (tmp_path / "cut/summary.json").exists()
+    with pytest.raises(DataError, match=r"COMPARE_SCORES: .*cut.summary\.json"):
+        compare([tmp_path / "whole", tmp_path / "cut"], tmp_path / "out")
+    monkeypatch.undo()
+    evaluate(folder, raw, tmp_path / "cut")
+    assert content_of(tmp_path / "cut") == content_of(tmp_path / "whole")
+
+
+def test_an_evaluation_that_fails_before_it_writes_leaves_the_one_before(
+    predicted, tmp_path, monkeypatch
+):
+    raw, folder = predicted
+    evaluate(folder, raw, tmp_path / "out")
+    before = content_of(tmp_path / "out")
+
+    def fail(*_):
+        raise Killed
+
+    monkeypatch.setattr(module.plots, "found_by_size", fail)
+    with pytest.raises(Killed):
+        evaluate(folder, raw, tmp_path / "out")
+    assert content_of(tmp_path / "out") == before
 
 
 def test_objects_lie_where_they_are(predicted, tmp_path):

@@ -159,6 +159,19 @@ def test_packages_that_are_none_are_refused_by_name(packages, disc_run, tmp_path
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.parametrize("kept", [1, 3, 6, 9, 11])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_package_that_was_copied_in_part_is_none(packages, tmp_path, kept, backwards):
+    tree = open_tree(packages / "folder")
+    names = sorted(tree.names, reverse=backwards)
+    assert kept < len(names)
+    for name in {*names[:kept], "model.json", WEIGHTS}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(tree.read(name))
+    with pytest.raises(DataError, match=r"PACKAGE_(LIST|HASH): "):
+        load_model(tmp_path)
+
+
 def test_a_package_among_the_runs_of_a_folder_is_verified_too(packages, disc_run, tmp_path, capsys):
     raw, _, _ = disc_run
     shutil.copytree(packages / "folder", tmp_path / "runs/one")

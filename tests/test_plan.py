@@ -167,7 +167,7 @@ def test_a_plan_written_and_changed_by_hand_is_prepared_by(tmp_path, capsys):
         ({"spatial_dims": 4}, "spatial_dims must be 2 or 3, got 4"),
         ({"spatial_dims": 2, "spacing": None, "patch_size": [8, 8]}, "PLAN_DIMS"),
         ({"spacing": [1, 1, 0]}, "spacing must be 3 numbers above 0"),
-        ({"spacing": [1, 1, float("nan")]}, "spacing must be 3 numbers above 0"),
+        ({"spacing": [1, 1, float("nan")]}, "NaN is no number"),
         ({"spacing": 1}, "PLAN_FILE"),
         ({"patch_size": [16, 16]}, "patch_size must be 3 whole numbers above 0"),
         ({"intensity": "hu"}, "intensity must be one of"),

@@ -123,6 +123,15 @@ def test_special_imports_stand_in_their_one_place(path):
             assert module.split(".")[0] in (*own, *sys.stdlib_module_names), module
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_text_goes_out_where_it_is_made_inert(path):
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    calls = [n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    assert "print" not in calls or relative(path) == "sdunet/runs/record.py"
+    if "tqdm" in imported(path):
+        assert relative(path) in ("sdunet/runs/record.py", "sdunet/runs/progress.py")
+
+
 @pytest.mark.parametrize("path", PYTHON_FILES + C_FILES, ids=relative)
 def test_files_are_short(path):
     limit = 500 if path.parent.name in ("ops", "csrc") else 400

@@ -15,8 +15,9 @@ from PIL import Image
 
 from data_prep.errors import DataError
 from data_prep.findings import Findings
+from data_prep.masks import read_picture_label
 from data_prep.nifti import read_nifti, read_nifti_label
-from data_prep.pictures import read_picture, read_picture_label
+from data_prep.pictures import read_picture
 from data_prep.reading import read_label, read_scan, stem
 from data_prep.scan import Scan, fit_channels
 from data_prep.tree import open_tree

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 
 from data_prep.errors import DataError
+from data_prep.output import own_folder
 from sdunet.cli import main
 from sdunet.runs.checkpoint import StateIO
 from sdunet.runs.weights import read_tensors, read_weights
@@ -355,3 +357,40 @@ def test_model_of_a_config_with_5_bits_takes_a_set_of_8(packed, tmp_path):
     assert build_vae(chosen).likelihood.levels == 16
     train(chosen, packed, tmp_path / "run")
     assert load_packed(packed).levels == 256
+
+
+def test_a_resumed_run_tells_its_whole_course(packed, tmp_path, monkeypatch):
+    train(config(epochs=4, validate_every=2), packed, tmp_path / "whole")
+    train(config(epochs=2, validate_every=2), packed, tmp_path / "parts")
+    goes_on = VAEModule.training_step
+
+    def fails(self, images, index):
+        if self.current_epoch == 3:
+            raise FloatingPointError("stopped in an epoch")
+        return goes_on(self, images, index)
+
+    monkeypatch.setattr(VAEModule, "training_step", fails)
+    with pytest.raises(FloatingPointError):
+        train(config(epochs=4, validate_every=2), packed, tmp_path / "parts", resume=True)
+    monkeypatch.undo()
+    train(config(epochs=4, validate_every=2), packed, tmp_path / "parts", resume=True)
+    rows = (tmp_path / "parts/metrics.csv").read_text().splitlines()
+    assert rows == (tmp_path / "whole/metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3", "4"]
+    assert [row.endswith(",") for row in rows] == [False, True, False, True, False]
+
+
+def content_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_that_another_run_trains_in_is_refused(run, packed, tmp_path, resume):
+    out = tmp_path / "run"
+    if resume:
+        shutil.copytree(run, out)
+    with own_folder(out, "vae train"):
+        before = content_of(out)
+        with pytest.raises(DataError, match="OUT_BUSY"):
+            train(config(), packed, out, resume=resume)
+        assert content_of(out) == before

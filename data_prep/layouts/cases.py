@@ -45,6 +45,11 @@ class Case:
         return self.scans[0][0]
 
     @property
+    def masks(self) -> tuple[str, ...]:
+        """The files of the label, where they hold cells of one image."""
+        return () if self.kind in ("contours", "segments") else self.labels
+
+    @property
     def files(self) -> tuple[str, ...]:
         """All files named by the layout."""
         return (*(name for files in self.scans for name in files), *self.labels)
@@ -108,10 +113,13 @@ def layout_of(
     for case in cases:
         by_id[normalize("NFC", case.id).casefold()].append(case)
     alone = []
+    shared = _shared([case for group in by_id.values() for case in group])
     for group in by_id.values():
         case = group[0]
         if len(group) > 1:
             problems.append(duplicate(case.id, [case.image for case in group]))
+        elif case.id in shared:
+            problems.append(shared[case.id])
         elif wrong := what_is_wrong_with(case.id):
             problems.append(DataError("CASE_NAME", wrong, "rename", case=case.id))
         else:
@@ -133,6 +141,27 @@ def what_is_wrong_with(id_: str) -> str | None:
         return "a name with control characters"
     long = len(id_.encode()) > _MAX_ID_BYTES
     return f"a name of over {_MAX_ID_BYTES} bytes" if long else None
+
+
+def _shared(cases: list[Case]) -> dict[str, DataError]:
+    """Return an error for each case with a file that is also another's, or twice its own."""
+    users = defaultdict(list)
+    for case in cases:
+        # Contours and segments lie in the world: on every series that they refer to.
+        for name in (*(name for files in case.scans for name in files), *case.masks):
+            users[name].append(case.id)
+    return {
+        id_: DataError(
+            "PAIR_SHARED",
+            f"a file of several images or labels: {', '.join(sorted(set(ids))[:4])}",
+            "give each case an image and a label of its own",
+            case=id_,
+            file=name,
+        )
+        for name, ids in users.items()
+        if len(ids) > 1
+        for id_ in ids
+    }
 
 
 def inside(root: PurePosixPath, name: str, named_by: str) -> str:

@@ -6,13 +6,16 @@ from data_prep.errors import DataError
 from data_prep.layouts.bids import bids
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
 from data_prep.layouts.dicom import dicom
-from data_prep.layouts.lists import csv_list, listed, nnunet
+from data_prep.layouts.lists import listed, nnunet
 from data_prep.layouts.names import dsb2018, file_pairs, folder_pairs, lits
+from data_prep.layouts.tables import csv_list
 from data_prep.reading import is_scan_name, stem
 from data_prep.tree import Tree
 
 # The first that fits is taken: lists before names, special names before general ones.
 _LAYOUTS = (listed, nnunet, csv_list, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
+
+_OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
 
 
 def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
@@ -23,15 +26,23 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     Raises:
         DataError: LAY_UNKNOWN if no layout fits, with what was found instead.
     """
+    problems = [
+        DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")
+        for name in tree.unnamed
+    ]
+    problems += _lists_that_cannot_be_read(tree)
     for find in _LAYOUTS:
         layout = find(tree)
         if layout is not None:
+            layout = replace(layout, problems=(*layout.problems, *problems))
             layout = _with_losses(tree, layout)
             return layout if need_labels else _images_of(layout)
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
-        layout = layout_of("images", [Case(stem(n), ((n,),)) for n in images], [])
+        layout = layout_of("images", [Case(stem(n), ((n,),)) for n in images], problems)
         return _images_of(_with_losses(tree, layout))
+    if not tree.names:
+        raise problems[0]
     raise DataError(
         "LAY_UNKNOWN",
         f"no known layout in {tree.root.name}: {sample(tree.names)}",
@@ -52,7 +63,19 @@ def _with_losses(tree: Tree, layout: Layout) -> Layout:
     return replace(layout, problems=(*layout.problems, error))
 
 
+def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
+    """Return an error for each file that may be a list of cases, and is not known to be none."""
+    found = []
+    for name in tree.names:
+        if name.lower().endswith((".csv", ".json")) and name.count("/") < 2:
+            try:
+                tree.read(name, 1)
+            except DataError as error:
+                found += [error] if error.code != "IO_EMPTY" else []
+    return found
+
+
 def _images_of(layout: Layout) -> Layout:
     cases = sorted((*layout.cases, *layout.unlabelled), key=lambda case: case.id)
-    problems = [e for e in layout.problems if e.code not in ("PAIR_NO_LABEL", "PAIR_NO_IMAGE")]
+    problems = [e for e in layout.problems if e.code not in _OF_LABELS]
     return replace(layout, cases=tuple(cases), unlabelled=(), problems=tuple(problems))

@@ -1,20 +1,18 @@
-"""Layouts told by a list in the dataset: JSON of the Decathlon, nnU-Net or MONAI, or CSV."""
+"""Layouts told by a list in the dataset: JSON of the Decathlon, nnU-Net or MONAI."""
 
-import csv
-import io
-import json
 import re
 from collections import defaultdict
 from pathlib import PurePosixPath
+from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.layouts.cases import Case, Layout, duplicate, inside, layout_of, no_image
+from data_prep.parse import MAX_BYTES, UNUSABLE, once, parse_json, whole
 from data_prep.reading import is_scan_name, stem, suffix_of
 from data_prep.tree import Tree
 
-_MAX_LIST_BYTES = 64 << 20
-_CHANNEL = re.compile(r"_(\d{4})$")
-_CSV_GROUPS = ("group", "patient", "patient_id", "subject", "site")
+CHANNEL = re.compile(r"_(\d{4})$")
+_MOST_LISTS = 20  # that are looked into
 
 
 def listed(tree: Tree) -> Layout | None:
@@ -25,29 +23,39 @@ def listed(tree: Tree) -> Layout | None:
     name, described = found
     root = PurePosixPath(name).parent
     decathlon = PurePosixPath(name).name == "dataset.json"
-    cases, problems = [], []
+    results: list[Case | DataError | None] = []
     try:
         labels, channels = _declared(described)
-        records = [(record, None) for record in described["training"]]
-        for split in ("validation", "test", "testing"):
-            records += [(r, "test") for r in described.get(split, []) if isinstance(r, dict)]
-        for record, split in records:
-            images = record["image"]
-            images = [images] if isinstance(images, str) else list(images)
-            images = [inside(root, image, PurePosixPath(name).name) for image in images]
-            label = record.get("label")
-            if label is None and split == "test":
-                continue  # hidden references: images alone are no cases to learn from
-            label = None if label is None else inside(root, label, PurePosixPath(name).name)
-            split = split if split else record.get("fold")
-            if split is not None and split != "test":
-                split = int(split)
-            case, problem = _pair(tree, images, label, split)
-            (cases if case else problems).append(case or problem)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        tests = [*described.get("test", []), *described.get("testing", [])]
+        apart = [*described.get("validation", []), *tests]
+        results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
+        results += [_of_record(tree, root, name, r, test=True) for r in apart]
+        results += _miscounted(
+            name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
+        )
+    except UNUSABLE as error:
         raise _unusable(name, error) from error
     kind = "decathlon" if decathlon else "monai datalist"
-    return layout_of(kind, cases, problems, labels, channels)
+    return _sorted(kind, results, labels, channels)
+
+
+def _of_record(
+    tree: Tree, root: PurePosixPath, name: str, record: Any, *, test: bool
+) -> Case | DataError | None:
+    """Return the case of a record, or what is wrong with it; `None` for images without label."""
+    named_by = PurePosixPath(name).name
+    if test and isinstance(record, str):
+        record = {"image": record}
+    images = record["image"]
+    images = [images] if isinstance(images, str) else list(images)
+    images = [inside(root, image, named_by) for image in images]
+    label = record.get("label")
+    if label is None and test:
+        # Hidden references: images alone are no cases to learn from.
+        found = pair(tree, images, None, "test")
+        return found if isinstance(found, DataError) else None
+    label = None if label is None else inside(root, label, named_by)
+    return pair(tree, images, label, "test" if test else record.get("fold"))
 
 
 def nnunet(tree: Tree) -> Layout | None:
@@ -57,96 +65,96 @@ def nnunet(tree: Tree) -> Layout | None:
         return None
     name, described = found
     root = PurePosixPath(name).parent
-    images, labels = defaultdict(dict), {}
+    images: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    labels, tests = defaultdict(list), set()
     for file in filter(is_scan_name, tree.names):
         path = PurePosixPath(file)
-        if path.parent == root / "imagesTr" and (channel := _CHANNEL.search(stem(file))):
-            images[stem(file)[: channel.start()]][int(channel[1])] = file
+        channel = CHANNEL.search(stem(file))
+        if path.parent == root / "imagesTr" and channel:
+            images[stem(file)[: channel.start()]][int(channel[1])].append(file)
+        elif path.parent == root / "imagesTs" and channel:
+            tests.add(stem(file)[: channel.start()])
         elif path.parent == root / "labelsTr":
-            labels[stem(file)] = file
+            labels[stem(file)].append(file)
     if not images:
         return None
     try:
         declared, channels = _declared(described)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        results = _miscounted(name, described, {"numTraining": len(images), "numTest": len(tests)})
+    except UNUSABLE as error:
         raise _unusable(name, error) from error
     count = len(channels) if channels else max(map(len, images.values()))
-    cases, problems = [], []
-    for id_, files in images.items():
-        missing = sorted(set(range(count)) - set(files))
-        if missing:
-            any_file = next(iter(files.values()))
-            problems.append(no_image(id_, any_file, f"{id_}_{missing[0]:04d}"))
-        else:
-            scans = tuple((files[i],) for i in range(count))
-            label = (labels[id_],) if id_ in labels else ()
-            cases.append(Case(id_, scans, label, wanted=f"labelsTr/{id_}"))
-    problems += [
-        no_image(id_, file, f"imagesTr/{id_}_0000")
-        for id_, file in labels.items()
+    results += [_of_channels(id_, files, labels[id_], count) for id_, files in images.items()]
+    results += [
+        no_image(id_, files[0], f"imagesTr/{id_}_0000")
+        for id_, files in labels.items()
         if id_ not in images
     ]
-    return layout_of("nnunet", cases, problems, declared, channels)
+    return _sorted("nnunet", results, declared, channels)
 
 
-def csv_list(tree: Tree) -> Layout | None:
-    """The only CSV file, with a column `image`, perhaps `label`, `id`, `patient`, `split`."""
-    lists = [name for name in tree.names if name.lower().endswith(".csv")]
-    if len(lists) != 1:
-        return None
-    (name,) = lists
-    try:
-        text = tree.read(name, _MAX_LIST_BYTES).decode("utf-8-sig")
-        dialect = _dialect(text)
-        rows = list(csv.DictReader(io.StringIO(text), dialect=dialect, strict=True))
-    except (UnicodeDecodeError, csv.Error):
-        return None  # some other table
-    rows = [{(k or "").strip().lower(): (v or "") for k, v in row.items()} for row in rows]
-    if not rows or "image" not in rows[0]:
-        return None
-    root = PurePosixPath(name).parent
-    group_column = next((g for g in _CSV_GROUPS if g in rows[0]), None)
-    cases, problems = [], []
-    for row in rows:
-        images = [inside(root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
-        label = inside(root, row["label"], name) if row.get("label") else None
-        split = row.get("split", row.get("fold", "")).strip().lower()
-        split = "test" if split == "test" else int(split) if split.isdigit() else None
-        case, problem = _pair(
-            tree, images, label, split, row.get("id") or None, row.get(group_column or "") or None
-        )
-        (cases if case else problems).append(case or problem)
-    return layout_of("csv", cases, problems)
+def _of_channels(
+    id_: str, files: dict[int, list[str]], labels: list[str], count: int
+) -> Case | DataError:
+    several = [found for found in (*files.values(), labels) if len(found) > 1]
+    if several:
+        return duplicate(id_, several[0])
+    missing = sorted(set(range(count)) - set(files))
+    if missing:
+        return no_image(id_, next(iter(files.values()))[0], f"{id_}_{missing[0]:04d}")
+    if len(files) > count:
+        found = f"files of {len(files)} channels, {count} declared"
+        return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)
+    scans = tuple((files[i][0],) for i in range(count))
+    return Case(id_, scans, tuple(labels), wanted=f"labelsTr/{id_}")
 
 
-def _dialect(text: str) -> type[csv.Dialect]:
-    try:
-        return csv.Sniffer().sniff(text[:4096], ",;\t")
-    except csv.Error:  # a single column has no delimiter to be found
-        return csv.excel
-
-
-def _pair(
+def pair(
     tree: Tree,
     images: list[str],
     label: str | None,
-    split: str | int | None,
+    split: object,
     id_: str | None = None,
     group: str | None = None,
-) -> tuple[Case | None, DataError | None]:
-    """Return the case of listed files, or what is wrong with it."""
+) -> Case | DataError:
+    """Return the case of listed files, or what is wrong with it.
+
+    Args:
+        tree: where the files are.
+        images: a file, or one a channel.
+        label: file of the label, if one is listed.
+        split: `test`, the number of a fold, or nothing.
+        id_: id of the case. Default: from the name of its image.
+        group: what it must stay together with.
+    """
     if len(images) == 1 and images[0] not in tree.names:
         images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
-    id_ = id_ or _CHANNEL.sub("", stem(images[0]))
+    id_ = id_ or CHANNEL.sub("", stem(images[0]))
     missing = [image for image in images if image not in tree.names]
     if missing:
-        return None, no_image(id_, label or images[0], missing[0])
+        return no_image(id_, label or images[0], missing[0])
     if len(set(images)) != len(images):
-        return None, duplicate(id_, images)
+        return duplicate(id_, images)
+    try:
+        if split != "test":
+            split = None if split in (None, "") else whole(split, low=0)
+    except ValueError as error:
+        return DataError("LAY_FOLD", f"fold: {error}", "number folds 0, 1, ...", case=id_)
     labels = (label,) if label in tree.names else ()
     wanted = label or "a label in the list"
     scans = tuple((image,) for image in images)
-    return Case(id_, scans, labels, group=group, split=split, wanted=wanted), None
+    return Case(id_, scans, labels, group=group, split=split, wanted=wanted)
+
+
+def _sorted(
+    kind: str,
+    results: list[Case | DataError | None],
+    labels: dict[str, int] | None,
+    channels: tuple[str, ...] | None,
+) -> Layout:
+    cases = [result for result in results if isinstance(result, Case)]
+    problems = [result for result in results if isinstance(result, DataError)]
+    return layout_of(kind, cases, problems, labels, channels)
 
 
 def _channels_of(tree: Tree, image: str) -> list[str]:
@@ -157,36 +165,77 @@ def _channels_of(tree: Tree, image: str) -> list[str]:
 
 
 def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
-    """Return the JSON file that holds `key`: `dataset.json`, else the only one that does."""
+    """Return the JSON file that holds `key`: `dataset.json`, else the only one that does.
+
+    Raises:
+        DataError: LAY_JSON if it cannot be used, LAY_LISTS if there are several.
+    """
     names = [name for name in tree.names if name.lower().endswith(".json")]
     named = [name for name in names if PurePosixPath(name).name == "dataset.json"]
     found = []
-    for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2][:20]:
+    for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2][:_MOST_LISTS]:
         try:
-            content = json.loads(tree.read(name, _MAX_LIST_BYTES))
-        except (ValueError, RecursionError) as error:
+            data = tree.read(name, MAX_BYTES + 1)
+        except DataError:
             if named:
+                raise
+            continue  # `find_layout` tells of it
+        try:
+            content = parse_json(data)
+        except ValueError as error:
+            if named or f'"{key}"'.encode() in data:
                 raise _unusable(name, error) from error
             continue
-        if isinstance(content, dict) and isinstance(content.get(key), kind):
+        if isinstance(content.get(key), kind):
             found.append((name, content))
-    return found[0] if len(found) == 1 else None
+    if len(found) > 1:
+        raise several_lists([name for name, _ in found])
+    return found[0] if found else None
+
+
+def several_lists(names: list[str]) -> DataError:
+    """Return the error of several lists of cases where one is due."""
+    return DataError(
+        "LAY_LISTS",
+        f"several lists of cases: {', '.join(names[:4])}",
+        "give the list, or the folder of one dataset, as DATA",
+    )
 
 
 def _declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:
     """Return classes and channels, written either way round: by number or by name."""
     labels = described.get("labels")
     if labels is not None:
-        by_number = all(str(key).isdigit() for key in labels)
+        by_number = all(key.isdecimal() for key in labels)
         if not by_number and any(isinstance(value, list) for value in labels.values()):
             raise ValueError("labels of overlapping regions, which are not supported")
-        pairs = ((n, k) if by_number else (k, n) for k, n in labels.items())
-        labels = {str(name): int(number) for name, number in pairs}
+        pairs = [(n, k) if by_number else (k, n) for k, n in labels.items()]
+        labels = once([(str(name), whole(number)) for name, number in pairs])
         labels = {name: n for name, n in labels.items() if name != "ignore"}
-    channels = described.get("channel_names", described.get("modality"))
-    if channels is not None:
-        channels = tuple(str(channels[key]) for key in sorted(channels, key=int))
-    return labels, channels
+    both = [described[key] for key in ("channel_names", "modality") if key in described]
+    if not both:
+        return labels, None
+    if both[0] != both[-1]:
+        raise ValueError(f"channel_names {both[0]} and modality {both[1]} differ")
+    channels = once([(whole(number), str(name)) for number, name in both[0].items()])
+    if sorted(channels) != list(range(len(channels))):
+        raise ValueError(f"channels must be numbered 0, 1, ..., got {sorted(channels)}")
+    return labels, tuple(channels[number] for number in range(len(channels)))
+
+
+def _miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataError]:
+    """Return an error for each number declared that is not the number found."""
+    declared = {key: whole(described[key]) for key in found if key in described}
+    return [
+        DataError(
+            "SET_COUNT",
+            f"{key} {number} declared, {found[key]} found",
+            "add what is missing, or correct the number",
+            file=name,
+        )
+        for key, number in declared.items()
+        if number != found[key]
+    ]
 
 
 def _unusable(name: str, error: Exception) -> DataError:

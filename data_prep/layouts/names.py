@@ -37,8 +37,12 @@ def dsb2018(tree: Tree) -> Layout | None:
         return None
     cases, problems = [], []
     for id_, names in images.items():
-        if len(names) > 1:
-            problems.append(duplicate(id_, names))
+        alike = defaultdict(list)
+        for mask in masks[id_]:
+            alike[stem(mask)].append(mask)
+        twice = next((found for found in (names, *alike.values()) if len(found) > 1), None)
+        if twice:
+            problems.append(duplicate(id_, twice))
         elif not masks[id_]:
             cases.append(Case(id_, ((names[0],),), wanted=f"{id_}/masks/"))
         else:

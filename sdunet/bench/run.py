@@ -13,6 +13,7 @@ from sdunet.bench import net, sweep
 from sdunet.bench.loop import MISSING, has_loop
 from sdunet.bench.report import draw_growth, slopes, table
 from sdunet.runs.figures import to_png
+from sdunet.runs.record import tell
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,20 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     growth = sweep.run_growth(sides, device, 0.3 if quick else 6.0, say)
     memory = [] if quick else sweep.run_memory(cases[0], device, say)
     peak, bandwidth = sweep.matmul_flops(device), sweep.copy_bytes(device)
-    print(_machine(device))
-    print(f"{table(cells, 'gru')}\n")
-    print(table(rows, "loop"))
+    tell(_machine(device))
+    tell(*table(cells, "gru").splitlines(), "")
+    tell(*table(rows, "loop").splitlines(), "")
     if memory:
-        print(f"\n{table(memory, 'loop')}")
-    print(
-        f"\nlarge copy: {bandwidth / 1e9:.0f} GB/s; large matrix product: {peak / 1e9:.0f} GFLOP/s"
-    )
-    print("of that product's rate is reached, counting only products that must be done:")
+        tell(*table(memory, "loop").splitlines(), "")
+    tell(f"large copy: {bandwidth / 1e9:.0f} GB/s; large matrix product: {peak / 1e9:.0f} GFLOP/s")
+    tell("of that product's rate is reached, counting only products that must be done:")
     shares = _shares(cases, rows, peak)
     for name, share in shares.items():
-        print(f"  {name}: {share:.0%}")
-    print(
-        "\ncost against side, forward+backward: "
-        + ", ".join(f"{name} side^{slope:.2f}" for name, slope in slopes(growth).items())
+        tell(f"  {name}: {share:.0%}")
+    tell(
+        "",
+        "cost against side, forward+backward: "
+        + ", ".join(f"{name} side^{slope:.2f}" for name, slope in slopes(growth).items()),
     )
     record = {
         "machine": _machine(device),
@@ -81,9 +81,9 @@ def bench_net(options: Options, say: Callable[[str], None]) -> int:
     rows = net.run_networks(images, net.networks(full), options.device, seconds, full, say)
     rows += net.run_networks(volume, net.volume_networks(), options.device, seconds, full, say)
     sizes = net.parameters(full)
-    print(_machine(options.device))
-    print(table(rows, net.BASELINE))
-    print("\nparameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    tell(_machine(options.device))
+    tell(*table(rows, net.BASELINE).splitlines(), "")
+    tell("parameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     record = {
         "machine": _machine(options.device),
         "rows": [asdict(row) for row in rows],
@@ -120,5 +120,5 @@ def _processor() -> str:
 
 
 def _finish(rows: list[sweep.Row], options: Options) -> int:
-    print(f"\nkept in {options.out}")
+    tell("", f"kept in {options.out}")
     return 1 if any(row.refused for row in rows) else 0

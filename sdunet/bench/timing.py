@@ -3,13 +3,15 @@
 import contextlib
 import ctypes
 import gc
-import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
 import torch
+
+from data_prep import jobs
+from data_prep.errors import DataError
 
 _WARM_UPS = 2
 
@@ -62,6 +64,9 @@ def peak_extra_bytes(
 
     On the CPU that is the growth of the resident set, in a process of its own; on CUDA what the
     allocator says. None where the system does not tell. `prepare` must be importable.
+
+    Raises:
+        DataError: JOB_KILLED if that process died.
     """
     if device == "cuda":
         run = prepare(*args)
@@ -71,20 +76,13 @@ def peak_extra_bytes(
         return torch.cuda.max_memory_allocated() - before
     if not Path("/proc/self/clear_refs").exists():
         return None
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(
-        target=_send_growth, args=(sender, torch.get_num_threads(), prepare, args)
-    )
-    child.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    finally:
-        child.join()
+    (growth,) = jobs.run(_growth, [(torch.get_num_threads(), prepare, args)], workers=1)
+    if isinstance(growth, DataError):
+        raise growth
+    return growth
 
 
-def _send_growth(sender: object, threads: int, prepare: Callable, args: tuple) -> None:
+def _growth(threads: int, prepare: Callable, args: tuple) -> int:
     torch.set_num_threads(threads)
     run = prepare(*args)
     run()  # loads code and starts threads, which is not the contender's memory
@@ -94,8 +92,9 @@ def _send_growth(sender: object, threads: int, prepare: Callable, args: tuple) -
     Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is resident now
     before = _status_bytes("VmRSS")
     result = run()
-    sender.send(_status_bytes("VmHWM") - before)
+    growth = _status_bytes("VmHWM") - before
     del result
+    return growth
 
 
 def _status_bytes(name: str) -> int:

@@ -1,7 +1,14 @@
 """How Lightning is made to talk to users and not to its developers."""
 
 import logging
+import os
 import warnings
+
+import torch
+
+from data_prep.parent import end_with_parent
+
+_LEADER = "SDUNET_LEADER"  # the process that Lightning starts the others of a training from
 
 
 def quiet_lightning() -> None:
@@ -15,3 +22,18 @@ def quiet_lightning() -> None:
         ".*LeafSpec.* is deprecated",
     ):
         warnings.filterwarnings("ignore", hint)
+
+
+def end_together() -> None:
+    """Let the processes that Lightning starts for a training end with the one that starts them."""
+    own = str(os.getpid())
+    leader = os.environ.setdefault(_LEADER, own)
+    if leader == own:
+        return
+    if "LOCAL_RANK" not in os.environ or torch.distributed.is_torchelastic_launched():
+        # A command of its own, started by a process that has trained before.
+        os.environ[_LEADER] = own
+        return
+    if leader != str(os.getppid()):  # it ended before this process came here
+        os._exit(1)
+    end_with_parent()

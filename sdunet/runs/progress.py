@@ -1,27 +1,54 @@
-"""Progress for people: a bar on a terminal, one line an epoch anywhere."""
+"""The course of a training: a bar on a terminal, a line an epoch, and the same as table and curve.
 
+What was measured is part of the state of a training, so a resumed one tells its whole course.
+"""
+
+import csv
+import io
 import math
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from matplotlib.figure import Figure
 from tqdm import tqdm
+
+from data_prep.inert import inert
+from data_prep.writer import write_bytes
+from sdunet.runs.figures import to_png
+
+METRICS, CURVE = "metrics.csv", "curve.png"
+Row = dict[str, float]
 
 
 class EpochLines(pl.Callback):
-    """A bar over the steps of an epoch, and a line with what was measured after each.
+    """A bar over the steps of an epoch; after it a line, a row of `metrics.csv`, and `curve.png`.
 
-    Subclasses say what is measured, by `measured`.
+    Subclasses say what is measured, by `figures` and `measured`, and draw it, by `curve`.
+
+    Args:
+        out: folder of the run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.rows: list[Row] = []
         self.bar: tqdm | None = None
         self.best = -math.inf
         self.started = 0.0
 
-    def measured(self, found: dict[str, float]) -> tuple[str, float]:
-        """Return what the line says of the logged values, and a score; the highest is the best."""
+    def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
+        """Return what the row tells besides the epoch, given the logged values."""
+        raise NotImplementedError
+
+    def measured(self, row: Row) -> tuple[str, float]:
+        """Return what the line says of a row, and a score; the highest is the best."""
+        raise NotImplementedError
+
+    def curve(self) -> Figure:
+        """Return a figure of all rows."""
         raise NotImplementedError
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -46,18 +73,41 @@ class EpochLines(pl.Callback):
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Close the bar and write the line; validation has run by now."""
+        """Close the bar; write row, curve and line; validation has run by now."""
         self.bar.close()
         self.bar = None
-        text, score = self.measured({k: float(v) for k, v in trainer.callback_metrics.items()})
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epochs = {"epoch": trainer.current_epoch + 1}
+        self.rows.append(epochs | self.figures(trainer, module, found))
+        if trainer.is_global_zero:
+            write_bytes(self.out / METRICS, _table(self.rows))
+            write_bytes(self.out / CURVE, to_png(self.curve()))
+        text, score = self.measured(self.rows[-1])
         mark = "  best" if score > self.best else ""
         self.best = max(self.best, score)
         seconds = time.monotonic() - self.started
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         if trainer.is_global_zero:
-            tqdm.write(f"{epoch}  {text}  {seconds:.1f} s{mark}", file=sys.stderr)
+            tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{mark}"), file=sys.stderr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+        self.rows, self.best = state["rows"], state["best"]
 
     def on_exception(self, *_: Any) -> None:
         """Close the bar, so that the error stands on a line of its own."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _table(rows: list[Row]) -> bytes:
+    text = io.StringIO(newline="")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names)
+    writer.writerow({name: inert(name) for name in names})  # they may name classes
+    writer.writerows(rows)
+    return text.getvalue().encode()

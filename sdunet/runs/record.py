@@ -4,7 +4,7 @@ import functools
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from data_prep.inert import inert, placeless
 from data_prep.writer import write_json
 from sdunet.layers import Sweep
 from sdunet.ops import backends, missing_backends
@@ -26,9 +27,18 @@ def versions() -> dict[str, str]:
 
 
 class RunRecord:
-    """Collects facts of a run and writes them to `run.json`, with the time it took."""
+    """Collects facts of a run and writes them to `run.json`, with the time it took.
 
-    def __init__(self, command: str, device: str = "cpu", **facts: object) -> None:
+    Args:
+        command: that is run.
+        device: that computes.
+        arguments: of the command line; of absolute paths the last name is kept.
+        facts: more.
+    """
+
+    def __init__(
+        self, command: str, device: str = "cpu", arguments: Sequence[str] = (), **facts: object
+    ) -> None:
         self.started = time.monotonic()
         self.facts = {
             "command": command,
@@ -38,6 +48,7 @@ class RunRecord:
             "threads": torch.get_num_threads(),
             "device": device,
             "backend": backends(device)[0],
+            **({"arguments": [inert(placeless(a)) for a in arguments]} if arguments else {}),
             **facts,
         }
 
@@ -47,9 +58,15 @@ class RunRecord:
         write_json(folder / "run.json", self.facts | facts | {"seconds": seconds})
 
 
+def tell(*lines: str) -> None:
+    """Tell the user results: on stdout, each a line, whatever characters it has."""
+    for line in lines:
+        print(inert(line))
+
+
 def say(text: str) -> None:
-    """Tell the user something that is not a result: on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the user something that is not a result: on stderr, in one line."""
+    print(inert(text), file=sys.stderr, flush=True)
 
 
 def say_if_slow(network: nn.Module, device: str) -> None:
@@ -68,4 +85,4 @@ _say_once = functools.cache(say)
 
 def bar(items: Iterable, title: str) -> Iterable:
     """Show a bar on stderr while looping, if that is a terminal."""
-    return tqdm(items, desc=title, file=sys.stderr, disable=None, leave=False)
+    return tqdm(items, desc=inert(title), file=sys.stderr, disable=None, leave=False)

@@ -35,13 +35,17 @@ def write_weights(
     write_bytes(path, packed, previous)
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path, data: bytes | None = None) -> dict[str, Tensor]:
     """Read the tensors that `write_weights` wrote.
+
+    Args:
+        path: of the file.
+        data: its content, where it has been read already. Default: it is read.
 
     Raises:
         DataError: MODEL_WEIGHTS if damaged, MODEL_NONFINITE for NaN or infinity.
     """
-    tensors, _ = read_tensors(path)
+    tensors, _ = read_tensors(path, data)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DataError(
@@ -50,13 +54,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors and texts that `write_weights` wrote.
+def read_tensors(
+    path: str | Path, data: bytes | None = None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and texts that `write_weights` wrote; arguments as `read_weights`.
 
     Raises:
         DataError: MODEL_WEIGHTS if damaged.
     """
-    data = Path(path).read_bytes()
+    data = Path(path).read_bytes() if data is None else data
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

@@ -46,7 +46,9 @@ def bundle_files(
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": True,
-                    "channel_def": {str(i): name for i, name in enumerate(plan.channels)},
+                    "channel_def": {
+                        str(i): _no_reference(name) for i, name in enumerate(plan.channels)
+                    },
                 }
             },
             "outputs": {
@@ -58,7 +60,9 @@ def bundle_files(
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": True,
-                    "channel_def": {str(one["number"]): one["name"] for one in facts["labels"]},
+                    "channel_def": {
+                        str(one["number"]): _no_reference(one["name"]) for one in facts["labels"]
+                    },
                 }
             },
         },
@@ -94,6 +98,11 @@ def bundle_files(
     weights = io.BytesIO()
     torch.save(model.network.state_dict(), weights)
     return files | {"models/model.pt": weights.getvalue()}
+
+
+def _no_reference(name: str) -> str:
+    """Return a name that MONAI takes for no expression, reference or file, as it would these."""
+    return f"'{name}" if name.startswith(("$", "@", "%")) else name
 
 
 def trained_network(folder: str) -> nn.Module:

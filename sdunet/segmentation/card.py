@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from sdunet.runs.table import plain_markdown
 from sdunet.segmentation.model import Model
 
 _CARD = Path(__file__).with_name("card.md.jinja")
@@ -22,6 +23,7 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
     plan, dice = model.plan, facts["validation_dice"]
     results = [] if dice is None else [_measured(dice)]
     template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    template.filters["plain"] = plain_markdown
     front = {
         "library_name": "sdunet",
         "pipeline_tag": "image-segmentation",

@@ -1,6 +1,5 @@
 """Compare models over the same cases: paired tests on the scores that `evaluate` wrote."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -11,6 +10,7 @@ import numpy as np
 
 from data_prep.errors import DataError
 from data_prep.output import check_free, own_folder
+from data_prep.parse import UNUSABLE, once, read_json
 from data_prep.writer import remove_file, write_bytes
 from sdunet.runs.table import markdown, write_csv
 from sdunet.segmentation.plots import paired_differences
@@ -170,12 +170,14 @@ def read_scores(
 def _read(folder: Path, name: str) -> Scored:
     path = folder / "summary.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_json(path)
         classes = {number: str(mean["name"]) for number, mean in summary["mean"].items()}
-        cases = {
-            str(record["case"]): {number: dict(record["metrics"][number]) for number in classes}
-            for record in summary["metric_per_case"]
-        }
+        cases = once(
+            [
+                (str(record["case"]), {n: dict(record["metrics"][n]) for n in classes})
+                for record in summary["metric_per_case"]
+            ]
+        )
         needed = [metric.label for metric in METRICS.values()]
         for record in cases.values():
             for scores in record.values():
@@ -186,7 +188,7 @@ def _read(folder: Path, name: str) -> Scored:
             for side in ("reference", "prediction")
         ]
         return Scored(name, classes, ScoreOptions(**summary["options"]), cases, *hashes)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, *UNUSABLE) as error:
         raise DataError(
             "COMPARE_SCORES",
             f"{path}: {type(error).__name__} {error}",

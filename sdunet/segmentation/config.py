@@ -6,17 +6,16 @@ from typing import Any, Literal
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
 )
 
 from data_prep.config import DataConfig
+from data_prep.types import NumberFrom0, PositiveNumber, ShareBelowOne
 from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.registry import NetworkName
-from sdunet.runs.types import Seed, ShareBelowOne
+from sdunet.runs.types import Seed
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class TrainingConfig:
 
     epochs: PositiveInt = 100
     patience: NonNegativeInt = 30
-    max_time: PositiveFloat | None = None
+    max_time: PositiveNumber | None = None
     patches_per_case: PositiveInt = 1
     batch_size: PositiveInt = 4
     foreground: ClosedUnitInterval = 0.67
@@ -114,10 +113,10 @@ class TrainingConfig:
     rotate: bool = False
     loss: Literal["dice_ce", "dice_focal", "tversky"] = "dice_ce"
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveNumber = 1e-3
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
-    weight_decay: NonNegativeFloat = 1e-2
-    clip: PositiveFloat = 1.0
+    weight_decay: NumberFrom0 = 1e-2
+    clip: PositiveNumber = 1.0
     ema: ShareBelowOne = 0.0
     overlap: ShareBelowOne = 0.5  # windows that overlap wholly would never move on
     workers: NonNegativeInt = 0

@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 
 from data_prep.dataset import Dataset
 from data_prep.errors import DataError
+from data_prep.parent import end_with_parent
 from data_prep.preprocess import normalise
 from sdunet.runs.stopping import SIGNALS
 from sdunet.segmentation.config import TrainingConfig
@@ -219,7 +220,11 @@ class SegmentationData(pl.LightningDataModule):
 
 
 def _deaf(worker: int) -> None:
-    """Leave signals to the training: a terminal sends them to its workers, too, which must last."""
+    """Leave signals to the training: a terminal sends them to its workers, too, which must last.
+
+    But no longer than the training itself.
+    """
+    end_with_parent()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

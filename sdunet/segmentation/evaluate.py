@@ -13,9 +13,9 @@ from data_prep.errors import DataError
 from data_prep.output import check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
-from data_prep.writer import write_bytes, write_json
+from data_prep.writer import remove_file, write_bytes, write_json
 from sdunet.runs.record import versions
-from sdunet.runs.table import write_csv
+from sdunet.runs.table import csv_bytes
 from sdunet.segmentation import plots
 from sdunet.segmentation.calibration import Calibration
 from sdunet.segmentation.components import COLUMNS, object_rows, volume_in
@@ -24,13 +24,14 @@ from sdunet.segmentation.pairs import Pair, hash_of, open_pairs
 from sdunet.segmentation.scores import METRICS, ClassScores, ScoreOptions
 from sdunet.segmentation.statistics import interval
 
+SUMMARY = "summary.json"
 _COUNTS = ("tp", "fp", "fn", "tn")
 _FACTS = (
     *("volume_reference", "volume_prediction", "volume_difference"),
     *("objects_reference", "objects_prediction", "objects_found"),
 )
 _FILES = (
-    *("cases.csv", "components.csv", "summary.json"),
+    *("cases.csv", "components.csv", SUMMARY),
     *("dice.png", "volumes.png", "sizes.png", "calibration.png"),
 )
 _SIZES = 4  # groups of objects by size, of as many each
@@ -150,17 +151,23 @@ class _Tables:
         }
 
     def write(self, out: Path, summary: dict[str, Any]) -> None:
-        """Write tables, then plots."""
+        """Write tables and plots, and last the summary, without which they are no evaluation."""
         columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
-        write_csv(out / "cases.csv", columns, self.cases)
-        write_csv(out / "components.csv", COLUMNS, self.objects)
-        write_json(out / "summary.json", summary)
-        write_bytes(out / "dice.png", plots.dice_by_case(self.cases))
-        write_bytes(out / "volumes.png", plots.volume_agreement(self.cases, self.unit))
-        write_bytes(out / "sizes.png", plots.found_by_size(summary["found_by_size"], self.unit))
+        files = {
+            "cases.csv": csv_bytes(columns, self.cases),
+            "components.csv": csv_bytes(COLUMNS, self.objects),
+            "dice.png": plots.dice_by_case(self.cases),
+            "volumes.png": plots.volume_agreement(self.cases, self.unit),
+            "sizes.png": plots.found_by_size(summary["found_by_size"], self.unit),
+        }
         if self.calibration:
             curves = {self.names[number]: sums for number, sums in self.calibration.items()}
-            write_bytes(out / "calibration.png", plots.calibration(curves))
+            files["calibration.png"] = plots.calibration(curves)
+        # That of an earlier evaluation would vouch for the tables of this one.
+        remove_file(out / SUMMARY)
+        for name, content in files.items():
+            write_bytes(out / name, content)
+        write_json(out / SUMMARY, summary)
 
 
 class _Counted(NamedTuple):

@@ -3,6 +3,7 @@
 from data_prep.config import Plan
 from data_prep.examine import extent_of
 from data_prep.findings import Findings
+from data_prep.hot import look_at_hot_values
 from data_prep.scan import Scan, spacing_of
 
 RANGE = "PRED_RANGE"
@@ -14,6 +15,8 @@ _COARSE = 3.0  # times the spacing of all training cases
 def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
     """Compare a scan's intensities and spacing with the bounds of the training cases.
 
+    Single values far beyond all others are told of, whatever training was on.
+
     Args:
         scan: with the channels of the plan.
         plan: says what was seen in training; of too few cases, nothing.
@@ -23,6 +26,7 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
         DataError: PRED_RANGE for a CT whose values cannot be Hounsfield units as in training,
             unless accepted.
     """
+    look_at_hot_values(scan, plan.channels, findings)
     seen = plan.seen
     if seen is None:
         return

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from data_prep.errors import DataError
 from data_prep.output import MARK
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_json
 
 MANIFEST = "predictions.json"
@@ -36,6 +37,12 @@ class Manifest:
         self.written = time.monotonic()
 
     def __enter__(self) -> "Manifest":
+        """Take the folder for these facts, before anything is predicted.
+
+        Raises:
+            DataError: as `before`.
+        """
+        self.write()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,15 +55,19 @@ class Manifest:
         Raises:
             DataError: OUT_OTHER if they are of other models or settings.
         """
+        return self._recorded()[0] if resume else {}
+
+    def _recorded(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Return the cases recorded and those that failed, of these models and settings."""
         try:
-            there = json.loads(self.path.read_text(encoding="utf-8"))
+            there = read_json(self.path)
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
             cases, failed = dict(there["cases"]), dict(there["failed"])
             if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
                 raise TypeError("cases that are no records")
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            return {}, {}
+        except (OSError, *UNUSABLE) as error:
             raise DataError(
                 "PRED_MANIFEST",
                 f"{self.path}: {type(error).__name__} {error}",
@@ -68,7 +79,7 @@ class Manifest:
                 f"{self.path.parent} holds predictions made with other {', '.join(other)}",
                 "give another folder, or remove it",
             )
-        return cases if resume else {}
+        return cases, failed
 
     def done(self, case_id: str, record: Mapping[str, Any]) -> None:
         """Record a case."""
@@ -77,13 +88,17 @@ class Manifest:
 
     def failed_with(self, error: DataError) -> None:
         """Record why a case has no prediction."""
-        self.failed[str(error.case)] = str(error)
+        self.failed[str(error.case)] = str(error.for_records())
         self._write_in_time()
 
     def write(self) -> None:
-        """Write what is known by now, beside what other processes wrote."""
+        """Write what is known by now, beside what other processes wrote.
+
+        Raises:
+            DataError: as `before`.
+        """
         with FileLock(self.path.parent / MARK / "manifest.lock"):
-            cases, failed = self._there()
+            cases, failed = self._recorded()
             cases = {i: r for i, r in cases.items() if i not in self.failed} | self.cases
             failed = {i: e for i, e in failed.items() if i not in self.cases} | self.failed
             record = {"cases": dict(sorted(cases.items())), "failed": failed}
@@ -93,9 +108,3 @@ class Manifest:
     def _write_in_time(self) -> None:
         if time.monotonic() - self.written > _PAUSE:
             self.write()
-
-    def _there(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        if not self.path.exists():
-            return {}, {}
-        there = json.loads(self.path.read_text(encoding="utf-8"))
-        return dict(there["cases"]), dict(there["failed"])

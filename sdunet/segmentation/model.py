@@ -4,7 +4,6 @@ Neither is a pickle; nothing in them can run.
 """
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, parse_json, whole
 from data_prep.plan_file import plan_from
 from data_prep.tree import open_tree
 from data_prep.writer import write_json
@@ -102,32 +102,32 @@ def load_model(root: str | Path) -> Model:
             PACKAGE_HASH for a package that is not as it was exported.
     """
     root = Path(root)
-    if is_sealed(root):
-        verify(open_tree(root))
+    sealed = verify(open_tree(root)) if is_sealed(root) else {}
     if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
+    # Read once: what is hashed is what is used.
+    text, data = (sealed.get(n) or (root / n).read_bytes() for n in (DESCRIPTION, WEIGHTS))
     try:
-        described = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        described = parse_json(text)
         if described["schema"] != SCHEMA:
             raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
         plan = plan_from(described["plan"])
         config = network_config(described["network"])
         overlap = float(described["overlap"])
-        axes = tuple(int(axis) for axis in described["flip_axes"])
+        axes = tuple(whole(axis) for axis in described["flip_axes"])
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap must be from 0 to below 1, got {overlap}")
         if not set(axes) <= set(range(plan.spatial_dims)):
             raise ValueError(f"flip_axes must be axes of {plan.spatial_dims}, got {axes}")
         network = network_for(config, plan)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNUSABLE as error:
         raise DataError(
             "MODEL_JSON",
             f"model.json cannot be used: {type(error).__name__} {error}",
             "copy the run folder again",
         ) from error
-    weights = read_weights(root / WEIGHTS)
-    both = (root / DESCRIPTION).read_bytes() + (root / WEIGHTS).read_bytes()
-    sha256 = hashlib.sha256(both).hexdigest()
+    weights = read_weights(root / WEIGHTS, data)
+    sha256 = hashlib.sha256(text + data).hexdigest()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

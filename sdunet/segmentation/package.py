@@ -5,7 +5,6 @@ every load. `model.json` and the weights are those of the run, so a package pred
 """
 
 import io
-import json
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import torch
 
 from data_prep.display import class_colour
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.record import versions
@@ -56,7 +56,10 @@ def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
         made = Path(folder) / "package"
         _write(model, run, made)
-        check = f"from {__name__} import check_package; check_package({str(made)!r})"
+        check = (
+            "from data_prep.parent import end_with_parent; end_with_parent(); "
+            f"from {__name__} import check_package; check_package({str(made)!r})"
+        )
         done = subprocess.run(
             [sys.executable, "-c", check], capture_output=True, text=True, check=False
         )
@@ -94,6 +97,7 @@ def _write(model: Model, run: Path, out: Path) -> None:
     with torch.no_grad():  # or the program would hold what only training needs
         logits = model.network(image)
         program = torch.export.export(model.network, (image,))
+    _forget_sources(program)
     record = _record_of(run)
     facts = {
         "labels": [
@@ -111,21 +115,29 @@ def _write(model: Model, run: Path, out: Path) -> None:
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
     write_bytes(out / "README.md", model_card(model, facts).encode())
-    network = json.loads((run / "model.json").read_text(encoding="utf-8"))["network"]
+    network = read_json(run / "model.json")["network"]
     for name, content in bundle_files(model, network, facts).items():
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
     seal(out)
 
 
+def _forget_sources(program: torch.export.ExportedProgram) -> None:
+    """Remove what torch notes of where its code lies on this machine."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
+
+
 def _record_of(run: Path) -> dict[str, Any]:
     """Return what is recorded of a training; nothing, where it was stopped."""
     path = run / "run.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return read_json(path)
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError) as error:
+    except UNUSABLE as error:
         raise DataError("RUN_RECORD", str(error), "remove it", file=str(path)) from error
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.display import to_colours
+from data_prep.inert import inert
 from data_prep.writer import remove_file, write_bytes
 from sdunet.segmentation.components import AXES, place_in, volume_in
 from sdunet.segmentation.error_map import COLOURS, KINDS, Palette
@@ -94,8 +95,8 @@ class Page:
     def write(self) -> Path:
         """Write the page, and return its place."""
         data = {
-            "models": self.models,
-            "names": self.names,
+            "models": [inert(model) for model in self.models],
+            "names": [inert(name) for name in self.names],
             "axes": AXES,
             "kinds": KINDS,
             "colours": COLOURS,
@@ -104,7 +105,7 @@ class Page:
                 {"name": name, "label": metric.label, "best": metric.best, "about": metric.about}
                 for name, metric in METRICS.items()
             ],
-            "cases": self.cases,
+            "cases": [case | {"id": inert(case["id"])} for case in self.cases],
         }
         template = jinja2.Environment(autoescape=True).from_string(_read("review.html.jinja"))
         page = template.render(

@@ -1,21 +1,22 @@
 """References and predictions of the same cases, brought together and checked."""
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.checks import check_same_grid
-from data_prep.config import DataConfig, Rules
+from data_prep.config import DataConfig, MaskForm, Rules
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.labels import read_case_label, read_objects, to_classes
 from data_prep.layouts import Case, choose, find_layout
+from data_prep.masks import decide, look_at_masks
+from data_prep.parse import UNUSABLE, once, parse_json, whole
 from data_prep.plan import classes_of
 from data_prep.preprocess import fit_label
 from data_prep.reading import is_scan_name, read_label, read_scan, stem
@@ -84,7 +85,7 @@ class Pairs:
     _predictions: Tree
     _cases: list[Case]
     _files: dict[str, str]
-    _ours: bool
+    _predicted: Rules
 
     @property
     def num_classes(self) -> int:
@@ -110,12 +111,10 @@ class Pairs:
             prediction = problem = None
             try:
                 scan = self._prediction(file)
-                reference = self._fitted(reference, scan)
+                reference = self._fitted(reference, scan, case.id)
                 if objects is not None:
-                    objects = self._fitted(objects, scan)
-                # Our own hold class numbers already; mapping them again could swap classes.
-                label_map = {} if self._ours else self.rules.label_map
-                prediction = to_classes(scan.array, self.rules.labels, label_map)
+                    objects = self._fitted(objects, scan, case.id)
+                prediction = to_classes(scan.array, self.rules.labels, self._predicted.label_map)
             except DataError as error:
                 problem = error.at(case=case.id, file=file)
             chances = partial(self._chances, case.id, reference)
@@ -138,12 +137,14 @@ class Pairs:
     def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
         if case.kind != "objects":
             return read_case_label(self._references, case, self.rules), None
-        objects = read_objects(self._references, case, Findings(self.rules.accept))
+        objects = read_objects(self._references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
         return Scan(mask, objects.affine, objects.codes), objects
 
-    def _fitted(self, reference: Scan, prediction: Scan) -> Scan:
+    def _fitted(self, reference: Scan, prediction: Scan, case_id: str) -> Scan:
         """Return the reference on the grid of its prediction, which is that of the image.
+
+        Classes that are lost on the way are added to the problems.
 
         Raises:
             DataError: as `check_same_grid`, unless it is accepted that references lie elsewhere.
@@ -153,7 +154,11 @@ class Pairs:
         except DataError as error:
             if error.code not in self.rules.accept:
                 raise
-            return fit_label(prediction, reference, Findings(self.rules.accept))
+            findings = Findings(self.rules.accept)
+            fitted = fit_label(prediction, reference, findings)
+            lost = [finding.error for finding in findings.found if finding.level == "warning"]
+            self.problems.extend(error.at(case=case_id) for error in lost)
+            return fitted
         return reference
 
     def _chances(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
@@ -164,7 +169,11 @@ class Pairs:
         """
         folder = f"{_CHANCES}{number}/"
         there = [name for name in self._predictions.names if name.startswith(folder)]
-        file = next((name for name in there if stem(name) == case_id), None)
+        files = [name for name in there if stem(name) == case_id]
+        if len(files) > 1:
+            found = f"{' and '.join(files)}: none is taken"
+            raise DataError("PRED_DUPLICATE", found, "keep one", case=case_id)
+        file = next(iter(files), None)
         if file is None:
             raise DataError(
                 "PROB_MISSING",
@@ -184,7 +193,7 @@ class Pairs:
     def _prediction(self, file: str | None) -> Scan:
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
-        return read_label(self._predictions, file, Findings(self.rules.accept))
+        return read_label(self._predictions, file, Findings(self.rules.accept), self._predicted)
 
 
 def hash_of(label: np.ndarray) -> str:
@@ -225,15 +234,22 @@ def open_pairs(
             f"predictions, dataset and settings name classes differently: {declared}",
             "score predictions of the same classes",
         )
-    known = recorded or DataConfig()
+    known = recorded or Rules((), {})
     config = DataConfig(
         labels=declared[0] if declared else None,
         label_map=asked.label_map or known.label_map,
         structures=asked.structures or known.structures,
     )
     accept = tuple(sorted({*asked.accept, *known.accept}))
-    rules = Rules((), classes_of(config, None), config.label_map, config.structures, accept)
+    masks = [name for case in layout.cases for name in case.masks]
+    form = decide(look_at_masks(tree, masks), known.form)
+    classes = classes_of(config, None)
+    rules = Rules((), classes, config.label_map, config.structures, accept, form)
     files, doubtful = _files_by_case(predicted)
+    # Our own hold class numbers already; mapping them again could swap classes.
+    label_map = {} if recorded else config.label_map
+    drawn = decide(look_at_masks(predicted, files.values()))
+    predicted_by = replace(rules, label_map=label_map, form=drawn)
     problems = [
         error for error in (*layout.problems, *doubtful) if only is None or error.case in only
     ]
@@ -241,7 +257,7 @@ def open_pairs(
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
-    return Pairs(rules, problems, tree, predicted, cases, files, recorded is not None)
+    return Pairs(rules, problems, tree, predicted, cases, files, predicted_by)
 
 
 def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
@@ -258,18 +274,20 @@ def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
     return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
 
 
-def _recorded(tree: Tree) -> DataConfig | None:
-    """Return the classes and label map recorded with predictions of ours."""
+def _recorded(tree: Tree) -> Rules | None:
+    """Return how labels are read, as recorded with predictions of ours."""
     if MANIFEST not in tree.names:
         return None
     try:
-        manifest = json.loads(tree.read(MANIFEST))
-        labels = {str(name): int(number) for name, number in manifest["labels"].items()}
-        label_map = {int(a): int(b) for a, b in manifest["label_map"].items()}
-        structures = {str(a): int(b) for a, b in manifest.get("structures", {}).items()}
+        manifest = parse_json(tree.read(MANIFEST))
+        labels = {name: whole(number) for name, number in manifest["labels"].items()}
+        label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
+        structures = {a: whole(b) for a, b in manifest.get("structures", {}).items()}
         accept = tuple(str(code) for code in manifest.get("accept", []))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        form = manifest.get("form")
+        form = None if form is None else MaskForm.from_json(form)
+    except UNUSABLE as error:
         raise DataError(
             "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
         ) from error
-    return DataConfig(labels=labels, label_map=label_map, structures=structures, accept=accept)
+    return Rules((), labels, label_map, structures, accept, form)

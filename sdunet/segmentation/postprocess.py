@@ -1,6 +1,5 @@
 """Small pieces removed from predictions, where that helped on validation cases."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, read_json
 
 RULES = "postprocess.json"
 # Pieces below these shares of the class's median volume are tried to be removed.
@@ -115,7 +115,7 @@ def read_rules(folder: Path, labels: Mapping[str, int]) -> Rules:
     if not path.exists():
         return {}
     try:
-        rules = dict(json.loads(path.read_text(encoding="utf-8"))["rules"])
+        rules = dict(read_json(path)["rules"])
         wrong = [
             name
             for name, rule in rules.items()
@@ -123,14 +123,7 @@ def read_rules(folder: Path, labels: Mapping[str, int]) -> Rules:
         ]
         if wrong:
             raise ValueError(f"no rule for class {wrong[0]!r}")
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (OSError, *UNUSABLE) as error:
         raise DataError(
             "MODEL_POSTPROCESS", str(error), "remove it, or run sdunet postprocess", file=str(path)
         ) from error

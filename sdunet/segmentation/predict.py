@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def predict(
         say_if_slow(model.network, device)
     if parts > 1:
         say(f"part {number} of {parts}: {len(cases)} cases")
-    manifest = Manifest(out, _facts(team), versions=versions())
+    form = team.plan.form and asdict(team.plan.form)
+    manifest = Manifest(out, _facts(team), versions=versions(), form=form)
     before = manifest.before(resume=options.resume)
     done: list[str] = []
     files = [name for case in cases for name in _files_of(case.id, team.plan.num_classes)]
@@ -182,7 +183,7 @@ def _predict_case(
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
-    noted = [str(finding) for finding in findings.found]
+    noted = [str(finding.for_records()) for finding in findings.found]
     return {"image": case.image, "source": source, "files": files, "found": noted}
 
 

@@ -1,7 +1,5 @@
 """What training says of itself: by line, by table and by picture; and the models it keeps."""
 
-import csv
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -11,18 +9,13 @@ import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Checkpoint
 
-from data_prep.writer import write_bytes
-from sdunet.runs.figures import to_png
 from sdunet.runs.memory import peak_memory
-from sdunet.runs.progress import EpochLines
+from sdunet.runs.progress import EpochLines, Row
 from sdunet.runs.weights import write_weights
-
-METRICS, CURVE = "metrics.csv", "curve.png"
-Row = dict[str, float]
 
 
 class Course(EpochLines):
-    """A row of figures after each epoch: `metrics.csv`, `curve.png`, and a line for people.
+    """The course of a training of segmentation.
 
     `waiting` is the share of training spent between steps: for the next batch, and to save states.
 
@@ -31,9 +24,7 @@ class Course(EpochLines):
     """
 
     def __init__(self, out: Path) -> None:
-        super().__init__()
-        self.out = out
-        self.rows: list[Row] = []
+        super().__init__(out)
         self.waited = self.stepped = self.validated = 0.0
         self.since = time.monotonic()
 
@@ -60,44 +51,45 @@ class Course(EpochLines):
         """Count validation, which runs before the epoch ends."""
         self.validated += self._lap()
 
-    def measured(self, found: dict[str, float]) -> tuple[str, float]:
+    def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
+        """Return loss, Dice of each class, learning rate, seconds and memory."""
+        scores = {n: v for n, v in found.items() if n.startswith("val_dice")}
+        return {
+            "train_loss": found["train_loss"],
+            **dict(sorted(scores.items())),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "training_seconds": round(self.waited + self.stepped, 2),
+            "validation_seconds": round(self.validated, 2),
+            "waiting": round(self.waited / max(1e-9, self.waited + self.stepped), 4),
+            "memory_gb": round(peak_memory(), 2),
+            "gpu_memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+        }
+
+    def measured(self, row: Row) -> tuple[str, float]:
         """Return loss and Dice as text, and the Dice as the score."""
-        row = self.rows[-1]
         gpu = f"  GPU {row['gpu_memory_gb']:.1f} GB" if row["gpu_memory_gb"] else ""
         return (
-            f"loss {found['train_loss']:.4f}  validation Dice {found['val_dice']:.4f}  "
+            f"loss {row['train_loss']:.4f}  validation Dice {row['val_dice']:.4f}  "
             f"waiting {row['waiting']:.0%}  {row['memory_gb']:.1f} GB{gpu}"
-        ), found["val_dice"]
+        ), row["val_dice"]
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Write the row, the curve and the line."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        scores = {n: v for n, v in figures.items() if n.startswith("val_dice")}
-        self.rows.append(
-            {
-                "epoch": trainer.current_epoch + 1,
-                "train_loss": figures["train_loss"],
-                **dict(sorted(scores.items())),
-                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "training_seconds": round(self.waited + self.stepped, 2),
-                "validation_seconds": round(self.validated, 2),
-                "waiting": round(self.waited / max(1e-9, self.waited + self.stepped), 4),
-                "memory_gb": round(peak_memory(), 2),
-                "gpu_memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
-            }
-        )
-        if trainer.is_global_zero:
-            write_bytes(self.out / METRICS, _table(self.rows))
-            write_bytes(self.out / CURVE, _curve(self.rows))
-        super().on_train_epoch_end(trainer, module)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run goes on from."""
-        return {"rows": self.rows, "best": self.best}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up."""
-        self.rows, self.best = state["rows"], state["best"]
+    def curve(self) -> Figure:
+        """Draw loss and validation Dice over the epochs."""
+        figure = Figure((7, 4), layout="constrained")
+        left = figure.subplots()
+        right = left.twinx()
+        rows = self.rows
+        epochs = [row["epoch"] for row in rows]
+        loss = [row["train_loss"] for row in rows]
+        left.plot(epochs, loss, color="#555555", label="training loss")
+        for name in (name for name in rows[-1] if name.startswith("val_dice")):
+            title = name.removeprefix("val_dice").removeprefix("_") or "mean"
+            dice = [row.get(name, float("nan")) for row in rows]
+            right.plot(epochs, dice, label=f"Dice {title}", lw=2 if title == "mean" else 1)
+        left.set(xlabel="epoch", ylabel="training loss")
+        right.set(ylabel="validation Dice", ylim=(0, 1))
+        figure.legend(loc="outside upper center", ncols=4, frameon=False)
+        return figure
 
     def _lap(self) -> float:
         now = time.monotonic()
@@ -161,29 +153,3 @@ class Keep(Checkpoint):
     def _end_if_over(self, trainer: pl.Trainer) -> None:
         if self.waited and self.waited >= self.patience:
             trainer.should_stop = True
-
-
-def _table(rows: list[Row]) -> bytes:
-    text = io.StringIO(newline="")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _curve(rows: list[Row]) -> bytes:
-    """Draw loss and validation Dice over the epochs."""
-    figure = Figure((7, 4), layout="constrained")
-    left = figure.subplots()
-    right = left.twinx()
-    epochs = [row["epoch"] for row in rows]
-    left.plot(epochs, [row["train_loss"] for row in rows], color="#555555", label="training loss")
-    for name in (name for name in rows[-1] if name.startswith("val_dice")):
-        title = name.removeprefix("val_dice").removeprefix("_") or "mean"
-        dice = [row.get(name, float("nan")) for row in rows]
-        right.plot(epochs, dice, label=f"Dice {title}", lw=2 if title == "mean" else 1)
-    left.set(xlabel="epoch", ylabel="training loss")
-    right.set(ylabel="validation Dice", ylim=(0, 1))
-    figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    return to_png(figure)

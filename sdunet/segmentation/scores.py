@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from sdunet.runs.types import Distance, ShareBelowOne
+from data_prep.types import NumberFrom0, ShareBelowOne
 from sdunet.segmentation.distances import diagonal_of, surface_distances
 from sdunet.segmentation.metrics import Overlap, missing, overlaps
 from sdunet.segmentation.objects import Objects, find_objects
@@ -53,7 +53,7 @@ class ScoreOptions:
         match: Jaccard index above which a predicted object counts as one of the reference.
     """
 
-    tolerance: Distance = 1.0
+    tolerance: NumberFrom0 = 1.0
     match: ShareBelowOne = 0.1
 
 

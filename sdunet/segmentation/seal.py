@@ -1,16 +1,18 @@
 """The list of hashes that seals a package, and what it is checked for at every load."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, parse_json
 from data_prep.tree import Tree, open_tree
 from data_prep.writer import write_bytes, write_json
 
 LIST = "MANIFEST.json"
 SCHEMA = 1
 NEEDED = ("model.json", "best.safetensors")
+# What no run has: a package that was copied in part is none, even where its list is missing.
+_OF_PACKAGES = (LIST, "facts.json", "example.safetensors", "program.pt2")
 _READ = (*NEEDED, "postprocess.json")  # what prediction reads
 
 
@@ -22,8 +24,8 @@ def seal(folder: Path) -> None:
 
 
 def is_sealed(folder: Path) -> bool:
-    """Tell whether a folder is a package."""
-    return (folder / LIST).exists()
+    """Tell whether a folder is a package, or what is left of one."""
+    return any((folder / name).exists() for name in _OF_PACKAGES)
 
 
 def verify(tree: Tree) -> dict[str, bytes]:
@@ -36,14 +38,14 @@ def verify(tree: Tree) -> dict[str, bytes]:
     if LIST not in tree.names:
         raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
     try:
-        listed = json.loads(tree.read(LIST))
+        listed = parse_json(tree.read(LIST))
         if listed["schema"] != SCHEMA:
             raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
         files = {str(name): str(sha256) for name, sha256 in listed["files"].items()}
         missing = [name for name in NEEDED if name not in files]
         if missing:
             raise ValueError(f"{missing[0]} is not in it")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNUSABLE as error:
         raise DataError(
             "PACKAGE_LIST", f"{LIST}: {type(error).__name__} {error}", "fetch the package again"
         ) from error

@@ -232,4 +232,4 @@ def entropy_of(chances: np.ndarray) -> np.ndarray:
 
 def essence(plan: Plan) -> Plan:
     """Return what networks must share to predict together."""
-    return replace(plan, why={}, seen=None)
+    return replace(plan, why={}, seen=None, form=None)

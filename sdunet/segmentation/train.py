@@ -17,19 +17,21 @@ from data_prep.config import DataConfig, Plan
 from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
 from data_prep.output import Output, check_free, own_folder
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.failures import named
-from sdunet.runs.lightning import quiet_lightning
+from sdunet.runs.lightning import end_together, quiet_lightning
+from sdunet.runs.progress import CURVE, METRICS
 from sdunet.runs.record import RunRecord, say, say_if_slow
 from sdunet.runs.stopping import Halt
 from sdunet.segmentation.config import TaskConfig, network_config
 from sdunet.segmentation.data import SegmentationData
 from sdunet.segmentation.model import DESCRIPTION, WEIGHTS, network_for, save_description
 from sdunet.segmentation.module import SegmentationModule
-from sdunet.segmentation.progress import CURVE, METRICS, Course, Keep
+from sdunet.segmentation.progress import Course, Keep
 from sdunet.segmentation.transforms import augmentation, flip_axes
 
 VALIDATION_CASES = "validation_cases.txt"
@@ -70,6 +72,7 @@ def train(
     _check_contradictions(task.dataset, dataset.plan)
     device = choose_device(config.device)
     quiet_lightning()
+    end_together()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
@@ -204,7 +207,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             )
         return
     try:
-        before = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        before = read_json(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
         for name in _FREE:
             before["training"][name] = settings["training"][name]
@@ -219,7 +222,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             for name in ("fold", "data_sha256")
             if before[name] != settings[name]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, *UNUSABLE) as error:
         raise DataError(
             "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(out)
         ) from error

@@ -15,7 +15,7 @@ from data_prep.output import own_folder
 from data_prep.writer import write_bytes, write_json
 from sdunet.runs.device import choose_device
 from sdunet.runs.parser import Parser
-from sdunet.runs.record import RunRecord, bar
+from sdunet.runs.record import RunRecord, bar, tell
 from sdunet.vae.config import VAEConfig
 
 if TYPE_CHECKING:  # commands import what they run, so that help does not wait for it
@@ -61,7 +61,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
     packed = pack(raw, options.out, progress=bar)
     counts = ", ".join(f"{split} {packed.images(split).shape[0]}" for split in packed.splits)
     height, width = packed.size
-    print(
+    tell(
         f"{packed.name}: {counts} images of {packed.channels} x {height} x {width}, "
         f"{packed.levels} levels, packed in {options.out}"
     )
@@ -81,7 +81,7 @@ def _train(options: jsonargparse.Namespace) -> int:
 
     bits = train(config_of(options), options.data, options.out, resume=options.resume)
     judged = "not judged" if math.isnan(bits) else f"-ELBO of the test images {bits:.4f} bits/dim"
-    print(f"{judged}, model in {options.out}")
+    tell(f"{judged}, model in {options.out}")
     return 0
 
 
@@ -123,14 +123,14 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         error = value["bits_per_dim_standard_error"]
         spread = "" if error is None else f" ± {error:.4f}"
         draws = f", {options.samples} samples" if name == "nll" else ""
-        print(
+        tell(
             f"{title:<12}{value['bits_per_dim']:.4f}{spread} bits/dim, "
             f"{value['nats']:.2f} nats, n={value['n']}{draws}"
         )
-    print("layer (top first)   rate bits/dim   active units")
+    tell("layer (top first)   rate bits/dim   active units")
     for index, layer in enumerate(found["layers"]):
         shape = "x".join(map(str, layer["shape"]))
-        print(
+        tell(
             f"{index:>3} {shape:<16}{layer['rate_bits_per_dim']:>13.4f}"
             f"{layer['active_units']:>9} of {layer['units']}"
         )
@@ -287,7 +287,7 @@ def _disentangle(options: jsonargparse.Namespace) -> int:
     }
     write_json(Path(options.model) / "disentanglement.json", scores)
     for name, score in scores.items():
-        print(f"{name:<12}{score:.4f}")
+        tell(f"{name:<12}{score:.4f}")
     return 0
 
 
@@ -299,7 +299,7 @@ def _describe_table(parser: Parser) -> None:
 def _table(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.table import table
 
-    print(table(options.RUNS))
+    tell(*table(options.RUNS).splitlines())
     return 0
 
 
@@ -314,15 +314,15 @@ def _info(options: jsonargparse.Namespace) -> int:
 
     facts = describe(config_of(options))
     if options.json:
-        print(json.dumps(facts, indent=1))
+        tell(*json.dumps(facts, indent=1).splitlines())
         return 0
-    print(f"parameters        {facts['parameters']['total']:,}")
+    tell(f"parameters        {facts['parameters']['total']:,}")
     for part, count in facts["parameters"].items():
         if part != "total":
-            print(f"  {part:<16}{count:,}")
+            tell(f"  {part:<16}{count:,}")
     scales = ", ".join(f"{s['scale']} ({s['features']} features)" for s in facts["sdn_scales"])
-    print(f"sweeping scales   {scales or 'none'}")
-    print(f"sequential steps  {facts['sequential_steps']} lines a decode")
+    tell(f"sweeping scales   {scales or 'none'}")
+    tell(f"sequential steps  {facts['sequential_steps']} lines a decode")
     return 0
 
 
@@ -380,7 +380,7 @@ def _write(
     path = Path(out) / name
     with own_folder(out, "vae pictures", [name]):
         write_bytes(path, to_png(images, model.config.images.levels, columns))
-    print(f"wrote {path}")
+    tell(f"wrote {path}")
 
 
 _COMMANDS = {

@@ -5,15 +5,13 @@ from typing import Literal
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     restricted_number_type,
 )
 
+from data_prep.types import NumberFrom0, PositiveNumber, ShareBelowOne
 from sdunet.cells import CellName, InitName
-from sdunet.runs.types import ShareBelowOne
 from sdunet.vae.ladder import PosteriorName
 from sdunet.vae.likelihoods import LikelihoodName
 
@@ -138,13 +136,13 @@ class TrainingConfig:
     epochs: PositiveInt = 100
     steps_per_epoch: PositiveInt | None = None
     batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 2e-3
+    learning_rate: PositiveNumber = 2e-3
     decay: ClosedUnitInterval = 1.0
-    free_bits: NonNegativeFloat = 0.01
-    beta: NonNegativeFloat = 1.0
+    free_bits: NumberFrom0 = 0.01
+    beta: NumberFrom0 = 1.0
     beta_steps: NonNegativeInt = 0
     ema: ShareBelowOne = 0.999
-    clip: PositiveFloat = 1e4
+    clip: PositiveNumber = 1e4
     max_skipped: NonNegativeInt = 20
     validate_every: PositiveInt = 1
     seed: NonNegativeInt = 0

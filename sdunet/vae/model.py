@@ -1,12 +1,12 @@
 """A VAE on disk: `model.json` says what it is, `model.safetensors` holds its averaged weights."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from data_prep.errors import DataError
+from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_json
 from sdunet.runs.weights import read_weights
 from sdunet.vae.config import (
@@ -86,7 +86,7 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
     if not path.is_file():
         raise DataError("MODEL_MISSING", f"no run in {root}", "run sdunet vae train first")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
         parts = record["config"]
@@ -99,7 +99,7 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
             TrainingConfig(**parts["training"]),
         )
         return config, str(record["data"]["name"]), str(record["data"]["fingerprint"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNUSABLE as error:
         raise DataError(
             "MODEL_JSON",
             f"model.json cannot be used: {type(error).__name__} {error}",

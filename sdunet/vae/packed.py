@@ -1,7 +1,6 @@
 """Image sets packed for training: memory-mapped uint8 arrays with checksums."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 
 from data_prep.errors import DataError
 from data_prep.output import own_folder
+from data_prep.parse import UNUSABLE, parse_json, whole
 from data_prep.writer import complete_file, write_json
 from sdunet.vae.raw import RawImages
 
@@ -176,25 +176,25 @@ def load_packed(root: str | Path) -> Packed:
         raise DataError("PACK_MISSING", f"no packed set in {root}", "run sdunet vae prepare first")
     data = path.read_bytes()
     try:
-        record = json.loads(data)
+        record = parse_json(data)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
-        height, width = (int(side) for side in record["size"])
+        height, width = (whole(side, low=1) for side in record["size"])
         splits = {str(name): dict(split) for name, split in record["splits"].items()}
         for split in splits.values():
             if Path(split["file"]).name != split["file"]:
                 raise ValueError(f"file {split['file']!r} is not in the folder")
-            int(split["count"]), str(split["sha256"])
+            whole(split["count"]), str(split["sha256"])
         packed = Packed(
             root,
             str(record["name"]),
-            int(record["channels"]),
+            whole(record["channels"]),
             (height, width),
-            int(record["levels"]),
+            whole(record["levels"]),
             splits,
             hashlib.sha256(data).hexdigest(),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNUSABLE as error:
         raise DataError(
             "PACK_JSON", f"{path} cannot be used: {type(error).__name__} {error}", _COPY_AGAIN
         ) from error

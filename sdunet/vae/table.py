@@ -1,11 +1,12 @@
 """Measured bits a dimension beside published ones, each with its source."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import DataError
+from data_prep.inert import inert
+from data_prep.parse import UNUSABLE, read_json
 
 EVALUATION = "evaluation.json"
 _SLIDES = "slides of the SDN paper's authors"
@@ -129,7 +130,7 @@ def table(runs: Sequence[str | Path]) -> str:
             lines.append(f"| {row.model} | {row.bits:.2f} | | | | {row.source} |")
     if not any((row.data, row.levels) == (data, levels) for row in PUBLISHED):
         lines += ["", f"No published figure is known for {data} of {levels} levels."]
-    return "\n".join(lines)
+    return "\n".join(inert(line) for line in lines)
 
 
 def _bits(value: dict) -> str:
@@ -142,13 +143,13 @@ def _load(run: Path) -> dict:
     if not path.is_file():
         raise DataError("EVAL_MISSING", f"no {EVALUATION} in {run}", "run sdunet vae evaluate")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         for name in ("negative_elbo", "nll"):
             _bits(record[name])
         hash((record["data"], record["levels"], record["split"]))
         record["n"], record["samples"] + 0, record["parameters"] + 0
         return record
-    except (ValueError, KeyError, TypeError) as error:
+    except UNUSABLE as error:
         raise DataError(
             "EVAL_JSON", f"{path} cannot be used: {error!r}", "run sdunet vae evaluate again"
         ) from error

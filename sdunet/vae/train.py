@@ -1,6 +1,5 @@
 """Train a VAE on a packed image set."""
 
-import csv
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,19 +8,17 @@ from typing import Any
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
 from data_prep.output import Output, check_free, own_folder
-from data_prep.writer import write_bytes
+from data_prep.parent import end_with_parent
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
-from sdunet.runs.figures import to_png
-from sdunet.runs.lightning import quiet_lightning
-from sdunet.runs.progress import EpochLines
+from sdunet.runs.lightning import end_together, quiet_lightning
+from sdunet.runs.progress import CURVE, METRICS, EpochLines, Row
 from sdunet.runs.record import RunRecord, say_if_slow
 from sdunet.runs.weights import write_weights
 from sdunet.vae.config import VAEConfig
@@ -37,7 +34,7 @@ from sdunet.vae.model import (
 from sdunet.vae.module import VAEModule
 from sdunet.vae.packed import Packed, PackedImages, load_packed
 
-_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, "curve.png", "run.json")
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, "run.json")
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -78,25 +75,24 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         data_sha256=packed.fingerprint,
     )
     quiet_lightning()
+    end_together()
     pl.seed_everything(training.seed, verbose=False)
     module = VAEModule(build_vae(config), config)
     images = _Images(packed, config)
     first = rank_zero_only.rank == 0
     if first:
         packed.verify()
+    trainer = build_trainer(config, out, validate="test" in packed.splits)
     # The first process keeps other runs out; the others are its own.
     with _own(out, resume) if first else nullcontext():
         if first:
+            _check_out(out, config, packed, resume)  # again: another run may just have ended here
             save_description(out, config, packed)
             say_if_slow(module.network, choose_device(training.device))
-        trainer = build_trainer(config, out, validate="test" in packed.splits)
         try:
             trainer.fit(module, images, ckpt_path=state)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
-        finally:
-            if trainer.is_global_zero and (out / "metrics.csv").is_file():
-                draw_curve(out / "metrics.csv", out / "curve.png")
         bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
         if trainer.is_global_zero:
             record.write(
@@ -137,8 +133,8 @@ def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer
         use_distributed_sampler=False,
         precision=training.precision,
         num_sanity_val_steps=0,
-        logger=CSVLogger(out, name="", version=""),
-        callbacks=[KeepAverage(out), last, BitLines()],
+        logger=False,
+        callbacks=[KeepAverage(out), last, BitLines(out)],
         plugins=[StateIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -146,14 +142,46 @@ def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer
 
 
 class BitLines(EpochLines):
-    """Bits a dimension after each epoch."""
+    """The course of bits a dimension."""
 
-    def measured(self, found: dict[str, float]) -> tuple[str, float]:
+    def __init__(self, out: Path) -> None:
+        super().__init__(out)
+        self.validated = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Begin an epoch, which not always ends with a validation."""
+        super().on_train_epoch_start(trainer, module)
+        self.validated = False
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Note that what is logged of the test images is of this epoch."""
+        self.validated = True
+
+    def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
+        """Return bits a dimension of training images and, where computed, of test images."""
+        stages = ("train", "val") if self.validated else ("train",)
+        bits = {n: v for n, v in found.items() if n.startswith(stages) and n.endswith("_bpd")}
+        return {"step": trainer.global_step, "skipped_steps": module.skipped, **bits}
+
+    def measured(self, row: Row) -> tuple[str, float]:
         """Return them as text, and the negative of those on the test images as the score."""
-        text = f"bits/dim {found['train_bpd']:.4f} (rate {found['train_rate_bpd']:.4f})"
-        if "val_bpd" not in found:
-            return text, -found["train_bpd"]
-        return f"{text}  test {found['val_bpd']:.4f}", -found["val_bpd"]
+        text = f"bits/dim {row['train_bpd']:.4f} (rate {row['train_rate_bpd']:.4f})"
+        if "val_bpd" not in row:
+            return text, -row["train_bpd"]
+        return f"{text}  test {row['val_bpd']:.4f}", -row["val_bpd"]
+
+    def curve(self) -> Figure:
+        """Draw them over the epochs."""
+        figure = Figure((7, 4), layout="constrained")
+        axes = figure.subplots()
+        titles = {"train_bpd": "training", "val_bpd": "test", "train_rate_bpd": "rate, training"}
+        for name, title in titles.items():
+            points = [(row["epoch"], row[name]) for row in self.rows if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=title)
+        axes.set(xlabel="epoch", ylabel="bits a dimension")
+        axes.legend(frameon=False)
+        return figure
 
 
 class KeepAverage(pl.Callback):
@@ -199,6 +227,7 @@ class _Images(pl.LightningDataModule):
             training.batch_size,
             sampler=sampler,
             num_workers=training.workers,
+            worker_init_fn=end_with_parent,
             drop_last=shuffle and len(images) >= training.batch_size,
         )
 
@@ -234,19 +263,3 @@ def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> No
             f"the run in {out} has other settings: {'; '.join(differing)}",
             "resume it with its own, or start a new run in another --out",
         )
-
-
-def draw_curve(metrics: Path, picture: Path) -> None:
-    """Draw bits a dimension over the epochs, from Lightning's CSV log."""
-    with metrics.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    figure = Figure((7, 4), layout="constrained")
-    axes = figure.subplots()
-    titles = {"train_bpd": "training", "val_bpd": "test", "train_rate_bpd": "rate, training"}
-    for name, title in titles.items():
-        points = [(int(r["epoch"]) + 1, float(r[name])) for r in rows if r.get(name)]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=title)
-    axes.set(xlabel="epoch", ylabel="bits a dimension")
-    axes.legend(frameon=False)
-    write_bytes(picture, to_png(figure))

@@ -10,7 +10,7 @@ import jsonargparse
 from data_prep.config import Plan
 from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
-from sdunet.runs.record import bar
+from sdunet.runs.record import bar, say, tell
 from sdunet.segmentation.commands.options import (
     Command,
     add_jobs,
@@ -50,19 +50,19 @@ def _check(options: jsonargparse.Namespace) -> int:
             "layout": checked.layout.name,
             "cases": len(checked.layout.cases),
             "usable": len(checked.facts),
-            "findings": [asdict(finding) for finding in checked.findings],
+            "findings": [asdict(finding.for_records()) for finding in checked.findings],
         }
-        print(json.dumps(facts, indent=1))
+        tell(*json.dumps(facts, indent=1).splitlines())
         return int(doubtful)
     shown = Counter()
     for finding in checked.findings:
         shown[finding.code] += 1
         if shown[finding.code] <= _SHOWN or options.all:
-            print(finding)
-    print(*checked.table(), sep="\n")
-    print(f"layout {checked.layout.name}: {len(checked.facts)} cases can be used")
+            tell(str(finding))
+    tell(*checked.table())
+    tell(f"layout {checked.layout.name}: {len(checked.facts)} cases can be used")
     if options.fix:
-        print(f"{len(written)} cases written to {options.fix}")
+        tell(f"{len(written)} cases written to {options.fix}")
     return int(doubtful)
 
 
@@ -80,7 +80,7 @@ def _convert(options: jsonargparse.Namespace) -> int:
     written, _, problems = convert(
         options.DATA, options.out, task_of(options).dataset, options.to, bar
     )
-    print(f"{len(written)} cases written to {options.out}")
+    tell(f"{len(written)} cases written to {options.out}")
     return report(problems)
 
 
@@ -104,7 +104,7 @@ def _plan(options: jsonargparse.Namespace) -> int:
     plan = planned(checked, config)
     write_plan(options.out, plan)
     _tell(plan)
-    print(f"plan in {options.out}")
+    tell(f"plan in {options.out}")
     return report(list(checked.errors))
 
 
@@ -128,21 +128,22 @@ def _prepare(options: jsonargparse.Namespace) -> int:
         task_of(options).dataset,
         bar,
         plan=read_plan(options.plan) if options.plan else None,
+        tell=lambda finding: say(str(finding)),
         **jobs_of(options),
     )
     plan = dataset.plan
-    print(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
+    tell(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
     _tell(plan)
-    print(f"prepared in {options.out}; look at {Path(options.out) / REPORT}")
+    tell(f"prepared in {options.out}; look at {Path(options.out) / REPORT}")
     return report(problems)
 
 
 def _tell(plan: Plan) -> None:
-    print(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
+    tell(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
     for name in ("intensity", "spacing", "patch_size"):
         if (value := getattr(plan, name)) is not None:
             reason = f"  ({plan.why[name]})" if name in plan.why else ""
-            print(f"{name} {value}{reason}")
+            tell(f"{name} {value}{reason}")
 
 
 COMMANDS: dict[str, Command] = {

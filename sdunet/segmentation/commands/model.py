@@ -5,13 +5,14 @@ from pathlib import Path
 
 import jsonargparse
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
+from data_prep.types import PositiveNumber
 from sdunet.runs.device import own_part
 from sdunet.runs.parser import Parser
-from sdunet.runs.record import bar
+from sdunet.runs.record import bar, tell
 from sdunet.segmentation.commands.options import (
     Command,
     add_cases,
@@ -33,7 +34,7 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
     parser.add_argument("--epochs", type=PositiveInt, help="short for --training.epochs")
     parser.add_argument("--patience", type=NonNegativeInt, help="short for --training.patience")
-    parser.add_argument("--max-time", type=PositiveFloat, help="short for --training.max_time")
+    parser.add_argument("--max-time", type=PositiveNumber, help="short for --training.max_time")
     parser.add_argument(
         "--deterministic", action="store_true", help="short for --training.deterministic true"
     )
@@ -62,12 +63,12 @@ def _train(options: jsonargparse.Namespace) -> int:
     if rank_zero_only.rank:
         return 0  # one of several processes tells
     if len(scores) == 1:
-        print(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
+        tell(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
         return 0
     for run, dice in scores.items():
-        print(f"{dice:.4f}  {run}")
+        tell(f"{dice:.4f}  {run}")
     values = list(scores.values())
-    print(f"best validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
+    tell(f"best validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
           f"deviation of {len(values)} runs")  # fmt: skip
     return 0
 
@@ -85,7 +86,7 @@ def _postprocess(options: jsonargparse.Namespace) -> int:
     for name, (rule, before, after) in find_rules(options.RUN, options.data, bar).items():
         kept = "all pieces kept" if rule is None else f"pieces below {rule:.4g} removed" \
             if rule != LARGEST else "largest piece kept"  # fmt: skip
-        print(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")
+        tell(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")
     return 0
 
 
@@ -105,7 +106,7 @@ def _describe_predict(parser: Parser) -> None:
     parser.add_argument("--probabilities", action="store_true", help="write those of each class")
     parser.add_argument(
         "--max-ram",
-        type=PositiveFloat,
+        type=PositiveNumber,
         metavar="GB",
         help="memory of one scan, beside the networks and their maps; default: what this job has",
     )
@@ -142,7 +143,7 @@ def _predict(options: jsonargparse.Namespace) -> int:
         ),
         bar,
     )
-    print(f"{len(done)} predictions in {Path(options.out)}")
+    tell(f"{len(done)} predictions in {Path(options.out)}")
     return report(problems)
 
 
@@ -166,7 +167,7 @@ def _export(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.package import export
 
     package = export(options.RUN, options.out, pack=options.zip)
-    print(f"package {package}; it gave what the network gave, in a process of its own")
+    tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jsonargparse
-from jsonargparse.typing import NonNegativeInt, PositiveFloat
+from jsonargparse.typing import NonNegativeInt
 
 from data_prep.errors import DataError
 from data_prep.limits import memory_each
+from data_prep.types import PositiveNumber
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import say
 from sdunet.segmentation.config import TaskConfig
@@ -24,7 +25,7 @@ def add_jobs(parser: Parser) -> None:
     parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
     parser.add_argument(
         "--max-ram",
-        type=PositiveFloat,
+        type=PositiveNumber,
         metavar="GB",
         help="memory of one case, above which it is refused by its header; default: what this "
         "machine has for each worker, with a cluster no limit",

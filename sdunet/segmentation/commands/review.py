@@ -4,7 +4,7 @@ import jsonargparse
 
 from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
-from sdunet.runs.record import bar
+from sdunet.runs.record import bar, tell
 from sdunet.segmentation.commands.options import Command, add_cases, add_task, cases_of, report
 from sdunet.segmentation.scores import METRICS, ScoreOptions
 
@@ -32,8 +32,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         options.score,
     )
     shown = ("Dice", "IoU", "NSD", "HD95", "AP")
-    print(f"{'class':<20}{'Dice (95 %)':<25}{'Jaccard':>9}", end="")
-    print(f"{'NSD':>9}{'HD95':>9}{'AP':>9}{'n':>6}  left out or zero")
+    scored = "".join(f"{name:>9}" for name in ("Jaccard", "NSD", "HD95", "AP"))
+    tell(f"{'class':<20}{'Dice (95 %)':<25}{scored}{'n':>6}  left out or zero")
     for scores in summary["mean"].values():
         outcomes = ("true_negatives", "false_alarms", "missed", "missing")
         rest = ", ".join(f"{scores[o]} {o.replace('_', ' ')}" for o in outcomes if scores[o])
@@ -42,8 +42,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         if bounds:
             dice += f" ({bounds[0]:.4f} to {bounds[1]:.4f})"
         numbers = "".join(f"{number:>9}" for number in others)
-        print(f"{scores['name']:<20}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
-    print(f"scores in {options.out}")
+        tell(f"{scores['name']:<20}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
+    tell(f"scores in {options.out}")
     return report(problems)
 
 
@@ -81,7 +81,7 @@ def _overlay(options: jsonargparse.Namespace) -> int:
         palette="colour_blind" if options.colour_blind else "usual",
         options=options.score,
     )
-    print(f"pictures in {options.out}; look through all cases in {page}")
+    tell(f"pictures in {options.out}; look through all cases in {page}")
     return report(problems)
 
 
@@ -117,8 +117,8 @@ def _compare(options: jsonargparse.Namespace) -> int:
         )
     only = cases_of(options)
     rows, problems = compare(options.SCORES, options.out, options.metrics, options.names, only)
-    print(aligned(*cells_of(rows)), end="")
-    print(f"tables in {options.out}")
+    tell(*aligned(*cells_of(rows)).splitlines())
+    tell(f"tables in {options.out}")
     if all(for_page):
         scored, _ = read_scores(options.SCORES, options.names, only)
         page, more = side_by_side(
@@ -132,7 +132,7 @@ def _compare(options: jsonargparse.Namespace) -> int:
             bar,
             palette="colour_blind" if options.colour_blind else "usual",
         )
-        print(f"side by side in {page}")
+        tell(f"side by side in {page}")
         problems = [*problems, *more]
     return report(problems)
 

@@ -1,0 +1,96 @@
+"""Text that comes from files, shown so that it does nothing: to a terminal, to a reader's eye.
+
+File names, ids, headers and labels are whatever somebody wrote. Control characters could move a
+terminal's cursor or forge a line, characters of direction show a name backwards.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+# From where an absolute path begins to its last name; what looks like one in a message is cut, too.
+_PLACE = re.compile(
+    r"(?:(?<![\w.:/\\-])|(?<=^-\w))"
+    r"(?:file:/+|~\w*/|/|[A-Za-z]:[/\\])"
+    r"(?:[^\"'\n,;\[\]{}()]*[/\\])?(?=[^\s/\\])"
+)
+# What stands in quotes, as `repr` writes it: words of somebody else.
+_WORDS = re.compile(r"(?<!\w)('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+
+
+def inert(text: str, kept: str = "") -> str:
+    r"""Return text in which every character that does not print is shown by its number.
+
+    Args:
+        text: any text.
+        kept: characters that stay as they are, such as line ends.
+
+    Example:
+        >>> inert("a\nb\x1b[2J")
+        'a\\nb\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def inert_json(record: object) -> str:
+    """Return indented JSON whose characters all print; names of any script stay readable.
+
+    Raises:
+        ValueError: for NaN or infinity, which JSON has no word for.
+    """
+    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    # JSON's own way to write a character by its number.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
+def placeless(text: str) -> str:
+    """Return text for a record that others may get: of absolute paths, the last name alone.
+
+    Example:
+        >>> placeless("--out=/srv/anna/runs/first")
+        '--out=first'
+    """
+    return _PLACE.sub("", text)
+
+
+def for_record(text: str) -> str:
+    """Return a message for a record: without words in quotes and without places on a disk.
+
+    Example:
+        >>> for_record("header line 'owner: Anna'")
+        'header line ...'
+    """
+    return placeless(_WORDS.sub("...", text))
+
+
+class InertStream:
+    """A stream that shows what is written to it so that it does nothing, but for line ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text; return how many characters of it."""
+        self._stream.write(inert(text, "\n\r\t"))
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def make_streams_inert() -> None:
+    """Show so whatever this process prints, warnings and tracebacks of libraries included."""
+    streams: Mapping[str, TextIO | None] = {"stdout": sys.stdout, "stderr": sys.stderr}
+    for name, stream in streams.items():
+        if stream is not None and not isinstance(stream, InertStream):
+            # A terminal of few letters shows the others by their number, too.
+            stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, InertStream(stream))

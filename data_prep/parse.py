@@ -1,0 +1,167 @@
+"""JSON, YAML and whole numbers as others wrote them: one way in, which believes nothing.
+
+Python takes the last of two equal keys, NaN, halves of characters and 1.5 for 1; none of it here.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# What rebuilding a record from JSON of the wrong form raises.
+UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
+MAX_BYTES = 64 << 20
+_MAX_DEPTH = 50
+_LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(data: bytes | str, kind: type = dict) -> Any:
+    """Parse JSON in UTF-8 or UTF-16, with a mark of its byte order or without.
+
+    Args:
+        data: the text, at most `MAX_BYTES`.
+        kind: that the outermost value must be of, `dict` or `list`.
+
+    Raises:
+        ValueError: for what is no JSON, a key given twice, a number that is none or has more than
+            64 bits, nesting beyond 50, text that is no Unicode, or another `kind`.
+    """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    text = data.decode(json.detect_encoding(data)) if isinstance(data, bytes) else data
+    try:
+        found = json.loads(
+            text,
+            object_pairs_hook=once,
+            parse_constant=_no_number,
+            parse_float=_finite,
+            parse_int=_whole_number,
+        )
+    except RecursionError as error:
+        raise ValueError(f"nested more than {_MAX_DEPTH} deep") from error
+    _check(found, strings=bool(_SURROGATE.search(text)))
+    if not isinstance(found, kind):
+        names = {dict: "an object", list: "a list"}
+        got = names.get(type(found), type(found).__name__)
+        raise ValueError(f"{names[kind]} is needed, {got} was found")
+    return found
+
+
+def read_json(path: str | Path, kind: type = dict) -> Any:
+    """Read a JSON file, as `parse_json`.
+
+    Raises:
+        ValueError: as `parse_json`.
+        OSError: if it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return parse_json(file.read(MAX_BYTES + 1), kind)
+
+
+def check_yaml(text: str) -> None:
+    """Refuse YAML that no settings need: aliases, which can blow up; keys given twice; depth.
+
+    Raises:
+        yaml.YAMLError: with what is wrong in it.
+    """
+    if len(text) > MAX_BYTES:
+        raise yaml.YAMLError(f"more than {MAX_BYTES} characters")
+    depth = 0
+    for event in yaml.parse(text, _Unique):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"an alias, *{event.anchor}; write the value itself")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {_MAX_DEPTH} deep")
+    try:
+        _check(yaml.load(text, _Unique))
+    except (ValueError, TypeError) as error:  # such as keys that are lists
+        raise yaml.YAMLError(str(error)) from error
+
+
+def whole(value: object, *, low: int | None = None) -> int:
+    """Return a whole number, however it is written: `1`, `1.0`, `"1"`, `"1.0"` as tables have it.
+
+    Args:
+        value: the number.
+        low: the smallest allowed.
+
+    Raises:
+        ValueError: for anything else, such as 1.5, true or 10**400.
+    """
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}(\.0*)?\s*", value, re.ASCII):
+        value = float(value) if "." in value else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise ValueError(f"a whole number is needed, {value!r} was found")
+    if abs(value) >= _LARGEST or (low is not None and value < low):
+        raise ValueError(f"a number from {low or 0} to 64 bits is needed, {value!r} was found")
+    return int(value)
+
+
+def once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return a mapping of keys that are each there once.
+
+    Raises:
+        ValueError: if one is there twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"{twice!r} is given twice")
+    return found
+
+
+class _Unique(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Loads what is safe, and refuses keys given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        wrong = [key for key in keys if isinstance(key, bool) or not isinstance(key, int | str)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no name and no whole number")
+        once([(str(key), None) for key in keys])  # 1 and "1" are one class
+        return super().construct_mapping(node, deep)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        _no_number(text[:40])
+    return number
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > 21 or abs(number := int(text)) >= _LARGEST:
+        raise ValueError(f"a number of {len(text)} digits")
+    return number
+
+
+def _check(value: Any, depth: int = 0, *, strings: bool = True) -> None:
+    """Refuse depth, numbers that are none, and halves of characters; in JSON, most is checked."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check(key, depth + 1, strings=strings)
+            _check(inner, depth + 1, strings=strings)
+    elif isinstance(value, list):
+        for inner in value:
+            _check(inner, depth + 1, strings=strings)
+    elif isinstance(value, str):
+        if strings:
+            value.encode()  # UnicodeEncodeError is a ValueError
+    elif isinstance(value, float) and not math.isfinite(value):
+        _no_number(str(value))
+    elif isinstance(value, int) and abs(value) >= _LARGEST:
+        raise ValueError("a number of more than 64 bits")

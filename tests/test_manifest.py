@@ -1,0 +1,39 @@
+"""A folder of predictions belongs to the models that claimed it first."""
+
+import json
+
+import pytest
+
+from data_prep.errors import DataError
+from data_prep.output import own_folder
+from sdunet.segmentation.manifest import Manifest
+from sdunet.segmentation.predict import PredictOptions, predict
+
+
+@pytest.mark.parametrize("options", [{"mirror": True}, {"mirror": True, "shard": (1, 2)}], ids=str)
+def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path, options):
+    raw, root, _ = disc_run
+    refused = []
+
+    def meanwhile(items, title):
+        with pytest.raises(DataError, match=r"OUT_OTHER: .* made with other --mirror") as error:
+            predict(root / "run", raw, tmp_path / "out", options=PredictOptions(**options))
+        refused.append(error)
+        return items
+
+    own = PredictOptions(shard=(0, 2))
+    done, _ = predict(root / "run", raw, tmp_path / "out", None, own, meanwhile)
+    assert len(done) == 3
+    assert refused
+    recorded = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert not recorded["mirror"]
+    assert set(recorded["cases"]) == set(done)
+
+
+def test_of_two_that_begin_at_once_one_has_the_folder(tmp_path):
+    one, other = (Manifest(tmp_path, {"models": [name]}) for name in "ab")
+    assert one.before(resume=False) == other.before(resume=True) == {}
+    refused = pytest.raises(DataError, match=r"OUT_OTHER: .* made with other weights")
+    with own_folder(tmp_path, "predict", shared=True), one, refused, other:
+        raise AssertionError
+    assert json.loads((tmp_path / "predictions.json").read_text())["models"] == ["a"]
