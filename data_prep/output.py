@@ -218,7 +218,7 @@ def own_folder(
         DataError: OUT_BUSY if another run works there; as `check_free`.
     """
     folder = Path(folder).absolute()
-    new = not (folder / MARK / _WRITTEN).is_file()
+    made, new = not folder.exists(), not (folder / MARK / _WRITTEN).is_file()
     if not (new and adopt is not None):
         check_free(folder, command, files)
     (folder / MARK).mkdir(parents=True, exist_ok=True)
@@ -240,3 +240,7 @@ def own_folder(
         yield output
     finally:
         lock.release()
+        if new and not shared and not output._known():  # nothing came of it
+            shutil.rmtree(folder / MARK, ignore_errors=True)
+            if made and not any(folder.iterdir()):
+                folder.rmdir()

@@ -88,11 +88,11 @@ def predict(
     """
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
-    check_free(out, "predict")
     device = own_device(options.device)
     team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)
+    check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
     number, parts = options.shard
