@@ -69,9 +69,8 @@ class Output:
         if not hashes or path.is_symlink() or not path.is_file():
             return False
         if self._seen.get(name) != _signature(path):
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() not in hashes:
-                    return False
+            if hash_of(path) not in hashes:
+                return False
             self.seen(path)
         return True
 
@@ -90,11 +89,6 @@ class Output:
     def seen(self, path: Path) -> None:
         """Note how a file looks that was just written, or read, so as not to read it again."""
         self._seen[self._name(path)] = _signature(path)
-
-    def hash_of(self, path: Path) -> str:
-        """Return the hash of a file that is ours."""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _append(self, record: dict[str, str]) -> None:
         # On a line of its own, even behind one that a killed run did not end.
@@ -128,6 +122,12 @@ def _records(data: bytes) -> Iterator[dict]:
             yield parse_json(line)
         except ValueError:  # cut short
             continue
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _signature(path: Path) -> tuple[int, ...]:
@@ -182,6 +182,7 @@ def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> N
         return
     if not folder.is_dir():
         raise DataError("OUT_TAKEN", f"{folder} is a file", _NEW)
+    _check_mark(folder)
     if not (folder / MARK / _WRITTEN).is_file():
         there = sorted(path.name for path in folder.iterdir() if path.name not in _IGNORED)
         if there:
@@ -193,6 +194,16 @@ def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> N
     output = output_of(folder / MARK)
     for name in (*files, _RECORD):
         output.claim(folder / name)
+
+
+def _check_mark(folder: Path) -> None:
+    """Refuse a folder `.sdunet` that is of someone else: what is in ours may be removed."""
+    mark = folder / MARK
+    if not os.path.lexists(mark):
+        return
+    real = mark.is_dir() and not mark.is_symlink()
+    if not real or not ((mark / _WRITTEN).is_file() or {p.name for p in mark.iterdir()} <= {_LOCK}):
+        raise DataError("OUT_TAKEN", f"{mark} is not of sdunet", _NEW)
 
 
 @contextmanager
@@ -219,7 +230,9 @@ def own_folder(
     """
     folder = Path(folder).absolute()
     made, new = not folder.exists(), not (folder / MARK / _WRITTEN).is_file()
-    if not (new and adopt is not None):
+    if new and adopt is not None:
+        _check_mark(folder)
+    else:
         check_free(folder, command, files)
     (folder / MARK).mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / MARK / _LOCK, blocking=False)
@@ -234,7 +247,7 @@ def own_folder(
             output._append({"command": command})
         for path in (folder / name for name in adopt or ()):
             if path.is_file() and not output.owns(path):
-                output.record(path, output.hash_of(path))
+                output.record(path, hash_of(path))
         if not shared:
             shutil.rmtree(folder / MARK / _PARTIAL, ignore_errors=True)
         yield output

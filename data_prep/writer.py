@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from data_prep.inert import inert_json
-from data_prep.output import output_of
+from data_prep.output import hash_of, output_of
 
 _PARTIAL = ".partial-"
 
@@ -80,7 +80,7 @@ def move_file(path: str | Path, to: str | Path) -> None:
     if output := output_of(path):
         output.claim(path)
         output.claim(to)
-        output.record(to, output.hash_of(path))
+        output.record(to, hash_of(path))
     path.replace(to)
 
 

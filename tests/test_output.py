@@ -9,7 +9,7 @@ from PIL import Image
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.layouts.cases import what_is_wrong_with
-from data_prep.output import check_free, own_folder, partial_of
+from data_prep.output import check_free, hash_of, own_folder, partial_of
 from data_prep.prepare import prepare
 from data_prep.writer import complete_file, move_file, remove_file, write_bytes
 from sdunet.cli import main
@@ -262,11 +262,29 @@ def test_links_in_an_output_folder_are_not_followed(tmp_path):
     assert files(tmp_path / "else") == {"x": b"mine"}
 
 
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("adopt", [None, ()])
+def test_a_hidden_folder_of_someone_else_stays(linked, adopt, tmp_path):
+    theirs = tmp_path / "theirs" if linked else tmp_path / "out/.sdunet"
+    (theirs / "partial").mkdir(parents=True)
+    (theirs / "partial/x").write_bytes(b"mine")
+    if linked:
+        (theirs / "written.jsonl").write_text('{"command": "test"}')
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/.sdunet").symlink_to(theirs)
+    with (
+        pytest.raises(DataError, match="OUT_TAKEN"),
+        own_folder(tmp_path / "out", "test", adopt=adopt),
+    ):
+        pass
+    assert (theirs / "partial/x").read_bytes() == b"mine"
+
+
 def test_a_list_that_names_files_elsewhere_removes_none(tmp_path):
     (tmp_path / "x").write_bytes(b"mine")
     with own_folder(tmp_path / "out", "test") as output:
         for name in ("../x", str(tmp_path / "x")):
-            output._append({"file": name, "sha256": output.hash_of(tmp_path / "x")})
+            output._append({"file": name, "sha256": hash_of(tmp_path / "x")})
         output.remove_rest()
     assert (tmp_path / "x").read_bytes() == b"mine"
 

@@ -8,6 +8,7 @@ import io
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ METRICS, CURVE = "metrics.csv", "curve.png"
 Row = dict[str, float]
 
 
-class EpochLines(pl.Callback):
+class EpochLines(pl.Callback, ABC):
     """A bar over the steps of an epoch; after it a line, a row of `metrics.csv`, and `curve.png`.
 
     Subclasses say what is measured, by `figures` and `measured`, and draw it, by `curve`.
@@ -39,17 +40,17 @@ class EpochLines(pl.Callback):
         self.best = -math.inf
         self.started = 0.0
 
+    @abstractmethod
     def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
         """Return what the row tells besides the epoch, given the logged values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measured(self, row: Row) -> tuple[str, float]:
         """Return what the line says of a row, and a score; the highest is the best."""
-        raise NotImplementedError
 
+    @abstractmethod
     def curve(self) -> Figure:
         """Return a figure of all rows."""
-        raise NotImplementedError
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the bar."""
