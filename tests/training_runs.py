@@ -1,6 +1,7 @@
 """Trainings run here or in a process of their own, and what is compared of them."""
 
 import csv
+import signal
 import subprocess
 import sys
 import time
@@ -36,7 +37,12 @@ def rows_of(run_):
 
 def started(arguments):
     command = [Path(sys.executable).with_name("sdunet"), *(str(a) for a in arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Tests that run in the background are told to ignore Ctrl-C, which is inherited, and kept to.
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_hear)
+
+
+def _hear():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(path, process):
