@@ -13,7 +13,7 @@ from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
 from sdunet.cells import CarryCell
-from sdunet.layers import SDNLayer
+from sdunet.layers import SDNLayer, Sweep
 from sdunet.nets.registry import build_network, count_parameters
 
 # By the number of axes.
@@ -50,15 +50,14 @@ WIDTHS = {
 }
 NETWORKS = (*WIDTHS, *SWEEPS)
 
-# What the carrying cell was chosen from: by name, a change to each of its layers or arguments.
-CHOICES = {
+# Changes, by the name that follows a network's: to its arguments, or to each of its SDN layers.
+ARGUMENTS = {"batch_norm": {"norm": "batch"}}
+LAYERS = {
     "side_by_side": lambda layer: setattr(layer, "sweeps", SideBySide(layer.sweeps)),
-    "mixing": lambda layer: setattr(layer, "sweeps", mixing(layer.sweeps)),
-    "1_group": lambda layer: regroup(layer.sweeps, 1),
-    "every_channel": lambda layer: regroup(layer.sweeps, layer.sweeps[0].channels),
-    "batch_norm": {"norm": "batch"},
+    "mixing": lambda layer: mix_before(layer.sweeps),
+    "1_group": lambda layer: regroup(layer, 1),
+    "every_channel": lambda layer: regroup(layer, layer.project_in.out_channels),
 }
-VARIANTS = tuple(f"sdunet_carry_{name}" for name in CHOICES)
 
 DILATIONS = (1, 2, 4, 8, 16, 32, 1)
 HEADS, BLOCKS = 4, 2
@@ -73,42 +72,51 @@ def settings(name: str, spatial_dims: int) -> dict:
     """Return what a network is built from, its features not yet widened.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if a part of the name is unknown, or a change does not fit the network.
     """
-    if name not in (*NETWORKS, *VARIANTS):
-        raise ValueError(f"network must be one of {(*NETWORKS, *VARIANTS)}, got {name!r}")
-    if name in VARIANTS:
-        change = CHOICES[name.removeprefix("sdunet_carry_")]
-        other = change if isinstance(change, dict) else {}
-        return {**settings("sdunet_carry", spatial_dims), **other}
-    if name in SWEEPS:
-        return {**SWEEPING[spatial_dims], **SWEEPS[name]}
-    return {"features": WIDTHS[name][spatial_dims]}
+    network, *changes = name.split("+")
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {NETWORKS}, got {network!r}")
+    known = {**ARGUMENTS, **(LAYERS if network in SWEEPS else {})}
+    unknown = [change for change in changes if change not in known]
+    if unknown:
+        raise ValueError(f"changes of {network} must be of {tuple(known)}, got {unknown[0]!r}")
+    if network in SWEEPS:
+        arguments = {**SWEEPING[spatial_dims], **SWEEPS[network]}
+    else:
+        arguments = {"features": WIDTHS[network][spatial_dims]}
+    for change in changes:
+        arguments |= ARGUMENTS.get(change, {})
+    return arguments
 
 
 def build(name: str, spatial_dims: int) -> nn.Module:
     """Return a network by name, of the size that all have.
+
+    Args:
+        name: one of `NETWORKS`, behind it perhaps changes, as in "sdunet_carry+mixing+batch_norm".
+        spatial_dims: 2 for images, 3 for volumes.
 
     Raises:
         ValueError: if the name is unknown, or no width gives that size.
     """
     arguments = settings(name, spatial_dims)
     features = arguments.pop("features")
+    network, *changes = name.split("+")
 
     def of(features: Sequence[int]) -> nn.Module:
-        network = _BUILDERS.get(name, _unet)(spatial_dims, features, **arguments)
-        change = CHOICES.get(name.removeprefix("sdunet_carry_"))
-        for layer in network.modules() if callable(change) else ():
-            if isinstance(layer, SDNLayer):
-                change(layer)
-        return network
+        built = _BUILDERS[network](spatial_dims, features, **arguments)
+        for layer in [part for part in built.modules() if isinstance(part, SDNLayer)]:
+            for change in changes:
+                LAYERS.get(change, lambda layer: None)(layer)
+        return built
 
     wanted = PARAMETERS[spatial_dims]
-    network = of(_widened(features, wanted, of))
-    count = count_parameters(network)
+    found = of(_widened(features, wanted, of))
+    count = count_parameters(found)
     if abs(count - wanted) > TOLERANCE * wanted:
         raise ValueError(f"{name} must have {wanted:,} parameters within 5 %, got {count:,}")
-    return network
+    return found
 
 
 def _widened(
@@ -130,23 +138,31 @@ def _widened(
 
 
 def _unet(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
-    kind = "sdunet" if arguments else "unet"
-    return build_network(kind, spatial_dims, 1, 1, features=features, **(_SHARED | arguments))
+    return build_network("unet", spatial_dims, 1, 1, features=features, **(_SHARED | arguments))
 
 
-def _attention(spatial_dims: int, features: Sequence[int]) -> nn.Module:
+def _sdunet(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
+    return build_network("sdunet", spatial_dims, 1, 1, features=features, **(_SHARED | arguments))
+
+
+def _attention(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
     """Return a U-Net whose bottleneck also attends: all of its cells to all others."""
-    network = _unet(spatial_dims, features)
+    network = _unet(spatial_dims, features, **arguments)
     blocks = (Attend(features[-1], HEADS) for _ in range(BLOCKS))
     network.encoder[-1].append(Transformer(features[-1], blocks))
     return network
 
 
-def _dilated(spatial_dims: int, features: Sequence[int]) -> nn.Module:
-    return Dilated(spatial_dims, *features)
+def _dilated(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
+    return Dilated(spatial_dims, *features, **arguments)
 
 
-_BUILDERS = {"attention": _attention, "dilated": _dilated}
+_BUILDERS = {
+    **dict.fromkeys(("unet4", "unet5"), _unet),
+    "attention": _attention,
+    "dilated": _dilated,
+    **dict.fromkeys(SWEEPS, _sdunet),
+}
 
 
 class SideBySide(nn.ModuleList):
@@ -157,19 +173,17 @@ class SideBySide(nn.ModuleList):
         return sum(sweep(x) for sweep in self) / len(self) ** 0.5
 
 
-def mixing(sweeps: nn.Sequential) -> nn.Sequential:
-    """Return sweeps with a convolution of one cell before each, which mixes the features."""
-    parts = []
-    for sweep in sweeps:
+def mix_before(sweeps: nn.Sequential | SideBySide) -> None:
+    """Put a convolution of one cell before each sweep, which mixes the features."""
+    for number, sweep in enumerate(sweeps):
         conv = Conv["conv", sweep.spatial_dims](sweep.channels, sweep.channels, 1)
         nn.init.orthogonal_(conv.weight)
-        parts += [conv, sweep]
-    return nn.Sequential(*parts)
+        sweeps[number] = nn.Sequential(conv, sweep)
 
 
-def regroup(sweeps: nn.Sequential, groups: int) -> None:
+def regroup(layer: SDNLayer, groups: int) -> None:
     """Let so many groups of channels mix the line above, each in its own way."""
-    for sweep in sweeps:
+    for sweep in [part for part in layer.modules() if isinstance(part, Sweep)]:
         taps = 3 ** (sweep.spatial_dims - 1)
         sweep.cell = CarryCell(sweep.channels, taps, "reach", groups)
 
@@ -180,13 +194,15 @@ class Dilated(nn.Module):
     Args:
         spatial_dims: 2 for images, 3 for volumes.
         width: channels of every layer.
+        arguments: of its convolutions, in place of those that all networks share.
     """
 
-    def __init__(self, spatial_dims: int, width: int) -> None:
+    def __init__(self, spatial_dims: int, width: int, **arguments: object) -> None:
         super().__init__()
 
         def layer(channels: int, dilation: int) -> nn.Module:
-            return Convolution(spatial_dims, channels, width, dilation=dilation, **_SHARED)
+            shared = _SHARED | arguments
+            return Convolution(spatial_dims, channels, width, dilation=dilation, **shared)
 
         self.stem = layer(1, 1)
         self.layers = nn.ModuleList(layer(width, dilation) for dilation in DILATIONS)

@@ -25,7 +25,7 @@ os.environ.update(waiting_policy())  # before torch is imported
 
 import numpy as np
 import torch
-from curve_networks import NETWORKS, VARIANTS, build, settings
+from curve_networks import NETWORKS, build, settings
 from curve_tables import tables
 from curves import make_curves
 from monai.losses import DiceCELoss
@@ -276,6 +276,15 @@ def runs_of(out: Path, asked: argparse.Namespace) -> Iterator[tuple[Path, dict]]
         )
 
 
+def network_name(name: str) -> str:
+    """Return a network's name if there is one."""
+    try:
+        settings(name, 2)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -283,7 +292,11 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--table", type=Path, metavar="OUT", help="print what runs reached")
     arguments.add_argument("--volumes", action="store_true", help="3D in place of 2D")
     arguments.add_argument(
-        "--networks", nargs="+", choices=[*NETWORKS, *VARIANTS], default=NETWORKS
+        "--networks",
+        nargs="+",
+        type=network_name,
+        default=NETWORKS,
+        help=f"of {', '.join(NETWORKS)}, perhaps with changes, as sdunet_carry+mixing",
     )
     arguments.add_argument("--rates", nargs="+", type=float, default=[1e-3, 3e-3])
     arguments.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch import nn
 
+from sdunet.layers import SDNLayer
 from sdunet.nets.registry import count_parameters
 
 SIZES = [(64, 64), (32, 48, 48)]
@@ -103,7 +105,8 @@ def test_images_hang_on_the_seed_alone(curves):
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_networks_are_of_one_size_and_take_any_map(networks, spatial_dims):
     wanted = networks.PARAMETERS[spatial_dims]
-    for name in (*networks.NETWORKS, *networks.VARIANTS):
+    swept = [f"sdunet_carry+{change}" for change in networks.LAYERS]
+    for name in (*networks.NETWORKS, *swept, "unet4+batch_norm", "dilated+batch_norm"):
         network = networks.build(name, spatial_dims)
         assert abs(count_parameters(network) / wanted - 1) <= 0.05, name
         x = torch.zeros(1, 1, *(17, 24, 20)[:spatial_dims])
@@ -113,6 +116,22 @@ def test_networks_are_of_one_size_and_take_any_map(networks, spatial_dims):
 def test_unknown_networks_are_refused(networks):
     with pytest.raises(ValueError, match=r"network must be one of .*, got 'other'"):
         networks.build("other", 2)
+    with pytest.raises(ValueError, match=r"changes of unet4 must be of .*, got 'mixing'"):
+        networks.build("unet4+mixing", 2)
+
+
+@pytest.mark.parametrize("order", ["mixing+side_by_side", "side_by_side+mixing"])
+def test_changes_of_a_network_add_up(networks, order):
+    name = f"{order}+batch_norm+1_group"
+    network = networks.build(f"sdunet_carry+{name}", 2)
+    layers = [part for part in network.modules() if isinstance(part, SDNLayer)]
+    for layer in layers:
+        assert isinstance(layer.sweeps, networks.SideBySide)
+        assert len(layer.sweeps) == 4
+        cells = [sweep.cell for _, sweep in layer.sweeps]
+        assert all(len(cell.bias) == cell.channels + 2 for cell in cells)  # one group of 3 taps
+    assert len(layers) == 6
+    assert not any(isinstance(part, nn.InstanceNorm2d) for part in network.modules())
 
 
 def test_a_network_of_another_size_is_refused(networks, monkeypatch):
