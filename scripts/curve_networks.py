@@ -54,7 +54,8 @@ NETWORKS = (*WIDTHS, *SWEEPS)
 ARGUMENTS = {"batch_norm": {"norm": "batch"}}
 LAYERS = {
     "side_by_side": lambda layer: setattr(layer, "sweeps", SideBySide(layer.sweeps)),
-    "mixing": lambda layer: mix_before(layer.sweeps),
+    "mixing": lambda layer: mix_before(layer.sweeps, first=0),
+    "mixing_between": lambda layer: mix_before(layer.sweeps, first=1),
     "1_group": lambda layer: regroup(layer, 1),
     "every_channel": lambda layer: regroup(layer, layer.project_in.out_channels),
 }
@@ -173,9 +174,9 @@ class SideBySide(nn.ModuleList):
         return sum(sweep(x) for sweep in self) / len(self) ** 0.5
 
 
-def mix_before(sweeps: nn.Sequential | SideBySide) -> None:
-    """Put a convolution of one cell before each sweep, which mixes the features."""
-    for number, sweep in enumerate(sweeps):
+def mix_before(sweeps: nn.Sequential | SideBySide, first: int) -> None:
+    """Put a convolution of one cell before each sweep from `first` on, which mixes features."""
+    for number, sweep in list(enumerate(sweeps))[first:]:
         conv = Conv["conv", sweep.spatial_dims](sweep.channels, sweep.channels, 1)
         nn.init.orthogonal_(conv.weight)
         sweeps[number] = nn.Sequential(conv, sweep)
