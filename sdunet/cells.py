@@ -71,6 +71,9 @@ class GRUSweepCell(nn.GRUCell):
 class CarryCell(nn.Module):
     """The carrying cell: the line above enters linearly, by gates of the cell alone.
 
+    What of the cell is carried on is a product of its features, so that features that one sweep has
+    brought are used by the next for others.
+
     Args:
         channels: C.
         taps: K.
@@ -83,7 +86,7 @@ class CarryCell(nn.Module):
         groups = groups or max(g for g in range(1, _MOST_GROUPS + 1) if channels % g == 0)
         super().__init__()
         self.channels = channels
-        rows, bound = channels + (taps - 1) * groups, 1 / math.sqrt(channels)
+        rows, bound = 2 * channels + (taps - 1) * groups, 1 / math.sqrt(channels)
         self.weight = nn.Parameter(torch.empty(rows, channels).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(rows).uniform_(-bound, bound))
         if init == "reach":
@@ -91,20 +94,24 @@ class CarryCell(nn.Module):
 
     @torch.no_grad()
     def reset_to_reach(self, taps: int) -> None:
-        """Set biases by which a sweep reaches far from the start; weights stay as they are.
+        """Set what lets a sweep reach far from the start; the weights of gates stay as they are.
 
         - Carry gates begin at 1 - 1/L, that is with a memory of L lines, which is drawn for each
           feature from 2 to 256, evenly in its logarithm, so that some reach far and others stay
           with their cell (chrono initialisation: Tallec and Ollivier 2018, arXiv 1804.11188).
         - Little of what is mixed comes from the cells beside the one right above, 2 % in all:
           shared evenly, what is carried would blur within some lines.
+        - Values are an orthogonal product of the features, which keeps their norm from sweep to sweep
+          (Saxe et al. 2014, arXiv 1312.6120).
 
-        Both are measured: docs/benchmarks/reach.md.
+        All are measured: docs/benchmarks/reach.md.
         """
-        sides = self.bias[self.channels :]
+        sides = self.bias[self.channels : -self.channels]
         lines = torch.empty(self.channels).uniform_(math.log(2), math.log(_LINES)).exp()
         self.bias[: self.channels] = torch.log(lines - 1)
         sides.fill_(math.log(_SIDES / (1 - _SIDES) / (taps - 1)))
+        nn.init.orthogonal_(self.weight[-self.channels :])
+        nn.init.zeros_(self.bias[-self.channels :])
 
     def sweep(self, lines: Tensor, *, reverse: bool, backend: str) -> Tensor:
         """Return the swept map, see `carry_sweep`."""

@@ -111,13 +111,14 @@ def carry_cell_by_cell():
     def sweep(x, w, b):
         channels, sizes = x.shape[-1], x.shape[2:-1]
         taps = list(itertools.product((-1, 0, 1), repeat=len(sizes)))
-        groups = (len(w) - channels) // (len(taps) - 1)
-        y = x.clone()
+        groups = (len(w) - 2 * channels) // (len(taps) - 1)
+        y = torch.empty_like(x)
+        y[:, 0] = x[:, 0] @ w[-channels:].T + b[-channels:]
         places = itertools.product(range(len(x)), range(1, x.shape[1]), *map(range, sizes))
         for image, t, *at in places:
             made = (w @ x[image, t, *at] + b).tolist()
             for channel in range(channels):
-                sides = made[channels + channel // (channels // groups) :: groups]
+                sides = made[channels + channel // (channels // groups) : -channels : groups]
                 sides.insert(len(taps) // 2, 0.0)
                 weights = [math.exp(side) for side in sides]
                 mixed = 0.0
@@ -127,7 +128,7 @@ def carry_cell_by_cell():
                     ]
                     mixed += weight / sum(weights) * y[image, t - 1, *seen, channel].item()
                 carry = 1 / (1 + math.exp(-made[channel]))
-                own = x[image, t, *at, channel].item()
+                own = made[channel - channels]
                 y[image, t, *at, channel] = carry * mixed + (1 - carry) * own
         return y
 

@@ -31,14 +31,17 @@ volumes_too = pytest.mark.parametrize("line", [(6,), (4, 5)], ids=str)
 
 
 def weights_of(channels, taps, *, carry, only=None):
-    """Weights by which all carry gates are as given, and one tap takes all, or all take as much."""
-    b = torch.zeros(channels + taps - 1, dtype=torch.float64)
+    """Weights by which all carry gates are as given, one tap takes all, or all take as much, and a
+    cell's values are its features."""
+    b = torch.zeros(2 * channels + taps - 1, dtype=torch.float64)
     b[:channels] = torch.logit(torch.tensor(carry, dtype=torch.float64))
     if only == taps // 2:
-        b[channels:] = -700.0
+        b[channels:-channels] = -700.0
     elif only is not None:
         b[channels + only - (only > taps // 2)] = 700.0
-    return torch.zeros(len(b), channels, dtype=torch.float64), b
+    w = torch.zeros(len(b), channels, dtype=torch.float64)
+    w[-channels:] = torch.eye(channels)
+    return w, b
 
 
 @every_backend
@@ -78,9 +81,13 @@ def test_no_cell_is_larger_than_the_largest_and_an_even_map_stays(backend, init,
     x = carry_args(1, 40, 9, 6)[0]
     cell = CarryCell(6, 3, init).double()
     y = carry_sweep(x, cell.weight, cell.bias, backend=backend)
-    assert (y.abs() <= x.abs().amax((1, 2), keepdim=True) + 1e-12).all()
+    values = x @ cell.weight[-6:].T + cell.bias[-6:]
+    assert (y.abs() <= values.abs().amax((1, 2), keepdim=True) + 1e-12).all()
     even = torch.randn(6, dtype=torch.float64).expand(1, 40, 9, 6)
-    torch.testing.assert_close(carry_sweep(even, cell.weight, cell.bias, backend=backend), even)
+    torch.testing.assert_close(
+        carry_sweep(even, cell.weight, cell.bias, backend=backend),
+        even @ cell.weight[-6:].T + cell.bias[-6:],
+    )
 
 
 @pytest.mark.parametrize(("line", "taps"), [((16,), 3), ((6, 6), 9)])
@@ -100,9 +107,9 @@ def test_a_gradient_reaches_512_lines_and_does_not_grow(line, taps, channels):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (7, r"w must have C \+ 2G rows, with G a divisor of C=4, got \(7, 4\)"),
-        (10, r"with G a divisor of C=4, got \(10, 4\)"),
-        (4, r"with G a divisor of C=4, got \(4, 4\)"),
+        (11, r"w must have 2C \+ 2G rows, with G a divisor of C=4, got \(11, 4\)"),
+        (14, r"with G a divisor of C=4, got \(14, 4\)"),
+        (8, r"with G a divisor of C=4, got \(8, 4\)"),
     ],
 )
 def test_weights_of_no_number_of_groups_are_named(rows, message):
@@ -113,14 +120,14 @@ def test_weights_of_no_number_of_groups_are_named(rows, message):
 @pytest.mark.parametrize(
     ("w", "b", "message"),
     [
-        (torch.zeros(6, 5), torch.zeros(6), r"w must be \(6, 4\) for x with C=4, got \(6, 5\)"),
-        (torch.zeros(6, 4), torch.zeros(7), r"b must be \(6,\) for x with C=4, got \(7,\)"),
+        (torch.zeros(10, 5), torch.zeros(10), r"w must be \(10, 4\) for x with C=4, got \(10, 5\)"),
+        (torch.zeros(10, 4), torch.zeros(7), r"b must be \(10,\) for x with C=4, got \(7,\)"),
         (
-            torch.zeros(6, 4).double(),
-            torch.zeros(6),
+            torch.zeros(10, 4).double(),
+            torch.zeros(10),
             r"w must have the dtype of x, torch.float32",
         ),
-        (torch.zeros(6, 4), torch.zeros(6, device="meta"), r"b must be on cpu like x, got meta"),
+        (torch.zeros(10, 4), torch.zeros(10, device="meta"), r"b must be on cpu like x, got meta"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(w, b, message):
@@ -197,7 +204,7 @@ def test_nan_spreads_as_in_the_definition(name, line, carry_args):
 @pytest.mark.parametrize("name", SETS)
 def test_extreme_gates_are_those_of_the_definition(name):
     x = torch.tensor([3e4, -3e4, 90.0, -90.0, 0.0])[:, None, None, None].repeat(1, 3, 4, 1)
-    w, b = torch.tensor([[1.0], [1.0], [-1.0]]), torch.zeros(3)
+    w, b = torch.tensor([[1.0], [1.0], [-1.0], [1.0]]), torch.zeros(4)
     torch.testing.assert_close(
         cpu_carry.forward(x, w, b, False, name), carry_sweep_reference(x, w, b)
     )

@@ -19,14 +19,14 @@ def carry_sweep(
 ) -> Tensor:
     r"""Carry a feature map from line to line, each cell choosing what to take from above.
 
-    Line 0 is returned as it is. From its own features every other cell makes a carry gate for each
-    channel, and weights of the K cells around it on the line above:
-    $[\hat c, \hat a] = W x_{t,i} + b$. With $c = \sigma(\hat c)$ and the softmax $a$ of $\hat a$
-    over the K cells, where $\hat a$ of the cell right above is 0,
+    From its own features every cell makes a carry gate for each channel, weights of the K cells
+    around it on the line above, and a value: $[\hat c, \hat a, v] = W x_{t,i} + b$. Line 0 is its
+    values. With $c = \sigma(\hat c)$ and the softmax $a$ of $\hat a$ over the K cells, where
+    $\hat a$ of the cell right above is 0,
 
-    $$y_{t,i} = c \odot \sum_k a_k\, y_{t-1,i+k} + (1 - c) \odot x_{t,i}$$
+    $$y_{t,i} = c \odot \sum_k a_k\, y_{t-1,i+k} + (1 - c) \odot v_{t,i}$$
 
-    Past the edge stands the cell at the edge again. So every cell is a mean of cells of `x`, never
+    Past the edge stands the cell at the edge again. So every cell is a mean of values, never
     larger than the largest of them, and as the line above enters linearly, by gates that do not
     depend on it, a gradient over many lines neither vanishes nor explodes by itself.
     `carry_sweep_reference` is this definition in code.
@@ -34,10 +34,10 @@ def carry_sweep(
     Args:
         x: feature map, `(N, T, W, C)`: T lines of W cells; or `(N, T, H, W, C)` for volumes.
             Need not be square or contiguous. Never written to.
-        w: weights, `(C + (K-1)*G, C)`: rows of C carry gates, then of each of the K cells (3 in
+        w: weights, `(2C + (K-1)*G, C)`: rows of C carry gates, then of each of the K cells (3 in
             images, 9 in volumes, in lexicographic order of their offset) but the one right above,
-            of G groups of channels that are mixed alike. G must divide C.
-        b: biases, `(C + (K-1)*G,)`.
+            of G groups of channels that are mixed alike, then of C values. G must divide C.
+        b: biases, `(2C + (K-1)*G,)`.
         reverse: sweep from the last line to the first.
         backend: `"auto"` or one of `backends()`. Auto takes the fastest that can run on the
             device of `x`; a named backend never falls back to another.
@@ -52,7 +52,7 @@ def carry_sweep(
 
     Example:
         >>> import torch
-        >>> w, b = torch.zeros(8 + 2 * 4, 8), torch.zeros(8 + 2 * 4)  # 4 groups of 2
+        >>> w, b = torch.zeros(16 + 2 * 4, 8), torch.zeros(16 + 2 * 4)  # 4 groups of 2
         >>> carry_sweep(torch.zeros(2, 5, 7, 8), w, b).shape
         torch.Size([2, 5, 7, 8])
 
@@ -124,9 +124,9 @@ def _check(x: Tensor, w: Tensor, b: Tensor) -> None:
     check_map(x)
     channels, sides = x.shape[-1], 3 ** (x.dim() - 3) - 1
     rows = w.shape[0] if w.dim() else 0
-    groups, rest = divmod(rows - channels, sides)
+    groups, rest = divmod(rows - 2 * channels, sides)
     if rest or groups < 1 or channels % groups:
         raise ValueError(
-            f"w must have C + {sides}G rows, with G a divisor of C={channels}, got {tuple(w.shape)}"
+            f"w must have 2C + {sides}G rows, with G a divisor of C={channels}, got {tuple(w.shape)}"
         )
     check_weights(x, {"w": w, "b": b}, {"w": (rows, channels), "b": (rows,)})

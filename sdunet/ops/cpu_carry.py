@@ -70,7 +70,7 @@ def _describe(
 ) -> _Carry:
     images, lines, *rows, cells, features = x.shape
     call = _Carry(images, lines, *(rows or [1]), cells, features)
-    call.groups = (w.shape[0] - features) // (3 ** (1 + len(rows)) - 1)
+    call.groups = (w.shape[0] - 2 * features) // (3 ** (1 + len(rows)) - 1)
     call.reverse, call.volume, call.bytes = reverse, len(rows), x.element_size()
     call.threads = torch.get_num_threads()
     call.instructions = number_of(instructions)

@@ -97,27 +97,29 @@ def sdn_sweep_reference(
     return torch.stack(lines[:: -1 if reverse else 1], dim=1)
 
 
-def carry_gates(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the cells of a carrying sweep decide; arguments as in `carry_sweep`.
+def carry_terms(x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what each cell of a carrying sweep makes of itself; arguments as in `carry_sweep`.
 
     Returns:
-        carry gates `(N, T, ..., C)`, and the shares of the taps `(N, T, ..., K, G)`.
+        carry gates `(N, T, ..., C)`, shares of the taps `(N, T, ..., K, G)` and values
+        `(N, T, ..., C)`.
     """
-    carries, sides = F.linear(x, w, b).tensor_split([x.shape[-1]], -1)
+    channels = x.shape[-1]
+    carries, sides, values = F.linear(x, w, b).tensor_split([channels, len(b) - channels], -1)
     sides = sides.unflatten(-1, (3 ** (x.dim() - 3) - 1, -1))
     before, after = sides.tensor_split(2, -2)
     shares = torch.cat([before, torch.zeros_like(sides[..., :1, :]), after], -2).softmax(-2)
-    return torch.sigmoid(carries), shares
+    return torch.sigmoid(carries), shares, values
 
 
 def carry_sweep_reference(x: Tensor, w: Tensor, b: Tensor, *, reverse: bool = False) -> Tensor:
     """Sweep `x` line by line; arguments as in `carry_sweep`. Any dtype, twice differentiable."""
-    carries, shares = carry_gates(x, w, b)
+    carries, shares, values = carry_terms(x, w, b)
     lines = list(range(x.shape[1]))[:: -1 if reverse else 1]
-    y = {lines[0]: x[:, lines[0]]}
+    y = {lines[0]: values[:, lines[0]]}
     for before, t in itertools.pairwise(lines):
         seen = neighbours_inside(y[before], x.dim() - 3)  # (..., K, C)
         groups = seen.unflatten(-1, (shares.shape[-1], -1))  # (..., K, G, C / G)
         mixed = (shares[:, t].unsqueeze(-1) * groups).sum(-3).flatten(-2)
-        y[t] = carries[:, t] * mixed + (1 - carries[:, t]) * x[:, t]
+        y[t] = carries[:, t] * mixed + (1 - carries[:, t]) * values[:, t]
     return torch.stack([y[t] for t in sorted(lines)], dim=1)

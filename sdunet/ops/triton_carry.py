@@ -33,8 +33,8 @@ _NUMBERS_A_WARP = 128  # four a thread, one wide access
 _MOST_STEPS = 16  # along a line by one program; a launch takes as long, by estimate
 
 
-def _walk(y: Tensor, x: Tensor, carries: Tensor, shares: Tensor) -> None:
-    rows = x.flatten(0, -2)
+def _walk(y: Tensor, values: Tensor, carries: Tensor, shares: Tensor) -> None:
+    rows = values.flatten(0, -2)
     rows = rows if rows.stride(1) == 1 else rows.contiguous()
     if y.shape[0]:
         _launch(_carry_lines, y, shares, carries, rows, STEP=rows.stride(0))

@@ -1,4 +1,4 @@
-// The carrying sweep: gates of the cell alone, and a line that is mixed from the one above.
+// The carrying sweep: gates and values of the cell alone, and a line mixed from the one above.
 //
 // As the lanes of a vector are neighbouring cells (tiles.h), reading a neighbour is a load one number
 // aside.
@@ -12,23 +12,25 @@ namespace {
 template <typename T>
 struct TileScratch {
     T *cells, *other_cells;  // of x; of y or a gradient: features side by side
-    T* numbers;              // x, a plane a feature; then the gradient that passes by the mix
-    T* gates;                // a plane a gate: carry gates, then side taps; then their gradients
+    T* numbers;              // x, a plane a feature
+    T* outputs;              // a plane a row of the product: carry gates, side taps, values; then
+                             // their gradients
     T* centre;               // share of the cell right above, a plane a group
 
     TileScratch(Memory& memory, const CarryShape& s)
         : cells(memory.zeros<T>(tile_cells<T> * s.padded(s.features))),
           other_cells(memory.zeros<T>(tile_cells<T> * s.padded(s.features))),
           numbers(memory.zeros<T>(tile_step<T> * s.features)),
-          gates(memory.zeros<T>(tile_step<T> * s.gates())),
+          outputs(memory.zeros<T>(tile_step<T> * s.outputs())),
           centre(memory.zeros<T>(tile_step<T> * s.groups)) {}
 
-    T* number(int64_t f) const { return numbers + f * tile_step<T>; }
-    T* gate(int64_t row) const { return gates + row * tile_step<T>; }
+    T* output(int64_t row) const { return outputs + row * tile_step<T>; }
+    T* gate(int64_t f) const { return output(f); }
+    T* value(const CarryShape& s, int64_t f) const { return output(s.gates() + f); }
     T* share(const CarryShape& s, int64_t tap, int64_t group) const {
         int64_t middle = s.taps() / 2;
         if (tap == middle) return centre + group * tile_step<T>;
-        return gate(s.features + (tap - (tap > middle)) * s.groups + group);
+        return output(s.features + (tap - (tap > middle)) * s.groups + group);
     }
 };
 
@@ -51,11 +53,17 @@ struct Carry {
         to_planes<false>(s, own.numbers, tile_step<T>, own.cells, tile.count);
     }
 
-    // The carry gates of a tile that was read, and the shares of the taps.
-    void gates_of(const TileScratch<T>& own, const Tile& tile) const {
-        int64_t F = s.features, cells = s.padded(tile.count);
-        multiply(own.gates, weights, bias, own.numbers, s.gates(), F, cells);
-        for (int64_t f = 0; f < F; f++)
+    // Rows of the product for a tile that was read, from one on.
+    void outputs_of(const TileScratch<T>& own, const Tile& tile, int64_t row) const {
+        multiply(own.output(row), weights + row * s.features, bias + row, own.numbers,
+                 s.outputs() - row, s.features, s.padded(tile.count));
+    }
+
+    // Carry gates, shares of the taps and values of a tile that was read.
+    void terms_of(const TileScratch<T>& own, const Tile& tile) const {
+        int64_t cells = s.padded(tile.count);
+        outputs_of(own, tile, 0);
+        for (int64_t f = 0; f < s.features; f++)
             for (int64_t c = 0; c < cells; c += lanes<T>)
                 store(own.gate(f) + c, sigmoid<T>(load(own.gate(f) + c)));
         for (int64_t g = 0; g < s.groups; g++)
@@ -64,7 +72,7 @@ struct Carry {
 
     // Over the taps of a group; the exponent of the one right above is zero.
     SDN_INLINE void softmax(const TileScratch<T>& own, int64_t group, int64_t c) const {
-        T* sides = own.gate(s.features + group) + c;
+        T* sides = own.output(s.features + group) + c;
         int64_t step = s.groups * tile_step<T>;
         Vector<T> most = {};
         for (int64_t k = 0; k < s.taps() - 1; k++) {
@@ -123,10 +131,11 @@ struct CarryForward : Carry<T> {
             for_own_tiles<T>(s, images, team, [&](const Tile& tile) {
                 this->read_tile(own, tile, first, t);
                 if (t == 0) {
+                    this->outputs_of(own, tile, s.gates());
                     for (int64_t f = 0; f < s.features; f++)
-                        memcpy(below.at(tile, f), own.number(f), tile.count * sizeof(T));
+                        memcpy(below.at(tile, f), own.value(s, f), tile.count * sizeof(T));
                 } else {
-                    this->gates_of(own, tile);
+                    this->terms_of(own, tile);
                     mix(own, above, below, tile);
                 }
                 write_planes(s, this->y, below, tile, first, t);
@@ -163,7 +172,7 @@ struct CarryForward : Carry<T> {
 #pragma GCC unroll 9
                     for (int k = 0; k < taps; k++)
                         mixed += shares[k] * load(seen + above.aside(k));
-                    Vector<T> value = load(own.number(f) + c), carry = load(own.gate(f) + c);
+                    Vector<T> value = load(own.value(s, f) + c), carry = load(own.gate(f) + c);
                     store(below.at(tile, f) + c, value + carry * (mixed - value));
                 }
             }

@@ -1,11 +1,11 @@
-// The carrying sweep backwards: gates again, their gradients, and what flows to the line above.
+// The carrying sweep backwards: gates and values again, their gradients, and what flows to the line
+// above.
 //
-// With a the shares of the taps, c the carry gate, m the mix of the line above and
-// y = c m + (1 - c) x:
-//   dc = dy (m - x) c (1 - c),  dm = dy c,
+// With a the shares of the taps, c the carry gate, v the value, m the mix of the line above and
+// y = c m + (1 - c) v:
+//   dc = dy (m - v) c (1 - c),  dv = dy (1 - c),  dm = dy c,
 //   da_k = a_k (p_k - sum_j a_j p_j) with p_k = sum over the group of dm times the neighbour k,
-// and the neighbour k gets a_k dm. The gradient of x is dy (1 - c), and the gates' gradients times
-// their weights.
+// and the neighbour k gets a_k dm. The gradient of x is all these gradients times their weights.
 #pragma once
 
 #include "carry.h"
@@ -16,14 +16,14 @@ template <typename T>
 struct CarryBackward : Carry<T> {
     using Carry<T>::s;
     Map<T> grad_y, grad_x;
-    T* padded_weights;  // (gates, features padded)
+    T* padded_weights;  // (outputs, features padded)
     ProductGrads<T>* weight_grads;
 
     CarryBackward(Memory& memory, const SdnCarry& call, TileScratch<T>* tiles,
                   ProductGrads<T>* weight_grads)
         : Carry<T>(call, tiles), grad_y(call.grad_y, s), grad_x(call.grad_x, s),
           weight_grads(weight_grads) {
-        padded_weights = pad_weights<T>(memory, s, this->weights, s.gates());
+        padded_weights = pad_weights<T>(memory, s, this->weights, s.outputs());
     }
 
     struct Scratch {
@@ -62,15 +62,21 @@ struct CarryBackward : Carry<T> {
                 read_cells(s, own.other_cells, grad_y, tile, first, t);
                 to_planes<true>(s, scratch.carried.at(tile, 0), scratch.carried.plane,
                                 own.other_cells, tile.count);
-                if (t == 0) return write_planes(s, grad_x, scratch.carried, tile, first, t);
                 this->read_tile(own, tile, first, t);
-                this->gates_of(own, tile);
-                if (s.taps() == 3)
-                    gate_grads<3>(own, scratch, above, tile);
-                else
-                    gate_grads<9>(own, scratch, above, tile);
-                cell_grads(own, tile, first, t);
-                add_weight_grads(own, tile, weight_grads[thread]);
+                if (t == 0) {
+                    for (int64_t f = 0; f < s.features; f++)
+                        memcpy(own.value(s, f), scratch.carried.at(tile, f),
+                               s.padded(tile.count) * sizeof(T));
+                } else {
+                    this->terms_of(own, tile);
+                    if (s.taps() == 3)
+                        term_grads<3>(own, scratch, above, tile);
+                    else
+                        term_grads<9>(own, scratch, above, tile);
+                }
+                int64_t row = t == 0 ? s.gates() : 0;  // line 0 has no gates
+                cell_grads(own, tile, first, t, row);
+                weight_grads[thread].add(s, own.outputs, own.cells, row, tile.count);
             });
             if (t == 0) break;
             wait_for_all(team);
@@ -78,9 +84,9 @@ struct CarryBackward : Carry<T> {
         }
     }
 
-    // Gradients of the gates take the place of the gates.
+    // Gradients of gates and values take their place.
     template <int taps>
-    void gate_grads(const TileScratch<T>& own, const Scratch& scratch, const Planes<T>& above,
+    void term_grads(const TileScratch<T>& own, const Scratch& scratch, const Planes<T>& above,
                     const Tile& tile) const {
         int64_t group = s.group();
         for (int64_t g = 0; g < s.groups; g++)
@@ -93,7 +99,7 @@ struct CarryBackward : Carry<T> {
                 }
                 for (int64_t f = g * group; f < (g + 1) * group; f++) {
                     const T* seen = above.at(tile, f) + c;
-                    Vector<T> value = load(own.number(f) + c), carry = load(own.gate(f) + c);
+                    Vector<T> value = load(own.value(s, f) + c), carry = load(own.gate(f) + c);
                     Vector<T> grad = load(scratch.carried.at(tile, f) + c);
                     Vector<T> to_mix = grad * carry, mixed = {};
 #pragma GCC unroll 9
@@ -103,7 +109,7 @@ struct CarryBackward : Carry<T> {
                         to_shares[k] += to_mix * neighbour;
                     }
                     Vector<T> to_value = grad - to_mix;
-                    store(own.number(f) + c, to_value);
+                    store(own.value(s, f) + c, to_value);
                     store(own.gate(f) + c, to_value * carry * (mixed - value));
                     store(scratch.to_mix.at(tile, f) + c, to_mix);
                 }
@@ -118,17 +124,12 @@ struct CarryBackward : Carry<T> {
             }
     }
 
-    // Gradient of x: what passes by the mix, and the gates' gradients times their weights.
-    void cell_grads(const TileScratch<T>& own, const Tile& tile, int64_t first, int64_t t) const {
-        to_cells(s, own.other_cells, own.numbers, tile.count);
+    // Gradient of x: those of the rows of the product from one on, times their weights.
+    void cell_grads(const TileScratch<T>& own, const Tile& tile, int64_t first, int64_t t,
+                    int64_t row) const {
         T* to = grad_x.at(first + tile.image, t, tile.row, tile.start);
-        multiply_back(s, to, grad_x.cell, own.other_cells, padded_weights, own.gates, s.gates(),
-                      tile.count);
-    }
-
-    void add_weight_grads(const TileScratch<T>& own, const Tile& tile,
-                          const ProductGrads<T>& sums) const {
-        sums.add(s, own.gates, own.cells, tile.count);
+        multiply_back(s, to, grad_x.cell, padded_weights + row * s.padded(s.features),
+                      own.output(row), s.outputs() - row, tile.count);
     }
 
     // Adjoint of the mix: each cell gathers from the cells that have seen it, and a cell at the

@@ -105,7 +105,7 @@ int carry_backward(const SdnCarry& call) {
     CarryShape s = CarryShape::of<T>(call);
     int64_t threads = threads_for(s, call.threads);
     auto* sums = memory.zeros<ProductGrads<T>>(threads);
-    for (int64_t i = 0; sums && i < threads; i++) sums[i] = ProductGrads<T>(memory, s, s.gates());
+    for (int64_t i = 0; sums && i < threads; i++) sums[i] = ProductGrads<T>(memory, s, s.outputs());
     CarryBackward<T> pass(memory, call, tiles_for<T>(memory, s, threads), sums);
     if (memory.failed || sweep_all<T>(pass, memory, threads)) return 1;
     write_product_grads(s, sums, threads, call.grad_w, call.grad_b);

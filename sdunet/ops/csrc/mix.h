@@ -112,9 +112,9 @@ struct Mix {
         });
         write_cells(own, call.grad_other, tile);
         T* to = Map<T>(call.grad_swept, in, in.features).at(tile.image, 0, 0, tile.start);
-        multiply_back(in, to, in.features, static_cast<const T*>(nullptr), padded_weights,
+        multiply_back(in, to, in.features, padded_weights,
                       own.gates, rows(), tile.count);
-        sums.add(in, own.gates, own.cells, tile.count);
+        sums.add(in, own.gates, own.cells, 0, tile.count);
     }
 };
 

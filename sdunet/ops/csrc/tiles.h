@@ -24,8 +24,9 @@ struct CarryShape {
     int64_t taps() const { return 3 * tap_rows; }
     int64_t line_cells() const { return rows * cells; }
     int64_t group() const { return features / groups; }
-    int64_t gates() const { return features + (taps() - 1) * groups; }  // rows of the product
-    int64_t weights() const { return gates() * features; }
+    int64_t gates() const { return features + (taps() - 1) * groups; }
+    int64_t outputs() const { return gates() + features; }  // rows of the product
+    int64_t weights() const { return outputs() * features; }
     // Of a cell; gates and mix take three times as long as what has to be multiplied for them.
     int64_t products() const { return 4 * weights(); }
     int64_t padded(int64_t count) const { return (count + lane - 1) / lane * lane; }
@@ -261,9 +262,9 @@ T* pad_weights(Memory& memory, const CarryShape& s, const T* weights, int64_t ro
 }
 
 // Adjoint of `multiply` in the numbers: for each cell of a tile the gradients of its rows times
-// their weights, added to `start`, or to nothing. Lanes are features here.
+// their weights. Lanes are features here.
 template <typename T>
-void multiply_back(const CarryShape& s, T* to, int64_t step, const T* start, const T* weights,
+void multiply_back(const CarryShape& s, T* to, int64_t step, const T* weights,
                    const T* grads, int64_t rows, int64_t count) {
     int64_t padded = s.padded(s.features);
     for (int64_t f = 0; f < s.features; f += lanes<T>)
@@ -272,7 +273,7 @@ void multiply_back(const CarryShape& s, T* to, int64_t step, const T* start, con
             Vector<T> sums[cells];
 #pragma GCC unroll 32
             for (int c = 0; c < cells; c++) {
-                sums[c] = start ? load(start + (first + c) * padded + f) : Vector<T>{};
+                sums[c] = Vector<T>{};
                 __builtin_prefetch(to + (first + c + cells) * step + f, 1);
             }
             for (int64_t row = 0; row < rows; row++) {
@@ -299,12 +300,15 @@ struct ProductGrads {
         : weights(memory.zeros<T>(rows * s.padded(s.features))),
           biases(memory.zeros<double>(rows)), rows(rows) {}
 
-    // `grads` are planes whose cells past `count` are zero, `cells` hold features side by side.
-    void add(const CarryShape& s, const T* grads, const T* cells, int64_t count) const {
+    // Of the rows from `start` on. `grads` are planes, one a row, whose cells past `count` are zero;
+    // `cells` hold features side by side.
+    void add(const CarryShape& s, const T* grads, const T* cells, int64_t start,
+             int64_t count) const {
         int64_t padded = s.padded(s.features);
         for (int64_t f = 0; f < s.features; f += lanes<T>)
-            in_blocks<SDN_GRAD_CELLS>(rows, [&](auto size, int64_t first) {
+            in_blocks<SDN_GRAD_CELLS>(rows - start, [&](auto size, int64_t from) {
                 constexpr int block = size.value;
+                int64_t first = start + from;
                 Vector<T> total[block] = {};
                 const T* of_rows = grads + first * tile_step<T>;
                 for (int64_t c = 0; c < count; c++) {
@@ -319,7 +323,7 @@ struct ProductGrads {
                     store(to, load(to) + total[i]);
                 }
             });
-        for (int64_t row = 0; row < rows; row++) {
+        for (int64_t row = start; row < rows; row++) {
             Vector<T> sum = {};
             for (int64_t c = 0; c < count; c += lanes<T>) sum += load(grads + row * tile_step<T> + c);
             T total = 0;
