@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -13,8 +13,8 @@ from sdunet.runs.table import markdown
 
 WELL = 0.95  # Dice above which a curve counts as traced
 STILL = 0.05  # change of the loss from tenth to tenth below which a run counts as converged
-# Bounds of the marked curve's cells, in sides of the image; about the quartiles.
-SIDES = (0, 0.5, 0.75, 1, LONGEST)
+# Bounds of the marked curve's cells, in sides of the image, by the task; about the quartiles.
+SIDES = {"images": (0, 0.5, 0.75, 1, LONGEST[2]), "volumes": (0, 0.9, 1.4, 2, LONGEST[3])}
 
 # What can be marked without tracing a curve, by its name in the runs.
 WITHOUT = {"every": "mark every curve", "near": "mark curves near the dot"}
@@ -40,7 +40,7 @@ def tables(out: Path) -> str:
         tests = [name for name in runs[0]["scores"] if name != "validation"]
         parts.append(f"{task}: {count:,} for training, {steps:,} steps\n")
         parts.append(_reached(best, runs, tests))
-        parts += [_by_length(best, test) for test in tests]
+        parts += [_by_length(best, test, SIDES[task]) for test in tests]
     return "\n".join(parts)
 
 
@@ -107,8 +107,8 @@ def _by_rate(runs: Iterable[dict]) -> str:
     return ", ".join(f"{rate:g}: {_validated(found):.3f}" for rate, found in sorted(rates.items()))
 
 
-def _by_length(best: dict[str, Runs], test: str) -> str:
-    bounds = list(pairwise(share * int(test) for share in SIDES))
+def _by_length(best: dict[str, Runs], test: str, sides: Sequence[float]) -> str:
+    bounds = list(pairwise(share * int(test) for share in sides))
     lengths = next(iter(best.values()))[0]["scores"][test]["lengths"]
     bins = [[low < n <= high for n in lengths] for low, high in bounds]
     head = [f"Dice at {test} by cells of the curve"]

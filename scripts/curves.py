@@ -14,7 +14,9 @@ from scipy import ndimage
 NOISE = 0.1
 GAP = 3  # empty cells between two curves, or two courses of one, at the least
 OWN = 8  # cells along its course within which a curve may come nearer to itself
-SHORTEST, LONGEST = 0.25, 1.5  # cells of a curve, in sides of the image
+# By the number of axes; volumes have more room, so that curves are longer and entangle none the less.
+CURVES = {2: 4, 3: 6}
+SHORTEST, LONGEST = 0.25, {2: 1.5, 3: 3.0}  # cells of a curve, in sides of the image
 
 _RADIUS = 5.0  # of the tightest turn
 _MEMORY = 0.95  # of the curvature from step to step
@@ -40,8 +42,9 @@ class Curves:
     dots: np.ndarray
 
 
-def make_curves(count: int, size: tuple[int, ...], curves: int = 4, seed: int = 0) -> Curves:
+def make_curves(count: int, size: tuple[int, ...], seed: int = 0) -> Curves:
     """Return images in 2D or 3D; the same for the same arguments."""
+    curves = CURVES[len(size)]
     random = np.random.default_rng(seed)
     images = np.zeros((count, *size), np.float32)
     masks = np.zeros((count, *size), bool)
@@ -66,7 +69,7 @@ def grow_curves(
 
     Where a curve begins it has room for a dot.
     """
-    shortest, longest = (share * max(size) for share in (SHORTEST, LONGEST))
+    shortest, longest = (share * max(size) for share in (SHORTEST, LONGEST[len(size)]))
     blocked = np.stack([_border(size)] * count)
     found: list[list[np.ndarray]] = [[] for _ in range(count)]
     misses = np.zeros(count, int)

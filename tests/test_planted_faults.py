@@ -110,16 +110,22 @@ CARRY_VALUE_FAULTS = {
     ),
     "gate reversed in the reference": (
         "reference",
-        "carries[:, t] * mixed + (1 - carries[:, t]) * x[:, t]",
-        "(1 - carries[:, t]) * mixed + carries[:, t] * x[:, t]",
+        "carries[:, t] * mixed + (1 - carries[:, t]) * values[:, t]",
+        "(1 - carries[:, t]) * mixed + carries[:, t] * values[:, t]",
     ),
     "shares that do not sum to 1 in the reference": ("reference", ".softmax(-2)", ".sigmoid()"),
     "unswept parent": (
         "torch_carry",
         "neighbours_inside(y[:, t - 1]",
-        "neighbours_inside(x[:, t - 1]",
+        "neighbours_inside(values[:, t - 1]",
     ),
-    "gate reversed": ("torch_carry", "(x[:, t], mixed,", "(mixed, x[:, t],"),
+    "gate reversed": ("torch_carry", "(values[:, t], mixed,", "(mixed, values[:, t],"),
+    "features in place of values": ("torch_carry", "values[:, 0]", "lines[:, 0]"),
+    "features in place of values in C++": (
+        "carry.h",
+        "below.at(tile, f), own.value(s, f)",
+        "below.at(tile, f), own.numbers + f * tile_step<T>",
+    ),
     "taps swapped in C++": ("tiles.h", "tap % 3 - 1;", "1 - tap % 3;"),
     "edge not repeated in C++": (
         "carry.h",
@@ -150,6 +156,8 @@ CARRY_GRADIENT_FAULTS = {
     ),
     "row past the edge not folded in C++": ("carry_backward.h", "add_row(-1);", ";"),
     "softmax taken for a sum in C++": ("carry_backward.h", "(to_shares[k] - mean)", "to_shares[k]"),
+    "values of line 0 forgotten": ("torch_carry", "= grad_lines\n", "= 0 * grad_lines\n"),
+    "gates of line 0 in C++": ("carry_backward.h", "t == 0 ? s.gates() : 0;", "0;"),
     "value forgotten in C++": ("carry_backward.h", "* (mixed - value));", "* mixed);"),
 }
 
