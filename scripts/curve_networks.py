@@ -5,6 +5,7 @@ Each takes `(N, 1, *size)` of any size and gives logits of the same shape.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,10 @@ from monai.networks.blocks import Convolution
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from sdunet.cells import CarryCell
+from sdunet.cells import CarryCell, InitName
 from sdunet.layers import SDNLayer, Sweep
 from sdunet.nets.registry import build_network, count_parameters
+from sdunet.ops import carry_sweep
 
 # By the number of axes.
 PARAMETERS = {2: 150_000, 3: 100_000}
@@ -54,10 +56,11 @@ NETWORKS = (*WIDTHS, *SWEEPS)
 ARGUMENTS = {"batch_norm": {"norm": "batch"}}
 LAYERS = {
     "side_by_side": lambda layer: setattr(layer, "sweeps", SideBySide(layer.sweeps)),
-    "mixing": lambda layer: mix_before(layer.sweeps, first=0),
-    "mixing_between": lambda layer: mix_before(layer.sweeps, first=1),
-    "1_group": lambda layer: regroup(layer, 1),
-    "every_channel": lambda layer: regroup(layer, layer.project_in.out_channels),
+    "features_carried": lambda layer: exchange_cells(layer, CarriesFeatures),
+    "1_group": lambda layer: exchange_cells(layer, partial(CarryCell, groups=1)),
+    "every_channel": lambda layer: exchange_cells(
+        layer, partial(CarryCell, groups=layer.project_in.out_channels)
+    ),
 }
 
 DILATIONS = (1, 2, 4, 8, 16, 32, 1)
@@ -95,7 +98,7 @@ def build(name: str, spatial_dims: int) -> nn.Module:
     """Return a network by name, of the size that all have.
 
     Args:
-        name: one of `NETWORKS`, behind it perhaps changes, as in "sdunet_carry+mixing+batch_norm".
+        name: one of `NETWORKS`, behind it perhaps changes, as in "sdunet_carry+1_group+batch_norm".
         spatial_dims: 2 for images, 3 for volumes.
 
     Raises:
@@ -174,19 +177,27 @@ class SideBySide(nn.ModuleList):
         return sum(sweep(x) for sweep in self) / len(self) ** 0.5
 
 
-def mix_before(sweeps: nn.Sequential | SideBySide, first: int) -> None:
-    """Put a convolution of one cell before each sweep from `first` on, which mixes features."""
-    for number, sweep in list(enumerate(sweeps))[first:]:
-        conv = Conv["conv", sweep.spatial_dims](sweep.channels, sweep.channels, 1)
-        nn.init.orthogonal_(conv.weight)
-        sweeps[number] = nn.Sequential(conv, sweep)
+class CarriesFeatures(CarryCell):
+    """A carrying cell whose values are its features as they are."""
+
+    def __init__(self, channels: int, taps: int, init: InitName) -> None:
+        super().__init__(channels, taps, init)
+        self.weight, self.bias = (
+            nn.Parameter(whole[:-channels].detach()) for whole in (self.weight, self.bias)
+        )
+
+    def sweep(self, lines: Tensor, *, reverse: bool, backend: str) -> Tensor:
+        """Return the swept map, see `carry_sweep`."""
+        as_they_are = torch.eye(self.channels, device=lines.device)
+        weight = torch.cat([self.weight, as_they_are])
+        bias = F.pad(self.bias, (0, self.channels))
+        return carry_sweep(lines, weight, bias, reverse=reverse, backend=backend)
 
 
-def regroup(layer: SDNLayer, groups: int) -> None:
-    """Let so many groups of channels mix the line above, each in its own way."""
+def exchange_cells(layer: SDNLayer, new: Callable[[int, int, InitName], CarryCell]) -> None:
+    """Give each sweep of a layer a cell of another kind."""
     for sweep in [part for part in layer.modules() if isinstance(part, Sweep)]:
-        taps = 3 ** (sweep.spatial_dims - 1)
-        sweep.cell = CarryCell(sweep.channels, taps, "reach", groups)
+        sweep.cell = new(sweep.channels, 3 ** (sweep.spatial_dims - 1), "reach")
 
 
 class Dilated(nn.Module):

@@ -14,7 +14,7 @@ from scipy import ndimage
 NOISE = 0.1
 GAP = 3  # empty cells between two curves, or two courses of one, at the least
 OWN = 8  # cells along its course within which a curve may come nearer to itself
-# By the number of axes; volumes have more room, so that curves are longer and entangle none the less.
+# By the number of axes; volumes have more room, so that longer curves entangle none the less.
 CURVES = {2: 4, 3: 6}
 SHORTEST, LONGEST = 0.25, {2: 1.5, 3: 3.0}  # cells of a curve, in sides of the image
 

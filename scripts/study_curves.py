@@ -296,7 +296,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=network_name,
         default=NETWORKS,
-        help=f"of {', '.join(NETWORKS)}, perhaps with changes, as sdunet_carry+mixing",
+        help=f"of {', '.join(NETWORKS)}, perhaps with changes, as sdunet_carry+1_group",
     )
     arguments.add_argument("--rates", nargs="+", type=float, default=[1e-3, 3e-3])
     arguments.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

@@ -116,23 +116,29 @@ def test_networks_are_of_one_size_and_take_any_map(networks, spatial_dims):
 def test_unknown_networks_are_refused(networks):
     with pytest.raises(ValueError, match=r"network must be one of .*, got 'other'"):
         networks.build("other", 2)
-    with pytest.raises(ValueError, match=r"changes of unet4 must be of .*, got 'mixing'"):
-        networks.build("unet4+mixing", 2)
+    with pytest.raises(ValueError, match=r"changes of unet4 must be of .*, got '1_group'"):
+        networks.build("unet4+1_group", 2)
 
 
-@pytest.mark.parametrize("order", ["mixing+side_by_side", "side_by_side+mixing"])
+@pytest.mark.parametrize("order", ["1_group+side_by_side", "side_by_side+1_group"])
 def test_changes_of_a_network_add_up(networks, order):
-    name = f"{order}+batch_norm+1_group"
-    network = networks.build(f"sdunet_carry+{name}", 2)
+    network = networks.build(f"sdunet_carry+{order}+batch_norm", 2)
     layers = [part for part in network.modules() if isinstance(part, SDNLayer)]
     for layer in layers:
         assert isinstance(layer.sweeps, networks.SideBySide)
         assert len(layer.sweeps) == 4
-        cells = [sweep.cell for _, sweep in layer.sweeps]
-        # One group of three taps.
-        assert all(len(cell.bias) == 2 * cell.channels + 2 for cell in cells)
+        for sweep in layer.sweeps:
+            assert len(sweep.cell.bias) == 2 * sweep.channels + 2  # one group of three taps
     assert len(layers) == 6
     assert not any(isinstance(part, nn.InstanceNorm2d) for part in network.modules())
+
+
+def test_a_cell_that_carries_features_starts_from_them(networks):
+    cell = networks.CarriesFeatures(4, 3, "reach")
+    lines = torch.randn(1, 5, 6, 4)
+    swept = cell.sweep(lines, reverse=False, backend="auto")
+    torch.testing.assert_close(swept[:, 0], lines[:, 0])
+    assert (swept.abs() <= lines.abs().amax((1, 2), keepdim=True)).all()
 
 
 def test_a_network_of_another_size_is_refused(networks, monkeypatch):
