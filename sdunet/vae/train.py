@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
-from data_prep.output import Output, check_free, own_folder
+from data_prep.output import RECORD, Output, check_free, own_folder
 from data_prep.parent import end_with_parent
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
@@ -34,7 +34,7 @@ from sdunet.vae.model import (
 from sdunet.vae.module import VAEModule
 from sdunet.vae.packed import Packed, PackedImages, load_packed
 
-_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, "run.json")
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, RECORD)
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
