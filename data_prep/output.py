@@ -192,7 +192,7 @@ def own_folder(
     command: str,
     files: Iterable[str] = (),
     *,
-    part: Part = (0, 1),
+    part: Part | None = (0, 1),
     adopt: Iterable[str] | None = None,
 ) -> Iterator[Output]:
     """Make a folder the output of a command, or go on in one; clear what killed runs left.
@@ -202,10 +202,10 @@ def own_folder(
         command: see `folder`.
         files: see `folder`.
         part: number of this part of the run and number of parts, which work there side by side;
-            none clears what others are writing.
+            none clears what others are writing. `None` for a run that can be gone on with, and
+            leaves nothing at any time that it would be wrong to read.
         adopt: files that are ours by their name, whatever they hold, such as the state of a run
-            that goes on. With any, even none, the folder may hold other files, which stay, and
-            what is there is not outdated by the first change.
+            that goes on. With any, even none, the folder may hold other files, which stay.
 
     Raises:
         DataError: OUT_BUSY if another run works there; as `check_free`.
@@ -217,12 +217,12 @@ def own_folder(
     else:
         check_free(folder, command, files)
     (folder / MARK).mkdir(parents=True, exist_ok=True)
-    alone = part[1] == 1
-    with held(folder / MARK, part):
+    alone = part is None or part[1] == 1
+    with held(folder / MARK, part or (0, 1)):
         listed = new_list(folder)
         if new:
             listed.append({"command": command})
-        output = _OPENED[folder] = Output(folder, listed, part=None if adopt is not None else part)
+        output = _OPENED[folder] = Output(folder, listed, part=part)
         for path in (folder / name for name in adopt or ()):
             if path.is_file() and not output.owns(path):
                 output.record(path, output.files.of(path))

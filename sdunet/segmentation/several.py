@@ -137,7 +137,7 @@ def find_rules(
     chosen = {name: choose_rule(cases, cell) for name, cases in found.items()}
     rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
     scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
-    with own_folder(runs, "train", adopt=()):
+    with own_folder(runs, "train", part=None, adopt=()):
         write_hashed(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
     return chosen
 

@@ -191,7 +191,7 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
     """Make the folder that of this run, which goes on from a state even if that is damaged."""
-    return own_folder(out, "train", adopt=_FILES if resume else None)
+    return own_folder(out, "train", part=None, adopt=_FILES if resume else None)
 
 
 def has_trained(out: Path) -> bool:

@@ -107,7 +107,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
     """Make the folder that of this run, which goes on from a state even if that is damaged."""
-    return own_folder(out, "vae train", adopt=_FILES if resume else None)
+    return own_folder(out, "vae train", part=None, adopt=_FILES if resume else None)
 
 
 def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer:
