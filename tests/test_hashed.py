@@ -38,6 +38,7 @@ def written(trained_discs, tmp_path_factory):
     """Folders of all kinds that hold records."""
     root = tmp_path_factory.mktemp("written")
     raw = root / "raw"
+    shutil.copy(trained_discs / "task.yaml", root)
     for name in ("raw", "set", "run"):
         shutil.copytree(trained_discs / name, root / name)
     assert run("predict", "--model", root / "run", "-i", raw, "-o", root / "pred") == 0
@@ -143,6 +144,9 @@ def test_a_file_of_another_run_is_refused(written, tmp_path, capsys, name):
         command += ["--network.features=[4,6,8]", "--network.num_features=3", "--epochs=1"]
         assert run(*command, "--training.device=cpu") == 0
         shutil.copy(tmp_path / "other" / name, path)
+        command = ["train", "--data", tmp_path / "copy/set", "--out", tmp_path / "copy/run"]
+        assert run(*command, "--config", tmp_path / "copy/task.yaml", "--resume") == 1
+        assert "OUT_CHANGED" in capsys.readouterr().err
     capsys.readouterr()
     assert run("postprocess", tmp_path / "copy/run", "--data", tmp_path / "copy/set") == 1
     assert "OUT_CHANGED" in (said := capsys.readouterr().err)

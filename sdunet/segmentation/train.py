@@ -20,6 +20,7 @@ from data_prep.hashed import read_hashed, write_hashed
 from data_prep.output import RECORD, Output, check_free, own_folder
 from data_prep.parse import UNUSABLE
 from data_prep.writer import write_bytes
+from data_prep.written import read_written
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
@@ -206,6 +207,8 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
+    if (out / WEIGHTS).exists():
+        read_written(out / WEIGHTS)  # or those of another run would stay the best
     try:
         before = read_hashed(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))

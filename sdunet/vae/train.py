@@ -15,6 +15,7 @@ from torch.utils.data.distributed import DistributedSampler
 from data_prep.errors import DataError
 from data_prep.output import RECORD, Output, check_free, own_folder
 from data_prep.parent import end_with_parent
+from data_prep.written import read_written
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.lightning import end_together, quiet_lightning
@@ -239,6 +240,8 @@ def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> No
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
+    if (out / WEIGHTS).exists():
+        read_written(out / WEIGHTS)  # or those of another run would stay, if no epoch is left
     before, _, fingerprint = load_description(out)
     if fingerprint != packed.fingerprint:
         raise DataError(
