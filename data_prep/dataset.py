@@ -4,18 +4,19 @@ A folder with `dataset.json` (schema, plan, one record a case), `splits.json` (f
 `images/` and `labels/` (`.npy`, memory-mappable) and `qc/` (thumbnails).
 """
 
-import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
+from data_prep.hashed import hash_json, read_hashed, write_hashed
 from data_prep.parse import UNUSABLE, once, read_json, whole
 from data_prep.plan_file import plan_from
 from data_prep.preprocess import Scaling
 from data_prep.writer import write_json
+from data_prep.written import FileHashes, check_whole
 
 SCHEMA = 3
 
@@ -59,12 +60,14 @@ class Dataset:
     cases: dict[str, CaseRecord]
     folds: list[dict[str, list[str]]]
     test: tuple[str, ...] = ()  # cases that no fold holds
+    _files: FileHashes = field(default_factory=FileHashes, repr=False, compare=False)
 
     def arrays(self, case_id: str) -> tuple[np.ndarray, np.ndarray]:
         """Return image and label of a case, memory-mapped read-only.
 
         Raises:
-            DataError: SET_FILE if a file is missing or not as recorded.
+            DataError: SET_FILE if a file is missing or not of the recorded size, SET_HASH if it is
+                not as it was prepared.
         """
         record = self.cases[case_id]
         image, label = (self._array(case_id, name) for name in (record.image, record.label))
@@ -81,33 +84,32 @@ class Dataset:
             DataError: SET_HASH, or SET_FILE if one is missing.
         """
         for record in self.cases.values():
-            for name, sha256 in record.sha256.items():
+            for name in record.sha256:
                 self._array(record.id, name)
-                if hashlib.sha256((self.root / name).read_bytes()).hexdigest() != sha256:
-                    raise DataError(
-                        "SET_HASH",
-                        "changed since it was prepared",
-                        "prepare again",
-                        case=record.id,
-                        file=name,
-                    )
 
     def _array(self, case_id: str, name: str) -> np.ndarray:
+        recorded = self.cases[case_id].sha256
         try:
-            return np.load(self.root / name, mmap_mode="r", allow_pickle=False)
+            array = np.load(self.root / name, mmap_mode="r", allow_pickle=False)
+            sha256 = self._files.of(self.root / name)
         except (OSError, ValueError) as error:
             raise DataError(
                 "SET_FILE", f"cannot be read: {error}", "prepare again", case=case_id, file=name
             ) from error
+        if recorded.get(name, sha256) != sha256:
+            found = "changed since it was prepared"
+            raise DataError("SET_HASH", found, "prepare again", case=case_id, file=name)
+        return array
 
 
 def save_dataset(dataset: Dataset) -> None:
     """Write the two JSON files; `dataset.json` last, since its presence means complete."""
     write_json(dataset.root / "splits.json", dataset.folds)
-    write_json(
+    write_hashed(
         dataset.root / "dataset.json",
         {
             "schema": SCHEMA,
+            "splits_sha256": hash_json(dataset.folds),
             "layout": dataset.layout,
             "plan": asdict(dataset.plan),
             "test": dataset.test,
@@ -130,18 +132,21 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
     """Open a prepared dataset, by its description.
 
     Raises:
-        DataError: SET_MISSING, SET_SCHEMA or SET_JSON.
+        DataError: SET_MISSING, SET_SCHEMA or SET_JSON; OUT_UNFINISHED if preparing was cut short.
     """
     root = Path(root)
+    check_whole(root)
     if not (root / described).is_file():
         raise DataError(
             "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA OUT first"
         )
     try:
-        content = read_json(root / described)
+        content = read_hashed(root / described)
+        splits = read_json(root / "splits.json", list)
+        if content.get("splits_sha256", hash_json(splits)) != hash_json(splits):
+            raise ValueError("splits.json is not the one that was written with dataset.json")
         folds = [
-            {side: [str(id_) for id_ in fold[side]] for side in ("train", "val")}
-            for fold in read_json(root / "splits.json", list)
+            {side: [str(id_) for id_ in fold[side]] for side in ("train", "val")} for fold in splits
         ]
         if content.get("schema") != SCHEMA:
             raise DataError(

@@ -1,12 +1,10 @@
 """Output folders: what in them is ours, so that nothing of anyone else is replaced or removed.
 
-A folder of results has a hidden folder `.sdunet`: which command writes there, a lock, files that
-are not complete yet, and a line for each file that was written, with its hash. Only a file that
-stands as it was written is ours. What is written or removed below such a folder goes through here.
+A folder of results has a hidden folder `.sdunet`: a list of what was written, see `Written`, locks,
+and files that are not complete yet. Only a file that stands as it was written is ours. What is
+written or removed below such a folder goes through here.
 """
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -14,15 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from data_prep.errors import DataError
-from data_prep.parse import parse_json
+from data_prep.locks import held, is_lock
+from data_prep.written import LIST, MARK, FileHashes, Part, Written, list_of, new_list
 
-MARK = ".sdunet"
-_WRITTEN, _LOCK, _PARTIAL = "written.jsonl", "lock", "partial"
+_PARTIAL = "partial"
 _IGNORED = (MARK, ".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
-_RECORD = "run.json"  # which any command may write when it ends
+RECORD = "run.json"  # which any command may write when it ends
 _NEW = "give a new folder, or move what is there"
 
 
@@ -32,15 +28,18 @@ class Output:
 
     Attributes:
         root: the folder.
-        hashes: SHA-256 of each version of a file that was written, by its name.
-        written: names of those that this process wrote since it opened the folder.
+        listed: what was ever written there.
+        written: names of those files that this process wrote since it opened the folder.
+        part: of a run, which is to be told of; `None` outside of one, and in trainings.
+        files: the hashes of what is there.
     """
 
     root: Path
-    hashes: dict[str, set[str]] = field(default_factory=dict)
+    listed: Written
     written: set[str] = field(default_factory=set)
-    _read: int = 0  # bytes of the list that are known
-    _seen: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    part: Part | None = None
+    files: FileHashes = field(default_factory=FileHashes)
+    _begun: bool = False
 
     @property
     def partial(self) -> Path:
@@ -59,80 +58,65 @@ class Output:
             raise DataError("OUT_PATH", f"{path} leads out of {self.root}", "remove the link")
         if os.path.lexists(path) and not self.owns(path):
             name = self._name(path)
-            found = "was changed since" if name in self._known() else "is not of sdunet"
+            found = "was changed since" if self._hashes(name) else "is not of sdunet"
             raise DataError("OUT_TAKEN", f"{name} in {self.root} {found}", _NEW)
 
     def owns(self, path: Path) -> bool:
         """Tell whether a file stands as it was written."""
         name = self._name(path)
-        hashes = self._known().get(name)
+        hashes = self._hashes(name)
         if not hashes or path.is_symlink() or not path.is_file():
             return False
-        if self._seen.get(name) != _signature(path):
-            if hash_of(path) not in hashes:
-                return False
-            self.seen(path)
-        return True
+        return self.files.of(path) in hashes
+
+    def begin(self) -> None:
+        """Tell, before the first change, that a run changes the folder: what is there is outdated.
+
+        With it goes the record of the run before. What others have removed is missed no more.
+        """
+        if self.part is None or self._begun:
+            return
+        self._begun = True
+        number, parts = self.part
+        gone = [{"file": name, "sha256": None} for name in self.listed.gone()]
+        self.listed.append({"began": number, "of": parts}, *gone)
+        self.remove(self.root / RECORD)
+
+    def end(self) -> None:
+        """Tell that the run came to its end."""
+        if self.part is not None and self._begun:
+            number, parts = self.part
+            self.listed.append({"ended": number, "of": parts})
 
     def record(self, path: Path, sha256: str) -> None:
         """Note that a file is about to be written; a run that is killed then still owns it."""
+        self.begin()
         self.written.add(self._name(path))
-        self._append({"file": self._name(path), "sha256": sha256})
+        self.listed.append({"file": self._name(path), "sha256": sha256})
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there and ours."""
+        self.begin()
+        if self.owns(path):
+            path.unlink()
+            self.forget(path)
+
+    def forget(self, path: Path) -> None:
+        """Note that a file is not there any more."""
+        self.listed.append({"file": self._name(path), "sha256": None})
 
     def remove_rest(self) -> None:
         """Remove what earlier runs wrote and this one did not; what is not ours stays."""
-        for name in self._known().keys() - self.written:
+        for name in self.listed.update().versions.keys() - self.written:
             path = self.root / name
-            if path.resolve().is_relative_to(self.root.resolve()) and self.owns(path):
-                path.unlink()
+            if path.resolve().is_relative_to(self.root.resolve()):
+                self.remove(path)
 
-    def seen(self, path: Path) -> None:
-        """Note how a file looks that was just written, or read, so as not to read it again."""
-        self._seen[self._name(path)] = _signature(path)
-
-    def _append(self, record: dict[str, str]) -> None:
-        # On a line of its own, even behind one that a killed run did not end.
-        line = f"\n{json.dumps(record)}\n".encode()
-        handle = os.open(self.root / MARK / _WRITTEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, line)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-    def _known(self) -> dict[str, set[str]]:
-        path = self.root / MARK / _WRITTEN
-        if path.stat().st_size > self._read:
-            with path.open("rb") as file:
-                file.seek(self._read)
-                data = file.read()
-            self._read += len(data)
-            for record in _records(data):
-                if isinstance(record.get("file"), str):
-                    self.hashes.setdefault(record["file"], set()).add(str(record.get("sha256")))
-        return self.hashes
+    def _hashes(self, name: str) -> list[str]:
+        return [sha256 for sha256 in self.listed.update().versions.get(name, []) if sha256]
 
     def _name(self, path: Path) -> str:
         return path.absolute().relative_to(self.root).as_posix()
-
-
-def _records(data: bytes) -> Iterator[dict]:
-    for line in data.splitlines():
-        try:
-            yield parse_json(line)
-        except ValueError:  # cut short
-            continue
-
-
-def hash_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _signature(path: Path) -> tuple[int, ...]:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def below(folder: Path, name: str) -> Path:
@@ -152,12 +136,9 @@ _OPENED: dict[Path, Output] = {}  # by folder, in this process
 
 def output_of(path: Path) -> Output | None:
     """Return the output folder that a file lies in, the innermost; `None` outside of all."""
-    for folder in path.absolute().parents:
-        if (folder / MARK / _WRITTEN).is_file():
-            if folder not in _OPENED:
-                _OPENED[folder] = Output(folder)
-            return _OPENED[folder]
-    return None
+    if (listed := list_of(path)) is None:
+        return None
+    return _OPENED.setdefault(listed.folder, Output(listed.folder, listed))
 
 
 def partial_of(folder: Path) -> Path:
@@ -183,16 +164,15 @@ def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> N
     if not folder.is_dir():
         raise DataError("OUT_TAKEN", f"{folder} is a file", _NEW)
     _check_mark(folder)
-    if not (folder / MARK / _WRITTEN).is_file():
-        there = sorted(path.name for path in folder.iterdir() if path.name not in _IGNORED)
+    there = sorted(path.name for path in folder.iterdir() if path.name not in _IGNORED)
+    if not (folder / MARK / LIST).is_file():  # looked for last: another part may just begin
         if there:
             raise DataError("OUT_TAKEN", f"{folder} holds {there[0]}, not of sdunet", _NEW)
         return
-    first = next(_records((folder / MARK / _WRITTEN).read_bytes()), {})
-    if first.get("command") != command:
-        raise DataError("OUT_TAKEN", f"{folder} is of sdunet {first.get('command')}", _NEW)
     output = output_of(folder / MARK)
-    for name in (*files, _RECORD):
+    if output.listed.command != command:
+        raise DataError("OUT_TAKEN", f"{folder} is of sdunet {output.listed.command}", _NEW)
+    for name in (*files, RECORD):
         output.claim(folder / name)
 
 
@@ -202,7 +182,7 @@ def _check_mark(folder: Path) -> None:
     if not os.path.lexists(mark):
         return
     real = mark.is_dir() and not mark.is_symlink()
-    if not real or not ((mark / _WRITTEN).is_file() or {p.name for p in mark.iterdir()} <= {_LOCK}):
+    if not real or not ((mark / LIST).is_file() or all(map(is_lock, mark.iterdir()))):
         raise DataError("OUT_TAKEN", f"{mark} is not of sdunet", _NEW)
 
 
@@ -212,7 +192,7 @@ def own_folder(
     command: str,
     files: Iterable[str] = (),
     *,
-    shared: bool = False,
+    part: Part | None = (0, 1),
     adopt: Iterable[str] | None = None,
 ) -> Iterator[Output]:
     """Make a folder the output of a command, or go on in one; clear what killed runs left.
@@ -221,7 +201,9 @@ def own_folder(
         folder: see `check_free`, as are `command` and `files`.
         command: see `folder`.
         files: see `folder`.
-        shared: several processes of one job work there, and none clears what others are writing.
+        part: number of this part of the run and number of parts, which work there side by side;
+            none clears what others are writing. `None` for a run that can be gone on with, and
+            leaves nothing at any time that it would be wrong to read.
         adopt: files that are ours by their name, whatever they hold, such as the state of a run
             that goes on. With any, even none, the folder may hold other files, which stay.
 
@@ -229,31 +211,30 @@ def own_folder(
         DataError: OUT_BUSY if another run works there; as `check_free`.
     """
     folder = Path(folder).absolute()
-    made, new = not folder.exists(), not (folder / MARK / _WRITTEN).is_file()
+    made, new = not folder.exists(), not (folder / MARK / LIST).is_file()
     if new and adopt is not None:
         _check_mark(folder)
     else:
         check_free(folder, command, files)
     (folder / MARK).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / MARK / _LOCK, blocking=False)
-    try:
-        if not shared:
-            lock.acquire()
-    except Timeout as error:
-        raise DataError("OUT_BUSY", f"another run works in {folder}", "wait for it") from error
-    try:
-        output = _OPENED[folder] = Output(folder)
+    alone = part is None or part[1] == 1
+    with held(folder / MARK, part or (0, 1)):
+        listed = new_list(folder)
         if new:
-            output._append({"command": command})
+            listed.append({"command": command})
+        output = _OPENED[folder] = Output(folder, listed, part=part)
         for path in (folder / name for name in adopt or ()):
             if path.is_file() and not output.owns(path):
-                output.record(path, hash_of(path))
-        if not shared:
+                output.record(path, output.files.of(path))
+        if alone:
             shutil.rmtree(folder / MARK / _PARTIAL, ignore_errors=True)
-        yield output
-    finally:
-        lock.release()
-        if new and not shared and not output._known():  # nothing came of it
-            shutil.rmtree(folder / MARK, ignore_errors=True)
-            if made and not any(folder.iterdir()):
-                folder.rmdir()
+        listed.busy = True
+        try:
+            yield output
+            output.end()
+        finally:
+            listed.busy, output.part = False, None
+            if new and alone and not listed.update().versions:  # nothing came of it
+                shutil.rmtree(folder / MARK, ignore_errors=True)
+                if made and not any(folder.iterdir()):
+                    folder.rmdir()

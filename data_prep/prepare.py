@@ -100,8 +100,9 @@ def prepare(
 
     out = Path(out)
     place = str(Path(data).absolute()), token_of(tree)
-    with own_folder(out, "prepare", _NAMES):
+    with own_folder(out, "prepare", _NAMES) as output:
         before = _cases_before(out)
+        output.begin()
         # While arrays change, the folder must not pass for a dataset.
         if (out / "dataset.json").exists():
             move_file(out / "dataset.json", out / _PREVIOUS)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from data_prep.archives import open_archive
 from data_prep.errors import DataError
 from data_prep.limits import check_bytes
+from data_prep.written import AGAIN, check_whole, check_written, missing
 
 # Lists, and how many times their size they take once parsed: lists of empty lists, short rows.
 _LISTS = {".json": 24, ".csv": 100}
@@ -98,22 +99,41 @@ def recorded(tree: Tree) -> tuple[Tree, dict[str, str]]:
     return replace(tree, _read=read), hashes
 
 
+def held_to(tree: Tree, hashes: Mapping[str, str]) -> Tree:
+    """Return the tree, which refuses a file that does not have its recorded SHA-256.
+
+    What it refuses is OUT_CHANGED.
+    """
+
+    def read(name: str, limit: int | None) -> bytes:
+        data = tree.read(name, limit)
+        recorded = hashes.get(name) if limit is None else None
+        if recorded is not None and hashlib.sha256(data).hexdigest() != recorded:
+            raise DataError("OUT_CHANGED", "not as it was recorded", AGAIN, file=name)
+        return data
+
+    return replace(tree, _read=read)
+
+
 def open_tree(path: str | Path) -> Tree:
     """Open a folder, a single file, a `.zip` or an uncompressed `.tar` as a tree.
 
-    A list, `.csv` or `.json`, is the folder it lies in without any other list.
+    A list, `.csv` or `.json`, is the folder it lies in without any other list. What sdunet wrote is
+    held to what it wrote; of a conversion that is at an end, so are the names.
 
     Raises:
         DataError: IO_MISSING if there is nothing at `path`, IO_NO_FILES if it holds no file,
-            IO_ARCHIVE if an archive cannot be opened.
+            IO_ARCHIVE if an archive cannot be opened, OUT_UNFINISHED if a run of sdunet that wrote
+            there was cut short.
     """
     path = Path(path)
     if not path.exists():
         raise DataError("IO_MISSING", f"nothing at {path}", "check the path")
     if not path.is_dir() and not path.is_file():
         raise DataError("IO_NOT_FILE", f"{path} is no file or folder", "check the path")
+    check_whole(path if path.is_dir() else path.parent)
     if path.is_dir():
-        names = _files_below(path)
+        names = _visible({*_files_below(path), *missing(path)})
         tree = Tree(
             path, names, lambda n, limit: _read_file(path / n, limit), _leaving(path, names)
         )
@@ -190,6 +210,8 @@ def _visible(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _read_file(path: Path, limit: int | None) -> bytes:
+    if not os.path.lexists(path):
+        check_written(path, None)
     before = path.stat()
     if not stat.S_ISREG(before.st_mode):
         raise DataError("IO_NOT_FILE", "not a regular file", "replace it by the file itself")
@@ -203,4 +225,6 @@ def _read_file(path: Path, limit: int | None) -> bytes:
         after.st_ino,
     ):
         raise DataError("IO_CHANGED", "it changed while it was read", "wait until it is complete")
+    if limit is None or len(data) < limit:
+        check_written(path, data)
     return data

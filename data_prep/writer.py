@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from data_prep.inert import inert_json
-from data_prep.output import hash_of, output_of
+from data_prep.output import output_of
 
 _PARTIAL = ".partial-"
 
@@ -54,7 +54,7 @@ def complete_file(path: str | Path, previous: str | Path | None = None) -> Itera
             output.record(path, sha256)
         temporary.replace(path)
         if output:
-            output.seen(path)
+            output.files.note(path, sha256)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -80,16 +80,18 @@ def move_file(path: str | Path, to: str | Path) -> None:
     if output := output_of(path):
         output.claim(path)
         output.claim(to)
-        output.record(to, hash_of(path))
+        output.record(to, output.files.of(path))
     path.replace(to)
+    if output:
+        output.forget(path)
 
 
 def remove_file(path: str | Path) -> bool:
     """Remove a file of an output folder, if it is there and ours; tell whether it is gone."""
     path = Path(path)
     output = output_of(path)
-    if output and output.owns(path):
-        path.unlink()
+    if output:
+        output.remove(path)
     return not os.path.lexists(path)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from by_hand import rewrite
 from PIL import Image
 
 from data_prep.config import Plan, Seen
@@ -122,7 +123,7 @@ def test_rules_found_on_validation_cases_are_followed(disc_run, tmp_path, capsys
     raw, root, _ = disc_run
     assert run("postprocess", root / "run", "--data", root / "set") == 0
     assert "disc" in capsys.readouterr().out
-    (root / "run/postprocess.json").write_text('{"rules": {"disc": 1e9}}')
+    rewrite(root / "run/postprocess.json", lambda record: record.update(rules={"disc": 1e9}))
     command = ["predict", "--model", root / "run", "-i", raw]
     assert run(*command, "-o", tmp_path / "none") == 0
     assert run(*command, "-o", tmp_path / "all", "--no-postprocess") == 0

@@ -10,14 +10,14 @@ from sdunet.segmentation.manifest import Manifest
 from sdunet.segmentation.predict import PredictOptions, predict
 
 
-@pytest.mark.parametrize("options", [{"mirror": True}, {"mirror": True, "shard": (1, 2)}], ids=str)
-def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path, options):
+def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path):
     raw, root, _ = disc_run
     refused = []
+    other = PredictOptions(mirror=True, shard=(1, 2))
 
     def meanwhile(items, title):
         with pytest.raises(DataError, match=r"OUT_OTHER: .* made with other --mirror") as error:
-            predict(root / "run", raw, tmp_path / "out", options=PredictOptions(**options))
+            predict(root / "run", raw, tmp_path / "out", options=other)
         refused.append(error)
         return items
 
@@ -34,6 +34,6 @@ def test_of_two_that_begin_at_once_one_has_the_folder(tmp_path):
     one, other = (Manifest(tmp_path, {"models": [name]}) for name in "ab")
     assert one.before(resume=False) == other.before(resume=True) == {}
     refused = pytest.raises(DataError, match=r"OUT_OTHER: .* made with other weights")
-    with own_folder(tmp_path, "predict", shared=True), one, refused, other:
+    with own_folder(tmp_path, "predict", part=(0, 2)), one, refused, other:
         raise AssertionError
     assert json.loads((tmp_path / "predictions.json").read_text())["models"] == ["a"]

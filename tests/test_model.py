@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from by_hand import rewrite
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
@@ -44,7 +45,7 @@ def test_a_model_described_before_there_were_cells_is_of_the_published_one(tmp_p
     network = network_for(config, PLAN).eval()
     save_description(tmp_path, config, PLAN, 0.5, (0, 1))
     write_weights(tmp_path / WEIGHTS, network.state_dict())
-    spoil(tmp_path, lambda described: [described["network"].pop(n) for n in ("cell", "init")])
+    rewrite(tmp_path / "model.json", lambda r: [r["network"].pop(n) for n in ("cell", "init")])
     x = torch.randn(1, 1, 16, 16)
     assert torch.equal(load_model(tmp_path).network(x), network(x))
     described = json.loads((tmp_path / "model.json").read_text())["network"]
@@ -56,12 +57,6 @@ def damage(root):
     data = bytearray((root / WEIGHTS).read_bytes())
     data[-5] ^= 1
     (root / WEIGHTS).write_bytes(data)
-
-
-def spoil(root, change):
-    described = json.loads((root / "model.json").read_text())
-    change(described)
-    (root / "model.json").write_text(json.dumps(described))
 
 
 def not_a_number(root):
@@ -77,10 +72,10 @@ def not_a_number(root):
         (damage, "MODEL_WEIGHTS: damaged: the hash differs"),
         (lambda r: (r / WEIGHTS).write_bytes(pickle.dumps({})), "MODEL_WEIGHTS: not weights"),
         (not_a_number, "MODEL_NONFINITE: head.bias holds NaN or infinity"),
-        (lambda r: spoil(r, lambda d: d.pop("plan")), "MODEL_JSON: .*KeyError 'plan'"),
-        (lambda r: spoil(r, lambda d: d["network"].update(evil=1)), "MODEL_JSON: .*evil"),
+        (lambda r: rewrite(r / "model.json", lambda d: d.pop("plan")), "KeyError 'plan'"),
+        (lambda r: rewrite(r / "model.json", lambda d: d["network"].update(evil=1)), "JSON.*evil"),
         (
-            lambda r: spoil(r, lambda d: d["network"].update(features=[4, 6, 10])),
+            lambda r: rewrite(r / "model.json", lambda d: d["network"].update(features=[4, 6, 10])),
             "MODEL_WEIGHTS: weights do not fit model.json",
         ),
         (lambda r: (r / "model.json").write_text("{"), "MODEL_JSON"),
@@ -122,6 +117,6 @@ def test_descriptions_changed_by_hand_to_what_cannot_be_are_refused(saved, chang
             nested = isinstance(value, dict)
             described[name] = described[name] | value if nested else value
 
-    spoil(root, changed)
+    rewrite(root / "model.json", changed)
     with pytest.raises(DataError, match=r"MODEL_JSON|CONFIG_NETWORK|LBL_CLASSES"):
         load_model(root)

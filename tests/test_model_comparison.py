@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from by_hand import rewrite
 from PIL import Image
 from scipy import stats
 
@@ -78,11 +79,13 @@ def test_the_other_way_round_signs_turn_and_p_stays(scored, tmp_path):
 def test_p_is_that_of_scipy(scored, tmp_path):
     _, a, b = scored
     path = b / "scores/summary.json"
-    summary = json.loads(path.read_text())
     random = np.random.default_rng(0)
-    for record in summary["metric_per_case"]:
-        record["metrics"]["1"]["Dice"] = float(random.random())
-    path.write_text(json.dumps(summary))
+
+    def redraw(summary):
+        for record in summary["metric_per_case"]:
+            record["metrics"]["1"]["Dice"] = float(random.random())
+
+    rewrite(path, redraw)
     (row,), _ = compare([a / "scores", b / "scores"], tmp_path / "out", ["dice"])
     dice = [
         [s["1"]["Dice"] for s in model.cases.values()]
@@ -122,12 +125,6 @@ def test_three_models_are_compared_two_by_two(scored, tmp_path):
     assert [(r["first"], r["second"]) for r in rows] == [("x", "y"), ("x", "z"), ("y", "z")]
 
 
-def spoil(path, change):
-    summary = json.loads(path.read_text())
-    change(summary)
-    path.write_text(json.dumps(summary))
-
-
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -142,7 +139,7 @@ def spoil(path, change):
 )
 def test_scores_that_do_not_compare_are_named(scored, tmp_path, change, code):
     _, a, b = scored
-    spoil(b / "scores/summary.json", change)
+    rewrite(b / "scores/summary.json", change)
     with pytest.raises(DataError) as error:
         compare([a / "scores", b / "scores"], tmp_path / "out")
     assert error.value.code == code

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from bad_sets import Pictures, mask, picture, png
+from by_hand import disown
 
 from data_prep.config import DataConfig
 from data_prep.dataset import load_dataset
@@ -178,6 +179,7 @@ def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("prepared")
     Pictures(root / "raw")
     prepare(root / "raw", root / "set", DataConfig())
+    disown(root / "set")
     return root
 
 

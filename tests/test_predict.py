@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import torch
 from bad_sets import gz, nifti, noise
+from by_hand import rewrite
 from PIL import Image
 
 from data_prep.config import Plan
@@ -119,9 +120,7 @@ def test_several_seeds_are_summed_up(disc_run, capsys):
 def test_models_of_other_plans_do_not_vote_together(disc_run, tmp_path, capsys):
     raw, root, _ = disc_run
     shutil.copytree(root / "run", root / "other")
-    record = json.loads((root / "other/model.json").read_text())
-    record["plan"]["patch_size"] = [24, 24]
-    (root / "other/model.json").write_text(json.dumps(record))
+    rewrite(root / "other/model.json", lambda r: r["plan"].update(patch_size=[24, 24]))
     models = ["--model", root / "run", root / "other"]
     assert run("predict", *models, "-i", raw, "-o", tmp_path / "p") == 1
     assert "PRED_TEAM" in capsys.readouterr().err
@@ -177,11 +176,14 @@ def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp
     with pytest.raises(KeyboardInterrupt):
         predict(root / "run", raw, out)
     (out / "disc_1.png").write_bytes(b"edited")
-    with pytest.raises(DataError, match=r"OUT_TAKEN: disc_1.png in .* was changed since"):
-        predict(root / "run", raw, out, options=PredictOptions(resume=True))
+    done, problems = predict(root / "run", raw, out, options=PredictOptions(resume=True))
+    assert len(done) == 5
+    assert str(problems[0]).startswith("OUT_TAKEN case disc_1: disc_1.png in ")
+    assert (out / "disc_1.png").read_bytes() == b"edited"
+    assert len(calls) == 4 + 6 - 3  # all but three
     (out / "disc_1.png").unlink()
     predict(root / "run", raw, out, options=PredictOptions(resume=True))
-    assert len(calls) == 4 + 6 - 3 + 1  # all but three, and the one removed
+    assert len(calls) == 4 + 6 - 3 + 1  # and the one removed
     assert files_of(out) == files_of(whole)
     Image.fromarray(np.asarray(Image.open(raw / "images/disc_2.png")).T).save(
         raw / "images/disc_2.png"

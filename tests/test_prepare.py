@@ -1,11 +1,11 @@
 """Preparing: labels, grids, folds, and what happens to bad cases."""
 
 import itertools
-import json
 
 import nibabel as nib
 import numpy as np
 import pytest
+from by_hand import rewrite
 
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import load_dataset
@@ -236,7 +236,7 @@ def test_interrupted_preparation_is_no_dataset_and_can_go_on(discs, tmp_path, mo
     second = DataConfig(labels={"background": 0, "a": 1, "b": 2}, accept=("LBL_ABSENT",))
     with pytest.raises(KeyboardInterrupt):
         prepare(root, out, second, stop)
-    with pytest.raises(DataError, match="SET_MISSING"):
+    with pytest.raises(DataError, match="OUT_UNFINISHED: sdunet prepare was cut short"):
         load_dataset(out)
     dataset, _ = prepare(root, out, second)
     assert all(set(np.unique(dataset.arrays(case)[1])) == {0, 2} for case in dataset.cases)
@@ -304,9 +304,7 @@ def test_other_settings_prepare_every_case_anew(discs, tmp_path):
 def test_spoilt_dataset_is_refused(discs, tmp_path, spoil, message):
     out = tmp_path / "out"
     prepare(discs(), out, DataConfig())
-    described = json.loads((out / "dataset.json").read_text())
-    spoil(described)
-    (out / "dataset.json").write_text(json.dumps(described))
+    rewrite(out / "dataset.json", spoil)
     with pytest.raises(DataError, match=message):
         load_dataset(out).arrays("disc_0")
 

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from by_hand import disown
 from PIL import Image
 
 from sdunet.cli import main
@@ -127,7 +128,7 @@ def test_own_predictions_are_not_mapped_again(balls, tmp_path):
     assert run("train", "--data", prepared, "--out", out, *SMALL) == 0
     predicted = tmp_path / "pred"
     assert run("predict", "--model", out, "-i", raw, "-o", predicted) == 0
-    for path in predicted.glob("*.nii.gz"):
+    for path in disown(predicted).glob("*.nii.gz"):
         label = nib.load(raw / "labelsTr" / path.name)
         swapped = np.array([0, 2, 1], np.uint8)[np.asarray(label.dataobj)]
         nib.save(nib.Nifti1Image(swapped, label.affine), path)

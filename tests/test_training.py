@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from training_runs import arguments_of, rows_of, run, started, wait_for, weights_of
 
+from data_prep.dataset import load_dataset, save_dataset
 from data_prep.errors import DataError
 from data_prep.output import own_folder
 from sdunet.runs.checkpoint import PREVIOUS, STATE
@@ -115,10 +117,9 @@ def test_a_run_whose_folds_were_dealt_anew_is_not_resumed(disc_run, undisturbed,
     _, root, _ = disc_run
     shutil.copytree(undisturbed, tmp_path / "run")
     shutil.copytree(root / "set", tmp_path / "set")
-    path = tmp_path / "set/splits.json"
-    splits = json.loads(path.read_text())
-    splits[0], splits[1] = splits[1], splits[0]
-    path.write_text(json.dumps(splits))
+    dataset = load_dataset(tmp_path / "set")
+    first, second, *rest = dataset.folds
+    save_dataset(replace(dataset, folds=[second, first, *rest]))
     command = arguments_of(disc_run, tmp_path / "run", *OPTIONS, "--training.epochs=3", "--resume")
     command[command.index("--data") + 1] = tmp_path / "set"
     assert run(*command) == 1

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from by_hand import rewrite
 from PIL import Image
 
 from data_prep.errors import DataError
+from data_prep.hashed import read_hashed, write_hashed
 from data_prep.output import own_folder
 from sdunet.cli import main
 from sdunet.runs.checkpoint import StateIO
@@ -117,12 +119,13 @@ def test_digits_are_modelled_better_than_by_a_histogram_of_every_pixel(tmp_path,
 
 def test_a_run_described_before_there_were_cells_is_of_the_published_one(packed, tmp_path):
     save_description(tmp_path, config(), load_packed(packed))
-    path = tmp_path / "model.json"
-    described = json.loads(path.read_text())
-    for model in ("ladder", "vanilla"):
-        for name in ("cell", "init"):
-            assert described["config"][model].pop(name)
-    path.write_text(json.dumps(described))
+
+    def forget(described):
+        for model in ("ladder", "vanilla"):
+            for name in ("cell", "init"):
+                assert described["config"][model].pop(name)
+
+    rewrite(tmp_path / "model.json", forget)
     read, *_ = load_description(tmp_path)
     assert {read.ladder.cell, read.vanilla.cell} == {"gru"}
 
@@ -272,14 +275,12 @@ def test_table_prints_measured_beside_published_and_never_mixes_levels(
     capsys.readouterr()
     assert main(["vae", "table", str(run)]) == 0
     assert "No published figure is known for made0 of 16 levels" in capsys.readouterr().out
-    record = json.loads((run / "evaluation.json").read_text())
+    record = read_hashed(run / "evaluation.json")
     folders = []
     for levels in (256, 32):
         folder = tmp_path / str(levels)
         folder.mkdir()
-        (folder / "evaluation.json").write_text(
-            json.dumps(record | {"data": "celebahq256", "levels": levels})
-        )
+        write_hashed(folder / "evaluation.json", record | {"data": "celebahq256", "levels": levels})
         folders.append(str(folder))
     assert main(["vae", "table", folders[1]]) == 0
     shown = capsys.readouterr().out

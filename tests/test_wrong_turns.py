@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from by_hand import disown, rewrite
 from PIL import Image
 
 from sdunet.cli import main
@@ -45,6 +46,7 @@ def test_bad_scans_are_named_and_the_others_predicted(disc_run, tmp_path, capsys
 def test_missing_and_displaced_predictions_count_as_missed(disc_run, capsys):
     raw, root, _ = disc_run
     run("predict", "--model", root / "run", "-i", raw, "-o", root / "pred")
+    disown(root / "pred")
     (root / "pred/disc_0.png").unlink()
     Image.fromarray(np.zeros((20, 48), np.uint8)).save(root / "pred/disc_1.png")
     Image.fromarray(np.zeros((48, 48), np.uint8)).save(root / "pred/stranger.png")
@@ -99,8 +101,7 @@ def test_classes_that_disagree_are_not_scored(disc_run, capsys):
     other = "--dataset.labels={background: 0, ring: 1}"
     assert run("evaluate", *arguments, other) == 1
     assert "LBL_CLASSES: predictions, dataset and settings" in capsys.readouterr().err
-    manifest = json.loads((root / "pred/predictions.json").read_text())
-    (root / "pred/predictions.json").write_text(json.dumps(manifest | {"labels": "x"}))
+    rewrite(root / "pred/predictions.json", lambda record: record.update(labels="x"))
     assert run("evaluate", *arguments) == 1
     assert "PRED_MANIFEST" in capsys.readouterr().err
 

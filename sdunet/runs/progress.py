@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from data_prep.inert import inert
-from data_prep.writer import write_bytes
+from data_prep.output import RECORD
+from data_prep.writer import remove_file, write_bytes
 from sdunet.runs.figures import to_png
 
 METRICS, CURVE = "metrics.csv", "curve.png"
@@ -53,8 +54,10 @@ class EpochLines(pl.Callback, ABC):
         """Return a figure of all rows."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the bar."""
+        """Open the bar; the record of an earlier end is outdated."""
         self._open(trainer)
+        if trainer.is_global_zero:
+            remove_file(self.out / RECORD)
 
     def _open(self, trainer: pl.Trainer) -> None:
         self.started = time.monotonic()

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from data_prep.hashed import write_hashed
 from data_prep.inert import inert, placeless
-from data_prep.writer import write_json
+from data_prep.output import RECORD
 from sdunet.layers import Sweep
 from sdunet.ops import backends, missing_backends
 
@@ -55,7 +56,7 @@ class RunRecord:
     def write(self, folder: Path, **facts: object) -> None:
         """Write `run.json`, with more facts known by now."""
         seconds = round(time.monotonic() - self.started, 1)
-        write_json(folder / "run.json", self.facts | facts | {"seconds": seconds})
+        write_hashed(folder / RECORD, self.facts | facts | {"seconds": seconds})
 
 
 def tell(*lines: str) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import DataError
+from data_prep.hashed import read_hashed
 from data_prep.output import check_free, own_folder
-from data_prep.parse import UNUSABLE, once, read_json
-from data_prep.writer import remove_file, write_bytes
+from data_prep.parse import UNUSABLE, once
+from data_prep.writer import write_bytes
 from sdunet.runs.table import markdown, write_csv
 from sdunet.segmentation.plots import paired_differences
 from sdunet.segmentation.scores import METRICS, ScoreOptions
@@ -90,14 +91,13 @@ def compare(
     }
     out = Path(out)
     columns = [column for column in rows[0] if column != "differences"]
-    with own_folder(out, "compare", _FILES):
+    picture = paired_differences(shown, METRICS[metrics[0]].label) if shown else None
+    with own_folder(out, "compare", _FILES) as output:
+        output.remove_rest()  # of an earlier comparison, its page too
         write_csv(out / "compare.csv", columns, rows)
         write_bytes(out / "compare.md", markdown(*cells_of(rows)).encode())
-        if shown:
-            picture = paired_differences(shown, METRICS[metrics[0]].label)
+        if picture:
             write_bytes(out / "differences.png", picture)
-        else:
-            remove_file(out / "differences.png")  # of an earlier comparison
     return rows, problems
 
 
@@ -170,7 +170,7 @@ def read_scores(
 def _read(folder: Path, name: str) -> Scored:
     path = folder / "summary.json"
     try:
-        summary = read_json(path)
+        summary = read_hashed(path)
         classes = {number: str(mean["name"]) for number, mean in summary["mean"].items()}
         cases = once(
             [

@@ -10,10 +10,11 @@ import numpy as np
 
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
+from data_prep.hashed import write_hashed
 from data_prep.output import check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
-from data_prep.writer import remove_file, write_bytes, write_json
+from data_prep.writer import write_bytes
 from sdunet.runs.record import versions
 from sdunet.runs.table import csv_bytes
 from sdunet.segmentation import plots
@@ -82,9 +83,12 @@ def evaluate(
             "EVAL_NONE", f"no reference can be read, the last: {pairs.problems[-1]}", "see it"
         )
     summary = tables.summary() | {"options": asdict(options), "versions": versions()}
+    files = tables.files(summary)
     with own_folder(out, "evaluate", _FILES) as output:
-        tables.write(Path(out), summary)
-        output.remove_rest()
+        output.remove_rest()  # tables of two evaluations must never stand beside each other
+        for name, content in files.items():
+            write_bytes(Path(out) / name, content)
+        write_hashed(Path(out) / SUMMARY, summary)
     return summary, [*pairs.problems, *tables.problems]
 
 
@@ -150,8 +154,8 @@ class _Tables:
             "about": {metric.label: metric.about for metric in METRICS.values()},
         }
 
-    def write(self, out: Path, summary: dict[str, Any]) -> None:
-        """Write tables and plots, and last the summary, without which they are no evaluation."""
+    def files(self, summary: dict[str, Any]) -> dict[str, bytes]:
+        """Return tables and plots by the names of their files."""
         columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
         files = {
             "cases.csv": csv_bytes(columns, self.cases),
@@ -163,11 +167,7 @@ class _Tables:
         if self.calibration:
             curves = {self.names[number]: sums for number, sums in self.calibration.items()}
             files["calibration.png"] = plots.calibration(curves)
-        # That of an earlier evaluation would vouch for the tables of this one.
-        remove_file(out / SUMMARY)
-        for name, content in files.items():
-            write_bytes(out / name, content)
-        write_json(out / SUMMARY, summary)
+        return files
 
 
 class _Counted(NamedTuple):

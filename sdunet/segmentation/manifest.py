@@ -9,9 +9,9 @@ from typing import Any
 from filelock import FileLock
 
 from data_prep.errors import DataError
-from data_prep.output import MARK
-from data_prep.parse import UNUSABLE, read_json
-from data_prep.writer import write_json
+from data_prep.hashed import parse_hashed, write_hashed
+from data_prep.parse import UNUSABLE
+from data_prep.written import MARK
 
 MANIFEST = "predictions.json"
 BESIDE = ("uncertainty/", "probabilities/")  # folders of what is no label
@@ -60,7 +60,7 @@ class Manifest:
     def _recorded(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         """Return the cases recorded and those that failed, of these models and settings."""
         try:
-            there = read_json(self.path)
+            there = parse_hashed(self.path.read_bytes())
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
             cases, failed = dict(there["cases"]), dict(there["failed"])
             if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
@@ -102,7 +102,7 @@ class Manifest:
             cases = {i: r for i, r in cases.items() if i not in self.failed} | self.cases
             failed = {i: e for i, e in failed.items() if i not in self.cases} | self.failed
             record = {"cases": dict(sorted(cases.items())), "failed": failed}
-            write_json(self.path, self.facts | self.also | record)
+            write_hashed(self.path, self.facts | self.also | record)
         self.written = time.monotonic()
 
     def _write_in_time(self) -> None:

@@ -11,10 +11,11 @@ from torch import nn
 
 from data_prep.config import Plan
 from data_prep.errors import DataError
-from data_prep.parse import UNUSABLE, parse_json, whole
+from data_prep.hashed import parse_hashed, write_hashed
+from data_prep.parse import UNUSABLE, whole
 from data_prep.plan_file import plan_from
 from data_prep.tree import open_tree
-from data_prep.writer import write_json
+from data_prep.written import check_written
 from sdunet.nets.registry import build_network
 from sdunet.runs.weights import read_weights
 from sdunet.segmentation.config import NetworkConfig, network_config
@@ -91,7 +92,7 @@ def save_description(
         "overlap": overlap,
         "flip_axes": flip_axes,
     }
-    write_json(root / DESCRIPTION, record)
+    write_hashed(root / DESCRIPTION, record)
 
 
 def load_model(root: str | Path) -> Model:
@@ -99,7 +100,8 @@ def load_model(root: str | Path) -> Model:
 
     Raises:
         DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE; PACKAGE_LIST or
-            PACKAGE_HASH for a package that is not as it was exported.
+            PACKAGE_HASH for a package that is not as it was exported; OUT_CHANGED if a file is of
+            another run.
     """
     root = Path(root)
     sealed = verify(open_tree(root)) if is_sealed(root) else {}
@@ -108,7 +110,8 @@ def load_model(root: str | Path) -> Model:
     # Read once: what is hashed is what is used.
     text, data = (sealed.get(n) or (root / n).read_bytes() for n in (DESCRIPTION, WEIGHTS))
     try:
-        described = parse_json(text)
+        described = parse_hashed(text)
+        check_written(root / DESCRIPTION, text)
         if described["schema"] != SCHEMA:
             raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
         plan = plan_from(described["plan"])
@@ -127,6 +130,7 @@ def load_model(root: str | Path) -> Model:
             "copy the run folder again",
         ) from error
     weights = read_weights(root / WEIGHTS, data)
+    check_written(root / WEIGHTS, data)
     sha256 = hashlib.sha256(text + data).hexdigest()
     try:
         network.load_state_dict(weights)

@@ -20,6 +20,8 @@ from sdunet.segmentation.panel import ContactSheet, draw_case, said
 from sdunet.segmentation.scores import ScoreOptions, mean_scores
 from sdunet.segmentation.view import open_view
 
+_SHEET = "contact_sheet.png"
+
 
 def overlay(
     images: str | Path,
@@ -65,8 +67,9 @@ def overlay(
     out, problems = Path(out), []
     names = pairs.names
     sheet = ContactSheet(palette)
-    files = [PAGE, "contact_sheet.png", *(f"cases/{case_id}.png" for case_id in cases)]
+    files = [PAGE, _SHEET, *(f"cases/{case_id}.png" for case_id in cases)]
     with own_folder(out, "overlay", files) as output:
+        output.remove(out / _SHEET)  # an earlier one would show other cases than the pictures
         page = Page(out, ["prediction"], names, palette, options)
         for pair in progress(pairs, "drawing"):
             problems += [pair.problem] if pair.problem else []
@@ -87,7 +90,7 @@ def overlay(
         if not sheet.seen:
             last = [*pairs.problems, *problems][-1]
             raise DataError("OVERLAY_NONE", f"no case could be drawn, the last: {last}", "see it")
-        write_bytes(out / "contact_sheet.png", sheet.draw())
+        write_bytes(out / _SHEET, sheet.draw())
         place = page.write()
         output.remove_rest()
     return place, [*pairs.problems, *problems]

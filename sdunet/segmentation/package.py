@@ -16,6 +16,8 @@ import torch
 
 from data_prep.display import class_colour
 from data_prep.errors import DataError
+from data_prep.hashed import read_hashed
+from data_prep.output import RECORD
 from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_bytes, write_json
 from sdunet.nets.registry import count_parameters
@@ -132,9 +134,9 @@ def _forget_sources(program: torch.export.ExportedProgram) -> None:
 
 def _record_of(run: Path) -> dict[str, Any]:
     """Return what is recorded of a training; nothing, where it was stopped."""
-    path = run / "run.json"
+    path = run / RECORD
     try:
-        return read_json(path)
+        return read_hashed(path)
     except FileNotFoundError:
         return {}
     except UNUSABLE as error:

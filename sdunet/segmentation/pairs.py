@@ -13,15 +13,16 @@ from data_prep.checks import check_same_grid
 from data_prep.config import DataConfig, MaskForm, Rules
 from data_prep.errors import DataError
 from data_prep.findings import Findings
+from data_prep.hashed import parse_hashed
 from data_prep.labels import read_case_label, read_objects, to_classes
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.masks import decide, look_at_masks
-from data_prep.parse import UNUSABLE, once, parse_json, whole
+from data_prep.parse import UNUSABLE, once, whole
 from data_prep.plan import classes_of
 from data_prep.preprocess import fit_label
 from data_prep.reading import is_scan_name, read_label, read_scan, stem
 from data_prep.scan import Scan
-from data_prep.tree import Tree, open_tree
+from data_prep.tree import Tree, held_to, open_tree
 from sdunet.segmentation.manifest import BESIDE, MANIFEST
 from sdunet.segmentation.scores import ClassScores, ScoreOptions, score_case
 
@@ -225,7 +226,8 @@ def open_pairs(
     layout = find_layout(tree)
     cases = choose(layout.cases, only)
     predicted = open_tree(predictions)
-    recorded = _recorded(predicted)
+    recorded, hashes = _recorded(predicted)
+    predicted = held_to(predicted, hashes)
     asked = config or DataConfig()
     declared = [c for c in (asked.labels, recorded and recorded.labels, layout.labels) if c]
     if any(classes != declared[0] for classes in declared):
@@ -274,20 +276,23 @@ def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
     return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
 
 
-def _recorded(tree: Tree) -> Rules | None:
-    """Return how labels are read, as recorded with predictions of ours."""
+def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str]]:
+    """Return how labels are read, and the hash of each file, as recorded with predictions."""
     if MANIFEST not in tree.names:
-        return None
+        return None, {}
     try:
-        manifest = parse_json(tree.read(MANIFEST))
+        manifest = parse_hashed(tree.read(MANIFEST))
         labels = {name: whole(number) for name, number in manifest["labels"].items()}
         label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
         structures = {a: whole(b) for a, b in manifest.get("structures", {}).items()}
         accept = tuple(str(code) for code in manifest.get("accept", []))
         form = manifest.get("form")
         form = None if form is None else MaskForm.from_json(form)
+        cases = manifest.get("cases", {})
+        told = list(cases.values()) if isinstance(cases, dict) else []  # there were lists of ids
+        hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
     except UNUSABLE as error:
         raise DataError(
             "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
         ) from error
-    return Rules((), labels, label_map, structures, accept, form)
+    return Rules((), labels, label_map, structures, accept, form), hashes

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from data_prep.errors import DataError
-from data_prep.parse import UNUSABLE, read_json
+from data_prep.hashed import read_hashed
+from data_prep.parse import UNUSABLE
 
 RULES = "postprocess.json"
 # Pieces below these shares of the class's median volume are tried to be removed.
@@ -115,7 +116,7 @@ def read_rules(folder: Path, labels: Mapping[str, int]) -> Rules:
     if not path.exists():
         return {}
     try:
-        rules = dict(read_json(path)["rules"])
+        rules = dict(read_hashed(path)["rules"])
         wrong = [
             name
             for name, rule in rules.items()

@@ -109,17 +109,19 @@ def predict(
     manifest = Manifest(out, _facts(team), versions=versions(), form=form)
     before = manifest.before(resume=options.resume)
     done: list[str] = []
-    files = [name for case in cases for name in _files_of(case.id, team.plan.num_classes)]
-    with own_folder(out, "predict", files, shared=parts > 1), manifest:
+    with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):
+            files = [out / name for name in _files_of(case.id, team.plan.num_classes)]
             try:
+                for path in files:
+                    output.claim(path)
                 record = _predict_case(team, tree, case, out, options, before.get(case.id))
             except DataError as error:
                 problems.append(error.at(case=case.id, file=case.image))
                 manifest.failed_with(error)
                 # A prediction of an earlier run would pass for one of this.
-                for name in _files_of(case.id, team.plan.num_classes):
-                    remove_file(out / name)
+                for path in files:
+                    output.remove(path)
             else:
                 manifest.done(case.id, record)
                 done.append(case.id)

@@ -9,10 +9,11 @@ import numpy as np
 
 from data_prep.dataset import load_dataset
 from data_prep.errors import DataError
+from data_prep.hashed import write_hashed
 from data_prep.output import own_folder
 from data_prep.preprocess import normalise
 from data_prep.progress import Progress, silent
-from data_prep.writer import write_json
+from data_prep.written import read_written
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import load_model
@@ -136,14 +137,14 @@ def find_rules(
     chosen = {name: choose_rule(cases, cell) for name, cases in found.items()}
     rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
     scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
-    with own_folder(runs, "train", adopt=()):
-        write_json(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
+    with own_folder(runs, "train", part=None, adopt=()):
+        write_hashed(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
     return chosen
 
 
 def _validation_cases(folder: Path) -> list[str]:
     try:
-        cases = (folder / VALIDATION_CASES).read_text(encoding="utf-8").splitlines()
+        cases = read_written(folder / VALIDATION_CASES).decode().splitlines()
     except (OSError, UnicodeError) as error:
         raise DataError(
             "RUN_CASES", f"{VALIDATION_CASES}: {error}", "give a run, not a package"

@@ -42,11 +42,12 @@ def side_by_side(
         palette: of the errors.
 
     Returns:
-        The page, and an error for each case that could not be shown as it should.
+        The page, and an error for each case that could not be shown as it should: COMPARE_PRED or
+        COMPARE_OTHER for one whose prediction or reference is not that of the scores.
 
     Raises:
-        DataError: COMPARE_PRED if predictions are not those that were scored; LBL_CLASSES if
-            models predict other classes; OVERLAY_NONE if no case can be shown; as `open_pairs`.
+        DataError: LBL_CLASSES if models predict other classes; OVERLAY_NONE if no case can be
+            shown; as `open_pairs`.
     """
     options = models[0].options
     only = only or set(models[0].cases)
@@ -64,11 +65,11 @@ def side_by_side(
     with own_folder(out, "compare", [PAGE]):
         page = Page(Path(out), names, first.names, palette, options)
         for together in progress(_InStep(pairs), "drawing"):
-            for model, pair in zip(models, together, strict=True):
-                _check_scored(model, pair)
             of_each = list(zip(names, together, strict=True))
             problems += [_of(name, pair.problem) for name, pair in of_each if pair.problem]
             try:
+                for model, pair in zip(models, together, strict=True):
+                    _check_scored(model, pair)
                 opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
                 problems += [_of(n, p) for n, (_, p) in zip(names, opened, strict=True) if p]
             except DataError as error:
@@ -100,6 +101,14 @@ class _InStep:
 
 
 def _check_scored(model: Scored, pair: Pair) -> None:
+    reference = hash_of(pair.reference.array)
+    if model.references.get(pair.id, reference) != reference:
+        raise DataError(
+            "COMPARE_OTHER",
+            f"another reference than {model.name} was scored against",
+            "give the references of the scores, or evaluate again",
+            case=pair.id,
+        )
     here = None if pair.prediction is None else hash_of(pair.prediction)
     if model.predictions.get(pair.id, here) != here:
         raise DataError(

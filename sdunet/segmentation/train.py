@@ -16,9 +16,11 @@ from pytorch_lightning.utilities import rank_zero_only
 from data_prep.config import DataConfig, Plan
 from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
-from data_prep.output import Output, check_free, own_folder
-from data_prep.parse import UNUSABLE, read_json
-from data_prep.writer import write_bytes, write_json
+from data_prep.hashed import read_hashed, write_hashed
+from data_prep.output import RECORD, Output, check_free, own_folder
+from data_prep.parse import UNUSABLE
+from data_prep.writer import write_bytes
+from data_prep.written import read_written
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
@@ -36,7 +38,6 @@ from sdunet.segmentation.transforms import augmentation, flip_axes
 
 VALIDATION_CASES = "validation_cases.txt"
 SETTINGS = "settings.json"
-RECORD = "run.json"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
 _FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
@@ -95,7 +96,7 @@ def train(
         if rank_zero_only.rank == 0:
             _check_out(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
-            write_json(out / SETTINGS, settings)
+            write_hashed(out / SETTINGS, settings)
             if not config.deterministic:
                 say("may differ in its last bits from run to run on a GPU, unless --deterministic")
             say_if_slow(module.network, device)
@@ -191,7 +192,7 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
     """Make the folder that of this run, which goes on from a state even if that is damaged."""
-    return own_folder(out, "train", adopt=_FILES if resume else None)
+    return own_folder(out, "train", part=None, adopt=_FILES if resume else None)
 
 
 def has_trained(out: Path) -> bool:
@@ -206,8 +207,10 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
+    if (out / WEIGHTS).exists():
+        read_written(out / WEIGHTS)  # or those of another run would stay the best
     try:
-        before = read_json(out / SETTINGS)
+        before = read_hashed(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
         for name in _FREE:
             before["training"][name] = settings["training"][name]

@@ -11,6 +11,7 @@ import torch
 from jsonargparse.typing import PositiveFloat
 
 from data_prep.errors import DataError
+from data_prep.hashed import write_hashed
 from data_prep.output import own_folder
 from data_prep.writer import write_bytes, write_json
 from sdunet.runs.device import choose_device
@@ -117,7 +118,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     )
     found["data"] = model.data_name
     found["parameters"] = count_parameters(model.network)["total"]
-    write_json(Path(options.model) / EVALUATION, found | {"run": record.facts})
+    write_hashed(Path(options.model) / EVALUATION, found | {"run": record.facts})
     for name, title in (("negative_elbo", "-ELBO"), ("nll", "NLL"), ("distortion", "distortion")):
         value = found[name]
         error = value["bits_per_dim_standard_error"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from data_prep.errors import DataError
-from data_prep.parse import UNUSABLE, read_json
-from data_prep.writer import write_json
+from data_prep.hashed import read_hashed, write_hashed
+from data_prep.parse import UNUSABLE
+from data_prep.written import check_written
 from sdunet.runs.weights import read_weights
 from sdunet.vae.config import (
     ImagesConfig,
@@ -73,7 +74,9 @@ def count_parameters(network: torch.nn.Module) -> dict[str, int]:
 def save_description(root: Path, config: VAEConfig, data: Packed) -> None:
     """Write `model.json`: all but the weights."""
     described = {"name": data.name, "fingerprint": data.fingerprint}
-    write_json(root / DESCRIPTION, {"schema": SCHEMA, "config": asdict(config), "data": described})
+    write_hashed(
+        root / DESCRIPTION, {"schema": SCHEMA, "config": asdict(config), "data": described}
+    )
 
 
 def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
@@ -86,7 +89,7 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
     if not path.is_file():
         raise DataError("MODEL_MISSING", f"no run in {root}", "run sdunet vae train first")
     try:
-        record = read_json(path)
+        record = read_hashed(path)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
         parts = record["config"]
@@ -120,7 +123,9 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
     with torch.device("meta"):  # drawing weights that are replaced takes a minute at full size
         network = build_vae(config)
     try:
-        network.load_state_dict(read_weights(root / WEIGHTS), assign=True)
+        data = (root / WEIGHTS).read_bytes()
+        network.load_state_dict(read_weights(root / WEIGHTS, data), assign=True)
+        check_written(root / WEIGHTS, data)
     except RuntimeError as error:
         raise DataError(
             "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"

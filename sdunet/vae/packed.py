@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_prep.errors import DataError
+from data_prep.hashed import parse_hashed, write_hashed
 from data_prep.output import own_folder
-from data_prep.parse import UNUSABLE, parse_json, whole
-from data_prep.writer import complete_file, write_json
+from data_prep.parse import UNUSABLE, whole
+from data_prep.writer import complete_file
+from data_prep.written import FileHashes, check_whole
 from sdunet.vae.raw import RawImages
 
 SCHEMA = 1
@@ -43,12 +45,13 @@ class Packed:
     levels: int
     splits: dict[str, dict]
     fingerprint: str
+    _files: FileHashes = field(default_factory=FileHashes, repr=False, compare=False)
 
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split, `(N, C, H, W)`, uint8, memory-mapped.
 
         Raises:
-            DataError: SPLIT_MISSING, or PACK_DAMAGED if the file does not fit.
+            DataError: SPLIT_MISSING, or PACK_DAMAGED if the file is not the one that was packed.
         """
         if split not in self.splits:
             raise DataError(
@@ -57,7 +60,7 @@ class Packed:
                 "choose one of them",
             )
         shape = (self.splits[split]["count"], self.channels, *self.size)
-        array = self._map(self.splits[split]["file"])
+        array = self._map(split, "file", "sha256")
         if array.shape != shape or array.dtype != np.uint8:
             raise _damaged(
                 f"{array.dtype} {array.shape} instead of uint8 {shape}",
@@ -71,33 +74,37 @@ class Packed:
         Raises:
             DataError: FACTORS_MISSING, or PACK_DAMAGED.
         """
-        file = self.splits.get(split, {}).get("factors")
-        if file is None:
+        if "factors" not in self.splits.get(split, {}):
             raise DataError(
                 "FACTORS_MISSING",
                 f"the factors of {self.name} are not known",
                 "prepare a set that has them: --kind shapes3d or factors",
             )
-        return np.array(self._map(file))
+        return np.array(self._map(split, "factors", "factors_sha256"))
 
     def verify(self) -> None:
-        """Hash every file again.
+        """Check every file.
 
         Raises:
             DataError: PACK_DAMAGED, naming the file.
         """
-        for split in self.splits.values():
-            for file, digest in (("file", "sha256"), ("factors", "factors_sha256")):
-                if file in split and _hash_file(self.root / split[file]) != split[digest]:
-                    raise _damaged("the hash differs", split[file])
+        for split, record in self.splits.items():
+            self.images(split)
+            if "factors" in record:
+                self.factors(split)
 
-    def _map(self, file: str) -> np.ndarray:
+    def _map(self, split: str, name: str, digest: str) -> np.ndarray:
+        """Return an array as it was packed."""
+        file = self.splits[split][name]
         try:
-            return np.load(self.root / file, mmap_mode="r", allow_pickle=False)
+            array = np.load(self.root / file, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError as error:
             raise _damaged("missing", file) from error
         except (ValueError, EOFError) as error:
             raise _damaged(str(error), file) from error
+        if self._files.of(self.root / file) != self.splits[split][digest]:
+            raise _damaged("the hash differs", file)
+        return array
 
 
 def pack(
@@ -121,6 +128,7 @@ def pack(
 
 def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterable]) -> Packed:
     splits: dict[str, dict] = {}
+    hashes = FileHashes()
     for split, images in raw.splits.items():
         with complete_file(out / f"{split}.npy") as file:
             _write_header(file, images.shape, np.uint8)
@@ -142,14 +150,14 @@ def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterabl
                     "prepare again while nothing changes the source",
                 )
         record = {"count": images.shape[0], "file": f"{split}.npy"}
-        record["sha256"] = _hash_file(out / record["file"])
+        record["sha256"] = hashes.of(out / record["file"])
         if raw.factors is not None:
             record["factors"] = f"factors_{split}.npy"
             factors = raw.factors[split].astype(np.int64)
             with complete_file(out / record["factors"]) as file:
                 _write_header(file, factors.shape, np.int64)
                 file.write(factors.tobytes())
-            record["factors_sha256"] = _hash_file(out / record["factors"])
+            record["factors_sha256"] = hashes.of(out / record["factors"])
         splits[split] = record
     _, channels, *size = next(iter(raw.splits.values())).shape
     description = {
@@ -160,7 +168,7 @@ def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterabl
         "levels": raw.levels,
         "splits": splits,
     }
-    write_json(out / DESCRIPTION, description)
+    write_hashed(out / DESCRIPTION, description)
     return load_packed(out)
 
 
@@ -168,15 +176,16 @@ def load_packed(root: str | Path) -> Packed:
     """Open a packed set, checking that its files fit its description.
 
     Raises:
-        DataError: PACK_MISSING, PACK_JSON, PACK_DAMAGED.
+        DataError: PACK_MISSING, PACK_JSON, PACK_DAMAGED; OUT_UNFINISHED if packing was cut short.
     """
     root = Path(root)
     path = root / DESCRIPTION
+    check_whole(root)
     if not path.is_file():
         raise DataError("PACK_MISSING", f"no packed set in {root}", "run sdunet vae prepare first")
     data = path.read_bytes()
     try:
-        record = parse_json(data)
+        record = parse_hashed(data)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
         height, width = (whole(side, low=1) for side in record["size"])
@@ -184,7 +193,7 @@ def load_packed(root: str | Path) -> Packed:
         for split in splits.values():
             if Path(split["file"]).name != split["file"]:
                 raise ValueError(f"file {split['file']!r} is not in the folder")
-            whole(split["count"]), str(split["sha256"])
+            whole(split["count"]), split["sha256"], "factors" in split and split["factors_sha256"]
         packed = Packed(
             root,
             str(record["name"]),
@@ -239,11 +248,6 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: type) -> None:
         "shape": tuple(shape),
     }
     np.lib.format.write_array_header_1_0(file, described)
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(found: str, file: str) -> DataError:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import DataError
+from data_prep.hashed import read_hashed
 from data_prep.inert import inert
-from data_prep.parse import UNUSABLE, read_json
+from data_prep.parse import UNUSABLE
 
 EVALUATION = "evaluation.json"
 _SLIDES = "slides of the SDN paper's authors"
@@ -143,7 +144,7 @@ def _load(run: Path) -> dict:
     if not path.is_file():
         raise DataError("EVAL_MISSING", f"no {EVALUATION} in {run}", "run sdunet vae evaluate")
     try:
-        record = read_json(path)
+        record = read_hashed(path)
         for name in ("negative_elbo", "nll"):
             _bits(record[name])
         hash((record["data"], record["levels"], record["split"]))

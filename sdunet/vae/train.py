@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.errors import DataError
-from data_prep.output import Output, check_free, own_folder
+from data_prep.output import RECORD, Output, check_free, own_folder
 from data_prep.parent import end_with_parent
+from data_prep.written import read_written
 from sdunet.runs.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runs.device import choose_device
 from sdunet.runs.lightning import end_together, quiet_lightning
@@ -34,7 +35,7 @@ from sdunet.vae.model import (
 from sdunet.vae.module import VAEModule
 from sdunet.vae.packed import Packed, PackedImages, load_packed
 
-_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, "run.json")
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, RECORD)
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -107,7 +108,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
     """Make the folder that of this run, which goes on from a state even if that is damaged."""
-    return own_folder(out, "vae train", adopt=_FILES if resume else None)
+    return own_folder(out, "vae train", part=None, adopt=_FILES if resume else None)
 
 
 def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer:
@@ -239,6 +240,8 @@ def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> No
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
+    if (out / WEIGHTS).exists():
+        read_written(out / WEIGHTS)  # or those of another run would stay, if no epoch is left
     before, _, fingerprint = load_description(out)
     if fingerprint != packed.fingerprint:
         raise DataError(

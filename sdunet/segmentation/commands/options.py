@@ -1,7 +1,6 @@
 """Options that several commands share, and how they report what was left out."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
@@ -9,6 +8,7 @@ from jsonargparse.typing import NonNegativeInt
 from data_prep.errors import DataError
 from data_prep.limits import memory_each
 from data_prep.types import PositiveNumber
+from data_prep.written import read_written
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import say
 from sdunet.segmentation.config import TaskConfig
@@ -60,12 +60,12 @@ def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
     """Return the ids listed in the file given, `None` without one.
 
     Raises:
-        DataError: CASE_FILE if it is not text.
+        DataError: CASE_FILE if it is not text, OUT_CHANGED if sdunet wrote it otherwise.
     """
     if options.cases is None:
         return None
     try:
-        lines = Path(options.cases).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_written(options.cases).decode("utf-8-sig").splitlines()
     except UnicodeError as error:
         raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
     return {line.strip() for line in lines if line.strip()}
