@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from data_prep.findings import Finding, Findings
 from data_prep.jobs import run
 from data_prep.layouts import Case
 from data_prep.limits import memory_within
+from data_prep.losses import loss_of
 from data_prep.output import below, check_free, own_folder
 from data_prep.plan import fit_plan
 from data_prep.preprocess import grid_of, scaling_of, to_grid
@@ -77,7 +79,7 @@ def prepare(
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
         plan: to prepare by, see `read_plan`. Default: one fitted to the training cases.
-        tell: is told of each class that a case loses when it is resampled.
+        tell: is told of each class that a case loses, or most of it, when it is resampled.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -252,26 +254,30 @@ def _write_case(
 def _lost(
     facts: Mapping[str, Facts], records: Mapping[str, CaseRecord], plan: Plan
 ) -> tuple[list[Finding], list[DataError]]:
-    """Return a warning for each class that a case holds no more, and errors for the last cases.
+    """Return a warning for each class that a case loses, see `loss_of`, and errors for the last.
 
     Where no case is left that holds a class, each that held it before is one.
     """
     findings, errors = [], {}
     for name, number in plan.labels.items():
         held = [id_ for id_ in records if number and facts[id_].voxels[number]]
-        without = [id_ for id_ in held if not records[id_].voxels[number]]
-        for id_ in without:
-            found = (
-                f"class {number} {name} has {facts[id_].voxels[number]} cells, none at "
-                f"{plan.spacing} mm"
-            )
+        gone = all(not records[id_].voxels[number] for id_ in held)
+        for id_ in held:
+            growth = 1.0 if plan.spacing is None else _volume(plan.spacing, facts[id_].spacing)
+            lost = loss_of(facts[id_].voxels[number], records[id_].voxels[number], growth)
+            found = f"class {number} {name}: {lost} at {plan.spacing} mm"
             fix = "give a finer dataset.spacing"
-            if held == without:
+            if lost and gone:
                 found += ", and no other case holds it"
                 errors[id_] = DataError("LBL_LOST", found, fix, case=id_)
-            else:
+            elif lost:
                 findings.append(Finding("warning", "LBL_LOST", found, fix, id_))
     return findings, list(errors.values())
+
+
+def _volume(cell: Sequence[float], before: Sequence[float]) -> float:
+    """Return how many times larger a cell is than before."""
+    return math.prod(cell) / math.prod(before)
 
 
 def _remove_left_out(out: Path, ids: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from data_prep.findings import Findings
 from data_prep.geometry import shear_of
 from data_prep.hot import hot_values
 from data_prep.limits import check_size
+from data_prep.losses import loss_of
 from data_prep.scan import Scan, in_order, spacing_of
 from data_prep.slabs import mean_and_deviation, value_counts
 
@@ -226,20 +227,28 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
         if image.affine is None or label.affine is None:
             raise
         findings.ask(error.code, error.found, error.fix)
-    array = resample(
-        label.array, label.affine, image.affine, image.size, mode="nearest", padding="zeros"
-    ).astype(label.array.dtype)
-    values, counts = value_counts(label.array[0])
-    lost = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v and v not in array}
-    if lost and not array.any():
+    array = _nearest(label.array, label.affine, image.affine, image.size)
+    if label.array.any() and not array.any():
         raise DataError("LBL_LOST", "no label is left on the grid of the image", "label it there")
-    for number, cells in lost.items():
-        findings.warn(
-            "LBL_LOST",
-            f"{number} is left without a cell on the grid of the image, of {cells} before",
-            "label it on the grid of the image",
-        )
+    after = dict(zip(*value_counts(array[0]), strict=True))
+    image_there = _nearest(
+        np.ones((1, *image.size), np.uint8), image.affine, label.affine, label.size
+    )
+    cut = dict(zip(*value_counts(label.array[image_there == 0]), strict=True))
+    growth = abs(np.linalg.det(image.affine) / np.linalg.det(label.affine))
+    for number, cells in zip(*value_counts(label.array[0]), strict=True):
+        lost = loss_of(cells, after.get(number, 0), growth, cut.get(number, 0))
+        if number and lost:
+            found = f"class {number}: {lost} on the grid of the image"
+            findings.warn("LBL_LOST", found, "label it on the grid of the image")
     return Scan(array, image.affine, image.codes)
+
+
+def _nearest(
+    array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...]
+) -> np.ndarray:
+    """Return the nearest value at each place of another grid; 0 where there is none."""
+    return resample(array, source, target, size, "nearest", "zeros").astype(array.dtype)
 
 
 def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

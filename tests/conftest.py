@@ -23,8 +23,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from dicom_files import encode
 from PIL import Image
 
+from data_prep.tree import open_tree
 from sdunet.cells import CarryCell
 from sdunet.cli import main
 from sdunet.ops import carry_sweep, carry_sweep_reference, sdn_sweep, sdn_sweep_reference
@@ -148,6 +150,21 @@ def script():
     """Loader of a file in `scripts/` as a module, which processes it starts can import, too."""
     sys.path.append(str(Path(__file__).parent.parent / "scripts"))
     return importlib.import_module
+
+
+@pytest.fixture
+def write_tree(tmp_path):
+    """Writer of datasets as the files of a tree."""
+
+    def write(**folders):
+        for folder, slices in folders.items():
+            for i, one in enumerate(slices):
+                path = tmp_path / folder / f"{i:02}"
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(one if isinstance(one, bytes) else encode(one))
+        return open_tree(tmp_path)
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,39 @@ def series(count=10, **options):
     return [new_slice(z, STORED[z], **options) for z in range(count)]
 
 
+def multi_frame():
+    """The series as frames of one file, out of order."""
+    one = new_slice(0, STORED[0])
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
+                 "RescaleIntercept", "SliceThickness"):  # fmt: skip
+        delattr(one, name)
+
+    def group(**parts):
+        out = Dataset()
+        for sequence, values in parts.items():
+            item = Dataset()
+            for name, value in values.items():
+                setattr(item, name, value)
+            setattr(out, sequence, Sequence([item]))
+        return out
+
+    one.SharedFunctionalGroupsSequence = [
+        group(
+            PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+            PixelMeasuresSequence={"PixelSpacing": [0.7, 0.9], "SliceThickness": 2.0},
+            PixelValueTransformationSequence={"RescaleSlope": 1, "RescaleIntercept": -1024},
+        )
+    ]
+    order = RANDOM.permutation(10)
+    one.PerFrameFunctionalGroupsSequence = [
+        group(PlanePositionSequence={"ImagePositionPatient": [5.0, -7.0, 11.0 + 2.0 * float(z)]})
+        for z in order
+    ]
+    one.NumberOfFrames = 10
+    one.PixelData = STORED[order].tobytes()
+    return one
+
+
 def structures(contours, referenced="1.2.3"):
     """An RTSTRUCT with contours as `(name, points in LPS millimetres)`."""
     one = new_slice(0, STORED[0], series="9.9", Modality="RTSTRUCT", PixelData=None)

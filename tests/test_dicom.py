@@ -1,22 +1,25 @@
 """DICOM: a series is one even stack with its place, or is refused by name."""
 
-from copy import deepcopy
-
 import numpy as np
 import pytest
 import SimpleITK
-from dicom_files import OBLIQUE, RANDOM, STORED, box, encode, new_slice, series, structures
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
+from dicom_files import (
+    OBLIQUE,
+    RANDOM,
+    STORED,
+    box,
+    encode,
+    multi_frame,
+    new_slice,
+    series,
+    structures,
+)
 
-from data_prep.config import Rules
 from data_prep.dicom import read_series
 from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
-from data_prep.labels import read_case_label
 from data_prep.layouts import find_layout
-from data_prep.tree import open_tree
 
 
 def read(slices, accept=(), findings=None):
@@ -176,152 +179,10 @@ def test_accepted_uneven_slices_are_interpolated():
     )
 
 
-def multi_frame():
-    one = new_slice(0, STORED[0])
-    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
-                 "RescaleIntercept", "SliceThickness"):  # fmt: skip
-        delattr(one, name)
-
-    def group(**parts):
-        out = Dataset()
-        for sequence, values in parts.items():
-            item = Dataset()
-            for name, value in values.items():
-                setattr(item, name, value)
-            setattr(out, sequence, Sequence([item]))
-        return out
-
-    one.SharedFunctionalGroupsSequence = [
-        group(
-            PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
-            PixelMeasuresSequence={"PixelSpacing": [0.7, 0.9], "SliceThickness": 2.0},
-            PixelValueTransformationSequence={"RescaleSlope": 1, "RescaleIntercept": -1024},
-        )
-    ]
-    order = RANDOM.permutation(10)
-    one.PerFrameFunctionalGroupsSequence = [
-        group(PlanePositionSequence={"ImagePositionPatient": [5.0, -7.0, 11.0 + 2.0 * float(z)]})
-        for z in order
-    ]
-    one.NumberOfFrames = 10
-    one.PixelData = STORED[order].tobytes()
-    return one
-
-
 def test_frames_of_one_file_are_slices():
     scan, want = read([multi_frame()]), read(series())
     np.testing.assert_array_equal(scan.array, want.array)
     np.testing.assert_allclose(scan.affine, want.affine)
-
-
-@pytest.fixture
-def write_tree(tmp_path):
-    """Writer of datasets as the files of a tree."""
-
-    def write(**folders):
-        for folder, slices in folders.items():
-            for i, one in enumerate(slices):
-                path = tmp_path / folder / f"{i:02}"
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(one if isinstance(one, bytes) else encode(one))
-        return open_tree(tmp_path)
-
-    return write
-
-
-RULES = Rules(("CT",), {"background": 0, "tumour": 1, "organ": 2})
-
-
-def test_contours_fill_the_voxels_inside_and_leave_holes(write_tree):
-    contours = [
-        ("Tumour", box(2, 1, 7, 1, 5)),
-        ("Tumour", box(2, 3, 5, 2, 4)),  # inside the first: a hole
-        ("Tumour", box(3, 0, 2, 0, 2)),
-        ("Tumour", box(3, 5, 7, 3, 5)),
-        ("organ", box(7, 2, 4, 2, 4)),
-        ("BODY", box(7, 0, 8, 0, 6)),
-    ]
-    tree = write_tree(ct=series(), rt=[structures(contours)], junk=[b"hello"])
-    layout, findings = find_layout(tree), Findings()
-    assert (layout.name, [c.id for c in layout.cases]) == ("dicom", ["ct"])
-    assert [f.code for f in layout.findings] == ["DCM_OTHER"]
-    label = read_case_label(tree, layout.cases[0], RULES, findings=findings).array[0]
-    want = np.zeros((8, 6, 10), int)
-    want[1:7, 1:5, 2] = 1
-    want[3:5, 2:4, 2] = 0
-    want[0:2, 0:2, 3] = want[5:7, 3:5, 3] = 1
-    want[2:4, 2:4, 7] = 2
-    np.testing.assert_array_equal(label, want)
-    (unused,) = findings.found
-    assert str(unused) == "note DCM_UNUSED (rt/00): 1 structures are no class: ['BODY']"
-    assert str(unused.for_records()) == "note DCM_UNUSED (rt/00): 1 structures are no class: [...]"
-
-
-@pytest.mark.parametrize(
-    ("contours", "message"),
-    [
-        ([("tumour", box(2.5, 1, 7, 1, 5))], r"DCM_CONTOUR: 'tumour': a contour at slice 2.5"),
-        ([("tumour", box(12, 1, 7, 1, 5))], "DCM_CONTOUR: 'tumour': a contour at slice 12"),
-        ([("tumour", box(2, 1, 20, 1, 5))], "DCM_CONTOUR: 'tumour': a contour outside"),
-        ([("tumour", box(2, 1, 7, 1, 5)[:2])], "DCM_CONTOUR: 'tumour': 6 coordinates"),
-        (
-            [("other", box(2, 1, 7, 1, 5))],
-            r"DCM_STRUCTURES: none of 1 structures is a class: \['other'\]",
-        ),
-        (
-            [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 6, 8, 1, 5))],
-            "LBL_OVERLAP: 4 voxels of 'organ' are in another class",
-        ),
-    ],
-)
-def test_contours_that_fit_no_voxels_are_refused(write_tree, contours, message):
-    tree = write_tree(ct=series(), rt=[structures(contours)])
-    with pytest.raises(DataError, match=message):
-        read_case_label(tree, find_layout(tree).cases[0], RULES)
-
-
-def segments(turn=False):
-    """A DICOM-SEG of the second segment in two slices of the series."""
-    one = multi_frame()
-    one.Modality, one.SeriesInstanceUID = "SEG", "8.8"
-    one.SegmentationType = "BINARY"
-    one.SegmentSequence = Sequence()
-    for number, name in ((1, "organ"), (2, "tumour")):
-        segment = Dataset()
-        segment.SegmentNumber, segment.SegmentLabel = number, name
-        one.SegmentSequence.append(segment)
-    frames = []
-    for z, number in ((2, 2), (3, 2), (5, 1)):
-        group = deepcopy(one.PerFrameFunctionalGroupsSequence[0])
-        group.PlanePositionSequence[0].ImagePositionPatient = [5.0, -7.0, 11.0 + 2.0 * z + turn]
-        item = Dataset()
-        item.ReferencedSegmentNumber = number
-        group.SegmentIdentificationSequence = [item]
-        frames.append(group)
-    one.PerFrameFunctionalGroupsSequence = frames
-    one.NumberOfFrames, one.BitsAllocated, one.BitsStored, one.HighBit = 3, 8, 8, 7
-    masks = np.zeros((3, 6, 8), np.uint8)
-    masks[0, 1:3, 2:5] = masks[1, 0, 0] = masks[2, 5, 7] = 1
-    one.PixelData = masks.tobytes()
-    refers = Dataset()
-    refers.SeriesInstanceUID = "1.2.3"
-    one.ReferencedSeriesSequence = [refers]
-    return one
-
-
-def test_segments_lie_on_the_grid_of_their_series(write_tree):
-    tree = write_tree(ct=series(), seg=[segments()])
-    label = read_case_label(tree, find_layout(tree).cases[0], RULES).array[0]
-    want = np.zeros((8, 6, 10), int)
-    want[2:5, 1:3, 2] = want[0, 0, 3] = 1
-    want[7, 5, 5] = 2
-    np.testing.assert_array_equal(label, want)
-
-
-def test_segments_beside_the_grid_are_refused(write_tree):
-    tree = write_tree(ct=series(), seg=[segments(turn=True)])
-    with pytest.raises(DataError, match="DCM_SEGMENT: a frame that is not on the image's grid"):
-        read_case_label(tree, find_layout(tree).cases[0], RULES)
 
 
 def test_every_series_is_a_case_and_patients_are_groups_without_their_names(write_tree):

@@ -80,10 +80,6 @@ def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, clus
     assert files(tmp_path / "here") == files(tmp_path / "processes") == files(tmp_path / "cluster")
 
 
-def test_killed_preparation_leaves_nothing_half_written_and_goes_on(script, tmp_path):
-    script("kill_prepare").campaign(tmp_path, times=4, seed=1)
-
-
 def test_case_too_large_for_the_memory_is_refused_by_its_header(tmp_path):
     planted = Volumes(tmp_path / "raw")
     declared = nifti(np.zeros((1000, 1000, 4), np.int16))

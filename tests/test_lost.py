@@ -65,11 +65,23 @@ def test_class_that_a_case_loses_is_told_with_its_cells(tmp_path, capsys):
     arguments = ["--dataset.labels={background: 0, organ: 1, lesion: 2}"]
     arguments += [f"--dataset.spacing={list(COARSE)}"]
     assert main(["prepare", str(root), str(tmp_path / "out"), *arguments]) == 0
-    wanted = "warning LBL_LOST case c2: class 2 lesion has 1 cells, none at (6.0, 8.0, 12.0) mm"
+    wanted = "warning LBL_LOST case c2: class 2 lesion: none of its 1 cells is left at (6.0, 8.0, "
     assert wanted in capsys.readouterr().err
     assert "LBL_LOST" in (tmp_path / "out/qc/report.html").read_text()
     assert main(["prepare", str(root), str(tmp_path / "out"), *arguments]) == 0
     assert wanted in capsys.readouterr().err  # of arrays that are used again, too
+
+
+def test_class_that_a_case_loses_most_of_is_told(tmp_path):
+    label = large(((28, 32, 32), 4))
+    label[1, 4:34, 4:34] = 2  # a plate that fills no coarse cell by half
+    root = planted(tmp_path / "raw", SEEN, SEEN.copy(), label)
+    told = []
+    config = DataConfig(labels=LABELS, spacing=COARSE)
+    _, problems = prepare(root, tmp_path / "out", config, tell=told.append)
+    assert not problems
+    assert [(f.level, f.code, f.case) for f in told] == [("warning", "LBL_LOST", "c2")]
+    assert "class 2 lesion: 7% of its volume is left, 964 cells before" in told[0].found
 
 
 def test_case_that_alone_held_the_lost_class_is_an_error(tmp_path):
@@ -113,19 +125,55 @@ def fine(number, start):
     return gz(nifti(label, affine))
 
 
+def thin():
+    """The block; of the lesion, one cell of the image, and a plate that is thinner than one."""
+    label = np.zeros(tuple(4 * n for n in SIZE), np.uint8)
+    label[8:24, 8:24, 8:24] = 1
+    label[28, 8:24, 8:24] = label[32:36, 0:4, 0:4] = 2
+    affine = AFFINE @ np.diag([0.25, 0.25, 0.25, 1])
+    affine[:3, 3] = AFFINE[:3, 3] - AFFINE.diagonal()[:3] * 0.375
+    return gz(nifti(label, affine))
+
+
 def test_class_lost_on_the_grid_of_its_image_is_told(tmp_path):
     made = Volumes(tmp_path)
     made.label(fine(2, (33, 33, 33)))
     config = DataConfig(labels=LABELS, accept=("GEO_SHAPE", "LBL_ABSENT"))
     found = [f for f in check(tmp_path, config).findings if f.code == "LBL_LOST"]
     assert [(f.level, f.case) for f in found] == [("warning", "bad")]
-    assert "2 is left without a cell on the grid of the image, of 1 before" in found[0].found
+    assert "class 2: none of its 1 cells is left on the grid of the image" in found[0].found
 
 
 def test_label_cut_off_whole_by_the_grid_of_its_image_is_refused(tmp_path):
     Volumes(tmp_path).label(gz(nifti(blob(), moved(40))))
     checked = check(tmp_path, DataConfig(accept=("GEO_AFFINE",)))
     assert [(e.code, e.case) for e in checked.errors] == [("LBL_LOST", "bad")]
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (gz(nifti(blob(), moved(3))), None),  # to the border, and not over it
+        (gz(nifti(blob(), moved(5))), "class 1: 16 of its 48 cells (33%) are cut off"),
+        (gz(nifti(blob((10, 11, 16)), moved(0))), None),  # a larger mask around what is in it
+        (gz(nifti(blob((20, 11, 12)))), "class 1: 48 of its 112 cells (43%) are cut off"),
+        (fine(1, (33, 33, 33)), None),
+        (fine(0, (9, 9, 9)), None),
+        (thin(), "class 2: 20% of its volume is left, 320 cells before"),
+    ],
+    ids=["at the border", "over it", "larger", "larger and over it", "finer", "hole", "thin"],
+)
+def test_part_of_a_class_lost_on_the_grid_of_its_image_is_told(tmp_path, label, said):
+    made = Volumes(tmp_path / "raw")
+    made.label(label)
+    config = DataConfig(labels=LABELS, accept=("GEO_SHAPE", "GEO_AFFINE", "LBL_ABSENT"))
+    found = [f for f in check(tmp_path / "raw", config).findings if f.code == "LBL_LOST"]
+    assert [(f.level, f.case) for f in found] == [("warning", "bad")] * bool(said)
+    assert not said or found[0].found == f"{said} on the grid of the image"
+    for name in ("good_0", "good_1", "good_2", "bad"):
+        made.write(f"../pred/{name}.nii.gz", gz(nifti(blob())))
+    _, problems = evaluate(tmp_path / "pred", tmp_path / "raw", tmp_path / "out", config=config)
+    assert [(p.code, p.case) for p in problems] == [("LBL_LOST", "bad")] * bool(said)
 
 
 def test_class_of_a_reference_lost_on_the_grid_of_the_prediction_is_told(tmp_path):

@@ -1,0 +1,261 @@
+"""DICOM structures and segments: drawn as they say, told apart, and lost to no border unsaid."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from dicom_files import box, multi_frame, series, structures
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from data_prep.config import Rules
+from data_prep.errors import DataError
+from data_prep.findings import Findings
+from data_prep.labels import read_case_label
+from data_prep.layouts import find_layout
+
+RULES = Rules(("CT",), {"background": 0, "tumour": 1, "organ": 2})
+
+
+def test_contours_fill_the_voxels_inside_and_leave_holes(write_tree):
+    contours = [
+        ("Tumour", box(2, 1, 7, 1, 5)),
+        ("Tumour", box(2, 3, 5, 2, 4)),  # inside the first: a hole
+        ("Tumour", box(3, 0, 2, 0, 2)),
+        ("Tumour", box(3, 5, 7, 3, 5)),
+        ("organ", box(7, 2, 4, 2, 4)),
+        ("BODY", box(7, 0, 8, 0, 6)),
+    ]
+    tree = write_tree(ct=series(), rt=[structures(contours)], junk=[b"hello"])
+    layout, findings = find_layout(tree), Findings()
+    assert (layout.name, [c.id for c in layout.cases]) == ("dicom", ["ct"])
+    assert [f.code for f in layout.findings] == ["DCM_OTHER"]
+    label = read_case_label(tree, layout.cases[0], RULES, findings=findings).array[0]
+    want = np.zeros((8, 6, 10), int)
+    want[1:7, 1:5, 2] = 1
+    want[3:5, 2:4, 2] = 0
+    want[0:2, 0:2, 3] = want[5:7, 3:5, 3] = 1
+    want[2:4, 2:4, 7] = 2
+    np.testing.assert_array_equal(label, want)
+    (unused,) = findings.found
+    assert str(unused) == "note DCM_UNUSED (rt/00): 1 structures are no class: ['BODY']"
+    assert str(unused.for_records()) == "note DCM_UNUSED (rt/00): 1 structures are no class: [...]"
+
+
+@pytest.mark.parametrize(
+    ("contours", "message"),
+    [
+        ([("tumour", box(2.5, 1, 7, 1, 5))], r"DCM_CONTOUR: 'tumour': a contour at slice 2.5"),
+        ([("tumour", box(12, 1, 7, 1, 5))], "DCM_CONTOUR: 'tumour': a contour at slice 12"),
+        ([("tumour", box(2, 1, 20, 1, 5))], "DCM_CONTOUR: 'tumour': a contour outside"),
+        ([("tumour", box(2, 1, 7, 1, 5)[:2])], "DCM_CONTOUR: 'tumour': 6 coordinates"),
+        (
+            [("other", box(2, 1, 7, 1, 5))],
+            r"DCM_STRUCTURES: none of 1 structures is a class: \['other'\]",
+        ),
+        (
+            [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 6, 8, 1, 5))],
+            "LBL_OVERLAP: 4 voxels of 'organ' are in another class",
+        ),
+    ],
+)
+def test_contours_that_fit_no_voxels_are_refused(write_tree, contours, message):
+    tree = write_tree(ct=series(), rt=[structures(contours)])
+    with pytest.raises(DataError, match=message):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+def twice(sequence, number="ROINumber"):
+    """Give the last item the number of the first."""
+
+    def change(one):
+        first, last = one[sequence][0], one[sequence][-1]
+        setattr(last, number, getattr(first, number))
+
+    return change
+
+
+def renamed(one):
+    """Call all structures or segments alike."""
+    for item in one.get("StructureSetROISequence") or []:
+        item.ROIName = "Tumour "
+    for item in one.get("SegmentSequence") or []:
+        item.SegmentLabel = "Tumour"
+
+
+def undeclared(one):
+    one.ROIContourSequence[-1].ReferencedROINumber = 7
+
+
+def without_contours(one):
+    del one.ROIContourSequence[-1]
+
+
+def without_points(one):
+    one.ROIContourSequence[-1].ContourSequence = Sequence()
+
+
+APART = [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(4, 1, 7, 1, 5))]
+TOUCHING = [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 4, 8, 1, 5))]
+SAME = [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 1, 7, 1, 5))]
+
+
+@pytest.mark.parametrize(
+    ("contours", "change", "message"),
+    [
+        (APART, twice("StructureSetROISequence"), "HDR_CONFLICT: ROI 1 is there 2 times"),
+        (
+            APART,
+            twice("ROIContourSequence", "ReferencedROINumber"),
+            "HDR_CONFLICT: the item of contours of ROI 1 is there 2 times",
+        ),
+        (APART, undeclared, "HDR_CONFLICT: contours of ROI 7, which is not declared"),
+        (TOUCHING, renamed, "HDR_CONFLICT: 2 structures are called 'tumour', and overlap"),
+        (
+            [("tumour", box(3, 1.6, 1.9, 1.6, 1.9))],
+            lambda one: None,
+            "LBL_LOST: no cell of the image is in any of 1 structures",
+        ),
+    ],
+)
+def test_structures_that_cannot_be_told_apart_are_refused(write_tree, contours, change, message):
+    one = structures(contours)
+    change(one)
+    tree = write_tree(ct=series(), rt=[one])
+    with pytest.raises(DataError, match=message):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+@pytest.mark.parametrize(
+    ("contours", "change", "cells", "said"),
+    [
+        (APART, lambda one: None, {1: 24, 2: 24}, []),
+        (APART, renamed, {1: 48}, ["note DCM_TOGETHER (rt/00): 2 structures are called 'tumour'"]),
+        (SAME, renamed, {1: 24}, ["note DCM_TOGETHER (rt/00): 2 structures are called 'tumour'"]),
+        (
+            APART,
+            without_contours,
+            {1: 24},
+            ["warning DCM_EMPTY (rt/00): 'organ' is declared and has no contours"],
+        ),
+        (
+            APART,
+            without_points,
+            {1: 24},
+            ["warning DCM_EMPTY (rt/00): 'organ' is declared and has no contours"],
+        ),
+        (APART[:1], without_points, {}, ["warning DCM_EMPTY (rt/00): 'tumour' is declared"]),
+        ([("tumour", box(2, 0, 8, 0, 6))], lambda one: None, {1: 48}, []),  # the whole slice
+        (
+            [("tumour", box(2, -1, 3, 1, 5))],
+            lambda one: None,
+            {1: 12},
+            ["warning LBL_LOST (rt/00): tumour: 4 of 16 cells in its contours are not in the"],
+        ),
+        (
+            [("tumour", box(2, 5, 9, 4, 7))],
+            lambda one: None,
+            {1: 6},
+            ["warning LBL_LOST (rt/00): tumour: 6 of 12 cells in its contours are not in the"],
+        ),
+    ],
+)
+def test_what_structures_lack_is_told(write_tree, contours, change, cells, said):
+    one, findings = structures(contours), Findings()
+    change(one)
+    tree = write_tree(ct=series(), rt=[one])
+    label = read_case_label(tree, find_layout(tree).cases[0], RULES, findings=findings).array
+    numbers, counts = np.unique(label[label != 0], return_counts=True)
+    assert dict(zip(numbers.tolist(), counts.tolist(), strict=True)) == cells
+    assert len(findings.found) == len(said)
+    assert all(str(f).startswith(s) for f, s in zip(findings.found, said, strict=True))
+
+
+def segments(turn=False):
+    """A DICOM-SEG of the second segment in two slices of the series."""
+    one = multi_frame()
+    one.Modality, one.SeriesInstanceUID = "SEG", "8.8"
+    one.SegmentationType = "BINARY"
+    one.SegmentSequence = Sequence()
+    for number, name in ((1, "organ"), (2, "tumour")):
+        segment = Dataset()
+        segment.SegmentNumber, segment.SegmentLabel = number, name
+        one.SegmentSequence.append(segment)
+    frames = []
+    for z, number in ((2, 2), (3, 2), (5, 1)):
+        group = deepcopy(one.PerFrameFunctionalGroupsSequence[0])
+        group.PlanePositionSequence[0].ImagePositionPatient = [5.0, -7.0, 11.0 + 2.0 * z + turn]
+        item = Dataset()
+        item.ReferencedSegmentNumber = number
+        group.SegmentIdentificationSequence = [item]
+        frames.append(group)
+    one.PerFrameFunctionalGroupsSequence = frames
+    one.NumberOfFrames, one.BitsAllocated, one.BitsStored, one.HighBit = 3, 8, 8, 7
+    masks = np.zeros((3, 6, 8), np.uint8)
+    masks[0, 1:3, 2:5] = masks[1, 0, 0] = masks[2, 5, 7] = 1
+    one.PixelData = masks.tobytes()
+    refers = Dataset()
+    refers.SeriesInstanceUID = "1.2.3"
+    one.ReferencedSeriesSequence = [refers]
+    return one
+
+
+def test_segments_lie_on_the_grid_of_their_series(write_tree):
+    tree = write_tree(ct=series(), seg=[segments()])
+    label = read_case_label(tree, find_layout(tree).cases[0], RULES).array[0]
+    want = np.zeros((8, 6, 10), int)
+    want[2:5, 1:3, 2] = want[0, 0, 3] = 1
+    want[7, 5, 5] = 2
+    np.testing.assert_array_equal(label, want)
+
+
+def test_segments_beside_the_grid_are_refused(write_tree):
+    tree = write_tree(ct=series(), seg=[segments(turn=True)])
+    with pytest.raises(DataError, match="DCM_SEGMENT: a frame that is not on the image's grid"):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+def of_segment(frame, number):
+    def change(one):
+        group = one.PerFrameFunctionalGroupsSequence[frame]
+        group.SegmentIdentificationSequence[0].ReferencedSegmentNumber = number
+
+    return change
+
+
+def in_one_place(one):
+    groups = one.PerFrameFunctionalGroupsSequence
+    place = groups[0].PlanePositionSequence[0].ImagePositionPatient
+    groups[1].PlanePositionSequence[0].ImagePositionPatient = place
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (twice("SegmentSequence", "SegmentNumber"), "HDR_CONFLICT: segment 1 is there 2 times"),
+        (of_segment(0, 9), "HDR_CONFLICT: a frame of segment 9, which is not declared"),
+        (in_one_place, r"HDR_CONFLICT: a frame, \(segment, place\), .* is there 2 times"),
+    ],
+)
+def test_segments_that_cannot_be_told_apart_are_refused(write_tree, change, message):
+    one = segments()
+    change(one)
+    tree = write_tree(ct=series(), seg=[one])
+    with pytest.raises(DataError, match=message):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (renamed, "note DCM_TOGETHER (seg/00): 2 structures are called 'tumour', taken together"),
+        (of_segment(2, 2), "warning DCM_EMPTY (seg/00): 'organ' is declared and is nowhere"),
+    ],
+)
+def test_what_segments_lack_is_told(write_tree, change, said):
+    one, findings = segments(), Findings()
+    change(one)
+    tree = write_tree(ct=series(), seg=[one])
+    label = read_case_label(tree, find_layout(tree).cases[0], RULES, findings=findings).array
+    assert (label == 1).sum() == 8
+    assert [str(finding).split(";")[0] for finding in findings.found] == [said]
