@@ -101,8 +101,8 @@ class CarryCell(nn.Module):
           with their cell (chrono initialisation: Tallec and Ollivier 2018, arXiv 1804.11188).
         - Little of what is mixed comes from the cells beside the one right above, 2 % in all:
           shared evenly, what is carried would blur within some lines.
-        - Values are an orthogonal product of the features, which keeps their norm from sweep to sweep
-          (Saxe et al. 2014, arXiv 1312.6120).
+        - Values are an orthogonal product of the features, which keeps their norm from sweep to
+          sweep (Saxe et al. 2014, arXiv 1312.6120).
 
         All are measured: docs/benchmarks/reach.md.
         """

@@ -127,6 +127,7 @@ def _check(x: Tensor, w: Tensor, b: Tensor) -> None:
     groups, rest = divmod(rows - 2 * channels, sides)
     if rest or groups < 1 or channels % groups:
         raise ValueError(
-            f"w must have 2C + {sides}G rows, with G a divisor of C={channels}, got {tuple(w.shape)}"
+            f"w must have 2C + {sides}G rows, with G a divisor of C={channels}, "
+            f"got {tuple(w.shape)}"
         )
     check_weights(x, {"w": w, "b": b}, {"w": (rows, channels), "b": (rows,)})

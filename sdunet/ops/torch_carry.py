@@ -1,7 +1,7 @@
 r"""The carrying sweep with a hand-derived backward, in batched PyTorch operations; any device.
 
-Gates and values depend on the cells alone and are computed for all lines at once; only the mix of the line
-above is sequential, and backwards only what flows through it.
+Gates and values depend on the cells alone and are computed for all lines at once; only the mix of
+the line above is sequential, and backwards only what flows through it.
 
 With $c$ the carry gates, $a_k$ the shares of the taps, $v$ the values, $m = \sum_k a_k y_k$ the
 mix of the neighbours $y_k$ on the line above, and $y = c\,m + (1 - c)\,v$:
