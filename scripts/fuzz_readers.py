@@ -194,7 +194,7 @@ FORMATS: dict[str, tuple[bytes, Callable[[bytes], Scan]]] = {
 }
 HEADS = {"nrrd.head": NRRD, "metaimage.head": MHA}
 SCALING = nifti()[112:120]
-# Numbers of the header that nothing else in the file repeats.
+# What of the header nothing else in the file repeats; the first "False" is the order of bytes.
 ALONE = {
     "nifti": (SCALING,),
     "dicom": (
@@ -202,7 +202,7 @@ ALONE = {
         *("ImageOrientationPatient", "ImagePositionPatient", "PixelRepresentation"),
     ),
     "nrrd": (b" (1,0,0) (0,2,0) (0,0,3)", b" (0,0,0)"),
-    "metaimage": (b" 1 0 0 0 1 0 0 0 1", b" 0 0 0\n", b" 1 2 3\n"),
+    "metaimage": (b" False\n", b" 1 0 0 0 1 0 0 0 1", b" 0 0 0\n", b" 1 2 3\n"),
 }
 
 

@@ -2,6 +2,8 @@
 
 import ctypes
 import itertools
+import subprocess
+import sysconfig
 
 import pytest
 import torch
@@ -166,6 +168,22 @@ def test_a_missing_library_is_named_and_auto_goes_on(sweep_args, monkeypatch, tm
         cpu_library.load.cache_clear()
         (tmp_path / "none.so").write_bytes(b"not a library")
         assert "does not load" in missing_backends()["cpu"]
+    finally:
+        cpu_library.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "text", ["int sdn_version(void) { return 1; }", "int sdn_forward(void) { return 0; }"]
+)
+def test_a_library_of_other_sources_is_not_used(text, monkeypatch, tmp_path):
+    library = tmp_path / "old.so"
+    compiler = sysconfig.get_config_var("CC").split()[0]
+    (tmp_path / "old.c").write_text(text)
+    subprocess.run([compiler, "-shared", "-o", library, tmp_path / "old.c"], check=True)
+    cpu_library.load.cache_clear()
+    monkeypatch.setattr(cpu_library, "LIBRARY", library)
+    try:
+        assert "of another version: install sdunet again" in missing_backends()["cpu"]
     finally:
         cpu_library.load.cache_clear()
 

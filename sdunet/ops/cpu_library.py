@@ -9,6 +9,7 @@ from torch import Tensor
 
 LIBRARY = Path(__file__).with_name("_sweep.so")
 INSTRUCTIONS = ("best", "portable", "avx2", "avx512")  # numbered as in csrc/sweep.h
+VERSION = 2  # SDN_VERSION of csrc/sweep.h
 _chosen: dict[str, int] = {}
 PASSES = tuple(
     f"sdn_{kind}{way}" for kind in ("", "carry_", "mix_") for way in ("forward", "backward")
@@ -61,6 +62,8 @@ def load() -> tuple[ctypes.CDLL | None, str | None]:
         )
     try:
         library = ctypes.CDLL(str(LIBRARY))
+        if not hasattr(library, "sdn_version") or library.sdn_version() != VERSION:
+            return None, "the compiled library is of another version: install sdunet again"
         for name in PASSES:
             getattr(library, name).argtypes = [ctypes.c_void_p]
     except (OSError, AttributeError) as error:

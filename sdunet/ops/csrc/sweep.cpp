@@ -70,6 +70,7 @@ int sdn_carry_backward(const SdnCarry* call) { return SDN_RUN(sdn_carry_backward
 int sdn_mix_forward(const SdnMix* call) { return SDN_RUN(sdn_mix_forward, *call); }
 int sdn_mix_backward(const SdnMix* call) { return SDN_RUN(sdn_mix_backward, *call); }
 
+int sdn_version(void) { return SDN_VERSION; }
 int sdn_call_size(void) { return int(sizeof(SdnSweep)); }
 int sdn_carry_size(void) { return int(sizeof(SdnCarry)); }
 int sdn_mix_size(void) { return int(sizeof(SdnMix)); }

@@ -66,6 +66,11 @@ int sdn_carry_backward(const SdnCarry* call);
 int sdn_mix_forward(const SdnMix* call);
 int sdn_mix_backward(const SdnMix* call);
 
+// Raised whenever a call, or what it computes, is another than before: a library that was built from
+// older sources would give other numbers.
+#define SDN_VERSION 2
+int sdn_version(void);
+
 // The best instruction set that this processor has and this library was built with.
 int sdn_best_instructions(void);
 
