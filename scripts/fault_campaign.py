@@ -109,8 +109,9 @@ class Campaign:
                 seen.running += self._run(command, self.random.uniform(0, seconds * _LONGER))
                 seen.kills += 1
                 self._look(name, seen)
-                again = seen.kills < times and self.random.random() < 0.5
-            if not (command.once and self._passes_for_whole(command)):
+                ended = command.once and self._passes_for_whole(command)
+                again = not ended and seen.kills < times and self.random.random() < 0.5
+            if not ended:
                 self._run(command)
             others = differing(contents(self.out), self.want)
             seen.ends, seen.identical = seen.ends + 1, seen.identical + (not others)

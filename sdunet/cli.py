@@ -70,20 +70,25 @@ def _demo(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_bench(parser: Parser) -> None:
-    """Measure speed and memory of the sweep or of whole networks, contenders side by side."""
-    parser.add_argument("WHAT", choices=["sweep", "net"], help="what to measure")
+    """Measure speed and memory of sweeps or of whole networks, contenders side by side."""
+    parser.add_argument(
+        "WHAT",
+        choices=["sweep", "cells", "net"],
+        help="backends of the sweep; its two cells; networks",
+    )
     parser.add_argument("--out", default="bench", help="folder for JSON and picture")
     parser.add_argument("--quick", action="store_true", help="small maps, within 40 s")
+    parser.add_argument("--ours", action="store_true", help="no networks but ours")
     parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
 
 
 def _bench(options: jsonargparse.Namespace) -> int:
-    from sdunet.bench.run import Options, bench_net, bench_sweep
+    from sdunet.bench.run import Options, bench_cells, bench_net, bench_sweep
     from sdunet.runs.device import choose_device
 
     device = choose_device(options.device)
-    run = {"sweep": bench_sweep, "net": bench_net}[options.WHAT]
-    return run(Options(Path(options.out), device, options.quick), say)
+    run = {"sweep": bench_sweep, "cells": bench_cells, "net": bench_net}[options.WHAT]
+    return run(Options(Path(options.out), device, options.quick, options.ours), say)
 
 
 def _describe_info(parser: Parser) -> None:

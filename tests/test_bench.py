@@ -28,13 +28,27 @@ def test_quick_sweep_prints_a_table_and_keeps_json_and_picture(tmp_path, capsys)
     for contender in ("cpu", "torch", "reference", "loop", "cpu (1 thread)"):
         assert f"| {TINY} | {contender} |" in printed
     for cell in ("gru", "carry"):
-        assert f"| {TINY.work} | {cell} |" in printed
         assert f"| {cell} {TINY.work} | torch |" in printed
     record = json.loads((tmp_path / "sweep.json").read_text())
     assert all(row["forward"] > 0 and row["both"] > 0 for row in record["rows"])
     slopes = {f"{cell} {n}" for cell in ("gru", "carry") for n in ("cpu", "torch", "reference")}
     assert set(record["slopes"]) == {*slopes, "gru loop"}
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_quick_cells_are_timed_in_turn(tmp_path, capsys):
+    assert main(["bench", "cells", "--quick", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for cell in ("gru", "carry"):
+        assert f"| {TINY.work} | {cell} |" in printed
+    rows = json.loads((tmp_path / "cells.json").read_text())["rows"]
+    assert [row["contender"] for row in rows] == ["gru", "carry"] * 2
+
+
+def test_our_networks_are_timed_alone(tmp_path):
+    assert main(["bench", "net", "--quick", "--ours", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "net.json").read_text())["rows"]
+    assert {row["contender"] for row in rows} == {*net.our_networks(), *net.volume_networks()}
 
 
 def test_quick_net_times_all_networks(tmp_path, capsys):
@@ -110,4 +124,4 @@ def test_operations_are_those_of_the_weights_at_every_cell():
     volume = sweep.Case(1, 8, (3, 4, 5), ("up", "down"))
     assert volume.flops == 2 * 30 * 8**2 * math.prod((3, 4, 5)) * 2
     carrying = sweep.Case(2, 16, (5, 7), ("right",), "carry")  # 4 groups of two side taps
-    assert carrying.flops == 2 * (16 + 4 * 2) * 16 * 2 * 35
+    assert carrying.flops == 2 * (2 * 16 + 4 * 2) * 16 * 2 * 35

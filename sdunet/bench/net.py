@@ -30,15 +30,20 @@ QUICK: tuple[Size, Size] = (1, 1, 64, 64), (1, 1, 16, 16, 16)
 Makers = dict[str, Callable[[], nn.Module]]
 
 
-def networks(with_loop: bool) -> Makers:
-    """Makers of the contenders on images, of the same widths where they can be."""
-    basic = (*_FEATURES, _FEATURES[0])
+def our_networks() -> Makers:
+    """Makers of those contenders on images that are of this package."""
     ours = partial(SDUNet, 2, 1, 2, _FEATURES)
     found = {BASELINE: partial(ours, sdn_decoder=())}
     for cell in get_args(CellName):
         found[f"sdunet, {cell}"] = partial(ours, cell=cell)
         found[f"sdunet, {cell}, authors' levels"] = partial(ours, cell=cell, **_AUTHORS)
-    found |= {
+    return found
+
+
+def networks(with_loop: bool) -> Makers:
+    """Makers of the contenders on images, of the same widths where they can be."""
+    basic = (*_FEATURES, _FEATURES[0])
+    found = our_networks() | {
         "MONAI BasicUNet": partial(BasicUNet, 2, 1, 2, basic),
         "MONAI BasicUNetPlusPlus": partial(BasicUNetPlusPlus, 2, 1, 2, basic),
         "MONAI AttentionUnet": partial(AttentionUnet, 2, 1, 2, _FEATURES, (2, 2, 2, 2)),
@@ -84,11 +89,9 @@ def run_networks(
     return [Row(case, name, forward[name], step[name], peaks.get(name)) for name in makers]
 
 
-def parameters(loop: bool) -> dict[str, int]:
-    """Return the number of parameters of each network on images."""
-    return {
-        name: sum(p.numel() for p in make().parameters()) for name, make in networks(loop).items()
-    }
+def parameters(makers: Makers) -> dict[str, int]:
+    """Return the number of parameters of each network."""
+    return {name: sum(p.numel() for p in make().parameters()) for name, make in makers.items()}
 
 
 def gate_error(cell: CellName, device: str) -> float:

@@ -23,26 +23,41 @@ class Options:
     out: Path
     device: str = "cpu"
     quick: bool = False
+    ours: bool = False
+
+
+def bench_cells(options: Options, say: Callable[[str], None]) -> int:
+    """Compare the two cells of the sweep, each by its fastest backend; return 0."""
+    check_free(options.out, "bench", ["cells.json"])
+    seconds = 1.0 if options.quick else 12.0
+    rows = sweep.run_cells(_cases(options), options.device, seconds, say)
+    tell(_machine(options.device))
+    tell(*table(rows, "gru").splitlines())
+    record = {"machine": _machine(options.device), "rows": [asdict(row) for row in rows]}
+    with own_folder(options.out, "bench"):
+        write_json(options.out / "cells.json", record)
+    return _finish(rows, options)
+
+
+def _cases(options: Options) -> tuple[sweep.Case, ...]:
+    if options.quick:
+        return sweep.QUICK_CASES
+    return (*sweep.CASES, *[sweep.CUDA_CASE] * (options.device == "cuda"))
 
 
 def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     """Compare the backends of the sweep; return 1 if one of them was refused."""
     quick, device = options.quick, options.device
     check_free(options.out, "bench", ["sweep.json", "sweep.png"])
-    cases = sweep.QUICK_CASES if quick else sweep.CASES
-    if device == "cuda" and not quick:
-        cases = (*cases, sweep.CUDA_CASE)
     if not has_loop():
         say(MISSING)
-    cells = sweep.run_cells(cases, device, 1.0 if quick else 12.0, say)
-    cases = sweep.of_both_cells(cases)
+    cases = sweep.of_both_cells(_cases(options))
     rows = sweep.run_sweeps(cases, device, 1.0 if quick else 12.0, say)
     sides = sweep.QUICK_SIDES if quick else sweep.SIDES
     growth = sweep.run_growth(sides, device, 0.3 if quick else 6.0, say)
     memory = [] if quick else sweep.run_memory(cases[0], device, say)
     peak, bandwidth = sweep.matmul_flops(device), sweep.copy_bytes(device)
     tell(_machine(device))
-    tell(*table(cells, "gru").splitlines(), "")
     tell(*table(rows, "loop").splitlines(), "")
     if memory:
         tell(*table(memory, "loop").splitlines(), "")
@@ -58,7 +73,6 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     )
     record = {
         "machine": _machine(device),
-        "cells": [asdict(row) for row in cells],
         "rows": [asdict(row) for row in (*rows, *memory)],
         "growth": growth,
         "slopes": slopes(growth),
@@ -78,9 +92,10 @@ def bench_net(options: Options, say: Callable[[str], None]) -> int:
     check_free(options.out, "bench", ["net.json"])
     seconds, full = (2.0, False) if options.quick else (60.0, True)
     images, volume = net.QUICK if options.quick else net.FULL
-    rows = net.run_networks(images, net.networks(full), options.device, seconds, full, say)
+    makers = net.our_networks() if options.ours else net.networks(with_loop=full)
+    rows = net.run_networks(images, makers, options.device, seconds, full, say)
     rows += net.run_networks(volume, net.volume_networks(), options.device, seconds, full, say)
-    sizes = net.parameters(full)
+    sizes = net.parameters(makers)
     tell(_machine(options.device))
     tell(*table(rows, net.BASELINE).splitlines(), "")
     tell("parameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
