@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from data_prep.errors import DataError, named_errors
+from data_prep.errors import DataError, named_errors, words_of
 from data_prep.limits import check_bytes
 
 _AGAIN = "fetch the archive again"
@@ -88,7 +88,7 @@ def read_member(
         raise
     # What is raised for damaged, encrypted or unknown members is no closed list.
     except Exception as error:
-        raise DataError("IO_CRC", f"damaged archive member: {error}", _AGAIN) from error
+        raise DataError("IO_CRC", f"damaged archive member: {words_of(error)}", _AGAIN) from error
     if len(data) != size:
         found = f"{len(data)} bytes or more, declared are {member.file_size}"
         raise DataError("IO_CRC", f"damaged archive member: {found}", _AGAIN)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_json
 from sdunet.runs.weights import read_weights
@@ -123,7 +123,9 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         network.load_state_dict(read_weights(root / WEIGHTS), assign=True)
     except RuntimeError as error:
         raise DataError(
-            "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
+            "MODEL_WEIGHTS",
+            f"weights do not fit model.json: {words_of(error)}",
+            "copy the run folder again",
         ) from error
     network = network.to(device).eval().requires_grad_(False)
     return Model(network, config, name, fingerprint, root)
