@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from data_prep.errors import DataError, named_errors
+from data_prep.errors import DataError, named_errors, words_of
 from data_prep.limits import check_bytes
 
 _AGAIN = "fetch the archive again"
@@ -32,6 +32,7 @@ _PIECE = 1 << 20
 _END_MARK = 2  # of a member's flags: its LZMA stream ends with a mark
 _HEADER = 1 << 20  # more than any header of a tar takes
 _DIRECTORY = 1 << 26  # more than the directory of a zip of 500,000 files takes
+_FOLDER = "a folder"
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
@@ -88,7 +89,7 @@ def read_member(
         raise
     # What is raised for damaged, encrypted or unknown members is no closed list.
     except Exception as error:
-        raise DataError("IO_CRC", f"damaged archive member: {error}", _AGAIN) from error
+        raise DataError("IO_CRC", f"damaged archive member: {words_of(error)}", _AGAIN) from error
     if len(data) != size:
         found = f"{len(data)} bytes or more, declared are {member.file_size}"
         raise DataError("IO_CRC", f"damaged archive member: {found}", _AGAIN)
@@ -153,8 +154,8 @@ def _open_zip(path: Path) -> Archive:
     if declared not in (len(members) % (1 << 16), 0xFFFF):
         found = f"its directory lists {len(members)} files of {declared}"
         raise DataError("IO_ARCHIVE", found, _AGAIN)
-    members = [member for member in members if not member.is_dir()]
-    kinds = [_kind(member.external_attr >> 16) for member in members]
+    members = [member for member in members if _zip_kind(member) != _FOLDER]
+    kinds = [_zip_kind(member) for member in members]
     names = [_plain(member.filename) for member in members]
     places = dict(zip(names, members, strict=True))
 
@@ -172,10 +173,13 @@ def _zip_entries(path: Path) -> int:
     return struct.unpack_from("<H", end, end.rindex(b"PK\5\6") + 10)[0]
 
 
-def _kind(mode: int) -> str:
-    """Return what a member of that Unix mode is, empty for a plain file."""
+def _zip_kind(member: zipfile.ZipInfo) -> str:
+    """Return what a member is, by its Unix mode and its name; empty for a plain file."""
+    mode = member.external_attr >> 16
     if stat.S_ISLNK(mode):
         return "a symbolic link"
+    if stat.S_ISDIR(mode) or member.is_dir():
+        return "a folder with content" if member.file_size else _FOLDER
     return "" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "a device or a pipe"
 
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 
 from data_prep.archives import read_member
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 from data_prep.limits import check_size
 from data_prep.scan import SCANNER_CODES, Scan
@@ -35,7 +35,7 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
         shape, fortran, dtype = getattr(np.lib.format, reader)(buffer)
     # NumPy reports a damaged header by whatever its parser stumbles over.
     except Exception as error:
-        raise DataError("IO_DAMAGED", f"array header: {error}", _AGAIN) from error
+        raise DataError("IO_DAMAGED", f"array header: {words_of(error)}", _AGAIN) from error
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
     total = check_size(math.prod(shape), dtype.itemsize)
@@ -70,4 +70,4 @@ def _only_member(data: bytes) -> bytes:
         raise
     # zipfile raises several kinds for damaged, encrypted or unknown members.
     except Exception as error:
-        raise DataError("IO_CRC", f"damaged archive: {error}", _AGAIN) from error
+        raise DataError("IO_CRC", f"damaged archive: {words_of(error)}", _AGAIN) from error

@@ -9,6 +9,7 @@ from data_prep.encode import encode
 from data_prep.errors import DataError
 from data_prep.examine import read_checked
 from data_prep.findings import Findings
+from data_prep.limits import memory_within
 from data_prep.output import below, check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
@@ -52,6 +53,8 @@ def convert(
     checked = check(data, config, progress, **jobs)
     checked.require_usable()
     problems = list(checked.errors)
+    max_ram = jobs.get("max_ram")
+    memory = None if max_ram is None else max_ram * 1e9
     with own_folder(out, "convert") as output:
         written: dict[str, tuple[list[str], str]] = {}
         cases = [case for case in checked.layout.cases if case.id in checked.facts]
@@ -59,8 +62,9 @@ def convert(
             try:
                 source = checked.facts[case.id].source
                 findings = Findings(config.accept)
-                image, label = read_checked(tree, case, checked.rules, findings, source)
-                written[case.id] = _write(case.id, image, label, out, to)
+                with memory_within(memory):
+                    image, label = read_checked(tree, case, checked.rules, findings, source)
+                    written[case.id] = _write(case.id, image, label, out, to)
             except DataError as error:
                 problems.append(error.at(case=case.id))
         if not written:

@@ -17,7 +17,7 @@ from pydicom.filereader import read_partial
 
 from data_prep.dicom_bounds import check_deflated
 from data_prep.dicom_pixels import pixels_of
-from data_prep.errors import DataError, named_errors
+from data_prep.errors import DataError, named_errors, words_of
 from data_prep.findings import Findings
 from data_prep.limits import check_size
 from data_prep.scan import Scan, in_order
@@ -55,10 +55,12 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
             found.get("SOPClassUID")
             return found
     except (EOFError, InvalidDicomError) as error:
-        raise DataError("IO_TRUNCATED", f"the file ends early: {error}", _AGAIN) from error
+        raise DataError(
+            "IO_TRUNCATED", f"the file ends early: {words_of(error)}", _AGAIN
+        ) from error
     # pydicom raises many kinds of error for what it cannot make sense of.
     except Exception as error:
-        raise DataError("IO_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error
+        raise DataError("IO_DAMAGED", words_of(error), _AGAIN) from error
 
 
 def start_of(data: bytes) -> Dataset:

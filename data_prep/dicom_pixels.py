@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 
 from data_prep.dicom_bounds import check_frames
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 from data_prep.limits import check_size
 
@@ -50,7 +50,7 @@ def pixels_of(one: Dataset, findings: Findings | None = None) -> np.ndarray:
                 f"compressed as {syntax}, for which no decoder is installed",
                 "pip install sdunet[dicom]; JPEG lossless also needs pylibjpeg-libjpeg",
             ) from error
-        raise DataError("IO_DAMAGED", f"pixels ({syntax}): {error}", _AGAIN) from error
+        raise DataError("IO_DAMAGED", f"pixels ({syntax}): {words_of(error)}", _AGAIN) from error
     array = _of_stored_bits(array, one.BitsStored, findings or Findings())
     return array.reshape(frames, one.Rows, one.Columns, samples)
 

@@ -4,11 +4,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from data_prep.inert import for_record, placeless
+from data_prep.inert import for_record, inert, placeless
+
+_LONGEST = 2000  # characters of what was found: a header may hold millions
 
 
 class DataError(Exception):
     """Something about the data that must not be guessed over.
+
+    Shown as text it is one line that does nothing, see `inert`, whoever prints or logs it.
 
     Args:
         code: stable short name, such as `GEO_SHAPE`.
@@ -24,7 +28,7 @@ class DataError(Exception):
     ) -> None:
         super().__init__(code, found, fix)
         self.code = code
-        self.found = found
+        self.found = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
         self.fix = fix
         self.case = case
         self.file = file
@@ -32,7 +36,7 @@ class DataError(Exception):
     def __str__(self) -> str:
         case = "" if self.case is None else f" case {self.case}"
         file = "" if self.file is None else f" ({self.file})"
-        return f"{self.code}{case}: {self.found}{file}; {self.fix}"
+        return inert(f"{self.code}{case}: {self.found}{file}; {self.fix}")
 
     def for_records(self) -> "DataError":
         """Return the error as files may hold it, see `for_record`."""
@@ -67,5 +71,12 @@ def named_errors(
     except MemoryError as error:
         raise DataError("IO_MEMORY", "memory is full", "crop or split it", file=file) from error
     except Exception as error:
-        found = f"{type(error).__name__}: {str(error)[:200]!r}"
-        raise DataError(code, found, fix, file=file) from error
+        raise DataError(code, words_of(error), fix, file=file) from error
+
+
+def words_of(error: Exception) -> str:
+    """Return what a library says of an error: in quotes, as it may be words of a file, and short.
+
+    What decoders and other libraries raise goes through here wherever it is told.
+    """
+    return f"{type(error).__name__}: {str(error)[:200]!r}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from data_prep.errors import DataError
+from data_prep.inert import inert
 
 Level = Literal["error", "warning", "note"]
 # What a user may accept, and what is done then:
@@ -70,7 +71,8 @@ class Finding:
         where = "".join(
             (f" case {self.case}" * bool(self.case), f" ({self.file})" * bool(self.file))
         )
-        return f"{self.level} {self.code}{where}: {self.found}" + f"; {self.fix}" * bool(self.fix)
+        fix = f"; {self.fix}" * bool(self.fix)
+        return inert(f"{self.level} {self.code}{where}: {self.found}{fix}")
 
 
 class Findings:

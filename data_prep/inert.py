@@ -5,9 +5,10 @@ terminal's cursor or forge a line, characters of direction show a name backwards
 """
 
 import json
+import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 # From where an absolute path begins to its last name; what looks like one in a message is cut, too.
@@ -36,6 +37,16 @@ def inert(text: str, kept: str = "") -> str:
     return "".join(
         c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def plain_name(text: str) -> str:
+    r"""Return text as a name that is in no folder: without slashes and what does not print.
+
+    Example:
+        >>> plain_name("../x\n")
+        '.._x_'
+    """
+    return "".join(c if c.isprintable() and c not in "/\\" else "_" for c in text)
 
 
 def inert_json(record: object) -> str:
@@ -87,10 +98,22 @@ class InertStream:
 
 
 def make_streams_inert() -> None:
-    """Show so whatever this process prints, warnings and tracebacks of libraries included."""
+    """Show so whatever this process prints: warnings, tracebacks and logs of libraries included."""
     streams: Mapping[str, TextIO | None] = {"stdout": sys.stdout, "stderr": sys.stderr}
     for name, stream in streams.items():
         if stream is not None and not isinstance(stream, InertStream):
             # A terminal of few letters shows the others by their number, too.
             stream.reconfigure(errors="backslashreplace")
-            setattr(sys, name, InertStream(stream))
+            shown = InertStream(stream)
+            setattr(sys, name, shown)
+            for handler in _log_handlers():
+                if handler.stream is stream:
+                    handler.setStream(shown)
+
+
+def _log_handlers() -> Iterator[logging.StreamHandler]:
+    """Yield those of all loggers, which libraries make when they are imported."""
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        for handler in getattr(logger, "handlers", ()):  # a place for a logger has none
+            if isinstance(handler, logging.StreamHandler):
+                yield handler

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.inert import make_streams_inert
 from data_prep.parent import end_with_parent
 
@@ -110,7 +110,9 @@ def _on_cluster(work: Callable[..., Any], items: Iterable[tuple], scheduler: str
         client = Client(scheduler, timeout=30, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise DataError(
-            "JOB_SCHEDULER", f"{scheduler}: {error}", "start the scheduler, or check its address"
+            "JOB_SCHEDULER",
+            f"{scheduler}: {words_of(error)}",
+            "start the scheduler, or check its address",
         ) from error
     with client:
         futures = [client.submit(_tried, work, item, pure=False) for item in items]
@@ -118,5 +120,7 @@ def _on_cluster(work: Callable[..., Any], items: Iterable[tuple], scheduler: str
             try:
                 yield future.result()
             except KilledWorker as error:
-                yield DataError("JOB_KILLED", f"its workers died: {error}", "see their logs")
+                yield DataError(
+                    "JOB_KILLED", f"its workers died: {words_of(error)}", "see their logs"
+                )
             future.release()

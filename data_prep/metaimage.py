@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, check_affine, from_lps
 from data_prep.header import agreed, is_true, whole
@@ -95,7 +95,9 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
         try:
             line = data[at:end].decode("utf-8").strip()
         except UnicodeDecodeError as error:
-            raise DataError("HDR_DAMAGED", f"the header is no text: {error}", _AGAIN) from error
+            raise DataError(
+                "HDR_DAMAGED", f"the header is no text: {words_of(error)}", _AGAIN
+            ) from error
         name, equals, value = line.partition("=")
         name = name.strip().lower()
         if line and (not equals or name in fields):

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 from data_prep.geometry import SAME_FORM, check_affine, furthest
 from data_prep.limits import MAX_BYTES, check_bytes, check_size
@@ -98,7 +98,7 @@ def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:
             return _IMAGES[size].from_bytes(data)
     # nibabel's header code raises several kinds of error for what it cannot make sense of.
     except Exception as error:
-        raise DataError("HDR_DAMAGED", f"{type(error).__name__}: {error}", _AGAIN) from error
+        raise DataError("HDR_DAMAGED", words_of(error), _AGAIN) from error
 
 
 def _joined(start: bytes, size: int, findings: Findings, beside: Beside) -> bytes:
@@ -188,7 +188,7 @@ def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, t
         try:
             qform, sform = image.get_qform(), image.get_sform()
         except ValueError as error:
-            raise DataError("HDR_DAMAGED", f"qform: {error}", _AGAIN) from error
+            raise DataError("HDR_DAMAGED", f"qform: {words_of(error)}", _AGAIN) from error
         gap = furthest(qform, sform, (*image.shape, 1, 1)[:3])
         if not gap < SAME_FORM:
             findings.ask(

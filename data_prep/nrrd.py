@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
 from data_prep.header import agreed
@@ -93,7 +93,9 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
     try:
         lines = parts[0].decode("utf-8").splitlines()[1:]
     except UnicodeDecodeError as error:
-        raise DataError("HDR_DAMAGED", f"the header is no text: {error}", _AGAIN) from error
+        raise DataError(
+            "HDR_DAMAGED", f"the header is no text: {words_of(error)}", _AGAIN
+        ) from error
     fields: dict[str, str] = {}
     for line in lines:
         if line.startswith("#") or ":=" in line:  # comments, and keys of the writer's own

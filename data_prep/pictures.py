@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 from data_prep.geometry import AS_SCANNED
 from data_prep.limits import check_size
@@ -113,7 +113,7 @@ def _decode(data: bytes, findings: Findings) -> Samples:
     except DataError:
         raise
     except Image.DecompressionBombError as error:
-        raise DataError("IMG_TOO_LARGE", str(error), "cut it into tiles") from error
+        raise DataError("IMG_TOO_LARGE", words_of(error), "cut it into tiles") from error
     except MemoryError as error:
         raise DataError(
             "IMG_TOO_LARGE", "more than the memory holds", "cut it into tiles"
@@ -122,11 +122,11 @@ def _decode(data: bytes, findings: Findings) -> Samples:
         raise DataError("IO_NOT_IMAGE", "no known image format", _RESAVE) from error
     except ValueError as error:
         if "imagecodecs" in str(error):
-            raise DataError("IMG_CODEC", str(error), "pip install imagecodecs") from error
-        raise DataError("IO_DAMAGED", f"cannot be decoded: {error}", _AGAIN) from error
+            raise DataError("IMG_CODEC", words_of(error), "pip install imagecodecs") from error
+        raise DataError("IO_DAMAGED", f"cannot be decoded: {words_of(error)}", _AGAIN) from error
     # Decoders raise whatever their C libraries report; all of it means the same here.
     except Exception as error:
-        raise DataError("IO_DAMAGED", f"cannot be decoded: {error}", _AGAIN) from error
+        raise DataError("IO_DAMAGED", f"cannot be decoded: {words_of(error)}", _AGAIN) from error
 
 
 def _decode_tiff(data: bytes) -> Samples:

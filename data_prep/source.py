@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.findings import Findings
 
 # Reads the file of a name that lies beside the one being read; `*` stands for its own stem.
@@ -44,7 +44,7 @@ def gunzip(data: bytes, declared: Callable[[bytes], int], findings: Findings) ->
     except EOFError as error:
         raise DataError("IO_TRUNCATED", "the gzip stream ends early", _AGAIN) from error
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise DataError("IO_CRC", f"damaged gzip stream: {error}", _AGAIN) from error
+        raise DataError("IO_CRC", f"damaged gzip stream: {words_of(error)}", _AGAIN) from error
 
 
 def bunzip2(data: bytes, total: int, findings: Findings) -> bytes:
@@ -55,7 +55,7 @@ def bunzip2(data: bytes, total: int, findings: Findings) -> bytes:
     except EOFError as error:
         raise DataError("IO_TRUNCATED", "the bzip2 stream ends early", _AGAIN) from error
     except (OSError, ValueError) as error:
-        raise DataError("IO_CRC", f"damaged bzip2 stream: {error}", _AGAIN) from error
+        raise DataError("IO_CRC", f"damaged bzip2 stream: {words_of(error)}", _AGAIN) from error
 
 
 def inflate(data: bytes, total: int) -> bytes:
@@ -69,7 +69,7 @@ def inflate(data: bytes, total: int) -> bytes:
         # One byte more than declared, which must not come, makes the stream check its sum.
         out = stream.decompress(data, total + 1)
     except zlib.error as error:
-        raise DataError("IO_CRC", f"damaged zlib stream: {error}", _AGAIN) from error
+        raise DataError("IO_CRC", f"damaged zlib stream: {words_of(error)}", _AGAIN) from error
     if len(out) > total or stream.unused_data:
         raise DataError("IO_TRAILING", "more bytes than declared", _AGAIN)
     if not stream.eof:

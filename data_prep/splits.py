@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.parse import UNUSABLE, once, read_json
 
 Folds = list[dict[str, list[str]]]
@@ -28,7 +28,7 @@ def group_of(case_id: str, pattern: str | None) -> str:
             return found.group(1)
     except (re.error, IndexError) as error:
         raise DataError(
-            "SPLIT_PATTERN", f"group_pattern {pattern!r}: {error}", "give one (group)"
+            "SPLIT_PATTERN", f"group_pattern {pattern!r}: {words_of(error)}", "give one (group)"
         ) from error
     raise DataError(
         "SPLIT_PATTERN",

@@ -6,6 +6,7 @@ while the other cases are used.
 
 import io
 import os
+import shutil
 import tarfile
 import zipfile
 
@@ -21,6 +22,7 @@ from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.layouts import find_layout
 from data_prep.tree import open_tree
+from sdunet.segmentation.evaluate import evaluate
 
 GOOD = {"good_0", "good_1", "good_2"}
 OTHER = gz(nifti(noise(77)))
@@ -68,11 +70,11 @@ def sparse(archive, name, data):
     archive.addfile(member, io.BytesIO(data))
 
 
-def zip_mode(mode):
-    """Add a member of that Unix mode."""
+def zip_mode(mode, end=""):
+    """Add a member of that Unix mode, its name with something at its end."""
 
     def add(archive, name, data):
-        member = zipfile.ZipInfo(name)
+        member = zipfile.ZipInfo(name + end)
         member.create_system, member.external_attr = 3, mode << 16
         archive.writestr(member, b"good_0.nii.gz")
 
@@ -92,6 +94,9 @@ MEMBERS = [
     (".tar", "twice, with a dot", twice("./{}".format)),
     (".tar", "twice, with two slashes", twice(lambda name: name.replace("/", "//"))),
     (".zip", "symbolic link", zip_mode(0o120777)),
+    (".zip", "symbolic link named as a folder", zip_mode(0o120777, "/")),
+    (".zip", "folder with content", zip_mode(0o040755)),
+    (".zip", "folder by its name with content", zip_mode(0, "/")),
     (".zip", "pipe", zip_mode(0o010644)),
     (".zip", "device", zip_mode(0o020644)),
     (".zip", "twice", twice(str)),
@@ -123,11 +128,7 @@ def refused(path, kind):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("planted", ["images/bad.nii.gz", "labels/bad.nii.gz"])
-@pytest.mark.parametrize(
-    ("suffix", "add"),
-    [(row[0], row[2]) for row in MEMBERS],
-    ids=[f"{r[0]} {r[1]}" for r in MEMBERS],
-)
+@EACH_MEMBER
 def test_member_that_is_no_plain_file_refuses_its_case(tmp_path, suffix, add, planted):
     Volumes(tmp_path / "set")
     (error,) = refused(packed(tmp_path / "set", suffix, planted, add), Volumes)
@@ -136,11 +137,7 @@ def test_member_that_is_no_plain_file_refuses_its_case(tmp_path, suffix, add, pl
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("planted", ["bad/09.dcm", "bad/slice09"])
-@pytest.mark.parametrize(
-    ("suffix", "add"),
-    [(row[0], row[2]) for row in MEMBERS],
-    ids=[f"{r[0]} {r[1]}" for r in MEMBERS],
-)
+@EACH_MEMBER
 def test_slice_that_is_no_plain_file_refuses_its_series(tmp_path, suffix, add, planted):
     Series(tmp_path / "set")
     for file in (tmp_path / "set/bad").glob("0*.dcm"):
@@ -158,6 +155,29 @@ def test_folder_that_is_a_link_in_an_archive_is_told_though_no_case_misses_it(tm
     assert set(checked.facts) == {*GOOD, "bad"}
     (error,) = checked.errors
     assert str(error).startswith("IO_MEMBER: 1 members are not read: more, the first is a symbolic")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@EACH_MEMBER
+def test_prediction_that_is_no_plain_file_is_told_and_counts_as_missing(tmp_path, suffix, add):
+    Volumes(tmp_path / "set")
+    shutil.copytree(tmp_path / "set/labels", tmp_path / "pred")
+    predictions = packed(tmp_path / "pred", suffix, "bad.nii.gz", add)
+    summary, problems = evaluate(predictions, tmp_path / "set", tmp_path / "out")
+    assert [(p.code, p.case, p.file) for p in problems] == [("IO_MEMBER", "bad", "bad.nii.gz")]
+    assert (summary["n_cases"], summary["mean"]["1"]["missing"]) == (4, 1)
+
+
+def test_folders_in_a_zip_are_no_members(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("images/", b"")
+        for name, mode in (("labels/", 0), ("more", 0o040755)):
+            member = zipfile.ZipInfo(name)
+            member.create_system, member.external_attr = 3, mode << 16
+            archive.writestr(member, b"")
+        archive.writestr("images/a.png", b"1")
+    tree = open_tree(tmp_path / "a.zip")
+    assert (tree.names, tree.lost) == (("images/a.png",), {})
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".zip"])

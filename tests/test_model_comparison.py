@@ -44,6 +44,36 @@ def scored(made, tmp_path):
     return tmp_path / "raw", tmp_path / "a", tmp_path / "b"
 
 
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["a/scores", "b/scores"], ["a", "b"]),
+        (["a/scores", "a/more/scores"], ["a", "more"]),
+        (["m/fold_0/e", "m/fold_1/e", "n/fold_0/e"], ["m_fold_0", "m_fold_1", "n_fold_0"]),
+        (["a", "home/anna/b"], ["a", "b"]),
+        (["../x/../a/e", "b/../b/e"], ["a", "b"]),
+        (["a\x1b[2J/e", "b\\c/e", "d\ne/e"], ["a_[2J", "b_c", "d_e"]),
+    ],
+)
+def test_names_of_models_are_names_without_folders(made, tmp_path, folders, names):
+    for folder in folders:
+        (tmp_path / folder).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(made / "a/scores", (tmp_path / folder).resolve(), dirs_exist_ok=True)
+    scored, _ = read_scores([tmp_path / folder for folder in folders])
+    assert [model.name for model in scored] == names
+
+
+def test_folders_that_no_name_tells_apart_need_names(made, tmp_path):
+    for name in ("a\x1b", "a_"):
+        shutil.copytree(made / "a/scores", tmp_path / name)
+    with pytest.raises(DataError, match="COMPARE_FEW"):
+        read_scores([tmp_path / "a\x1b", tmp_path / "a_"])
+    with pytest.raises(DataError, match="COMPARE_FEW"):
+        read_scores([made / "a/scores"] * 2)
+    scored, _ = read_scores([tmp_path / "a\x1b", tmp_path / "a_"], ["one", "two"])
+    assert [model.name for model in scored] == ["one", "two"]
+
+
 def test_a_model_that_is_always_nearer_wins_everywhere(scored, tmp_path):
     _, a, b = scored
     rows, problems = compare([a / "scores", b / "scores"], tmp_path / "out")

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.writer import write_bytes
 
 
@@ -79,7 +79,7 @@ def read_tensors(
     ) as error:
         raise DataError(
             "MODEL_WEIGHTS",
-            f"not weights of sdunet: {error}",
+            f"not weights of sdunet: {words_of(error)}",
             "copy the run folder again",
             file=str(path),
         ) from error

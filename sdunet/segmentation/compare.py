@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.errors import DataError
 from data_prep.hashed import read_hashed
+from data_prep.inert import plain_name
 from data_prep.output import check_free, own_folder
 from data_prep.parse import UNUSABLE, once
 from data_prep.writer import write_bytes
@@ -205,13 +206,15 @@ def _other(first: Scored, second: Scored, what: str) -> DataError:
 
 
 def _told_apart(folders: Sequence[Path]) -> list[str]:
-    """Return the part of each path in which they differ."""
+    """Return names without folders: the last parts of each path, as many as tell all apart."""
     parts = [folder.resolve().parts for folder in folders]
-    while len(parts) > 1 and all(len(p) > 1 for p in parts) and len({p[-1] for p in parts}) == 1:
+    while all(len(p) > 1 for p in parts) and len({p[-1] for p in parts}) == 1:
         parts = [p[:-1] for p in parts]
-    while len(parts) > 1 and all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
-        parts = [p[1:] for p in parts]
-    return ["/".join(p) for p in parts]
+    for most in range(1, 1 + max(map(len, parts))):
+        names = ["_".join(map(plain_name, p[-most:])) for p in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _rows(

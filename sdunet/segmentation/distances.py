@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from data_prep.limits import check_bytes
+
+_COPIES = 100  # bytes that a cell of a surface takes, measured on noise
+
 
 @dataclass(frozen=True)
 class SurfaceDistances:
@@ -62,8 +66,13 @@ def surface_distances(
 
     Returns:
         `None` if both masks are empty.
+
+    Raises:
+        DataError: IO_MEMORY, see `memory_within`.
     """
-    points = [np.argwhere(surface(mask)) * spacing for mask in (prediction, reference)]
+    surfaces = [surface(mask) for mask in (prediction, reference)]
+    check_bytes(sum(map(np.count_nonzero, surfaces)), _COPIES)
+    points = [np.argwhere(cells) * spacing for cells in surfaces]
     if not any(map(len, points)):
         return None
     if not all(map(len, points)):

@@ -12,6 +12,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import label as number_pieces
 
+from data_prep.limits import check_bytes
+
 CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = 1, 2, 3, 4
 KINDS = {
     CORRECT: "correct",
@@ -20,6 +22,7 @@ KINDS = {
     WRONG_CLASS: "wrong class",
 }
 Palette = Literal["usual", "colour_blind"]
+_COPIES = 32  # bytes that finding pieces takes a cell, measured on noise
 COLOURS: dict[Palette, dict[int, str]] = {
     "usual": {1: "#2ca25f", 2: "#d7301f", 3: "#2171b5", 4: "#cc79a7"},
     "colour_blind": {1: "#009e73", 2: "#d55e00", 3: "#0072b2", 4: "#f0e442"},
@@ -75,11 +78,15 @@ def wrong_pieces(
         reference: class numbers, the same shape.
         most: pieces to return at most.
         chances: returns the probability of a class, the same shape.
+
+    Raises:
+        DataError: IO_MEMORY, see `memory_within`; as `chances`.
     """
     (around,) = ndimage.find_objects(prediction != reference, 1)
     if around is None:
         return [], 0
     found, there = prediction[around], reference[around]
+    check_bytes(found.size, _COPIES)
     classes = int(max(found.max(), there.max())) + 1
     mixed = np.where(found == there, 0, found.astype(np.uint32) * np.uint32(classes) + there)
     pieces = number_pieces(mixed, background=0, connectivity=mixed.ndim)

@@ -46,6 +46,7 @@ def evaluate(
     config: DataConfig | None = None,
     progress: Progress = silent,
     options: ScoreOptions | None = None,
+    max_ram: float | None = None,
 ) -> tuple[dict, list[DataError]]:
     """Score each case and class, and each object.
 
@@ -62,6 +63,7 @@ def evaluate(
         config: classes and label map. Default: those recorded with the predictions.
         progress: wraps the loop over cases, given a title.
         options: tolerances. Default: `ScoreOptions()`.
+        max_ram: gigabytes of memory that one case may take; a larger one is refused.
 
     Returns:
         The summary, and one error for each case that could not be scored as it should.
@@ -70,18 +72,22 @@ def evaluate(
         DataError: if there is nothing to score, see `open_pairs`.
     """
     options = options or ScoreOptions()
-    pairs = open_pairs(predictions, references, only, config)
+    pairs = open_pairs(predictions, references, only, config, max_ram)
     for source in (references, predictions):
         check_output(out, open_tree(source), source)
     check_free(out, "evaluate", _FILES)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)
     for pair in progress(pairs, "scoring"):
-        tables.add(pair, pair.scores(pairs.num_classes, options))
+        try:
+            scores = pair.scores(pairs.num_classes, options)
+        except DataError as error:
+            tables.problems.append(error.at(case=pair.id, file=pair.reference_file))
+        else:
+            tables.add(pair, scores)
     if not tables.records:
-        raise DataError(
-            "EVAL_NONE", f"no reference can be read, the last: {pairs.problems[-1]}", "see it"
-        )
+        last = [*pairs.problems, *tables.problems][-1]
+        raise DataError("EVAL_NONE", f"no reference can be used, the last: {last}", "see it")
     summary = tables.summary() | {"options": asdict(options), "versions": versions()}
     files = tables.files(summary)
     with own_folder(out, "evaluate", _FILES) as output:

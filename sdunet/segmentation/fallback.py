@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from sdunet.runs.failures import is_out_of_memory
 from sdunet.segmentation.inference import Ensemble
 
@@ -51,6 +51,6 @@ class Fallback:
         else:
             raise DataError(
                 "PRED_MEMORY",
-                f"no memory for one window: {str(error)[:200]}",
+                f"no memory for one window: {words_of(error)}",
                 "close other programs, or train with a smaller dataset.patch_size",
             ) from error

@@ -8,6 +8,7 @@ from data_prep.config import DataConfig
 from data_prep.encode import encode
 from data_prep.errors import DataError
 from data_prep.layouts import find_layout
+from data_prep.limits import memory_within
 from data_prep.output import below, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.scan import Scan
@@ -34,6 +35,7 @@ def overlay(
     *,
     palette: Palette = "usual",
     options: ScoreOptions | None = None,
+    max_ram: float | None = None,
 ) -> tuple[Path, list[DataError]]:
     """Show the errors of every case.
 
@@ -51,6 +53,7 @@ def overlay(
         progress: wraps the loop over cases, given a title.
         palette: of the errors.
         options: of the scores. Default: `ScoreOptions()`.
+        max_ram: gigabytes of memory that one case may take; a larger one is refused.
 
     Returns:
         The page, and one error for each case that could not be drawn as it should.
@@ -59,11 +62,13 @@ def overlay(
         DataError: OVERLAY_NONE if no case can be drawn, or as `open_pairs`.
     """
     options = options or ScoreOptions()
-    pairs = open_pairs(predictions, references, only, config)
+    pairs = open_pairs(predictions, references, only, config, max_ram)
     tree = open_tree(images)
     for source in (images, references, predictions):
         check_output(out, open_tree(source), source)
-    cases = {case.id: case for case in find_layout(tree, need_labels=False).cases}
+    with memory_within(pairs.memory):
+        layout = find_layout(tree, need_labels=False)
+    cases = {case.id: case for case in layout.cases}
     out, problems = Path(out), []
     names = pairs.names
     sheet = ContactSheet(palette)

@@ -16,6 +16,7 @@ from data_prep.findings import Findings
 from data_prep.hashed import parse_hashed
 from data_prep.labels import read_case_label, read_objects, to_classes
 from data_prep.layouts import Case, choose, find_layout
+from data_prep.limits import memory_within
 from data_prep.masks import decide, look_at_masks
 from data_prep.parse import UNUSABLE, once, whole
 from data_prep.plan import classes_of
@@ -42,6 +43,7 @@ class Pair:
         problem: why there is no prediction.
         objects: number of the object at each cell, `(1, ...)`, of references that tell them apart.
         chances: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
+        memory: bytes that the work on the case may take; `None` for no limit.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Pair:
     problem: DataError | None = None
     objects: np.ndarray | None = None
     chances: Callable[[int], np.ndarray] | None = None
+    memory: float | None = None
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -59,15 +62,20 @@ class Pair:
         return self.reference.spacing or (1.0,) * len(self.reference.size)
 
     def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:
-        """Score each class; without a prediction all is missed."""
-        return score_case(
-            None if self.prediction is None else self.prediction[0],
-            self.reference.array[0],
-            self.spacing,
-            num_classes,
-            options,
-            None if self.objects is None else self.objects[0],
-        )
+        """Score each class; without a prediction all is missed.
+
+        Raises:
+            DataError: IO_MEMORY.
+        """
+        with memory_within(self.memory):
+            return score_case(
+                None if self.prediction is None else self.prediction[0],
+                self.reference.array[0],
+                self.spacing,
+                num_classes,
+                options,
+                None if self.objects is None else self.objects[0],
+            )
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ class Pairs:
         rules: names of the classes, and how references are read.
         problems: incomplete cases and predictions without a reference; iterating adds the cases
             whose reference cannot be read.
+        memory: bytes that one case may take; `None` for no limit.
     """
 
     rules: Rules
@@ -87,6 +96,7 @@ class Pairs:
     _cases: list[Case]
     _files: dict[str, str]
     _predicted: Rules
+    memory: float | None = None
 
     @property
     def num_classes(self) -> int:
@@ -104,18 +114,21 @@ class Pairs:
     def __iter__(self) -> Iterator[Pair]:
         for case in self._cases:
             try:
-                reference, objects = self._reference(case)
+                with memory_within(self.memory):
+                    reference, objects = self._reference(case)
             except DataError as error:
                 self.problems.append(error.at(case=case.id))
                 continue
             file = self._files.get(case.id)
             prediction = problem = None
             try:
-                scan = self._prediction(file)
-                reference = self._fitted(reference, scan, case.id)
-                if objects is not None:
-                    objects = self._fitted(objects, scan, case.id)
-                prediction = to_classes(scan.array, self.rules.labels, self._predicted.label_map)
+                with memory_within(self.memory):
+                    scan = self._prediction(file)
+                    reference = self._fitted(reference, scan, case.id)
+                    if objects is not None:
+                        objects = self._fitted(objects, scan, case.id)
+                    label_map = self._predicted.label_map
+                    prediction = to_classes(scan.array, self.rules.labels, label_map)
             except DataError as error:
                 problem = error.at(case=case.id, file=file)
             chances = partial(self._chances, case.id, reference)
@@ -128,6 +141,7 @@ class Pairs:
                 problem,
                 None if objects is None else objects.array,
                 chances if self.has_chances and prediction is not None else None,
+                self.memory,
             )
 
     @property
@@ -183,7 +197,8 @@ class Pairs:
                 case=case_id,
             )
         try:
-            scan = read_scan(self._predictions, file, Findings(self.rules.accept))
+            with memory_within(self.memory):
+                scan = read_scan(self._predictions, file, Findings(self.rules.accept))
             check_same_grid(reference, scan, "probabilities", "reference")
             if len(scan.array) != 1 or not ((scan.array >= 0) & (scan.array <= 1)).all():
                 raise DataError("PROB_RANGE", "a value outside 0..1, or channels", "predict again")
@@ -207,6 +222,7 @@ def open_pairs(
     references: str | Path,
     only: set[str] | None = None,
     config: DataConfig | None = None,
+    max_ram: float | None = None,
 ) -> Pairs:
     """Find the references of a raw dataset and the predictions of the same names.
 
@@ -218,10 +234,22 @@ def open_pairs(
         references: raw dataset in a known layout.
         only: ids of the cases to compare. Default: all.
         config: classes and label map.
+        max_ram: gigabytes of memory that one case may take. Default: no limit.
 
     Raises:
         DataError: if there are no cases, or the record of the predictions is damaged.
     """
+    memory = None if max_ram is None else max_ram * 1e9
+    with memory_within(memory):
+        return replace(_open(predictions, references, only, config), memory=memory)
+
+
+def _open(
+    predictions: str | Path,
+    references: str | Path,
+    only: set[str] | None,
+    config: DataConfig | None,
+) -> Pairs:
     tree = open_tree(references)
     layout = find_layout(tree)
     cases = choose(layout.cases, only)

@@ -1,15 +1,19 @@
 """All scores of a case, class by class, under one policy for empty masks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from data_prep.limits import check_bytes
 from data_prep.types import NumberFrom0, ShareBelowOne
 from sdunet.segmentation.distances import diagonal_of, surface_distances
 from sdunet.segmentation.metrics import Overlap, missing, overlaps
 from sdunet.segmentation.objects import Objects, find_objects
+
+_COPIES = 36  # bytes a cell of the box around a class, measured on a block
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def score_case(
 
     Raises:
         ValueError: if shapes differ or a number is no class.
+        DataError: IO_MEMORY, see `memory_within`.
     """
     options = options or ScoreOptions()
     if prediction is None:
@@ -116,6 +121,7 @@ def score_case(
     result = []
     for number, (overlap, pair) in enumerate(zip(counted, boxes, strict=True), start=1):
         box = _around(pair, reference.ndim)
+        check_bytes(math.prod(s.stop - s.start for s in box), _COPIES)
         masks = [label[box] == number for label in (prediction, reference)]
         inside = None if numbered is None else numbered[box]
         objects = find_objects(*masks, inside)

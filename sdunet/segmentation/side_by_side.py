@@ -6,6 +6,7 @@ from pathlib import Path
 from data_prep.config import DataConfig
 from data_prep.errors import DataError
 from data_prep.layouts import find_layout
+from data_prep.limits import memory_within
 from data_prep.output import check_free, own_folder
 from data_prep.progress import Progress, silent
 from data_prep.tree import check_output, open_tree
@@ -27,6 +28,7 @@ def side_by_side(
     progress: Progress = silent,
     *,
     palette: Palette = "usual",
+    max_ram: float | None = None,
 ) -> tuple[Path, list[DataError]]:
     """Write `review.html` with the errors of each model on every case.
 
@@ -40,6 +42,7 @@ def side_by_side(
         config: classes and label map. Default: those recorded with the predictions.
         progress: wraps the loop over cases, given a title.
         palette: of the errors.
+        max_ram: gigabytes of memory that one case, with all predictions of it, may take.
 
     Returns:
         The page, and an error for each case that could not be shown as it should: COMPARE_PRED or
@@ -51,7 +54,8 @@ def side_by_side(
     """
     options = models[0].options
     only = only or set(models[0].cases)
-    pairs = [open_pairs(folder, references, only, config) for folder in predictions]
+    each = None if max_ram is None else max_ram / len(predictions)
+    pairs = [open_pairs(folder, references, only, config, each) for folder in predictions]
     first = pairs[0]
     if any(other.rules.labels != first.rules.labels for other in pairs):
         raise DataError("LBL_CLASSES", "the models predict other classes", "compare those of one")
@@ -59,7 +63,9 @@ def side_by_side(
     for source in (images, references, *predictions):
         check_output(out, open_tree(source), source)
     check_free(out, "compare", [PAGE])
-    cases = {case.id: case for case in find_layout(tree, need_labels=False).cases}
+    with memory_within(first.memory):
+        layout = find_layout(tree, need_labels=False)
+    cases = {case.id: case for case in layout.cases}
     names = [model.name for model in models]
     problems: list[DataError] = []
     with own_folder(out, "compare", [PAGE]):
@@ -72,10 +78,10 @@ def side_by_side(
                     _check_scored(model, pair)
                 opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
                 problems += [_of(n, p) for n, (_, p) in zip(names, opened, strict=True) if p]
+                scores = [pair.scores(first.num_classes, options) for pair in together]
             except DataError as error:
                 problems.append(error.at(case=together[0].id))
                 continue
-            scores = [pair.scores(first.num_classes, options) for pair in together]
             page.add([view for view, _ in opened], scores)
         problems = [*{str(p): p for pair in pairs for p in pair.problems}.values(), *problems]
         if not page.cases:

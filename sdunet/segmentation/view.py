@@ -14,7 +14,8 @@ from data_prep.errors import DataError
 from data_prep.findings import Findings
 from data_prep.images import read_case_image
 from data_prep.layouts import Case
-from data_prep.scan import spacing_of
+from data_prep.limits import memory_within
+from data_prep.scan import Scan, spacing_of
 from data_prep.tree import Tree
 from sdunet.segmentation.error_map import COLOURS, CORRECT, KINDS, Palette, Wrong, wrong_pieces
 from sdunet.segmentation.error_map import error_map as find_errors
@@ -119,12 +120,17 @@ def open_view(
     Probabilities that cannot be used are left out of the view.
 
     Raises:
-        DataError: PAIR_NO_IMAGE, or if the image cannot be read or lies on another grid.
+        DataError: PAIR_NO_IMAGE, or if the image cannot be read or lies on another grid; IO_MEMORY.
     """
     if case is None:
         raise DataError("PAIR_NO_IMAGE", "no image", "check the folder of images")
-    scan = read_case_image(tree, case, Findings(rules.accept))
-    check_same_grid(scan, pair.reference, "reference")
+    with memory_within(pair.memory):
+        scan = read_case_image(tree, case, Findings(rules.accept))
+        check_same_grid(scan, pair.reference, "reference")
+        return _view(pair, scan)
+
+
+def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
 
     def seen(array: np.ndarray) -> np.ndarray:
         return array if scan.affine is None else turned(array, scan.affine)[0]
@@ -143,7 +149,9 @@ def open_view(
     try:
         view.wrong  # noqa: B018 - reads the probabilities
     except DataError as error:
-        return replace(view, chances=None), error
+        view = replace(view, chances=None)
+        view.wrong  # noqa: B018 - raises what is not about probabilities
+        return view, error
     return view, None
 
 

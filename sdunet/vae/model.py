@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.hashed import read_hashed, write_hashed
 from data_prep.parse import UNUSABLE
 from data_prep.written import check_written
@@ -128,7 +128,9 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         check_written(root / WEIGHTS, data)
     except RuntimeError as error:
         raise DataError(
-            "MODEL_WEIGHTS", f"weights do not fit model.json: {error}", "copy the run folder again"
+            "MODEL_WEIGHTS",
+            f"weights do not fit model.json: {words_of(error)}",
+            "copy the run folder again",
         ) from error
     network = network.to(device).eval().requires_grad_(False)
     return Model(network, config, name, fingerprint, root)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, words_of
 from data_prep.limits import check_bytes, check_size, memory_each, memory_within
 from sdunet.vae.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.records import read_cifar10, read_idx
@@ -151,7 +151,7 @@ def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
             image.load()
             mode, pixels = image.mode, np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise damaged(file, f"not a whole picture: {error}") from error
+        raise damaged(file, f"not a whole picture: {words_of(error)}") from error
     if mode not in ("L", "RGB"):
         raise DataError(
             "IMG_MODE",
@@ -204,10 +204,10 @@ def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
                 held = ", ".join(archive.files)
             arrays = {name: archive[name] for name in names if name in archive.files}
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise damaged(file, f"not a whole npz file: {error}") from error
+        raise damaged(file, f"not a whole npz file: {words_of(error)}") from error
     except ValueError as error:
         raise DataError(
-            "IMG_MODE", f"cannot be used: {error}", "store uint8 arrays", file=str(file)
+            "IMG_MODE", f"cannot be used: {words_of(error)}", "store uint8 arrays", file=str(file)
         ) from error
     if missing:
         raise DataError(
@@ -251,7 +251,7 @@ def _read_shapes3d(file: Path) -> RawImages:
             shape = archive["images"].shape
             labels = archive["labels"][:]
     except (OSError, KeyError) as error:
-        raise damaged(file, f"not the 3D Shapes file: {error}") from error
+        raise damaged(file, f"not the 3D Shapes file: {words_of(error)}") from error
     if len(shape) != 4 or shape[3] != 3 or len(labels) != shape[0]:
         raise damaged(file, f"images are {shape}, labels {labels.shape}")
 

@@ -71,14 +71,16 @@ def _describe_convert(parser: Parser) -> None:
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("out", metavar="OUT", help="folder for the copy")
     parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
+    add_jobs(parser)
     add_task(parser)
 
 
 def _convert(options: jsonargparse.Namespace) -> int:
     from data_prep.convert import convert
 
+    config = task_of(options).dataset
     written, _, problems = convert(
-        options.DATA, options.out, task_of(options).dataset, options.to, bar
+        options.DATA, options.out, config, options.to, bar, **jobs_of(options)
     )
     tell(f"{len(written)} cases written to {options.out}")
     return report(problems)

@@ -23,13 +23,22 @@ def add_jobs(parser: Parser) -> None:
         "--workers", type=NonNegativeInt, default=0, help="local processes; 0: this one"
     )
     parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
+    add_max_ram(parser, "what this machine has for each worker, with a cluster no limit")
+
+
+def add_max_ram(parser: Parser, default: str = "what this machine has") -> None:
+    """Add `--max-ram`, whose default is said in words."""
     parser.add_argument(
         "--max-ram",
         type=PositiveNumber,
         metavar="GB",
-        help="memory of one case, above which it is refused by its header; default: what this "
-        "machine has for each worker, with a cluster no limit",
+        help=f"memory of one case, above which it is refused by its header; default: {default}",
     )
+
+
+def max_ram_of(options: jsonargparse.Namespace) -> float | None:
+    """Return the gigabytes that one case may take where cases are worked on in turn."""
+    return options.max_ram or memory_each(1)
 
 
 def jobs_of(options: jsonargparse.Namespace) -> dict:

@@ -5,7 +5,15 @@ import jsonargparse
 from data_prep.errors import DataError
 from sdunet.runs.parser import Parser
 from sdunet.runs.record import bar, tell
-from sdunet.segmentation.commands.options import Command, add_cases, add_task, cases_of, report
+from sdunet.segmentation.commands.options import (
+    Command,
+    add_cases,
+    add_max_ram,
+    add_task,
+    cases_of,
+    max_ram_of,
+    report,
+)
 from sdunet.segmentation.scores import METRICS, ScoreOptions
 
 
@@ -16,6 +24,7 @@ def _describe_evaluate(parser: Parser) -> None:
     parser.add_argument("-o", "--out", required=True, help="folder for the scores")
     _add_score(parser)
     add_cases(parser)
+    add_max_ram(parser)
     add_task(parser)
 
 
@@ -30,6 +39,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         options.dataset,
         bar,
         options.score,
+        max_ram_of(options),
     )
     shown = ("Dice", "IoU", "NSD", "HD95", "AP")
     scored = "".join(f"{name:>9}" for name in ("Jaccard", "NSD", "HD95", "AP"))
@@ -64,6 +74,7 @@ def _describe_overlay(parser: Parser) -> None:
     parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
     _add_score(parser)
     add_cases(parser)
+    add_max_ram(parser)
     add_task(parser)
 
 
@@ -80,6 +91,7 @@ def _overlay(options: jsonargparse.Namespace) -> int:
         bar,
         palette="colour_blind" if options.colour_blind else "usual",
         options=options.score,
+        max_ram=max_ram_of(options),
     )
     tell(f"pictures in {options.out}; look through all cases in {page}")
     return report(problems)
@@ -100,6 +112,7 @@ def _describe_compare(parser: Parser) -> None:
     parser.add_argument("--pred", nargs="+", help="predictions of each model, for a page")
     parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
     add_cases(parser)
+    add_max_ram(parser)
     add_task(parser)
 
 
@@ -131,6 +144,7 @@ def _compare(options: jsonargparse.Namespace) -> int:
             options.dataset,
             bar,
             palette="colour_blind" if options.colour_blind else "usual",
+            max_ram=max_ram_of(options),
         )
         tell(f"side by side in {page}")
         problems = [*problems, *more]

@@ -1,0 +1,72 @@
+"""What libraries say of an error does nothing where it is shown, is short, and is not recorded."""
+
+import re
+import subprocess
+import sys
+import zlib
+
+import pytest
+from test_inert import NAMES
+
+from data_prep import arrays, dicom, pictures, source, splits
+from data_prep.errors import DataError, named_errors, words_of
+from data_prep.findings import Finding, Findings
+from sdunet.runs import weights
+
+
+@NAMES
+def test_errors_are_one_line_wherever_they_are_shown(name):
+    error = DataError("CODE", f"found {name}", "fix it", case=name, file=name)
+    assert str(error).isprintable()
+    assert str(Finding.of(error)).isprintable()
+    with pytest.raises(DataError) as raised, named_errors(name):
+        raise RuntimeError(f"a library read {name}")
+    assert str(raised.value).isprintable()
+    assert name not in raised.value.for_records().found
+
+
+def test_what_was_found_is_told_in_bounds():
+    assert len(str(DataError("CODE", "x" * 5_000_000, "fix it"))) < 3000
+    assert DataError("CODE", "x" * 2000, "fix it").found == "x" * 2000
+    assert len(words_of(ValueError("x" * 5_000_000))) < 300
+
+
+BAD = "Anna\x1b[2J"
+
+
+@pytest.mark.parametrize(
+    ("where", "read"),
+    [
+        ("data_prep.dicom.pydicom.dcmread", lambda: dicom.parse(b"")),
+        ("data_prep.pictures.Image.open", lambda: pictures.read_picture(b"\x89PNG")),
+        ("data_prep.pictures.tifffile.TiffFile", lambda: pictures.read_picture(b"II*\0")),
+        ("data_prep.source.gzip.GzipFile", lambda: source.gunzip(b"", len, Findings())),
+        ("data_prep.source.bz2.BZ2File", lambda: source.bunzip2(b"", 1, Findings())),
+        ("data_prep.source.zlib.decompressobj", lambda: source.inflate(b"", 1)),
+        ("data_prep.arrays.np.lib.format.read_magic", lambda: arrays.read_array(b"\x93NUMPY")),
+        ("sdunet.runs.weights.load", lambda: weights.read_tensors("a", b"")),
+        ("data_prep.splits.re.compile", lambda: splits.group_of("a", "(")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("kind", [ValueError, zlib.error, re.error])
+def test_words_of_libraries_are_quoted_and_never_recorded(monkeypatch, where, read, kind):
+    def fails(*_, **__):
+        raise kind(BAD)
+
+    monkeypatch.setattr(where, fails)
+    with pytest.raises(DataError) as raised, named_errors("a"):
+        read()
+    assert str(raised.value).isprintable()
+    assert "Anna" not in raised.value.for_records().found
+
+
+def test_logs_of_libraries_are_inert_too():
+    code = (
+        "import logging, sys; log = logging.getLogger('early'); "
+        "log.addHandler(logging.StreamHandler()); "
+        "from data_prep.inert import make_streams_inert; make_streams_inert(); "
+        "log.error('a\\x1b[2Jb'); logging.getLogger('late').error('c\\x07d')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "a\\x1b[2Jb\nc\\x07d\n"
