@@ -102,7 +102,9 @@ def read_picture_label(
     if rules:
         _hold_shown(samples, rules.label_map)
     if look.palette:
-        findings.note("LBL_PALETTE", "indices of the palette are the classes")
+        alike = [c for c, times in Counter(look.palette.values()).items() if times > 1]
+        shown = "".join(f"; {_indices(look.palette, c)} are all #{c:06x}" for c in alike)
+        findings.note("LBL_PALETTE", f"indices of the palette are the classes{shown}")
     if look.kind == "colours" or (look.rgb and form and form.colours):
         if array.dtype != np.uint8 or array.shape[-1] != 3:
             raise DataError("LBL_COLORS", f"colours of type {array.dtype}", "save class numbers")
@@ -132,6 +134,10 @@ def _palette_of(samples: Samples) -> dict[int, int]:
     if samples.palette.dtype != np.uint8:
         bytes_ = bytes_ >> 8  # TIFF holds 16 bits a colour
     return {i: int(r << 16 | g << 8 | b) for i, (r, g, b) in enumerate(bytes_)}
+
+
+def _indices(palette: Mapping[int, int], colour: int) -> str:
+    return ", ".join(str(index) for index, shown in palette.items() if shown == colour)
 
 
 def _most(found: Counter[int]) -> int | None:

@@ -29,7 +29,11 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
         DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0.
     """
     labels = config.labels or declared or {"background": 0, "foreground": 1}
-    if sorted(labels.values()) != list(range(len(labels))) or len(labels) < 2:
+    numbers = Counter(labels.values())
+    if twice := [number for number, times in numbers.items() if times > 1]:
+        named = ", ".join(name for name, number in labels.items() if number == twice[0])
+        raise DataError("LBL_CLASSES", f"class {twice[0]} has several names: {named}", "keep one")
+    if sorted(numbers) != list(range(len(labels))) or len(labels) < 2:
         raise DataError(
             "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
         )

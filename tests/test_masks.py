@@ -11,7 +11,8 @@ from data_prep.check import check
 from data_prep.config import DataConfig, MaskForm
 from data_prep.convert import convert
 from data_prep.dataset import load_dataset
-from data_prep.masks import MaskLook, decide
+from data_prep.findings import Findings
+from data_prep.masks import MaskLook, decide, read_picture_label
 from data_prep.plan_file import read_plan, write_plan
 from data_prep.prepare import prepare
 from sdunet.segmentation.evaluate import evaluate
@@ -227,3 +228,20 @@ def test_the_recorded_form_decides_where_no_mask_tells():
     assert decide([either], recorded) == MaskForm(True, {1: RED})
     assert decide([either]).colours is False
     assert decide([grey, either], recorded).colours is False  # such as a converted set
+
+
+@pytest.mark.parametrize(
+    ("colours", "said"),
+    [
+        ((0, 0, 0, 255, 0, 0, 0, 255, 0), ""),
+        ((0, 0, 0, 255, 0, 0, 255, 0, 0), "; 1, 2 are all #ff0000"),
+        ((0, 0, 0, 255, 0, 0, 0, 0, 255, 0, 0, 255), ""),  # twice, and one of them is not used
+    ],
+)
+def test_indices_of_one_colour_are_told(colours, said):
+    findings = Findings()
+    array = read_picture_label(palette(classes(), colours), findings).array
+    np.testing.assert_array_equal(array[0], classes())
+    assert [f"{f.level} {f.code}: {f.found}" for f in findings.found] == [
+        f"note LBL_PALETTE: indices of the palette are the classes{said}"
+    ]

@@ -189,6 +189,10 @@ def test_voxels_that_are_no_numbers_are_refused(balls, tmp_path, write_nifti, ba
     ("config", "message"),
     [
         (DataConfig(labels={"a": 0, "b": 2}), "LBL_CLASSES: classes {'a': 0, 'b': 2}; number"),
+        (
+            DataConfig(labels={"a": 0, "b": 1, "c": 1}),
+            "LBL_CLASSES: class 1 has several names: b, c",
+        ),
         (DataConfig(label_map={5: 9}), r"LBL_CLASSES: label_map or structures lead to \[9\]"),
         (DataConfig(patch_size=(8, 8, 8)), r"PLAN_PATCH: patch_size \(8, 8, 8\) for 2 axes"),
         (DataConfig(channels=("a", "b")), r"SET_EMPTY: none of 5 cases can be used.*CH_COUNT"),

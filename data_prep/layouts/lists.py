@@ -211,6 +211,7 @@ def _declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] |
             raise ValueError("labels of overlapping regions, which are not supported")
         pairs = [(n, k) if by_number else (k, n) for k, n in labels.items()]
         labels = once([(str(name), whole(number)) for name, number in pairs])
+        once([(number, name) for name, number in labels.items()])  # also that of `ignore`
         labels = {name: n for name, n in labels.items() if name != "ignore"}
     both = [described[key] for key in ("channel_names", "modality") if key in described]
     if not both:
