@@ -181,7 +181,7 @@ def _check_mark(folder: Path) -> None:
     mark = folder / MARK
     if not os.path.lexists(mark):
         return
-    real = mark.is_dir() and not mark.is_symlink()
+    real = mark.is_dir() and not any(path.is_symlink() for path in (mark, *mark.iterdir()))
     if not real or not ((mark / LIST).is_file() or all(map(is_lock, mark.iterdir()))):
         raise DataError("OUT_TAKEN", f"{mark} is not of sdunet", _NEW)
 

@@ -1,5 +1,6 @@
 """Fit a plan to the training cases of a dataset."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ _BYTES_A_CELL = 4000
 _BATCH = 2
 THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
 _CT_PERCENTILES = (0.5, 99.5)
+MOST_CELLS = 1 << 28  # of a patch
 _ENOUGH_CASES = 5  # of fewer, bounds would tell of single patients
 
 
@@ -38,6 +40,8 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
             "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
         )
     for names in (labels, config.structures):
+        if wrong := [name for name in names if not isinstance(name, str)]:
+            raise DataError("LBL_CLASSES", f"the name {wrong[0]!r} is no text", "put it in quotes")
         lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
         if (several := lower.most_common(1)) and several[0][1] > 1:
             raise DataError(
@@ -86,6 +90,10 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
     patch = config.patch_size or _patch(np.median(sizes, axis=0), config.memory_gb, why)
     if len(patch) != dims or min(patch) < 1:
         raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
+    if math.prod(patch) > MOST_CELLS:
+        raise DataError(
+            "PLAN_PATCH", f"patch_size {patch}", f"give no more than {MOST_CELLS:,} cells"
+        )
     intensity = _intensity(config, rules, pictures, why)
     return Plan(
         dims,

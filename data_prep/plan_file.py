@@ -10,10 +10,9 @@ from data_prep.config import DataConfig, Intensity, Plan
 from data_prep.errors import DataError
 from data_prep.findings import Acceptance
 from data_prep.parse import UNUSABLE, read_json
-from data_prep.plan import classes_of
+from data_prep.plan import MOST_CELLS, classes_of
 from data_prep.writer import write_json
 
-_MOST_CELLS = 1 << 28
 _KEYS = [field.name for field in fields(Plan)]
 
 
@@ -74,8 +73,8 @@ def _check(plan: Plan) -> None:
     patch = plan.patch_size
     if len(patch) != dims or not all(type(n) is int and n > 0 for n in patch):
         raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")
-    if math.prod(patch) > _MOST_CELLS:
-        raise ValueError(f"patch_size must have no more than {_MOST_CELLS:,} cells, got {patch}")
+    if math.prod(patch) > MOST_CELLS:
+        raise ValueError(f"patch_size must have no more than {MOST_CELLS:,} cells, got {patch}")
     if dims == 2 and plan.spacing is not None:
         raise ValueError("spacing must be null for pictures")
     if dims == 3 and not (

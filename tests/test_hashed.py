@@ -12,6 +12,8 @@ from data_prep.errors import DataError
 from data_prep.hashed import hash_json, parse_hashed, read_hashed, write_hashed
 from data_prep.output import own_folder
 from sdunet.cli import main
+from sdunet.runs.checkpoint import PREVIOUS, STATE, state_to_resume
+from sdunet.runs.weights import read_tensors, write_weights
 from sdunet.segmentation.compare import read_scores
 from sdunet.segmentation.manifest import Manifest
 from sdunet.segmentation.model import load_model
@@ -151,6 +153,38 @@ def test_a_file_of_another_run_is_refused(written, tmp_path, capsys, name):
     assert run("postprocess", tmp_path / "copy/run", "--data", tmp_path / "copy/set") == 1
     assert "OUT_CHANGED" in (said := capsys.readouterr().err)
     assert name in said
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "curve.png", "validation_cases.txt", "model.json"])
+def test_a_changed_file_of_a_training_is_neither_replaced_nor_packed(
+    written, tmp_path, capsys, name
+):
+    for folder in ("set", "run"):
+        shutil.copytree(written / folder, tmp_path / folder)
+    (tmp_path / "run" / name).write_bytes(b"edited")
+    command = ["train", "--config", written / "task.yaml", "--data", tmp_path / "set"]
+    commands = [[*command, "--out", tmp_path / "run", "--resume", "--epochs=7"]]
+    if name != "validation_cases.txt":  # no part of a package
+        commands.append(["export", tmp_path / "run", "-o", tmp_path / "package"])
+    for arguments in commands:
+        assert run(*arguments) == 1
+        said = capsys.readouterr().err
+        assert "OUT_CHANGED" in said or "MODEL_JSON" in said
+        assert name in said
+        assert (tmp_path / "run" / name).read_bytes() == b"edited"
+    assert not (tmp_path / "package").exists()
+
+
+def test_the_state_of_another_run_is_not_gone_on_from(written, tmp_path):
+    shutil.copytree(written / "run", tmp_path / "run")
+    assert state_to_resume(tmp_path / "run").name == STATE
+    tensors, texts = read_tensors(tmp_path / "run" / STATE)
+    write_weights(tmp_path / STATE, {name: 2 * tensor for name, tensor in tensors.items()}, **texts)
+    shutil.copy(tmp_path / STATE, tmp_path / "run")  # whole, and of the same network
+    assert state_to_resume(tmp_path / "run").name == PREVIOUS
+    (tmp_path / "run" / PREVIOUS).unlink()
+    with pytest.raises(DataError, match="OUT_CHANGED"):
+        state_to_resume(tmp_path / "run")
 
 
 RECORD = {"b": [1, 2.5e-17, None, True], "a": {"é": "\x1b", "2": -0.0}}

@@ -281,6 +281,24 @@ def test_a_hidden_folder_of_someone_else_stays(linked, adopt, tmp_path):
     assert (theirs / "partial/x").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("adopt", [None, ()])
+@pytest.mark.parametrize("name", ["written.jsonl", "partial"])
+def test_a_hidden_folder_that_holds_links_is_not_written_to(name, adopt, tmp_path):
+    with own_folder(tmp_path / "out", "test"):
+        write_bytes(tmp_path / "out/a", b"1")
+    mark = tmp_path / "out/.sdunet"
+    (mark / "partial").mkdir(exist_ok=True)
+    (mark / name).rename(tmp_path / "mine")
+    (mark / name).symlink_to(tmp_path / "mine")
+    before = files(tmp_path)
+    with (
+        pytest.raises(DataError, match="OUT_TAKEN"),
+        own_folder(tmp_path / "out", "test", adopt=adopt),
+    ):
+        write_bytes(tmp_path / "out/a", b"2")
+    assert files(tmp_path) == before
+
+
 def test_a_list_that_names_files_elsewhere_removes_none(tmp_path):
     (tmp_path / "x").write_bytes(b"mine")
     with own_folder(tmp_path / "out", "test") as output:

@@ -145,6 +145,17 @@ def test_plan_is_rebuilt_from_json():
     assert Plan.from_json(json.loads(json.dumps(asdict(plan)))) == plan
 
 
+@pytest.mark.parametrize(("name", "code"), [("plan.json", "OUT_TAKEN"), ("raw/p", "OUT_IN_DATA")])
+def test_where_a_plan_goes_is_looked_at_before_the_data(tmp_path, capsys, name, code):
+    Volumes(tmp_path / "raw")
+    (tmp_path / "plan.json").write_bytes(b"mine")
+    assert main(["plan", str(tmp_path / "raw"), "-o", str(tmp_path / name)]) == 1
+    assert code in (said := capsys.readouterr().err)
+    assert "checking" not in said
+    assert (tmp_path / "plan.json").read_bytes() == b"mine"
+    assert not (tmp_path / "raw/p").exists()
+
+
 def test_a_plan_written_and_changed_by_hand_is_prepared_by(tmp_path, capsys):
     Volumes(tmp_path / "raw")
     raw, file = str(tmp_path / "raw"), tmp_path / "plan.json"

@@ -195,6 +195,14 @@ def test_voxels_that_are_no_numbers_are_refused(balls, tmp_path, write_nifti, ba
         ),
         (DataConfig(label_map={5: 9}), r"LBL_CLASSES: label_map or structures lead to \[9\]"),
         (DataConfig(patch_size=(8, 8, 8)), r"PLAN_PATCH: patch_size \(8, 8, 8\) for 2 axes"),
+        (
+            DataConfig(patch_size=(1 << 14, 1 << 15)),
+            r"PLAN_PATCH: .*; give no more than 268,435,456",
+        ),
+        (
+            DataConfig(labels={"a": 0, 1: 1}),
+            r"LBL_CLASSES: the name 1 is no text; put it in quotes",
+        ),
         (DataConfig(channels=("a", "b")), r"SET_EMPTY: none of 5 cases can be used.*CH_COUNT"),
         (DataConfig(label_map={1: 0}), "LBL_ALL_EMPTY: no case has any foreground"),
         (DataConfig(group_pattern="(x)"), "SPLIT_PATTERN case disc_0"),

@@ -349,6 +349,9 @@ def test_a_foreign_state_is_refused(disc_run, undisturbed, tmp_path, capsys):
     assert run(*other) == 0
     shutil.copy(tmp_path / "other" / STATE, tmp_path / "run" / STATE)
     assert run(*command, "--resume") == 1
+    assert "OUT_CHANGED" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "run/.sdunet")
+    assert run(*command, "--resume") == 1
     assert "MODEL_WEIGHTS: the state of a training of another network" in capsys.readouterr().err
     write_weights(tmp_path / "run" / WEIGHTS, {"a": torch.zeros(2)})
     with pytest.raises(DataError, match="MODEL_WEIGHTS"):

@@ -244,6 +244,24 @@ def test_wrong_inputs_are_named_with_status_1(arguments, message, tmp_path, caps
     assert not (empty / "o").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "code"),
+    [
+        ("train", f"--fold={'9' * 5000}", "SPLIT_FOLD"),
+        ("train", "--seeds=5000000000", "CONFIG_SEEDS"),
+        ("train", "--training.seed=4294967295 --seeds=2", "CONFIG_SEEDS"),
+        ("predict", f"--shard=0/{'9' * 5000}", "PRED_SHARD"),
+    ],
+)
+def test_numbers_too_large_to_count_anything_are_named(disc_run, capsys, command, option, code):
+    raw, root, _ = disc_run
+    arguments = ["--data", root / "set"] if command == "train" else ["--model", root / "run"]
+    arguments += ["-i", raw] * (command == "predict")
+    assert run(command, *arguments, "--out", root / "out", *option.split()) == 1
+    assert code in capsys.readouterr().err
+    assert not (root / "out").exists()
+
+
 def test_a_second_run_into_the_same_folder_and_a_wrong_fold_are_refused(disc_run, capsys):
     _, root, _ = disc_run
     assert run("train", "--data", root / "set", "--out", root / "run") == 1

@@ -9,6 +9,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from data_prep.errors import DataError
+from data_prep.written import read_written
 from sdunet.runs.record import say
 from sdunet.runs.weights import read_tensors, write_weights
 
@@ -64,7 +65,8 @@ def state_to_resume(run: Path) -> Path:
     """Return the newest whole state of a training in the folder `run`.
 
     Raises:
-        DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole.
+        DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole, OUT_CHANGED if it
+            is of another run.
     """
     found = states(run)
     if not found:
@@ -83,6 +85,7 @@ def _whole(path: Path) -> Path:
         raise DataError(
             "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
         )
+    read_written(path)  # or it is of another run
     return path
 
 

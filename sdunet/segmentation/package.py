@@ -20,6 +20,7 @@ from data_prep.hashed import read_hashed
 from data_prep.output import RECORD
 from data_prep.parse import UNUSABLE, read_json
 from data_prep.writer import write_bytes, write_json
+from data_prep.written import read_written
 from sdunet.nets.registry import count_parameters
 from sdunet.runs.record import versions
 from sdunet.runs.weights import read_tensors, write_weights
@@ -113,7 +114,7 @@ def _write(model: Model, run: Path, out: Path) -> None:
     }
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if (run / name).exists():
-            write_bytes(out / name, (run / name).read_bytes())
+            write_bytes(out / name, read_written(run / name))
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
     write_bytes(out / "README.md", model_card(model, facts).encode())

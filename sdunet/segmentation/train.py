@@ -207,8 +207,9 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
-    if (out / WEIGHTS).exists():
-        read_written(out / WEIGHTS)  # or those of another run would stay the best
+    for name in (WEIGHTS, DESCRIPTION, VALIDATION_CASES, METRICS, CURVE):
+        if (out / name).exists():
+            read_written(out / name)  # or what is of another run would stay, or of users would go
     try:
         before = read_hashed(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))

@@ -1,6 +1,7 @@
 """`check`, `convert`, `plan` and `prepare`: from raw data to a prepared dataset."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -98,11 +99,13 @@ def _plan(options: jsonargparse.Namespace) -> int:
     from data_prep.check import check
     from data_prep.plan_file import write_plan
     from data_prep.prepare import planned
+    from data_prep.tree import check_output, open_tree
 
     config = task_of(options).dataset
-    checked = check(options.DATA, config, bar, **jobs_of(options))
-    if Path(options.out).exists():
+    check_output(options.out, open_tree(options.DATA), options.DATA)
+    if os.path.lexists(options.out):
         raise DataError("OUT_TAKEN", f"{options.out} is there", "give a new name, or remove it")
+    checked = check(options.DATA, config, bar, **jobs_of(options))
     plan = planned(checked, config)
     write_plan(options.out, plan)
     _tell(plan)

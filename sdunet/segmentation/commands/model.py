@@ -22,6 +22,8 @@ from sdunet.segmentation.commands.options import (
     task_of,
 )
 
+_MOST_SEEDS = 1000
+
 
 def _describe_train(parser: Parser) -> None:
     """Train a network on a prepared dataset."""
@@ -54,11 +56,17 @@ def _train(options: jsonargparse.Namespace) -> int:
     task = replace(task, training=replace(task.training, **given))
     if options.fold == "all":
         folds = list(range(len(load_dataset(options.data).folds)))
-    elif options.fold.isdecimal():
-        folds = [int(options.fold)]
+    elif (fold := _number(options.fold)) is not None:
+        folds = [fold]
     else:
-        raise DataError("SPLIT_FOLD", f"fold {options.fold!r}", "give its number, or all")
-    seeds = [task.training.seed + i for i in range(options.seeds)]
+        raise DataError("SPLIT_FOLD", f"fold {options.fold!r:.80}", "give its number, or all")
+    seeds = range(task.training.seed, task.training.seed + options.seeds)
+    if options.seeds > _MOST_SEEDS or seeds[-1] >= 2**32:
+        raise DataError(
+            "CONFIG_SEEDS",
+            f"{options.seeds} seeds from {seeds[0]}",
+            f"give no more than {_MOST_SEEDS}, all below 2 ** 32",
+        )
     scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)
     if rank_zero_only.rank:
         return 0  # one of several processes tells
@@ -150,10 +158,15 @@ def _predict(options: jsonargparse.Namespace) -> int:
 def _shard(text: str | None) -> tuple[int, int]:
     if text is None:
         return own_part()
-    number, _, parts = text.partition("/")
-    if not (number.isdecimal() and parts.isdecimal() and int(number) < int(parts)):
-        raise DataError("PRED_SHARD", f"--shard {text}", "give it as I/N, I from 0 to N - 1")
-    return int(number), int(parts)
+    number, parts = (_number(part) for part in text.partition("/")[::2])
+    if number is None or parts is None or number >= parts:
+        raise DataError("PRED_SHARD", f"--shard {text:.80}", "give it as I/N, I from 0 to N - 1")
+    return number, parts
+
+
+def _number(text: str) -> int | None:
+    """Return a number from 0; `None` for other text, and for one too long to count anything."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _describe_export(parser: Parser) -> None:
