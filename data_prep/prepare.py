@@ -104,6 +104,8 @@ def prepare(
     place = str(Path(data).absolute()), token_of(tree)
     with own_folder(out, "prepare", _NAMES) as output:
         before = _cases_before(out)
+        for id_ in before:  # or an edited picture would go into the report
+            output.claim(below(out, f"qc/{id_}.png"))
         output.begin()
         # While arrays change, the folder must not pass for a dataset.
         if (out / "dataset.json").exists():

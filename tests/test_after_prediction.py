@@ -119,6 +119,37 @@ def test_a_rule_is_chosen_where_it_helps_and_only_there():
     assert choose_rule([Pieces(np.array([3]), np.array([0]), 0)], 1.0)[0] is None
 
 
+def test_rules_of_other_weights_are_not_followed(disc_run, tmp_path, capsys):
+    raw, root, task = disc_run
+    assert run("postprocess", root / "run", "--data", root / "set") == 0
+    command = ["train", "--config", task, "--data", root / "set", "--out", root / "run"]
+    assert run(*command, "--resume", "--training.epochs=9") == 0
+    predict = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "out"]
+    for refused in (predict, ["export", root / "run", "-o", tmp_path / "package"]):
+        capsys.readouterr()
+        assert run(*refused) == 1
+        assert "MODEL_POSTPROCESS: of other weights" in capsys.readouterr().err
+    assert not (tmp_path / "package").exists()
+    assert run("postprocess", root / "run", "--data", root / "set") == 0
+    assert run(*predict) == 0
+
+
+def test_rules_are_found_on_the_set_of_the_training_and_not_over_files_of_users(disc_run, capsys):
+    raw, root, task = disc_run
+    for file in (raw / "images").iterdir():
+        image = np.asarray(Image.open(file))
+        Image.fromarray(255 - image).save(file)
+    assert run("prepare", raw, root / "other", "--config", task) == 0
+    assert run("postprocess", root / "run", "--data", root / "other") == 1
+    assert "MODEL_DATA" in capsys.readouterr().err
+    (root / "run/postprocess.json").write_bytes(b"mine")
+    assert run("postprocess", root / "run", "--data", root / "set") == 1
+    said = capsys.readouterr().err
+    assert "OUT_TAKEN: postprocess.json" in said
+    assert "%" not in said  # nothing was predicted
+    assert (root / "run/postprocess.json").read_bytes() == b"mine"
+
+
 def test_rules_found_on_validation_cases_are_followed(disc_run, tmp_path, capsys):
     raw, root, _ = disc_run
     assert run("postprocess", root / "run", "--data", root / "set") == 0

@@ -108,6 +108,22 @@ def test_a_changed_prediction_is_an_error_of_its_case(
 
 
 @pytest.mark.parametrize("reader", READERS)
+def test_a_file_in_the_place_of_a_prediction_is_not_taken_for_it(
+    copied, monkeypatch, capsys, reader
+):
+    monkeypatch.chdir(copied)
+    (copied / "pred/disc_1.png").unlink()
+    Image.fromarray(np.ones((48, 48), np.uint8)).save(copied / "pred/disc_1.tif")
+    assert run(*READERS[reader]) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "OUT_CHANGED" in line]
+    assert told
+    assert all("case disc_1: disc_1.tif is in the place of disc_1.png" in line for line in told)
+    if reader == "evaluate":
+        summary = json.loads((copied / "out/summary.json").read_text())
+        assert summary["mean"]["1"]["missing"] == 1
+
+
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("own", [None, edit, replace])
 def test_predictions_of_others_and_as_they_were_written_are_taken(
     copied, monkeypatch, capsys, reader, own

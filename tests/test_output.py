@@ -202,6 +202,19 @@ def test_a_result_that_users_changed_stays(command, results, tmp_path, capsys):
         assert files(out) == before
 
 
+def test_a_changed_picture_of_a_prepared_case_is_told_before_anything_changes(
+    results, tmp_path, capsys
+):
+    root, commands = results
+    out = tmp_path / "copy"
+    shutil.copytree(root / "prepare", out)
+    (out / "qc/disc_1.png").write_bytes(b"edited")
+    before = files(out)
+    assert run(*into(commands["prepare"], root, "prepare", out)) == 1
+    assert "OUT_TAKEN: qc/disc_1.png" in capsys.readouterr().err
+    assert files(out) == before
+
+
 def test_a_broken_image_leaves_a_changed_prediction(results, tmp_path, capsys):
     root, commands = results
     shutil.copytree(root / "predict", tmp_path / "pred")

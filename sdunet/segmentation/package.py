@@ -27,7 +27,7 @@ from sdunet.runs.weights import read_tensors, write_weights
 from sdunet.segmentation.bundle import bundle_files
 from sdunet.segmentation.card import model_card
 from sdunet.segmentation.model import Model, load_model
-from sdunet.segmentation.postprocess import RULES
+from sdunet.segmentation.postprocess import RULES, read_rules
 from sdunet.segmentation.seal import NEEDED, seal
 
 PROGRAM, EXAMPLE = "program.pt2", "example.safetensors"
@@ -55,6 +55,7 @@ def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
     if out.exists():
         raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
     model = load_model(run)
+    read_rules(run, model.plan.labels, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
         made = Path(folder) / "package"

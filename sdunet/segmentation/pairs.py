@@ -24,6 +24,7 @@ from data_prep.preprocess import fit_label
 from data_prep.reading import is_scan_name, read_label, read_scan, stem
 from data_prep.scan import Scan
 from data_prep.tree import Tree, held_to, open_tree
+from data_prep.written import AGAIN
 from sdunet.segmentation.manifest import BESIDE, MANIFEST
 from sdunet.segmentation.scores import ClassScores, ScoreOptions, score_case
 
@@ -276,6 +277,10 @@ def _open(
     classes = classes_of(config, None)
     rules = Rules((), classes, config.label_map, config.structures, accept, form)
     files, doubtful = _files_by_case(predicted)
+    for name in sorted(hashes.keys() - set(predicted.names)):
+        if not name.startswith(BESIDE) and stem(name) in files:
+            found = f"{files.pop(stem(name))} is in the place of {name}, which was predicted"
+            doubtful.append(DataError("OUT_CHANGED", found, AGAIN, case=stem(name)))
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))

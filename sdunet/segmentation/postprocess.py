@@ -1,5 +1,6 @@
 """Small pieces removed from predictions, where that helped on validation cases."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from scipy import ndimage
 from data_prep.errors import DataError
 from data_prep.hashed import read_hashed
 from data_prep.parse import UNUSABLE
+from sdunet.segmentation.model import WEIGHTS
 
 RULES = "postprocess.json"
 # Pieces below these shares of the class's median volume are tried to be removed.
@@ -106,17 +108,32 @@ def remove_pieces(label: np.ndarray, rules: Rules, labels: Mapping[str, int], ce
     return removed
 
 
-def read_rules(folder: Path, labels: Mapping[str, int]) -> Rules:
+def weights_of(models: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of the weights of each model."""
+    return [hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() for folder in models]
+
+
+def read_rules(
+    folder: Path, labels: Mapping[str, int], models: Sequence[Path] | None = None
+) -> Rules:
     """Read the rules that stand in a folder of models; none where there is no file.
 
+    Args:
+        folder: that they stand in.
+        labels: class names to numbers.
+        models: that they have to be of, see `weights_of`. Default: any.
+
     Raises:
-        DataError: MODEL_POSTPROCESS if the file cannot be used.
+        DataError: MODEL_POSTPROCESS if the file cannot be used, or is of other weights.
     """
     path = folder / RULES
     if not path.exists():
         return {}
     try:
-        rules = dict(read_hashed(path)["rules"])
+        record = read_hashed(path)
+        rules = dict(record["rules"])
+        if models is not None and record.get("weights", weights := weights_of(models)) != weights:
+            raise ValueError("of other weights")
         wrong = [
             name
             for name, rule in rules.items()

@@ -7,19 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.dataset import load_dataset
+from data_prep.dataset import Dataset, load_dataset
 from data_prep.errors import DataError
-from data_prep.hashed import write_hashed
+from data_prep.hashed import read_hashed, write_hashed
 from data_prep.output import own_folder
+from data_prep.parse import UNUSABLE
 from data_prep.preprocess import normalise
 from data_prep.progress import Progress, silent
 from data_prep.written import read_written
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference import Ensemble, slabs
 from sdunet.segmentation.model import load_model
-from sdunet.segmentation.postprocess import RULES, Pieces, Rules, choose_rule, compare_pieces
+from sdunet.segmentation.postprocess import (
+    RULES,
+    Pieces,
+    Rules,
+    choose_rule,
+    compare_pieces,
+    weights_of,
+)
 from sdunet.segmentation.team import essence, find_models
-from sdunet.segmentation.train import SETTINGS, VALIDATION_CASES, has_trained, train
+from sdunet.segmentation.train import (
+    SETTINGS,
+    VALIDATION_CASES,
+    has_trained,
+    hash_data,
+    train,
+)
 
 
 def train_several(
@@ -102,6 +116,20 @@ def find_rules(
     """
     dataset = load_dataset(data)
     folders = find_models(runs)
+    path = Path(runs) / RULES
+    with own_folder(runs, "train", part=None, adopt=()) as output:
+        output.claim(path)  # before the work
+        chosen = _choose_rules(folders, dataset, progress)
+        rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
+        scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
+        weights = weights_of(folders)
+        write_hashed(path, {"rules": rules, "validation_dice": scores, "weights": weights})
+    return chosen
+
+
+def _choose_rules(
+    folders: Sequence[Path], dataset: Dataset, progress: Progress
+) -> dict[str, tuple[str | float | None, float, float]]:
     found: dict[str, list[Pieces]] = {}
     for folder in folders:
         model = load_model(folder)
@@ -110,13 +138,19 @@ def find_rules(
         if unknown := set(cases) - set(dataset.cases):
             raise DataError(
                 "MODEL_DATA",
-                f"{folder} was validated on {sorted(unknown)[0]}, which is not in {data}",
+                f"{folder} was validated on {sorted(unknown)[0]}, which is not in {dataset.root}",
                 "give the dataset it was trained on",
             )
         if essence(plan) != essence(dataset.plan):
             raise DataError(
                 "MODEL_DATA",
-                f"{data} was prepared in another way than what {folder} was trained on",
+                f"{dataset.root} was prepared in another way than what {folder} was trained on",
+                "give the dataset it was trained on",
+            )
+        if not _is_of(folder, dataset):
+            raise DataError(
+                "MODEL_DATA",
+                f"{dataset.root} holds other cases or folds than what {folder} was trained on",
                 "give the dataset it was trained on",
             )
         for case_id in progress(cases, f"{folder.name}"):
@@ -134,12 +168,21 @@ def find_rules(
                 pieces = compare_pieces(prediction, label[0], plan.labels[name])
                 found.setdefault(name, []).append(pieces)
     cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0
-    chosen = {name: choose_rule(cases, cell) for name, cases in found.items()}
-    rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
-    scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
-    with own_folder(runs, "train", part=None, adopt=()):
-        write_hashed(Path(runs) / RULES, {"rules": rules, "validation_dice": scores})
-    return chosen
+    return {name: choose_rule(cases, cell) for name, cases in found.items()}
+
+
+def _is_of(run: Path, dataset: Dataset) -> bool:
+    """Tell whether a run was trained on a dataset, as far as it is recorded."""
+    try:
+        settings = read_hashed(run / SETTINGS)
+        fold, recorded = settings["fold"], settings.get("data_sha256")
+        return recorded is None or recorded == hash_data(dataset, fold)
+    except FileNotFoundError:
+        return True
+    except (OSError, *UNUSABLE) as error:
+        raise DataError(
+            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(run)
+        ) from error
 
 
 def _validation_cases(folder: Path) -> list[str]:

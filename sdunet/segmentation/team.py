@@ -117,7 +117,8 @@ def load_team(
         ]
         folders = [found for root in roots for found in find_models(root)]
         models = [_on_device(load_model(found), device) for found in folders]
-        rules = read_rules(roots[0], models[0].plan.labels) if tidy else {}
+        labels = models[0].plan.labels
+        rules = read_rules(roots[0], labels, find_models(roots[0])) if tidy else {}
     plan = essence(models[0].plan)
     for model in models[1:]:
         if essence(model.plan) != plan:

@@ -177,12 +177,17 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
     )
 
 
-def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
+def hash_data(dataset: Dataset, fold: int) -> str:
+    """Return the SHA-256 of what a fold of a dataset is trained on."""
     described = (dataset.root / "dataset.json").read_bytes()
     described += json.dumps(dataset.folds[fold]).encode()
+    return sha256(described).hexdigest()
+
+
+def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
     settings = {
         "fold": fold,
-        "data_sha256": sha256(described).hexdigest(),
+        "data_sha256": hash_data(dataset, fold),
         "network": asdict(task.network),
         "training": asdict(task.training),
         "trainer": asdict(task.trainer),
