@@ -77,15 +77,18 @@ def commands(discs, packed, out):
     }
 
 
+def does_work(child):
+    """Whether a process is there and not the one that tracks resources, which ends by itself."""
+    try:
+        return "resource_tracker" not in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def started_by(process, count, said):
     """Wait for the processes that do the work."""
     for _ in range(600):
-        # What tracks resources ends by itself.
-        found = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if "resource_tracker" not in " ".join(child.cmdline())
-        ]
+        found = list(filter(does_work, psutil.Process(process.pid).children(recursive=True)))
         if len(found) >= count:
             return found
         assert process.poll() is None, said.read_text()
@@ -106,11 +109,14 @@ def test_what_a_command_started_ends_with_it(trained_discs, packed, tmp_path, wh
     command, count = commands(trained_discs, packed, tmp_path / "out")[what]
     with (tmp_path / "said").open("w") as said:
         process = subprocess.Popen([*map(str, command)], stdout=said, stderr=said)
-    if what == "two processes":  # the second is heard of when it has joined the first
-        wait_for(tmp_path / "out/metrics.csv", process)
-    children = started_by(process, count, tmp_path / "said")
-    os.kill(process.pid, how)
-    process.wait(60)  # a training first saves what it has
+    try:
+        if what == "two processes":  # the second is heard of when it has joined the first
+            wait_for(tmp_path / "out/metrics.csv", process)
+        children = started_by(process, count, tmp_path / "said")
+        os.kill(process.pid, how)
+        process.wait(60)  # a training first saves what it has
+    finally:
+        process.kill()  # one that was not ended would train on
     _, alive = psutil.wait_procs(children, timeout=5)
     for child in alive:
         child.kill()
