@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from data_prep.check import Checked
@@ -99,6 +100,7 @@ def _spread(dataset: Dataset) -> str:
     for place, (name, values) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, place)
         axes.hist(values, bins=min(30, max(5, len(values) // 3)), color=_BLUE)
+        axes.xaxis.set_major_locator(MaxNLocator(4))  # more run into each other
         axes.set_xlabel(name, parse_math=False)
         axes.set_ylabel("cases")
         axes.spines[["top", "right"]].set_visible(False)

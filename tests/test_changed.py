@@ -108,19 +108,26 @@ def test_a_changed_prediction_is_an_error_of_its_case(
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("gone", "other"),
+    [("disc_1.png", "disc_1.tif"), ("probabilities/1/disc_1.tif", "probabilities/1/disc_1.npy")],
+)
 def test_a_file_in_the_place_of_a_prediction_is_not_taken_for_it(
-    copied, monkeypatch, capsys, reader
+    copied, monkeypatch, capsys, reader, gone, other
 ):
     monkeypatch.chdir(copied)
-    (copied / "pred/disc_1.png").unlink()
-    Image.fromarray(np.ones((48, 48), np.uint8)).save(copied / "pred/disc_1.tif")
+    (copied / "pred" / gone).unlink()
+    if other.endswith(".npy"):
+        np.save(copied / "pred" / other, np.zeros((48, 48), np.float32))
+    else:
+        Image.fromarray(np.ones((48, 48), np.uint8)).save(copied / "pred" / other)
     assert run(*READERS[reader]) == 1
     told = [line for line in capsys.readouterr().err.splitlines() if "OUT_CHANGED" in line]
     assert told
-    assert all("case disc_1: disc_1.tif is in the place of disc_1.png" in line for line in told)
+    assert all("case disc_1: " in line and other in line for line in told)
     if reader == "evaluate":
         summary = json.loads((copied / "out/summary.json").read_text())
-        assert summary["mean"]["1"]["missing"] == 1
+        assert summary["mean"]["1"]["missing"] == (0 if "/" in other else 1)
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -81,7 +81,7 @@ def test_lines_of_several_blocks_match_the_reference(shape, most_steps, monkeypa
     monkeypatch.setattr(triton_carry, "_MOST_STEPS", most_steps)
     torch.manual_seed(0)
     channels, taps = shape[-1], 3 ** (len(shape) - 3)
-    rows = channels + (taps - 1) * channels
+    rows = 2 * channels + (taps - 1) * channels
     args = [torch.randn(size).double().requires_grad_() for size in (shape, (rows, channels), rows)]
     cotangent = torch.randn(shape).double()
     results = []

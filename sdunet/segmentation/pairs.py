@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,9 @@ from data_prep.masks import decide, look_at_masks
 from data_prep.parse import UNUSABLE, once, whole
 from data_prep.plan import classes_of
 from data_prep.preprocess import fit_label
-from data_prep.reading import is_scan_name, read_label, read_scan, stem
+from data_prep.reading import is_scan_name, read_label, read_scan, stem, suffix_of
 from data_prep.scan import Scan
 from data_prep.tree import Tree, held_to, open_tree
-from data_prep.written import AGAIN
 from sdunet.segmentation.manifest import BESIDE, MANIFEST
 from sdunet.segmentation.scores import ClassScores, ScoreOptions, score_case
 
@@ -256,7 +255,7 @@ def _open(
     cases = choose(layout.cases, only)
     predicted = open_tree(predictions)
     recorded, hashes = _recorded(predicted)
-    predicted = held_to(predicted, hashes)
+    predicted = held_to(predicted, hashes | _in_their_place(predicted.names, hashes))
     asked = config or DataConfig()
     declared = [c for c in (asked.labels, recorded and recorded.labels, layout.labels) if c]
     if any(classes != declared[0] for classes in declared):
@@ -277,10 +276,6 @@ def _open(
     classes = classes_of(config, None)
     rules = Rules((), classes, config.label_map, config.structures, accept, form)
     files, doubtful = _files_by_case(predicted)
-    for name in sorted(hashes.keys() - set(predicted.names)):
-        if not name.startswith(BESIDE) and stem(name) in files:
-            found = f"{files.pop(stem(name))} is in the place of {name}, which was predicted"
-            doubtful.append(DataError("OUT_CHANGED", found, AGAIN, case=stem(name)))
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))
@@ -293,6 +288,17 @@ def _open(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
     return Pairs(rules, problems, tree, predicted, cases, files, predicted_by)
+
+
+def _in_their_place(names: Iterable[str], hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return the hash that a file of another suffix must have where what was recorded is gone."""
+    there = set(names)
+    gone = {_bare(name): sha256 for name, sha256 in hashes.items() if name not in there}
+    return {name: gone[_bare(name)] for name in there if _bare(name) in gone}
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix(suffix_of(name))
 
 
 def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
