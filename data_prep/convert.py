@@ -3,18 +3,18 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from data_prep.check import Checked, check
-from data_prep.config import DataConfig
-from data_prep.encode import encode
-from data_prep.errors import DataError
-from data_prep.examine import read_checked
-from data_prep.findings import Findings
-from data_prep.limits import memory_within
-from data_prep.output import below, check_free, own_folder
-from data_prep.progress import Progress, silent
-from data_prep.scan import Scan
-from data_prep.tree import check_output, open_tree
-from data_prep.writer import write_bytes, write_json
+from data_prep.checks.case_fingerprint import read_checked
+from data_prep.checks.run import Checked, check
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.progress import Progress, silent
+from data_prep.core.scan import Scan
+from data_prep.files.atomic import write_bytes, write_json
+from data_prep.files.file_tree import check_output, open_tree
+from data_prep.files.output_folder import below, check_free, own_folder
+from data_prep.formats.encode import encode
 
 Target = Literal["folders", "nnunet", "monai"]
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
@@ -21,10 +21,10 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from data_prep.config import Plan
-from sdunet.runs.weights import write_weights
+from data_prep.core.config import Plan
+from sdunet.runtime.safetensors_io import write_weights
 from sdunet.segmentation.config import NetworkConfig
-from sdunet.segmentation.model import WEIGHTS, network_for, save_description
+from sdunet.segmentation.models.trained_model import WEIGHTS, network_for, save_description
 
 SPACING = (0.8, 0.8, 1.0)
 LABELS = {"background": 0, "a": 1, "b": 2, "c": 3, "d": 4}

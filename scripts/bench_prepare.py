@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from data_prep.preprocess import grid_of, to_grid
-from data_prep.scan import Scan
+from data_prep.core.scan import Scan
+from data_prep.preprocessing.grid import grid_of, to_grid
 
 SPACING = (0.75, 0.75, 1.0)
 TARGET = (1.5, 1.5, 1.5)
@@ -102,8 +102,8 @@ def peak(size: tuple[int, ...]) -> None:
         writer.start()
         writer.join()
         code = (
-            "import resource, sys, time; from data_prep.config import DataConfig;"
-            "from data_prep.prepare import prepare;"
+            "import resource, sys, time; from data_prep.core.config import DataConfig;"
+            "from data_prep.prepared.prepare import prepare;"
             "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20;"
             "before, started = rss(), time.perf_counter();"
             f"prepare(sys.argv[1], sys.argv[2], DataConfig(spacing={TARGET}, folds=2,"

@@ -17,8 +17,8 @@ from statistics import median
 import numpy as np
 from scipy import ndimage
 
-from sdunet.segmentation.distances import surface
-from sdunet.segmentation.scores import score_case
+from sdunet.segmentation.metrics.case_scores import score_case
+from sdunet.segmentation.metrics.surface import surface
 
 _SIZE, _SPACING = (512, 512, 300), (0.8, 0.8, 1.5)
 # Middle and radii in cells of each class, roughly as large as abdominal organs.

@@ -11,18 +11,18 @@ import argparse
 import os
 from pathlib import Path
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
 import numpy as np
 import torch
 
-from data_prep.dataset import load_dataset
-from sdunet.segmentation.data import WholeCases
-from sdunet.segmentation.inference import class_probabilities
-from sdunet.segmentation.metrics import overlaps, summarise
-from sdunet.segmentation.model import load_model
+from data_prep.prepared.dataset import load_dataset
+from sdunet.segmentation.inference.sliding_window import class_probabilities
+from sdunet.segmentation.metrics.overlap import overlaps, summarise
+from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.training.data_module import WholeCases
 
 
 def mean_dice(run: Path, cases: WholeCases, window: int) -> float:

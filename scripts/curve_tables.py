@@ -9,7 +9,7 @@ from statistics import mean
 
 from curves import LONGEST
 
-from sdunet.runs.table import markdown
+from sdunet.runtime.tables import markdown
 
 WELL = 0.95  # Dice above which a curve counts as traced
 STILL = 0.05  # change of the loss from tenth to tenth below which a run counts as converged

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
@@ -31,9 +31,10 @@ import torch
 from fault_commands import COMMANDS, NEEDED, Command, make_inputs
 from fault_files import content, contents, differing, files, is_readable
 
-from data_prep.errors import DataError
-from sdunet import cli, demo
-from sdunet.runs.table import markdown
+from data_prep.core.errors import DataError
+from sdunet import demo
+from sdunet.cli import main as cli
+from sdunet.runtime.tables import markdown
 
 _OTHER = Path("/dev/shm")
 _LONGER = 1.1  # times what it takes: the last kills come when it is done
@@ -41,9 +42,14 @@ _HEAD = ["command", "kills", "while it ran", "left half-written", "taken for who
 _HEAD += ["run to its end", "as if undisturbed"]
 # Imported before a process begins, which would only import for most of its time otherwise.
 _PRELOADED = [
-    *("fault_campaign", "data_prep.convert", "sdunet.segmentation.package"),
-    *("sdunet.segmentation.several", "sdunet.segmentation.side_by_side"),
-    *("sdunet.vae.train", "sdunet.vae.evaluate", "sdunet.vae.pictures", "sdunet.vae.sources"),
+    *("fault_campaign", "data_prep.convert", "sdunet.segmentation.export.package"),
+    *("sdunet.segmentation.training.cross_validation", "sdunet.segmentation.review.compare_page"),
+    *(
+        "sdunet.vae.training.train",
+        "sdunet.vae.evaluation.evaluate",
+        "sdunet.vae.evaluation.samples",
+        "sdunet.vae.data.sources",
+    ),
 ]
 
 
@@ -207,7 +213,7 @@ def _work(arguments: Sequence[str], root: Path, temporary: Path, said: Path) -> 
     small = replace(demo.TASK.network, features=(4, 6, 8), num_features=2)
     few = replace(demo.TASK.training, epochs=1, patches_per_case=1, device="cpu")
     demo.TASK = replace(demo.TASK, network=small, training=few)
-    sys.exit(cli.main(arguments))
+    sys.exit(cli(arguments))
 
 
 def _kill(process: multiprocessing.Process) -> None:

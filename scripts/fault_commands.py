@@ -12,17 +12,17 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from data_prep.check import check
-from data_prep.config import DataConfig
-from data_prep.dataset import load_dataset
-from data_prep.parse import read_json
-from data_prep.plan_file import read_plan
-from data_prep.tree import open_tree
-from sdunet.segmentation.compare import read_scores
-from sdunet.segmentation.model import load_model
-from sdunet.segmentation.pairs import open_pairs
-from sdunet.segmentation.seal import verify
-from sdunet.vae.packed import load_packed
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.parse import read_json
+from data_prep.files.file_tree import open_tree
+from data_prep.planning.plan_json import read_plan
+from data_prep.prepared.dataset import load_dataset
+from sdunet.segmentation.evaluation.compare_models import read_scores
+from sdunet.segmentation.evaluation.pairing import open_pairs
+from sdunet.segmentation.models.integrity import verify
+from sdunet.segmentation.models.trained_model import load_model
+from sdunet.vae.data.packed import load_packed
 
 TASK = {
     "dataset": {"labels": {"background": 0, "disc": 1}, "label_map": {255: 1}, "folds": 3},

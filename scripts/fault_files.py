@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep.errors import DataError
-from data_prep.output import MARK
-from data_prep.parse import parse_json
-from sdunet.runs.weights import read_tensors
+from data_prep.core.errors import DataError
+from data_prep.core.parse import parse_json
+from data_prep.files.output_folder import MARK
+from sdunet.runtime.safetensors_io import read_tensors
 
 # Keys of JSON and columns of CSV that tell of time, of memory, and how a run was called.
 _OF_THE_RUN = ("started", "seconds", "arguments", "waiting", "memory_gb", "minutes", "last")

@@ -30,14 +30,14 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from data_prep.archives import open_archive
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.images import read_case_image
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.scan import Scan
+from data_prep.files.archives import open_archive
+from data_prep.files.file_tree import Tree
 from data_prep.layouts import Case
-from data_prep.limits import memory_within
-from data_prep.scan import Scan
-from data_prep.tree import Tree
+from data_prep.reading.image import read_case_image
 
 _SLOW_SECONDS = 5.0
 _MEMORY = 2e9  # bytes allowed

@@ -9,18 +9,18 @@ import resource
 import statistics
 import time
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
 import torch
 
+from sdunet.cli.parser import Parser
+from sdunet.cli.vae import add_config, config_of
 from sdunet.ops import keep_freed_memory
-from sdunet.runs.parser import Parser
-from sdunet.vae.cli import add_config, config_of
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import build_vae, count_parameters
-from sdunet.vae.module import VAEModule
+from sdunet.vae.training.lightning_module import VAEModule
 
 
 def load(path: str) -> VAEConfig:

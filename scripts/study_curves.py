@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
@@ -31,10 +31,10 @@ from curves import make_curves
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
-from data_prep.writer import write_json
+from data_prep.files.atomic import write_json
 from sdunet.nets.registry import count_parameters
 from sdunet.ops import keep_freed_memory
-from sdunet.runs.record import bar, say, versions
+from sdunet.runtime.run_record import bar, say, versions
 
 
 @dataclass(frozen=True)

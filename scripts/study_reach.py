@@ -18,7 +18,7 @@ from torch import nn
 
 from sdunet.cells import build_cell
 from sdunet.layers import SDNLayer
-from sdunet.runs.table import markdown
+from sdunet.runtime.tables import markdown
 
 CELLS = [("gru", "published"), ("gru", "reach"), ("carry", "published"), ("carry", "reach")]
 FEATURES = (8, 16, 32, 150, 360)

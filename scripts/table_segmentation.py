@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdunet.segmentation.statistics import interval
+from sdunet.segmentation.metrics.statistics import interval
 
 
 def scores_of(run: Path, column: str) -> dict[str, list[float]]:

@@ -4,9 +4,9 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-from data_prep.inert import make_streams_inert
-from sdunet import cli
-from sdunet.runs.threads import take_usable_cores
+from data_prep.core.safe_text import make_streams_inert
+from sdunet.cli.main import main as command
+from sdunet.runtime.threads import take_usable_cores
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # As `python -m sdunet` looks to workers, which then begin without importing all of this.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("sdunet.__main__")
     take_usable_cores()
-    return cli.main(argv)
+    return command(argv)
 
 
 if __name__ == "__main__":

@@ -14,22 +14,22 @@ import numpy as np
 import tifffile
 from skimage.filters import threshold_otsu
 
-from data_prep.config import DataConfig
-from data_prep.errors import DataError
-from data_prep.output import own_folder
-from data_prep.parse import UNUSABLE, read_json
-from data_prep.prepare import prepare
-from data_prep.progress import Progress
-from data_prep.writer import remove_file, write_bytes, write_json
-from sdunet.runs.checkpoint import PREVIOUS, STATE
-from sdunet.runs.record import say, tell
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE, read_json
+from data_prep.core.progress import Progress
+from data_prep.files.atomic import remove_file, write_bytes, write_json
+from data_prep.files.output_folder import own_folder
+from data_prep.prepared.prepare import prepare
+from sdunet.runtime.checkpoint import PREVIOUS, STATE
+from sdunet.runtime.run_record import say, tell
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.metrics import overlaps
-from sdunet.segmentation.model import WEIGHTS
-from sdunet.segmentation.overlay import overlay
-from sdunet.segmentation.predict import predict
-from sdunet.segmentation.train import train
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.inference.predict_folder import predict
+from sdunet.segmentation.metrics.overlap import overlaps
+from sdunet.segmentation.models.trained_model import WEIGHTS
+from sdunet.segmentation.review.overlay import overlay
+from sdunet.segmentation.training.train_fold import train
 
 TASK = TaskConfig(
     DataConfig(labels={"background": 0, "nucleus": 1}, folds=4, patch_size=(128, 128)),

@@ -14,7 +14,7 @@ from pathlib import Path
 # Before anything imports Triton: its interpreter runs the CUDA kernels here.
 os.environ["TRITON_INTERPRET"] = "1"
 
-from sdunet.runs.threads import waiting_policy
+from sdunet.runtime.threads import waiting_policy
 
 os.environ.update(waiting_policy())  # before torch is imported
 
@@ -26,9 +26,9 @@ import torch
 from dicom_files import encode
 from PIL import Image
 
-from data_prep.tree import open_tree
+from data_prep.files.file_tree import open_tree
 from sdunet.cells import CarryCell
-from sdunet.cli import main
+from sdunet.cli.main import main
 from sdunet.ops import carry_sweep, carry_sweep_reference, sdn_sweep, sdn_sweep_reference
 
 # Small tensors: a second thread costs more than it brings.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from sdunet.runs.weights import write_weights
-from sdunet.vae import ladder
+from sdunet.runtime.safetensors_io import write_weights
 from sdunet.vae.config import ImagesConfig, LadderConfig, TrainingConfig, VAEConfig
-from sdunet.vae.module import VAEModule
-from sdunet.vae.train import train
+from sdunet.vae.models import ladder
+from sdunet.vae.training.lightning_module import VAEModule
+from sdunet.vae.training.train import train
 
 
 def main(packed: str, out: Path, devices: int) -> None:

@@ -7,13 +7,13 @@ import pytest
 from by_hand import rewrite
 from PIL import Image
 
-from data_prep.config import Plan, Seen
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.scan import Scan
-from sdunet.cli import main
-from sdunet.segmentation.guard import check_like_training
-from sdunet.segmentation.postprocess import (
+from data_prep.core.config import Plan, Seen
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from sdunet.cli.main import main
+from sdunet.segmentation.inference.domain_check import check_like_training
+from sdunet.segmentation.inference.postprocessing import (
     LARGEST,
     Pieces,
     choose_rule,

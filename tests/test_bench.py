@@ -8,7 +8,7 @@ import torch
 
 from sdunet.bench import net, report, sweep
 from sdunet.bench.timing import interleave, peak_extra_bytes
-from sdunet.cli import main
+from sdunet.cli.main import main
 from sdunet.ops import cpu_backend, torch_backend
 
 TINY = sweep.Case(1, 4, (10, 12), ("right", "up"))

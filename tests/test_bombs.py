@@ -27,14 +27,14 @@ from pydicom.uid import (
 )
 from test_volume_formats import MHA, NRRD
 
-from data_prep.check import check
-from data_prep.config import DataConfig
-from data_prep.dicom import read_series
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.pictures import read_picture
-from data_prep.tree import open_tree
-from sdunet.vae.sources import read_source
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.files.file_tree import open_tree
+from data_prep.formats.dicom.series import read_series
+from data_prep.formats.images_2d import read_picture
+from sdunet.vae.data.sources import read_source
 
 MB = 1 << 20
 MEMORY = 0.5  # GB allowed

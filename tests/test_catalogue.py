@@ -33,9 +33,9 @@ from bad_sets import (
 from dicom_files import OBLIQUE, STORED, encode, new_slice, series
 from PIL import Image
 
-from data_prep.check import check
-from data_prep.config import DataConfig
-from data_prep.findings import Acceptance
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.findings import Acceptance
 
 ACCEPTABLE = Acceptance.__args__
 f32, i16 = np.float32, np.int16

@@ -8,16 +8,16 @@ import pytest
 from by_hand import disown
 from PIL import Image
 
-from data_prep.config import DataConfig
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.output import own_folder
-from data_prep.prepare import prepare
-from data_prep.tree import open_tree
-from data_prep.writer import write_bytes
-from sdunet.cli import main
-from sdunet.vae.packed import load_packed, pack
-from sdunet.vae.raw import RawImages, in_memory
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.atomic import write_bytes
+from data_prep.files.file_tree import open_tree
+from data_prep.files.output_folder import own_folder
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from sdunet.cli.main import main
+from sdunet.vae.data.packed import load_packed, pack
+from sdunet.vae.data.raw import RawImages, in_memory
 
 
 def run(*arguments):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from bad_sets import SIZE, Volumes, blob, gz, nifti, noise
 
-from data_prep.check import check
-from data_prep.config import DataConfig
+from data_prep.checks.run import check
 from data_prep.convert import convert
-from data_prep.errors import DataError
-from data_prep.prepare import prepare
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.prepared.prepare import prepare
 
 
 def test_no_foreground_anywhere_is_refused(tmp_path):

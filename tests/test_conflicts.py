@@ -8,12 +8,12 @@ import tifffile
 from dicom_files import STORED, encode, new_slice, series
 from test_volume_formats import MHA, NRRD, VOLUME, VOXELS, replaced
 
-from data_prep.dicom import read_series
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.metaimage import read_metaimage
-from data_prep.nrrd import read_nrrd
-from data_prep.pictures import read_picture
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.formats.dicom.series import read_series
+from data_prep.formats.images_2d import read_picture
+from data_prep.formats.metaimage import read_metaimage
+from data_prep.formats.nrrd import read_nrrd
 
 SWAPPED = VOLUME.astype(">i2").tobytes(order="F")
 LOW = (STORED[9] // 2).tobytes()

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from bad_sets import Pictures, Volumes, blob, gz, mask, nifti, noise, picture, png
 
-from data_prep.check import check
-from data_prep.config import DataConfig
-from data_prep.errors import DataError
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.splits import read_folds, read_groups
-from data_prep.tree import open_tree
-from sdunet.segmentation.evaluate import evaluate
+from data_prep.planning.splits import read_folds, read_groups
+from sdunet.segmentation.evaluation.evaluate import evaluate
 
 IMAGE, LABEL = gz(nifti(noise())), gz(nifti(blob()))
 CLASSES = {"0": "background", "1": "organ"}

@@ -10,16 +10,16 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.output import Output, own_folder
-from data_prep.tree import open_tree
-from data_prep.writer import remove_file, write_bytes
-from sdunet.cli import main
-from sdunet.segmentation.compare import read_scores
-from sdunet.segmentation.predict import PredictOptions, predict
-from sdunet.vae.packed import load_packed, pack
-from sdunet.vae.raw import RawImages, in_memory
+from data_prep.core.errors import DataError
+from data_prep.files.atomic import remove_file, write_bytes
+from data_prep.files.file_tree import open_tree
+from data_prep.files.output_folder import Output, own_folder
+from data_prep.prepared.dataset import load_dataset
+from sdunet.cli.main import main
+from sdunet.segmentation.evaluation.compare_models import read_scores
+from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
+from sdunet.vae.data.packed import load_packed, pack
+from sdunet.vae.data.raw import RawImages, in_memory
 
 
 class Killed(BaseException):

@@ -8,13 +8,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from data_prep import images, reading
-from data_prep.errors import DataError
-from data_prep.images import read_case_image
+from data_prep.core.errors import DataError
+from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
+from data_prep.formats import registry
+from data_prep.formats.registry import read_label, read_scan
 from data_prep.layouts import Case
-from data_prep.reading import read_label, read_scan
-from data_prep.scan import Scan
-from data_prep.tree import open_tree
+from data_prep.reading import image
+from data_prep.reading.image import read_case_image
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def fuzz(script):
     return script("fuzz_readers")
 
 
-FORMATS_READ = reading.FORMATS
+FORMATS_READ = registry.FORMATS
 FORMATS = ("nifti.gz", "nifti", "png", "tiff", "jpeg", "dicom", "nrrd", "nrrd.head", "metaimage")
 FORMATS = (*FORMATS, "metaimage.head", "tar", "zip", "zip.bzip2", "zip.lzma")
 
@@ -59,7 +60,7 @@ def test_whatever_a_reader_raises_is_the_error_of_its_case(tmp_path, monkeypatch
 
     (tmp_path / "a").write_bytes(b"1")
     changed = replace(format_, is_it=lambda _: True, read=broken, read_label=broken)
-    monkeypatch.setattr(reading, "FORMATS", (changed,))
+    monkeypatch.setattr(registry, "FORMATS", (changed,))
     for read in (read_scan, read_label):
         with pytest.raises(DataError, match=r"(IO_DAMAGED|IO_MEMORY): .*\(a\)") as caught:
             read(open_tree(tmp_path), "a")
@@ -69,7 +70,7 @@ def test_whatever_a_reader_raises_is_the_error_of_its_case(tmp_path, monkeypatch
 def test_whatever_is_raised_for_a_slice_is_the_error_of_its_case(tmp_path, monkeypatch):
     (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
     for raised in (OverflowError, RecursionError, MemoryError, struct.error):
-        monkeypatch.setattr(images, "read_series", Mock(side_effect=raised("broken")))
+        monkeypatch.setattr(image, "read_series", Mock(side_effect=raised("broken")))
         with pytest.raises(DataError, match=r"(IO_DAMAGED|IO_MEMORY): .*\(a.dcm\)"):
             read_case_image(open_tree(tmp_path), Case("a", (("a.dcm",),)))
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from sdunet import demo as road
-from sdunet.cli import main
+from sdunet.cli.main import main
 
 
 def test_image_is_the_annotated_one():

@@ -15,11 +15,11 @@ from dicom_files import (
     structures,
 )
 
-from data_prep.dicom import read_series
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.images import read_case_image
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.formats.dicom.series import read_series
 from data_prep.layouts import find_layout
+from data_prep.reading.image import read_case_image
 
 
 def read(slices, accept=(), findings=None):

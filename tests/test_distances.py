@@ -10,7 +10,7 @@ from monai.metrics import (
 )
 from scipy import ndimage
 
-from sdunet.segmentation.distances import diagonal_of, surface, surface_distances
+from sdunet.segmentation.metrics.surface import diagonal_of, surface, surface_distances
 
 MASKS = 2000
 TOLERANCE = 1e-9  # millimetres; measured: below 1e-14

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from training_runs import wait_for
 
-from sdunet.cli import main
+from sdunet.cli.main import main
 
 LADDER = {
     "depth": 2,

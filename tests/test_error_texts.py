@@ -8,10 +8,13 @@ import zlib
 import pytest
 from test_inert import NAMES
 
-from data_prep import arrays, dicom, pictures, source, splits
-from data_prep.errors import DataError, named_errors, words_of
-from data_prep.findings import Finding, Findings
-from sdunet.runs import weights
+from data_prep.core.errors import DataError, named_errors, words_of
+from data_prep.core.findings import Finding, Findings
+from data_prep.files import decompress
+from data_prep.formats import images_2d, numpy_files
+from data_prep.formats.dicom import series
+from data_prep.planning import splits
+from sdunet.runtime import safetensors_io
 
 
 @NAMES
@@ -37,15 +40,21 @@ BAD = "Anna\x1b[2J"
 @pytest.mark.parametrize(
     ("where", "read"),
     [
-        ("data_prep.dicom.pydicom.dcmread", lambda: dicom.parse(b"")),
-        ("data_prep.pictures.Image.open", lambda: pictures.read_picture(b"\x89PNG")),
-        ("data_prep.pictures.tifffile.TiffFile", lambda: pictures.read_picture(b"II*\0")),
-        ("data_prep.source.gzip.GzipFile", lambda: source.gunzip(b"", len, Findings())),
-        ("data_prep.source.bz2.BZ2File", lambda: source.bunzip2(b"", 1, Findings())),
-        ("data_prep.source.zlib.decompressobj", lambda: source.inflate(b"", 1)),
-        ("data_prep.arrays.np.lib.format.read_magic", lambda: arrays.read_array(b"\x93NUMPY")),
-        ("sdunet.runs.weights.load", lambda: weights.read_tensors("a", b"")),
-        ("data_prep.splits.re.compile", lambda: splits.group_of("a", "(")),
+        ("data_prep.formats.dicom.series.pydicom.dcmread", lambda: series.parse(b"")),
+        ("data_prep.formats.images_2d.Image.open", lambda: images_2d.read_picture(b"\x89PNG")),
+        ("data_prep.formats.images_2d.tifffile.TiffFile", lambda: images_2d.read_picture(b"II*\0")),
+        (
+            "data_prep.files.decompress.gzip.GzipFile",
+            lambda: decompress.gunzip(b"", len, Findings()),
+        ),
+        ("data_prep.files.decompress.bz2.BZ2File", lambda: decompress.bunzip2(b"", 1, Findings())),
+        ("data_prep.files.decompress.zlib.decompressobj", lambda: decompress.inflate(b"", 1)),
+        (
+            "data_prep.formats.numpy_files.np.lib.format.read_magic",
+            lambda: numpy_files.read_array(b"\x93NUMPY"),
+        ),
+        ("sdunet.runtime.safetensors_io.load", lambda: safetensors_io.read_tensors("a", b"")),
+        ("data_prep.planning.splits.re.compile", lambda: splits.group_of("a", "(")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -65,7 +74,7 @@ def test_logs_of_libraries_are_inert_too():
     code = (
         "import logging, sys; log = logging.getLogger('early'); "
         "log.addHandler(logging.StreamHandler()); "
-        "from data_prep.inert import make_streams_inert; make_streams_inert(); "
+        "from data_prep.core.safe_text import make_streams_inert; make_streams_inert(); "
         "log.error('a\\x1b[2Jb'); logging.getLogger('late').error('c\\x07d')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,17 +14,17 @@ from by_hand import disown
 from monai.metrics import CalibrationErrorMetric
 from PIL import Image
 
-from data_prep.config import DataConfig
-from data_prep.errors import DataError
-from data_prep.writer import write_bytes
-from sdunet.cli import main
-from sdunet.runs.table import aligned, markdown, write_csv
-from sdunet.segmentation import evaluate as module
-from sdunet.segmentation.calibration import BINS, Calibration
-from sdunet.segmentation.compare import compare
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.overlay import overlay
-from sdunet.segmentation.scores import METRICS
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.atomic import write_bytes
+from sdunet.cli.main import main
+from sdunet.runtime.tables import aligned, markdown, write_csv
+from sdunet.segmentation.evaluation import evaluate as module
+from sdunet.segmentation.evaluation.compare_models import compare
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.metrics.calibration import BINS, Calibration
+from sdunet.segmentation.metrics.case_scores import METRICS
+from sdunet.segmentation.review.overlay import overlay
 
 
 def run(*arguments):

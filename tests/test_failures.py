@@ -5,12 +5,12 @@ import torch
 from monai.losses import DiceCELoss
 from training_runs import arguments_of, run
 
-from data_prep.errors import DataError
-from data_prep.limits import memory_each
-from sdunet.runs.checkpoint import STATE
-from sdunet.runs.failures import named
-from sdunet.runs.weights import read_tensors
-from sdunet.segmentation.model import load_model
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import memory_each
+from sdunet.runtime.checkpoint import STATE
+from sdunet.runtime.safetensors_io import read_tensors
+from sdunet.runtime.torch_errors import named
+from sdunet.segmentation.models.trained_model import load_model
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
@@ -23,7 +23,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
             FailsAfterOneEpoch.steps += 1
             return super().forward(logits, label) * (1 if self.steps <= 8 else torch.nan)
 
-    monkeypatch.setattr("sdunet.segmentation.module.DiceCELoss", FailsAfterOneEpoch)
+    monkeypatch.setattr(
+        "sdunet.segmentation.training.lightning_module.DiceCELoss", FailsAfterOneEpoch
+    )
     assert run(*arguments_of(disc_run, tmp_path / "wild")) == 1
     assert (
         "error: loss is nan at epoch 1, step 8; train anew with a lower" in capsys.readouterr().err
@@ -51,7 +53,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
         def forward(self, logits, label):
             return Infinite.apply(super().forward(logits, label))
 
-    monkeypatch.setattr("sdunet.segmentation.module.DiceCELoss", Finite)
+    monkeypatch.setattr("sdunet.segmentation.training.lightning_module.DiceCELoss", Finite)
     command = arguments_of(disc_run, tmp_path / "run", "--training.save_steps=1")
     assert run(*command) == 1
     assert "error: gradient is" in (said := capsys.readouterr().err)
@@ -65,7 +67,7 @@ def test_errors_of_loader_workers_are_named(disc_run, tmp_path, capsys, monkeypa
     def damaged(*_):
         raise DataError("DATA_ARRAY", "cannot be read", "prepare again")
 
-    monkeypatch.setattr("sdunet.segmentation.data.places_of", damaged)
+    monkeypatch.setattr("sdunet.segmentation.training.data_module.places_of", damaged)
     command = arguments_of(disc_run, tmp_path / "run", "--training.workers=1")
     assert run(*command) == 1
     assert "RUN_LOADER" in (said := capsys.readouterr().err)
@@ -82,7 +84,7 @@ def test_errors_of_torch_are_named_where_users_can_mend_them():
 
 def test_a_job_is_not_taken_to_have_more_memory_than_it_is_granted(tmp_path, monkeypatch):
     whole = memory_each(1)
-    monkeypatch.setattr("data_prep.limits._GROUPS", tmp_path)
+    monkeypatch.setattr("data_prep.core.memory_limits._GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
     assert memory_each(1) == whole
     (tmp_path / "memory.max").write_text("3000000000\n")

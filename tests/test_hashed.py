@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 from by_hand import disown
 
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.hashed import hash_json, parse_hashed, read_hashed, write_hashed
-from data_prep.output import own_folder
-from sdunet.cli import main
-from sdunet.runs.checkpoint import PREVIOUS, STATE, state_to_resume
-from sdunet.runs.weights import read_tensors, write_weights
-from sdunet.segmentation.compare import read_scores
-from sdunet.segmentation.manifest import Manifest
-from sdunet.segmentation.model import load_model
-from sdunet.segmentation.package import _record_of
-from sdunet.segmentation.pairs import open_pairs
-from sdunet.segmentation.postprocess import read_rules
-from sdunet.segmentation.train import _check_out
+from data_prep.core.errors import DataError
+from data_prep.files.hashed_json import hash_json, parse_hashed, read_hashed, write_hashed
+from data_prep.files.output_folder import own_folder
+from data_prep.prepared.dataset import load_dataset
+from sdunet.cli.main import main
+from sdunet.runtime.checkpoint import PREVIOUS, STATE, state_to_resume
+from sdunet.runtime.safetensors_io import read_tensors, write_weights
+from sdunet.segmentation.evaluation.compare_models import read_scores
+from sdunet.segmentation.evaluation.pairing import open_pairs
+from sdunet.segmentation.export.package import _record_of
+from sdunet.segmentation.inference.postprocessing import read_rules
+from sdunet.segmentation.inference.prediction_record import Manifest
+from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.training.train_fold import _check_out
 from sdunet.vae.config import ImagesConfig, VAEConfig
+from sdunet.vae.data.packed import load_packed, pack
+from sdunet.vae.data.raw import RawImages, in_memory
+from sdunet.vae.evaluation.published import EVALUATION, _load
 from sdunet.vae.model import load_description, save_description
-from sdunet.vae.packed import load_packed, pack
-from sdunet.vae.raw import RawImages, in_memory
-from sdunet.vae.table import EVALUATION, _load
 
 SCORE = {"nats": 1.0, "bits_per_dim": 1.0, "bits_per_dim_standard_error": None}
 EVALUATED = {"data": "made", "levels": 256, "split": "test", "n": 1, "samples": 1, "parameters": 1}

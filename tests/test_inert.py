@@ -16,17 +16,17 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
-from data_prep.errors import DataError
-from data_prep.findings import Finding
-from data_prep.inert import inert, inert_json, placeless
-from sdunet.cli import main
-from sdunet.runs.figures import to_png
-from sdunet.runs.record import say, tell, versions
-from sdunet.runs.table import aligned, markdown, plain_markdown, write_csv
-from sdunet.segmentation.bundle import bundle_files
-from sdunet.segmentation.card import model_card
-from sdunet.segmentation.model import load_model
-from sdunet.segmentation.package import export
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
+from data_prep.core.safe_text import inert, inert_json, placeless
+from sdunet.cli.main import main
+from sdunet.runtime.png import to_png
+from sdunet.runtime.run_record import say, tell, versions
+from sdunet.runtime.tables import aligned, markdown, plain_markdown, write_csv
+from sdunet.segmentation.export.model_card import model_card
+from sdunet.segmentation.export.monai_bundle import bundle_files
+from sdunet.segmentation.export.package import export
+from sdunet.segmentation.models.trained_model import load_model
 
 NASTY = {
     "escape": "\x1b[2Jgone",

@@ -5,8 +5,8 @@ import pytest
 import torch
 from monai.inferers import sliding_window_inference
 
-from data_prep.errors import DataError
-from sdunet.segmentation.inference import Ensemble, class_probabilities, slabs
+from data_prep.core.errors import DataError
+from sdunet.segmentation.inference.sliding_window import Ensemble, class_probabilities, slabs
 
 SIZES = [((50, 37), (16, 12)), ((16, 12), (16, 12)), ((5, 21), (8, 8)), ((30, 25, 20), (12, 16, 8)),
          ((3, 40, 5), (8, 8, 8))]  # fmt: skip

@@ -8,10 +8,10 @@ import pytest
 import work
 from bad_sets import Volumes, gz, nifti, noise
 
-from data_prep.config import DataConfig
-from data_prep.errors import DataError
-from data_prep.jobs import run
-from data_prep.prepare import prepare
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.parallel import run
+from data_prep.prepared.prepare import prepare
 
 ITEMS = [(i, "") for i in range(20)]
 SQUARES = [i * i for i in range(20)]

@@ -7,11 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from data_prep.config import Rules
-from data_prep.errors import DataError
-from data_prep.labels import read_case_label
+from data_prep.core.config import Rules
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.tree import open_tree
+from data_prep.reading.label import read_case_label
 
 CLASSES = {"background": 0, "nucleus": 1}
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from monai.losses import DiceCELoss
 
-from data_prep.config import DataConfig, Plan
-from data_prep.dataset import load_dataset
-from data_prep.prepare import prepare
+from data_prep.core.config import DataConfig, Plan
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.data import Patches, PatchOrder, SegmentationData
-from sdunet.segmentation.module import build_loss, learning_rate_at
-from sdunet.segmentation.transforms import augmentation, draw_patch, places_of
+from sdunet.segmentation.training.augmentation import augmentation, draw_patch, places_of
+from sdunet.segmentation.training.data_module import Patches, PatchOrder, SegmentationData
+from sdunet.segmentation.training.lightning_module import build_loss, learning_rate_at
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
 

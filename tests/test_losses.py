@@ -17,12 +17,12 @@ from dicom_files import STORED, encode, new_slice, series
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from data_prep.check import check
-from data_prep.config import DataConfig
-from data_prep.errors import DataError
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.tree import open_tree
-from sdunet.segmentation.evaluate import evaluate
+from sdunet.segmentation.evaluation.evaluate import evaluate
 
 GOOD = {"good_0", "good_1", "good_2"}
 OTHER = gz(nifti(noise(77)))

@@ -18,17 +18,17 @@ from bad_sets import (
 )
 from dicom_files import box, encode, structures
 
-from data_prep.check import check
-from data_prep.config import DataConfig, Plan
-from data_prep.findings import Findings
-from data_prep.hot import hot_values
-from data_prep.prepare import prepare
-from data_prep.preprocess import normalise, scaling_of
-from data_prep.scan import Scan
-from data_prep.slabs import mean_and_deviation
-from sdunet.cli import main
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.guard import check_like_training
+from data_prep.checks.run import check
+from data_prep.core.chunked_stats import mean_and_deviation
+from data_prep.core.config import DataConfig, Plan
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from data_prep.prepared.prepare import prepare
+from data_prep.preprocessing.grid import normalise, scaling_of
+from data_prep.preprocessing.hot_values import hot_values
+from sdunet.cli.main import main
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.inference.domain_check import check_like_training
 
 LABELS = {"background": 0, "organ": 1, "lesion": 2}
 COARSE = (6.0, 8.0, 12.0)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from data_prep.errors import DataError
-from data_prep.output import own_folder
-from sdunet.segmentation.manifest import Manifest
-from sdunet.segmentation.predict import PredictOptions, predict
+from data_prep.core.errors import DataError
+from data_prep.files.output_folder import own_folder
+from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
+from sdunet.segmentation.inference.prediction_record import Manifest
 
 
 def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path):

@@ -7,16 +7,16 @@ import pytest
 from bad_sets import Pictures, mask, palette, picture, png, tiff
 from PIL import Image
 
-from data_prep.check import check
-from data_prep.config import DataConfig, MaskForm
+from data_prep.checks.run import check
 from data_prep.convert import convert
-from data_prep.dataset import load_dataset
-from data_prep.findings import Findings
-from data_prep.masks import MaskLook, decide, read_picture_label
-from data_prep.plan_file import read_plan, write_plan
-from data_prep.prepare import prepare
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.overlay import overlay
+from data_prep.core.config import DataConfig, MaskForm
+from data_prep.core.findings import Findings
+from data_prep.formats.mask_images import MaskLook, decide, read_picture_label
+from data_prep.planning.plan_json import read_plan, write_plan
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.review.overlay import overlay
 
 RED, WHITE = 0xFF0000, 0xFFFFFF
 LABELS = {"background": 0, "a": 1, "b": 2}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_dice, compute_iou
 
-from sdunet.segmentation.metrics import Overlap, missing, overlaps, summarise
+from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps, summarise
 
 MASKS = arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3))
 

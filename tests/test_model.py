@@ -8,12 +8,12 @@ import pytest
 import torch
 from by_hand import rewrite
 
-from data_prep.config import Plan
-from data_prep.errors import DataError
-from sdunet.runs.weights import read_weights, write_weights
-from sdunet.segmentation.bundle import network_of
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from sdunet.runtime.safetensors_io import read_weights, write_weights
 from sdunet.segmentation.config import NetworkConfig
-from sdunet.segmentation.model import (
+from sdunet.segmentation.export.monai_bundle import network_of
+from sdunet.segmentation.models.trained_model import (
     WEIGHTS,
     load_model,
     network_for,

@@ -10,12 +10,12 @@ from by_hand import rewrite
 from PIL import Image
 from scipy import stats
 
-from data_prep.errors import DataError
-from sdunet.cli import main
-from sdunet.segmentation.compare import compare, read_scores
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.scores import ScoreOptions
-from sdunet.segmentation.side_by_side import side_by_side
+from data_prep.core.errors import DataError
+from sdunet.cli.main import main
+from sdunet.segmentation.evaluation.compare_models import compare, read_scores
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.metrics.case_scores import ScoreOptions
+from sdunet.segmentation.review.compare_page import side_by_side
 
 
 def run(*arguments):

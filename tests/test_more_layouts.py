@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from bad_sets import SIZE, Pictures, Series, Volumes, blob, gz, nifti, noise, picture, png
 
-from data_prep.check import check
-from data_prep.config import DataConfig
+from data_prep.checks.run import check
 from data_prep.convert import convert
-from data_prep.dataset import load_dataset
-from data_prep.encode import encode
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.images import read_case_image
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
+from data_prep.formats.encode import encode
+from data_prep.formats.nifti import read_nifti
 from data_prep.layouts import find_layout
-from data_prep.nifti import read_nifti
-from data_prep.prepare import prepare
-from data_prep.scan import Scan
-from data_prep.tree import open_tree
-from sdunet.cli import main
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from data_prep.reading.image import read_case_image
+from sdunet.cli.main import main
 
 PAIR = gz(nifti(noise())), gz(nifti(blob()))
 
@@ -319,7 +319,7 @@ def test_csv_of_another_kind_is_no_layout(tree_of):
 
 
 def test_skew_axes_are_straightened_and_brought_back(tmp_path):
-    from data_prep.preprocess import from_grid, grid_of, to_grid
+    from data_prep.preprocessing.grid import from_grid, grid_of, to_grid
 
     affine = np.array([[1, 0.25, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     at = np.indices((24, 24, 24)) - 12

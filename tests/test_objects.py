@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
-from sdunet.segmentation.objects import THRESHOLDS, find_objects
+from sdunet.segmentation.metrics.instances import THRESHOLDS, find_objects
 
 MASKS = arrays(bool, (7, 9), elements=st.booleans())
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.config import DataConfig
-from data_prep.errors import DataError
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.atomic import complete_file, move_file, remove_file, write_bytes
+from data_prep.files.output_folder import check_free, own_folder, partial_of
+from data_prep.files.written_files import FileHashes
 from data_prep.layouts.cases import what_is_wrong_with
-from data_prep.output import check_free, own_folder, partial_of
-from data_prep.prepare import prepare
-from data_prep.writer import complete_file, move_file, remove_file, write_bytes
-from data_prep.written import FileHashes
-from sdunet.cli import main
+from data_prep.prepared.prepare import prepare
+from sdunet.cli.main import main
 
 OUTWARD = (
     "../../x",

@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from data_prep.display import class_colour, plane_of, thumbnail, to_colours, turned, window_of
-from data_prep.encode import encode
-from data_prep.errors import DataError
-from data_prep.scan import Scan
-from sdunet.segmentation.error_map import (
+from data_prep.core.errors import DataError
+from data_prep.core.scan import Scan
+from data_prep.formats.encode import encode
+from data_prep.prepared.rendering import (
+    class_colour,
+    plane_of,
+    thumbnail,
+    to_colours,
+    turned,
+    window_of,
+)
+from sdunet.segmentation.metrics.overlap import overlaps
+from sdunet.segmentation.review.case_figure import ContactSheet, draw_case
+from sdunet.segmentation.review.case_view import View, coloured
+from sdunet.segmentation.review.error_map import (
     COLOURS,
     KINDS,
     error_map,
@@ -22,10 +32,7 @@ from sdunet.segmentation.error_map import (
     slicer_colours,
     wrong_pieces,
 )
-from sdunet.segmentation.metrics import overlaps
-from sdunet.segmentation.overlay import overlay
-from sdunet.segmentation.panel import ContactSheet, draw_case
-from sdunet.segmentation.view import View, coloured
+from sdunet.segmentation.review.overlay import overlay
 
 LABELS = arrays(np.uint8, (4, 6, 5), elements=st.integers(0, 2))
 NAMES = ["background", "one", "two"]
@@ -166,7 +173,7 @@ def test_volume_picture_shows_the_worst_error_in_three_planes_and_the_worst_slic
 
 
 def test_contact_sheet_keeps_the_worst_and_says_of_how_many(monkeypatch):
-    monkeypatch.setattr("sdunet.segmentation.panel._SHEET_CASES", 3)
+    monkeypatch.setattr("sdunet.segmentation.review.case_figure._SHEET_CASES", 3)
     sheet = ContactSheet("usual")
     blank = np.zeros((8, 8), np.uint8)
     for i, dice in enumerate((0.9, 0.1, None, 0.5, 0.7)):
@@ -240,7 +247,7 @@ def test_one_case_that_cannot_be_drawn_leaves_the_others(discs, tmp_path, monkey
             raise DataError("OUT_WRITE", "it does not read back", "report this")
         return draw_case(shown, *arguments)
 
-    monkeypatch.setattr("sdunet.segmentation.overlay.draw_case", failing)
+    monkeypatch.setattr("sdunet.segmentation.review.overlay.draw_case", failing)
     page, problems = overlay(raw, raw, raw / "masks", tmp_path / "out")
     assert [(p.code, p.case) for p in problems] == [("OUT_WRITE", "disc_1")]
     assert {p.stem for p in (tmp_path / "out/cases").iterdir()} == {"disc_0", "disc_2"}

@@ -14,14 +14,14 @@ from monai.bundle import ConfigParser
 from monai.bundle import load as load_bundle
 from monai.bundle import run as run_bundle
 
-from data_prep.errors import DataError
-from data_prep.tree import open_tree
-from sdunet.cli import main
-from sdunet.runs.weights import read_tensors, write_weights
-from sdunet.segmentation.model import WEIGHTS, load_model
-from sdunet.segmentation.package import EXAMPLE, check_package, export
-from sdunet.segmentation.seal import LIST, unpack, verify
-from sdunet.segmentation.team import find_models
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
+from sdunet.cli.main import main
+from sdunet.runtime.safetensors_io import read_tensors, write_weights
+from sdunet.segmentation.export.package import EXAMPLE, check_package, export
+from sdunet.segmentation.inference.ensemble import find_models
+from sdunet.segmentation.models.integrity import LIST, unpack, verify
+from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
 
 
 def run(*arguments):

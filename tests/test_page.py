@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-from data_prep.config import DataConfig
-from sdunet.segmentation.compare import read_scores
-from sdunet.segmentation.error_map import COLOURS
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.overlay import overlay
-from sdunet.segmentation.page import outline
-from sdunet.segmentation.side_by_side import side_by_side
+from data_prep.core.config import DataConfig
+from sdunet.segmentation.evaluation.compare_models import read_scores
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.review.compare_page import side_by_side
+from sdunet.segmentation.review.error_map import COLOURS
+from sdunet.segmentation.review.html_page import outline
+from sdunet.segmentation.review.overlay import overlay
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")

@@ -13,27 +13,27 @@ import yaml
 from bad_sets import Pictures, mask, picture, png
 from by_hand import disown
 
-from data_prep.config import DataConfig
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.parse import check_yaml, once, parse_json, whole
-from data_prep.plan_file import read_plan, write_plan
-from data_prep.prepare import prepare
-from data_prep.splits import read_folds
-from data_prep.tree import open_tree
-from sdunet.cli import main
-from sdunet.segmentation.compare import read_scores
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.manifest import Manifest
-from sdunet.segmentation.model import load_model
-from sdunet.segmentation.package import _record_of
-from sdunet.segmentation.pairs import open_pairs
-from sdunet.segmentation.postprocess import read_rules
-from sdunet.segmentation.seal import verify
-from sdunet.segmentation.train import _check_out
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.parse import check_yaml, once, parse_json, whole
+from data_prep.files.file_tree import open_tree
+from data_prep.planning.plan_json import read_plan, write_plan
+from data_prep.planning.splits import read_folds
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from sdunet.cli.main import main
+from sdunet.segmentation.evaluation.compare_models import read_scores
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.evaluation.pairing import open_pairs
+from sdunet.segmentation.export.package import _record_of
+from sdunet.segmentation.inference.postprocessing import read_rules
+from sdunet.segmentation.inference.prediction_record import Manifest
+from sdunet.segmentation.models.integrity import verify
+from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.training.train_fold import _check_out
+from sdunet.vae.data.packed import DESCRIPTION, load_packed
+from sdunet.vae.evaluation.published import _load
 from sdunet.vae.model import load_description
-from sdunet.vae.packed import DESCRIPTION, load_packed
-from sdunet.vae.table import _load
 
 BAD = {
     "deep list": b"[" * 5000 + b"]" * 5000,

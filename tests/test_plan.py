@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from bad_sets import Series, Volumes, gz, nifti, noise
 
-from data_prep.config import DataConfig, Plan, Rules
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.examine import Facts, extent_of
-from data_prep.plan import fit_plan
-from data_prep.plan_file import read_plan
-from data_prep.prepare import prepare
-from data_prep.preprocess import grid_of, labels_from_grid, normalise, scaling_of, to_grid
-from data_prep.scan import Scan
-from sdunet.cli import main
+from data_prep.checks.case_fingerprint import Facts, extent_of
+from data_prep.core.config import DataConfig, Plan, Rules
+from data_prep.core.errors import DataError
+from data_prep.core.scan import Scan
+from data_prep.planning.fit import fit_plan
+from data_prep.planning.plan_json import read_plan
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from data_prep.preprocessing.grid import grid_of, labels_from_grid, normalise, scaling_of, to_grid
+from sdunet.cli.main import main
 
 CLASSES = {"background": 0, "organ": 1, "lesion": 2}
 

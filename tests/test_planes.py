@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from data_prep.planes import planes_back
-from data_prep.preprocess import from_grid, grid_of, turn_back
-from data_prep.scan import Scan
+from data_prep.core.scan import Scan
+from data_prep.preprocessing.grid import from_grid, grid_of, turn_back
+from data_prep.preprocessing.streaming import planes_back
 
 OBLIQUE = np.array([[1.0, 0.1, 0, 3], [-0.1, 1, 0, 4], [0, 0, 2, 5], [0, 0, 0, 1]])
 SKEW = np.array([[1.0, 0.3, 0, 3], [0, 1, 0, 4], [0, 0, 2, 5], [0, 0, 0, 1]])

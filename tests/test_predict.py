@@ -13,23 +13,23 @@ from bad_sets import gz, nifti, noise
 from by_hand import rewrite
 from PIL import Image
 
-from data_prep.config import Plan
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.images import read_case_image
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_grid
-from data_prep.scan import Scan
-from data_prep.tree import open_tree
-from sdunet.cli import main
-from sdunet.runs.failures import is_out_of_memory
-from sdunet.segmentation import predict as module
-from sdunet.segmentation.budget import needed_bytes
-from sdunet.segmentation.fallback import Fallback
-from sdunet.segmentation.inference import Ensemble, class_probabilities
-from sdunet.segmentation.model import Model
-from sdunet.segmentation.predict import PredictOptions, predict
-from sdunet.segmentation.team import Team, entropy_of, predict_scan
+from data_prep.preprocessing.grid import from_grid, grid_of, normalise, scaling_of, to_grid
+from data_prep.reading.image import read_case_image
+from sdunet.cli.main import main
+from sdunet.runtime.torch_errors import is_out_of_memory
+from sdunet.segmentation.inference import predict_folder as module
+from sdunet.segmentation.inference.ensemble import Team, entropy_of, predict_scan
+from sdunet.segmentation.inference.memory_estimate import needed_bytes
+from sdunet.segmentation.inference.oom_fallback import Fallback
+from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
+from sdunet.segmentation.inference.sliding_window import Ensemble, class_probabilities
+from sdunet.segmentation.models.trained_model import Model
 
 
 def run(*arguments):
@@ -172,7 +172,7 @@ def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp
         return stopped(team, *arguments, **options)
 
     monkeypatch.setattr(module, "predict_scan", counting)
-    monkeypatch.setattr("sdunet.segmentation.manifest._PAUSE", 0.0)
+    monkeypatch.setattr("sdunet.segmentation.inference.prediction_record._PAUSE", 0.0)
     with pytest.raises(KeyboardInterrupt):
         predict(root / "run", raw, out)
     (out / "disc_1.png").write_bytes(b"edited")
@@ -329,7 +329,7 @@ def test_one_scan_without_memory_leaves_the_others(disc_run, tmp_path, capsys, m
         return predict_scan(team, scan, findings, say_, **options)
 
     left = [True, True, True, False, True, True]
-    monkeypatch.setattr("sdunet.segmentation.predict.predict_scan", full)
+    monkeypatch.setattr("sdunet.segmentation.inference.predict_folder.predict_scan", full)
     assert run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p") == 1
     assert "IO_MEMORY case disc_2: memory is full: Unable to allocate" in capsys.readouterr().err
     assert len(list((tmp_path / "p").glob("*.png"))) == 5
@@ -343,7 +343,7 @@ def test_what_was_predicted_is_listed_whatever_ends_it(disc_run, tmp_path, monke
             raise ZeroDivisionError
         return predict_scan(team, scan, findings, say_, **options)
 
-    monkeypatch.setattr("sdunet.segmentation.predict.predict_scan", broken)
+    monkeypatch.setattr("sdunet.segmentation.inference.predict_folder.predict_scan", broken)
     with pytest.raises(ZeroDivisionError):
         run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p")
     listed = json.loads((tmp_path / "p/predictions.json").read_text())["cases"]

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from by_hand import rewrite
 
-from data_prep.config import DataConfig, Plan
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.labels import to_classes
-from data_prep.prepare import prepare
-from data_prep.preprocess import from_grid, grid_of, normalise, scaling_of, to_grid
-from data_prep.scan import Scan
-from data_prep.writer import write_array, write_json
+from data_prep.core.config import DataConfig, Plan
+from data_prep.core.errors import DataError
+from data_prep.core.scan import Scan
+from data_prep.files.atomic import write_array, write_json
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from data_prep.preprocessing.grid import from_grid, grid_of, normalise, scaling_of, to_grid
+from data_prep.reading.label import to_classes
 
 CLASSES = {"background": 0, "organ": 1, "lesion": 2}
 ORDERS = [

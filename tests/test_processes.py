@@ -11,8 +11,8 @@ import pytest
 import torch
 from training_runs import arguments_of, rows_of, run, started, wait_for
 
-from sdunet.segmentation.model import load_model
-from sdunet.segmentation.module import SegmentationModule
+from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 
 def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):

@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from data_prep.config import Plan
-from sdunet.cli import main
+from data_prep.core.config import Plan
+from sdunet.cli.main import main
 from sdunet.segmentation.config import NetworkConfig
-from sdunet.segmentation.model import network_for
+from sdunet.segmentation.models.trained_model import network_for
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(p for top in ("sdunet", "data_prep") for p in (ROOT / top).rglob("*.py"))
@@ -41,9 +41,9 @@ ALLOWED = {
     "sdunet.cells": ("sdunet.ops",),
     "sdunet.layers": ("sdunet.cells", "sdunet.ops"),
     "sdunet.nets": ("sdunet.layers", "sdunet.cells", "sdunet.ops"),
-    "sdunet.runs": ("sdunet.layers", "sdunet.ops", "data_prep"),
+    "sdunet.runtime": ("sdunet.layers", "sdunet.ops", "data_prep"),
     "sdunet.segmentation": (
-        "sdunet.runs",
+        "sdunet.runtime",
         "sdunet.nets",
         "sdunet.layers",
         "sdunet.cells",
@@ -51,7 +51,7 @@ ALLOWED = {
         "data_prep",
     ),
     "sdunet.vae": (
-        "sdunet.runs",
+        "sdunet.runtime",
         "sdunet.nets",
         "sdunet.layers",
         "sdunet.cells",
@@ -59,7 +59,7 @@ ALLOWED = {
         "data_prep",
     ),
     "sdunet.bench": (
-        "sdunet.runs",
+        "sdunet.runtime",
         "sdunet.segmentation",
         "sdunet.nets",
         "sdunet.layers",
@@ -67,7 +67,7 @@ ALLOWED = {
         "sdunet.ops",
         "data_prep",
     ),
-    "sdunet.demo": ("sdunet.runs", "sdunet.segmentation", "data_prep"),
+    "sdunet.demo": ("sdunet.runtime", "sdunet.segmentation", "data_prep"),
     "data_prep": (),
 }
 SCRIPTS = ("quickstart", "reproduce_density", "test")
@@ -107,7 +107,10 @@ def test_imports_only_go_down(path):
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_special_imports_stand_in_their_one_place(path):
     places = {
-        "monai.transforms": ("data_prep/preprocess.py", "sdunet/segmentation/transforms.py"),
+        "monai.transforms": (
+            "data_prep/preprocessing/grid.py",
+            "sdunet/segmentation/training/augmentation.py",
+        ),
         "triton": ("sdunet/ops/triton_backend.py", "sdunet/ops/triton_carry.py"),
         "pickle": (),
         "SimpleITK": (),
@@ -127,9 +130,9 @@ def test_special_imports_stand_in_their_one_place(path):
 def test_text_goes_out_where_it_is_made_inert(path):
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     calls = [n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    assert "print" not in calls or relative(path) == "sdunet/runs/record.py"
+    assert "print" not in calls or relative(path) == "sdunet/runtime/run_record.py"
     if "tqdm" in imported(path):
-        assert relative(path) in ("sdunet/runs/record.py", "sdunet/runs/progress.py")
+        assert relative(path) in ("sdunet/runtime/run_record.py", "sdunet/runtime/callbacks.py")
 
 
 @pytest.mark.parametrize("path", PYTHON_FILES + C_FILES, ids=relative)

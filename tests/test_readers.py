@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.masks import read_picture_label
-from data_prep.nifti import read_nifti, read_nifti_label
-from data_prep.pictures import read_picture
-from data_prep.reading import read_label, read_scan, stem
-from data_prep.scan import Scan, fit_channels
-from data_prep.tree import open_tree
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan, fit_channels
+from data_prep.files.file_tree import open_tree
+from data_prep.formats.images_2d import read_picture
+from data_prep.formats.mask_images import read_picture_label
+from data_prep.formats.nifti import read_nifti, read_nifti_label
+from data_prep.formats.registry import read_label, read_scan, stem
 
 
 def png(array, **options):

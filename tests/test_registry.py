@@ -8,7 +8,7 @@ import torch
 from sdunet import NestedSDUNet, ResSDNLayer, SDUNet
 from sdunet.layers import Sweep
 from sdunet.nets.registry import NetworkName, build_network, count_parameters
-from sdunet.runs.weights import read_weights, write_weights
+from sdunet.runtime.safetensors_io import read_weights, write_weights
 
 FEATURES = {
     "basic_unet": (4, 6, 8, 10, 12),

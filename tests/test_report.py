@@ -12,9 +12,9 @@ import pytest
 from bad_sets import Series, Volumes, blob, gz, nifti, noise
 from PIL import Image
 
-from data_prep.config import DataConfig
-from data_prep.prepare import prepare
-from data_prep.report import REPORT
+from data_prep.core.config import DataConfig
+from data_prep.prepared.prepare import prepare
+from data_prep.prepared.report import REPORT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (

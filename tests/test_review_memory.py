@@ -13,11 +13,11 @@ import pytest
 from bad_sets import Pictures, Volumes, blob, gz, mask, nifti, noise, picture, png
 from test_bombs import MEMORY, MOST, PICTURES, VOLUMES
 
-from data_prep.errors import DataError
-from data_prep.limits import memory_within
-from sdunet.segmentation.error_map import wrong_pieces
-from sdunet.segmentation.evaluate import evaluate
-from sdunet.segmentation.scores import score_case
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import memory_within
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.metrics.case_scores import score_case
+from sdunet.segmentation.review.error_map import wrong_pieces
 
 CODE = """
 import json, re, sys

@@ -10,9 +10,9 @@ import torch
 from by_hand import disown
 from PIL import Image
 
-from sdunet.cli import main
+from sdunet.cli.main import main
 from sdunet.ops import backends
-from sdunet.segmentation.model import WEIGHTS
+from sdunet.segmentation.models.trained_model import WEIGHTS
 
 SMALL = [
     "--network.features=[4,6,8]",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sdunet.segmentation.scores import METRICS, ScoreOptions, score_case
+from sdunet.segmentation.metrics.case_scores import METRICS, ScoreOptions, score_case
 
 LABELS = arrays(np.uint8, (4, 5, 3), elements=st.integers(0, 2))
 SPACING = (1.0, 0.5, 3.0)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from data_prep.config import DataConfig
-from data_prep.dataset import load_dataset
-from data_prep.errors import DataError
-from data_prep.prepare import prepare
-from data_prep.splits import group_of, make_folds
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.planning.splits import group_of, make_folds
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
 
 
 def test_folds_cover_every_case_once_and_never_split_a_group():

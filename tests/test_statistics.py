@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sdunet.segmentation.statistics import holm, interval, signed_rank
+from sdunet.segmentation.metrics.statistics import holm, interval, signed_rank
 
 
 def test_holm_corrects_a_known_example():

@@ -8,11 +8,11 @@ from dicom_files import box, multi_frame, series, structures
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from data_prep.config import Rules
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.labels import read_case_label
+from data_prep.core.config import Rules
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
 from data_prep.layouts import find_layout
+from data_prep.reading.label import read_case_label
 
 RULES = Rules(("CT",), {"background": 0, "tumour": 1, "organ": 2})
 

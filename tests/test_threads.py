@@ -14,8 +14,8 @@ from training_runs import arguments_of, run
 
 from sdunet import __main__ as front
 from sdunet.nets.unet import SDUNet
-from sdunet.runs import record, threads
-from sdunet.runs.threads import (
+from sdunet.runtime import run_record, threads
+from sdunet.runtime.threads import (
     WHEN_BUSY,
     WHEN_QUIET,
     is_busy,
@@ -105,7 +105,7 @@ def test_exported_programs_find_their_operators_whatever_is_imported_first():
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity")
 def test_cores_are_those_that_the_process_may_run_on():
     code = (
-        "import os; from sdunet.runs.threads import usable_cores;"
+        "import os; from sdunet.runtime.threads import usable_cores;"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(usable_cores())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -199,7 +199,7 @@ def test_usable_cores_never_add_threads(one_core, monkeypatch):
 def no_library(monkeypatch, tmp_path):
     """A machine without the compiled sweep; the reason, which no test before has given."""
     reason = f"it was taken away by {tmp_path.name}"
-    monkeypatch.setattr(record, "missing_backends", lambda: {"cpu": reason})
+    monkeypatch.setattr(run_record, "missing_backends", lambda: {"cpu": reason})
     return f"6 times slower than the compiled sweep: {reason}; install a C++ compiler"
 
 
@@ -237,11 +237,11 @@ def test_slow_sweeps_of_vaes_are_told(no_library, tmp_path, capsys):
 def test_nothing_is_told_where_nothing_is_slow(no_library, disc_run, tmp_path, capsys):
     few = ["--training.epochs=1", "--training.patches_per_case=1", "--network.name=unet"]
     assert run(*arguments_of(disc_run, tmp_path / "run", *few)) == 0
-    record.say_if_slow(SDUNet(2, 1, 2, features=(2, 4), num_features=2), "cuda")
+    run_record.say_if_slow(SDUNet(2, 1, 2, features=(2, 4), num_features=2), "cuda")
     assert no_library not in capsys.readouterr().err
 
 
 def test_nothing_is_told_where_the_library_is(monkeypatch, capsys):
-    monkeypatch.setattr(record, "missing_backends", dict)
-    record.say_if_slow(SDUNet(2, 1, 2, features=(2, 4), num_features=2), "cpu")
+    monkeypatch.setattr(run_record, "missing_backends", dict)
+    run_record.say_if_slow(SDUNet(2, 1, 2, features=(2, 4), num_features=2), "cpu")
     assert capsys.readouterr().err == ""

@@ -13,14 +13,14 @@ import pytest
 import torch
 from training_runs import arguments_of, rows_of, run, started, wait_for, weights_of
 
-from data_prep.dataset import load_dataset, save_dataset
-from data_prep.errors import DataError
-from data_prep.output import own_folder
-from sdunet.runs.checkpoint import PREVIOUS, STATE
-from sdunet.runs.stopping import Halt
-from sdunet.runs.weights import write_weights
-from sdunet.segmentation.model import WEIGHTS, load_model
-from sdunet.segmentation.module import SegmentationModule
+from data_prep.core.errors import DataError
+from data_prep.files.output_folder import own_folder
+from data_prep.prepared.dataset import load_dataset, save_dataset
+from sdunet.runtime.checkpoint import PREVIOUS, STATE
+from sdunet.runtime.safetensors_io import write_weights
+from sdunet.runtime.stop_callbacks import Halt
+from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
+from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 STEPS = 8  # an epoch: 4 training cases, 4 patches each, in batches of 2
 
@@ -308,7 +308,7 @@ def test_signals_that_nohup_hides_stay_hidden(tmp_path):
 
 def test_loader_workers_leave_signals_to_the_training():
     code = (
-        "import os; from sdunet.segmentation.data import _deaf, SIGNALS; _deaf(0);"
+        "import os; from sdunet.segmentation.training.data_module import _deaf, SIGNALS; _deaf(0);"
         "[os.kill(os.getpid(), n) for n in SIGNALS]; print('goes on')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -8,12 +8,12 @@ import pytest
 from bad_sets import Pictures, Series, Volumes, mask, nifti, noise, picture, png
 
 from data_prep import convert as converting
-from data_prep import prepare as preparing
-from data_prep.check import check
-from data_prep.config import DataConfig
+from data_prep.checks.run import check
 from data_prep.convert import convert
-from data_prep.errors import DataError
-from data_prep.prepare import prepare
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.prepared import prepare as preparing
+from data_prep.prepared.prepare import prepare
 
 
 def changing(change):
@@ -155,6 +155,6 @@ def test_what_takes_too_much_memory_has_not_changed(tmp_path, monkeypatch):
     def full(*_):
         raise DataError("IO_MEMORY", "full", "crop it")
 
-    monkeypatch.setattr("data_prep.examine.read_case", full)
+    monkeypatch.setattr("data_prep.checks.case_fingerprint.read_case", full)
     with pytest.raises(DataError, match=r"SET_EMPTY.*IO_MEMORY"):
         prepare(root, tmp_path / "out", DataConfig())

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep.errors import DataError
-from sdunet.vae.packed import PackedImages, load_packed, pack
-from sdunet.vae.raw import Images, RawImages
-from sdunet.vae.sources import read_source
+from data_prep.core.errors import DataError
+from sdunet.vae.data.packed import PackedImages, load_packed, pack
+from sdunet.vae.data.raw import Images, RawImages
+from sdunet.vae.data.sources import read_source
 
 RNG = np.random.default_rng(0)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sdunet.cli import main
-from sdunet.vae.disentanglement import beta_vae_score, factor_vae_score
-from sdunet.vae.factors import FACTORS, SIZES, render_factors
+from sdunet.cli.main import main
+from sdunet.vae.data.factors import FACTORS, SIZES, render_factors
+from sdunet.vae.evaluation.disentanglement import beta_vae_score, factor_vae_score
 
 IMAGES, TRUE, _ = render_factors()
 SCORES = [factor_vae_score, beta_vae_score]

@@ -9,16 +9,16 @@ import torch
 from scipy import stats
 from torch.distributions import Normal, kl_divergence
 
-from sdunet.vae.bounds import Moments, bounds
-from sdunet.vae.flows import AutoregressiveFlow
-from sdunet.vae.gaussian import gaussian_kl, gaussian_log_prob
-from sdunet.vae.likelihoods import (
+from sdunet.vae.evaluation.bounds import Moments, bounds
+from sdunet.vae.models.flows import AutoregressiveFlow
+from sdunet.vae.models.gaussian import gaussian_kl, gaussian_log_prob
+from sdunet.vae.models.likelihoods import (
     build_likelihood,
     centred,
     discretised_logistic_log_prob,
     to_levels,
 )
-from sdunet.vae.terms import Latent, Terms
+from sdunet.vae.models.terms import Latent, Terms
 
 LEVELS = (2, 5, 17, 32, 256)
 

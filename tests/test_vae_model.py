@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdunet.cli import main
+from sdunet.cli.main import main
 from sdunet.layers import ResSDNLayer, Sweep
-from sdunet.vae.ladder import LadderVAE
-from sdunet.vae.likelihoods import build_likelihood
-from sdunet.vae.vanilla import VanillaVAE
+from sdunet.vae.models.ladder import LadderVAE
+from sdunet.vae.models.likelihoods import build_likelihood
+from sdunet.vae.models.vanilla import VanillaVAE
 
 CONFIGS = Path(__file__).parent.parent / "configs/vae"
 # Counted from the published scripts, in millions, norms of weights apart; and lines of a decode.

@@ -15,17 +15,17 @@ import torch
 from by_hand import rewrite
 from PIL import Image
 
-from data_prep.errors import DataError
-from data_prep.hashed import read_hashed, write_hashed
-from data_prep.output import own_folder
-from sdunet.cli import main
-from sdunet.runs.checkpoint import StateIO
-from sdunet.runs.weights import read_tensors, read_weights
+from data_prep.core.errors import DataError
+from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.output_folder import own_folder
+from sdunet.cli.main import main
+from sdunet.runtime.checkpoint import StateIO
+from sdunet.runtime.safetensors_io import read_tensors, read_weights
 from sdunet.vae.config import ImagesConfig, LadderConfig, TrainingConfig, VAEConfig
+from sdunet.vae.data.packed import load_packed
 from sdunet.vae.model import build_vae, load_description, save_description
-from sdunet.vae.module import VAEModule
-from sdunet.vae.packed import load_packed
-from sdunet.vae.train import train
+from sdunet.vae.training.lightning_module import VAEModule
+from sdunet.vae.training.train import train
 
 ROOT = Path(__file__).parent.parent
 LADDER = LadderConfig(

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from data_prep.arrays import read_array
-from data_prep.errors import DataError
-from data_prep.findings import Findings
-from data_prep.metaimage import read_metaimage
-from data_prep.nrrd import read_nrrd
-from data_prep.reading import read_label, read_scan
-from data_prep.tree import open_tree
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.files.file_tree import open_tree
+from data_prep.formats.metaimage import read_metaimage
+from data_prep.formats.nrrd import read_nrrd
+from data_prep.formats.numpy_files import read_array
+from data_prep.formats.registry import read_label, read_scan
 
 VOLUME = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)  # (X, Y, Z)
 SPACING, ORIGIN = (0.7, 1.5, 3.0), (10.0, -20.0, 35.5)

@@ -11,7 +11,7 @@ import yaml
 from by_hand import disown, rewrite
 from PIL import Image
 
-from sdunet.cli import main
+from sdunet.cli.main import main
 
 
 def run(*arguments):
@@ -180,7 +180,7 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sdunet.segmentation.module.DiceCELoss.forward", stop)
+        patch.setattr("sdunet.segmentation.training.lightning_module.DiceCELoss.forward", stop)
         assert run("train", *arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     assert run("train", *arguments) == 0

@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from sdunet.cli import main
-from sdunet.runs.checkpoint import STATE
-from sdunet.runs.weights import read_tensors
+from sdunet.cli.main import main
+from sdunet.runtime.checkpoint import STATE
+from sdunet.runtime.safetensors_io import read_tensors
 
 
 def run(*arguments):

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 
 
 def square(number, _where):

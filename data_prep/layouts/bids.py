@@ -2,9 +2,9 @@
 
 from pathlib import PurePosixPath
 
+from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image
-from data_prep.reading import is_scan_name, stem
-from data_prep.tree import Tree
 
 # Entities that say how a derivative was made; without them it is named like its scan.
 _MADE = ("label", "desc", "space", "res", "den", "atlas", "seg")

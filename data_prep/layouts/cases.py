@@ -7,8 +7,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 from unicodedata import normalize
 
-from data_prep.errors import DataError
-from data_prep.findings import Finding
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 
 LabelKind = Literal["classes", "objects", "contours", "segments"]
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from monai.networks.nets import AttentionUnet, BasicUNet, BasicUNetPlusPlus, SwinUNETR
 from torch import Tensor, nn
 
-from sdunet.bench.loop import LoopSweep, has_loop
+from sdunet.bench.published_loop import LoopSweep
 from sdunet.bench.sweep import Row
 from sdunet.bench.timing import interleave, peak_extra_bytes
 from sdunet.cells import CellName
@@ -49,7 +49,7 @@ def networks(with_loop: bool) -> Makers:
         "MONAI AttentionUnet": partial(AttentionUnet, 2, 1, 2, _FEATURES, (2, 2, 2, 2)),
         "MONAI SwinUNETR": partial(SwinUNETR, 1, 2, spatial_dims=2, feature_size=24),
     }
-    if with_loop and has_loop():
+    if with_loop:
         found["published loop, authors' levels"] = _loop_network
     return found
 

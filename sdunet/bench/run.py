@@ -7,13 +7,12 @@ from pathlib import Path
 
 import torch
 
-from data_prep.output import check_free, own_folder
-from data_prep.writer import write_bytes, write_json
+from data_prep.files.atomic import write_bytes, write_json
+from data_prep.files.output_folder import check_free, own_folder
 from sdunet.bench import net, sweep
-from sdunet.bench.loop import MISSING, has_loop
 from sdunet.bench.report import draw_growth, slopes, table
-from sdunet.runs.figures import to_png
-from sdunet.runs.record import tell
+from sdunet.runtime.png import to_png
+from sdunet.runtime.run_record import tell
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,6 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     """Compare the backends of the sweep; return 1 if one of them was refused."""
     quick, device = options.quick, options.device
     check_free(options.out, "bench", ["sweep.json", "sweep.png"])
-    if not has_loop():
-        say(MISSING)
     cases = sweep.of_both_cells(_cases(options))
     rows = sweep.run_sweeps(cases, device, 1.0 if quick else 12.0, say)
     sides = sweep.QUICK_SIDES if quick else sweep.SIDES

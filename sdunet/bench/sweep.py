@@ -9,7 +9,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from sdunet.bench.loop import LoopSweep, has_loop
+from sdunet.bench.published_loop import LoopSweep
 from sdunet.bench.timing import interleave, peak_extra_bytes
 from sdunet.cells import CellName
 from sdunet.layers import Direction, Sweep
@@ -90,7 +90,7 @@ def contenders(case: Case, device: str) -> list[str]:
     """Names of what can sweep the case: fast backends, the definition, the published loop."""
     names = list(backends(device))
     published = case.cell == "gru" and len(case.sizes) == 2
-    return [*names, "loop"] if has_loop() and published else names
+    return [*names, "loop"] if published else names
 
 
 def stack(case: Case, contender: str, device: str) -> nn.Sequential:

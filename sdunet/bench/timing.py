@@ -10,8 +10,8 @@ from statistics import median
 
 import torch
 
-from data_prep import jobs
-from data_prep.errors import DataError
+from data_prep import parallel
+from data_prep.core.errors import DataError
 
 _WARM_UPS = 2
 
@@ -76,7 +76,7 @@ def peak_extra_bytes(
         return torch.cuda.max_memory_allocated() - before
     if not Path("/proc/self/clear_refs").exists():
         return None
-    (growth,) = jobs.run(_growth, [(torch.get_num_threads(), prepare, args)], workers=1)
+    (growth,) = parallel.run(_growth, [(torch.get_num_threads(), prepare, args)], workers=1)
     if isinstance(growth, DataError):
         raise growth
     return growth

@@ -1,8 +1,8 @@
 """The sweeps: two operators, several backends each."""
 
+from sdunet.ops.allocator import keep_freed_memory
 from sdunet.ops.carry import carry_sweep
 from sdunet.ops.dispatch import backends, missing_backends
-from sdunet.ops.memory import keep_freed_memory
 from sdunet.ops.mix import gated_mix
 from sdunet.ops.reference import carry_sweep_reference, sdn_sweep_reference
 from sdunet.ops.sweep import sdn_sweep

@@ -10,10 +10,10 @@ from jsonargparse.typing import (
     restricted_number_type,
 )
 
-from data_prep.types import NumberFrom0, PositiveNumber, ShareBelowOne
+from data_prep.core.config import NumberFrom0, PositiveNumber, ShareBelowOne
 from sdunet.cells import CellName, InitName
-from sdunet.vae.ladder import PosteriorName
-from sdunet.vae.likelihoods import LikelihoodName
+from sdunet.vae.models.ladder import PosteriorName
+from sdunet.vae.models.likelihoods import LikelihoodName
 
 Levels = restricted_number_type("Levels", int, [(">=", 2), ("<=", 256)])
 

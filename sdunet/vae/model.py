@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from data_prep.errors import DataError, words_of
-from data_prep.hashed import read_hashed, write_hashed
-from data_prep.parse import UNUSABLE
-from data_prep.written import check_written
-from sdunet.runs.weights import read_weights
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.parse import UNUSABLE
+from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.written_files import check_written
+from sdunet.runtime.safetensors_io import read_weights
 from sdunet.vae.config import (
     ImagesConfig,
     LadderConfig,
@@ -18,10 +18,10 @@ from sdunet.vae.config import (
     VAEConfig,
     VanillaConfig,
 )
-from sdunet.vae.ladder import LadderVAE
-from sdunet.vae.likelihoods import build_likelihood
-from sdunet.vae.packed import Packed
-from sdunet.vae.vanilla import VanillaVAE
+from sdunet.vae.data.packed import Packed
+from sdunet.vae.models.ladder import LadderVAE
+from sdunet.vae.models.likelihoods import build_likelihood
+from sdunet.vae.models.vanilla import VanillaVAE
 
 SCHEMA = 1
 WEIGHTS = "model.safetensors"

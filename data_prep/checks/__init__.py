@@ -1,0 +1,1 @@
+"""Find what is wrong with a raw dataset, case by case and between cases."""

@@ -1,0 +1,169 @@
+"""Check a raw dataset: every case by itself, then all of them together."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.checks.across_cases import compare
+from data_prep.checks.case_fingerprint import Facts, examine
+from data_prep.core.config import DataConfig, MaskForm, Rules
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.progress import Progress, silent
+from data_prep.files.file_tree import open_again, open_tree, token_of
+from data_prep.formats.mask_images import MaskLook, decide, drawn_masks, look_at_masks
+from data_prep.layouts import Case, Layout, find_layout
+from data_prep.parallel import run
+from data_prep.planning.fit import classes_of
+from data_prep.planning.splits import group_of, read_groups
+
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A raw dataset, and what is known of it.
+
+    Attributes:
+        layout: the cases.
+        rules: how they are read.
+        facts: of those that can be used, by id.
+        groups: what each of those must stay together with.
+        errors: one for each case that cannot be used.
+        whole: errors that concern all cases together; with one, nothing can be prepared.
+        findings: errors, warnings and notes, in this order.
+    """
+
+    layout: Layout
+    rules: Rules
+    facts: dict[str, Facts]
+    groups: dict[str, str]
+    errors: tuple[DataError, ...]
+    whole: tuple[DataError, ...]
+    findings: tuple[Finding, ...]
+
+    def require_usable(self) -> None:
+        """Refuse to go on with a set of which nothing can be used.
+
+        Raises:
+            DataError: the first of `whole`; SET_EMPTY or LAY_EMPTY if no case is left.
+        """
+        if self.whole:
+            raise self.whole[0]
+        if not self.facts:
+            raise nothing_left(self.errors)
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return `(level, code, number)` of what was found, errors first."""
+        found = Counter((finding.level, finding.code) for finding in self.findings)
+        ordered = sorted(found.items(), key=lambda item: (_ORDER[item[0][0]], item[0][1]))
+        return [(level, code, number) for (level, code), number in ordered]
+
+    def table(self) -> list[str]:
+        """Return what was found as lines of a table, by level and code."""
+        rows = [f"{level:<9}{code:<20}{number:>7}" for level, code, number in self.counts()]
+        return [f"{'level':<9}{'code':<20}{'found':>7}", *rows] if rows else []
+
+
+def check(
+    data: str | Path,
+    config: DataConfig,
+    progress: Progress = silent,
+    *,
+    workers: int = 0,
+    scheduler: str | None = None,
+    max_ram: float | None = None,
+    form: MaskForm | None = None,
+) -> Checked:
+    """Check the raw dataset at `data`; nothing is written.
+
+    Args:
+        data: a folder, zip or tar in a known layout, see `find_layout`.
+        config: the user's decisions.
+        progress: wraps the loop over cases, given a title.
+        workers: local processes to work in; with 0 in this one.
+        scheduler: address of a Dask cluster to work on instead.
+        max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
+        form: how masks are stored in the set that this one is to be read like, if there is one.
+
+    Raises:
+        DataError: if it cannot be read at all: no known layout, classes that cannot be.
+    """
+    tree = open_tree(data)
+    memory = None if max_ram is None else max_ram * 1e9
+    with memory_within(memory):
+        layout = find_layout(tree)
+    channels = config.channels or layout.channels or ("image",)
+    labels = classes_of(config, layout.labels)
+    place = str(Path(data).absolute()), token_of(tree)
+    shards = {"workers": workers, "scheduler": scheduler}
+    drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
+    looks = run(look_at_case, drawn, **shards)
+    looks = [look for found in looks if not isinstance(found, DataError) for look in found]
+    form = decide(looks, form)
+    rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)
+    errors, findings = list(layout.problems), list(layout.findings)
+    facts: dict[str, Facts] = {}
+    groups: dict[str, str] = {}
+    named = read_groups(config.group_file) if config.group_file else {}
+    items = [(*place, case, rules, memory) for case in layout.cases]
+    results = run(examine_case, items, **shards)
+    for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
+        if isinstance(result, DataError):
+            errors.append(result.at(case=case.id))
+            continue
+        fact, found = result
+        findings += [finding for finding in found if finding.level != "error"]
+        errors += [finding.error for finding in found if finding.level == "error"]
+        if fact is not None:
+            facts[case.id] = fact
+            groups[case.id] = _group(case, config, named)
+    splits = {case.id: case.split for case in layout.cases}
+    unplaced = {finding.case for finding in findings if finding.code == "GEO_NONE"}
+    wrong, whole, found = compare(facts, groups, splits, rules, unplaced)
+    errors += wrong.values()
+    facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}
+    findings += found.found
+    findings += [Finding.of(error) for error in (*whole, *errors)]
+    findings.sort(key=lambda f: (_ORDER[f.level], f.code, f.case or ""))
+    return Checked(layout, rules, facts, groups, tuple(errors), tuple(whole), tuple(findings))
+
+
+def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
+    """Return the group of a case: by the user's file, by the pattern, else by the dataset."""
+    if named:
+        if case.id not in named:
+            raise DataError(
+                "SPLIT_GROUPS", f"not in {config.group_file}", "name every case", case=case.id
+            )
+        return named[case.id]
+    if config.group_pattern is None and case.group:
+        return case.group
+    return group_of(case.id, config.group_pattern)
+
+
+def look_at_case(data: str, token: str, case: Case, memory: float | None) -> list[MaskLook]:
+    """Look at the masks of one case of the dataset at `data`, see `look_at_masks`."""
+    with memory_within(memory):
+        return look_at_masks(open_again(data, token), case.masks)
+
+
+def examine_case(
+    data: str, token: str, case: Case, rules: Rules, memory: float | None
+) -> tuple[Facts | None, list[Finding]]:
+    """Examine one case of the dataset at `data` within `memory` bytes, see `examine`."""
+    with memory_within(memory):
+        return examine(open_again(data, token), case, rules)
+
+
+def nothing_left(errors: Sequence[DataError]) -> DataError:
+    """Return the error to raise where no case is left, given what stood against each."""
+    if not errors:
+        return DataError("LAY_EMPTY", "no cases", "check the folder")
+    return DataError(
+        "SET_EMPTY",
+        f"none of {len(errors)} cases can be used, the first: {errors[0]}",
+        "repair the cases",
+    )

@@ -1,0 +1,1 @@
+"""What everything here is made of: scans, errors and findings, settings, limits."""

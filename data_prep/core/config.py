@@ -1,0 +1,217 @@
+"""What a user decides about the data, and the plan that follows from the data."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
+
+from data_prep.core.findings import Acceptance
+from data_prep.core.parse import once, whole
+
+# jsonargparse's own types of numbers take infinity.
+PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", math.inf)])
+NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
+ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
+
+Intensity = Literal["zscore", "unit", "ct"]
+AskedIntensity = Literal["auto", "zscore", "unit", "ct"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to know about a raw dataset.
+
+    Args:
+        channels: names of the image's channels, in order. Default: those of `dataset.json`, else
+            one for grey pictures and volumes; name three for colour pictures.
+        labels: class names to numbers, background 0. Default: those of `dataset.json`, else
+            background 0 and foreground 1.
+        label_map: numbers in the files to class numbers, such as `{255: 1}`; colours are written
+            `0xRRGGBB`.
+        structures: names of DICOM structures to class numbers. Default: those named like a class.
+        accept: codes of findings that are meant to be so, see `data_prep.core.findings.Acceptance`.
+        intensity: `zscore` gives each channel of each image mean 0 and deviation 1; where single
+            values lie far beyond all others, those decide, and it clips to their range; `unit`
+            divides by the largest number of the file's type; `ct` clips to the 0.5 and 99.5
+            percentiles of the foreground of all training cases, and gives that mean 0 and
+            deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.
+        spacing: millimetres between voxels to resample volumes to. Default: the median; along an
+            axis of thick slices the 10th percentile.
+        patch_size: cells of a training patch along each axis. Default: from the median size and
+            `memory_gb`.
+        memory_gb: what training may take, for choosing the patch.
+        group_pattern: regular expression whose first group, searched in the case id, names what
+            must not be split between folds, such as the patient. Default: each case alone.
+        group_file: CSV file with columns `case` and `group` that says the same.
+        folds: number of folds for cross-validation.
+        split_file: JSON list of folds to use instead, as nnU-Net's `splits_final.json`.
+        test_share: part of all cases, whole groups, that no fold holds. Cases that the dataset
+            itself marks as test are always kept apart.
+        seed: of the shuffling into folds.
+    """
+
+    channels: tuple[str, ...] | None = None
+    labels: dict[str, int] | None = None
+    label_map: dict[int, int] = field(default_factory=dict)
+    structures: dict[str, int] = field(default_factory=dict)
+    accept: tuple[Acceptance, ...] = ()
+    intensity: AskedIntensity = "auto"
+    spacing: tuple[PositiveNumber, PositiveNumber, PositiveNumber] | None = None
+    patch_size: tuple[PositiveInt, ...] | None = None
+    memory_gb: PositiveNumber = 8.0
+    group_pattern: str | None = None
+    group_file: str | None = None
+    folds: PositiveInt = 5
+    split_file: str | None = None
+    test_share: ShareBelowOne = 0.0
+    seed: NonNegativeInt = 0
+
+
+@dataclass(frozen=True)
+class MaskForm:
+    """How the masks of a dataset that are pictures are stored; decided over all of them.
+
+    Attributes:
+        colours: whether red, green and blue are colours, and not a number three times; `None` if
+            as many masks say either.
+        palette: colour of each index, `0xRRGGBB`; `None` where no two masks agree.
+    """
+
+    colours: bool | None
+    palette: dict[int, int | None]
+
+    @classmethod
+    def from_json(cls, record: dict) -> "MaskForm":
+        """Rebuild it from what `json` made of it."""
+        colours, palette = record["colours"], record["palette"]
+        if colours not in (True, False, None):
+            raise ValueError(f"colours must be true, false or null, got {colours!r}")
+        pairs = [(whole(i), None if c is None else whole(c)) for i, c in palette.items()]
+        return cls(colours, once(pairs))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What reading a case needs to know; see `DataConfig` and `MaskForm`."""
+
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    label_map: dict[int, int] = field(default_factory=dict)
+    structures: dict[str, int] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
+    form: MaskForm | None = None
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Intensities of the foreground of one channel over all training cases."""
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the training cases were like: bounds over all of them, to hold new scans to.
+
+    Attributes:
+        cases: number of cases.
+        low: of each channel, the lowest 0.5 percentile of any case.
+        high: of each channel, the highest 99.5 percentile.
+        span: of each channel, the smallest and largest distance between the two in one case.
+        spacing: along each axis, the smallest and largest millimetres; `None` for pictures.
+    """
+
+    cases: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    span: tuple[tuple[float, float], ...]
+    spacing: tuple[tuple[float, float], ...] | None
+
+    @classmethod
+    def from_json(cls, record: dict) -> "Seen":
+        """Rebuild it from what `json` made of it."""
+        spacing = record["spacing"]
+        return cls(
+            record["cases"],
+            tuple(record["low"]),
+            tuple(record["high"]),
+            tuple((low, high) for low, high in record["span"]),
+            None if spacing is None else tuple((low, high) for low, high in spacing),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How scans become the arrays a network sees; stored with the dataset and with each model.
+
+    Args:
+        spatial_dims: 2 for pictures, 3 for volumes.
+        channels: names of the channels.
+        labels: class names to numbers.
+        label_map: numbers in the files to class numbers.
+        intensity: see `DataConfig`.
+        spacing: millimetres between voxels; `None` for pictures.
+        patch_size: cells of a training patch along each axis.
+        why: for each of the values above that was chosen here, the reason.
+        structures: names of DICOM structures to class numbers.
+        accept: codes of findings that are meant to be so.
+        levels: of each channel, for intensity `ct`.
+        seen: what the training cases were like; `None` of so few that it would tell of single ones.
+        form: how masks that are pictures are stored; `None` if that was not looked at.
+    """
+
+    spatial_dims: int
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    label_map: dict[int, int]
+    intensity: Intensity
+    spacing: tuple[float, ...] | None
+    patch_size: tuple[int, ...]
+    why: dict[str, str] = field(default_factory=dict)
+    structures: dict[str, int] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
+    levels: tuple[Levels, ...] | None = None
+    seen: Seen | None = None
+    form: MaskForm | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes by their numbers, background first."""
+        return sorted(self.labels, key=self.labels.__getitem__)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes the network tells apart, background included."""
+        return max(self.labels.values()) + 1
+
+    @property
+    def rules(self) -> Rules:
+        """How cases are read."""
+        return Rules(
+            self.channels, self.labels, self.label_map, self.structures, self.accept, self.form
+        )
+
+    @classmethod
+    def from_json(cls, record: dict) -> "Plan":
+        """Rebuild a plan from what `json` made of it."""
+        spacing, levels, seen = record["spacing"], record.get("levels"), record.get("seen")
+        form = record.get("form")
+        return cls(
+            record["spatial_dims"],
+            tuple(record["channels"]),
+            dict(record["labels"]),
+            once([(whole(number), into) for number, into in record["label_map"].items()]),
+            record["intensity"],
+            None if spacing is None else tuple(spacing),
+            tuple(record["patch_size"]),
+            dict(record["why"]),
+            dict(record.get("structures", {})),
+            tuple(record.get("accept", ())),
+            None if levels is None else tuple(Levels(**level) for level in levels),
+            None if seen is None else Seen.from_json(seen),
+            None if form is None else MaskForm.from_json(form),
+        )

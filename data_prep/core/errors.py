@@ -1,0 +1,82 @@
+"""The one kind of error this package raises about data."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from data_prep.core.safe_text import for_record, inert, placeless
+
+_LONGEST = 2000  # characters of what was found: a header may hold millions
+
+
+class DataError(Exception):
+    """Something about the data that must not be guessed over.
+
+    Shown as text it is one line that does nothing, see `inert`, whoever prints or logs it.
+
+    Args:
+        code: stable short name, such as `GEO_SHAPE`.
+        found: what was found, with the values; words of a file, such as its header's, in quotes
+            (`!r`), as they may tell of a patient: they are shown and never written.
+        fix: what to do about it.
+        case: id of the case, added by whoever knows it.
+        file: name of the file.
+    """
+
+    def __init__(
+        self, code: str, found: str, fix: str, *, case: str | None = None, file: str | None = None
+    ) -> None:
+        super().__init__(code, found, fix)
+        self.code = code
+        self.found = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
+        self.fix = fix
+        self.case = case
+        self.file = file
+
+    def __str__(self) -> str:
+        case = "" if self.case is None else f" case {self.case}"
+        file = "" if self.file is None else f" ({self.file})"
+        return inert(f"{self.code}{case}: {self.found}{file}; {self.fix}")
+
+    def for_records(self) -> "DataError":
+        """Return the error as files may hold it, see `for_record`."""
+        found, fix = for_record(self.found), placeless(self.fix)
+        file = None if self.file is None else placeless(self.file)
+        return DataError(self.code, found, fix, case=self.case, file=file)
+
+    def at(self, *, case: str | None = None, file: str | None = None) -> "DataError":
+        """Add the case or file where it is not named yet, and return the error itself."""
+        self.case = self.case or case
+        self.file = self.file or file
+        return self
+
+
+@contextmanager
+def named_errors(
+    file: str | None = None, fix: str = "fetch or export the file again", code: str = "IO_DAMAGED"
+) -> Iterator[None]:
+    """Make one named error of whatever a decoder raises, and add the file where none is named.
+
+    Every reader is called inside of one: what libraries raise for damaged bytes is no closed list.
+
+    Raises:
+        DataError: as it is; IO_MEMORY if memory ends; `code` for everything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about values; those that are used are checked
+            yield
+    except DataError as error:
+        raise error.at(file=file) from error.__cause__
+    except MemoryError as error:
+        raise DataError("IO_MEMORY", "memory is full", "crop or split it", file=file) from error
+    except Exception as error:
+        raise DataError(code, words_of(error), fix, file=file) from error
+
+
+def words_of(error: Exception) -> str:
+    """Return what a library says of an error: in quotes, as it may be words of a file, and short.
+
+    What decoders and other libraries raise goes through here wherever it is told.
+    """
+    return f"{type(error).__name__}: {str(error)[:200]!r}"

@@ -1,0 +1,117 @@
+"""What was noticed about the data: errors, warnings, and notes of harmless repairs."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from data_prep.core.errors import DataError
+from data_prep.core.safe_text import inert
+
+Level = Literal["error", "warning", "note"]
+# What a user may accept, and what is done then:
+Acceptance = Literal[
+    "DCM_BITS",  # bits above those that a file says it stores are no part of its values
+    "DCM_COUNT",  # a series of fewer images than it says there are is used
+    "DCM_NO_RESCALE",  # the stored values of a CT are Hounsfield units
+    "DCM_PHI",  # pixels that may show the patient's name are used
+    "DCM_SPACING",  # slices lie where their positions say, at other distances than they say
+    "DCM_TILT",  # a tilted stack is resampled to right angles
+    "DCM_UNEVEN",  # slices at uneven distances are resampled to even ones
+    "GEO_AFFINE",  # a label on another grid is resampled, nearest voxel, to that of its image
+    "GEO_NONE",  # a volume without orientation is taken to lie along the axes, right to left
+    "GEO_SHAPE",  # so is a label of another size, by its place in the world
+    "GEO_SHEAR",  # skew axes are resampled to right angles
+    "GEO_SQFORM",  # of two geometries that differ, the sform is used
+    "HDR_SPACING_RANGE",  # voxels smaller than 0.01 mm or larger than 50 mm are meant
+    "IMG_ALPHA",  # an alpha channel is dropped
+    "INT_NONFINITE",  # NaN and infinite voxels get the lowest finite value
+    "IO_LINK",  # links that lead out of the dataset are followed
+    "IO_TRAILING",  # bytes after the last voxel are ignored
+    "LBL_ABSENT",  # a class that no case holds is kept
+    "SET_DUPLICATE",  # cases of equal pixels are kept
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing noticed.
+
+    Attributes:
+        level: `error` keeps the case out, `warning` does not, `note` tells of a lossless repair
+            or of what the user accepted.
+        code: stable short name, such as `GEO_SHAPE`.
+        found: what was found, with the values, see `DataError`.
+        fix: what to do about it; empty for notes.
+        case: id of the case, if it is about one.
+        file: name of the file, if it is about one.
+    """
+
+    level: Level
+    code: str
+    found: str
+    fix: str
+    case: str | None = None
+    file: str | None = None
+
+    @classmethod
+    def of(cls, error: DataError) -> "Finding":
+        """Return an error as a finding."""
+        return cls("error", error.code, error.found, error.fix, error.case, error.file)
+
+    @property
+    def error(self) -> DataError:
+        """The finding as the error it was made of."""
+        return DataError(self.code, self.found, self.fix, case=self.case, file=self.file)
+
+    def for_records(self) -> "Finding":
+        """Return the finding as files may hold it, see `DataError.for_records`."""
+        return replace(Finding.of(self.error.for_records()), level=self.level)
+
+    def __str__(self) -> str:
+        where = "".join(
+            (f" case {self.case}" * bool(self.case), f" ({self.file})" * bool(self.file))
+        )
+        fix = f"; {self.fix}" * bool(self.fix)
+        return inert(f"{self.level} {self.code}{where}: {self.found}{fix}")
+
+
+class Findings:
+    """Notes and warnings of one case, and what the user accepts.
+
+    Args:
+        accept: codes of what is accepted, see `Acceptance`.
+    """
+
+    def __init__(self, accept: Collection[str] = ()) -> None:
+        self.accept = frozenset(accept)
+        self.found: list[Finding] = []
+
+    def note(self, code: str, found: str) -> None:
+        """Tell of a lossless repair."""
+        self.found.append(Finding("note", code, found, ""))
+
+    def warn(self, code: str, found: str, fix: str) -> None:
+        """Tell of what is doubtful and yet used."""
+        self.found.append(Finding("warning", code, found, fix))
+
+    def ask(self, code: str, found: str, fix: str, how: str = "dataset.accept: [{code}]") -> None:
+        """Refuse what must not be guessed over, unless it is accepted.
+
+        Args:
+            code: of what was found.
+            found: with the values.
+            fix: what to do about it.
+            how: to accept it, with `{code}` in it.
+
+        Raises:
+            DataError: `code`, if it is not accepted.
+        """
+        if code not in self.accept:
+            fix += f", or accept it: {how.format(code=code)}"
+            raise DataError(code, found, fix)
+        self.note(code, f"accepted: {found}")
+
+    def place(self, since: int = 0, *, case: str | None = None, file: str | None = None) -> None:
+        """Add the case or file to the findings from number `since` on that do not name it yet."""
+        for i, finding in enumerate(self.found[since:], since):
+            self.found[i] = replace(finding, case=finding.case or case, file=finding.file or file)

@@ -1,0 +1,51 @@
+"""Where voxels lie in the world: checks that every volume format shares. Millimetres, RAS+."""
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import spacing_of
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# How scanners write a stack of pictures: columns to the left, rows to the back, slices upwards.
+AS_SCANNED = LPS_TO_RAS
+SAME_FORM = 1e-3  # mm, up to which qform and sform are the same
+_SHEAR = 1e-3  # cosine between axes that header rounding leaves
+
+
+def check_affine(affine: np.ndarray, findings: Findings) -> None:
+    """Refuse an affine that cannot be where voxels lie.
+
+    Raises:
+        DataError: GEO_SINGULAR if it cannot be inverted, HDR_SPACING_RANGE for voxels smaller than
+            0.01 or larger than 50 mm, GEO_SHEAR for axes not at right angles.
+    """
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+        raise DataError("GEO_SINGULAR", "an affine that is not invertible", "set the true affine")
+    spacing = spacing_of(affine)
+    if not all(0.01 <= mm <= 50 for mm in spacing):
+        numbers = ", ".join(f"{mm:.4g}" for mm in spacing)
+        findings.ask(
+            "HDR_SPACING_RANGE", f"spacing {numbers} mm", "set the true spacing in millimetres"
+        )
+    if shear_of(affine) > _SHEAR:
+        findings.ask("GEO_SHEAR", "axes that are not at right angles", "resample the scan")
+
+
+def shear_of(affine: np.ndarray) -> float:
+    """Return the largest cosine between two axes of an affine, 0 where they are at right angles."""
+    axes = affine[:3, :3] / spacing_of(affine)
+    return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+
+def furthest(one: np.ndarray, other: np.ndarray, size: tuple[int, ...]) -> float:
+    """Return the largest distance along an axis, mm, between the corners that two affines give."""
+    corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(size)[:, None]
+    return float(np.abs((one - other)[:3] @ np.vstack([corners, np.ones(8)])).max())
+
+
+def from_lps(directions: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Return the RAS+ affine of axes given as columns `(3, 3)` in DICOM's LPS millimetres."""
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = directions, origin
+    return LPS_TO_RAS @ affine

@@ -1,0 +1,83 @@
+"""What a reader returns, and what every reader shares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+
+_CACHE_LINE = 16  # cells
+SCANNER_CODES = (1, 1)  # both of NIfTI's transforms lead to the scanner's millimetres
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Pixels with the place they have in the world.
+
+    Attributes:
+        array: `(C, H, W)` for pictures, `(C, X, Y, Z)` for volumes, in the file's exact values,
+            the last axis fastest in memory.
+        affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for pictures.
+        codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray | None = None
+    codes: tuple[int, int] = (0, 0)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Cells along each spatial axis."""
+        return self.array.shape[1:]
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Millimetres between cells along each axis; `None` for pictures."""
+        if self.affine is None:
+            return None
+        return spacing_of(self.affine)
+
+
+def in_order(array: np.ndarray, dtype: np.dtype | type | None = None) -> np.ndarray:
+    """Return an array with the last axis fastest in memory, as a new one if it is not."""
+    dtype = dtype or array.dtype
+    if array.flags.c_contiguous:
+        return np.asarray(array, dtype)
+    out = np.empty(array.shape, dtype)
+    # Of an array that lies the other way round, all at once fetches a cache line a cell.
+    for start in range(0, array.shape[-1], _CACHE_LINE):
+        out[..., start : start + _CACHE_LINE] = array[..., start : start + _CACHE_LINE]
+    return out
+
+
+def spacing_of(affine: np.ndarray) -> tuple[float, ...]:
+    """Return the millimetres between cells along each axis of an affine."""
+    return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def times(size: tuple[int, ...]) -> str:
+    """Write a size as `512x512x90`."""
+    return "x".join(map(str, size))
+
+
+def fit_channels(scan: Scan, channels: tuple[str, ...]) -> Scan:
+    """Return the scan with as many channels as named, where that loses and invents nothing.
+
+    Grey pictures become three equal channels, colour pictures of three equal channels become
+    grey.
+
+    Raises:
+        DataError: CH_COUNT if the number cannot be reached exactly.
+    """
+    array, wanted = scan.array, len(channels)
+    if scan.affine is None and (len(array), wanted) == (1, 3):
+        array = np.repeat(array, 3, axis=0)
+    elif scan.affine is None and (len(array), wanted) == (3, 1) and (array == array[:1]).all():
+        array = array[:1]
+    if len(array) != wanted:
+        raise DataError(
+            "CH_COUNT",
+            f"{len(array)} channels, expected {wanted} ({', '.join(channels)})",
+            "give scans of the same channels, or prepare and train with dataset.channels to fit",
+        )
+    return Scan(array, scan.affine, scan.codes)

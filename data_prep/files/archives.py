@@ -1,0 +1,253 @@
+"""The files in a zip or tar archive, read where they lie: nothing is unpacked to disk.
+
+What an archive can hold besides plain files (links, devices, files with holes) and names that
+stand in it twice are not guessed over: they are listed as lost, for whoever needs them to refuse.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import posixpath
+import stat
+import struct
+import tarfile
+import weakref
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from data_prep.core.errors import DataError, named_errors, words_of
+from data_prep.core.memory_limits import check_bytes
+
+_AGAIN = "fetch the archive again"
+_UNPACK = "unpack it, and give the folder instead"
+_PIECE = 1 << 20
+_END_MARK = 2  # of a member's flags: its LZMA stream ends with a mark
+_HEADER = 1 << 20  # more than any header of a tar takes
+_DIRECTORY = 1 << 26  # more than the directory of a zip of 500,000 files takes
+_FOLDER = "a folder"
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive that was opened.
+
+    Attributes:
+        names: of all members but folders, relative, with `/`.
+        lost: of those that are not read, what they are.
+        read: the content of a member, whole or at most its first bytes.
+    """
+
+    names: tuple[str, ...]
+    lost: dict[str, str]
+    read: Callable[[str, int | None], bytes]
+
+
+def open_archive(path: Path) -> Archive | None:
+    """Open a zip or an uncompressed tar, told by its content; `None` for any other file.
+
+    Raises:
+        DataError: IO_ARCHIVE if it is one of them and damaged, or a compressed tar.
+    """
+    with named_errors(str(path), _AGAIN, "IO_ARCHIVE"):
+        if zipfile.is_zipfile(path):
+            return _open_zip(path)
+        if _is_packed_tar(path):
+            raise DataError("IO_ARCHIVE", "a compressed tar", _UNPACK)
+        try:
+            with _Stepwise(path, _HEADER) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+                return _open_tar(path, archive)
+        except tarfile.ReadError:
+            if path.suffix.lower() == ".tar":
+                raise
+            return None
+
+
+def read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int | None = None
+) -> bytes:
+    """Unpack a member of a zip, whole or at most its first `limit` bytes, in pieces.
+
+    Raises:
+        DataError: IO_TOO_LARGE, IO_MEMORY by the declared size; IO_CRC if another size comes.
+    """
+    size = member.file_size if limit is None else min(limit, member.file_size)
+    check_bytes(size)
+    wanted = size + 1 if limit is None else size  # one byte more, which must not come
+    try:
+        with _unpacking(archive, member) as stream:
+            data = _taken(stream, wanted)
+    except DataError:
+        raise
+    # What is raised for damaged, encrypted or unknown members is no closed list.
+    except Exception as error:
+        raise DataError("IO_CRC", f"damaged archive member: {words_of(error)}", _AGAIN) from error
+    if len(data) != size:
+        found = f"{len(data)} bytes or more, declared are {member.file_size}"
+        raise DataError("IO_CRC", f"damaged archive member: {found}", _AGAIN)
+    if size == member.file_size and zlib.crc32(data) != member.CRC:
+        raise DataError("IO_CRC", "damaged archive member: its checksum is another", _AGAIN)
+    return data
+
+
+def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
+    """Return the content of a member as a stream that unpacks no more than is asked for."""
+    changed = copy(member)
+    del changed.CRC  # of the content; zipfile would compare it with something else here
+    if member.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        changed.file_size += 1  # or it would stop at the size declared, whatever follows
+        return archive.open(changed)
+    # Of these, zipfile unpacks whole what comes, a gigabyte of a few hundred bytes.
+    changed.compress_type, changed.file_size = zipfile.ZIP_STORED, member.compress_size
+    with archive.open(changed) as stream:
+        packed = stream.read(check_bytes(member.compress_size))
+    if member.compress_type == zipfile.ZIP_BZIP2:
+        return bz2.BZ2File(io.BytesIO(packed))
+    # Its head in a zip, and that of a file of its own: properties and size, -1 for an end mark.
+    (length,) = struct.unpack_from("<H", packed, 2)
+    size = -1 if member.flag_bits & _END_MARK else member.file_size
+    packed = packed[4 : 4 + length] + struct.pack("<q", size) + packed[4 + length :]
+    return lzma.LZMAFile(io.BytesIO(packed), format=lzma.FORMAT_ALONE)
+
+
+def _taken(stream: BinaryIO, wanted: int) -> bytes:
+    out = io.BytesIO()
+    while (left := wanted - out.tell()) > 0 and (data := stream.read(min(_PIECE, left))):
+        out.write(data)
+    return out.getvalue()
+
+
+class _Stepwise(io.FileIO):
+    """A file that is read in steps: a larger one is asked for only by a damaged header."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        super().__init__(path)
+        self._step = step
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as any file, up to the largest step."""
+        if size is None or size < 0:
+            size = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        if size > self._step:
+            raise DataError("IO_ARCHIVE", f"a header of {size} bytes", _AGAIN)
+        return super().read(size)
+
+
+def _open_zip(path: Path) -> Archive:
+    file = _Stepwise(path, _DIRECTORY)
+    try:
+        archive = zipfile.ZipFile(file)
+    except BaseException:
+        file.close()
+        raise
+    weakref.finalize(archive, file.close)  # it closes only files that it opened itself
+    members = archive.infolist()
+    declared = _zip_entries(path)
+    if declared not in (len(members) % (1 << 16), 0xFFFF):
+        found = f"its directory lists {len(members)} files of {declared}"
+        raise DataError("IO_ARCHIVE", found, _AGAIN)
+    members = [member for member in members if _zip_kind(member) != _FOLDER]
+    kinds = [_zip_kind(member) for member in members]
+    names = [_plain(member.filename) for member in members]
+    places = dict(zip(names, members, strict=True))
+
+    def read(name: str, limit: int | None) -> bytes:
+        return read_member(archive, places[name], limit)
+
+    return Archive(tuple(places), _lost(names, kinds), read)
+
+
+def _zip_entries(path: Path) -> int:
+    """Return how many files the end of a zip says there are; 65535 for many."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16) - 22))
+        end = file.read()
+    return struct.unpack_from("<H", end, end.rindex(b"PK\5\6") + 10)[0]
+
+
+def _zip_kind(member: zipfile.ZipInfo) -> str:
+    """Return what a member is, by its Unix mode and its name; empty for a plain file."""
+    mode = member.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode) or member.is_dir():
+        return "a folder with content" if member.file_size else _FOLDER
+    return "" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "a device or a pipe"
+
+
+def _open_tar(path: Path, archive: tarfile.TarFile) -> Archive:
+    members = archive.getmembers()
+    _check_tar_end(path, archive.offset)
+    members = [member for member in members if not member.isdir()]
+    names = [_plain(member.name) for member in members]
+    kinds = [_tar_kind(member) for member in members]
+    places = {n: (m.offset_data, m.size) for n, m in zip(names, members, strict=True)}
+
+    def read(name: str, limit: int | None) -> bytes:
+        start, size = places[name]
+        wanted = check_bytes(size if limit is None else min(size, limit))
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(wanted)
+        if len(data) != wanted:
+            raise DataError("IO_TRUNCATED", "the archive ends early", _AGAIN)
+        return data
+
+    return Archive(tuple(places), _lost(names, kinds), read)
+
+
+def _tar_kind(member: tarfile.TarInfo) -> str:
+    if member.issparse():
+        return "a file with holes"
+    if member.islnk():
+        return "a hard link"
+    if member.issym():
+        return "a symbolic link"
+    return "" if member.type in tarfile.REGULAR_TYPES[:3] else "a device or a pipe"
+
+
+def _check_tar_end(path: Path, end: int) -> None:
+    """Python's tarfile stops quietly at a damaged header; only the end mark tells all was read."""
+    with path.open("rb") as file:
+        file.seek(end)
+        rest = 0
+        while data := file.read(_PIECE):
+            rest += len(data)
+            if any(data):
+                raise DataError("IO_ARCHIVE", f"{path} is cut or damaged", _AGAIN)
+    if rest < 2 * tarfile.BLOCKSIZE:
+        raise DataError("IO_ARCHIVE", f"{path} is cut or damaged", _AGAIN)
+
+
+def _is_packed_tar(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(8)
+    unpack = next((unpack for magic, unpack in _PACKED.items() if start.startswith(magic)), None)
+    if unpack is None:
+        return False
+    try:
+        with unpack(path) as stream:
+            tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    # Of a stream that is no tar, or none at all, anything may be raised.
+    except Exception:
+        return False
+    return True
+
+
+def _plain(name: str) -> str:
+    """Write `./a//b` as `a/b`, as an archive and a list of its files may name it differently."""
+    return posixpath.normpath(name).lstrip("/")
+
+
+def _lost(names: list[str], kinds: Iterable[str]) -> dict[str, str]:
+    lost = {name: kind for name, kind in zip(names, kinds, strict=True) if kind}
+    doubled = {n: f"a name that is there {k} times" for n, k in Counter(names).items() if k > 1}
+    return lost | doubled

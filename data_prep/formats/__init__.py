@@ -1,0 +1,1 @@
+"""One reader a file format, told apart by content; and the way back into bytes."""

@@ -1,0 +1,1 @@
+"""DICOM: series of slices, and the labels that refer to them."""

@@ -1,0 +1,236 @@
+"""DICOM labels: RTSTRUCT contours and SEG segments, drawn on the grid of their image.
+
+Source: DICOM PS3.3, C.8.8.6 (ROI contours), C.8.20.2 (segmentation).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from skimage.draw import polygon2mask
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.geometry import LPS_TO_RAS
+from data_prep.core.scan import Scan
+from data_prep.formats.dicom.pixels import pixels_of
+from data_prep.formats.dicom.series import parse
+
+_OFF = 0.1  # cells: how far rounding may bring a point from where it is to be
+_BORDER = 1  # cells beside the image in which a contour may still lie, which it loses there
+_AGAIN = "export the structures again, on the series they were drawn on"
+_MEANT = "look whether the structure is meant"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One drawn structure: its name, and whether each voxel of the image is in it."""
+
+    name: str
+    mask: np.ndarray  # (X, Y, Z)
+
+
+def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings: Findings) -> Scan:
+    """Draw the contours of an RTSTRUCT file as class numbers, `(1, X, Y, Z)`.
+
+    A voxel is in a structure if its centre lies in an odd number of its contours, so that a
+    contour in another is a hole.
+
+    Args:
+        data: the file.
+        image: the scan they were drawn on.
+        classes: names of structures, by lower case, to class numbers.
+        findings: names of structures that are no class are noted.
+
+    Raises:
+        DataError: DCM_CONTOUR for contours that are not in the image's slices; HDR_CONFLICT for
+            numbers or names that do not tell structures apart; LBL_LOST if no structure holds a
+            cell of the image; LBL_OVERLAP.
+    """
+    one = parse(data)
+    rois, drawn = one.get("StructureSetROISequence") or [], one.get("ROIContourSequence") or []
+    names = _once(((int(roi.ROINumber), str(roi.ROIName)) for roi in rois), "ROI")
+    contours = _once(
+        ((int(item.ReferencedROINumber), item.get("ContourSequence") or []) for item in drawn),
+        "the item of contours of ROI",
+    )
+    _check_declared(contours, names, "contours of ROI")
+    classed = {number: name for number, name in names.items() if _known(name, classes)}
+    structures = [
+        Structure(name, _filled(contours.get(number) or [], image, name, findings))
+        for number, name in classed.items()
+    ]
+    if any(map(contours.get, classed)) and not any(one.mask.any() for one in structures):
+        found = f"no cell of the image is in any of {len(structures)} structures"
+        raise DataError("LBL_LOST", found, _AGAIN)
+    return _merged(structures, sorted(names.values()), image, classes, findings)
+
+
+def read_segments(data: bytes, image: Scan, classes: Mapping[str, int], findings: Findings) -> Scan:
+    """Lay the segments of a DICOM-SEG file on the image's grid, `(1, X, Y, Z)`.
+
+    Raises:
+        DataError: DCM_SEGMENT for fractional segments or frames not on the grid; HDR_CONFLICT as
+            `read_contours`, and for two frames of a segment in one place; LBL_OVERLAP.
+    """
+    one = parse(data)
+    if one.get("SegmentationType") != "BINARY":
+        raise DataError("DCM_SEGMENT", f"type {one.get('SegmentationType')!r}", "save it as BINARY")
+    segments = one.get("SegmentSequence") or []
+    names = _once(
+        ((int(part.SegmentNumber), str(part.get("SegmentLabel", ""))) for part in segments),
+        "segment",
+    )
+    frames, groups = pixels_of(one)[..., 0], one.PerFrameFunctionalGroupsSequence
+    masks = {number: np.zeros(image.size, bool) for number in names}
+    shared = one.SharedFunctionalGroupsSequence[0]
+    numbers = [int(g.SegmentIdentificationSequence[0].ReferencedSegmentNumber) for g in groups]
+    _check_declared(numbers, names, "a frame of segment")
+    places = [tuple(np.round(_origin(group, shared), 3).tolist()) for group in groups]
+    _once(((at, None) for at in zip(numbers, places, strict=True)), "a frame, (segment, place),")
+    for frame, group, number in zip(frames, groups, numbers, strict=True):
+        _lay(frame != 0, group, shared, image, masks[number])
+    structures = [Structure(name, masks[n]) for n, name in names.items() if _known(name, classes)]
+    for structure in structures:
+        if not structure.mask.any():
+            findings.warn("DCM_EMPTY", f"{structure.name!r} is declared and is nowhere", _MEANT)
+    return _merged(structures, sorted(names.values()), image, classes, findings)
+
+
+def _once(pairs: Iterable[tuple[Any, Any]], what: str) -> dict[Any, Any]:
+    """Return what belongs to each number; HDR_CONFLICT if one is there twice."""
+    pairs = list(pairs)
+    for number, times in Counter(number for number, _ in pairs).items():
+        if times > 1:
+            raise DataError("HDR_CONFLICT", f"{what} {number} is there {times} times", _AGAIN)
+    return dict(pairs)
+
+
+def _check_declared(numbers: Iterable[int], declared: Collection[int], what: str) -> None:
+    for number in numbers:
+        if number not in declared:
+            raise DataError("HDR_CONFLICT", f"{what} {number}, which is not declared", _AGAIN)
+
+
+def _known(name: str, classes: Mapping[str, int]) -> bool:
+    return name.strip().lower() in classes
+
+
+def _filled(contours: Sequence[Dataset], image: Scan, name: str, findings: Findings) -> np.ndarray:
+    """Return whether each voxel of the image is in an odd number of contours, `(X, Y, Z)`."""
+    width, height, depth = image.size
+    mask = np.zeros((width + 2 * _BORDER, height + 2 * _BORDER, depth), bool)
+    for contour in contours:
+        _draw(contour, image, mask, name)
+    inside = mask[_BORDER:-_BORDER, _BORDER:-_BORDER]
+    cells, left = int(mask.sum()), int(inside.sum())
+    if not contours:
+        findings.warn("DCM_EMPTY", f"{name!r} is declared and has no contours", _MEANT)
+    elif not cells:
+        found = f"{name}: {len(contours)} contours around no centre of a voxel"
+        findings.warn("LBL_LOST", found, _MEANT)
+    elif left < cells:
+        found = f"{name}: {cells - left} of {cells} cells in its contours are not in the image"
+        findings.warn("LBL_LOST", found, _AGAIN)
+    return inside
+
+
+def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> None:
+    if contour.get("ContourGeometricType") not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
+        kind = contour.get("ContourGeometricType")
+        raise DataError("DCM_CONTOUR", f"{name!r}: a contour of type {kind!r}", "remove it")
+    points = np.array([float(n) for n in contour.ContourData])
+    if len(points) % 3 or len(points) < 9 or not np.isfinite(points).all():
+        raise DataError("DCM_CONTOUR", f"{name!r}: {len(points)} coordinates", _AGAIN)
+    at = _to_voxels(points.reshape(-1, 3), image)
+    z = float(np.median(at[:, 2]))
+    slice_ = round(z)
+    if np.abs(at[:, 2] - slice_).max() > _OFF or not 0 <= slice_ < image.size[2]:
+        raise DataError("DCM_CONTOUR", f"{name!r}: a contour at slice {z:.4g}, in none", _AGAIN)
+    edge = 0.5 + _BORDER + _OFF
+    if (at[:, :2] < -edge).any() or (at[:, :2] > np.array(image.size[:2]) - 1 + edge).any():
+        raise DataError("DCM_CONTOUR", f"{name!r}: a contour outside of the image", _AGAIN)
+    mask[:, :, slice_] ^= polygon2mask(mask.shape[:2], at[:, :2] + _BORDER)
+
+
+def _origin(group: Dataset, shared: Dataset) -> np.ndarray:
+    """Return where the first voxel of a frame is, in LPS millimetres."""
+    sequence = group.get("PlanePositionSequence") or shared.get("PlanePositionSequence")
+    return np.array(sequence[0].ImagePositionPatient, float)
+
+
+def _lay(frame: np.ndarray, group: Dataset, shared: Dataset, image: Scan, mask: np.ndarray) -> None:
+    def of(sequence: str) -> Dataset:
+        return (group.get(sequence) or shared.get(sequence))[0]
+
+    origin = _origin(group, shared)
+    cosines = np.array(of("PlaneOrientationSequence").ImageOrientationPatient, float).reshape(2, 3)
+    rows, columns = (float(mm) for mm in of("PixelMeasuresSequence").PixelSpacing)
+    i, j = np.indices(frame.shape)  # row, column
+    places = origin + j[..., None] * columns * cosines[0] + i[..., None] * rows * cosines[1]
+    at = _to_voxels(places.reshape(-1, 3), image)
+    whole = np.rint(at).astype(int)
+    if np.abs(at - whole).max() > _OFF or (whole < 0).any() or (whole >= image.size).any():
+        raise DataError("DCM_SEGMENT", "a frame that is not on the image's grid", _AGAIN)
+    mask[tuple(whole[frame.ravel()].T)] = True
+
+
+def _to_voxels(places: np.ndarray, image: Scan) -> np.ndarray:
+    """Return the voxel indices `(n, 3)` of points in LPS millimetres."""
+    homogeneous = np.column_stack([places, np.ones(len(places))]) @ LPS_TO_RAS.T
+    return np.linalg.solve(image.affine, homogeneous.T).T[:, :3]
+
+
+def _merged(
+    structures: list[Structure],
+    names: list[str],
+    image: Scan,
+    classes: Mapping[str, int],
+    findings: Findings,
+) -> Scan:
+    unused = [name for name in names if not _known(name, classes)]
+    if not structures:
+        raise DataError(
+            "DCM_STRUCTURES",
+            f"none of {len(names)} structures is a class: {names[:8]}",
+            "name them: dataset.structures: {name: class number}",
+        )
+    if unused:
+        findings.note("DCM_UNUSED", f"{len(unused)} structures are no class: {unused[:8]}")
+    _check_names(structures, findings)
+    label = np.zeros(image.size, np.uint8 if max(classes.values()) < 256 else np.uint16)
+    for structure in structures:
+        number = classes[structure.name.strip().lower()]
+        overlap = structure.mask & (label != 0) & (label != number)
+        if overlap.any():
+            raise DataError(
+                "LBL_OVERLAP",
+                f"{int(overlap.sum())} voxels of {structure.name!r} are in another class too",
+                "export structures that do not overlap",
+            )
+        label[structure.mask] = number
+    return Scan(label[None], image.affine, image.codes)
+
+
+def _check_names(structures: list[Structure], findings: Findings) -> None:
+    """Take structures of one name together where they cannot be two versions of one.
+
+    Raises:
+        DataError: HDR_CONFLICT if they can: they overlap, and are not the same.
+    """
+    by_name = defaultdict(list)
+    for structure in structures:
+        by_name[structure.name.strip().lower()].append(structure.mask)
+    for name, (first, *others) in by_name.items():
+        held = first.copy()
+        for mask in others:
+            if (held & mask).any() and not (first == mask).all():
+                found = f"{1 + len(others)} structures are called {name!r}, and overlap"
+                raise DataError("HDR_CONFLICT", found, "keep the one that is meant")
+            held |= mask
+        if others:
+            found = f"{1 + len(others)} structures are called {name!r}, taken together"
+            findings.note("DCM_TOGETHER", found)

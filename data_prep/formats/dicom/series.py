@@ -1,0 +1,247 @@
+"""DICOM images: the slices of one series become one volume, or the series is refused.
+
+No step of the standard's geometry is guessed: slices are ordered by position, and whatever keeps
+them from being one even stack (a gap, a second phase, a turned slice, a tilt) is named.
+Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (multi-frame).
+"""
+
+import io
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+
+from data_prep.core.errors import DataError, named_errors, words_of
+from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import check_size
+from data_prep.core.scan import Scan, in_order
+from data_prep.formats.dicom.bounds import check_deflated
+from data_prep.formats.dicom.pixels import pixels_of
+from data_prep.formats.dicom.stack import Frame, stack
+
+# Modalities whose pictures often show the patient's name in their pixels.
+_BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
+_WITH_UNITS = ("CT", "MR", "PT", "NM")
+_SAID = ("Modality", "PixelRepresentation", "PhotometricInterpretation", "RescaleType")
+_SAID = (*_SAID, "FrameOfReferenceUID", "SamplesPerPixel")
+_COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
+_SERIES = 0x0020000E  # tag of SeriesInstanceUID
+_AGAIN = "export the series again"
+
+
+def is_dicom(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is DICOM, with or without a preamble."""
+    if data[128:132] == b"DICM":
+        return True
+    # Without: group 0002 or 0008, little endian, then a value representation or a short length.
+    return data[:2] in (b"\x02\x00", b"\x08\x00") and data[2:4] in (b"\x00\x00", b"\x05\x00")
+
+
+def parse(data: bytes, *, pixels: bool = True) -> Dataset:
+    """Parse one file.
+
+    Raises:
+        DataError: IO_TRUNCATED, IO_DAMAGED, IO_MEMORY.
+    """
+    check_deflated(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about values; those that are used are checked
+            found = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
+            found.get("SOPClassUID")
+            return found
+    except (EOFError, InvalidDicomError) as error:
+        raise DataError(
+            "IO_TRUNCATED", f"the file ends early: {words_of(error)}", _AGAIN
+        ) from error
+    # pydicom raises many kinds of error for what it cannot make sense of.
+    except Exception as error:
+        raise DataError("IO_DAMAGED", words_of(error), _AGAIN) from error
+
+
+def start_of(data: bytes) -> Dataset:
+    """Return what a file says up to its series; what follows may be damaged.
+
+    Raises:
+        DataError: IO_DAMAGED.
+    """
+    check_deflated(data)
+    with named_errors(fix=_AGAIN):
+        return read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
+
+
+def read_series(
+    files: Iterable[tuple[str, bytes]], findings: Findings, count: int | None = None
+) -> Scan:
+    """Read the files of one series to `(1, X, Y, Z)`, or `(C, H, W)` for a picture without place.
+
+    Args:
+        files: names and contents, fetched one after the other.
+        findings: what is noticed is added to it.
+        count: how many files there are, if known: a series too large is refused at the first.
+
+    Raises:
+        DataError: IO_MEMORY, see `memory_within`; DCM_... for a series that is not one even stack;
+            IO_..., GEO_...
+    """
+    frames: list[Frame] = []
+    for name, data in files:
+        with named_errors(name, _AGAIN):
+            frames += _frames(parse(data), findings)
+            slices = max(count or 0, len(frames))
+            check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
+    _check_said(frames, findings)
+    if len({frame.pixels.shape for frame in frames}) > 1:
+        shapes = sorted({frame.pixels.shape for frame in frames})
+        raise DataError("DCM_MIXED", f"slices of sizes {shapes[:4]}", "split the series")
+    if any(f.rescaled for f in frames) != all(f.rescaled for f in frames):
+        missing = sum(not f.rescaled for f in frames)
+        raise DataError("DCM_RESCALE", f"{missing} of {len(frames)} slices have no rescale", _AGAIN)
+    if frames[0].modality == "CT" and not frames[0].rescaled:
+        findings.ask("DCM_NO_RESCALE", "a CT without rescale to Hounsfield units", _AGAIN)
+    placed = [frame for frame in frames if frame.position is not None]
+    if not placed and len(frames) == 1 and frames[0].modality not in _WITH_UNITS:
+        return Scan(in_order(np.moveaxis(frames[0].pixels, -1, 0)))
+    if len(placed) != len(frames) or any(f.axes is None or f.spacing is None for f in frames):
+        raise DataError(
+            "DCM_PLACE",
+            f"{len(frames) - len(placed)} of {len(frames)} slices without position, "
+            "orientation or spacing",
+            "export the series with its geometry",
+        )
+    if frames[0].pixels.shape[-1] != 1:
+        raise DataError("DCM_COLOR", "a stack in colours", "give a series of grey values")
+    return stack(frames, findings)
+
+
+def _check_said(frames: list[Frame], findings: Findings) -> None:
+    for name in _SAID:
+        values = sorted({frame.said[name] for frame in frames})
+        if len(values) > 1:
+            shown = "" if name.endswith("UID") else f", {values[:4]}"
+            raise DataError(
+                "DCM_MIXED", f"slices of {len(values)} {name}{shown}", "split the series"
+            )
+    declared = max(frame.declared for frame in frames)
+    if len(frames) < declared:
+        findings.ask(
+            "DCM_COUNT", f"{len(frames)} of {declared} images", "export the missing images"
+        )
+
+
+def _frames(one: Dataset, findings: Findings) -> list[Frame]:
+    for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):
+        if not isinstance(one.get(name), int):
+            raise DataError("DCM_PIXELS", f"no {name}", _AGAIN)
+    _check_pixels_are_free_of_names(one, findings)
+    samples, colours = one.get("SamplesPerPixel") or 1, str(one.get("PhotometricInterpretation"))
+    if colours != "None" and (samples == 1) != colours.startswith("MONOCHROME"):
+        raise DataError(
+            "DCM_COLOR", f"{samples} samples a pixel as {colours!r}", "export grey values"
+        )
+    pixels = pixels_of(one, findings)
+    shared = (one.get("SharedFunctionalGroupsSequence") or [None])[0]
+    apart = one.get("PerFrameFunctionalGroupsSequence") or [None] * len(pixels)
+    if len(apart) != len(pixels):
+        raise DataError(
+            "DCM_FRAMES", f"{len(pixels)} frames, {len(apart)} descriptions of frames", _AGAIN
+        )
+    return [
+        _frame(one, plane, group, shared, findings)
+        for plane, group in zip(pixels, apart, strict=True)
+    ]
+
+
+def _frame(
+    one: Dataset,
+    plane: np.ndarray,
+    apart: Dataset | None,
+    shared: Dataset | None,
+    findings: Findings,
+) -> Frame:
+    def of(sequence: str, name: str) -> object:
+        for group in (apart, shared):
+            if group is not None and sequence in group and name in group[sequence][0]:
+                return group[sequence][0][name].value
+        return one.get(name)
+
+    plane = _upright_grey(one, plane, findings)
+    slope = of("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = of("PixelValueTransformationSequence", "RescaleIntercept")
+    rescaled = slope is not None or intercept is not None
+    if rescaled:
+        if slope is None or intercept is None:
+            raise DataError("DCM_RESCALE", f"slope {slope}, intercept {intercept}", _AGAIN)
+        slope, intercept = float(slope), float(intercept)
+        if not slope or not np.isfinite([slope, intercept]).all():
+            raise DataError("DCM_RESCALE", f"rescale slope {slope}", _AGAIN)
+        plane = _rescaled(plane, slope, intercept)
+    elif "ModalityLUTSequence" in one:
+        raise DataError("DCM_RESCALE", "a modality lookup table", "export rescaled values")
+    position = _vector(of("PlanePositionSequence", "ImagePositionPatient"), 3)
+    cosines = _vector(of("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _vector(of("PixelMeasuresSequence", "PixelSpacing"), 2)
+    thickness = of("PixelMeasuresSequence", "SliceThickness")
+    between = of("PixelMeasuresSequence", "SpacingBetweenSlices")
+    axes = None if cosines is None else cosines.reshape(2, 3)
+    if axes is not None and np.abs(axes @ axes.T - np.eye(2)).max() > 1e-2:
+        raise DataError("DCM_PLACE", f"directions {cosines.tolist()}", _AGAIN)
+    if spacing is not None and not (spacing > 0).all():
+        raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
+    return Frame(
+        plane,
+        position,
+        axes,
+        None if spacing is None else (float(spacing[0]), float(spacing[1])),
+        float(thickness) if thickness else None,
+        abs(float(between)) if between else None,
+        rescaled,
+        str(one.get("Modality") or ""),
+        {name: str(one.get(name, "")) for name in _SAID},
+        max(int(one.get(name) or 0) for name in _COUNTS),
+    )
+
+
+def _upright_grey(one: Dataset, plane: np.ndarray, findings: Findings) -> np.ndarray:
+    """Turn MONOCHROME1 over, unless its values have a unit: then only its display is inverted."""
+    if one.get("PhotometricInterpretation") != "MONOCHROME1":
+        return plane
+    if one.get("Modality") in _WITH_UNITS:
+        return plane
+    findings.note("DCM_INVERTED", "MONOCHROME1, whose low values are white, turned over")
+    top = 2 ** int(one.BitsStored) - 1 if one.PixelRepresentation == 0 else -1
+    return (top - plane.astype(np.int32)).astype(plane.dtype)
+
+
+def _rescaled(plane: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Return values in their unit: whole numbers stay whole, so that CT stays exact."""
+    if slope.is_integer() and intercept.is_integer() and abs(slope) < 2**15 > abs(intercept):
+        return plane.astype(np.int32) * int(slope) + int(intercept)
+    return (plane.astype(np.float64) * slope + intercept).astype(np.float32)
+
+
+def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:
+    burned = str(one.get("BurnedInAnnotation", "")).upper()
+    if burned == "YES" or (burned != "NO" and one.get("Modality") in _BURNING):
+        findings.ask(
+            "DCM_PHI",
+            f"pixels may show the patient's name (modality {one.get('Modality')!r}, "
+            f"BurnedInAnnotation {burned!r})",
+            "look at the pixels, and remove what identifies",
+        )
+
+
+def _vector(value: object, length: int) -> np.ndarray | None:
+    if value is None or value == "":
+        return None
+    try:
+        numbers = np.array([float(n) for n in value], np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError("DCM_PLACE", f"geometry {value!r}", _AGAIN) from error
+    if len(numbers) != length or not np.isfinite(numbers).all():
+        raise DataError("DCM_PLACE", f"geometry {value!r}", _AGAIN)
+    return numbers

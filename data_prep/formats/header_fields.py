@@ -1,0 +1,73 @@
+"""What a header says more than once: believed where it says the same each time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+
+_AGAIN = "fetch or export the file again"
+
+
+def agreed(ways: Mapping[str, Any], tolerance: float = 0.0) -> Any:
+    """Return the one thing that a header says in several ways, `None` if it says it in none.
+
+    Args:
+        ways: name of each way, and the value so given; `None` where the header has it not.
+        tolerance: how far numbers may lie apart, as a share of the first and as such.
+
+    Raises:
+        DataError: HDR_CONFLICT if two differ.
+    """
+    there = {name: value for name, value in ways.items() if value is not None}
+    if not there:
+        return None
+    (first, value), *others = there.items()
+    for name, other in others:
+        if not _same(value, other, tolerance):
+            raise DataError(
+                "HDR_CONFLICT",
+                f"{first} {_written(value)}, but {name} {_written(other)}",
+                "remove the one that is wrong",
+            )
+    return value
+
+
+def whole(name: str, numbers: list[float]) -> list[int]:
+    """Return numbers of a header as whole ones.
+
+    Raises:
+        DataError: HDR_DAMAGED if one is not.
+    """
+    if not all(float(number).is_integer() for number in numbers):
+        raise DataError("HDR_DAMAGED", f"{name}: {_written(numbers)}", _AGAIN)
+    return [int(number) for number in numbers]
+
+
+def is_true(name: str, text: str) -> bool:
+    """Return a truth value of a header, in any spelling that MetaIO takes for one.
+
+    Raises:
+        DataError: HDR_DAMAGED for any other, which readers take for either.
+    """
+    values = {
+        **dict.fromkeys(("true", "t", "1"), True),
+        **dict.fromkeys(("false", "f", "0"), False),
+    }
+    if text.strip().lower() not in values:
+        raise DataError("HDR_DAMAGED", f"{name}: {text[:60]!r}", "write True or False")
+    return values[text.strip().lower()]
+
+
+def _same(one: Any, other: Any, tolerance: float) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    return one.shape == other.shape and np.allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, np.ndarray | list | tuple):
+        return " ".join(f"{number:.6g}" for number in np.ravel(value))[:80]
+    return repr(value[:80]) if isinstance(value, str) else str(value)[:80]

@@ -1,0 +1,157 @@
+"""MetaImage, one file (`.mha`) or a header with its data beside (`.mhd`), as ITK writes it.
+
+Form: https://docs.itk.org/en/latest/learn/metaio.html
+"""
+
+import math
+import re
+
+import numpy as np
+
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Findings
+from data_prep.core.geometry import AS_SCANNED, check_affine, from_lps
+from data_prep.core.memory_limits import check_size
+from data_prep.core.scan import SCANNER_CODES, Scan, in_order
+from data_prep.files.decompress import Beside, alone, inflate
+from data_prep.formats.header_fields import agreed, is_true, whole
+
+_TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+_LAST_FIELD = "elementdatafile"
+_ROUNDED = 1e-4  # what numbers written to some digits differ by
+_DIRECTION = 1e-3  # what directions written to some digits are longer or shorter by
+_AGAIN = "fetch or export the file again"
+
+
+def is_metaimage(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is a MetaImage."""
+    return re.match(rb"(?i)\s*(ObjectType|NDims|Comment)\s*=", data[:200]) is not None
+
+
+def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
+    """Decode a volume to `(C, X, Y, Z)`.
+
+    Raises:
+        DataError: IO_..., HDR_... or GEO_... if it cannot be read without doubt.
+    """
+    findings = findings or Findings()
+    fields, rest = _header(data)
+    sizes = whole("DimSize", _numbers(fields, "dimsize"))
+    if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3) or min(sizes) < 1:
+        raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
+    name = fields.get("elementtype", "").upper()
+    if name not in _TYPES:
+        raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
+    number = "ElementNumberOfChannels"
+    channels = whole(number, _numbers(fields, number.lower(), "1"))
+    dtype = np.dtype(_TYPES[name])
+    if agreed({n: _truth(fields, n) for n in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")}):
+        dtype = dtype.newbyteorder(">")
+    if len(channels) != 1 or channels[0] < 1:
+        raise DataError("HDR_DIMS", f"{channels} channels", _AGAIN)
+    sizes = [*channels, *sizes]
+    total = check_size(math.prod(sizes), dtype.itemsize)
+    if not _truth(fields, "BinaryData"):
+        raise DataError("HDR_ENCODING", "voxels written as text", "save them as binary data")
+    if fields.get("headersize", "0") not in ("0", "-1"):
+        raise DataError("HDR_OFFSET", f"HeaderSize {fields['headersize']!r}", "save it without")
+    place = fields[_LAST_FIELD]
+    if place.upper() != "LOCAL":
+        if place.upper() == "LIST" or "%" in place:
+            raise DataError("HDR_ENCODING", "voxels in several files", "save one file")
+        rest = beside(place)
+    if _truth(fields, "CompressedData"):
+        declared = fields.get("compresseddatasize")
+        declared = declared and whole("CompressedDataSize", _numbers(fields, "compresseddatasize"))
+        agreed({"CompressedDataSize": declared or None, "bytes found": [len(rest)]})
+        rest = inflate(rest, total)
+    if len(rest) < total:
+        raise DataError("IO_TRUNCATED", f"{len(rest)} of {total} bytes", _AGAIN)
+    if len(rest) > total:
+        findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
+    array = np.frombuffer(rest[:total], dtype).reshape(sizes, order="F")
+    array = array.astype(dtype.newbyteorder("=")).reshape((*sizes, 1)[:4])
+    return Scan(in_order(array), _affine(fields, findings), SCANNER_CODES)
+
+
+def _header(data: bytes) -> tuple[dict[str, str], bytes]:
+    fields: dict[str, str] = {}
+    at = 0
+    while _LAST_FIELD not in fields:
+        end = data.find(b"\n", at, at + 4096)
+        if end < 0:
+            raise DataError("HDR_DAMAGED", "no ElementDataFile in the header", _AGAIN)
+        try:
+            line = data[at:end].decode("utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                "HDR_DAMAGED", f"the header is no text: {words_of(error)}", _AGAIN
+            ) from error
+        name, equals, value = line.partition("=")
+        name = name.strip().lower()
+        if line and (not equals or name in fields):
+            raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
+        if line:
+            fields[name] = value.strip()
+        at = end + 1
+    return fields, data[at:]
+
+
+def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
+    rank = len(fields["dimsize"].split())
+    spacing = _agreed_numbers(fields, "ElementSpacing", "ElementSize")
+    rows = _agreed_numbers(fields, "TransformMatrix", "Rotation", "Orientation")
+    place = _agreed_numbers(fields, "Offset", "Position", "Origin")
+    for name, numbers, due in (("spacing", spacing, rank), ("matrix", rows, rank * rank)):
+        if numbers is not None and len(numbers) != due:
+            raise DataError("HDR_DAMAGED", f"{name} of {len(numbers)} numbers", _AGAIN)
+    if spacing is not None and not min(spacing) > 0:
+        raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
+    if rank != 3 or rows is None or spacing is None:
+        findings.ask("GEO_NONE", "no orientation (TransformMatrix)", "set it")
+        affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
+    else:
+        place = [0.0, 0.0, 0.0] if place is None else place
+        if len(place) != 3:
+            raise DataError("HDR_DAMAGED", f"origin of {len(place)} numbers", _AGAIN)
+        # Each row as written is the direction of an axis, whose length the spacing says.
+        axes = np.reshape(rows, (3, 3))
+        lengths = np.linalg.norm(axes, axis=1)
+        if lengths.all():  # else it is singular
+            agreed({"lengths of directions": [1, 1, 1], "TransformMatrix": lengths}, _DIRECTION)
+        affine = from_lps(axes.T * spacing, np.array(place))
+    check_affine(affine, findings)
+    return affine
+
+
+def _truth(fields: dict[str, str], name: str) -> bool | None:
+    text = fields.get(name.lower())
+    return None if text is None else is_true(name, text)
+
+
+def _agreed_numbers(fields: dict[str, str], *names: str) -> list[float] | None:
+    """Return what stands under these names, which all mean the same."""
+    there = [name for name in names if name.lower() in fields]
+    return agreed({name: _numbers(fields, name.lower()) for name in there}, _ROUNDED)
+
+
+def _numbers(fields: dict[str, str], name: str, default: str | None = None) -> list[float]:
+    text = fields.get(name, default)
+    try:
+        numbers = [float(n) for n in (text or "").split()]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise DataError("HDR_DAMAGED", f"{name}: {text!r}", _AGAIN)
+    return numbers

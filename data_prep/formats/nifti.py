@@ -1,0 +1,212 @@
+"""NIfTI-1 and -2, one file or a pair, gzipped or not: all bytes checked before any is believed.
+
+Common readers stop before the checksum or fill what is missing with zeros. Here the stream is
+read to its end, its length must be what the header declares, and the geometry must be one.
+"""
+
+import math
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Findings
+from data_prep.core.geometry import SAME_FORM, check_affine, furthest
+from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
+from data_prep.core.scan import Scan, in_order, times
+from data_prep.files.decompress import Beside, alone, gunzip, silenced
+
+_HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_MAGIC = (b"n+1", b"n+2")
+_PAIR_MAGIC = (b"ni1", b"ni2")
+_MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}  # by unit code: metres, millimetres, micrometres
+_AGAIN = "fetch or export the file again"
+
+
+def is_nifti(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is gzip or has a NIfTI header."""
+    return data.startswith(b"\x1f\x8b") or _header_size(data) is not None
+
+
+def read_nifti(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
+    """Decode a volume to `(C, X, Y, Z)`; a fourth axis gives channels, scaling is applied.
+
+    Args:
+        data: the file.
+        findings: what is noticed is added to it.
+        beside: reads the voxels of a pair.
+
+    Raises:
+        DataError: IO_..., HDR_... or GEO_..., see the module.
+    """
+    return _to_scan(_parse(data, findings := findings or Findings(), beside), findings)
+
+
+def read_nifti_label(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
+    """Decode a label volume to `(1, X, Y, Z)` of the values stored.
+
+    Raises:
+        DataError: LBL_SCALED if the header scales them, LBL_4D for several volumes, else as
+            `read_nifti`.
+    """
+    findings = findings or Findings()
+    image = _parse(data, findings, beside)
+    if _scaling(image) != (1, 0):
+        values = np.unique(np.asanyarray(image.dataobj.get_unscaled()))[:5].tolist()
+        raise DataError(
+            "LBL_SCALED",
+            f"label values scaled by {_scaling(image)}, stored are {values}",
+            "save class numbers as unscaled integers",
+        )
+    scan = _to_scan(image, findings)
+    if len(scan.array) != 1:
+        raise DataError("LBL_4D", f"{len(scan.array)} volumes in one label", "save one volume")
+    return scan
+
+
+def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
+    if _scaling(image) == (1, 0):
+        array = np.asanyarray(image.dataobj.get_unscaled())
+    else:
+        array = image.get_fdata(dtype=np.float32)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
+    return Scan(in_order(np.moveaxis(array, -1, 0)), *_geometry(image, findings))
+
+
+@np.errstate(invalid="ignore")
+def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:
+    if data.startswith(b"\x1f\x8b"):
+        data = gunzip(data, _declared_bytes, findings)
+    size = _header_size(data)
+    if size is None:
+        raise DataError("IO_NOT_IMAGE", "no NIfTI header", "give a NIfTI file")
+    if _magic(data) in _PAIR_MAGIC:
+        data = _joined(data, size, findings, beside)
+    total = _declared_bytes(data)
+    if len(data) < total:
+        raise DataError("IO_TRUNCATED", f"{len(data)} of {total} bytes", _AGAIN)
+    if len(data) > total:
+        findings.ask("IO_TRAILING", f"{len(data) - total} bytes too many", _AGAIN)
+        data = data[:total]
+    if any(float(mm) < 0 for mm in _HEADERS[size](data[:size], check=False)["pixdim"][1:4]):
+        findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
+    try:
+        with silenced("nibabel.global"):
+            return _IMAGES[size].from_bytes(data)
+    # nibabel's header code raises several kinds of error for what it cannot make sense of.
+    except Exception as error:
+        raise DataError("HDR_DAMAGED", words_of(error), _AGAIN) from error
+
+
+def _joined(start: bytes, size: int, findings: Findings, beside: Beside) -> bytes:
+    """Make one file of a header and the voxels in another."""
+    voxels = beside("*.img")
+    if voxels.startswith(b"\x1f\x8b"):
+        voxels = gunzip(voxels, lambda _: _declared_bytes(start), findings)
+    header = _HEADERS[size](start[:size], check=False)
+    skipped = float(header["vox_offset"])
+    if not (np.isfinite(skipped) and 0 <= skipped <= MAX_BYTES):
+        raise DataError("HDR_OFFSET", f"voxels start at byte {skipped}", _AGAIN)
+    header["magic"] = header["magic"].item().replace(b"ni", b"n+")
+    header["vox_offset"] = size + 4
+    return header.binaryblock + bytes(4) + voxels[int(skipped) :]
+
+
+def _magic(data: bytes) -> bytes:
+    size = _header_size(data)
+    header = _HEADERS[size](data[:size], check=False)
+    return bytes(header["magic"].item()).rstrip(b"\0\r\n\x1a")
+
+
+def _header_size(data: bytes) -> int | None:
+    sizes = {int.from_bytes(data[:4], order) for order in ("little", "big")} & _HEADERS.keys()
+    return sizes.pop() if sizes and len(data) >= max(sizes) else None
+
+
+def _declared_bytes(start: bytes) -> int:
+    """Return the length the header declares, having checked all that it declares."""
+    size = _header_size(start)
+    if size is None:
+        raise DataError("IO_NOT_IMAGE", "no NIfTI header", "give a NIfTI file")
+    header = _HEADERS[size](start[:size], check=False)
+    try:
+        item = header.get_data_dtype().itemsize
+    except (HeaderDataError, KeyError) as error:
+        raise DataError("HDR_DTYPE", f"data type code {header['datatype']}", _AGAIN) from error
+    pair = _magic(start) in _PAIR_MAGIC
+    if not pair and _magic(start) not in _MAGIC:
+        raise DataError(
+            "HDR_MAGIC", f"magic {header['magic'].item()!r}", "give .nii, .nii.gz or .hdr with .img"
+        )
+    if header.get_data_dtype().kind not in "iuf":
+        raise DataError(
+            "HDR_DTYPE", f"voxels of type {header.get_data_dtype()}", "save numbers, not colours"
+        )
+    if int(header["bitpix"]) != 8 * item:
+        raise DataError(
+            "HDR_DTYPE", f"{header['bitpix']} bits a voxel for {header.get_data_dtype()}", _AGAIN
+        )
+    rank, *dims = (int(n) for n in header["dim"])
+    if rank not in range(1, 8) or any(n < 1 for n in dims[:rank]):
+        raise DataError("HDR_DIMS", f"sizes {dims[: max(rank, 0)]} of {rank} axes", _AGAIN)
+    if any(n != 1 for n in dims[4:rank]):
+        raise DataError("HDR_DIMS", f"{rank} axes, {times(tuple(dims[:rank]))}", "save 3D volumes")
+    units = int(header["xyzt_units"]) & 7
+    if units and units not in _MILLIMETRES:
+        raise DataError("HDR_UNITS", f"unit code {units}, not a length", "save in millimetres")
+    spacing = [float(mm) for mm in header["pixdim"][1 : min(rank, 3) + 1]]
+    if not all(np.isfinite(mm) and 1e-6 <= abs(mm) <= 1e6 for mm in spacing):
+        raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
+    slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
+    # By the standard a slope of 0 means no scaling; writers also use NaN for that.
+    if np.isinf(slope) or (slope and np.isfinite(slope) and not np.isfinite(inter)):
+        raise DataError("HDR_SCALING", f"scaled by {slope} and {inter}", _AGAIN)
+    offset = float(header["vox_offset"])
+    if not (np.isfinite(offset) and (0 if pair else size) <= offset <= MAX_BYTES):
+        raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
+    return check_bytes(int(offset) + check_size(math.prod(dims[:rank]), item))
+
+
+def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:
+    """Return slope and intercept; nibabel keeps them with the data, not in the header."""
+    return float(image.dataobj.slope), float(image.dataobj.inter)
+
+
+# NaN in damaged headers, which are refused by name: NumPy need not warn of it too.
+@np.errstate(invalid="ignore")
+def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, tuple[int, int]]:
+    header = image.header
+    codes = int(header["qform_code"]), int(header["sform_code"])
+    if codes == (0, 0):
+        findings.ask(
+            "GEO_NONE", "no orientation (qform and sform codes are 0)", "set the true affine"
+        )
+    if 0 not in codes:
+        try:
+            qform, sform = image.get_qform(), image.get_sform()
+        except ValueError as error:
+            raise DataError("HDR_DAMAGED", f"qform: {words_of(error)}", _AGAIN) from error
+        gap = furthest(qform, sform, (*image.shape, 1, 1)[:3])
+        if not gap < SAME_FORM:
+            findings.ask(
+                "GEO_SQFORM", f"qform and sform differ by {gap:.3g} mm", "make them the same"
+            )
+    affine = image.affine.copy()
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    stored = np.abs((*header.get_zooms(), 1, 1, 1)[:3])
+    rank = min(len(image.shape), 3)
+    if 0 in codes and not np.allclose(lengths[:rank], stored[:rank], rtol=1e-2, atol=0):
+        raise DataError(
+            "GEO_SPACING",
+            f"spacing {lengths.tolist()} in the affine, {stored.tolist()} in the header",
+            "make them the same",
+        )
+    units = int(header["xyzt_units"]) & 7
+    if _MILLIMETRES.get(units, 1.0) != 1:
+        affine[:3] *= _MILLIMETRES[units]
+        findings.note("HDR_UNITS", f"lengths times {_MILLIMETRES[units]:g} for millimetres")
+    check_affine(affine, findings)
+    return affine, codes

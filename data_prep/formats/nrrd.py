@@ -1,0 +1,217 @@
+"""NRRD, one file or a header with its data beside (`.nhdr`).
+
+Only what images and label maps use is taken: raw, gzip and bzip2 encodings, three axes of space
+and at most one of channels. Form: https://teem.sourceforge.net/nrrd/format.html
+"""
+
+import math
+import re
+
+import numpy as np
+
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Findings
+from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
+from data_prep.core.memory_limits import check_size
+from data_prep.core.scan import SCANNER_CODES, Scan, in_order
+from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
+from data_prep.formats.header_fields import agreed
+
+_TYPES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
+    **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16"), "i2"),
+    **dict.fromkeys(("int16_t",), "i2"),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16"), "u2"),
+    **dict.fromkeys(("uint16_t",), "u2"),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
+    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
+    **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t"), "i8"),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "uint64", "uint64_t"), "u8"),
+    "float": "f4",
+    "double": "f8",
+}
+_SPACES = {
+    "left-posterior-superior": LPS_TO_RAS,
+    "lps": LPS_TO_RAS,
+    "right-anterior-superior": np.eye(4),
+    "ras": np.eye(4),
+    "left-anterior-superior": np.diag([-1.0, 1.0, 1.0, 1.0]),
+    "las": np.diag([-1.0, 1.0, 1.0, 1.0]),
+}
+_KIND_SIZES = {
+    **{f"{n}-{what}": n for n in (2, 3, 4) for what in ("vector", "color", "normal", "gradient")},
+    **dict.fromkeys(("rgb-color", "hsv-color", "xyz-color"), 3),
+    **{"rgba-color": 4, "complex": 2},
+}
+_MILLIMETRES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
+_ROUNDED = 1e-3  # what spacings written to some digits differ by
+_AGAIN = "fetch or export the file again"
+
+
+def is_nrrd(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is NRRD."""
+    return data.startswith(b"NRRD000")
+
+
+def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
+    """Decode a volume to `(C, X, Y, Z)`.
+
+    Raises:
+        DataError: IO_..., HDR_... or GEO_... if it cannot be read without doubt.
+    """
+    findings = findings or Findings()
+    fields, rest = _header(data)
+    sizes = _numbers(fields, "sizes", int)
+    rank = len(sizes)
+    if _numbers(fields, "dimension", int) != [rank] or not 2 <= rank <= 4 or min(sizes) < 1:
+        raise DataError("HDR_DIMS", f"sizes {sizes}", _AGAIN)
+    name = _one(fields, "type").lower()
+    if name not in _TYPES:
+        raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
+    dtype = np.dtype(_TYPES[name])
+    if dtype.itemsize > 1:
+        endian = _one(fields, "endian").lower()
+        if endian not in ("little", "big"):
+            raise DataError("HDR_ENDIAN", f"endian {endian!r}", _AGAIN)
+        dtype = dtype.newbyteorder(endian)
+    total = check_size(math.prod(sizes), dtype.itemsize)
+    if "datafile" in fields:
+        rest = beside(fields["datafile"])
+    voxels = _decoded(rest, fields, total, findings)
+    array = np.frombuffer(voxels, dtype).reshape(sizes, order="F")
+    array = array.astype(dtype.newbyteorder("="))
+    channels = _channel_axis(fields, sizes)
+    array = array[None] if channels is None else np.moveaxis(array, channels, 0)
+    array = array.reshape((*array.shape, 1)[:4])
+    return Scan(in_order(array), _affine(fields, channels, sizes, findings), SCANNER_CODES)
+
+
+def _header(data: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the fields by their name, lower case without spaces, and what follows them."""
+    parts = re.split(rb"\r?\n\r?\n", data[: 1 << 20], maxsplit=1)
+    try:
+        lines = parts[0].decode("utf-8").splitlines()[1:]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "HDR_DAMAGED", f"the header is no text: {words_of(error)}", _AGAIN
+        ) from error
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("#") or ":=" in line:  # comments, and keys of the writer's own
+            continue
+        name, colon, value = line.partition(":")
+        name = name.replace(" ", "").lower()  # `data file` is also written `datafile`
+        if not colon or name in fields:
+            raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
+        fields[name] = value.strip()
+    start = len(data) if len(parts) == 1 else min(len(data), 1 << 20) - len(parts[1])
+    return fields, data[start:]
+
+
+def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings) -> bytes:
+    for unit in ("line", "byte"):
+        if (skip := fields.get(f"{unit}skip", "0")) != "0":
+            raise DataError("HDR_OFFSET", f"{unit} skip: {skip!r}", "save it without skips")
+    encoding = _one(fields, "encoding").lower()
+    if encoding in ("gzip", "gz"):
+        rest = gunzip(rest, lambda _: total, findings)
+    elif encoding in ("bzip2", "bz2"):
+        rest = bunzip2(rest, total, findings)
+    elif encoding != "raw":
+        raise DataError("HDR_ENCODING", f"encoding {encoding!r}", "save it raw or with gzip")
+    if len(rest) < total:
+        raise DataError("IO_TRUNCATED", f"{len(rest)} of {total} bytes", _AGAIN)
+    if len(rest) > total:
+        findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
+    return rest[:total]
+
+
+def _channel_axis(fields: dict[str, str], sizes: list[int]) -> int | None:
+    """Return the axis that is not of space: without a direction, or said to be so."""
+    rank, ways = len(sizes), {}
+    if "spacedirections" in fields:
+        directions = _vectors(fields["spacedirections"])
+        _check_count("space directions", directions, rank)
+        ways["space directions"] = [int(vector is None) for vector in directions]
+    if "kinds" in fields:
+        kinds = fields["kinds"].lower().split()
+        _check_count("kinds", kinds, rank)
+        for kind, size in zip(kinds, sizes, strict=True):
+            agreed({f"the kind {kind} of": _KIND_SIZES.get(kind), "the size": size})
+        if not any(kind in ("???", "none") for kind in kinds):
+            ways["kinds"] = [int(kind not in ("domain", "space", "time")) for kind in kinds]
+    apart = agreed(ways) or [0] * rank
+    if sum(apart) > 1 or rank - sum(apart) not in (2, 3):
+        raise DataError("HDR_DIMS", f"{rank} axes, {sum(apart)} not of space", "save 3D volumes")
+    return apart.index(1) if 1 in apart else None
+
+
+def _affine(
+    fields: dict[str, str], channels: int | None, sizes: list[int], findings: Findings
+) -> np.ndarray:
+    rank, space = len(sizes), fields.get("space", "").lower()
+    dimension = _numbers(fields, "spacedimension", int) if "spacedimension" in fields else None
+    agreed(
+        {"space dimension": dimension, "the axes of the space": [3] if space in _SPACES else None}
+    )
+    spacing = _numbers(fields, "spacings", float) if "spacings" in fields else None
+    _check_count("spacings", spacing, rank)
+    spacing = spacing and [mm for axis, mm in enumerate(spacing) if axis != channels]
+    _check_units(fields, channels, rank)
+    if space in _SPACES and "spacedirections" in fields:
+        columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
+        origin = _vectors(fields.get("spaceorigin", "(0,0,0)"))[0]
+        if origin is None or any(len(v) != 3 for v in (*columns, origin)) or len(columns) != 3:
+            raise DataError("HDR_DAMAGED", f"space directions {columns}", _AGAIN)
+        lengths = np.linalg.norm(columns, axis=1)
+        agreed({"space directions of": lengths, "spacings": spacing or None}, _ROUNDED)
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
+        affine = _SPACES[space] @ affine
+    else:
+        findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
+        affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
+    check_affine(affine, findings)
+    return affine
+
+
+def _check_count(name: str, values: list | None, rank: int) -> None:
+    if values is not None and len(values) != rank:
+        raise DataError("HDR_DAMAGED", f"{name} of {len(values)} axes, there are {rank}", _AGAIN)
+
+
+def _check_units(fields: dict[str, str], channels: int | None, rank: int) -> None:
+    """Refuse lengths in other units than millimetres: `"mm" "mm" "mm"`."""
+    for name in ("units", "spaceunits"):
+        units = re.findall(r'"([^"]*)"', fields.get(name, ""))
+        if len(units) == rank and channels is not None:
+            del units[channels]
+        odd = [unit for unit in units if unit.strip().lower() not in _MILLIMETRES]
+        if odd:
+            raise DataError("HDR_UNITS", f"{name} {odd[0]!r}", "save in millimetres")
+
+
+def _vectors(text: str) -> list[list[float] | None]:
+    """Read `none (1,0,0) (0,1,0)`."""
+    found = re.findall(r"none|\(([^)]*)\)", text, re.IGNORECASE)
+    try:
+        vectors = [[float(n) for n in inner.split(",")] if inner else None for inner in found]
+    except ValueError as error:
+        raise DataError("HDR_DAMAGED", f"vectors {text[:60]!r}", _AGAIN) from error
+    if not vectors:
+        raise DataError("HDR_DAMAGED", f"vectors {text[:60]!r}", _AGAIN)
+    return vectors
+
+
+def _one(fields: dict[str, str], name: str) -> str:
+    if name not in fields:
+        raise DataError("HDR_DAMAGED", f"no field {name!r} in the header", _AGAIN)
+    return fields[name]
+
+
+def _numbers(fields: dict[str, str], name: str, kind: type) -> list:
+    try:
+        return [kind(n) for n in _one(fields, name).split()]
+    except ValueError as error:
+        raise DataError("HDR_DAMAGED", f"{name}: {fields[name][:60]!r}", _AGAIN) from error

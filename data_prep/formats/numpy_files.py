@@ -1,0 +1,73 @@
+"""NumPy's `.npy` and `.npz`: pictures `(H, W)` or `(H, W, 3)`, volumes `(X, Y, Z)`; no pickle."""
+
+import io
+import math
+import zipfile
+
+import numpy as np
+
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import check_size
+from data_prep.core.scan import SCANNER_CODES, Scan
+from data_prep.files.archives import read_member
+
+_AGAIN = "save the array again with numpy.save"
+
+
+def is_array(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is `.npy` or a zip, as `.npz` is."""
+    return data.startswith((b"\x93NUMPY", b"PK\x03\x04"))
+
+
+def read_array(data: bytes, findings: Findings | None = None) -> Scan:
+    """Decode to `(1, H, W)` or `(3, H, W)` for a picture, `(1, X, Y, Z)` for a volume.
+
+    Raises:
+        DataError: IO_..., ARR_...; GEO_NONE for a volume, unless accepted.
+    """
+    if data.startswith(b"PK"):
+        data = _only_member(data)
+    buffer = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(buffer)
+        reader = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}[version]
+        shape, fortran, dtype = getattr(np.lib.format, reader)(buffer)
+    # NumPy reports a damaged header by whatever its parser stumbles over.
+    except Exception as error:
+        raise DataError("IO_DAMAGED", f"array header: {words_of(error)}", _AGAIN) from error
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
+    total = check_size(math.prod(shape), dtype.itemsize)
+    left = len(data) - buffer.tell()
+    if left != total:
+        code = "IO_TRUNCATED" if left < total else "IO_TRAILING"
+        raise DataError(code, f"{left} of {total} bytes", _AGAIN)
+    order = "F" if fortran else "C"
+    array = np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape, order=order)
+    array = array.astype(np.uint8 if dtype.kind == "b" else dtype.newbyteorder("="))
+    if array.size == 0 or array.ndim not in (2, 3):
+        raise DataError("HDR_DIMS", f"an array {shape}", "save a picture or a volume")
+    if array.ndim == 2:
+        return Scan(array[None])
+    if array.shape[2] == 3:
+        return Scan(np.ascontiguousarray(np.moveaxis(array, -1, 0)))
+    (findings or Findings()).ask(
+        "GEO_NONE", "a volume without spacing and orientation", "save it as NIfTI"
+    )
+    return Scan(array[None], np.eye(4), SCANNER_CODES)
+
+
+def _only_member(data: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if len(members) != 1 or not members[0].filename.endswith(".npy"):
+                names = [member.filename for member in members[:5]]
+                raise DataError("ARR_MEMBERS", f"an archive of {names}", "save one array a file")
+            return read_member(archive, members[0])
+    except DataError:
+        raise
+    # zipfile raises several kinds for damaged, encrypted or unknown members.
+    except Exception as error:
+        raise DataError("IO_CRC", f"damaged archive: {words_of(error)}", _AGAIN) from error

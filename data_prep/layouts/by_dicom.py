@@ -1,0 +1,209 @@
+"""DICOM trees: each series a case, with the RTSTRUCT or SEG that refers to it."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pydicom.dataset import Dataset
+
+from data_prep.core.errors import DataError, named_errors
+from data_prep.core.findings import Finding
+from data_prep.files.file_tree import Tree
+from data_prep.formats.dicom.series import is_dicom, parse, start_of
+from data_prep.formats.registry import is_scan_name
+from data_prep.layouts.cases import Case, Layout, layout_of, no_image, sample
+
+_LABELS = {"RTSTRUCT": "contours", "SEG": "segments"}
+_SUFFIXES = (".dcm", ".ima", ".dicom")
+_NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    series: str
+    modality: str
+    patient: str
+    refers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A file that may be a slice and cannot be read as one.
+
+    Attributes:
+        error: what is wrong with it.
+        seen: whether it is DICOM, by its first bytes or its suffix.
+        series: the one it says it belongs to; empty if it does not get as far as that.
+    """
+
+    name: str
+    error: DataError
+    seen: bool
+    series: str
+
+
+def dicom(tree: Tree) -> Layout | None:
+    """Series found by what files say, not by their names; other files are listed.
+
+    A series is refused if a file of its own, or one in its folder that says of no series, cannot
+    be read: its slices would be fewer without a word.
+    Identifiers of the patient serve only to group cases, as a hash.
+    """
+    names = [name for name in tree.names if not is_scan_name(name)]
+    looked = [found for name in names for found in _look(tree, name)]
+    files = [found for found in looked if isinstance(found, _File)]
+    if not files:
+        return None
+    lost = _slices_lost([found for found in looked if isinstance(found, _Lost)], files)
+    problems = [one.error for one in lost]
+    labels = [file for file in files if file.modality in _LABELS]
+    images = defaultdict(list)
+    for file in files:
+        if file.modality not in _LABELS:
+            images[file.series].append(file)
+    for series in [s for s, group in images.items() if {f.modality for f in group} <= _NO_IMAGES]:
+        del images[series]
+    used = {file.name for file in (*labels, *(f for group in images.values() for f in group))}
+    findings = []
+    rest = sorted(set(tree.names) - used - {one.name for one in lost})
+    if rest:
+        found = f"{len(rest)} files that are no image: {sample(rest)}"
+        findings.append(Finding("note", "DCM_OTHER", found, ""))
+    ids = _ids(images)
+    cases = []
+    for series, members in images.items():
+        id_, scan = ids[series], tuple(sorted(file.name for file in members))
+        drawn = [label for label in labels if series in label.refers]
+        missing = [one for one in lost if _concerns(one, series, members)]
+        problem = _problem(members, missing, drawn)
+        if problem:
+            problems.append(problem.at(case=id_))
+        else:
+            kind = _LABELS[drawn[0].modality] if drawn else "classes"
+            names = tuple(label.name for label in drawn)
+            wanted = "an RTSTRUCT or SEG that refers to the series"
+            cases.append(Case(id_, (scan,), names, kind, group=members[0].patient, wanted=wanted))
+    for label in labels:
+        if not label.refers & images.keys():
+            id_ = PurePosixPath(label.name).stem
+            problems.append(no_image(id_, label.name, "the series it refers to"))
+    return layout_of("dicom", cases, problems, findings=tuple(findings))
+
+
+def _look(tree: Tree, name: str) -> list[_File | _Lost]:
+    """Return what a file says of itself, or the directory of a medium of files not there."""
+    seen, series = name.lower().endswith(_SUFFIXES), ""
+    try:
+        with named_errors(name):
+            if not is_dicom(tree.read(name, 256)):
+                raise DataError("IO_NOT_IMAGE", "not DICOM", "fetch or export the file again")
+            seen = True
+            data = tree.read(name)
+            series = str(start_of(data).get("SeriesInstanceUID") or "")
+            one = parse(data, pixels=False)
+            if "DirectoryRecordSequence" in one:
+                return _not_there(tree, name, one)
+            # pydicom may return nothing at all of a file that is damaged further on.
+            if not series or one.get("SeriesInstanceUID") != series:
+                raise DataError("DCM_SERIES", "no SeriesInstanceUID", "export the series again")
+            patient = str(one.get("PatientID") or one.get("StudyInstanceUID") or series)
+            file = _File(
+                name,
+                series,
+                str(one.get("Modality") or ""),
+                hashlib.sha256(patient.encode()).hexdigest()[:12],
+                frozenset(_series_referred_to(one)),
+            )
+    except DataError as error:
+        return [_Lost(name, error, seen, series)]
+    return [file]
+
+
+def _not_there(tree: Tree, name: str, directory: Dataset) -> list[_File | _Lost]:
+    """Return the images that a DICOMDIR lists and the tree lacks, if it is the tree's at all."""
+    folder, series, listed = PurePosixPath(name).parent, "", {}
+    for record in directory.DirectoryRecordSequence:
+        series = str(record.get("SeriesInstanceUID") or series)
+        if record.get("DirectoryRecordType") == "IMAGE" and record.get("ReferencedFileID"):
+            parts = record.ReferencedFileID
+            parts = [parts] if isinstance(parts, str) else parts
+            listed[(folder / "/".join(parts)).as_posix()] = series
+    there = {known.casefold() for known in tree.names}
+    missing = [file for file in listed if file.casefold() not in there]
+    if len(missing) == len(listed):
+        return []
+    fix = "fetch the missing files, or remove the list"
+    error = f"{name} lists it, it is missing"
+    return [_Lost(f, DataError("DCM_LISTED", error, fix, file=f), True, listed[f]) for f in missing]
+
+
+def _slices_lost(found: list[_Lost], files: list[_File]) -> list[_Lost]:
+    """Return those that are damaged slices; the others are files of another kind.
+
+    What is not even DICOM any more is told by a name such as the slices beside it have.
+    """
+    slices = {_kind_of_name(file.name) for file in files}
+    return [one for one in found if one.seen or _kind_of_name(one.name) in slices]
+
+
+def _kind_of_name(name: str) -> tuple[str, str]:
+    """Return folder and name, every number in it (decimal or of hexadecimal digits) alike."""
+    path = PurePosixPath(name)
+    return str(path.parent), re.sub(r"[0-9a-fA-F]*\d[0-9a-fA-F]*", "0", path.name)
+
+
+def _concerns(one: _Lost, series: str, members: Iterable[_File]) -> bool:
+    if one.series:
+        return one.series == series
+    folders = {PurePosixPath(file.name).parent for file in members}
+    return PurePosixPath(one.name).parent in folders
+
+
+def _problem(members: list[_File], missing: list[_Lost], drawn: list[_File]) -> DataError | None:
+    """Return why a series is no case, if it is none."""
+    if missing:
+        first = missing[0].error
+        return DataError(
+            "DCM_LOST",
+            f"{len(missing)} files that may be slices of it cannot be read: "
+            f"{sample([one.name for one in missing])}, {first.code} {first.found}",
+            "fetch or export them again, or move what is no slice out of the folder",
+        )
+    patients, modalities = ({getattr(f, n) for f in members} for n in ("patient", "modality"))
+    if len(patients) > 1:
+        return DataError("DCM_PATIENTS", f"{len(patients)} patients in one series", "split it")
+    if len(modalities) > 1:
+        return DataError("DCM_MIXED", f"modalities {sorted(modalities)} in one series", "split it")
+    if len(drawn) > 1:
+        found = f"several labels: {sample([label.name for label in drawn])}"
+        return DataError("PAIR_DUPLICATE", found, "keep one")
+    return None
+
+
+def _series_referred_to(one: Dataset) -> list[str]:
+    found = [str(s.SeriesInstanceUID) for s in one.get("ReferencedSeriesSequence") or []]
+    for frame in one.get("ReferencedFrameOfReferenceSequence") or []:
+        for study in frame.get("RTReferencedStudySequence") or []:
+            for series in study.get("RTReferencedSeriesSequence") or []:
+                found.append(str(series.SeriesInstanceUID))
+    return found
+
+
+def _ids(images: dict[str, list[_File]]) -> dict[str, str]:
+    """Name each series by its folder; never by what the files say of themselves."""
+    folders = {
+        series: "_".join(PurePosixPath(min(file.name for file in files)).parts[:-1]) or "series"
+        for series, files in images.items()
+    }
+    shared = Counter(folders.values())
+    numbers: Counter[str] = Counter()
+    ids = {}
+    for series in sorted(images, key=lambda s: min(file.name for file in images[s])):
+        folder = folders[series]
+        numbers[folder] += 1
+        ids[series] = folder if shared[folder] == 1 else f"{folder}_{numbers[folder]}"
+    return ids

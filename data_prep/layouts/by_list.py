@@ -1,0 +1,245 @@
+"""Layouts told by a list in the dataset: JSON of the Decathlon, nnU-Net or MONAI."""
+
+import re
+from collections import defaultdict
+from pathlib import PurePosixPath
+from typing import Any
+
+from data_prep.core.errors import DataError
+from data_prep.core.parse import MAX_BYTES, UNUSABLE, once, parse_json, whole
+from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import is_scan_name, stem, suffix_of
+from data_prep.layouts.cases import Case, Layout, duplicate, inside, layout_of, no_image
+
+CHANNEL = re.compile(r"_(\d{4})$")
+_MOST_LISTS = 20  # that are looked into
+
+
+def listed(tree: Tree) -> Layout | None:
+    """JSON with a list `training` of `image` and `label`: Decathlon, nnU-Net 1, MONAI datalist."""
+    found = _description(tree, "training", list)
+    if found is None:
+        return None
+    name, described = found
+    root = PurePosixPath(name).parent
+    decathlon = PurePosixPath(name).name == "dataset.json"
+    results: list[Case | DataError | None] = []
+    try:
+        labels, channels = _declared(described)
+        tests = [*described.get("test", []), *described.get("testing", [])]
+        apart = [*described.get("validation", []), *tests]
+        results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
+        results += [_of_record(tree, root, name, r, test=True) for r in apart]
+        results += _miscounted(
+            name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
+        )
+    except UNUSABLE as error:
+        raise _unusable(name, error) from error
+    kind = "decathlon" if decathlon else "monai datalist"
+    return _sorted(kind, results, labels, channels)
+
+
+def _of_record(
+    tree: Tree, root: PurePosixPath, name: str, record: Any, *, test: bool
+) -> Case | DataError | None:
+    """Return the case of a record, or what is wrong with it; `None` for images without label."""
+    named_by = PurePosixPath(name).name
+    if test and isinstance(record, str):
+        record = {"image": record}
+    images = record["image"]
+    images = [images] if isinstance(images, str) else list(images)
+    images = [inside(root, image, named_by) for image in images]
+    label = record.get("label")
+    if label is None and test:
+        # Hidden references: images alone are no cases to learn from.
+        found = pair(tree, images, None, "test")
+        return found if isinstance(found, DataError) else None
+    label = None if label is None else inside(root, label, named_by)
+    return pair(tree, images, label, "test" if test else record.get("fold"))
+
+
+def nnunet(tree: Tree) -> Layout | None:
+    """nnU-Net raw: `imagesTr/x_0000.nii.gz`, a file a channel, and `labelsTr/x.nii.gz`."""
+    found = _description(tree, "channel_names", dict) or _description(tree, "modality", dict)
+    if found is None:
+        return None
+    name, described = found
+    root = PurePosixPath(name).parent
+    images: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    labels, tests = defaultdict(list), set()
+    for file in filter(is_scan_name, tree.names):
+        path = PurePosixPath(file)
+        channel = CHANNEL.search(stem(file))
+        if path.parent == root / "imagesTr" and channel:
+            images[stem(file)[: channel.start()]][int(channel[1])].append(file)
+        elif path.parent == root / "imagesTs" and channel:
+            tests.add(stem(file)[: channel.start()])
+        elif path.parent == root / "labelsTr":
+            labels[stem(file)].append(file)
+    if not images:
+        return None
+    try:
+        declared, channels = _declared(described)
+        results = _miscounted(name, described, {"numTraining": len(images), "numTest": len(tests)})
+    except UNUSABLE as error:
+        raise _unusable(name, error) from error
+    count = len(channels) if channels else max(map(len, images.values()))
+    results += [_of_channels(id_, files, labels[id_], count) for id_, files in images.items()]
+    results += [
+        no_image(id_, files[0], f"imagesTr/{id_}_0000")
+        for id_, files in labels.items()
+        if id_ not in images
+    ]
+    return _sorted("nnunet", results, declared, channels)
+
+
+def _of_channels(
+    id_: str, files: dict[int, list[str]], labels: list[str], count: int
+) -> Case | DataError:
+    several = [found for found in (*files.values(), labels) if len(found) > 1]
+    if several:
+        return duplicate(id_, several[0])
+    missing = sorted(set(range(count)) - set(files))
+    if missing:
+        return no_image(id_, next(iter(files.values()))[0], f"{id_}_{missing[0]:04d}")
+    if len(files) > count:
+        found = f"files of {len(files)} channels, {count} declared"
+        return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)
+    scans = tuple((files[i][0],) for i in range(count))
+    return Case(id_, scans, tuple(labels), wanted=f"labelsTr/{id_}")
+
+
+def pair(
+    tree: Tree,
+    images: list[str],
+    label: str | None,
+    split: object,
+    id_: str | None = None,
+    group: str | None = None,
+) -> Case | DataError:
+    """Return the case of listed files, or what is wrong with it.
+
+    Args:
+        tree: where the files are.
+        images: a file, or one a channel.
+        label: file of the label, if one is listed.
+        split: `test`, the number of a fold, or nothing.
+        id_: id of the case. Default: from the name of its image.
+        group: what it must stay together with.
+    """
+    if len(images) == 1 and images[0] not in tree.names:
+        images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
+    id_ = id_ or CHANNEL.sub("", stem(images[0]))
+    missing = [image for image in images if image not in tree.names]
+    if missing:
+        return no_image(id_, label or images[0], missing[0])
+    if len(set(images)) != len(images):
+        return duplicate(id_, images)
+    try:
+        if split != "test":
+            split = None if split in (None, "") else whole(split, low=0)
+    except ValueError as error:
+        return DataError("LAY_FOLD", f"fold: {error}", "number folds 0, 1, ...", case=id_)
+    labels = (label,) if label in tree.names else ()
+    wanted = label or "a label in the list"
+    scans = tuple((image,) for image in images)
+    return Case(id_, scans, labels, group=group, split=split, wanted=wanted)
+
+
+def _sorted(
+    kind: str,
+    results: list[Case | DataError | None],
+    labels: dict[str, int] | None,
+    channels: tuple[str, ...] | None,
+) -> Layout:
+    cases = [result for result in results if isinstance(result, Case)]
+    problems = [result for result in results if isinstance(result, DataError)]
+    return layout_of(kind, cases, problems, labels, channels)
+
+
+def _channels_of(tree: Tree, image: str) -> list[str]:
+    suffix = suffix_of(image)
+    start = image[: len(image) - len(suffix)]
+    pattern = re.compile(re.escape(start) + r"_\d{4}" + re.escape(suffix))
+    return sorted(name for name in tree.names if pattern.fullmatch(name))
+
+
+def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
+    """Return the JSON file that holds `key`: `dataset.json`, else the only one that does.
+
+    Raises:
+        DataError: LAY_JSON if it cannot be used, LAY_LISTS if there are several.
+    """
+    names = [name for name in tree.names if name.lower().endswith(".json")]
+    named = [name for name in names if PurePosixPath(name).name == "dataset.json"]
+    found = []
+    for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2][:_MOST_LISTS]:
+        try:
+            data = tree.read(name, MAX_BYTES + 1)
+        except DataError:
+            if named:
+                raise
+            continue  # `find_layout` tells of it
+        try:
+            content = parse_json(data)
+        except ValueError as error:
+            if named or f'"{key}"'.encode() in data:
+                raise _unusable(name, error) from error
+            continue
+        if isinstance(content.get(key), kind):
+            found.append((name, content))
+    if len(found) > 1:
+        raise several_lists([name for name, _ in found])
+    return found[0] if found else None
+
+
+def several_lists(names: list[str]) -> DataError:
+    """Return the error of several lists of cases where one is due."""
+    return DataError(
+        "LAY_LISTS",
+        f"several lists of cases: {', '.join(names[:4])}",
+        "give the list, or the folder of one dataset, as DATA",
+    )
+
+
+def _declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:
+    """Return classes and channels, written either way round: by number or by name."""
+    labels = described.get("labels")
+    if labels is not None:
+        by_number = all(key.isdecimal() for key in labels)
+        if not by_number and any(isinstance(value, list) for value in labels.values()):
+            raise ValueError("labels of overlapping regions, which are not supported")
+        pairs = [(n, k) if by_number else (k, n) for k, n in labels.items()]
+        labels = once([(str(name), whole(number)) for name, number in pairs])
+        once([(number, name) for name, number in labels.items()])  # also that of `ignore`
+        labels = {name: n for name, n in labels.items() if name != "ignore"}
+    both = [described[key] for key in ("channel_names", "modality") if key in described]
+    if not both:
+        return labels, None
+    if both[0] != both[-1]:
+        raise ValueError(f"channel_names {both[0]} and modality {both[1]} differ")
+    channels = once([(whole(number), str(name)) for number, name in both[0].items()])
+    if sorted(channels) != list(range(len(channels))):
+        raise ValueError(f"channels must be numbered 0, 1, ..., got {sorted(channels)}")
+    return labels, tuple(channels[number] for number in range(len(channels)))
+
+
+def _miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataError]:
+    """Return an error for each number declared that is not the number found."""
+    declared = {key: whole(described[key]) for key in found if key in described}
+    return [
+        DataError(
+            "SET_COUNT",
+            f"{key} {number} declared, {found[key]} found",
+            "add what is missing, or correct the number",
+            file=name,
+        )
+        for key, number in declared.items()
+        if number != found[key]
+    ]
+
+
+def _unusable(name: str, error: Exception) -> DataError:
+    return DataError(
+        "LAY_JSON", f"{name} cannot be used: {type(error).__name__} {error}", "repair the list"
+    )

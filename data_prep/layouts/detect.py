@@ -1,0 +1,81 @@
+"""Which layout a raw dataset has."""
+
+from dataclasses import replace
+
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import is_scan_name, stem
+from data_prep.layouts.bids import bids
+from data_prep.layouts.by_dicom import dicom
+from data_prep.layouts.by_folder import dsb2018, file_pairs, folder_pairs, lits
+from data_prep.layouts.by_list import listed, nnunet
+from data_prep.layouts.by_table import csv_list
+from data_prep.layouts.cases import Case, Layout, layout_of, sample
+
+# The first that fits is taken: lists before names, special names before general ones.
+_LAYOUTS = (listed, nnunet, csv_list, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
+
+_OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
+
+
+def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
+    """Find the layout of a raw dataset and its cases.
+
+    Without `need_labels`, images alone are cases, and any tree of images is a layout.
+
+    Raises:
+        DataError: LAY_UNKNOWN if no layout fits, with what was found instead.
+    """
+    problems = [
+        DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")
+        for name in tree.unnamed
+    ]
+    problems += _lists_that_cannot_be_read(tree)
+    for find in _LAYOUTS:
+        layout = find(tree)
+        if layout is not None:
+            layout = replace(layout, problems=(*layout.problems, *problems))
+            layout = _with_losses(tree, layout)
+            return layout if need_labels else _images_of(layout)
+    images = [name for name in tree.names if is_scan_name(name)]
+    if images and not need_labels:
+        layout = layout_of("images", [Case(stem(n), ((n,),)) for n in images], problems)
+        return _images_of(_with_losses(tree, layout))
+    if not tree.names:
+        raise problems[0]
+    raise DataError(
+        "LAY_UNKNOWN",
+        f"no known layout in {tree.root.name}: {sample(tree.names)}",
+        "give folders images/ and masks/ with equal file names, a list of images and labels as "
+        "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
+    )
+
+
+def _with_losses(tree: Tree, layout: Layout) -> Layout:
+    """Add members of an archive that are not read and no case misses: they may be cases."""
+    used = {name for case in (*layout.cases, *layout.unlabelled) for name in case.files}
+    named = {error.file for error in layout.problems}
+    lost = sorted(name for name in tree.lost if name not in used | named)
+    if not lost:
+        return layout
+    error = tree.loss(lost[0])
+    error.found = f"{len(lost)} members are not read: {sample(lost)}, the first is {error.found}"
+    return replace(layout, problems=(*layout.problems, error))
+
+
+def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
+    """Return an error for each file that may be a list of cases, and is not known to be none."""
+    found = []
+    for name in tree.names:
+        if name.lower().endswith((".csv", ".json")) and name.count("/") < 2:
+            try:
+                tree.read(name, 1)
+            except DataError as error:
+                found += [error] if error.code != "IO_EMPTY" else []
+    return found
+
+
+def _images_of(layout: Layout) -> Layout:
+    cases = sorted((*layout.cases, *layout.unlabelled), key=lambda case: case.id)
+    problems = [e for e in layout.problems if e.code not in _OF_LABELS]
+    return replace(layout, cases=tuple(cases), unlabelled=(), problems=tuple(problems))

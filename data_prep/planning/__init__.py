@@ -1,0 +1,1 @@
+"""Choose spacing, intensities, patch size and folds for a dataset."""

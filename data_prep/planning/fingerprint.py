@@ -1,0 +1,35 @@
+"""What planning and comparing need to know of a case."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What planning and comparing need to know of a case that can be used.
+
+    Attributes:
+        size: cells along each axis, in RAS+ order.
+        spacing: millimetres along each axis, in RAS+ order; `None` for pictures.
+        orientation: axes of the file, such as `LPS`; empty for pictures.
+        source: files that were read, with the SHA-256 of their content.
+        voxels: voxels of each class.
+        median: median intensity of each channel.
+        extent: 0.5 and 99.5 percentile of each channel.
+        foreground: intensities of the foreground of each channel at even quantiles, `(C, n)`;
+            empty without foreground.
+        pixels_sha256: of the values alone, whatever the file.
+        coarse: see `coarse_picture`.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+    orientation: str
+    source: dict[str, str]
+    voxels: list[int]
+    median: list[float]
+    extent: list[tuple[float, float]]
+    foreground: np.ndarray
+    pixels_sha256: str
+    coarse: np.ndarray

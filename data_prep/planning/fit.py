@@ -1,0 +1,175 @@
+"""Fit a plan to the training cases of a dataset."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_prep.checks.case_fingerprint import Facts
+from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Seen
+from data_prep.core.errors import DataError
+
+# Bounds of a patch along each axis, in cells, by spatial dimensions; patches are planned in
+# multiples of 16, which four halvings divide.
+_PATCH = {2: (32, 512), 3: (16, 128)}
+_STEP = 16
+# What training keeps for a cell of a patch: about 40 maps of 32 features at full size, forward
+# and backward, and as much again at all coarser levels.
+_BYTES_A_CELL = 4000
+_BATCH = 2
+THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
+_CT_PERCENTILES = (0.5, 99.5)
+MOST_CELLS = 1 << 28  # of a patch
+_ENOUGH_CASES = 5  # of fewer, bounds would tell of single patients
+
+
+def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str, int]:
+    """Return class names to numbers: the user's, else the dataset's, else two.
+
+    Raises:
+        DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0.
+    """
+    labels = config.labels or declared or {"background": 0, "foreground": 1}
+    numbers = Counter(labels.values())
+    if twice := [number for number, times in numbers.items() if times > 1]:
+        named = ", ".join(name for name, number in labels.items() if number == twice[0])
+        raise DataError("LBL_CLASSES", f"class {twice[0]} has several names: {named}", "keep one")
+    if sorted(numbers) != list(range(len(labels))) or len(labels) < 2:
+        raise DataError(
+            "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
+        )
+    for names in (labels, config.structures):
+        if wrong := [name for name in names if not isinstance(name, str)]:
+            raise DataError("LBL_CLASSES", f"the name {wrong[0]!r} is no text", "put it in quotes")
+        lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
+        if (several := lower.most_common(1)) and several[0][1] > 1:
+            raise DataError(
+                "LBL_CLASSES", f"{several[0][0]!r} is named twice", "name each of them once"
+            )
+    mapped = {*config.label_map.values(), *config.structures.values()}
+    wrong = mapped - set(labels.values())
+    if wrong:
+        raise DataError(
+            "LBL_CLASSES",
+            f"label_map or structures lead to {sorted(wrong)}",
+            "map to declared classes only",
+        )
+    return dict(labels)
+
+
+def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
+    """Choose what the user left open, from the facts of the training cases.
+
+    Args:
+        config: the user's decisions.
+        rules: channels and classes.
+        facts: of each training case.
+
+    Raises:
+        DataError: GEO_MIXED for pictures among volumes, PLAN_... for settings that cannot be.
+    """
+    kinds = {(len(fact.size), fact.spacing is None) for fact in facts}
+    if len(kinds) != 1:
+        raise DataError("GEO_MIXED", "pictures and volumes in one dataset", "split the dataset")
+    dims, pictures = kinds.pop()
+    why: dict[str, str] = {}
+    sizes = np.array([fact.size for fact in facts], float)
+    spacing = None
+    if not pictures:
+        spacings = np.array([fact.spacing for fact in facts])
+        spacing = config.spacing or _spacing(spacings, sizes, why)
+        if min(spacing) <= 0:
+            raise DataError("PLAN_SPACING", f"spacing {spacing} mm", "give numbers above 0")
+        sizes = sizes * spacings / spacing
+        if max(spacing) >= THICK * min(spacing):
+            why["spatial_dims"] = (
+                f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
+                "a network for pictures, slice by slice, may do as well"
+            )
+    patch = config.patch_size or _patch(np.median(sizes, axis=0), config.memory_gb, why)
+    if len(patch) != dims or min(patch) < 1:
+        raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
+    if math.prod(patch) > MOST_CELLS:
+        raise DataError(
+            "PLAN_PATCH", f"patch_size {patch}", f"give no more than {MOST_CELLS:,} cells"
+        )
+    intensity = _intensity(config, rules, pictures, why)
+    return Plan(
+        dims,
+        rules.channels,
+        rules.labels,
+        dict(rules.label_map),
+        intensity,
+        spacing,
+        patch,
+        why,
+        dict(rules.structures),
+        tuple(rules.accept),
+        _levels(facts) if intensity == "ct" else None,
+        _seen(facts) if len(facts) >= _ENOUGH_CASES else None,
+        rules.form,
+    )
+
+
+def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tuple[float, ...]:
+    target = np.median(spacings, axis=0)
+    why["spacing"] = f"median of {len(spacings)} cases"
+    thick, size = int(target.argmax()), np.median(sizes, axis=0)
+    others = [axis for axis in range(3) if axis != thick]
+    # Few thick slices: the median would blur the finest of them over each other.
+    if target[thick] > THICK * target[others].max() and size[thick] * THICK < size[others].min():
+        target[thick] = max(np.percentile(spacings[:, thick], 10), target[others].max())
+        why["spacing"] += ", across thick slices the 10th percentile"
+    return tuple(round(float(mm), 4) for mm in target)
+
+
+def _patch(size: np.ndarray, memory_gb: float, why: dict[str, str]) -> tuple[int, ...]:
+    low, high = _PATCH[len(size)]
+    patch = np.clip(np.round(size / _STEP) * _STEP, low, high).astype(int)
+    cells = memory_gb * 1e9 / _BYTES_A_CELL / _BATCH
+    # The axis that keeps most of the scan gives way first.
+    while patch.prod() > cells and patch.max() > low:
+        axis = int(np.where(patch > low, patch / size, 0).argmax())
+        patch[axis] -= _STEP
+    why["patch_size"] = (
+        f"median size {'x'.join(f'{n:.0f}' for n in size)} to the nearest multiple of {_STEP}, "
+        f"{low} to {high}, {_BATCH} at a time within {memory_gb:g} GB"
+    )
+    return tuple(int(n) for n in patch)
+
+
+def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, str]) -> Intensity:
+    if config.intensity == "auto":
+        hounsfield = not pictures and all(c.strip().lower() == "ct" for c in rules.channels)
+        why["intensity"] = "channels called CT" if hounsfield else "not a CT"
+        return "ct" if hounsfield else "zscore"
+    if config.intensity == "ct" and pictures:
+        raise DataError("PLAN_INTENSITY", "intensity ct for pictures", "use zscore or unit")
+    return config.intensity
+
+
+def _seen(facts: Sequence[Facts]) -> Seen:
+    low, high = np.moveaxis(np.array([fact.extent for fact in facts]), -1, 0)  # (cases, C)
+    spacing = None
+    if facts[0].spacing is not None:
+        along = np.transpose([fact.spacing for fact in facts])
+        spacing = tuple((float(axis.min()), float(axis.max())) for axis in along)
+    return Seen(
+        len(facts),
+        tuple(low.min(0).tolist()),
+        tuple(high.max(0).tolist()),
+        tuple((float(span.min()), float(span.max())) for span in (high - low).T),
+        spacing,
+    )
+
+
+def _levels(facts: Sequence[Facts]) -> tuple[Levels, ...]:
+    """Return the levels of each channel, every case with foreground counting the same."""
+    pooled = np.concatenate([fact.foreground for fact in facts], axis=1).astype(np.float64)
+    low, high = np.percentile(pooled, _CT_PERCENTILES, axis=1)
+    clipped = np.clip(pooled, low[:, None], high[:, None])
+    return tuple(
+        Levels(float(a), float(b), float(mean), float(deviation) or 1.0)
+        for a, b, mean, deviation in zip(low, high, clipped.mean(1), clipped.std(1), strict=True)
+    )

@@ -1,0 +1,107 @@
+"""A plan as a file, to look at, to change by hand and to prepare by."""
+
+import math
+from dataclasses import asdict, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import get_args
+
+from data_prep.core.config import DataConfig, Intensity, Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Acceptance
+from data_prep.core.parse import UNUSABLE, read_json
+from data_prep.files.atomic import write_json
+from data_prep.planning.fit import MOST_CELLS, classes_of
+
+_KEYS = [field.name for field in fields(Plan)]
+
+
+def write_plan(path: str | Path, plan: Plan) -> None:
+    """Write a plan as JSON."""
+    write_json(path, asdict(plan))
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read a plan, and refuse what cannot be.
+
+    Raises:
+        DataError: PLAN_FILE, with what is wrong in it; LBL_CLASSES for its classes.
+    """
+    try:
+        record = read_json(path)
+        for key in record:
+            if key not in _KEYS:
+                close = get_close_matches(key, _KEYS, n=1, cutoff=0)
+                raise ValueError(f"unknown key {key!r}; did you mean {close[0]!r}?")
+        plan = plan_from(record)
+    except (OSError, *UNUSABLE) as error:
+        found = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            "PLAN_FILE", found, "repair it, or write one by sdunet plan", file=str(path)
+        ) from error
+    return plan
+
+
+def plan_from(record: dict) -> Plan:
+    """Rebuild a plan from JSON, and refuse what cannot be.
+
+    Raises:
+        ValueError: with what is wrong in it; KeyError, TypeError or AttributeError where it is no
+            plan at all.
+        DataError: LBL_CLASSES for its classes.
+    """
+    plan = Plan.from_json(record)
+    _check(plan)
+    classes_of(DataConfig(label_map=plan.label_map, structures=plan.structures), plan.labels)
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    dims = plan.spatial_dims
+    numbers = [*plan.labels.values(), *plan.label_map.values(), *plan.structures.values()]
+    if not all(type(number) is int for number in numbers):
+        raise ValueError(f"classes must be whole numbers, got {numbers}")
+    if not plan.channels or not all(isinstance(name, str) for name in plan.channels):
+        raise ValueError(f"channels must be names, got {plan.channels}")
+    unknown = [code for code in plan.accept if code not in get_args(Acceptance)]
+    if unknown:
+        raise ValueError(f"accept must hold codes that can be accepted, got {unknown[0]!r}")
+    if type(dims) is not int or dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 or 3, got {dims!r}")
+    if plan.intensity not in get_args(Intensity):
+        raise ValueError(f"intensity must be one of {get_args(Intensity)}, got {plan.intensity!r}")
+    patch = plan.patch_size
+    if len(patch) != dims or not all(type(n) is int and n > 0 for n in patch):
+        raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")
+    if math.prod(patch) > MOST_CELLS:
+        raise ValueError(f"patch_size must have no more than {MOST_CELLS:,} cells, got {patch}")
+    if dims == 2 and plan.spacing is not None:
+        raise ValueError("spacing must be null for pictures")
+    if dims == 3 and not (
+        plan.spacing and len(plan.spacing) == 3 and all(_above_0(mm) for mm in plan.spacing)
+    ):
+        raise ValueError(f"spacing must be 3 numbers above 0, got {plan.spacing}")
+    if (plan.intensity == "ct") != (plan.levels is not None):
+        raise ValueError("levels must be given for intensity ct, and for no other")
+    levels = plan.levels or ()
+    if plan.levels is not None and len(levels) != len(plan.channels):
+        raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")
+    seen = plan.seen
+    bounds = [] if seen is None else [seen.low, seen.high, *zip(*seen.span, strict=True)]
+    number = len(plan.channels)
+    if seen and (
+        len(bounds) != 4 or not all(len(b) == number and all(map(_finite, b)) for b in bounds)
+    ):
+        raise ValueError(f"seen must hold numbers of each channel, got {seen}")
+    for level in levels:
+        low, high, mean = level.low, level.high, level.mean
+        if not (_above_0(level.deviation) and -math.inf < low < high < math.inf > abs(mean)):
+            raise ValueError(f"levels need low below high and a deviation above 0, got {level}")
+
+
+def _above_0(number: float) -> bool:
+    return not isinstance(number, bool) and 0 < number < math.inf
+
+
+def _finite(number: float) -> bool:
+    return not isinstance(number, bool) and math.isfinite(number)

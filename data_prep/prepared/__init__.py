@@ -1,0 +1,1 @@
+"""The prepared dataset: written, read, and shown on a page."""

@@ -1,0 +1,180 @@
+"""The prepared dataset on disk: what `prepare` writes and training reads.
+
+A folder with `dataset.json` (schema, plan, one record a case), `splits.json` (folds),
+`images/` and `labels/` (`.npy`, memory-mappable) and `qc/` (thumbnails).
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE, once, read_json, whole
+from data_prep.files.atomic import write_json
+from data_prep.files.hashed_json import hash_json, read_hashed, write_hashed
+from data_prep.files.written_files import FileHashes, check_whole
+from data_prep.planning.plan_json import plan_from
+from data_prep.preprocessing.grid import Scaling
+
+SCHEMA = 3
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """One prepared case.
+
+    Attributes:
+        id: name of the case.
+        group: what it must stay together with in a fold.
+        image: array file of the image, relative to the dataset, `(C, ...)`.
+        label: array file of the label, `(1, ...)` class numbers.
+        size: cells along each axis of both.
+        scaling: how its intensities are to be scaled.
+        voxels: voxels of each class.
+        sha256: of the two array files, by their name.
+        source: files it was made from, and the hash of their content.
+        made_with: hash of everything else the arrays depend on.
+    """
+
+    id: str
+    group: str
+    image: str
+    label: str
+    size: tuple[int, ...]
+    scaling: Scaling
+    voxels: list[int]
+    sha256: dict[str, str]
+    source: dict[str, str]
+    made_with: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset, opened."""
+
+    root: Path
+    layout: str
+    plan: Plan
+    cases: dict[str, CaseRecord]
+    folds: list[dict[str, list[str]]]
+    test: tuple[str, ...] = ()  # cases that no fold holds
+    _files: FileHashes = field(default_factory=FileHashes, repr=False, compare=False)
+
+    def arrays(self, case_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and label of a case, memory-mapped read-only.
+
+        Raises:
+            DataError: SET_FILE if a file is missing or not of the recorded size, SET_HASH if it is
+                not as it was prepared.
+        """
+        record = self.cases[case_id]
+        image, label = (self._array(case_id, name) for name in (record.image, record.label))
+        if image.shape[1:] != record.size or label.shape[1:] != record.size:
+            raise DataError(
+                "SET_FILE", "an array is not of the recorded size", "prepare again", case=case_id
+            )
+        return image, label
+
+    def verify(self) -> None:
+        """Check every array file against its recorded hash.
+
+        Raises:
+            DataError: SET_HASH, or SET_FILE if one is missing.
+        """
+        for record in self.cases.values():
+            for name in record.sha256:
+                self._array(record.id, name)
+
+    def _array(self, case_id: str, name: str) -> np.ndarray:
+        recorded = self.cases[case_id].sha256
+        try:
+            array = np.load(self.root / name, mmap_mode="r", allow_pickle=False)
+            sha256 = self._files.of(self.root / name)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                "SET_FILE", f"cannot be read: {error}", "prepare again", case=case_id, file=name
+            ) from error
+        if recorded.get(name, sha256) != sha256:
+            found = "changed since it was prepared"
+            raise DataError("SET_HASH", found, "prepare again", case=case_id, file=name)
+        return array
+
+
+def save_dataset(dataset: Dataset) -> None:
+    """Write the two JSON files; `dataset.json` last, since its presence means complete."""
+    write_json(dataset.root / "splits.json", dataset.folds)
+    write_hashed(
+        dataset.root / "dataset.json",
+        {
+            "schema": SCHEMA,
+            "splits_sha256": hash_json(dataset.folds),
+            "layout": dataset.layout,
+            "plan": asdict(dataset.plan),
+            "test": dataset.test,
+            "cases": [asdict(record) for record in dataset.cases.values()],
+        },
+    )
+
+
+def _record(described: dict) -> CaseRecord:
+    scaling = {
+        name: None if numbers is None else [float(number) for number in numbers]
+        for name, numbers in described["scaling"].items()
+    }
+    numbers = {name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")}
+    numbers |= {"size": tuple(numbers["size"]), "scaling": Scaling(**scaling)}
+    return CaseRecord(**described | numbers)
+
+
+def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
+    """Open a prepared dataset, by its description.
+
+    Raises:
+        DataError: SET_MISSING, SET_SCHEMA or SET_JSON; OUT_UNFINISHED if preparing was cut short.
+    """
+    root = Path(root)
+    check_whole(root)
+    if not (root / described).is_file():
+        raise DataError(
+            "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA OUT first"
+        )
+    try:
+        content = read_hashed(root / described)
+        splits = read_json(root / "splits.json", list)
+        if content.get("splits_sha256", hash_json(splits)) != hash_json(splits):
+            raise ValueError("splits.json is not the one that was written with dataset.json")
+        folds = [
+            {side: [str(id_) for id_ in fold[side]] for side in ("train", "val")} for fold in splits
+        ]
+        if content.get("schema") != SCHEMA:
+            raise DataError(
+                "SET_SCHEMA",
+                f"schema {content.get('schema')}, known is {SCHEMA}",
+                "prepare again",
+            )
+        records = [_record(described) for described in content["cases"]]
+        cases = once([(record.id, record) for record in records])
+        plan = plan_from(content["plan"])
+        layout = str(content["layout"])
+        test = tuple(str(id_) for id_ in content["test"])
+        if not folds:
+            raise ValueError("no folds")
+        held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
+        leaks = [set(fold["train"]) & set(fold["val"]) for fold in folds]
+    except (OSError, DataError, *UNUSABLE) as error:
+        if isinstance(error, DataError) and error.code == "SET_SCHEMA":
+            raise
+        raise DataError(
+            "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
+        ) from error
+    dataset = Dataset(root, layout, plan, cases, folds, test)
+    if any(leaks) or held & set(test):
+        raise DataError("SPLIT_LEAK", "a case is on two sides of a split", "prepare again")
+    unknown = held - set(dataset.cases)
+    if unknown:
+        raise DataError(
+            "SET_JSON", f"splits.json names unknown cases {sorted(unknown)[:5]}", "prepare again"
+        )
+    return dataset

@@ -1,0 +1,320 @@
+"""Prepare a raw dataset: read and check every case, plan, preprocess, split, write."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.checks.case_fingerprint import Facts, read_checked
+from data_prep.checks.run import Checked, check, nothing_left
+from data_prep.core.chunked_stats import class_counts
+from data_prep.core.config import DataConfig, Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding, Findings
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.progress import Progress, silent
+from data_prep.files.atomic import move_file, remove_file, write_array, write_bytes
+from data_prep.files.file_tree import Tree, check_output, open_again, open_tree, token_of
+from data_prep.files.output_folder import below, check_free, own_folder
+from data_prep.layouts import Case
+from data_prep.parallel import run
+from data_prep.planning.fit import fit_plan
+from data_prep.planning.splits import Folds, choose_test, given_folds, make_folds, read_folds
+from data_prep.prepared.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
+from data_prep.prepared.rendering import thumbnail
+from data_prep.prepared.report import REPORT, write_report
+from data_prep.preprocessing.grid import grid_of, scaling_of, to_grid
+from data_prep.preprocessing.lost_classes import loss_of
+
+_PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
+_NAMES = ("dataset.json", _PREVIOUS, "splits.json", REPORT)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is the same for all cases.
+
+    Attributes:
+        data: path of the raw dataset.
+        token: `token_of` its tree.
+        out: folder to write to.
+        plan: how cases are brought to their grid.
+        memory: bytes that one case may take; `None` for no limit.
+    """
+
+    data: str
+    token: str
+    out: str
+    plan: Plan
+    memory: float | None
+
+
+def prepare(
+    data: str | Path,
+    out: str | Path,
+    config: DataConfig,
+    progress: Progress = silent,
+    *,
+    workers: int = 0,
+    scheduler: str | None = None,
+    max_ram: float | None = None,
+    plan: Plan | None = None,
+    tell: Callable[[Finding], None] | None = None,
+) -> tuple[Dataset, list[DataError]]:
+    """Prepare the raw dataset at `data` into the folder `out`.
+
+    Cases with an error are left out and reported; the others are prepared. Cases already in
+    `out` are used again when neither their files nor anything they depend on has changed.
+
+    Args:
+        data: a folder, zip or tar in a known layout, see `find_layout`.
+        out: folder to write to; made if missing.
+        config: the user's decisions.
+        progress: wraps each loop over cases, given a title.
+        workers: local processes to work in; with 0 in this one.
+        scheduler: address of a Dask cluster to work on instead.
+        max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
+        plan: to prepare by, see `read_plan`. Default: one fitted to the training cases.
+        tell: is told of each class that a case loses, or most of it, when it is resampled.
+
+    Returns:
+        The dataset, and one error for each case left out.
+
+    Raises:
+        DataError: if nothing can be prepared; then nothing is written.
+    """
+    tree = open_tree(data)
+    check_output(out, tree, data)
+    check_free(out, "prepare", _NAMES)
+    jobs = {"workers": workers, "scheduler": scheduler}
+    if plan is not None:
+        rules = asdict(plan.rules)
+        del rules["form"]
+        config = replace(config, **rules)
+    form = plan.form if plan else None
+    checked = check(data, config, progress, max_ram=max_ram, form=form, **jobs)
+    problems = list(checked.errors)
+    plan = planned(checked, config, plan)
+
+    out = Path(out)
+    place = str(Path(data).absolute()), token_of(tree)
+    with own_folder(out, "prepare", _NAMES) as output:
+        before = _cases_before(out)
+        for id_ in before:  # or an edited picture would go into the report
+            output.claim(below(out, f"qc/{id_}.png"))
+        output.begin()
+        # While arrays change, the folder must not pass for a dataset.
+        if (out / "dataset.json").exists():
+            move_file(out / "dataset.json", out / _PREVIOUS)
+        memory = None if max_ram is None else max_ram * 1e9
+        work = Work(*place, str(out.absolute()), plan, memory)
+        records, failed = _write_cases(work, checked, before, progress, jobs)
+        problems += failed
+        lost, only = _lost(checked.facts, records, plan)
+        problems += only
+        records = {
+            id_: record for id_, record in records.items() if id_ not in {e.case for e in only}
+        }
+        checked = replace(checked, findings=(*map(Finding.of, only), *lost, *checked.findings))
+        for finding in lost if tell else ():
+            tell(finding)
+        _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
+        if not records:
+            raise nothing_left(problems)
+        folds, test = split(checked, list(records), config)
+        dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
+        write_report(dataset, checked)
+        save_dataset(dataset)
+        remove_file(out / _PREVIOUS)
+    return dataset, problems
+
+
+def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> Plan:
+    """Return the plan fitted to the training cases of a checked set, or the given one.
+
+    Raises:
+        DataError: if nothing can be prepared, or not by the given plan.
+    """
+    checked.require_usable()
+    try:
+        _, test = split(checked, list(checked.facts), config)
+    except DataError as error:
+        if checked.errors:  # or their cases would be missing without a word
+            left_out = f"{len(checked.errors)} cases were left out, the first: {checked.errors[0]}"
+            error.found += f"; {left_out}"
+        raise
+    seen = [fact for id_, fact in checked.facts.items() if id_ not in test]
+    fitted = fit_plan(config, checked.rules, seen)
+    if given is not None and given.spatial_dims != fitted.spatial_dims:
+        raise DataError(
+            "PLAN_DIMS",
+            f"the plan is for {given.spatial_dims} spatial axes, the scans have "
+            f"{fitted.spatial_dims}",
+            "plan again",
+        )
+    return replace(given, form=checked.rules.form) if given else fitted
+
+
+def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, tuple[str, ...]]:
+    """Return the folds of these cases, and those of the test set.
+
+    Raises:
+        DataError: SPLIT_... if they cannot be dealt as asked.
+    """
+    groups = {id_: checked.groups[id_] for id_ in ids}
+    given = {case.id: case.split for case in checked.layout.cases if case.id in groups}
+    foreground = {id_ for id_ in ids if sum(checked.facts[id_].voxels[1:])}
+    test = {id_ for id_, where in given.items() if where == "test"}
+    if not test:
+        test = set(choose_test(groups, foreground, config.test_share, config.seed))
+    rest = {id_: group for id_, group in groups.items() if id_ not in test}
+    if config.split_file:
+        folds = read_folds(config.split_file, rest)
+    elif rest and all(isinstance(given[id_], int) for id_ in rest):
+        folds = given_folds({id_: given[id_] for id_ in rest})
+    else:
+        folds = make_folds(rest, config.folds, config.seed, foreground)
+    return folds, tuple(sorted(test))
+
+
+def _write_cases(
+    work: Work,
+    checked: Checked,
+    before: dict[str, CaseRecord],
+    progress: Progress,
+    jobs: dict,
+) -> tuple[dict[str, CaseRecord], list[DataError]]:
+    cases = [case for case in checked.layout.cases if case.id in checked.facts]
+    items = [
+        (work, case, checked.groups[case.id], checked.facts[case.id], before.get(case.id))
+        for case in cases
+    ]
+    records, failed = {}, []
+    results = run(prepare_case, items, **jobs)
+    for case, result in zip(progress(cases, "preparing"), results, strict=True):
+        if isinstance(result, DataError):
+            failed.append(result.at(case=case.id))
+        else:
+            records[case.id] = result
+    return records, failed
+
+
+def prepare_case(
+    work: Work, case: Case, group: str, facts: Facts, before: CaseRecord | None
+) -> CaseRecord:
+    """Write the arrays of one case, or use those that are there and unchanged.
+
+    Raises:
+        DataError: if the case cannot be read as when it was checked.
+    """
+    out = Path(work.out)
+    unchanged = _unchanged(out, before, facts, work.plan, group)
+    if unchanged:
+        return unchanged
+    with memory_within(work.memory):
+        return _write_case(open_again(work.data, work.token), case, out, work.plan, group, facts)
+
+
+def _write_case(
+    tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Facts
+) -> CaseRecord:
+    findings = Findings(plan.accept)
+    image, label = read_checked(tree, case, plan.rules, findings, facts.source)
+    grid = grid_of(image, plan.spacing)
+    image_array = to_grid(image.array, grid)
+    label_array = to_grid(label.array, grid, label=True)
+    if label.array.any() and not label_array.any():
+        cells = np.count_nonzero(label.array)
+        found = f"none of {cells} labelled cells is left at {plan.spacing} mm"
+        raise DataError("LBL_LOST", found, "give a finer dataset.spacing")
+    scaling = scaling_of(image.array, plan)
+    image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
+    sha256 = {
+        image_name: write_array(below(out, image_name), image_array),
+        label_name: write_array(below(out, label_name), label_array),
+    }
+    write_bytes(below(out, f"qc/{case.id}.png"), thumbnail(image_array, label_array))
+    voxels = class_counts(label_array[0], plan.num_classes).tolist()
+    return CaseRecord(
+        case.id,
+        group,
+        image_name,
+        label_name,
+        grid.size,
+        scaling,
+        voxels,
+        sha256,
+        facts.source,
+        _made_with(plan),
+    )
+
+
+def _lost(
+    facts: Mapping[str, Facts], records: Mapping[str, CaseRecord], plan: Plan
+) -> tuple[list[Finding], list[DataError]]:
+    """Return a warning for each class that a case loses, see `loss_of`, and errors for the last.
+
+    Where no case is left that holds a class, each that held it before is one.
+    """
+    findings, errors = [], {}
+    for name, number in plan.labels.items():
+        held = [id_ for id_ in records if number and facts[id_].voxels[number]]
+        gone = all(not records[id_].voxels[number] for id_ in held)
+        for id_ in held:
+            growth = 1.0 if plan.spacing is None else _volume(plan.spacing, facts[id_].spacing)
+            lost = loss_of(facts[id_].voxels[number], records[id_].voxels[number], growth)
+            found = f"class {number} {name}: {lost} at {plan.spacing} mm"
+            fix = "give a finer dataset.spacing"
+            if lost and gone:
+                found += ", and no other case holds it"
+                errors[id_] = DataError("LBL_LOST", found, fix, case=id_)
+            elif lost:
+                findings.append(Finding("warning", "LBL_LOST", found, fix, id_))
+    return findings, list(errors.values())
+
+
+def _volume(cell: Sequence[float], before: Sequence[float]) -> float:
+    """Return how many times larger a cell is than before."""
+    return math.prod(cell) / math.prod(before)
+
+
+def _remove_left_out(out: Path, ids: Collection[str]) -> None:
+    """Remove what an earlier run made of cases that are left out now."""
+    for folder, suffix in (("images", ".npy"), ("labels", ".npy"), ("qc", ".png")):
+        for path in (out / folder).glob(f"*{suffix}"):
+            if path.name.removesuffix(suffix) in ids:
+                remove_file(path)
+
+
+def _made_with(plan: Plan) -> str:
+    """Hash what the arrays of a case depend on besides its files."""
+    used = asdict(plan)
+    del used["why"], used["patch_size"], used["seen"]
+    text = json.dumps([SCHEMA, used], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unchanged(
+    out: Path, before: CaseRecord | None, facts: Facts, plan: Plan, group: str
+) -> CaseRecord | None:
+    """Return the case's record if its arrays can be used as they are."""
+    if before is None or before.source != facts.source or before.made_with != _made_with(plan):
+        return None
+    for name, sha256 in before.sha256.items():
+        path = out / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            return None
+    return replace(before, group=group)
+
+
+def _cases_before(out: Path) -> dict[str, CaseRecord]:
+    for described in ("dataset.json", _PREVIOUS):
+        try:
+            return load_dataset(out, described).cases
+        except DataError:
+            continue  # none there, or from another version: prepared anew
+    return {}

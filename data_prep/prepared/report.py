@@ -1,0 +1,109 @@
+"""One page about a prepared dataset: pictures, what was found, what was chosen, how it is spread.
+
+The page needs no other file and no network. It names cases by their ids; of headers, nothing.
+"""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from data_prep.checks.run import Checked
+from data_prep.core.safe_text import inert
+from data_prep.files.atomic import write_bytes
+from data_prep.prepared.dataset import Dataset
+from data_prep.prepared.rendering import class_colour
+
+REPORT = "qc/report.html"
+_MOST_PICTURES = 200
+_SIDE = 160
+_BLUE = "#2b6cb0"
+_PAGE = Path(__file__).with_name("report.html.jinja")
+_MOST_FINDINGS = 300
+
+
+def write_report(dataset: Dataset, checked: Checked) -> Path:
+    """Write the page into the dataset, and return its place."""
+    told = Counter(f.case for f in checked.findings if f.case and f.level != "note")
+    ids = sorted(dataset.cases, key=lambda id_: (-told[id_], id_))
+    plan = dataset.plan
+    settings = ("spatial_dims", "channels", "labels", "intensity", "spacing", "patch_size")
+    environment = jinja2.Environment(autoescape=True, finalize=_shown)
+    template = environment.from_string(_PAGE.read_text(encoding="utf-8"))
+    page = template.render(
+        title="Prepared dataset",
+        layout=dataset.layout,
+        cases=ids,
+        classes=[(name, class_colour(number)) for name, number in plan.labels.items() if number],
+        left_out=len(checked.layout.cases) + len(checked.layout.unlabelled) - len(ids),
+        folds=len(dataset.folds),
+        test=len(dataset.test),
+        plan=[(n, _written(getattr(plan, n)), plan.why.get(n, "")) for n in settings],
+        findings=[finding.for_records() for finding in checked.findings[:_MOST_FINDINGS]],
+        more=max(0, len(checked.findings) - _MOST_FINDINGS),
+        spread=_spread(dataset),
+        shown=[(i, _thumbnail(dataset, i), _facts(dataset, i)) for i in ids[:_MOST_PICTURES]],
+    )
+    path = dataset.root / REPORT
+    write_bytes(path, page.encode())
+    return path
+
+
+def _shown(value: object) -> object:
+    return inert(value) if isinstance(value, str) else value
+
+
+def _written(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {name}" for name, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _facts(dataset: Dataset, case_id: str) -> str:
+    record = dataset.cases[case_id]
+    share = sum(record.voxels[1:]) / max(1, sum(record.voxels))
+    return f"{' x '.join(map(str, record.size))}, {share:.1%} foreground"
+
+
+def _thumbnail(dataset: Dataset, case_id: str) -> str:
+    image = Image.open(dataset.root / f"qc/{case_id}.png")
+    image.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _spread(dataset: Dataset) -> str:
+    """Return histograms of the prepared cases as PNG."""
+    records = list(dataset.cases.values())
+    cell = float(np.prod(dataset.plan.spacing)) / 1000 if dataset.plan.spacing else 1.0
+    unit = "ml" if dataset.plan.spacing else "cells"
+    panels: list[tuple[str, Sequence[float]]] = [
+        (f"cells along axis {axis}", [record.size[axis] for record in records])
+        for axis in range(dataset.plan.spatial_dims)
+    ]
+    panels += [
+        (f"{name}, {unit}", [record.voxels[number] * cell for record in records])
+        for name, number in dataset.plan.labels.items()
+        if number
+    ][:6]
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
+    for place, (name, values) in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.hist(values, bins=min(30, max(5, len(values) // 3)), color=_BLUE)
+        axes.xaxis.set_major_locator(MaxNLocator(4))  # more run into each other
+        axes.set_xlabel(name, parse_math=False)
+        axes.set_ylabel("cases")
+        axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return base64.b64encode(buffer.getvalue()).decode()

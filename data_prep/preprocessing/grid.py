@@ -1,0 +1,199 @@
+"""From a scan to the grid of a plan, and back; labels brought to the grid of their image."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import nibabel as nib
+import numpy as np
+from monai.data import MetaTensor
+from monai.data.utils import compute_shape_offset, zoom_affine
+from monai.transforms import SpatialResample
+from scipy import ndimage
+
+from data_prep.core.chunked_stats import mean_and_deviation, value_counts
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.geometry import shear_of
+from data_prep.core.memory_limits import check_size
+from data_prep.core.scan import Scan, in_order, spacing_of
+from data_prep.core.scan_checks import check_same_grid
+from data_prep.preprocessing.hot_values import hot_values
+from data_prep.preprocessing.lost_classes import loss_of
+
+# Below this relative difference, resampling would blur more than it moves.
+_SAME_SPACING = 1e-3
+_SKEW = 1e-3
+_SMOOTHING = 0.6  # cells: measured on balls, less keeps steps and more shrinks
+_MAX_CELLS = 1 << 30
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The way from a scan's grid to the plan's: axes turned to RAS+, then resampled.
+
+    Attributes:
+        orientation: nibabel's orientation array of the scan; `None` for pictures.
+        turned_size: cells along each axis after turning.
+        turned_affine: affine after turning.
+        size: cells along each axis after resampling.
+        affine: affine after resampling; the one before where nothing is resampled.
+    """
+
+    orientation: np.ndarray | None
+    turned_size: tuple[int, ...]
+    turned_affine: np.ndarray | None
+    size: tuple[int, ...]
+    affine: np.ndarray | None
+
+    @property
+    def resamples(self) -> bool:
+        """Whether values are interpolated on the way."""
+        return self.affine is not self.turned_affine
+
+
+def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
+    """Work out the way from the grid of `scan` to `spacing` in millimetres.
+
+    Raises:
+        DataError: GEO_RESAMPLE if there would be no voxels or more than memory holds.
+    """
+    if scan.affine is None:
+        return Grid(None, scan.size, None, scan.size, None)
+    orientation = nib.io_orientation(scan.affine)
+    turned_affine = scan.affine @ nib.orientations.inv_ornt_aff(orientation, scan.size)
+    turned_size = tuple(int(n) for n in _turn(scan.array[:1], orientation).shape[1:])
+    before = spacing_of(turned_affine)
+    skew = shear_of(turned_affine) > _SKEW
+    if not skew and (spacing is None or np.allclose(before, spacing, rtol=_SAME_SPACING, atol=0)):
+        return Grid(orientation, turned_size, turned_affine, turned_size, turned_affine)
+    straight = _straightened(turned_affine) if skew else turned_affine
+    affine = zoom_affine(straight, spacing or before, diagonal=False)
+    size, offset = compute_shape_offset(turned_size, turned_affine, affine)
+    affine[:3, 3] = offset
+    cells = float(np.prod([float(n) for n in size]))
+    if not 1 <= cells <= _MAX_CELLS:
+        raise DataError(
+            "GEO_RESAMPLE",
+            f"{cells:.3g} voxels when resampled from {before} to {spacing} mm",
+            "check the spacing of the scan, or give dataset.spacing",
+        )
+    check_size(len(scan.array) * int(cells), np.dtype(np.float32).itemsize)
+    return Grid(orientation, turned_size, turned_affine, tuple(int(n) for n in size), affine)
+
+
+def _straightened(affine: np.ndarray) -> np.ndarray:
+    """Return the affine with its axes at right angles, each turned as little as possible."""
+    lengths = np.array(spacing_of(affine))
+    left, _, right = np.linalg.svd(affine[:3, :3] / lengths)
+    out = affine.copy()
+    out[:3, :3] = left @ right * lengths
+    return out
+
+
+def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray:
+    """Bring a `(C, ...)` array of the scan to the plan's grid; exact where nothing is resampled."""
+    if grid.orientation is None:
+        return array
+    array = _turn(array, grid.orientation)
+    if label or not grid.resamples:
+        array = in_order(array)
+    if not grid.resamples:
+        return array
+
+    def there(values: np.ndarray) -> np.ndarray:
+        return resample(values, grid.turned_affine, grid.affine, grid.size)
+
+    return _by_class(array, there) if label else there(array)
+
+
+def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring `(C, ...)` values on the plan's grid, such as probabilities, back to the scan's."""
+    if grid.orientation is None:
+        return array
+    if grid.resamples:
+        array = resample(array, grid.affine, grid.turned_affine, grid.turned_size)
+    return turn_back(array, grid)
+
+
+def turn_back(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring a `(C, ...)` array whose axes were turned to RAS+ back to the scan's own axes."""
+    if grid.orientation is None:
+        return array
+    axes = nib.orientations.axcodes2ornt("RAS")
+    back = nib.orientations.ornt_transform(axes, grid.orientation)
+    return in_order(_turn(array, back))
+
+
+def labels_from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring a `(1, ...)` label on the plan's grid back to the scan's.
+
+    Exact where nothing is resampled. Else each class is smoothed a little before, which puts a
+    smooth surface between coarse cells where it was, and not into one half of them.
+    """
+    if not grid.resamples:
+        return from_grid(array, grid)
+
+    def back(inside: np.ndarray) -> np.ndarray:
+        return from_grid(ndimage.gaussian_filter(inside, (0, *[_SMOOTHING] * 3)), grid)
+
+    return _by_class(array, back)
+
+
+def _turn(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """Reorder and flip the spatial axes of a `(C, ...)` array."""
+    moved = nib.orientations.apply_orientation(np.moveaxis(array, 0, -1), orientation)
+    return np.moveaxis(moved, -1, 0)
+
+
+def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
+    """Return a label on the grid of its image: as it is, or resampled where that is accepted.
+
+    Raises:
+        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures. LBL_LOST if no
+            class is left.
+    """
+    try:
+        check_same_grid(image, label)
+        return label
+    except DataError as error:
+        if image.affine is None or label.affine is None:
+            raise
+        findings.ask(error.code, error.found, error.fix)
+    array = _nearest(label.array, label.affine, image.affine, image.size)
+    if label.array.any() and not array.any():
+        raise DataError("LBL_LOST", "no label is left on the grid of the image", "label it there")
+    after = dict(zip(*value_counts(array[0]), strict=True))
+    image_there = _nearest(
+        np.ones((1, *image.size), np.uint8), image.affine, label.affine, label.size
+    )
+    cut = dict(zip(*value_counts(label.array[image_there == 0]), strict=True))
+    growth = abs(np.linalg.det(image.affine) / np.linalg.det(label.affine))
+    for number, cells in zip(*value_counts(label.array[0]), strict=True):
+        lost = loss_of(cells, after.get(number, 0), growth, cut.get(number, 0))
+        if number and lost:
+            found = f"class {number}: {lost} on the grid of the image"
+            findings.warn("LBL_LOST", found, "label it on the grid of the image")
+    return Scan(array, image.affine, image.codes)
+
+
+def _nearest(
+    array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...]
+) -> np.ndarray:
+    """Return the nearest value at each place of another grid; 0 where there is none."""
+    return resample(array, source, target, size, "nearest", "zeros").astype(array.dtype)
+
+
+def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Resample each class by itself; the one that covers most of a voxel gets it."""
+    out = most = None
+    for number in np.unique(array):
+        covered = bring((array == number).astype(np.float32))
+        if out is None:
+            out, most = np.full(covered.shape, number, array.dtype), covered
+        out[covered > most] = number
+        most = np.maximum(most, covered)
+    return out
+
+

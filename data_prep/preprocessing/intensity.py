@@ -1,0 +1,75 @@
+"""Intensities of a scan as a network sees them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data_prep.core.chunked_stats import mean_and_deviation
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.preprocessing.hot_values import hot_values
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How intensities of each channel become what a network sees, see `normalise`.
+
+    Attributes:
+        shift: is subtracted.
+        scale: is divided by then.
+        low: what lies below is set to it before; `None` where nothing is clipped.
+        high: what lies above is set to it before.
+    """
+
+    shift: list[float]
+    scale: list[float]
+    low: list[float] | None = None
+    high: list[float] | None = None
+
+
+def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
+    """Return how the intensities of a `(C, ...)` scan are to be scaled.
+
+    Args:
+        array: values of the scan itself, before any resampling.
+        plan: says which kind of intensity.
+
+    Raises:
+        DataError: INT_UNIT for real numbers, whose type has no largest number to divide by.
+    """
+    if plan.intensity == "unit":
+        if array.dtype.kind not in "ui":
+            raise DataError("INT_UNIT", f"{array.dtype} values for unit", "use intensity: zscore")
+        return Scaling([0.0] * len(array), [float(np.iinfo(array.dtype).max)] * len(array))
+    if plan.intensity == "ct":
+        return Scaling(
+            [level.mean for level in plan.levels],
+            [level.deviation for level in plan.levels],
+            [level.low for level in plan.levels],
+            [level.high for level in plan.levels],
+        )
+    hot = [hot_values(channel) for channel in array]
+    found = [
+        (beyond.mean, beyond.deviation) if beyond else mean_and_deviation(channel)
+        for channel, beyond in zip(array, hot, strict=True)
+    ]
+    # A channel without contrast carries nothing; dividing by one keeps it at zero.
+    scaling = Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
+    if not any(hot):
+        return scaling
+    return replace(
+        scaling,
+        low=[h.low if h else float(c.min()) for h, c in zip(hot, array, strict=True)],
+        high=[h.high if h else float(c.max()) for h, c in zip(hot, array, strict=True)],
+    )
+
+
+def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return `(array - shift) / scale` of each channel, clipped before, float32."""
+    shape = (-1,) + (1,) * (array.ndim - 1)
+    # In double precision: a large offset would swallow the differences in single.
+    values = array.astype(np.float64)
+    if scaling.low is not None:
+        values = np.clip(values, np.reshape(scaling.low, shape), np.reshape(scaling.high, shape))
+    shifted = values - np.reshape(scaling.shift, shape)
+    return (shifted / np.reshape(scaling.scale, shape)).astype(np.float32)

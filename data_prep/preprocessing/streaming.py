@@ -1,0 +1,63 @@
+"""Values on a plan's grid brought back to their scan plane by plane, as they become known."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from nibabel.affines import from_matvec
+
+from data_prep.preprocessing.grid import Grid, resample
+
+PLANES = 8
+_STRAIGHT = 1e-6
+
+
+def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]:
+    """Yield the values on the axes of the scan, turned to RAS+, slab by slab along the first.
+
+    Joined along axis 1 they are what `resample` makes of all slabs joined, in much less memory.
+
+    Args:
+        slabs: `(C, n, ...)` values on the plan's grid, joined along axis 1 all of them.
+        grid: of the scan.
+    """
+    if not grid.resamples:
+        yield from slabs
+        return
+    if is_skew(grid):  # every plane of the scan needs all of the plan's
+        whole = np.concatenate(list(slabs), axis=1)
+        yield resample(whole, grid.affine, grid.turned_affine, grid.turned_size)
+        return
+    there = _place(grid)
+    slabs = iter(slabs)
+    waiting, first = next(slabs), 0  # planes of the plan from number `first` on
+    last, planes = grid.size[0] - 1, grid.turned_size[0]
+    for start in range(0, planes, PLANES):
+        count = min(PLANES, planes - start)
+        places = there[0, 0] * np.array([start, start + count - 1]) + there[0, 3]
+        low, high = np.clip([np.floor(places[0]), np.floor(places[1]) + 1], 0, last).astype(int)
+        while first + waiting.shape[1] <= high:
+            dropped = min(waiting.shape[1], max(0, low - first))
+            waiting, first = np.concatenate([waiting[:, dropped:], next(slabs)], 1), first + dropped
+        yield resample(
+            waiting[:, low - first : high + 1 - first],
+            grid.affine @ _along_first(low),
+            grid.turned_affine @ _along_first(start),
+            (count, *grid.turned_size[1:]),
+        )
+    for _ in slabs:  # beyond the last plane of the scan: what is wrong in them is raised, too
+        pass
+
+
+def is_skew(grid: Grid) -> bool:
+    """Tell whether axes of the scan and of the plan are not the same, but for their spacing."""
+    there = _place(grid)[:3, :3]
+    return bool(np.abs(there - np.diag(there.diagonal())).max() > _STRAIGHT)
+
+
+def _place(grid: Grid) -> np.ndarray:
+    """Return what takes a cell of the scan, turned, to its place among the cells of the plan."""
+    return np.linalg.inv(grid.affine) @ grid.turned_affine
+
+
+def _along_first(planes: int) -> np.ndarray:
+    return from_matvec(np.eye(3), (planes, 0, 0))

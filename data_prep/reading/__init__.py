@@ -1,0 +1,1 @@
+"""The image and the label of a case, whatever files they are in."""

@@ -1,0 +1,185 @@
+"""Class numbers: from what files hold to what the classes are called."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from data_prep.core.chunked_stats import value_counts
+from data_prep.core.config import Rules
+from data_prep.core.errors import DataError, named_errors
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from data_prep.core.scan_checks import check_same_grid
+from data_prep.files.file_tree import Tree
+from data_prep.formats.dicom.labels import read_contours, read_segments
+from data_prep.formats.registry import open_file, read_label
+from data_prep.layouts import Case
+from data_prep.reading.image import read_case_image
+
+_LOSSY = 32  # unknown values: more, each in single cells, come from compression or soft edges
+
+
+def read_case_label(
+    tree: Tree,
+    case: Case,
+    rules: Rules,
+    image: Scan | None = None,
+    findings: Findings | None = None,
+) -> Scan:
+    """Read the label of a case as class numbers, uint8 or uint16, `(1, ...)`.
+
+    Args:
+        tree: where the files are.
+        case: the case.
+        rules: names the classes.
+        image: image of the case, on which DICOM structures are drawn; default: it is read.
+        findings: what is noticed is added to it.
+
+    Raises:
+        DataError: LBL_... if a value is no class, as `read_label` otherwise.
+    """
+    findings = findings or Findings(rules.accept)
+    since = len(findings.found)
+    try:
+        if case.kind == "objects":
+            scan = read_objects(tree, case, findings, rules)
+            scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
+        elif case.kind in ("contours", "segments"):
+            image = image or read_case_image(tree, case, Findings(rules.accept))
+            classes = {n.lower(): k for n, k in (rules.structures or rules.labels).items() if k}
+            read = read_contours if case.kind == "contours" else read_segments
+            with named_errors():
+                data = open_file(tree, case.labels[0], findings)
+                scan = read(data, image, classes, findings)
+        else:
+            scan = read_label(tree, case.labels[0], findings, rules)
+        if case.kind == "classes":
+            array = to_classes(scan.array, rules.labels, rules.label_map, findings)
+            scan = Scan(array, scan.affine, scan.codes)
+    except DataError as error:
+        raise error.at(file=case.labels[0]) from error.__cause__
+    findings.place(since, file=case.labels[0])
+    return scan
+
+
+def to_classes(
+    array: np.ndarray,
+    labels: Mapping[str, int],
+    label_map: Mapping[int, int],
+    findings: Findings | None = None,
+) -> np.ndarray:
+    """Return class numbers of a `(1, ...)` label in the smallest of uint8 and uint16.
+
+    Float values are taken if they are whole up to 1e-3, the noise that scaled headers leave.
+
+    Raises:
+        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN.
+    """
+    values, counts = value_counts(array[0])
+    if not np.isfinite(values).all():
+        raise DataError("LBL_NONFINITE", "NaN or infinite label values", "export the label again")
+    whole = np.rint(values.astype(np.float64))
+    if (np.abs(values - whole) > 1e-3).any():
+        raise DataError(
+            "LBL_INTERPOLATED",
+            f"{len(values)} values such as {values[values != whole][:3].tolist()}",
+            "resample labels by nearest neighbour only",
+        )
+    if findings is not None and (values != whole).any():
+        furthest = float(np.abs(values - whole).max())
+        findings.note("LBL_ROUNDED", f"values up to {furthest:.2g} off whole numbers, rounded")
+    classes = np.array([label_map.get(int(number), int(number)) for number in whole])
+    unknown = ~np.isin(classes, list(labels.values()))
+    if unknown.any():
+        regions = _in_regions(array, values[unknown])
+        raise _unknown(whole[unknown], counts[unknown], labels, regions=regions)
+    dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
+    out = np.zeros_like(array, dtype)
+    for value, number in zip(values, classes, strict=True):
+        if number:
+            out[array == value] = number
+    return out
+
+
+def _in_regions(array: np.ndarray, values: np.ndarray) -> bool:
+    """Tell whether most cells of these values have one of the same value beside them."""
+    cells, beside = array[..., :-1], array[..., 1:]
+    asked = np.isin(cells, values)
+    return bool(((cells == beside) & asked).sum() > asked.sum() / 2)
+
+
+def _unknown(
+    values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int], *, regions: bool
+) -> DataError:
+    if len(values) > _LOSSY and not regions and values.min() < 0:
+        return DataError(
+            "LBL_IMAGE",
+            f"{len(values)} values from {values.min():g} to {values.max():g}, as of an image",
+            "give the label, not the image",
+        )
+    if len(values) > _LOSSY and not regions:
+        return DataError(
+            "LBL_LOSSY",
+            f"{len(values)} values from {values.min():g} to {values.max():g}, as lossy "
+            "compression or smoothed edges leave",
+            "export the label without either",
+        )
+    known = ", ".join(f"{number} {name}" for name, number in labels.items())
+    several = ", ".join(
+        f"{_written(value)} ({count} times)"
+        for value, count in list(zip(values, counts, strict=True))[:5]
+    )
+    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+    return DataError(
+        "LBL_UNKNOWN",
+        f"unknown label value {several}{more}, classes are {known}",
+        f"declare it in dataset.labels, or map it to the class that it means: dataset.label_map: "
+        f"{{{_written(values[0])}: {max(labels.values())}}}",
+    )
+
+
+def _written(value: float) -> str:
+    """Write a value as it stands in `label_map`: what can only be a colour as such."""
+    return f"0x{int(value):06x}" if value > 0xFFFF else f"{int(value)}"
+
+
+def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None = None) -> Scan:
+    """Read masks of one object each as one label of their numbers, from 1, uint16.
+
+    Where masks overlap, the later one stands.
+
+    Args:
+        tree: where the files are.
+        case: the case.
+        findings: what is noticed is added to it.
+        rules: say how masks are stored. Default: each is read by itself.
+
+    Raises:
+        DataError: LBL_OBJECT if a mask holds several values; as `check_same_grid`.
+    """
+    first: Scan | None = None
+    for number, name in enumerate(case.labels, start=1):
+        mask = read_label(tree, name, findings, rules)
+        if first is None:
+            first, numbered = mask, np.zeros(mask.array.shape, np.uint16)
+        try:
+            check_same_grid(first, mask, "mask", "first mask")
+            values = np.unique(mask.array)
+            if len(values[values != 0]) > 1:
+                raise DataError(
+                    "LBL_OBJECT",
+                    f"several values {values[:5].tolist()} in the mask of one object",
+                    "give each object a mask, or one mask of all in a folder masks/",
+                )
+        except DataError as error:
+            raise error.at(file=name) from None
+        numbered[mask.array != 0] = number
+    covered = sorted({*range(1, len(case.labels) + 1)} - {*np.unique(numbered).tolist()})
+    if covered:
+        names = ", ".join(case.labels[number - 1] for number in covered[:3])
+        findings.warn(
+            "LBL_LOST",
+            f"{len(covered)} of {len(case.labels)} objects are left without a cell: {names}",
+            "look whether masks are empty, or cover each other",
+        )
+    return Scan(numbered, first.affine, first.codes)

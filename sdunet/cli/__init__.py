@@ -1,0 +1,1 @@
+"""The `sdunet` command: one file a group of commands; parse, call, print."""

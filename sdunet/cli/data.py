@@ -1,0 +1,152 @@
+"""`check`, `convert`, `plan` and `prepare`: from raw data to a prepared dataset."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import jsonargparse
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, task_of
+from sdunet.cli.parser import Parser
+from sdunet.runtime.run_record import bar, say, tell
+
+_SHOWN = 5
+
+
+def _describe_check(parser: Parser) -> None:
+    """Find what is wrong or doubtful in a raw dataset, case by case, with what to do about it."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("--fix", metavar="OUT", help="write a repaired copy of the usable cases")
+    parser.add_argument("--all", action="store_true", help=f"more than {_SHOWN} of each code")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _check(options: jsonargparse.Namespace) -> int:
+    from data_prep.checks.run import check
+    from data_prep.convert import convert
+
+    config = task_of(options).dataset
+    if options.fix:
+        written, checked, _ = convert(
+            options.DATA, options.fix, config, progress=bar, **jobs_of(options)
+        )
+    else:
+        checked = check(options.DATA, config, bar, **jobs_of(options))
+    doubtful = any(finding.level != "note" for finding in checked.findings)
+    if options.json:
+        facts = {
+            "layout": checked.layout.name,
+            "cases": len(checked.layout.cases),
+            "usable": len(checked.facts),
+            "findings": [asdict(finding.for_records()) for finding in checked.findings],
+        }
+        tell(*json.dumps(facts, indent=1).splitlines())
+        return int(doubtful)
+    shown = Counter()
+    for finding in checked.findings:
+        shown[finding.code] += 1
+        if shown[finding.code] <= _SHOWN or options.all:
+            tell(str(finding))
+    tell(*checked.table())
+    tell(f"layout {checked.layout.name}: {len(checked.facts)} cases can be used")
+    if options.fix:
+        tell(f"{len(written)} cases written to {options.fix}")
+    return int(doubtful)
+
+
+def _describe_convert(parser: Parser) -> None:
+    """Write a raw dataset in another layout, in its exact values."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("out", metavar="OUT", help="folder for the copy")
+    parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _convert(options: jsonargparse.Namespace) -> int:
+    from data_prep.convert import convert
+
+    config = task_of(options).dataset
+    written, _, problems = convert(
+        options.DATA, options.out, config, options.to, bar, **jobs_of(options)
+    )
+    tell(f"{len(written)} cases written to {options.out}")
+    return report(problems)
+
+
+def _describe_plan(parser: Parser) -> None:
+    """Write how a raw dataset would be prepared, to look at, change and prepare by."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="JSON file to write")
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _plan(options: jsonargparse.Namespace) -> int:
+    from data_prep.checks.run import check
+    from data_prep.files.file_tree import check_output, open_tree
+    from data_prep.planning.plan_json import write_plan
+    from data_prep.prepared.prepare import planned
+
+    config = task_of(options).dataset
+    check_output(options.out, open_tree(options.DATA), options.DATA)
+    if os.path.lexists(options.out):
+        raise DataError("OUT_TAKEN", f"{options.out} is there", "give a new name, or remove it")
+    checked = check(options.DATA, config, bar, **jobs_of(options))
+    plan = planned(checked, config)
+    write_plan(options.out, plan)
+    _tell(plan)
+    tell(f"plan in {options.out}")
+    return report(list(checked.errors))
+
+
+def _describe_prepare(parser: Parser) -> None:
+    """Read, check, plan and preprocess a raw dataset."""
+    parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
+    parser.add_argument("out", metavar="OUT", help="folder for the prepared dataset")
+    parser.add_argument("--plan", metavar="FILE", help="prepare by this plan, see sdunet plan")
+    add_jobs(parser)
+    add_task(parser)
+
+
+def _prepare(options: jsonargparse.Namespace) -> int:
+    from data_prep.planning.plan_json import read_plan
+    from data_prep.prepared.prepare import prepare
+    from data_prep.prepared.report import REPORT
+
+    dataset, problems = prepare(
+        options.DATA,
+        options.out,
+        task_of(options).dataset,
+        bar,
+        plan=read_plan(options.plan) if options.plan else None,
+        tell=lambda finding: say(str(finding)),
+        **jobs_of(options),
+    )
+    plan = dataset.plan
+    tell(f"layout {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.folds)} folds")
+    _tell(plan)
+    tell(f"prepared in {options.out}; look at {Path(options.out) / REPORT}")
+    return report(problems)
+
+
+def _tell(plan: Plan) -> None:
+    tell(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
+    for name in ("intensity", "spacing", "patch_size"):
+        if (value := getattr(plan, name)) is not None:
+            reason = f"  ({plan.why[name]})" if name in plan.why else ""
+            tell(f"{name} {value}{reason}")
+
+
+COMMANDS: dict[str, Command] = {
+    "check": (_describe_check, _check),
+    "convert": (_describe_convert, _convert),
+    "plan": (_describe_plan, _plan),
+    "prepare": (_describe_prepare, _prepare),
+}

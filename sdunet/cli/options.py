@@ -1,0 +1,89 @@
+"""Options that several commands share, and how they report what was left out."""
+
+from collections.abc import Callable, Sequence
+
+import jsonargparse
+from jsonargparse.typing import NonNegativeInt
+
+from data_prep.core.config import PositiveNumber
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import memory_each
+from data_prep.files.written_files import read_written
+from sdunet.cli.parser import Parser
+from sdunet.runtime.run_record import say
+from sdunet.segmentation.config import TaskConfig
+
+# What a command adds to its parser, and what it does.
+Command = tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]
+
+
+def add_jobs(parser: Parser) -> None:
+    """Add how work over cases is spread."""
+    parser.add_argument(
+        "--workers", type=NonNegativeInt, default=0, help="local processes; 0: this one"
+    )
+    parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
+    add_max_ram(parser, "what this machine has for each worker, with a cluster no limit")
+
+
+def add_max_ram(parser: Parser, default: str = "what this machine has") -> None:
+    """Add `--max-ram`, whose default is said in words."""
+    parser.add_argument(
+        "--max-ram",
+        type=PositiveNumber,
+        metavar="GB",
+        help=f"memory of one case, above which it is refused by its header; default: {default}",
+    )
+
+
+def max_ram_of(options: jsonargparse.Namespace) -> float | None:
+    """Return the gigabytes that one case may take where cases are worked on in turn."""
+    return options.max_ram or memory_each(1)
+
+
+def jobs_of(options: jsonargparse.Namespace) -> dict:
+    """Return how the work is spread, as `check` and `prepare` take it."""
+    max_ram = options.max_ram
+    if max_ram is None and options.scheduler is None:
+        max_ram = memory_each(options.workers)
+    return {"workers": options.workers, "scheduler": options.scheduler, "max_ram": max_ram}
+
+
+def add_task(parser: Parser) -> None:
+    """Add the settings of a task: `--config` and one option each."""
+    parser.add_argument("--config", action="config", help="YAML file of the task")
+    parser.add_class_arguments(TaskConfig, None)
+
+
+def task_of(options: jsonargparse.Namespace) -> TaskConfig:
+    """Return the settings given."""
+    return TaskConfig(options.dataset, options.network, options.training, options.trainer)
+
+
+def add_cases(parser: Parser) -> None:
+    """Add `--cases`."""
+    parser.add_argument("--cases", help="text file with the id of one case a line; default all")
+
+
+def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
+    """Return the ids listed in the file given, `None` without one.
+
+    Raises:
+        DataError: CASE_FILE if it is not text, OUT_CHANGED if sdunet wrote it otherwise.
+    """
+    if options.cases is None:
+        return None
+    try:
+        lines = read_written(options.cases).decode("utf-8-sig").splitlines()
+    except UnicodeError as error:
+        raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
+    return {line.strip() for line in lines if line.strip()}
+
+
+def report(problems: Sequence[DataError]) -> int:
+    """Print each problem; return the exit status they call for."""
+    for problem in problems:
+        say(f"error: {problem}")
+    if problems:
+        say(f"{len(problems)} problems; all other cases are done")
+    return 1 if problems else 0

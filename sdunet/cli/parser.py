@@ -1,0 +1,82 @@
+"""The parser of the command line and of its subcommands."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import jsonargparse
+import yaml
+
+from data_prep.core.parse import check_yaml
+from sdunet.runtime.run_record import say
+
+_load = jsonargparse.get_loader("yaml")
+
+
+def _load_checked(text: str) -> object:
+    check_yaml(text)
+    return _load(text)
+
+
+jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """A parser whose errors are one line, and name the nearest known option."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:
+        """Print the error and leave with status 2."""
+        unknown = re.search(r"not accept option '(.+)'|unrecognized arguments: --([^ =]+)", message)
+        if unknown:
+            known = [action.dest for action in self._known_actions()]
+            close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
+            message += f"; did you mean '{close[0]}'?" if close else ""
+        say(f"sdunet: {' '.join(message.split())}")
+        sys.exit(2)
+
+    def parse_path(
+        self, path: str | os.PathLike, *args: object, **kwargs: object
+    ) -> jsonargparse.Namespace:
+        """Parse a file of settings, which is UTF-8 whatever the terminal is."""
+        try:
+            content = Path(path).read_bytes().decode("utf-8-sig")
+        except UnicodeError:
+            self.error(f"{path} is not UTF-8; save it as UTF-8")
+        return self.parse_string(content, str(path), *args, **kwargs)
+
+    def instantiate(
+        self, namespace: jsonargparse.Namespace, *args: object, **kwargs: object
+    ) -> jsonargparse.Namespace:
+        """Make objects of the settings; a section that is no section is an error like any other."""
+        sections = {action.dest.split(".")[0] for action in self._actions if "." in action.dest}
+        for name in sections:
+            value = namespace.get(name)
+            if not isinstance(value, jsonargparse.Namespace | None):
+                self.error(f"{name} must hold settings by name, got {value!r}")
+        return super().instantiate(namespace, *args, **kwargs)
+
+    def _known_actions(self) -> list:
+        chosen = [
+            parser
+            for action in self._actions
+            if isinstance(getattr(action, "choices", None), dict)
+            for parser in action.choices.values()
+        ]
+        return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def files_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with every `--config FILE` before all other options.
+
+    The parser lets what stands later win; so an option wins over a file wherever it stands.
+    """
+    left, files, rest = list(arguments), [], []
+    while left:
+        count = 2 if left[0] == "--config" else 1
+        taken, left = left[:count], left[count:]
+        (files if taken[0].partition("=")[0] == "--config" else rest).extend(taken)
+    first = next((i for i, argument in enumerate(rest) if argument.startswith("-")), len(rest))
+    return rest[:first] + files + rest[first:]

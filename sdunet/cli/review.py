@@ -1,0 +1,158 @@
+"""`evaluate`, `overlay` and `compare`."""
+
+import jsonargparse
+
+from data_prep.core.errors import DataError
+from sdunet.cli.options import (
+    Command,
+    add_cases,
+    add_max_ram,
+    add_task,
+    cases_of,
+    max_ram_of,
+    report,
+)
+from sdunet.cli.parser import Parser
+from sdunet.runtime.run_record import bar, tell
+from sdunet.segmentation.metrics.case_scores import METRICS, ScoreOptions
+
+
+def _describe_evaluate(parser: Parser) -> None:
+    """Score predictions against references."""
+    parser.add_argument("--pred", required=True, help="folder of predictions")
+    parser.add_argument("--ref", required=True, help="raw dataset with the references")
+    parser.add_argument("-o", "--out", required=True, help="folder for the scores")
+    _add_score(parser)
+    add_cases(parser)
+    add_max_ram(parser)
+    add_task(parser)
+
+
+def _evaluate(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.evaluation.evaluate import evaluate
+
+    summary, problems = evaluate(
+        options.pred,
+        options.ref,
+        options.out,
+        cases_of(options),
+        options.dataset,
+        bar,
+        options.score,
+        max_ram_of(options),
+    )
+    shown = ("Dice", "IoU", "NSD", "HD95", "AP")
+    scored = "".join(f"{name:>9}" for name in ("Jaccard", "NSD", "HD95", "AP"))
+    tell(f"{'class':<20}{'Dice (95 %)':<25}{scored}{'n':>6}  left out or zero")
+    for scores in summary["mean"].values():
+        outcomes = ("true_negatives", "false_alarms", "missed", "missing")
+        rest = ", ".join(f"{scores[o]} {o.replace('_', ' ')}" for o in outcomes if scores[o])
+        dice, *others = (_number(scores[name]) for name in shown)
+        bounds = scores["interval"]["Dice"]
+        if bounds:
+            dice += f" ({bounds[0]:.4f} to {bounds[1]:.4f})"
+        numbers = "".join(f"{number:>9}" for number in others)
+        tell(f"{scores['name']:<20}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
+    tell(f"scores in {options.out}")
+    return report(problems)
+
+
+def _add_score(parser: Parser) -> None:
+    parser.add_class_arguments(ScoreOptions, "score")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _describe_overlay(parser: Parser) -> None:
+    """Draw correct, false positive and false negative on the images."""
+    parser.add_argument("--images", required=True, help="raw dataset or folder of images")
+    parser.add_argument("--ref", required=True, help="raw dataset with the references")
+    parser.add_argument("--pred", required=True, help="folder of predictions")
+    parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
+    parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
+    _add_score(parser)
+    add_cases(parser)
+    add_max_ram(parser)
+    add_task(parser)
+
+
+def _overlay(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.review.overlay import overlay
+
+    page, problems = overlay(
+        options.images,
+        options.ref,
+        options.pred,
+        options.out,
+        cases_of(options),
+        options.dataset,
+        bar,
+        palette="colour_blind" if options.colour_blind else "usual",
+        options=options.score,
+        max_ram=max_ram_of(options),
+    )
+    tell(f"pictures in {options.out}; look through all cases in {page}")
+    return report(problems)
+
+
+def _describe_compare(parser: Parser) -> None:
+    """Test models against each other over the same cases."""
+    from sdunet.segmentation.evaluation.compare_models import USUAL
+
+    parser.add_argument("SCORES", nargs="+", help="folders that sdunet evaluate wrote")
+    parser.add_argument("-o", "--out", required=True, help="folder for the tables")
+    parser.add_argument("--names", nargs="+", help="of the models; default: from their folders")
+    parser.add_argument(
+        "--metrics", nargs="+", choices=list(METRICS), default=list(USUAL), help="scores to test"
+    )
+    parser.add_argument("--images", help="raw dataset or folder of images, for a page")
+    parser.add_argument("--ref", help="raw dataset with the references, for a page")
+    parser.add_argument("--pred", nargs="+", help="predictions of each model, for a page")
+    parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
+    add_cases(parser)
+    add_max_ram(parser)
+    add_task(parser)
+
+
+def _compare(options: jsonargparse.Namespace) -> int:
+    from sdunet.runtime.tables import aligned
+    from sdunet.segmentation.evaluation.compare_models import cells_of, compare, read_scores
+    from sdunet.segmentation.review.compare_page import side_by_side
+
+    for_page = (options.images, options.ref, options.pred)
+    if any(for_page) and not (all(for_page) and len(options.pred) == len(options.SCORES)):
+        raise DataError(
+            "COMPARE_PAGE",
+            "a page needs --images, --ref and as many --pred as scores",
+            "give all of them, or none",
+        )
+    only = cases_of(options)
+    rows, problems = compare(options.SCORES, options.out, options.metrics, options.names, only)
+    tell(*aligned(*cells_of(rows)).splitlines())
+    tell(f"tables in {options.out}")
+    if all(for_page):
+        scored, _ = read_scores(options.SCORES, options.names, only)
+        page, more = side_by_side(
+            options.images,
+            options.ref,
+            options.pred,
+            scored,
+            options.out,
+            set(scored[0].cases),
+            options.dataset,
+            bar,
+            palette="colour_blind" if options.colour_blind else "usual",
+            max_ram=max_ram_of(options),
+        )
+        tell(f"side by side in {page}")
+        problems = [*problems, *more]
+    return report(problems)
+
+
+COMMANDS: dict[str, Command] = {
+    "evaluate": (_describe_evaluate, _evaluate),
+    "overlay": (_describe_overlay, _overlay),
+    "compare": (_describe_compare, _compare),
+}

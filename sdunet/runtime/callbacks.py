@@ -1,0 +1,117 @@
+"""The course of a training: a bar on a terminal, a line an epoch, and the same as table and curve.
+
+What was measured is part of the state of a training, so a resumed one tells its whole course.
+"""
+
+import csv
+import io
+import math
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from data_prep.core.safe_text import inert
+from data_prep.files.atomic import remove_file, write_bytes
+from data_prep.files.output_folder import RECORD
+from sdunet.runtime.png import to_png
+
+METRICS, CURVE = "metrics.csv", "curve.png"
+Row = dict[str, float]
+
+
+class EpochLines(pl.Callback, ABC):
+    """A bar over the steps of an epoch; after it a line, a row of `metrics.csv`, and `curve.png`.
+
+    Subclasses say what is measured, by `figures` and `measured`, and draw it, by `curve`.
+
+    Args:
+        out: folder of the run.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.rows: list[Row] = []
+        self.bar: tqdm | None = None
+        self.best = -math.inf
+        self.started = 0.0
+
+    @abstractmethod
+    def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
+        """Return what the row tells besides the epoch, given the logged values."""
+
+    @abstractmethod
+    def measured(self, row: Row) -> tuple[str, float]:
+        """Return what the line says of a row, and a score; the highest is the best."""
+
+    @abstractmethod
+    def curve(self) -> Figure:
+        """Return a figure of all rows."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Open the bar; the record of an earlier end is outdated."""
+        self._open(trainer)
+        if trainer.is_global_zero:
+            remove_file(self.out / RECORD)
+
+    def _open(self, trainer: pl.Trainer) -> None:
+        self.started = time.monotonic()
+        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar = tqdm(
+            total=trainer.num_training_batches,
+            desc=title,
+            file=sys.stderr,
+            disable=None if trainer.is_global_zero else True,
+            leave=False,
+        )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Move the bar by a step."""
+        if self.bar is None:  # resumed within an epoch, whose start Lightning does not tell again
+            self._open(trainer)
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Close the bar; write row, curve and line; validation has run by now."""
+        self.bar.close()
+        self.bar = None
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epochs = {"epoch": trainer.current_epoch + 1}
+        self.rows.append(epochs | self.figures(trainer, module, found))
+        if trainer.is_global_zero:
+            write_bytes(self.out / METRICS, _table(self.rows))
+            write_bytes(self.out / CURVE, to_png(self.curve()))
+        text, score = self.measured(self.rows[-1])
+        mark = "  best" if score > self.best else ""
+        self.best = max(self.best, score)
+        seconds = time.monotonic() - self.started
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        if trainer.is_global_zero:
+            tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{mark}"), file=sys.stderr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+        self.rows, self.best = state["rows"], state["best"]
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the bar, so that the error stands on a line of its own."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _table(rows: list[Row]) -> bytes:
+    text = io.StringIO(newline="")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names)
+    writer.writerow({name: inert(name) for name in names})  # they may name classes
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,121 @@
+"""All of a training as one safetensors file: tensors as tensors, the rest as JSON. No pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
+
+from data_prep.core.errors import DataError
+from data_prep.files.written_files import read_written
+from sdunet.runtime.run_record import say
+from sdunet.runtime.safetensors_io import read_tensors, write_weights
+
+STATE = "last.safetensors"
+PREVIOUS = "previous.safetensors"
+_MARK = "__tensor__"
+_PAIRS = "__pairs__"
+
+
+class StateIO(CheckpointIO):
+    """Lightning's checkpoints, whole, in safetensors; the one before is kept beside the last."""
+
+    def save_checkpoint(
+        self, checkpoint: dict, path: str | Path, storage_options: object = None
+    ) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            TypeError: if something in it is neither tensor nor JSON.
+        """
+        tensors: dict[str, Tensor] = {}
+        rest = json.dumps(_take_tensors(checkpoint, tensors))
+        write_weights(path, tensors, Path(path).with_name(PREVIOUS), state=rest)
+
+    def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
+        """Return the checkpoint.
+
+        Raises:
+            DataError: MODEL_WEIGHTS if damaged.
+        """
+        tensors, metadata = read_tensors(path)
+        try:
+            return _put_tensors(json.loads(metadata["state"]), tensors)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise DataError(
+                "MODEL_WEIGHTS",
+                f"not the state of a training: {error}",
+                "copy the run folder again",
+                file=str(path),
+            ) from error
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+def states(run: Path) -> list[Path]:
+    """Return the states of a training that stand in the folder `run`, the newest first."""
+    return [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
+
+
+def state_to_resume(run: Path) -> Path:
+    """Return the newest whole state of a training in the folder `run`.
+
+    Raises:
+        DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole, OUT_CHANGED if it
+            is of another run.
+    """
+    found = states(run)
+    if not found:
+        raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
+    for path in found[:-1]:
+        try:
+            return _whole(path)
+        except DataError as error:
+            say(f"{error}; the state before it is taken")
+    return _whole(found[-1])
+
+
+def _whole(path: Path) -> Path:
+    state = StateIO().load_checkpoint(path)
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise DataError(
+            "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
+        )
+    read_written(path)  # or it is of another run
+    return path
+
+
+def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return `value` with every tensor moved to `tensors`, and dictionaries of any keys."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        # A copy: safetensors refuses memory held twice. On a GPU there may be no room for it.
+        tensors[name] = value.detach().to("cpu", copy=True)
+        return {_MARK: name}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: _take_tensors(part, tensors) for key, part in value.items()}
+        return {_PAIRS: [[key, _take_tensors(part, tensors)] for key, part in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_take_tensors(part, tensors) for part in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, torch.dtype | torch.device):
+        return str(value)
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}: {value!r:.80}")
+
+
+def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_put_tensors(part, tensors) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if _MARK in value:
+        return tensors[value[_MARK]]
+    if _PAIRS in value:
+        return {key: _put_tensors(part, tensors) for key, part in value[_PAIRS]}
+    return {key: _put_tensors(part, tensors) for key, part in value.items()}

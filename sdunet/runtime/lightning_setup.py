@@ -1,0 +1,39 @@
+"""How Lightning is made to talk to users and not to its developers."""
+
+import logging
+import os
+import warnings
+
+import torch
+
+from data_prep.parent_process import end_with_parent
+
+_LEADER = "SDUNET_LEADER"  # the process that Lightning starts the others of a training from
+
+
+def quiet_lightning() -> None:
+    """Keep hints for Lightning's developers from the users of this command."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for hint in (
+        ".*does not have many workers",
+        "The number of training batches",
+        "Experiment logs directory .* exists",
+        "Checkpoint directory .* exists",
+        ".*LeafSpec.* is deprecated",
+    ):
+        warnings.filterwarnings("ignore", hint)
+
+
+def end_together() -> None:
+    """Let the processes that Lightning starts for a training end with the one that starts them."""
+    own = str(os.getpid())
+    leader = os.environ.setdefault(_LEADER, own)
+    if leader == own:
+        return
+    if "LOCAL_RANK" not in os.environ or torch.distributed.is_torchelastic_launched():
+        # A command of its own, started by a process that has trained before.
+        os.environ[_LEADER] = own
+        return
+    if leader != str(os.getppid()):  # it ended before this process came here
+        os._exit(1)
+    end_with_parent()

@@ -1,0 +1,89 @@
+"""What a run was, written beside every result; and what a run says while it goes on."""
+
+import functools
+import platform
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from data_prep.core.safe_text import inert, placeless
+from data_prep.files.hashed_json import write_hashed
+from data_prep.files.output_folder import RECORD
+from sdunet.layers import Sweep
+from sdunet.ops import backends, missing_backends
+
+_PACKAGES = ("sdunet", "torch", "monai", "pytorch-lightning", "numpy", "nibabel", "scikit-image")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+class RunRecord:
+    """Collects facts of a run and writes them to `run.json`, with the time it took.
+
+    Args:
+        command: that is run.
+        device: that computes.
+        arguments: of the command line; of absolute paths the last name is kept.
+        facts: more.
+    """
+
+    def __init__(
+        self, command: str, device: str = "cpu", arguments: Sequence[str] = (), **facts: object
+    ) -> None:
+        self.started = time.monotonic()
+        self.facts = {
+            "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            "platform": platform.platform(),
+            "threads": torch.get_num_threads(),
+            "device": device,
+            "backend": backends(device)[0],
+            **({"arguments": [inert(placeless(a)) for a in arguments]} if arguments else {}),
+            **facts,
+        }
+
+    def write(self, folder: Path, **facts: object) -> None:
+        """Write `run.json`, with more facts known by now."""
+        seconds = round(time.monotonic() - self.started, 1)
+        write_hashed(folder / RECORD, self.facts | facts | {"seconds": seconds})
+
+
+def tell(*lines: str) -> None:
+    """Tell the user results: on stdout, each a line, whatever characters it has."""
+    for line in lines:
+        print(inert(line))
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not a result: on stderr, in one line."""
+    print(inert(text), file=sys.stderr, flush=True)
+
+
+def say_if_slow(network: nn.Module, device: str) -> None:
+    """Tell, once a process, that a network sweeps on a CPU without the compiled sweep."""
+    reason = missing_backends().get("cpu")
+    if device == "cpu" and reason and any(isinstance(part, Sweep) for part in network.modules()):
+        # Measured with 16 features, forward and backward: docs/performance.md.
+        _say_once(
+            "sweeps run in PyTorch operations, about 6 times slower than the compiled sweep: "
+            f"{reason}; install a C++ compiler (g++ or clang++) and run pip install again"
+        )
+
+
+_say_once = functools.cache(say)
+
+
+def bar(items: Iterable, title: str) -> Iterable:
+    """Show a bar on stderr while looping, if that is a terminal."""
+    return tqdm(items, desc=inert(title), file=sys.stderr, disable=None, leave=False)

@@ -1,1 +1,0 @@
-"""The commands on data and networks: parse, call, print. What they call is imported late."""

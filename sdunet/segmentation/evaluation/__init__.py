@@ -1,0 +1,1 @@
+"""Score folders of predictions, and compare models."""

@@ -1,0 +1,260 @@
+"""Score predictions against references."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.progress import Progress, silent
+from data_prep.files.atomic import write_bytes
+from data_prep.files.file_tree import check_output, open_tree
+from data_prep.files.hashed_json import write_hashed
+from data_prep.files.output_folder import check_free, own_folder
+from sdunet.runtime.run_record import versions
+from sdunet.runtime.tables import csv_bytes
+from sdunet.segmentation.evaluation import plots
+from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
+from sdunet.segmentation.metrics.calibration import Calibration
+from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions
+from sdunet.segmentation.metrics.instance_table import COLUMNS, object_rows, volume_in
+from sdunet.segmentation.metrics.overlap import POLICY, Overlap, summarise
+from sdunet.segmentation.metrics.statistics import interval
+
+SUMMARY = "summary.json"
+_COUNTS = ("tp", "fp", "fn", "tn")
+_FACTS = (
+    *("volume_reference", "volume_prediction", "volume_difference"),
+    *("objects_reference", "objects_prediction", "objects_found"),
+)
+_FILES = (
+    *("cases.csv", "components.csv", SUMMARY),
+    *("dice.png", "volumes.png", "sizes.png", "calibration.png"),
+)
+_SIZES = 4  # groups of objects by size, of as many each
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    out: str | Path,
+    only: set[str] | None = None,
+    config: DataConfig | None = None,
+    progress: Progress = silent,
+    options: ScoreOptions | None = None,
+    max_ram: float | None = None,
+) -> tuple[dict, list[DataError]]:
+    """Score each case and class, and each object.
+
+    Writes `cases.csv`, a row a case and class; `components.csv`, a row an object; `summary.json`
+    in nnU-Net's form with intervals and the numbers of cases beside every mean; and plots. Cases
+    without a usable prediction count as missed. Probabilities beside the predictions are held to
+    the references, too.
+
+    Args:
+        predictions: folder of label files named like the cases.
+        references: raw dataset in a known layout.
+        out: folder for the scores.
+        only: ids of the cases to score. Default: all.
+        config: classes and label map. Default: those recorded with the predictions.
+        progress: wraps the loop over cases, given a title.
+        options: tolerances. Default: `ScoreOptions()`.
+        max_ram: gigabytes of memory that one case may take; a larger one is refused.
+
+    Returns:
+        The summary, and one error for each case that could not be scored as it should.
+
+    Raises:
+        DataError: if there is nothing to score, see `open_pairs`.
+    """
+    options = options or ScoreOptions()
+    pairs = open_pairs(predictions, references, only, config, max_ram)
+    for source in (references, predictions):
+        check_output(out, open_tree(source), source)
+    check_free(out, "evaluate", _FILES)
+    names = {number: name for name, number in pairs.rules.labels.items() if number}
+    tables = _Tables(names)
+    for pair in progress(pairs, "scoring"):
+        try:
+            scores = pair.scores(pairs.num_classes, options)
+        except DataError as error:
+            tables.problems.append(error.at(case=pair.id, file=pair.reference_file))
+        else:
+            tables.add(pair, scores)
+    if not tables.records:
+        last = [*pairs.problems, *tables.problems][-1]
+        raise DataError("EVAL_NONE", f"no reference can be used, the last: {last}", "see it")
+    summary = tables.summary() | {"options": asdict(options), "versions": versions()}
+    files = tables.files(summary)
+    with own_folder(out, "evaluate", _FILES) as output:
+        output.remove_rest()  # tables of two evaluations must never stand beside each other
+        for name, content in files.items():
+            write_bytes(Path(out) / name, content)
+        write_hashed(Path(out) / SUMMARY, summary)
+    return summary, [*pairs.problems, *tables.problems]
+
+
+class _Tables:
+    """Rows of all cases, and what their means are taken of.
+
+    Args:
+        names: of the classes by number, without the background.
+    """
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+        self.problems: list[DataError] = []
+        self.records: list[dict[str, Any]] = []
+        self.cases: list[dict[str, Any]] = []
+        self.objects: list[dict[str, Any]] = []
+        self.counted: dict[int, list[_Counted]] = {number: [] for number in names}
+        self.calibration: dict[int, Calibration] = defaultdict(Calibration)
+        self.unit = "pixels"
+
+    def add(self, pair: Pair, scores: Sequence[ClassScores]) -> None:
+        """Add a case, with the scores of class 1, 2, ..."""
+        affine = pair.reference.affine
+        self.unit = "pixels" if affine is None else "ml"
+        self.problems += [pair.problem] if pair.problem else []
+        self.records.append(_record(pair, scores))
+        for number, found in enumerate(scores, start=1):
+            # Without the maps of objects, which of all cases would fill the memory.
+            self.counted[number].append(_Counted(found.overlap, found.values))
+            begin = {"case": pair.id, "class": self.names[number]}
+            self.cases.append(begin | _row(found, volume_in(affine)))
+            chances = self._chances(pair, number)
+            self.objects += [begin | row for row in object_rows(found, affine, chances)]
+            if chances is not None:
+                self.calibration[number].update(chances, pair.reference.array == number)
+
+    def _chances(self, pair: Pair, number: int) -> np.ndarray | None:
+        """Return the probabilities of a class, if there are any to be used."""
+        try:
+            return None if pair.chances is None else pair.chances(number)
+        except DataError as error:
+            self.problems.append(error)
+            return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return means, with intervals and numbers, and the scores of every case."""
+        means = {
+            str(number): {"name": self.names[number]} | _means(found)
+            for number, found in self.counted.items()
+        }
+        return {
+            "foreground_mean": _over_classes(list(means.values())),
+            "mean": means,
+            "metric_per_case": self.records,
+            "found_by_size": {name: _by_size(self.objects, name) for name in self.names.values()},
+            "calibration_error": {
+                self.names[number]: {"ECE": sums.compute(), "n_cases": sums.cases}
+                for number, sums in self.calibration.items()
+            },
+            "n_cases": len(self.records),
+            "policy": POLICY,
+            "unit": self.unit,
+            "about": {metric.label: metric.about for metric in METRICS.values()},
+        }
+
+    def files(self, summary: dict[str, Any]) -> dict[str, bytes]:
+        """Return tables and plots by the names of their files."""
+        columns = ("case", "class", "outcome", *METRICS, *_COUNTS, *_FACTS)
+        files = {
+            "cases.csv": csv_bytes(columns, self.cases),
+            "components.csv": csv_bytes(COLUMNS, self.objects),
+            "dice.png": plots.dice_by_case(self.cases),
+            "volumes.png": plots.volume_agreement(self.cases, self.unit),
+            "sizes.png": plots.found_by_size(summary["found_by_size"], self.unit),
+        }
+        if self.calibration:
+            curves = {self.names[number]: sums for number, sums in self.calibration.items()}
+            files["calibration.png"] = plots.calibration(curves)
+        return files
+
+
+class _Counted(NamedTuple):
+    """What is kept of a class in a case until means are taken."""
+
+    overlap: Overlap
+    values: dict[str, float | None]
+
+
+def _row(scores: ClassScores, cell: float) -> dict[str, Any]:
+    overlap, objects = scores.overlap, scores.objects
+    there, found = (overlap.tp + overlap.fn) * cell, (overlap.tp + overlap.fp) * cell
+    facts = (
+        *(there, found, found - there),
+        *(len(objects.reference_sizes), len(objects.predicted_sizes), scores.found),
+    )
+    return (
+        {"outcome": overlap.outcome}
+        | scores.values
+        | {name: getattr(overlap, name) for name in _COUNTS}
+        | dict(zip(_FACTS, facts, strict=True))
+    )
+
+
+def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
+    return {
+        "case": pair.id,
+        "reference_file": pair.reference_file,
+        "prediction_file": pair.prediction_file,
+        "reference_sha256": hash_of(pair.reference.array),
+        "prediction_sha256": None if pair.prediction is None else hash_of(pair.prediction),
+        "metrics": {
+            str(number): {METRICS[name].label: value for name, value in found.values.items()}
+            | _cells(found)
+            | {"outcome": found.overlap.outcome}
+            for number, found in enumerate(scores, start=1)
+        },
+    }
+
+
+def _cells(scores: ClassScores) -> dict[str, int]:
+    overlap = scores.overlap
+    counts = {name.upper(): getattr(overlap, name) for name in _COUNTS}
+    return counts | {"n_pred": overlap.tp + overlap.fp, "n_ref": overlap.tp + overlap.fn}
+
+
+def _means(scores: Sequence[_Counted]) -> dict[str, Any]:
+    """Return the means of one class over cases, with their intervals and numbers."""
+    values = {
+        METRICS[name].label: [s.values[name] for s in scores if s.values[name] is not None]
+        for name in METRICS
+    }
+    cells = [_cells(s) for s in scores]
+    return (
+        {label: float(np.mean(found)) if found else None for label, found in values.items()}
+        | {"interval": {label: interval(found) for label, found in values.items()}}
+        | {name: float(np.mean([c[name] for c in cells])) for name in cells[0]}
+        | {k: v for k, v in summarise(s.overlap for s in scores).items() if k not in values}
+    )
+
+
+def _over_classes(classes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Average the class means; a class without a score is left out and the number says so."""
+    result = {}
+    for metric in METRICS.values():
+        values = [means[metric.label] for means in classes if means[metric.label] is not None]
+        result[metric.label] = float(np.mean(values)) if values else None
+    return result | {"n_classes": sum(means["Dice"] is not None for means in classes)}
+
+
+def _by_size(objects: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return the share of a class's reference objects that were found, small ones first."""
+    mine = [row for row in objects if row["class"] == name and row["side"] == "reference"]
+    mine.sort(key=lambda row: row["volume"])
+    groups = [group for group in np.array_split(np.arange(len(mine)), _SIZES) if len(group)]
+    return [
+        {
+            "from": mine[group[0]]["volume"],
+            "to": mine[group[-1]]["volume"],
+            "objects": len(group),
+            "found": sum(mine[i]["outcome"] == "found" for i in group),
+        }
+        for group in groups
+    ]

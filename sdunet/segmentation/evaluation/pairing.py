@@ -1,0 +1,337 @@
+"""References and predictions of the same cases, brought together and checked."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.core.config import DataConfig, MaskForm, Rules
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.parse import UNUSABLE, once, whole
+from data_prep.core.scan import Scan
+from data_prep.core.scan_checks import check_same_grid
+from data_prep.files.file_tree import Tree, held_to, open_tree
+from data_prep.files.hashed_json import parse_hashed
+from data_prep.formats.mask_images import decide, look_at_masks
+from data_prep.formats.registry import is_scan_name, read_label, read_scan, stem, suffix_of
+from data_prep.layouts import Case, choose, find_layout
+from data_prep.planning.fit import classes_of
+from data_prep.preprocessing.grid import fit_label
+from data_prep.reading.label import read_case_label, read_objects, to_classes
+from sdunet.segmentation.inference.prediction_record import BESIDE, MANIFEST
+from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
+
+_CHANCES = BESIDE[1]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case with its reference and, if it could be read, its prediction.
+
+    Attributes:
+        id: of the case.
+        reference: class numbers.
+        prediction: class numbers, `(1, ...)` like the reference; `None` if there is none.
+        reference_file: name of its file, the first of several.
+        prediction_file: name of its file, if there is one.
+        problem: why there is no prediction.
+        objects: number of the object at each cell, `(1, ...)`, of references that tell them apart.
+        chances: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
+        memory: bytes that the work on the case may take; `None` for no limit.
+    """
+
+    id: str
+    reference: Scan
+    prediction: np.ndarray | None
+    reference_file: str
+    prediction_file: str | None
+    problem: DataError | None = None
+    objects: np.ndarray | None = None
+    chances: Callable[[int], np.ndarray] | None = None
+    memory: float | None = None
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Millimetres between cells along each axis; ones for pictures."""
+        return self.reference.spacing or (1.0,) * len(self.reference.size)
+
+    def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:
+        """Score each class; without a prediction all is missed.
+
+        Raises:
+            DataError: IO_MEMORY.
+        """
+        with memory_within(self.memory):
+            return score_case(
+                None if self.prediction is None else self.prediction[0],
+                self.reference.array[0],
+                self.spacing,
+                num_classes,
+                options,
+                None if self.objects is None else self.objects[0],
+            )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All cases to be compared; iterating reads them one at a time.
+
+    Attributes:
+        rules: names of the classes, and how references are read.
+        problems: incomplete cases and predictions without a reference; iterating adds the cases
+            whose reference cannot be read.
+        memory: bytes that one case may take; `None` for no limit.
+    """
+
+    rules: Rules
+    problems: list[DataError]
+    _references: Tree
+    _predictions: Tree
+    _cases: list[Case]
+    _files: dict[str, str]
+    _predicted: Rules
+    memory: float | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, background included."""
+        return max(self.rules.labels.values()) + 1
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the classes by their numbers, background first."""
+        return sorted(self.rules.labels, key=self.rules.labels.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __iter__(self) -> Iterator[Pair]:
+        for case in self._cases:
+            try:
+                with memory_within(self.memory):
+                    reference, objects = self._reference(case)
+            except DataError as error:
+                self.problems.append(error.at(case=case.id))
+                continue
+            file = self._files.get(case.id)
+            prediction = problem = None
+            try:
+                with memory_within(self.memory):
+                    scan = self._prediction(file)
+                    reference = self._fitted(reference, scan, case.id)
+                    if objects is not None:
+                        objects = self._fitted(objects, scan, case.id)
+                    label_map = self._predicted.label_map
+                    prediction = to_classes(scan.array, self.rules.labels, label_map)
+            except DataError as error:
+                problem = error.at(case=case.id, file=file)
+            chances = partial(self._chances, case.id, reference)
+            yield Pair(
+                case.id,
+                reference,
+                prediction,
+                case.labels[0],
+                file,
+                problem,
+                None if objects is None else objects.array,
+                chances if self.has_chances and prediction is not None else None,
+                self.memory,
+            )
+
+    @property
+    def has_chances(self) -> bool:
+        """Whether probabilities were predicted, too."""
+        return any(name.startswith(_CHANCES) for name in self._predictions.names)
+
+    def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
+        if case.kind != "objects":
+            return read_case_label(self._references, case, self.rules), None
+        objects = read_objects(self._references, case, Findings(self.rules.accept), self.rules)
+        mask = (objects.array != 0).astype(np.uint8)
+        return Scan(mask, objects.affine, objects.codes), objects
+
+    def _fitted(self, reference: Scan, prediction: Scan, case_id: str) -> Scan:
+        """Return the reference on the grid of its prediction, which is that of the image.
+
+        Classes that are lost on the way are added to the problems.
+
+        Raises:
+            DataError: as `check_same_grid`, unless it is accepted that references lie elsewhere.
+        """
+        try:
+            check_same_grid(reference, prediction, "prediction", "reference")
+        except DataError as error:
+            if error.code not in self.rules.accept:
+                raise
+            findings = Findings(self.rules.accept)
+            fitted = fit_label(prediction, reference, findings)
+            lost = [finding.error for finding in findings.found if finding.level == "warning"]
+            self.problems.extend(error.at(case=case_id) for error in lost)
+            return fitted
+        return reference
+
+    def _chances(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
+        """Return the probability of a class.
+
+        Raises:
+            DataError: PROB_MISSING; PROB_RANGE if a value is none; as `check_same_grid`.
+        """
+        folder = f"{_CHANCES}{number}/"
+        there = [name for name in self._predictions.names if name.startswith(folder)]
+        files = [name for name in there if stem(name) == case_id]
+        if len(files) > 1:
+            found = f"{' and '.join(files)}: none is taken"
+            raise DataError("PRED_DUPLICATE", found, "keep one", case=case_id)
+        file = next(iter(files), None)
+        if file is None:
+            raise DataError(
+                "PROB_MISSING",
+                f"no probabilities of class {number}",
+                "predict it with --probabilities",
+                case=case_id,
+            )
+        try:
+            with memory_within(self.memory):
+                scan = read_scan(self._predictions, file, Findings(self.rules.accept))
+            check_same_grid(reference, scan, "probabilities", "reference")
+            if len(scan.array) != 1 or not ((scan.array >= 0) & (scan.array <= 1)).all():
+                raise DataError("PROB_RANGE", "a value outside 0..1, or channels", "predict again")
+        except DataError as error:
+            raise error.at(case=case_id, file=file) from None
+        return scan.array
+
+    def _prediction(self, file: str | None) -> Scan:
+        if file is None:
+            raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
+        return read_label(self._predictions, file, Findings(self.rules.accept), self._predicted)
+
+
+def hash_of(label: np.ndarray) -> str:
+    """Return the SHA-256 of class numbers, whatever integers hold them."""
+    return hashlib.sha256(label.astype("<u2").tobytes()).hexdigest()
+
+
+def open_pairs(
+    predictions: str | Path,
+    references: str | Path,
+    only: set[str] | None = None,
+    config: DataConfig | None = None,
+    max_ram: float | None = None,
+) -> Pairs:
+    """Find the references of a raw dataset and the predictions of the same names.
+
+    Classes are those of `config`, of the predictions' record and of the dataset, which must
+    agree; the label map is that of `config`, else the recorded one.
+
+    Args:
+        predictions: folder of label files named like the cases.
+        references: raw dataset in a known layout.
+        only: ids of the cases to compare. Default: all.
+        config: classes and label map.
+        max_ram: gigabytes of memory that one case may take. Default: no limit.
+
+    Raises:
+        DataError: if there are no cases, or the record of the predictions is damaged.
+    """
+    memory = None if max_ram is None else max_ram * 1e9
+    with memory_within(memory):
+        return replace(_open(predictions, references, only, config), memory=memory)
+
+
+def _open(
+    predictions: str | Path,
+    references: str | Path,
+    only: set[str] | None,
+    config: DataConfig | None,
+) -> Pairs:
+    tree = open_tree(references)
+    layout = find_layout(tree)
+    cases = choose(layout.cases, only)
+    predicted = open_tree(predictions)
+    recorded, hashes = _recorded(predicted)
+    predicted = held_to(predicted, hashes | _in_their_place(predicted.names, hashes))
+    asked = config or DataConfig()
+    declared = [c for c in (asked.labels, recorded and recorded.labels, layout.labels) if c]
+    if any(classes != declared[0] for classes in declared):
+        raise DataError(
+            "LBL_CLASSES",
+            f"predictions, dataset and settings name classes differently: {declared}",
+            "score predictions of the same classes",
+        )
+    known = recorded or Rules((), {})
+    config = DataConfig(
+        labels=declared[0] if declared else None,
+        label_map=asked.label_map or known.label_map,
+        structures=asked.structures or known.structures,
+    )
+    accept = tuple(sorted({*asked.accept, *known.accept}))
+    masks = [name for case in layout.cases for name in case.masks]
+    form = decide(look_at_masks(tree, masks), known.form)
+    classes = classes_of(config, None)
+    rules = Rules((), classes, config.label_map, config.structures, accept, form)
+    files, doubtful = _files_by_case(predicted)
+    # Our own hold class numbers already; mapping them again could swap classes.
+    label_map = {} if recorded else config.label_map
+    drawn = decide(look_at_masks(predicted, files.values()))
+    predicted_by = replace(rules, label_map=label_map, form=drawn)
+    problems = [
+        error for error in (*layout.problems, *doubtful) if only is None or error.case in only
+    ]
+    for id_ in sorted(set(files) - {case.id for case in layout.cases}):
+        problems.append(
+            DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
+        )
+    return Pairs(rules, problems, tree, predicted, cases, files, predicted_by)
+
+
+def _in_their_place(names: Iterable[str], hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return the hash that a file of another suffix must have where what was recorded is gone."""
+    there = set(names)
+    gone = {_bare(name): sha256 for name, sha256 in hashes.items() if name not in there}
+    return {name: gone[_bare(name)] for name in there if _bare(name) in gone}
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix(suffix_of(name))
+
+
+def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
+    """Return the file of each case, and an error for each case with several, which has none."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name in predicted.names:
+        if is_scan_name(name) and not name.startswith(BESIDE):
+            names[stem(name)].append(name)
+    doubtful = [
+        DataError("PRED_DUPLICATE", f"{' and '.join(several)}: none is taken", "keep one", case=id_)
+        for id_, several in names.items()
+        if len(several) > 1
+    ]
+    return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
+
+
+def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str]]:
+    """Return how labels are read, and the hash of each file, as recorded with predictions."""
+    if MANIFEST not in tree.names:
+        return None, {}
+    try:
+        manifest = parse_hashed(tree.read(MANIFEST))
+        labels = {name: whole(number) for name, number in manifest["labels"].items()}
+        label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
+        structures = {a: whole(b) for a, b in manifest.get("structures", {}).items()}
+        accept = tuple(str(code) for code in manifest.get("accept", []))
+        form = manifest.get("form")
+        form = None if form is None else MaskForm.from_json(form)
+        cases = manifest.get("cases", {})
+        told = list(cases.values()) if isinstance(cases, dict) else []  # there were lists of ids
+        hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
+    except UNUSABLE as error:
+        raise DataError(
+            "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
+        ) from error
+    return Rules((), labels, label_map, structures, accept, form), hashes

@@ -1,0 +1,53 @@
+"""The model card of a package: what it is for, and how well it does, in Hugging Face's form."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from sdunet.runtime.tables import plain_markdown
+from sdunet.segmentation.models.trained_model import Model
+
+_CARD = Path(__file__).with_name("card.md.jinja")
+
+
+def model_card(model: Model, facts: Mapping[str, Any]) -> str:
+    """Return the card as Markdown with front matter.
+
+    Args:
+        model: the trained network.
+        facts: `labels`, `validation_dice`, `parameters` and `versions`.
+    """
+    plan, dice = model.plan, facts["validation_dice"]
+    results = [] if dice is None else [_measured(dice)]
+    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    template.filters["plain"] = plain_markdown
+    front = {
+        "library_name": "sdunet",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["image-segmentation", "medical", "monai", "pytorch", "sdunet"],
+        "metrics": ["dice"],
+        "model-index": [{"name": "sdunet", "results": results}],
+    }
+    spacing = "as they are"
+    if plan.spacing is not None:
+        spacing = f"resampled to {' x '.join(f'{mm:g}' for mm in plan.spacing)} mm"
+    return template.from_string(_CARD.read_text(encoding="utf-8")).render(
+        facts,
+        front=yaml.safe_dump(front, sort_keys=False),
+        kind="volumes" if plan.spatial_dims == 3 else "pictures",
+        plan=plan,
+        spacing=spacing,
+        dice="not recorded" if dice is None else f"{dice:.4f}",
+        sha256=model.sha256,
+    )
+
+
+def _measured(dice: float) -> dict[str, Any]:
+    return {
+        "task": {"type": "image-segmentation", "name": "Segmentation"},
+        "dataset": {"name": "validation cases", "type": "private"},
+        "metrics": [{"type": "dice", "name": "mean Dice", "value": round(dice, 4)}],
+    }

@@ -1,0 +1,154 @@
+"""A trained network as a package to hand on: everything it needs, hashed, and checked again.
+
+A package is a folder or a zip. `MANIFEST.json` holds the SHA-256 of each file, which is verified at
+every load. `model.json` and the weights are those of the run, so a package predicts as a run does.
+"""
+
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE, read_json
+from data_prep.files.atomic import write_bytes, write_json
+from data_prep.files.hashed_json import read_hashed
+from data_prep.files.output_folder import RECORD
+from data_prep.files.written_files import read_written
+from data_prep.prepared.rendering import class_colour
+from sdunet.nets.registry import count_parameters
+from sdunet.runtime.run_record import versions
+from sdunet.runtime.safetensors_io import read_tensors, write_weights
+from sdunet.segmentation.export.model_card import model_card
+from sdunet.segmentation.export.monai_bundle import bundle_files
+from sdunet.segmentation.inference.postprocessing import RULES, read_rules
+from sdunet.segmentation.models.integrity import NEEDED, seal
+from sdunet.segmentation.models.trained_model import Model, load_model
+
+PROGRAM, EXAMPLE = "program.pt2", "example.safetensors"
+_ALIKE = 1e-4  # of logits, between processors; on one they are the same bits
+
+
+def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
+    """Write a package of the trained network in `run`, and check it in a fresh process.
+
+    Args:
+        run: folder of the run.
+        out: folder for the package, or with `pack` the zip; must not be there.
+        pack: write one zip file.
+
+    Returns:
+        The package.
+
+    Raises:
+        DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
+            if the package does not give what the network gave, MODEL_... as `load_model`.
+    """
+    run, out = Path(run), Path(out)
+    if pack and out.suffix.lower() != ".zip":
+        raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
+    if out.exists():
+        raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
+    model = load_model(run)
+    read_rules(run, model.plan.labels, [run])  # refuses those of other weights
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
+        made = Path(folder) / "package"
+        _write(model, run, made)
+        check = (
+            "from data_prep.parent_process import end_with_parent; end_with_parent(); "
+            f"from {__name__} import check_package; check_package({str(made)!r})"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", check], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise DataError("PACKAGE_CHECK", done.stderr[-500:].strip(), "report this")
+        if pack:
+            _zip(made, out)
+        else:
+            made.replace(out)
+    return out
+
+
+def check_package(path: str | Path) -> None:
+    """Verify a package folder, and that its network and program give what was recorded.
+
+    Raises:
+        DataError: PACKAGE_HASH, PACKAGE_CHECK.
+    """
+    path = Path(path)
+    loaded = load_model(path).network  # verifies every file
+    tensors, _ = read_tensors(path / EXAMPLE)
+    program = torch.export.load(path / PROGRAM).module()
+    for name, network in (("network", loaded), ("program", program)):
+        with torch.no_grad():
+            logits = network(tensors["image"])
+        gap = float((logits - tensors["logits"]).abs().max())
+        if not gap <= _ALIKE:
+            raise DataError("PACKAGE_CHECK", f"the {name} differs by {gap:.3g}", "export it again")
+
+
+def _write(model: Model, run: Path, out: Path) -> None:
+    plan = model.plan
+    size = (1, len(plan.channels), *plan.patch_size)
+    image = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():  # or the program would hold what only training needs
+        logits = model.network(image)
+        program = torch.export.export(model.network, (image,))
+    _forget_sources(program)
+    record = _record_of(run)
+    facts = {
+        "labels": [
+            {"name": name, "number": number, "colour": class_colour(number)}
+            for number, name in enumerate(plan.classes)
+        ],
+        "validation_dice": record.get("validation_dice"),
+        "parameters": count_parameters(model.network),
+        "training": record.get("training"),
+        "versions": versions(),
+    }
+    for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
+        if (run / name).exists():
+            write_bytes(out / name, read_written(run / name))
+    write_weights(out / EXAMPLE, {"image": image, "logits": logits})
+    write_json(out / "facts.json", facts)
+    write_bytes(out / "README.md", model_card(model, facts).encode())
+    network = read_json(run / "model.json")["network"]
+    for name, content in bundle_files(model, network, facts).items():
+        write_bytes(out / name, content)
+    torch.export.save(program, out / PROGRAM)
+    seal(out)
+
+
+def _forget_sources(program: torch.export.ExportedProgram) -> None:
+    """Remove what torch notes of where its code lies on this machine."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
+
+
+def _record_of(run: Path) -> dict[str, Any]:
+    """Return what is recorded of a training; nothing, where it was stopped."""
+    path = run / RECORD
+    try:
+        return read_hashed(path)
+    except FileNotFoundError:
+        return {}
+    except UNUSABLE as error:
+        raise DataError("RUN_RECORD", str(error), "remove it", file=str(path)) from error
+
+
+def _zip(folder: Path, out: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder).as_posix())
+    write_bytes(out, packed.getvalue())

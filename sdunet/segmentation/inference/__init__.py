@@ -1,0 +1,1 @@
+"""From a scan to its labels: sliding windows, ensembles, postprocessing."""

@@ -1,0 +1,61 @@
+"""Whether a new scan is like those a network was trained on."""
+
+from data_prep.checks.case_fingerprint import extent_of
+from data_prep.core.config import Plan
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan, spacing_of
+from data_prep.preprocessing.hot_values import look_at_hot_values
+
+RANGE = "PRED_RANGE"
+_NARROW = 20.0  # times less contrast than any training case: another unit
+_FAR = 100.0  # times the contrast of all training cases, where intensities have no unit
+_COARSE = 3.0  # times the spacing of all training cases
+
+
+def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
+    """Compare a scan's intensities and spacing with the bounds of the training cases.
+
+    Single values far beyond all others are told of, whatever training was on.
+
+    Args:
+        scan: with the channels of the plan.
+        plan: says what was seen in training; of too few cases, nothing.
+        findings: warnings are added to it; it may accept PRED_RANGE.
+
+    Raises:
+        DataError: PRED_RANGE for a CT whose values cannot be Hounsfield units as in training,
+            unless accepted.
+    """
+    look_at_hot_values(scan, plan.channels, findings)
+    seen = plan.seen
+    if seen is None:
+        return
+    for number, name in enumerate(plan.channels):
+        low, high = extent_of(scan.array[number])
+        least, most = seen.span[number]
+        found = (
+            f"channel {name} from {low:.4g} to {high:.4g}, in training from "
+            f"{seen.low[number]:.4g} to {seen.high[number]:.4g}"
+        )
+        apart = high < seen.low[number] or low > seen.high[number]
+        if plan.intensity == "ct" and (apart or high - low < least / _NARROW):
+            findings.ask(
+                RANGE,
+                f"{found}: not in Hounsfield units",
+                "give the scan in Hounsfield units",
+                "--accept {code}",
+            )
+        elif not least / _FAR <= high - low <= most * _FAR:
+            findings.warn(RANGE, found, "check that it is of the same kind")
+    if scan.affine is None or seen.spacing is None:
+        return
+    # The axes of scans differ in order; only the finest and the coarsest can be compared.
+    spacing = sorted(spacing_of(scan.affine))
+    bounds = sorted(seen.spacing)
+    for mm, (least, most) in zip(spacing, bounds, strict=True):
+        if not least / _COARSE <= mm <= most * _COARSE:
+            findings.warn(
+                "PRED_SPACING",
+                f"voxels of {mm:.3g} mm, in training {least:.3g} to {most:.3g} mm",
+                "expect worse results",
+            )

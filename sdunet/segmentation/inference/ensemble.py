@@ -1,0 +1,236 @@
+"""Trained networks that predict together."""
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan, fit_channels, spacing_of
+from data_prep.core.scan_checks import check_image
+from data_prep.preprocessing.grid import Grid, grid_of, normalise, scaling_of, to_grid, turn_back
+from data_prep.preprocessing.streaming import planes_back
+from sdunet.runtime.torch_errors import is_out_of_memory
+from sdunet.segmentation.inference.domain_check import check_like_training
+from sdunet.segmentation.inference.memory_estimate import needed_bytes
+from sdunet.segmentation.inference.oom_fallback import Fallback
+from sdunet.segmentation.inference.postprocessing import Rules, read_rules, remove_pieces
+from sdunet.segmentation.inference.sliding_window import Ensemble, slabs
+from sdunet.segmentation.models.integrity import is_sealed, unpack
+from sdunet.segmentation.models.trained_model import WEIGHTS, Model, load_model
+
+_LARGE = 1e9  # bytes that are worth a word
+
+
+@dataclass(frozen=True)
+class Team:
+    """Networks of one plan, whose mean probability decides.
+
+    Attributes:
+        models: each with its network.
+        rules: what is removed from their predictions.
+        mirror: whether windows are also seen mirrored, along the axes of training.
+    """
+
+    models: tuple[Model, ...]
+    rules: Rules
+    mirror: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """How scans are read and brought to their grid."""
+        return self.models[0].plan
+
+    def ensemble(self) -> Ensemble:
+        """Return what gives the probabilities of windows."""
+        axes = set.intersection(*(set(model.flip_axes) for model in self.models))
+        looks = chain.from_iterable(combinations(sorted(axes), n) for n in range(len(axes) + 1))
+        networks = [model.network for model in self.models]
+        device = next(networks[0].parameters()).device
+        return Ensemble(networks, tuple(looks) if self.mirror else ((),), device)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was predicted for a scan, on its own grid.
+
+    Attributes:
+        label: class numbers, `(1, ...)` uint8 or uint16.
+        entropy: of the probabilities, `(1, ...)` float32, 0 (certain) to 1; if asked for.
+        turned: probability of each class on axes turned to RAS+, `(classes, ...)`; if asked for.
+        grid: that they were turned by.
+    """
+
+    label: np.ndarray
+    entropy: np.ndarray | None
+    turned: np.ndarray | None
+    grid: Grid
+
+    def chances(self, number: int) -> np.ndarray:
+        """Return the probability of one class on the scan's own axes, `(1, ...)` float32."""
+        return turn_back(np.array(self.turned[number : number + 1]), self.grid)
+
+
+def find_models(path: str | Path) -> list[Path]:
+    """Return the folders of trained networks at or below a path, such as those of all folds.
+
+    Raises:
+        DataError: MODEL_MISSING if there is none.
+    """
+    path = Path(path)
+    found = sorted(p.parent for p in path.rglob("model.json") if (p.parent / WEIGHTS).is_file())
+    if path in found:
+        return [path]
+    # What a killed export left is no model, and a package is another form of a run beside it.
+    found = [folder for folder in found if ".partial-" not in str(folder)]
+    found = [folder for folder in found if not is_sealed(folder)] or found
+    if not found:
+        raise DataError("MODEL_MISSING", f"no trained model in {path}", "give the folder of a run")
+    return found
+
+
+def load_team(
+    paths: Sequence[str | Path], device: str = "cpu", *, mirror: bool = False, tidy: bool = True
+) -> Team:
+    """Load all trained networks at or below some paths, to predict together.
+
+    Args:
+        paths: folders of runs or of several of them, or packages, which are verified.
+        device: of torch.
+        mirror: see `Team`.
+        tidy: follow the rules that `sdunet postprocess` found, those of the first path.
+
+    Raises:
+        DataError: PRED_TEAM if they were not trained for the same plan; PRED_MEMORY if the device
+            has no room for them; PACKAGE_... for damaged packages; as `load_model`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        roots = [
+            unpack(path, Path(folder) / str(number)) if path.suffix.lower() == ".zip" else path
+            for number, path in enumerate(map(Path, paths))
+        ]
+        folders = [found for root in roots for found in find_models(root)]
+        models = [_on_device(load_model(found), device) for found in folders]
+        labels = models[0].plan.labels
+        rules = read_rules(roots[0], labels, find_models(roots[0])) if tidy else {}
+    plan = essence(models[0].plan)
+    for model in models[1:]:
+        if essence(model.plan) != plan:
+            raise DataError(
+                "PRED_TEAM",
+                f"{model.root} and {models[0].root} were trained for different plans",
+                "predict together with networks of one prepared dataset",
+            )
+    return Team(tuple(models), rules, mirror)
+
+
+def _on_device(model: Model, device: str) -> Model:
+    try:
+        model.network.to(device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError(
+            "PRED_MEMORY", f"no memory for {model.root} on {device}", "give --device cpu"
+        ) from error
+    return model
+
+
+def predict_scan(
+    team: Team,
+    scan: Scan,
+    findings: Findings,
+    say: Callable[[str], None],
+    *,
+    uncertainty: bool = False,
+    chances_into: Callable[[tuple[int, ...]], np.ndarray] | None = None,
+    memory: float = math.inf,
+) -> Prediction:
+    """Predict the label of a scan on its own grid.
+
+    Probabilities, not labels, are brought back to the scan's grid, some planes at a time.
+
+    Args:
+        team: the networks.
+        scan: `(C, ...)`.
+        findings: what is noticed is added to it.
+        say: is told the memory a large scan takes, and of steps back from too little of it.
+        uncertainty: whether to give the entropy.
+        chances_into: makes an array of a shape to keep all probabilities in, if those are wanted.
+        memory: bytes that may be taken.
+
+    Raises:
+        DataError: CH_... if the scan does not have the model's channels or dimensions, PRED_RANGE
+            if it is of another kind, PRED_MEMORY if it would take more than `memory`.
+    """
+    plan = team.plan
+    dims = len(scan.size)
+    if dims != plan.spatial_dims:
+        raise DataError(
+            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
+        )
+    scan = check_image(fit_channels(scan, plan.channels), findings)
+    check_like_training(scan, plan, findings)
+    grid = grid_of(scan, plan.spacing)
+    needed = needed_bytes(scan, grid, plan.num_classes, plan.patch_size, uncertainty=uncertainty)
+    if needed > _LARGE:
+        say(f"takes about {needed / 1e9:.1f} GB beside the networks")
+    if needed > memory:
+        raise DataError(
+            "PRED_MEMORY",
+            f"it needs about {needed / 1e9:.2g} GB, {memory / 1e9:.2g} GB are allowed",
+            "allow more by --max-ram, or crop the scan",
+        )
+    array = to_grid(scan.array, grid)
+    scaling = scaling_of(scan.array, plan)
+
+    def step_back(text: str) -> None:
+        say(text)
+        findings.note("DEVICE_MEMORY", text)
+
+    parts = slabs(
+        array,
+        Fallback(team.ensemble(), step_back),
+        plan.patch_size,
+        team.models[0].overlap,
+        lambda window: normalise(window, scaling),
+    )
+    label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
+    entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None
+    kept = chances_into and chances_into((plan.num_classes, *grid.turned_size))
+    first = 0
+    for chances in planes_back(parts, grid):
+        here = slice(first, first := first + chances.shape[1])
+        label[here] = chances.argmax(0)
+        if entropy is not None:
+            entropy[here] = entropy_of(chances)
+        if kept is not None:
+            kept[:, here] = chances
+    if first != len(label):
+        raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
+    cell = math.prod(spacing_of(grid.turned_affine)) if scan.affine is not None else 1.0
+    if removed := remove_pieces(label, team.rules, plan.labels, cell):
+        findings.note("PRED_TIDIED", f"{removed} small pieces removed")
+    return Prediction(
+        turn_back(label[None], grid),
+        None if entropy is None else turn_back(entropy[None], grid),
+        kept,
+        grid,
+    )
+
+
+def entropy_of(chances: np.ndarray) -> np.ndarray:
+    """Return the entropy of probabilities `(classes, ...)`, 0 for certain, 1 for all alike."""
+    terms = chances * np.log(np.maximum(chances, np.finfo(np.float32).tiny))
+    return np.clip(-terms.sum(0) / np.log(len(chances)), 0, 1)
+
+
+def essence(plan: Plan) -> Plan:
+    """Return what networks must share to predict together."""
+    return replace(plan, why={}, seen=None, form=None)

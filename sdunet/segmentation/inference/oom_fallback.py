@@ -1,0 +1,56 @@
+"""What a prediction does when the memory of a device is full: smaller steps, then the processor."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from data_prep.core.errors import DataError, words_of
+from sdunet.runtime.torch_errors import is_out_of_memory
+from sdunet.segmentation.inference.sliding_window import Ensemble
+
+
+class Fallback:
+    """Calls an ensemble; out of memory, window by window, and then on the processor.
+
+    Args:
+        ensemble: gives the probabilities of windows.
+        say: is told once of each step back.
+    """
+
+    def __init__(self, ensemble: Ensemble, say: Callable[[str], None]) -> None:
+        self.ensemble = ensemble
+        self.say = say
+        self.batch: int | None = None
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        """Return the probabilities of windows `(N, C, ...)`.
+
+        Raises:
+            DataError: PRED_MEMORY if not even one window fits the memory of the processor.
+        """
+        try:
+            parts = windows.split(self.batch or len(windows))
+            return torch.cat([self.ensemble(part) for part in parts])
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._step_back(windows, error)
+        return self(windows)
+
+    def _step_back(self, windows: Tensor, error: RuntimeError) -> None:
+        if self.batch is None and len(windows) > 1:
+            self.batch = 1
+            self.say("out of memory: going on window by window")
+        elif self.ensemble.device.type != "cpu":
+            self.ensemble.device = torch.device("cpu")
+            for network in self.ensemble.networks:
+                network.cpu()
+            torch.cuda.empty_cache()
+            self.say("out of memory: this and all further scans go on without the GPU")
+        else:
+            raise DataError(
+                "PRED_MEMORY",
+                f"no memory for one window: {words_of(error)}",
+                "close other programs, or train with a smaller dataset.patch_size",
+            ) from error

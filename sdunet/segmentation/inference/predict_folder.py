@@ -1,0 +1,237 @@
+"""Predict labels for scans, each on its own grid."""
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import memory_each, memory_within
+from data_prep.core.progress import Progress, silent
+from data_prep.core.scan import Scan
+from data_prep.files.atomic import remove_file, write_bytes
+from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
+from data_prep.files.output_folder import below, check_free, own_folder, partial_of
+from data_prep.formats.encode import encode
+from data_prep.layouts import Case, choose, find_layout
+from data_prep.reading.image import read_case_image
+from sdunet.runtime.device import own_device
+from sdunet.runtime.run_record import say, say_if_slow, versions
+from sdunet.segmentation.inference.ensemble import Prediction, Team, load_team, predict_scan
+from sdunet.segmentation.inference.prediction_record import Manifest
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Attributes:
+        device: `auto`, `cpu` or `gpu`.
+        mirror: also look at every window mirrored along the axes of training.
+        tidy: remove what `sdunet postprocess` found better removed.
+        uncertainty: write the entropy of each cell, 0 to 1, to `uncertainty/`.
+        probabilities: write the probability of each class to `probabilities/NUMBER/`.
+        max_ram: gigabytes that one scan may take; default: what this machine has.
+        accept: codes of what is meant to be so.
+        resume: keep what the same models have predicted from the same files.
+        shard: number of this part of all cases, from 0, and number of parts.
+    """
+
+    device: str = "auto"
+    mirror: bool = False
+    tidy: bool = True
+    uncertainty: bool = False
+    probabilities: bool = False
+    max_ram: float | None = None
+    accept: tuple[str, ...] = ()
+    resume: bool = False
+    shard: tuple[int, int] = (0, 1)
+
+
+def predict(
+    runs: str | Path | Sequence[str | Path],
+    images: str | Path,
+    out: str | Path,
+    only: set[str] | None = None,
+    options: PredictOptions | None = None,
+    progress: Progress = silent,
+) -> tuple[list[str], list[DataError]]:
+    """Predict the label of each image and write it on the image's grid.
+
+    Pictures give PNG, volumes `.nii.gz` with the scan's affine; both hold class numbers.
+    `predictions.json` lists them with the classes. Images with an error are left out and
+    reported; the others are predicted.
+
+    Args:
+        runs: folder of a trained model or of several, such as all folds; or several folders. All
+            models found predict together.
+        images: an image, a folder of images, or a raw dataset in a known layout.
+        out: folder for the predictions.
+        only: ids of the cases to predict. Default: all.
+        options: how. Default: `PredictOptions()`.
+        progress: wraps the loop over cases, given a title.
+
+    Returns:
+        Ids of the cases predicted, and one error for each that was not.
+
+    Raises:
+        DataError: if the models or the images cannot be found, no case could be predicted, or
+            `out` holds predictions of other models or settings (OUT_OTHER).
+    """
+    options = options or PredictOptions()
+    runs = [runs] if isinstance(runs, str | Path) else list(runs)
+    device = own_device(options.device)
+    team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
+    tree = open_tree(images)
+    check_output(out, tree, images)
+    check_free(out, "predict")
+    with memory_within(_memory(options)):
+        layout = find_layout(tree, need_labels=False)
+    number, parts = options.shard
+    cases = choose(layout.cases, only)[number::parts]
+    problems = [error for error in layout.problems if only is None or error.case in only]
+    out = Path(out)
+    if len(team.models) > 1:
+        say(f"{len(team.models)} networks vote")
+    for model in team.models:
+        say_if_slow(model.network, device)
+    if parts > 1:
+        say(f"part {number} of {parts}: {len(cases)} cases")
+    form = team.plan.form and asdict(team.plan.form)
+    manifest = Manifest(out, _facts(team), versions=versions(), form=form)
+    before = manifest.before(resume=options.resume)
+    done: list[str] = []
+    with own_folder(out, "predict", part=options.shard) as output, manifest:
+        for case in progress(cases, "predicting"):
+            files = [out / name for name in _files_of(case.id, team.plan.num_classes)]
+            try:
+                for path in files:
+                    output.claim(path)
+                record = _predict_case(team, tree, case, out, options, before.get(case.id))
+            except DataError as error:
+                problems.append(error.at(case=case.id, file=case.image))
+                manifest.failed_with(error)
+                # A prediction of an earlier run would pass for one of this.
+                for path in files:
+                    output.remove(path)
+            else:
+                manifest.done(case.id, record)
+                done.append(case.id)
+    if not done and cases:
+        raise DataError(
+            "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
+        )
+    return sorted(done), problems
+
+
+def _memory(options: PredictOptions) -> float:
+    """Return the bytes that one scan may take."""
+    return (options.max_ram or memory_each(1) or math.inf) * 1e9
+
+
+def _facts(team: Team) -> dict[str, Any]:
+    """Return what predictions in one folder must share."""
+    plan = team.plan
+    return {
+        "labels": plan.labels,
+        "label_map": plan.label_map,
+        "structures": plan.structures,
+        "accept": plan.accept,
+        "models": [model.sha256 for model in team.models],
+        "mirror": team.mirror,
+        "removed": team.rules,
+    }
+
+
+def _predict_case(
+    team: Team,
+    tree: Tree,
+    case: Case,
+    out: Path,
+    options: PredictOptions,
+    before: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Predict a case, unless it is there already, and return what the manifest says of it."""
+    memory = _memory(options)
+    findings = Findings({*team.plan.accept, *options.accept})
+    reading, source = recorded(tree)
+    folders = _folders(team, options)
+    with memory_within(memory):
+        scan = read_case_image(reading, case, findings)
+        if before and before.get("source") == source and _is_there(out, before, folders):
+            return before
+        findings.place(case=case.id)
+        with tempfile.TemporaryDirectory(dir=partial_of(out)) as folder:
+            found = predict_scan(
+                team,
+                scan,
+                findings,
+                lambda text: say(f"{case.id} {text}"),
+                uncertainty=options.uncertainty,
+                chances_into=partial(_on_disk, folder) if options.probabilities else None,
+                memory=memory,
+            )
+            files = _write(case, scan, found, folders, out)
+    for name in set(_files_of(case.id, team.plan.num_classes)) - set(files):
+        remove_file(out / name)  # of an earlier prediction, which asked for more
+    for finding in findings.found:
+        if finding.level == "warning" or finding.code.startswith("PRED"):
+            say(str(finding))
+    noted = [str(finding.for_records()) for finding in findings.found]
+    return {"image": case.image, "source": source, "files": files, "found": noted}
+
+
+def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array that a file holds, whose place on the disk is taken at once."""
+    array = np.lib.format.open_memmap(f"{folder}/chances.npy", "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):  # or a disk that fills later would kill the process
+        with Path(array.filename).open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, array.nbytes + array.offset)
+    return array
+
+
+def _folders(team: Team, options: PredictOptions) -> list[str]:
+    """Return the folders that hold a file of each case; `.` that of the label."""
+    chances = [f"probabilities/{number}" for number in range(team.plan.num_classes)]
+    return [".", *["uncertainty"] * options.uncertainty, *chances * options.probabilities]
+
+
+def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: Path) -> dict:
+    """Write what was predicted, and return its files with the hash of each."""
+    files = {}
+    for folder in folders:
+        if folder == ".":
+            array = found.label
+        elif folder == "uncertainty":
+            array = found.entropy
+        else:  # one class at a time: together they may be larger than the memory
+            array = found.chances(int(folder.rsplit("/")[-1]))
+        suffix, data = encode(Scan(array, scan.affine, scan.codes))
+        path = Path(folder) / f"{case.id}{suffix}"
+        write_bytes(below(out, path.as_posix()), data)
+        files[path.as_posix()] = hashlib.sha256(data).hexdigest()
+    return files
+
+
+def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
+    """Tell whether all that is wanted of a case was written, and stands unchanged."""
+    files = before.get("files", {})
+    return set(folders) <= {Path(name).parent.as_posix() for name in files} and all(
+        (out / name).is_file() and hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256
+        for name, sha256 in files.items()
+    )
+
+
+def _files_of(case_id: str, num_classes: int) -> list[str]:
+    """Return the names that files of a case may have, whatever is asked for."""
+    chances = [f"probabilities/{number}/" for number in range(num_classes)]
+    suffixes = (".png", ".tif", ".nii.gz")
+    return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *chances) for s in suffixes]

@@ -1,0 +1,201 @@
+"""All scores of a case, class by class, under one policy for empty masks."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from data_prep.core.config import NumberFrom0, ShareBelowOne
+from data_prep.core.memory_limits import check_bytes
+from sdunet.segmentation.metrics.instances import Objects, find_objects
+from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps
+from sdunet.segmentation.metrics.surface import diagonal_of, surface_distances
+
+_COPIES = 36  # bytes a cell of the box around a class, measured on a block
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a score is called, and what it is at its best.
+
+    Attributes:
+        label: in reports and in `summary.json`.
+        best: 1 for shares, 0 for distances.
+        about: in a few words.
+    """
+
+    label: str
+    best: int
+    about: str
+
+
+METRICS = {
+    "dice": Metric("Dice", 1, "2 TP / (2 TP + FP + FN)"),
+    "jaccard": Metric("IoU", 1, "TP / (TP + FP + FN)"),
+    "precision": Metric("Precision", 1, "TP / (TP + FP)"),
+    "recall": Metric("Recall", 1, "TP / (TP + FN)"),
+    "volume_similarity": Metric("VolumeSimilarity", 1, "1 - |FP - FN| / (2 TP + FP + FN)"),
+    "surface_dice": Metric("NSD", 1, "share of both surfaces within the tolerance of the other"),
+    "hd": Metric("HD", 0, "largest distance of the surfaces"),
+    "hd95": Metric("HD95", 0, "95th percentile of the distances, the larger direction"),
+    "assd": Metric("ASSD", 0, "average symmetric surface distance"),
+    "object_sensitivity": Metric("ObjectSensitivity", 1, "share of reference objects found"),
+    "object_precision": Metric("ObjectPrecision", 1, "share of predicted objects that are one"),
+    "ap50": Metric("AP50", 1, "pairs / (pairs + false alarms + missed) above Jaccard 0.5"),
+    "ap": Metric("AP", 1, "the same, mean over Jaccard 0.5, 0.55 ... 0.95"),
+}
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What scores depend on.
+
+    Attributes:
+        tolerance: distance that the surface Dice forgives, mm (pixels of pictures).
+        match: Jaccard index above which a predicted object counts as one of the reference.
+    """
+
+    tolerance: NumberFrom0 = 1.0
+    match: ShareBelowOne = 0.1
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class in one case.
+
+    Attributes:
+        overlap: counts of cells.
+        objects: in the box that holds the class in prediction and reference.
+        corner: first cell of that box.
+        pairs: for each object of the reference the row of its predicted one, or -1.
+        values: score by its name in `METRICS`; `None` where there is nothing to score.
+    """
+
+    overlap: Overlap
+    objects: Objects
+    corner: tuple[int, ...]
+    pairs: np.ndarray
+    values: dict[str, float | None]
+
+    @property
+    def found(self) -> int:
+        """Objects of the reference that were found."""
+        return int((self.pairs >= 0).sum())
+
+
+def score_case(
+    prediction: np.ndarray | None,
+    reference: np.ndarray,
+    spacing: tuple[float, ...],
+    num_classes: int,
+    options: ScoreOptions | None = None,
+    numbered: np.ndarray | None = None,
+) -> list[ClassScores]:
+    """Score each class but the background.
+
+    Args:
+        prediction: class numbers, `(H, W)` or `(X, Y, Z)`; `None` if there is none.
+        reference: class numbers, the same shape.
+        spacing: between cells along each axis, mm; ones for pictures.
+        num_classes: classes, background included.
+        options: tolerances. Default: `ScoreOptions()`.
+        numbered: see `find_objects`.
+
+    Returns:
+        One for each class 1, 2, ...
+
+    Raises:
+        ValueError: if shapes differ or a number is no class.
+        DataError: IO_MEMORY, see `memory_within`.
+    """
+    options = options or ScoreOptions()
+    if prediction is None:
+        counted = missing(reference, num_classes)
+        prediction = np.zeros_like(reference)
+    else:
+        counted = overlaps(prediction, reference, num_classes)
+    boxes = zip(*(_boxes(label, num_classes) for label in (prediction, reference)), strict=True)
+    diagonal = diagonal_of(reference.shape, spacing)
+    result = []
+    for number, (overlap, pair) in enumerate(zip(counted, boxes, strict=True), start=1):
+        box = _around(pair, reference.ndim)
+        check_bytes(math.prod(s.stop - s.start for s in box), _COPIES)
+        masks = [label[box] == number for label in (prediction, reference)]
+        inside = None if numbered is None else numbered[box]
+        objects = find_objects(*masks, inside)
+        pairs = objects.pairs(options.match)
+        values = _overlap_scores(overlap)
+        # In a volume of one slice every cell would be surface: it is measured as a picture.
+        flat = tuple(axis for axis, n in enumerate(reference.shape) if n == 1)
+        if masks[0].size:
+            masks = [np.squeeze(mask, flat) for mask in masks]
+        within = tuple(s for axis, s in enumerate(spacing) if axis not in flat)
+        values |= _surface_scores(overlap, masks, within, diagonal, options.tolerance)
+        values |= _object_scores(overlap, objects, int((pairs >= 0).sum()))
+        result.append(ClassScores(overlap, objects, tuple(s.start for s in box), pairs, values))
+    return result
+
+
+def mean_scores(scores: Sequence[ClassScores]) -> dict[str, float | None]:
+    """Return the means over the classes that have a score, `None` where none has."""
+    found = {n: [s.values[n] for s in scores if s.values[n] is not None] for n in METRICS}
+    return {n: float(np.mean(values)) if values else None for n, values in found.items()}
+
+
+def _boxes(label: np.ndarray, num_classes: int) -> list[tuple[slice, ...] | None]:
+    return ndimage.find_objects(label, num_classes - 1)
+
+
+def _around(boxes: tuple[tuple[slice, ...] | None, ...], ndim: int) -> tuple[slice, ...]:
+    """Return the box around those that are there; of none, an empty one."""
+    there = [box for box in boxes if box is not None]
+    if not there:
+        return (slice(0, 0),) * ndim
+    return tuple(
+        slice(min(s.start for s in along), max(s.stop for s in along))
+        for along in zip(*there, strict=True)
+    )
+
+
+def _overlap_scores(overlap: Overlap) -> dict[str, float | None]:
+    names = ("dice", "jaccard", "precision", "recall", "volume_similarity")
+    return {name: getattr(overlap, name) for name in names}
+
+
+def _surface_scores(
+    overlap: Overlap,
+    masks: list[np.ndarray],
+    spacing: tuple[float, ...],
+    diagonal: float,
+    tolerance: float,
+) -> dict[str, float | None]:
+    names = ("surface_dice", "hd", "hd95", "assd")
+    if overlap.missing:
+        return dict(zip(names, (0.0, diagonal, diagonal, diagonal), strict=True))
+    distances = surface_distances(*masks, spacing, diagonal)
+    if distances is None:
+        return dict.fromkeys(names)
+    scores = (
+        distances.within(tolerance),
+        distances.hausdorff(),
+        distances.hausdorff(95),
+        distances.mean,
+    )
+    return dict(zip(names, scores, strict=True))
+
+
+def _object_scores(overlap: Overlap, objects: Objects, found: int) -> dict[str, float | None]:
+    names = ("object_sensitivity", "object_precision", "ap50", "ap")
+    if overlap.missing:
+        return dict.fromkeys(names, 0.0)
+    if overlap.outcome == "true negative":
+        return dict.fromkeys(names)
+    scores = (
+        found / max(1, len(objects.reference_sizes)),
+        found / max(1, len(objects.predicted_sizes)),
+        objects.average_precision((0.5,)),
+        objects.average_precision(),
+    )
+    return dict(zip(names, scores, strict=True))

@@ -1,0 +1,80 @@
+"""The list of hashes that seals a package, and what it is checked for at every load."""
+
+import hashlib
+from pathlib import Path
+
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE, parse_json
+from data_prep.files.atomic import write_bytes, write_json
+from data_prep.files.file_tree import Tree, open_tree
+
+LIST = "MANIFEST.json"
+SCHEMA = 1
+NEEDED = ("model.json", "best.safetensors")
+# What no run has: a package that was copied in part is none, even where its list is missing.
+_OF_PACKAGES = (LIST, "facts.json", "example.safetensors", "program.pt2")
+_READ = (*NEEDED, "postprocess.json")  # what prediction reads
+
+
+def seal(folder: Path) -> None:
+    """Write the list of all files in a folder."""
+    files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    hashes = {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items()}
+    write_json(folder / LIST, {"schema": SCHEMA, "files": hashes})
+
+
+def is_sealed(folder: Path) -> bool:
+    """Tell whether a folder is a package, or what is left of one."""
+    return any((folder / name).exists() for name in _OF_PACKAGES)
+
+
+def verify(tree: Tree) -> dict[str, bytes]:
+    """Check every file of a package against its hash, and return their contents by name.
+
+    Raises:
+        DataError: PACKAGE_LIST if the list cannot be used, PACKAGE_HASH if a file is missing or
+            not as it was.
+    """
+    if LIST not in tree.names:
+        raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
+    try:
+        listed = parse_json(tree.read(LIST))
+        if listed["schema"] != SCHEMA:
+            raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
+        files = {str(name): str(sha256) for name, sha256 in listed["files"].items()}
+        missing = [name for name in NEEDED if name not in files]
+        if missing:
+            raise ValueError(f"{missing[0]} is not in it")
+    except UNUSABLE as error:
+        raise DataError(
+            "PACKAGE_LIST", f"{LIST}: {type(error).__name__} {error}", "fetch the package again"
+        ) from error
+    for name in _READ:
+        if name in tree.names and name not in files:
+            raise DataError("PACKAGE_HASH", f"{name} was added", "fetch the package again")
+    contents = {}
+    for name, sha256 in files.items():
+        if name not in tree.names:
+            raise DataError("PACKAGE_HASH", f"{name} is missing", "fetch the package again")
+        data = tree.read(name)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DataError(
+                "PACKAGE_HASH", "not as it was exported", "fetch the package again", file=name
+            )
+        contents[name] = data
+    return contents
+
+
+def unpack(package: Path, folder: Path) -> Path:
+    """Verify a zipped package, and write its model into a folder.
+
+    Names are ours, so that no archive can write elsewhere.
+
+    Raises:
+        DataError: as `verify`.
+    """
+    contents = verify(open_tree(package))
+    for name in _READ:
+        if name in contents:
+            write_bytes(folder / name, contents[name])
+    return folder

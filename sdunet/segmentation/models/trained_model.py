@@ -1,0 +1,143 @@
+"""A trained network on disk: `model.json` says what it is, `best.safetensors` holds its weights.
+
+Neither is a pickle; nothing in them can run.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import nn
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE, whole
+from data_prep.files.file_tree import open_tree
+from data_prep.files.hashed_json import parse_hashed, write_hashed
+from data_prep.files.written_files import check_written
+from data_prep.planning.plan_json import plan_from
+from sdunet.nets.registry import build_network
+from sdunet.runtime.safetensors_io import read_weights
+from sdunet.segmentation.config import NetworkConfig, network_config
+from sdunet.segmentation.models.integrity import is_sealed, verify
+
+SCHEMA = 2
+DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
+# MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
+_NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
+_ACTS = {
+    "leakyrelu": ("leakyrelu", {"negative_slope": 0.1, "inplace": True}),
+    "relu": "relu",
+    "elu": "elu",
+    "gelu": "gelu",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to predict, with what it needs to know of scans.
+
+    Attributes:
+        network: gives logits.
+        plan: how scans are read and brought to its grid.
+        overlap: share of a window that its neighbour covers too.
+        flip_axes: spatial axes it was trained to see flipped.
+        sha256: of its description and weights.
+        root: folder it was loaded from.
+    """
+
+    network: nn.Module
+    plan: Plan
+    overlap: float
+    flip_axes: tuple[int, ...]
+    sha256: str
+    root: Path
+
+
+def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
+    """Build the untrained network of a configuration for the channels and classes of a plan.
+
+    Raises:
+        DataError: as `build`.
+    """
+    return build(config, plan.spatial_dims, len(plan.channels), plan.num_classes)
+
+
+def build(
+    config: NetworkConfig, spatial_dims: int, in_channels: int, out_channels: int
+) -> nn.Module:
+    """Build the untrained network of a configuration.
+
+    Raises:
+        DataError: CONFIG_NETWORK if an argument does not fit.
+    """
+    arguments = asdict(config)
+    name = arguments.pop("name")
+    arguments |= {"norm": _NORMS[config.norm], "act": _ACTS[config.act]}
+    try:
+        return build_network(name, spatial_dims, in_channels, out_channels, **arguments)
+    # Networks of others say in many ways that they cannot be built so.
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise DataError("CONFIG_NETWORK", str(error)[:300], "change it under network") from error
+
+
+def save_description(
+    root: Path, config: NetworkConfig, plan: Plan, overlap: float, flip_axes: tuple[int, ...]
+) -> None:
+    """Write `model.json`: all but the weights."""
+    record = {
+        "schema": SCHEMA,
+        "network": asdict(config),
+        "plan": asdict(plan),
+        "overlap": overlap,
+        "flip_axes": flip_axes,
+    }
+    write_hashed(root / DESCRIPTION, record)
+
+
+def load_model(root: str | Path) -> Model:
+    """Load a trained network, ready for prediction.
+
+    Raises:
+        DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE; PACKAGE_LIST or
+            PACKAGE_HASH for a package that is not as it was exported; OUT_CHANGED if a file is of
+            another run.
+    """
+    root = Path(root)
+    sealed = verify(open_tree(root)) if is_sealed(root) else {}
+    if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
+        raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
+    # Read once: what is hashed is what is used.
+    text, data = (sealed.get(n) or (root / n).read_bytes() for n in (DESCRIPTION, WEIGHTS))
+    try:
+        described = parse_hashed(text)
+        check_written(root / DESCRIPTION, text)
+        if described["schema"] != SCHEMA:
+            raise ValueError(f"schema {described['schema']}, known is {SCHEMA}")
+        plan = plan_from(described["plan"])
+        config = network_config(described["network"])
+        overlap = float(described["overlap"])
+        axes = tuple(whole(axis) for axis in described["flip_axes"])
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap must be from 0 to below 1, got {overlap}")
+        if not set(axes) <= set(range(plan.spatial_dims)):
+            raise ValueError(f"flip_axes must be axes of {plan.spatial_dims}, got {axes}")
+        network = network_for(config, plan)
+    except UNUSABLE as error:
+        raise DataError(
+            "MODEL_JSON",
+            f"model.json cannot be used: {type(error).__name__} {error}",
+            "copy the run folder again",
+        ) from error
+    weights = read_weights(root / WEIGHTS, data)
+    check_written(root / WEIGHTS, data)
+    sha256 = hashlib.sha256(text + data).hexdigest()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError(
+            "MODEL_WEIGHTS",
+            f"weights do not fit model.json: {' '.join(str(error).split())[:300]}",
+            "copy the run folder again",
+        ) from error
+    return Model(network.eval(), plan, overlap, axes, sha256, root)

@@ -1,0 +1,1 @@
+"""Show where predictions are wrong: pictures, contact sheets, pages."""

@@ -1,0 +1,131 @@
+"""The errors of several models on the same cases, beside each other on one page."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.progress import Progress, silent
+from data_prep.files.file_tree import check_output, open_tree
+from data_prep.files.output_folder import check_free, own_folder
+from data_prep.layouts import find_layout
+from sdunet.segmentation.evaluation.compare_models import Scored
+from sdunet.segmentation.evaluation.pairing import Pair, Pairs, hash_of, open_pairs
+from sdunet.segmentation.review.case_view import open_view
+from sdunet.segmentation.review.error_map import Palette
+from sdunet.segmentation.review.html_page import PAGE, Page
+
+
+def side_by_side(
+    images: str | Path,
+    references: str | Path,
+    predictions: Sequence[str | Path],
+    models: Sequence[Scored],
+    out: str | Path,
+    only: set[str] | None = None,
+    config: DataConfig | None = None,
+    progress: Progress = silent,
+    *,
+    palette: Palette = "usual",
+    max_ram: float | None = None,
+) -> tuple[Path, list[DataError]]:
+    """Write `review.html` with the errors of each model on every case.
+
+    Args:
+        images: raw dataset or folder of images, with the ids of the references.
+        references: raw dataset in a known layout.
+        predictions: folder of label files of each model.
+        models: what was scored of each; their options are those of the page.
+        out: folder for the page.
+        only: ids of the cases to show. Default: those that were scored.
+        config: classes and label map. Default: those recorded with the predictions.
+        progress: wraps the loop over cases, given a title.
+        palette: of the errors.
+        max_ram: gigabytes of memory that one case, with all predictions of it, may take.
+
+    Returns:
+        The page, and an error for each case that could not be shown as it should: COMPARE_PRED or
+        COMPARE_OTHER for one whose prediction or reference is not that of the scores.
+
+    Raises:
+        DataError: LBL_CLASSES if models predict other classes; OVERLAY_NONE if no case can be
+            shown; as `open_pairs`.
+    """
+    options = models[0].options
+    only = only or set(models[0].cases)
+    each = None if max_ram is None else max_ram / len(predictions)
+    pairs = [open_pairs(folder, references, only, config, each) for folder in predictions]
+    first = pairs[0]
+    if any(other.rules.labels != first.rules.labels for other in pairs):
+        raise DataError("LBL_CLASSES", "the models predict other classes", "compare those of one")
+    tree = open_tree(images)
+    for source in (images, references, *predictions):
+        check_output(out, open_tree(source), source)
+    check_free(out, "compare", [PAGE])
+    with memory_within(first.memory):
+        layout = find_layout(tree, need_labels=False)
+    cases = {case.id: case for case in layout.cases}
+    names = [model.name for model in models]
+    problems: list[DataError] = []
+    with own_folder(out, "compare", [PAGE]):
+        page = Page(Path(out), names, first.names, palette, options)
+        for together in progress(_InStep(pairs), "drawing"):
+            of_each = list(zip(names, together, strict=True))
+            problems += [_of(name, pair.problem) for name, pair in of_each if pair.problem]
+            try:
+                for model, pair in zip(models, together, strict=True):
+                    _check_scored(model, pair)
+                opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
+                problems += [_of(n, p) for n, (_, p) in zip(names, opened, strict=True) if p]
+                scores = [pair.scores(first.num_classes, options) for pair in together]
+            except DataError as error:
+                problems.append(error.at(case=together[0].id))
+                continue
+            page.add([view for view, _ in opened], scores)
+        problems = [*{str(p): p for pair in pairs for p in pair.problems}.values(), *problems]
+        if not page.cases:
+            raise DataError("OVERLAY_NONE", f"no case could be drawn: {problems[-1]}", "see it")
+        return page.write(), problems
+
+
+class _InStep:
+    """Iterates the cases of several models together, which are those of the same references."""
+
+    def __init__(self, pairs: Sequence[Pairs]) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs[0])
+
+    def __iter__(self) -> Iterator[tuple[Pair, ...]]:
+        for first, *others in zip(*self.pairs, strict=True):
+            if any(other.id != first.id for other in others):
+                found = "a reference that could be read for one model only"
+                raise DataError("IO_CHANGED", found, "run it again", case=first.id)
+            yield (first, *others)
+
+
+def _check_scored(model: Scored, pair: Pair) -> None:
+    reference = hash_of(pair.reference.array)
+    if model.references.get(pair.id, reference) != reference:
+        raise DataError(
+            "COMPARE_OTHER",
+            f"another reference than {model.name} was scored against",
+            "give the references of the scores, or evaluate again",
+            case=pair.id,
+        )
+    here = None if pair.prediction is None else hash_of(pair.prediction)
+    if model.predictions.get(pair.id, here) != here:
+        raise DataError(
+            "COMPARE_PRED",
+            f"another prediction than was scored as {model.name}",
+            "give --pred in the order of the scores, or evaluate again",
+            case=pair.id,
+        )
+
+
+def _of(model: str, error: DataError) -> DataError:
+    """Return an error that also names the model."""
+    found = f"{model}: {error.found}"
+    return DataError(error.code, found, error.fix, case=error.case, file=error.file)

@@ -1,0 +1,111 @@
+"""Draw where predictions are right and wrong on their images, and make a page to look through."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.progress import Progress, silent
+from data_prep.core.scan import Scan
+from data_prep.files.atomic import write_bytes
+from data_prep.files.file_tree import check_output, open_tree
+from data_prep.files.output_folder import below, own_folder
+from data_prep.formats.encode import encode
+from data_prep.layouts import find_layout
+from sdunet.segmentation.evaluation.pairing import Pair, open_pairs
+from sdunet.segmentation.metrics.case_scores import ScoreOptions, mean_scores
+from sdunet.segmentation.review.case_figure import ContactSheet, draw_case, said
+from sdunet.segmentation.review.case_view import open_view
+from sdunet.segmentation.review.error_map import Palette, error_map, itksnap_labels, slicer_colours
+from sdunet.segmentation.review.html_page import PAGE, Page
+
+_SHEET = "contact_sheet.png"
+
+
+def overlay(
+    images: str | Path,
+    references: str | Path,
+    predictions: str | Path,
+    out: str | Path,
+    only: set[str] | None = None,
+    config: DataConfig | None = None,
+    progress: Progress = silent,
+    *,
+    palette: Palette = "usual",
+    options: ScoreOptions | None = None,
+    max_ram: float | None = None,
+) -> tuple[Path, list[DataError]]:
+    """Show the errors of every case.
+
+    Writes `review.html`, a page to look through all cases; `cases/ID.png`; `contact_sheet.png`,
+    worst case first; and for volumes `error_maps/ID.nii.gz` on the scan's grid, with files of names
+    and colours for ITK-SNAP and 3D Slicer.
+
+    Args:
+        images: raw dataset or folder of images, with the ids of the references.
+        references: raw dataset in a known layout.
+        predictions: folder of label files named like the cases.
+        out: folder for the pictures.
+        only: ids of the cases to draw. Default: all.
+        config: classes and label map. Default: those recorded with the predictions.
+        progress: wraps the loop over cases, given a title.
+        palette: of the errors.
+        options: of the scores. Default: `ScoreOptions()`.
+        max_ram: gigabytes of memory that one case may take; a larger one is refused.
+
+    Returns:
+        The page, and one error for each case that could not be drawn as it should.
+
+    Raises:
+        DataError: OVERLAY_NONE if no case can be drawn, or as `open_pairs`.
+    """
+    options = options or ScoreOptions()
+    pairs = open_pairs(predictions, references, only, config, max_ram)
+    tree = open_tree(images)
+    for source in (images, references, predictions):
+        check_output(out, open_tree(source), source)
+    with memory_within(pairs.memory):
+        layout = find_layout(tree, need_labels=False)
+    cases = {case.id: case for case in layout.cases}
+    out, problems = Path(out), []
+    names = pairs.names
+    sheet = ContactSheet(palette)
+    files = [PAGE, _SHEET, *(f"cases/{case_id}.png" for case_id in cases)]
+    with own_folder(out, "overlay", files) as output:
+        output.remove(out / _SHEET)  # an earlier one would show other cases than the pictures
+        page = Page(out, ["prediction"], names, palette, options)
+        for pair in progress(pairs, "drawing"):
+            problems += [pair.problem] if pair.problem else []
+            try:
+                view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
+                problems += [problem] if problem else []
+                scores = pair.scores(pairs.num_classes, options)
+                dice = mean_scores(scores)["dice"]
+                state = "no prediction, counted as missed" if view.missing else said(dice)
+                picture = draw_case(view, f"{pair.id}   {state}", names, palette)
+                write_bytes(below(out, f"cases/{pair.id}.png"), picture)
+                if view.affine is not None:
+                    _write_error_map(pair, out / "error_maps", palette)
+                page.add([view], [scores])
+                sheet.add(view, dice)
+            except DataError as error:
+                problems.append(error.at(case=pair.id))
+        if not sheet.seen:
+            last = [*pairs.problems, *problems][-1]
+            raise DataError("OVERLAY_NONE", f"no case could be drawn, the last: {last}", "see it")
+        write_bytes(out / _SHEET, sheet.draw())
+        place = page.write()
+        output.remove_rest()
+    return place, [*pairs.problems, *problems]
+
+
+def _write_error_map(pair: Pair, folder: Path, palette: Palette) -> None:
+    reference = pair.reference
+    prediction = np.zeros_like(reference.array) if pair.prediction is None else pair.prediction
+    errors = error_map(prediction, reference.array)
+    suffix, data = encode(Scan(errors, reference.affine, reference.codes))
+    write_bytes(below(folder, f"{pair.id}{suffix}"), data)
+    write_bytes(folder / "itksnap_labels.txt", itksnap_labels(palette).encode())
+    write_bytes(folder / "slicer_colours.ctbl", slicer_colours(palette).encode())

@@ -1,0 +1,165 @@
+"""What training says of itself: by line, by table and by picture; and the models it keeps."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning.callbacks import Checkpoint
+
+from sdunet.runtime.callbacks import EpochLines, Row
+from sdunet.runtime.safetensors_io import write_weights
+
+
+class Course(EpochLines):
+    """The course of a training of segmentation.
+
+    `waiting` is the share of training spent between steps: for the next batch, and to save states.
+
+    Args:
+        out: folder of the run.
+    """
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(out)
+        self.waited = self.stepped = self.validated = 0.0
+        self.since = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Start the clocks."""
+        super().on_train_epoch_start(trainer, module)
+        self.waited = self.stepped = self.validated = 0.0
+        self.since = time.monotonic()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Count the time up to here as waiting."""
+        self.waited += self._lap()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Count the time up to here as a step."""
+        super().on_train_batch_end(trainer)
+        self.stepped += self._lap()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Leave out what lies between."""
+        self._lap()
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Count validation, which runs before the epoch ends."""
+        self.validated += self._lap()
+
+    def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
+        """Return loss, Dice of each class, learning rate, seconds and memory."""
+        scores = {n: v for n, v in found.items() if n.startswith("val_dice")}
+        return {
+            "train_loss": found["train_loss"],
+            **dict(sorted(scores.items())),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "training_seconds": round(self.waited + self.stepped, 2),
+            "validation_seconds": round(self.validated, 2),
+            "waiting": round(self.waited / max(1e-9, self.waited + self.stepped), 4),
+            "memory_gb": round(_peak_memory(), 2),
+            "gpu_memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+        }
+
+    def measured(self, row: Row) -> tuple[str, float]:
+        """Return loss and Dice as text, and the Dice as the score."""
+        gpu = f"  GPU {row['gpu_memory_gb']:.1f} GB" if row["gpu_memory_gb"] else ""
+        return (
+            f"loss {row['train_loss']:.4f}  validation Dice {row['val_dice']:.4f}  "
+            f"waiting {row['waiting']:.0%}  {row['memory_gb']:.1f} GB{gpu}"
+        ), row["val_dice"]
+
+    def curve(self) -> Figure:
+        """Draw loss and validation Dice over the epochs."""
+        figure = Figure((7, 4), layout="constrained")
+        left = figure.subplots()
+        right = left.twinx()
+        rows = self.rows
+        epochs = [row["epoch"] for row in rows]
+        loss = [row["train_loss"] for row in rows]
+        left.plot(epochs, loss, color="#555555", label="training loss")
+        for name in (name for name in rows[-1] if name.startswith("val_dice")):
+            title = name.removeprefix("val_dice").removeprefix("_") or "mean"
+            dice = [row.get(name, float("nan")) for row in rows]
+            right.plot(epochs, dice, label=f"Dice {title}", lw=2 if title == "mean" else 1)
+        left.set(xlabel="epoch", ylabel="training loss")
+        right.set(ylabel="validation Dice", ylim=(0, 1))
+        figure.legend(loc="outside upper center", ncols=4, frameon=False)
+        return figure
+
+    def _lap(self) -> float:
+        now = time.monotonic()
+        lap, self.since = now - self.since, now
+        return lap
+
+
+class Keep(Checkpoint):
+    """Keeps the weights of the best validation Dice, and the whole state to resume from.
+
+    The state is saved before the last step of an epoch, so that a run that ends in validation
+    loses one step; after each epoch; and after every so many steps.
+
+    Args:
+        best: file for the best weights.
+        state: file for the state.
+        save_steps: steps between states; 0 for none between.
+        patience: epochs without a better Dice after which training ends.
+    """
+
+    def __init__(self, best: Path, state: Path, save_steps: int, patience: int) -> None:
+        self.best = best
+        self.state = state
+        self.save_steps = save_steps
+        self.patience = patience
+        self.score = -1.0
+        self.waited = 0  # epochs since the best
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """End at once a resumed training whose patience is over."""
+        self._end_if_over(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Save the state where it is due."""
+        step = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        steps = trainer.num_training_batches
+        due = bool(self.save_steps) and trainer.global_step % self.save_steps == 0
+        # After the last step it would be saved without its validation.
+        if step == steps - 1 or (due and step < steps):
+            trainer.save_checkpoint(self.state)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Keep the weights if they are the best so far; save the state; end in time."""
+        score = float(trainer.callback_metrics["val_dice"])
+        self.waited += 1
+        if score > self.score:
+            self.score, self.waited = score, 0
+            if trainer.is_global_zero:
+                write_weights(self.best, module.deployed.state_dict())
+        trainer.save_checkpoint(self.state)
+        self._end_if_over(trainer)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the best score, and how long ago it was."""
+        return {"score": self.score, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take them up."""
+        self.score, self.waited = state["score"], int(state["waited"])
+
+    def _end_if_over(self, trainer: pl.Trainer) -> None:
+        if self.waited and self.waited >= self.patience:
+            trainer.should_stop = True
+
+
+def _peak_memory() -> float:
+    """Return the most memory this process has held, in gigabytes; NaN where it is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

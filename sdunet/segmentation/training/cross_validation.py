@@ -1,0 +1,197 @@
+"""Several runs of one task: every fold, several seeds; and what helps after all of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE
+from data_prep.core.progress import Progress, silent
+from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.output_folder import own_folder
+from data_prep.files.written_files import read_written
+from data_prep.prepared.dataset import Dataset, load_dataset
+from data_prep.preprocessing.grid import normalise
+from sdunet.segmentation.config import TaskConfig
+from sdunet.segmentation.inference.ensemble import essence, find_models
+from sdunet.segmentation.inference.postprocessing import (
+    RULES,
+    Pieces,
+    Rules,
+    choose_rule,
+    compare_pieces,
+    weights_of,
+)
+from sdunet.segmentation.inference.sliding_window import Ensemble, slabs
+from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.training.train_fold import (
+    SETTINGS,
+    VALIDATION_CASES,
+    has_trained,
+    hash_data,
+    train,
+)
+
+
+def train_several(
+    task: TaskConfig,
+    data: str | Path,
+    out: str | Path,
+    folds: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    resume: bool = False,
+) -> dict[str, float]:
+    """Train a network for each fold and seed, one after the other, in folders of their own.
+
+    Resumed, runs that came to their end are kept, the one that was stopped goes on, and the others
+    begin.
+
+    Args:
+        task: settings; its seed is replaced.
+        data: folder of a prepared dataset.
+        out: folder for `fold_F/`, `seed_S/` or `seed_S/fold_F/`.
+        folds: folds that validate, in turn.
+        seeds: of weights, patches and augmentation.
+        resume: go on where an earlier call stopped.
+
+    Returns:
+        The best validation Dice of each run, by its folder.
+
+    Raises:
+        DataError: as `train`, before anything is trained where that can be known.
+    """
+    known = range(len(load_dataset(data).folds))
+    wrong = [fold for fold in folds if fold not in known]
+    if wrong:
+        raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count folds from 0")
+    runs = {
+        (seed, fold): Path(
+            out, *[f"seed_{seed}"] * (len(seeds) > 1), *[f"fold_{fold}"] * (len(folds) > 1)
+        )
+        for seed, fold in product(seeds, folds)
+    }
+    begun = {run for run in runs.values() if (run / SETTINGS).exists()}
+    if resume and not begun:
+        raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
+    taken = [run for run in runs.values() if has_trained(run)]
+    if taken and not resume:
+        raise DataError(
+            "RUN_EXISTS", f"a run is already in {taken[0]}", "give another --out, or --resume"
+        )
+    if len(runs) > 1 and has_trained(Path(out)):
+        raise DataError("RUN_EXISTS", f"{out} holds a run itself", "give another --out")
+    inner = sorted(p.parent for p in Path(out).glob("*/**/model.json"))
+    if inner and len(runs) == 1:
+        raise DataError(
+            "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
+        )
+    scores = {}
+    for (seed, fold), run in runs.items():
+        own = replace(task, training=replace(task.training, seed=seed))
+        scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun)
+    return scores
+
+
+def find_rules(
+    runs: str | Path, data: str | Path, progress: Progress = silent
+) -> dict[str, tuple[str | float | None, float, float]]:
+    """Find what is better removed from predictions, on the validation cases of trained networks.
+
+    Writes `postprocess.json` into `runs`, which `predict` follows.
+
+    Args:
+        runs: folder of a run, or of one run a fold.
+        data: the prepared dataset they were trained on.
+        progress: wraps the loop over cases, given a title.
+
+    Returns:
+        For each class the rule, `None` for none, with the mean Dice before and after.
+
+    Raises:
+        DataError: if there are no models, or the dataset does not hold their cases.
+    """
+    dataset = load_dataset(data)
+    folders = find_models(runs)
+    path = Path(runs) / RULES
+    with own_folder(runs, "train", part=None, adopt=()) as output:
+        output.claim(path)  # before the work
+        chosen = _choose_rules(folders, dataset, progress)
+        rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
+        scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
+        weights = weights_of(folders)
+        write_hashed(path, {"rules": rules, "validation_dice": scores, "weights": weights})
+    return chosen
+
+
+def _choose_rules(
+    folders: Sequence[Path], dataset: Dataset, progress: Progress
+) -> dict[str, tuple[str | float | None, float, float]]:
+    found: dict[str, list[Pieces]] = {}
+    for folder in folders:
+        model = load_model(folder)
+        plan = model.plan
+        cases = _validation_cases(folder)
+        if unknown := set(cases) - set(dataset.cases):
+            raise DataError(
+                "MODEL_DATA",
+                f"{folder} was validated on {sorted(unknown)[0]}, which is not in {dataset.root}",
+                "give the dataset it was trained on",
+            )
+        if essence(plan) != essence(dataset.plan):
+            raise DataError(
+                "MODEL_DATA",
+                f"{dataset.root} was prepared in another way than what {folder} was trained on",
+                "give the dataset it was trained on",
+            )
+        if not _is_of(folder, dataset):
+            raise DataError(
+                "MODEL_DATA",
+                f"{dataset.root} holds other cases or folds than what {folder} was trained on",
+                "give the dataset it was trained on",
+            )
+        for case_id in progress(cases, f"{folder.name}"):
+            image, label = dataset.arrays(case_id)
+            scaling = dataset.cases[case_id].scaling
+            parts = slabs(
+                image,
+                Ensemble([model.network]),
+                plan.patch_size,
+                model.overlap,
+                lambda window, scaling=scaling: normalise(window, scaling),
+            )
+            prediction = np.concatenate([part.argmax(0) for part in parts])
+            for name in plan.classes[1:]:
+                pieces = compare_pieces(prediction, label[0], plan.labels[name])
+                found.setdefault(name, []).append(pieces)
+    cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0
+    return {name: choose_rule(cases, cell) for name, cases in found.items()}
+
+
+def _is_of(run: Path, dataset: Dataset) -> bool:
+    """Tell whether a run was trained on a dataset, as far as it is recorded."""
+    try:
+        settings = read_hashed(run / SETTINGS)
+        fold, recorded = settings["fold"], settings.get("data_sha256")
+        return recorded is None or recorded == hash_data(dataset, fold)
+    except FileNotFoundError:
+        return True
+    except (OSError, *UNUSABLE) as error:
+        raise DataError(
+            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(run)
+        ) from error
+
+
+def _validation_cases(folder: Path) -> list[str]:
+    try:
+        cases = read_written(folder / VALIDATION_CASES).decode().splitlines()
+    except (OSError, UnicodeError) as error:
+        raise DataError(
+            "RUN_CASES", f"{VALIDATION_CASES}: {error}", "give a run, not a package"
+        ) from error
+    if not cases:
+        raise DataError("RUN_CASES", f"{VALIDATION_CASES} is empty", "train anew", file=str(folder))
+    return cases

@@ -1,0 +1,202 @@
+"""Loss, optimiser and validation of a segmentation network, as Lightning runs them."""
+
+import math
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
+from monai.networks import one_hot
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from data_prep.core.config import Plan
+from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.inference.sliding_window import Ensemble, slabs
+from sdunet.segmentation.metrics.overlap import Overlap, overlaps, summarise
+
+_MOMENTUM, _POWER = 0.99, 0.9
+_ONE_HOT = {"include_background": False, "to_onehot_y": True, "softmax": True}
+
+
+def build_loss(name: str, *, deterministic: bool = False) -> nn.Module:
+    """Return the loss of `(N, classes, ...)` logits, or of a list of them, and class numbers.
+
+    It is a mean over cases, so that several processes come to the same gradient as one. Of a
+    list, the first counts 1, each further one half of the one before. `deterministic` has the
+    same value, and on GPUs the same bits every time.
+    """
+    dice_ce = _DeterministicDiceCE if deterministic else DiceCELoss
+    losses = {
+        "dice_ce": lambda: dice_ce(**_ONE_HOT),
+        "dice_focal": DiceFocal,
+        "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=0.3, beta=0.7),
+    }
+    return DeepSupervisionLoss(losses[name]())
+
+
+class _DeterministicDiceCE(DiceCELoss):
+    def ce(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the cross-entropy; that of class numbers has no deterministic form on a GPU."""
+        return super().ce(logits, one_hot(label, logits.shape[1]))
+
+
+class DiceFocal(nn.Module):
+    """Dice and focal loss, both over the softmax; MONAI's own sum takes sigmoids for the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = DiceLoss(**_ONE_HOT)
+        self.focal = FocalLoss(to_onehot_y=True, use_softmax=True)
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return their sum."""
+        return self.dice(logits, label) + self.focal(logits, label)
+
+
+def learning_rate_at(share: float, config: TrainingConfig) -> float:
+    """Return the learning rate when `share` of all steps are done, 0 to 1."""
+    falls = {
+        "cosine": (1 + math.cos(math.pi * share)) / 2,
+        "poly": (1 - share) ** _POWER,
+        "constant": 1.0,
+    }
+    return config.learning_rate * falls[config.schedule]
+
+
+class SegmentationModule(pl.LightningModule):
+    """A network trained on patches, validated by the Dice of whole cases.
+
+    Learning rate and noise of a step depend on its number alone, so that a resumed run goes on
+    exactly as one that was never interrupted.
+
+    Args:
+        network: gives logits `(N, classes, ...)`; while training perhaps a list of them.
+        plan: classes and window size.
+        config: optimiser settings.
+
+    Raises:
+        FloatingPointError: at the first loss or gradient that is not finite.
+    """
+
+    def __init__(self, network: nn.Module, plan: Plan, config: TrainingConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.plan = plan
+        self.config = config
+        self.loss = build_loss(config.loss, deterministic=config.deterministic)
+        self.average = None
+        if config.ema:
+            average = get_ema_multi_avg_fn(config.ema)
+            self.average = AveragedModel(network, multi_avg_fn=average).requires_grad_(False)
+        self.trained = False  # whether a step was made since it was built
+        self.losses: list[float] = []  # of this epoch
+        self.counted: list[list[Overlap]] = []
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The network that validates and predicts: the average where there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        """Set the learning rate, and seed what the network draws."""
+        step, steps = self.global_step, self.config.epochs * self.trainer.num_training_batches
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = learning_rate_at(min(1.0, step / steps), self.config)
+        key = repr((self.config.seed, self.global_rank, step)).encode()
+        torch.manual_seed(int.from_bytes(sha256(key).digest()[:8], "big") >> 1)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """Return the loss of a batch of patches."""
+        loss = self.loss(self.network(batch["image"]), batch["label"])
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._not_finite("loss", value)
+        self.losses.append(value)
+        return loss
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Bound the norm of the gradient, before a step that would make all weights NaN."""
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        if not math.isfinite(norm.item()):
+            raise self._not_finite("gradient", norm.item())
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Move the weights, and their average with them."""
+        super().optimizer_step(*args, **kwargs)
+        self.trained = True
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """Predict one whole case and count its overlap with the reference."""
+        parts = slabs(
+            batch["image"][0].cpu().numpy(),
+            Ensemble([self.deployed], device=self.device),
+            self.plan.patch_size,
+            self.config.overlap,
+        )
+        # Class numbers slab by slab: the probabilities of a whole scan are never held.
+        prediction = np.concatenate([part.argmax(0).astype(np.uint16) for part in parts])
+        reference = batch["label"][:, 0].cpu().numpy()
+        self.counted.append(overlaps(prediction[None], reference, self.plan.num_classes))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean Dice of each class and of all, under the empty-mask policy; and the loss."""
+        by_class = zip(*self._everyones(self.counted), strict=True)
+        scores = {}
+        for name, counted in zip(self.plan.classes[1:], by_class, strict=True):
+            dice = summarise(counted)["Dice"]
+            if dice is not None:
+                scores[name] = dice
+        self.counted = []
+        if len(scores) > 1:
+            self.log_dict({f"val_dice_{name}": dice for name, dice in scores.items()})
+        self.log("val_dice", float(np.mean(list(scores.values()))) if scores else 0.0)
+        if self.losses:  # none before the first epoch
+            self.log("train_loss", float(np.mean(self.losses)), sync_dist=True)
+            self.losses = []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the losses of an epoch that is not over."""
+        checkpoint["losses"] = self.losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back."""
+        self.losses = list(checkpoint["losses"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer; `on_train_batch_start` sets its learning rate."""
+        config = self.config
+        if config.optimizer == "sgd":
+            return torch.optim.SGD(
+                self.network.parameters(),
+                config.learning_rate,
+                _MOMENTUM,
+                weight_decay=config.weight_decay,
+                nesterov=True,
+            )
+        return torch.optim.AdamW(
+            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+
+    def _not_finite(self, what: str, value: float) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} is {value} at epoch {self.current_epoch}, step {self.global_step}; train anew "
+            "with a lower training.learning_rate, or with training.precision 32-true"
+        )
+
+    def _everyones(self, counted: list[list[Overlap]]) -> list[list[Overlap]]:
+        """Return the counts of the cases of all processes."""
+        if self.trainer.world_size == 1:
+            return counted
+        mine = torch.tensor(
+            [[(o.tp, o.fp, o.fn, o.tn) for o in case] for case in counted], device=self.device
+        ).reshape(-1, self.plan.num_classes - 1, 4)
+        most = self.all_gather(torch.tensor(len(mine), device=self.device))
+        padded = mine.new_full((int(most.max()), *mine.shape[1:]), -1)
+        padded[: len(mine)] = mine
+        rows = self.all_gather(padded).flatten(0, 1).tolist()
+        return [[Overlap(*counts) for counts in case] for case in rows if case[0][0] >= 0]

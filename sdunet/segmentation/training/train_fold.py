@@ -1,0 +1,269 @@
+"""Train one fold of a prepared dataset."""
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.utilities import rank_zero_only
+
+from data_prep.core.config import DataConfig, Plan
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE
+from data_prep.files.atomic import write_bytes
+from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
+from data_prep.files.written_files import read_written
+from data_prep.prepared.dataset import Dataset, load_dataset
+from sdunet.nets.registry import count_parameters
+from sdunet.runtime.callbacks import CURVE, METRICS
+from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
+from sdunet.runtime.device import choose_device
+from sdunet.runtime.lightning_setup import end_together, quiet_lightning
+from sdunet.runtime.run_record import RunRecord, say, say_if_slow
+from sdunet.runtime.stop_callbacks import Halt
+from sdunet.runtime.torch_errors import named
+from sdunet.segmentation.config import TaskConfig, network_config
+from sdunet.segmentation.models.trained_model import (
+    DESCRIPTION,
+    WEIGHTS,
+    network_for,
+    save_description,
+)
+from sdunet.segmentation.training.augmentation import augmentation, flip_axes
+from sdunet.segmentation.training.callbacks import Course, Keep
+from sdunet.segmentation.training.data_module import SegmentationData
+from sdunet.segmentation.training.lightning_module import SegmentationModule
+
+VALIDATION_CASES = "validation_cases.txt"
+SETTINGS = "settings.json"
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
+# Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
+_FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
+
+
+def train(
+    task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0, *, resume: bool = False
+) -> float:
+    """Train a network on all folds but one, and keep the weights that do best on that one.
+
+    Writes to `out`: `model.json` and `best.safetensors` (the model), `metrics.csv` and
+    `curve.png` (the course of training), `last.safetensors` (the state to resume from, the one
+    before beside it), `settings.json`, `validation_cases.txt` and `run.json`. Resumed with the same
+    settings, a run on a processor ends with the weights, bit for bit, of one without a stop.
+
+    Args:
+        task: network and training settings; the data settings are those it was prepared with.
+        data: folder of a prepared dataset.
+        out: folder of the run; must not hold a run yet, unless it is resumed.
+        fold: the fold that validates.
+        resume: go on where the run in `out` stopped.
+
+    Returns:
+        The best validation Dice, mean over classes and cases, 0 to 1.
+
+    Raises:
+        DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
+        FloatingPointError: if the loss is not finite.
+        Stopped: if a signal or a file stopped it; it can be resumed.
+    """
+    out, config = Path(out), task.training
+    dataset = load_dataset(data)
+    _check_contradictions(task.dataset, dataset.plan)
+    device = choose_device(config.device)
+    quiet_lightning()
+    end_together()
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
+    batches = SegmentationData(dataset, fold, config)
+    augmentation(dataset.plan, config)  # refuses before anything is written
+    settings = _settings(task, dataset, fold)
+    record = RunRecord("train", device, **settings)
+    state = None
+    if resume and not states(out) and (out / SETTINGS).exists():
+        say("nothing was saved yet: it begins anew")
+    elif resume:
+        state = state_to_resume(out)
+    _check_out(out, settings, resume)
+    if not resume:
+        check_free(out, "train")
+    dataset.verify()
+    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
+    trainer = build_trainer(task, out, keep)
+    # The first process keeps other runs out; the others are its own.
+    with _own(out, resume) if rank_zero_only.rank == 0 else nullcontext():
+        if rank_zero_only.rank == 0:
+            _check_out(out, settings, resume)  # again: another run may just have ended here
+            _describe(out, task, dataset, fold)
+            write_hashed(out / SETTINGS, settings)
+            if not config.deterministic:
+                say("may differ in its last bits from run to run on a GPU, unless --deterministic")
+            say_if_slow(module.network, device)
+            steps = len(batches.order())
+            say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
+        _fit(trainer, module, batches, state)
+    if not (out / WEIGHTS).exists():
+        raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
+    stood_still = not module.trained and (out / RECORD).exists()
+    if trainer.is_global_zero and not stood_still:
+        record.write(
+            out,
+            epochs=trainer.current_epoch,
+            steps=trainer.global_step,
+            validation_dice=keep.score,
+            parameters=count_parameters(module.network),
+        )
+    return keep.score
+
+
+def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
+    """Write what the model is, and which cases validate it."""
+    axes = flip_axes(dataset.plan, task.training)
+    save_description(out, task.network, dataset.plan, task.training.overlap, axes)
+    listed = "".join(f"{case}\n" for case in dataset.folds[fold]["val"])
+    write_bytes(out / VALIDATION_CASES, listed.encode())
+
+
+def _fit(
+    trainer: pl.Trainer, module: SegmentationModule, batches: SegmentationData, state: Path | None
+) -> None:
+    try:
+        trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if (known := named(error)) is None:
+            raise
+        raise known from error
+
+
+def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
+    """Return Lightning's trainer for a task; it writes to `out`.
+
+    Raises:
+        DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
+    """
+    config = task.training
+    several = task.trainer.devices * task.trainer.num_nodes > 1
+    gpu = choose_device(config.device) == "cuda"
+    # Lightning's own state at SLURM's signal would be a pickle; `Halt` hears that signal.
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    try:
+        logger = config.tensorboard and TensorBoardLogger(out, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise DataError("CONFIG_TENSORBOARD", str(error), "pip install tensorboard") from error
+    return pl.Trainer(
+        max_epochs=config.epochs,
+        accelerator="gpu" if gpu else "cpu",
+        devices=task.trainer.devices,
+        num_nodes=task.trainer.num_nodes,
+        strategy="ddp" if several else "auto",
+        use_distributed_sampler=False,
+        precision=config.precision,
+        deterministic=config.deterministic,
+        sync_batchnorm=several and gpu,
+        default_root_dir=out,
+        num_sanity_val_steps=1,
+        logger=logger,
+        callbacks=[
+            Course(out),
+            Halt(out, config.max_time),
+            keep,
+        ],
+        plugins=[StateIO(), *slurm],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def hash_data(dataset: Dataset, fold: int) -> str:
+    """Return the SHA-256 of what a fold of a dataset is trained on."""
+    described = (dataset.root / "dataset.json").read_bytes()
+    described += json.dumps(dataset.folds[fold]).encode()
+    return sha256(described).hexdigest()
+
+
+def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
+    settings = {
+        "fold": fold,
+        "data_sha256": hash_data(dataset, fold),
+        "network": asdict(task.network),
+        "training": asdict(task.training),
+        "trainer": asdict(task.trainer),
+    }
+    return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
+
+
+def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
+    """Make the folder that of this run, which goes on from a state even if that is damaged."""
+    return own_folder(out, "train", part=None, adopt=_FILES if resume else None)
+
+
+def has_trained(out: Path) -> bool:
+    """Tell whether a training left anything to lose in the folder `out`."""
+    return bool(states(out)) or (out / WEIGHTS).exists()
+
+
+def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    if not resume:
+        if has_trained(out):
+            raise DataError(
+                "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
+            )
+        return
+    for name in (WEIGHTS, DESCRIPTION, VALIDATION_CASES, METRICS, CURVE):
+        if (out / name).exists():
+            read_written(out / name)  # or what is of another run would stay, or of users would go
+    try:
+        before = read_hashed(out / SETTINGS)
+        before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
+        for name in _FREE:
+            before["training"][name] = settings["training"][name]
+        differing = [
+            f"{section}.{name}: {before[section][name]!r} then, {now!r} now"
+            for section in ("network", "training", "trainer")
+            for name, now in settings[section].items()
+            if before[section][name] != now
+        ]
+        differing += [
+            f"{name}: {before[name]!r} then, {settings[name]!r} now"
+            for name in ("fold", "data_sha256")
+            if before[name] != settings[name]
+        ]
+    except (OSError, *UNUSABLE) as error:
+        raise DataError(
+            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(out)
+        ) from error
+    if differing:
+        raise DataError(
+            "CONFIG_RESUME",
+            f"the run in {out} has other settings: {'; '.join(differing)}",
+            "resume it with its own, or start a new run in another --out",
+        )
+
+
+def _check_contradictions(asked: DataConfig, plan: Plan) -> None:
+    """Refuse data settings other than those the dataset was prepared with."""
+    settings = (
+        "channels",
+        "labels",
+        "label_map",
+        "structures",
+        "intensity",
+        "spacing",
+        "patch_size",
+    )
+    for name in settings:
+        wanted, have = getattr(asked, name), getattr(plan, name)
+        if wanted != getattr(DataConfig(), name) and wanted != have:
+            raise DataError(
+                "CONFIG_DATASET",
+                f"dataset.{name} is {wanted}, the dataset was prepared with {have}",
+                "prepare again, or leave the setting out",
+            )

@@ -1,0 +1,1 @@
+"""Image sets for density models: read, packed, loaded."""

@@ -1,0 +1,57 @@
+"""Raw images as every reader gives them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+
+BLOCK = 1000
+COPY_AGAIN = "fetch the file again"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images read block by block, so that a set may be larger than memory.
+
+    Args:
+        shape: `(N, C, H, W)`.
+        blocks: gives uint8 arrays `(n, C, H, W)` that together are the N images.
+    """
+
+    shape: tuple[int, int, int, int]
+    blocks: Callable[[], Iterator[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """A raw image set.
+
+    Args:
+        name: as in tables.
+        levels: values are from 0 to `levels - 1`.
+        splits: `train`, and `test` if there is one.
+        factors: of each split, the index of every image's factors, `(N, factors)`, if known.
+    """
+
+    name: str
+    levels: int
+    splits: dict[str, Images]
+    factors: dict[str, np.ndarray] | None = None
+
+
+def in_memory(images: np.ndarray) -> Images:
+    """Return images `(N, C, H, W)` by blocks."""
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(images), BLOCK):
+            yield images[start : start + BLOCK]
+
+    return Images(images.shape, blocks)
+
+
+def damaged(file: Path | str, found: str) -> DataError:
+    """Return the error of a file that is not whole."""
+    return DataError("FILE_DAMAGED", found, COPY_AGAIN, file=str(file))

@@ -1,0 +1,300 @@
+"""Readers of raw image sets for density estimation: every format as uint8 blocks `(n, C, H, W)`."""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.memory_limits import check_bytes, check_size, memory_each, memory_within
+from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
+from sdunet.vae.data.records import read_cifar10, read_idx
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def read_source(
+    path: str | Path, kind: str = "auto", name: str | None = None, max_ram: float | None = None
+) -> RawImages:
+    """Read a raw image set.
+
+    Args:
+        path: file or folder.
+        kind: one of `SOURCES`, or `auto` to tell it from what is there.
+        name: of the set; default: the kind, or the folder's name.
+        max_ram: gigabytes of memory that files held whole may take. Default: what there is.
+
+    Raises:
+        DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, FILE_DAMAGED, IMG_SIZE, IMG_MODE,
+            IMG_LEVELS, IO_MEMORY, IO_TOO_LARGE.
+    """
+    path = Path(path)
+    if kind not in ("digits", "factors") and not path.exists():
+        raise DataError("SOURCE_MISSING", f"there is no {path}", "give an existing file or folder")
+    kind = _tell_kind(path) if kind == "auto" else kind
+    memory = max_ram or memory_each(1)
+    with memory_within(memory and memory * 1e9):
+        raw = SOURCES[kind](path)
+    anonymous = kind in ("folder", "npz", "idx")
+    named = name or (path.stem if anonymous else raw.name)
+    return RawImages(named, raw.levels, raw.splits, raw.factors)
+
+
+def _tell_kind(path: Path) -> str:
+    if path.is_file():
+        if path.name.startswith("cifar-10-binary.tar"):
+            return "cifar10"
+        known = {".npz": "npz", ".h5": "shapes3d", ".hdf5": "shapes3d"}
+        if path.suffix in known:
+            return known[path.suffix]
+    elif list(path.glob("*images-idx3-ubyte*")):
+        return "idx"
+    elif (path / "data_batch_1.bin").is_file():
+        return "cifar10"
+    elif (path / "train_32x32").is_dir() or list(path.glob("train_data_batch_*.npz")):
+        return "imagenet32"
+    elif next(_pictures(path), None) is not None:
+        return "folder"
+    there = [] if path.is_file() else sorted(p.name for p in path.iterdir())[:5]
+    raise DataError(
+        "SOURCE_KIND",
+        f"cannot tell what {path} is" + (f", it holds {', '.join(there)}" if there else ""),
+        f"name its kind by --kind: {', '.join(SOURCES)}",
+    )
+
+
+def _read_imagenet32(root: Path) -> RawImages:
+    """Read the older set, folders of PNG, or the newer one, npz batches."""
+    if (root / "train_32x32").is_dir():
+        folders = {"train": root / "train_32x32", "test": root / "valid_32x32"}
+        splits = {}
+        for split, folder in folders.items():
+            files = sorted(_pictures(folder)) if folder.is_dir() else []
+            splits[split] = _picture_images(files, folder)
+        return RawImages("imagenet32", 256, splits)
+    train = sorted(root.glob("train_data_batch_*.npz"))
+    if not train or not (root / "val_data.npz").is_file():
+        raise DataError(
+            "SOURCE_EMPTY",
+            f"{root} has neither train_32x32/ nor train_data_batch_*.npz and val_data.npz",
+            "give the folder that has them",
+        )
+    return RawImages(
+        "imagenet32_npz",
+        256,
+        {"train": _npz_batches(train), "test": _npz_batches([root / "val_data.npz"])},
+    )
+
+
+def _npz_batches(files: Sequence[Path]) -> Images:
+    def batch(file: Path) -> np.ndarray:
+        data = _load_npz(file, ("data",))["data"]
+        if data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
+            raise DataError(
+                "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", COPY_AGAIN, file=str(file)
+            )
+        return data.reshape(-1, 3, 32, 32)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for file in files:
+            yield from in_memory(batch(file)).blocks()
+
+    count = sum(len(batch(file)) for file in files)
+    return Images((count, 3, 32, 32), blocks)
+
+
+def _read_folder(root: Path) -> RawImages:
+    """Read any folder of pictures; without `train` and `test`, every tenth is for testing."""
+    if (root / "train").is_dir():
+        test = next((n for n in ("test", "valid", "val") if (root / n).is_dir()), None)
+        parts = {"train": "train"} | ({"test": test} if test else {})
+        files = {split: sorted(_pictures(root / part)) for split, part in parts.items()}
+    else:
+        every = sorted(_pictures(root))
+        held_out = every[9::10]
+        files = {"train": [f for i, f in enumerate(every) if i % 10 != 9]}
+        files |= {"test": held_out} if held_out else {}
+    splits = {split: _picture_images(paths, root) for split, paths in files.items()}
+    shapes = {images.shape[1:] for images in splits.values()}
+    if len(shapes) > 1:
+        raise DataError("IMG_SIZE", f"splits differ in shape: {shapes}", "make them alike")
+    return RawImages("folder", 256, splits)
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    return (path for path in root.rglob("*") if path.suffix.lower() in _PICTURES)
+
+
+def _picture_images(files: Sequence[Path], root: Path) -> Images:
+    if not files:
+        raise DataError("SOURCE_EMPTY", f"no pictures in {root}", "give a folder that has some")
+    first = _picture(files[0])
+    shape = first.shape
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(files), BLOCK):
+            yield np.stack([_picture(file, shape) for file in files[start : start + BLOCK]])
+
+    return Images((len(files), *shape), blocks)
+
+
+def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return one picture, `(C, H, W)`, and refuse one of another shape."""
+    try:
+        with Image.open(file) as image:
+            check_size(image.width * image.height * len(image.getbands()), 1)
+            image.verify()  # all checksums; loading stops at the last pixel
+        with Image.open(file) as image:
+            image.load()
+            mode, pixels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise damaged(file, f"not a whole picture: {words_of(error)}") from error
+    if mode not in ("L", "RGB"):
+        raise DataError(
+            "IMG_MODE",
+            f"mode {mode} is neither 8-bit grey (L) nor RGB",
+            "convert the picture",
+            file=str(file),
+        )
+    array = pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
+    if shape is not None and array.shape != shape:
+        code, what = ("IMG_MODE", "modes") if len(array) != shape[0] else ("IMG_SIZE", "sizes")
+        raise DataError(
+            code,
+            f"mixed {what}: {len(array)} x {array.shape[1]} x {array.shape[2]}, the first has "
+            f"{shape[0]} x {shape[1]} x {shape[2]}",
+            "make all alike",
+            file=str(file),
+        )
+    return array
+
+
+def _read_npz(file: Path) -> RawImages:
+    """Read arrays `train` and `test`, or `images`; and `levels`, if given."""
+    arrays = _load_npz(file, ("train", "images", "test", "levels"))
+    levels = int(arrays.get("levels", 256))
+    if not 2 <= levels <= 256:
+        raise DataError("IMG_LEVELS", f"levels is {levels}", "give 2 to 256", file=str(file))
+    splits = {"train": arrays.get("train", arrays.get("images")), "test": arrays.get("test")}
+    if splits["train"] is None:
+        raise DataError(
+            "SOURCE_EMPTY", "has neither train nor images", "name an array so", file=str(file)
+        )
+    images = {
+        split: in_memory(_channels_first(array, file))
+        for split, array in splits.items()
+        if array is not None
+    }
+    if len({part.shape[1:] for part in images.values()}) > 1:
+        raise DataError("IMG_SIZE", "train and test differ in shape", "make them alike")
+    return RawImages("npz", levels, images)
+
+
+def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return those arrays of the file that it has; an object array would need unpickling."""
+    try:
+        with zipfile.ZipFile(file) as packed:
+            wanted = {f"{name}.npy" for name in names}
+            check_bytes(sum(m.file_size for m in packed.infolist() if m.filename in wanted))
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            if missing := not any(name in archive.files for name in names):
+                held = ", ".join(archive.files)
+            arrays = {name: archive[name] for name in names if name in archive.files}
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise damaged(file, f"not a whole npz file: {words_of(error)}") from error
+    except ValueError as error:
+        raise DataError(
+            "IMG_MODE", f"cannot be used: {words_of(error)}", "store uint8 arrays", file=str(file)
+        ) from error
+    if missing:
+        raise DataError(
+            "SOURCE_EMPTY",
+            f"holds {held or 'nothing'}, none of {', '.join(names)}",
+            "name the arrays so",
+            file=str(file),
+        )
+    return arrays
+
+
+def _channels_first(images: np.ndarray, file: Path) -> np.ndarray:
+    if images.dtype != np.uint8:
+        raise DataError(
+            "IMG_MODE", f"values are {images.dtype}", "store whole levels as uint8", file=str(file)
+        )
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images
+    if images.ndim == 4 and images.shape[3] in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    raise DataError(
+        "IMG_SIZE",
+        f"the array is {images.shape}",
+        "store (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3",
+        file=str(file),
+    )
+
+
+def _read_shapes3d(file: Path) -> RawImages:
+    """Read 3D Shapes: all combinations of six factors, one split."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError(
+            "EXTRA_MISSING", "3D Shapes needs h5py", "pip install 'sdunet[shapes3d]'"
+        ) from error
+    try:
+        with h5py.File(file) as archive:
+            shape = archive["images"].shape
+            labels = archive["labels"][:]
+    except (OSError, KeyError) as error:
+        raise damaged(file, f"not the 3D Shapes file: {words_of(error)}") from error
+    if len(shape) != 4 or shape[3] != 3 or len(labels) != shape[0]:
+        raise damaged(file, f"images are {shape}, labels {labels.shape}")
+
+    def blocks() -> Iterator[np.ndarray]:
+        with h5py.File(file) as archive:
+            for start in range(0, shape[0], BLOCK):
+                yield archive["images"][start : start + BLOCK].transpose(0, 3, 1, 2)
+
+    factors = np.stack([np.unique(column, return_inverse=True)[1] for column in labels.T], 1)
+    images = Images((shape[0], 3, shape[1], shape[2]), blocks)
+    return RawImages("shapes3d", 256, {"train": images}, {"train": factors})
+
+
+def _read_digits(path: Path) -> RawImages:
+    """Read scikit-learn's 1797 digits of 8x8 pixels and 17 levels; every fifth is for testing."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError(
+            "EXTRA_MISSING", "the digits need scikit-learn", "pip install 'sdunet[digits]'"
+        ) from error
+    images = load_digits().images.astype(np.uint8)[:, None]
+    test = np.arange(len(images)) % 5 == 4
+    return RawImages(
+        "digits", 17, {"train": in_memory(images[~test]), "test": in_memory(images[test])}
+    )
+
+
+def _read_factors(path: Path) -> RawImages:
+    """Render the small set of known factors."""
+    from sdunet.vae.data.factors import render_factors
+
+    images, factors, _ = render_factors()
+    return RawImages("factors", 256, {"train": in_memory(images)}, {"train": factors})
+
+
+SOURCES: dict[str, Callable[[Path], RawImages]] = {
+    "idx": read_idx,
+    "cifar10": read_cifar10,
+    "imagenet32": _read_imagenet32,
+    "shapes3d": _read_shapes3d,
+    "folder": _read_folder,
+    "npz": _read_npz,
+    "digits": _read_digits,
+    "factors": _read_factors,
+}

@@ -1,0 +1,1 @@
+"""Bounds, samples and disentanglement of a trained VAE."""

@@ -1,0 +1,1 @@
+"""The networks of the density models and the terms of their bound."""

@@ -1,0 +1,1 @@
+"""Train a VAE on a packed image set."""

@@ -1,0 +1,268 @@
+"""Train a VAE on a packed image set."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from matplotlib.figure import Figure
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_only
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
+
+from data_prep.core.errors import DataError
+from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
+from data_prep.files.written_files import read_written
+from data_prep.parent_process import end_with_parent
+from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
+from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
+from sdunet.runtime.device import choose_device
+from sdunet.runtime.lightning_setup import end_together, quiet_lightning
+from sdunet.runtime.run_record import RunRecord, say_if_slow
+from sdunet.runtime.safetensors_io import write_weights
+from sdunet.vae.config import VAEConfig
+from sdunet.vae.data.packed import Packed, PackedImages, load_packed
+from sdunet.vae.model import (
+    DESCRIPTION,
+    WEIGHTS,
+    build_vae,
+    check_images_fit,
+    count_parameters,
+    load_description,
+    save_description,
+)
+from sdunet.vae.training.lightning_module import VAEModule
+
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, RECORD)
+# Settings that a resumed run may change: they say how far and where, not what is computed.
+_FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
+
+
+def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool = False) -> float:
+    """Train a VAE on the training images, and log its bound on the test images.
+
+    Writes to `out`: `model.json` and `model.safetensors` (the averaged weights after the last
+    finished epoch, no epoch being chosen by its test score), `last.safetensors` (the whole state,
+    to resume from), `metrics.csv`, `curve.png` and `run.json`.
+
+    Args:
+        config: all settings.
+        data: packed image set.
+        out: folder of the run.
+        resume: go on where the run in `out` stopped.
+
+    Returns:
+        The negative ELBO of the test images in bits a dimension, NaN if none was computed.
+
+    Raises:
+        DataError: if the data or the configuration cannot be used, or `out` is taken.
+        FloatingPointError: if training does not stay finite.
+    """
+    out = Path(out)
+    packed = load_packed(data)
+    check_images_fit(config.images, packed)
+    PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
+    state = str(state_to_resume(out)) if resume else None
+    _check_out(out, config, packed, resume)
+    if not resume:
+        check_free(out, "vae train")
+    training = config.training
+    record = RunRecord(
+        "vae train",
+        choose_device(training.device),
+        config=asdict(config),
+        data_sha256=packed.fingerprint,
+    )
+    quiet_lightning()
+    end_together()
+    pl.seed_everything(training.seed, verbose=False)
+    module = VAEModule(build_vae(config), config)
+    images = _Images(packed, config)
+    first = rank_zero_only.rank == 0
+    if first:
+        packed.verify()
+    trainer = build_trainer(config, out, validate="test" in packed.splits)
+    # The first process keeps other runs out; the others are its own.
+    with _own(out, resume) if first else nullcontext():
+        if first:
+            _check_out(out, config, packed, resume)  # again: another run may just have ended here
+            save_description(out, config, packed)
+            say_if_slow(module.network, choose_device(training.device))
+        try:
+            trainer.fit(module, images, ckpt_path=state)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
+        if trainer.is_global_zero:
+            record.write(
+                out,
+                epochs=trainer.current_epoch,
+                steps=trainer.global_step,
+                skipped_steps=module.skipped,
+                parameters=count_parameters(module.network)["total"],
+            )
+    return bits
+
+
+def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
+    """Make the folder that of this run, which goes on from a state even if that is damaged."""
+    return own_folder(out, "vae train", part=None, adopt=_FILES if resume else None)
+
+
+def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer:
+    """Return Lightning's trainer for a configuration; it writes to `out`."""
+    training = config.training
+    last = ModelCheckpoint(
+        out,
+        STATE.removesuffix(".safetensors"),
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    last.FILE_EXTENSION = ".safetensors"
+    processes = training.devices * training.nodes
+    return pl.Trainer(
+        max_epochs=training.epochs,
+        limit_train_batches=training.steps_per_epoch,
+        limit_val_batches=None if validate else 0,
+        check_val_every_n_epoch=training.validate_every,
+        accelerator=training.device,
+        devices=training.devices,
+        num_nodes=training.nodes,
+        strategy="ddp" if processes > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=training.precision,
+        num_sanity_val_steps=0,
+        logger=False,
+        callbacks=[KeepAverage(out), last, BitLines(out)],
+        plugins=[StateIO()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+class BitLines(EpochLines):
+    """The course of bits a dimension."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(out)
+        self.validated = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Begin an epoch, which not always ends with a validation."""
+        super().on_train_epoch_start(trainer, module)
+        self.validated = False
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Note that what is logged of the test images is of this epoch."""
+        self.validated = True
+
+    def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
+        """Return bits a dimension of training images and, where computed, of test images."""
+        stages = ("train", "val") if self.validated else ("train",)
+        bits = {n: v for n, v in found.items() if n.startswith(stages) and n.endswith("_bpd")}
+        return {"step": trainer.global_step, "skipped_steps": module.skipped, **bits}
+
+    def measured(self, row: Row) -> tuple[str, float]:
+        """Return them as text, and the negative of those on the test images as the score."""
+        text = f"bits/dim {row['train_bpd']:.4f} (rate {row['train_rate_bpd']:.4f})"
+        if "val_bpd" not in row:
+            return text, -row["train_bpd"]
+        return f"{text}  test {row['val_bpd']:.4f}", -row["val_bpd"]
+
+    def curve(self) -> Figure:
+        """Draw them over the epochs."""
+        figure = Figure((7, 4), layout="constrained")
+        axes = figure.subplots()
+        titles = {"train_bpd": "training", "val_bpd": "test", "train_rate_bpd": "rate, training"}
+        for name, title in titles.items():
+            points = [(row["epoch"], row[name]) for row in self.rows if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=title)
+        axes.set(xlabel="epoch", ylabel="bits a dimension")
+        axes.legend(frameon=False)
+        return figure
+
+
+class KeepAverage(pl.Callback):
+    """Writes the averaged weights after every epoch, so that whatever stops, a model is there."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write them."""
+        if trainer.is_global_zero:
+            write_weights(self.out / WEIGHTS, module.average.module.state_dict())
+
+
+class _Images(pl.LightningDataModule):
+    """Batches of uint8 images `(N, C, H, W)`, in an order that depends on seed and epoch alone."""
+
+    def __init__(self, packed: Packed, config: VAEConfig) -> None:
+        super().__init__()
+        self.packed = packed
+        self.config = config
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader("test", shuffle=False)
+
+    def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
+        training = self.config.training
+        images = PackedImages(
+            self.packed.images(split), self.packed.levels, self.config.images.levels
+        )
+        sampler: Any = DistributedSampler(
+            images,
+            self.trainer.world_size,
+            self.trainer.global_rank,
+            shuffle=shuffle,
+            seed=training.seed,
+        )
+        return DataLoader(
+            images,
+            training.batch_size,
+            sampler=sampler,
+            num_workers=training.workers,
+            worker_init_fn=end_with_parent,
+            drop_last=shuffle and len(images) >= training.batch_size,
+        )
+
+
+def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> None:
+    if not resume:
+        if states(out):
+            raise DataError(
+                "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
+            )
+        return
+    if (out / WEIGHTS).exists():
+        read_written(out / WEIGHTS)  # or those of another run would stay, if no epoch is left
+    before, _, fingerprint = load_description(out)
+    if fingerprint != packed.fingerprint:
+        raise DataError(
+            "MODEL_DATA",
+            f"the run in {out} was trained on another data set",
+            "give the data set it was trained on",
+        )
+    free = {name: getattr(config.training, name) for name in _FREE}
+    before = replace(before, training=replace(before.training, **free))
+    if before != config:
+        differing = [
+            f"{section}.{name}: {old!r} then, {new!r} now"
+            for section, values in asdict(before).items()
+            if isinstance(values, dict)
+            for (name, old), new in zip(
+                values.items(), asdict(config)[section].values(), strict=True
+            )
+            if old != new
+        ] or [f"model: {before.model} then, {config.model} now"]
+        raise DataError(
+            "CONFIG_RESUME",
+            f"the run in {out} has other settings: {'; '.join(differing)}",
+            "resume it with its own, or start a new run in another --out",
+        )
