@@ -41,7 +41,7 @@ setup(
     ext_modules=[
         Extension(
             "sdunet.ops._sweep",
-            [str(FOLDER / f"{name}.cpp") for name in ("sweep", "team", *SETS)],
+            [str(FOLDER / f"{name}.cpp") for name in ("sweep", "threads", *SETS)],
             depends=[str(path) for path in sorted(FOLDER.glob("*.h"))],
             language="c++",
             optional=True,

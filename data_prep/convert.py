@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from data_prep.checks.case_fingerprint import read_checked
 from data_prep.checks.run import Checked, check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
@@ -15,6 +14,7 @@ from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.output_folder import below, check_free, own_folder
 from data_prep.formats.encode import encode
+from data_prep.reading.case import read_checked
 
 Target = Literal["folders", "nnunet", "monai"]
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from data_prep.checks.case_fingerprint import Facts
 from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.planning.fingerprint import Fingerprint
 
 _ALIKE = 0.999  # correlation of coarse pictures from which two are taken for one
 _OUTLYING = 100.0  # times the typical intensity, or such a part of it
@@ -17,7 +17,7 @@ _FEW = 5  # fewer cases have no typical values
 
 
 def compare(
-    facts: Mapping[str, Facts],
+    facts: Mapping[str, Fingerprint],
     groups: Mapping[str, str],
     splits: Mapping[str, str | int | None],
     rules: Rules,
@@ -56,7 +56,7 @@ def compare(
 
 
 def _copies(
-    facts: Mapping[str, Facts], splits: Mapping[str, str | int | None], findings: Findings
+    facts: Mapping[str, Fingerprint], splits: Mapping[str, str | int | None], findings: Findings
 ) -> dict[str, DataError]:
     same = defaultdict(list)
     for id_, fact in facts.items():
@@ -77,7 +77,7 @@ def _copies(
     return errors
 
 
-def _strangers(facts: Mapping[str, Facts]) -> dict[str, DataError]:
+def _strangers(facts: Mapping[str, Fingerprint]) -> dict[str, DataError]:
     """Return an error for each picture in a set of volumes, and the other way round.
 
     Of equally many neither is the stranger; then `fit_plan` refuses the set.
@@ -123,7 +123,7 @@ def _turned(sizes: Mapping[str, tuple[int, ...]]) -> dict[str, DataError]:
 
 
 def _without_fold(
-    facts: Mapping[str, Facts], splits: Mapping[str, str | int | None]
+    facts: Mapping[str, Fingerprint], splits: Mapping[str, str | int | None]
 ) -> dict[str, DataError]:
     """Return an error for each case that has no fold, in a set whose cases have."""
     without = [id_ for id_ in facts if splits.get(id_) is None]
@@ -136,7 +136,9 @@ def _without_fold(
     }
 
 
-def _near_copies(facts: Mapping[str, Facts], groups: Mapping[str, str], findings: Findings) -> None:
+def _near_copies(
+    facts: Mapping[str, Fingerprint], groups: Mapping[str, str], findings: Findings
+) -> None:
     ids = [id_ for id_, fact in facts.items() if fact.coarse.std() > 0]
     if len({facts[id_].coarse.shape for id_ in ids}) != 1:
         return
@@ -165,7 +167,7 @@ def _leaks(
 
 
 def _absent_classes(
-    facts: Mapping[str, Facts], rules: Rules, findings: Findings
+    facts: Mapping[str, Fingerprint], rules: Rules, findings: Findings
 ) -> list[DataError]:
     if not facts:
         return []
@@ -189,7 +191,7 @@ def _absent_classes(
     return []
 
 
-def _outliers(facts: Mapping[str, Facts], rules: Rules, findings: Findings) -> None:
+def _outliers(facts: Mapping[str, Fingerprint], rules: Rules, findings: Findings) -> None:
     for channel, name in enumerate(rules.channels):
         # Pictures may well be dark or bright; the values of a volume have a scale.
         levels = {i: abs(f.median[channel]) for i, f in facts.items() if f.spacing is not None}

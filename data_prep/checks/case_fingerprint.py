@@ -9,16 +9,13 @@ from data_prep.core.chunked_stats import class_counts, extent_of
 from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.scan import Scan, fit_channels, spacing_of
-from data_prep.core.scan_checks import check_image
+from data_prep.core.scan import Scan, spacing_of
 from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.planning.fingerprint import Fingerprint
-from data_prep.reading.case import read_case
-from data_prep.preprocessing.grid import Grid, fit_label, grid_of
+from data_prep.preprocessing.grid import Grid, grid_of
 from data_prep.preprocessing.hot_values import look_at_hot_values
-from data_prep.reading.image import read_case_image
-from data_prep.reading.label import read_case_label
+from data_prep.reading.case import read_case
 
 _QUANTILES = 501
 

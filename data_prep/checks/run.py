@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.checks.across_cases import compare
-from data_prep.checks.case_fingerprint import Facts, examine
+from data_prep.checks.case_fingerprint import examine
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
@@ -16,6 +16,7 @@ from data_prep.files.file_tree import open_again, open_tree, token_of
 from data_prep.formats.mask_images import MaskLook, decide, drawn_masks, look_at_masks
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
+from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import classes_of
 from data_prep.planning.splits import group_of, read_groups
 
@@ -38,7 +39,7 @@ class Checked:
 
     layout: Layout
     rules: Rules
-    facts: dict[str, Facts]
+    facts: dict[str, Fingerprint]
     groups: dict[str, str]
     errors: tuple[DataError, ...]
     whole: tuple[DataError, ...]
@@ -105,7 +106,7 @@ def check(
     form = decide(looks, form)
     rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)
     errors, findings = list(layout.problems), list(layout.findings)
-    facts: dict[str, Facts] = {}
+    facts: dict[str, Fingerprint] = {}
     groups: dict[str, str] = {}
     named = read_groups(config.group_file) if config.group_file else {}
     items = [(*place, case, rules, memory) for case in layout.cases]
@@ -152,7 +153,7 @@ def look_at_case(data: str, token: str, case: Case, memory: float | None) -> lis
 
 def examine_case(
     data: str, token: str, case: Case, rules: Rules, memory: float | None
-) -> tuple[Facts | None, list[Finding]]:
+) -> tuple[Fingerprint | None, list[Finding]]:
     """Examine one case of the dataset at `data` within `memory` bytes, see `examine`."""
     with memory_within(memory):
         return examine(open_again(data, token), case, rules)

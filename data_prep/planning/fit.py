@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.checks.case_fingerprint import Facts
 from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Seen
 from data_prep.core.errors import DataError
+from data_prep.planning.fingerprint import Fingerprint
 
 # Bounds of a patch along each axis, in cells, by spatial dimensions; patches are planned in
 # multiples of 16, which four halvings divide.
@@ -58,7 +58,7 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
     return dict(labels)
 
 
-def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Facts]) -> Plan:
+def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> Plan:
     """Choose what the user left open, from the facts of the training cases.
 
     Args:
@@ -149,7 +149,7 @@ def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, 
     return config.intensity
 
 
-def _seen(facts: Sequence[Facts]) -> Seen:
+def _seen(facts: Sequence[Fingerprint]) -> Seen:
     low, high = np.moveaxis(np.array([fact.extent for fact in facts]), -1, 0)  # (cases, C)
     spacing = None
     if facts[0].spacing is not None:
@@ -164,7 +164,7 @@ def _seen(facts: Sequence[Facts]) -> Seen:
     )
 
 
-def _levels(facts: Sequence[Facts]) -> tuple[Levels, ...]:
+def _levels(facts: Sequence[Fingerprint]) -> tuple[Levels, ...]:
     """Return the levels of each channel, every case with foreground counting the same."""
     pooled = np.concatenate([fact.foreground for fact in facts], axis=1).astype(np.float64)
     low, high = np.percentile(pooled, _CT_PERCENTILES, axis=1)

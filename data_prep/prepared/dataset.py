@@ -16,7 +16,7 @@ from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import hash_json, read_hashed, write_hashed
 from data_prep.files.written_files import FileHashes, check_whole
 from data_prep.planning.plan_json import plan_from
-from data_prep.preprocessing.grid import Scaling
+from data_prep.preprocessing.intensity import Scaling
 
 SCHEMA = 3
 

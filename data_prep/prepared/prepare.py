@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.checks.case_fingerprint import Facts, read_checked
 from data_prep.checks.run import Checked, check, nothing_left
 from data_prep.core.chunked_stats import class_counts
 from data_prep.core.config import DataConfig, Plan
@@ -22,13 +21,16 @@ from data_prep.files.file_tree import Tree, check_output, open_again, open_tree,
 from data_prep.files.output_folder import below, check_free, own_folder
 from data_prep.layouts import Case
 from data_prep.parallel import run
+from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
 from data_prep.planning.splits import Folds, choose_test, given_folds, make_folds, read_folds
 from data_prep.prepared.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
 from data_prep.prepared.rendering import thumbnail
 from data_prep.prepared.report import REPORT, write_report
-from data_prep.preprocessing.grid import grid_of, scaling_of, to_grid
+from data_prep.preprocessing.grid import grid_of, to_grid
+from data_prep.preprocessing.intensity import scaling_of
 from data_prep.preprocessing.lost_classes import loss_of
+from data_prep.reading.case import read_checked
 
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
 _NAMES = ("dataset.json", _PREVIOUS, "splits.json", REPORT)
@@ -204,7 +206,7 @@ def _write_cases(
 
 
 def prepare_case(
-    work: Work, case: Case, group: str, facts: Facts, before: CaseRecord | None
+    work: Work, case: Case, group: str, facts: Fingerprint, before: CaseRecord | None
 ) -> CaseRecord:
     """Write the arrays of one case, or use those that are there and unchanged.
 
@@ -220,7 +222,7 @@ def prepare_case(
 
 
 def _write_case(
-    tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Facts
+    tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Fingerprint
 ) -> CaseRecord:
     findings = Findings(plan.accept)
     image, label = read_checked(tree, case, plan.rules, findings, facts.source)
@@ -254,7 +256,7 @@ def _write_case(
 
 
 def _lost(
-    facts: Mapping[str, Facts], records: Mapping[str, CaseRecord], plan: Plan
+    facts: Mapping[str, Fingerprint], records: Mapping[str, CaseRecord], plan: Plan
 ) -> tuple[list[Finding], list[DataError]]:
     """Return a warning for each class that a case loses, see `loss_of`, and errors for the last.
 
@@ -299,7 +301,7 @@ def _made_with(plan: Plan) -> str:
 
 
 def _unchanged(
-    out: Path, before: CaseRecord | None, facts: Facts, plan: Plan, group: str
+    out: Path, before: CaseRecord | None, facts: Fingerprint, plan: Plan, group: str
 ) -> CaseRecord | None:
     """Return the case's record if its arrays can be used as they are."""
     if before is None or before.source != facts.source or before.made_with != _made_with(plan):

@@ -1,26 +1,22 @@
 """From a scan to the grid of a plan, and back; labels brought to the grid of their image."""
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
-from monai.data import MetaTensor
 from monai.data.utils import compute_shape_offset, zoom_affine
-from monai.transforms import SpatialResample
 from scipy import ndimage
 
-from data_prep.core.chunked_stats import mean_and_deviation, value_counts
-from data_prep.core.config import Plan
+from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import shear_of
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan, in_order, spacing_of
 from data_prep.core.scan_checks import check_same_grid
-from data_prep.preprocessing.hot_values import hot_values
 from data_prep.preprocessing.lost_classes import loss_of
+from data_prep.preprocessing.resample import resample
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
@@ -195,5 +191,3 @@ def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> n
         out[covered > most] = number
         most = np.maximum(most, covered)
     return out
-
-

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from nibabel.affines import from_matvec
 
-from data_prep.preprocessing.grid import Grid, resample
+from data_prep.preprocessing.grid import Grid
+from data_prep.preprocessing.resample import resample
 
 PLANES = 8
 _STRAIGHT = 1e-6

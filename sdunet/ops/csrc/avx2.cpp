@@ -4,4 +4,4 @@
 #define SDN_GRAD_CELLS 8
 #define SDN_WEIGHT_ROWS 3
 #define SDN_CARRY_ROWS 4
-#include "kernels.h"
+#include "schedule.h"

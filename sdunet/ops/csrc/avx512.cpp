@@ -4,4 +4,4 @@
 #define SDN_GRAD_CELLS 12
 #define SDN_WEIGHT_ROWS 6
 #define SDN_CARRY_ROWS 8
-#include "kernels.h"
+#include "schedule.h"

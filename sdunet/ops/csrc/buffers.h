@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "sweep.h"
-#include "team.h"
+#include "threads.h"
 #include "vector.h"
 
 namespace {

@@ -5,7 +5,7 @@
 // input and output goes through main memory.
 #pragma once
 
-#include "line.h"
+#include "buffers.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 // in main memory with the features of a cell side by side: tiles are transposed on the way.
 #pragma once
 
-#include "line.h"
+#include "buffers.h"
 
 namespace {
 

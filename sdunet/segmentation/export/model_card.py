@@ -10,7 +10,7 @@ import yaml
 from sdunet.runtime.tables import plain_markdown
 from sdunet.segmentation.models.trained_model import Model
 
-_CARD = Path(__file__).with_name("card.md.jinja")
+_CARD = Path(__file__).with_name("model_card.md.jinja")
 
 
 def model_card(model: Model, facts: Mapping[str, Any]) -> str:

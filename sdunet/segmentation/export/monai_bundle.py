@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
-from sdunet.segmentation.config import network_config
-from sdunet.segmentation.models.trained_model import Model, build, load_model
+from sdunet.segmentation.models.trained_model import Model
 
 
 def bundle_files(
@@ -72,20 +70,20 @@ def bundle_files(
         "images": "images",
         "output_dir": "predictions",
         "network_def": {
-            "_target_": "sdunet.segmentation.export.monai_bundle.network_of",
+            "_target_": "sdunet.bundle.network_of",
             "spatial_dims": plan.spatial_dims,
             "in_channels": len(plan.channels),
             "out_channels": plan.num_classes,
             **network,
         },
         "network": {
-            "_target_": "sdunet.segmentation.export.monai_bundle.trained_network",
+            "_target_": "sdunet.bundle.trained_network",
             "folder": "@bundle_root",
         },
         "initialize": [],
         "run": [
             {
-                "_target_": "sdunet.segmentation.inference.predict_folder.predict",
+                "_target_": "sdunet.bundle.predict",
                 "runs": "@bundle_root",
                 "images": "@images",
                 "out": "@output_dir",
@@ -103,21 +101,3 @@ def bundle_files(
 def _no_reference(name: str) -> str:
     """Return a name that MONAI takes for no expression, reference or file, as it would these."""
     return f"'{name}" if name.startswith(("$", "@", "%")) else name
-
-
-def trained_network(folder: str) -> nn.Module:
-    """Return the trained network of a package, which is verified.
-
-    Raises:
-        DataError: as `load_model`.
-    """
-    return load_model(folder).network
-
-
-def network_of(spatial_dims: int, in_channels: int, out_channels: int, **network: Any) -> nn.Module:
-    """Return an untrained network of a `NetworkConfig`; what `configs/inference.json` names.
-
-    Raises:
-        DataError: CONFIG_NETWORK if an argument does not fit.
-    """
-    return build(network_config(network), spatial_dims, in_channels, out_channels)

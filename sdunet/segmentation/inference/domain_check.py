@@ -1,6 +1,6 @@
 """Whether a new scan is like those a network was trained on."""
 
-from data_prep.checks.case_fingerprint import extent_of
+from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import Plan
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan, spacing_of

@@ -14,7 +14,8 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan, fit_channels, spacing_of
 from data_prep.core.scan_checks import check_image
-from data_prep.preprocessing.grid import Grid, grid_of, normalise, scaling_of, to_grid, turn_back
+from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
+from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.preprocessing.streaming import planes_back
 from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference.domain_check import check_like_training

@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.segmentation import relabel_sequential
 
-from sdunet.segmentation.inference.postprocessing import pieces_of
+from sdunet.segmentation.metrics.connected_components import connected_components
 
 THRESHOLDS = tuple(float(t) for t in np.arange(50, 100, 5) / 100)
 
@@ -85,7 +85,7 @@ def find_objects(
             touch are known. Default: its connected pieces.
     """
     if numbered is None:
-        there = pieces_of(reference)[0]
+        there = connected_components(reference)[0]
     else:
         there = relabel_sequential(np.where(reference, numbered, 0))[0]
-    return Objects(pieces_of(prediction)[0], there)
+    return Objects(connected_components(prediction)[0], there)

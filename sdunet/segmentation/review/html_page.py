@@ -29,7 +29,7 @@ from sdunet.segmentation.review.error_map import COLOURS, KINDS, Palette
 
 PAGE = "review.html"
 _FOLDER = "review"
-_HERE = Path(__file__).parent
+_STATIC = Path(__file__).parent / "static"
 # Bits of a code beside the kind of error.
 REFERENCE_OUTLINE, PREDICTION_OUTLINE = 8, 16
 
@@ -124,7 +124,7 @@ class Page:
 
 
 def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return (_STATIC / name).read_text(encoding="utf-8")
 
 
 def _summary(view: View, scores: Sequence[ClassScores]) -> dict[str, Any]:

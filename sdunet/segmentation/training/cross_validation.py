@@ -14,7 +14,7 @@ from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
-from data_prep.preprocessing.grid import normalise
+from data_prep.preprocessing.intensity import normalise
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference.ensemble import essence, find_models
 from sdunet.segmentation.inference.postprocessing import (

@@ -20,7 +20,7 @@ from torch.utils.data import Sampler
 from data_prep.core.errors import DataError
 from data_prep.parent_process import end_with_parent
 from data_prep.prepared.dataset import Dataset
-from data_prep.preprocessing.grid import normalise
+from data_prep.preprocessing.intensity import normalise
 from sdunet.runtime.stop_callbacks import SIGNALS
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.training.augmentation import augmentation, draw_patch, pad_patch, places_of

@@ -13,7 +13,8 @@ from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_array, write_json
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
-from data_prep.preprocessing.grid import from_grid, grid_of, normalise, scaling_of, to_grid
+from data_prep.preprocessing.grid import from_grid, grid_of, to_grid
+from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.reading.label import to_classes
 
 CLASSES = {"background": 0, "organ": 1, "lesion": 2}

@@ -24,8 +24,8 @@ from data_prep.core.config import DataConfig, Plan
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.prepared.prepare import prepare
-from data_prep.preprocessing.grid import normalise, scaling_of
 from data_prep.preprocessing.hot_values import hot_values
+from data_prep.preprocessing.intensity import normalise, scaling_of
 from sdunet.cli.main import main
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.inference.domain_check import check_like_training

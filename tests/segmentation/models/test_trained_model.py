@@ -10,9 +10,9 @@ from by_hand import rewrite
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
+from sdunet.bundle import network_of
 from sdunet.runtime.safetensors_io import read_weights, write_weights
 from sdunet.segmentation.config import NetworkConfig
-from sdunet.segmentation.export.monai_bundle import network_of
 from sdunet.segmentation.models.trained_model import (
     WEIGHTS,
     load_model,

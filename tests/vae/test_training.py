@@ -27,7 +27,7 @@ from sdunet.vae.model import build_vae, load_description, save_description
 from sdunet.vae.training.lightning_module import VAEModule
 from sdunet.vae.training.train import train
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LADDER = LadderConfig(
     depth=2,
     downsample_at=(0,),
@@ -201,7 +201,7 @@ def test_training_that_stays_not_finite_stops_and_keeps_the_epoch_before(
 
 
 def test_two_processes_give_the_gradient_of_one_with_the_doubled_batch(packed, tmp_path):
-    script = ROOT / "tests/gradient_of_a_step.py"
+    script = ROOT / "tests/helpers/gradient_of_a_step.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     for devices in ("1", "2"):
         out = str(tmp_path / devices)

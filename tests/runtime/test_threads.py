@@ -24,7 +24,7 @@ from sdunet.runtime.threads import (
     waiting_policy,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SPINS, POLICY = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 # Stands in for torch: tells what the environment is when torch would be imported, and ends there.
 STAND_IN = f"import os; print(*map(os.environ.get, ('{SPINS}', '{POLICY}'))); raise SystemExit(0)"

@@ -19,7 +19,8 @@ from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.preprocessing.grid import from_grid, grid_of, normalise, scaling_of, to_grid
+from data_prep.preprocessing.grid import from_grid, grid_of, to_grid
+from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.reading.image import read_case_image
 from sdunet.cli.main import main
 from sdunet.runtime.torch_errors import is_out_of_memory

@@ -8,22 +8,24 @@ import numpy as np
 import pytest
 from bad_sets import Series, Volumes, gz, nifti, noise
 
-from data_prep.checks.case_fingerprint import Facts, extent_of
+from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import DataConfig, Plan, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.scan import Scan
+from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
 from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
-from data_prep.preprocessing.grid import grid_of, labels_from_grid, normalise, scaling_of, to_grid
+from data_prep.preprocessing.grid import grid_of, labels_from_grid, to_grid
+from data_prep.preprocessing.intensity import normalise, scaling_of
 from sdunet.cli.main import main
 
 CLASSES = {"background": 0, "organ": 1, "lesion": 2}
 
 
 def facts(size, spacing=None, foreground=(0.0,)):
-    return Facts(
+    return Fingerprint(
         size,
         spacing,
         "",

@@ -12,7 +12,7 @@ from sdunet.vae.models.ladder import LadderVAE
 from sdunet.vae.models.likelihoods import build_likelihood
 from sdunet.vae.models.vanilla import VanillaVAE
 
-CONFIGS = Path(__file__).parent.parent / "configs/vae"
+CONFIGS = Path(__file__).parents[2] / "configs/vae"
 # Counted from the published scripts, in millions, norms of weights apart; and lines of a decode.
 # Those networks carry weights that nothing reads: what the topmost layer would pass further up,
 # by two 3x3 convolutions. They are not built here.

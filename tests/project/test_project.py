@@ -17,16 +17,18 @@ from sdunet.cli.main import main
 from sdunet.segmentation.config import NetworkConfig
 from sdunet.segmentation.models.trained_model import network_for
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCES = sorted(p for top in ("sdunet", "data_prep") for p in (ROOT / top).rglob("*.py"))
-PYTHON_FILES = (
-    SOURCES + sorted((ROOT / "tests").glob("*.py")) + sorted((ROOT / "scripts").glob("*.py"))
+PYTHON_FILES = SOURCES + sorted(
+    p for top in ("tests", "scripts") for p in (ROOT / top).rglob("*.py")
 )
 C_FILES = sorted((ROOT / "sdunet/ops/csrc").iterdir())
+PAGE_FILES = sorted((ROOT / "sdunet/segmentation/review/static").iterdir())
 TEXT_FILES = [
     *PYTHON_FILES,
     *C_FILES,
-    *(ROOT / "docs").glob("*.md"),
+    *PAGE_FILES,
+    *(ROOT / "docs").rglob("*.md"),
     ROOT / "setup.py",
     *(ROOT / "configs").rglob("*.yaml"),
     *(ROOT / "scripts").glob("*.sh"),
@@ -35,41 +37,58 @@ TEXT_FILES = [
     ROOT / "pyproject.toml",
 ]
 
-# Each part may import the parts named with it, and itself.
-ALLOWED = {
-    "sdunet.ops": (),
-    "sdunet.cells": ("sdunet.ops",),
-    "sdunet.layers": ("sdunet.cells", "sdunet.ops"),
-    "sdunet.nets": ("sdunet.layers", "sdunet.cells", "sdunet.ops"),
-    "sdunet.runtime": ("sdunet.layers", "sdunet.ops", "data_prep"),
-    "sdunet.segmentation": (
-        "sdunet.runtime",
-        "sdunet.nets",
-        "sdunet.layers",
-        "sdunet.cells",
-        "sdunet.ops",
-        "data_prep",
-    ),
-    "sdunet.vae": (
-        "sdunet.runtime",
-        "sdunet.nets",
-        "sdunet.layers",
-        "sdunet.cells",
-        "sdunet.ops",
-        "data_prep",
-    ),
-    "sdunet.bench": (
-        "sdunet.runtime",
-        "sdunet.segmentation",
-        "sdunet.nets",
-        "sdunet.layers",
-        "sdunet.cells",
-        "sdunet.ops",
-        "data_prep",
-    ),
-    "sdunet.demo": ("sdunet.runtime", "sdunet.segmentation", "data_prep"),
-    "data_prep": (),
+# Lowest first: each part may import those before it, and itself.
+ORDER = (
+    "data_prep.core",
+    "data_prep.parent_process",
+    "data_prep.parallel",
+    "data_prep.files",
+    "data_prep.preprocessing",
+    "data_prep.planning",
+    "data_prep.formats",
+    "data_prep.layouts",
+    "data_prep.reading",
+    "data_prep.checks",
+    "data_prep.prepared",
+    "data_prep.convert",
+    "sdunet.ops",
+    "sdunet.cells",
+    "sdunet.layers",
+    "sdunet.nets",
+    "sdunet.runtime",
+    "sdunet.segmentation.config",
+    "sdunet.segmentation.models",
+    "sdunet.segmentation.metrics",
+    "sdunet.segmentation.inference",
+    "sdunet.segmentation.training",
+    "sdunet.segmentation.evaluation",
+    "sdunet.segmentation.review",
+    "sdunet.segmentation.export",
+    "sdunet.bundle",
+    "sdunet.segmentation.bundle",
+    "sdunet.segmentation.predict",
+    "sdunet.vae.models",
+    "sdunet.vae.data",
+    "sdunet.vae.config",
+    "sdunet.vae.model",
+    "sdunet.vae.training",
+    "sdunet.vae.evaluation",
+    "sdunet.bench",
+    "sdunet.demo",
+    "sdunet.cli",
+)
+# What else a part must not know of.
+APART = {
+    "sdunet.ops": ("data_prep",),
+    "sdunet.cells": ("data_prep",),
+    "sdunet.layers": ("data_prep",),
+    "sdunet.nets": ("data_prep",),
+    "sdunet.runtime": ("sdunet.nets",),
+    "sdunet.vae": ("sdunet.segmentation",),
+    "sdunet.demo": ("sdunet.vae", "sdunet.bench"),
 }
+FRONT = ("__init__.py", "__main__.py")  # of the packages: they may import all
+MOST_FILES = 12  # of a folder, besides `__init__.py`
 SCRIPTS = ("quickstart", "reproduce_density", "test")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -88,27 +107,39 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def part_of(path):
-    module = relative(path).removesuffix(".py").replace("/", ".")
-    return next((part for part in ALLOWED if (module + ".").startswith(part + ".")), None)
+def within(module, part):
+    return (module + ".").startswith(part + ".")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_imports_only_go_down(path):
-    part = part_of(path)
-    if part is None:  # the package's front and the command line may import all
-        assert path.name in ("__init__.py", "__main__.py", "cli.py")
-        return
-    for module in imported(path):
-        if module.split(".")[0] in ("sdunet", "data_prep"):
-            assert any((module + ".").startswith(p + ".") for p in (part, *ALLOWED[part])), module
+def rank(module):
+    return next((i for i, part in enumerate(ORDER) if within(module, part)), None)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_special_imports_stand_in_their_one_place(path):
+def module_of(path):
+    return relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def test_imports_only_go_down():
+    wrong = []
+    for path in SOURCES:
+        own = rank(module_of(path))
+        if own is None:
+            assert path.name in FRONT, f"{relative(path)} belongs to no part"
+            continue
+        forbidden = [
+            f for part, away in APART.items() if within(module_of(path), part) for f in away
+        ]
+        for module in imported(path):
+            other = rank(module)
+            if other is not None and other > own or any(within(module, f) for f in forbidden):
+                wrong.append(f"{relative(path)} imports {module}")
+    assert not wrong
+
+
+def test_special_imports_stand_in_their_one_place():
     places = {
         "monai.transforms": (
-            "data_prep/preprocessing/grid.py",
+            "data_prep/preprocessing/resample.py",
             "sdunet/segmentation/training/augmentation.py",
         ),
         "triton": ("sdunet/ops/triton_backend.py", "sdunet/ops/triton_carry.py"),
@@ -117,28 +148,47 @@ def test_special_imports_stand_in_their_one_place(path):
         "torchvision": (),
         "pandas": (),
     }
-    for module in imported(path):
-        for special, allowed in places.items():
-            if (module + ".").startswith(special + "."):
-                assert relative(path) in allowed, f"{module} belongs in {allowed}"
-        if part_of(path) == "sdunet.ops":
-            own = ("torch", "triton", "sdunet")
-            assert module.split(".")[0] in (*own, *sys.stdlib_module_names), module
+    own = ("torch", "triton", "sdunet", *sys.stdlib_module_names)
+    wrong = []
+    for path in SOURCES:
+        for module in imported(path):
+            special = next((name for name in places if within(module, name)), None)
+            if special and relative(path) not in places[special]:
+                wrong.append(f"{relative(path)} imports {module}")
+            if within(module_of(path), "sdunet.ops") and module.split(".")[0] not in own:
+                wrong.append(f"{relative(path)} imports {module}")
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_text_goes_out_where_it_is_made_inert(path):
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    calls = [n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    assert "print" not in calls or relative(path) == "sdunet/runtime/run_record.py"
-    if "tqdm" in imported(path):
-        assert relative(path) in ("sdunet/runtime/run_record.py", "sdunet/runtime/callbacks.py")
+def test_text_goes_out_where_it_is_made_inert():
+    wrong = []
+    for path in SOURCES:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = [
+            n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        ]
+        if "print" in names and relative(path) != "sdunet/runtime/run_record.py":
+            wrong.append(f"{relative(path)} prints")
+        bars = ("sdunet/runtime/run_record.py", "sdunet/runtime/callbacks.py")
+        if "tqdm" in imported(path) and relative(path) not in bars:
+            wrong.append(f"{relative(path)} draws bars")
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES + C_FILES, ids=relative)
-def test_files_are_short(path):
-    limit = 500 if path.parent.name in ("ops", "csrc") else 400
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= limit
+def test_files_and_folders_are_short():
+    wrong = []
+    for path in PYTHON_FILES + C_FILES + PAGE_FILES:
+        limit = 500 if path.parent.name in ("ops", "csrc") else 400
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > limit:
+            wrong.append(f"{relative(path)}: {lines} lines")
+    for folder in {path.parent for path in SOURCES}:
+        files = [p for p in folder.iterdir() if p.suffix == ".py" and p.name != "__init__.py"]
+        if len(files) > MOST_FILES and folder.name != "ops":
+            wrong.append(f"{relative(folder)}: {len(files)} files")
+        if not ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))):
+            wrong.append(f"{relative(folder)} does not say what it holds")
+    assert not wrong
 
 
 def test_no_file_is_large():
@@ -149,10 +199,14 @@ def test_no_file_is_large():
     assert not [path for path in files if path.is_file() and path.stat().st_size > 1_000_000]
 
 
-@pytest.mark.parametrize("path", TEXT_FILES, ids=relative)
-def test_nothing_names_a_machine(path):
+def test_nothing_names_a_machine():
     homes = "|".join(("home", "root", "Users", "work", "mnt"))
-    assert not re.findall(rf"(?<![\w.])/(?:{homes})/\w+", path.read_text(encoding="utf-8"))
+    named = re.compile(rf"(?<![\w.])/(?:{homes})/\w+")
+    assert not [
+        f"{relative(path)}: {found}"
+        for path in TEXT_FILES
+        for found in named.findall(path.read_text(encoding="utf-8"))
+    ]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=relative)
