@@ -89,6 +89,7 @@ APART = {
 }
 FRONT = ("__init__.py", "__main__.py")  # of the packages: they may import all
 MOST_FILES = 12  # of a folder, besides `__init__.py`
+LONG = ("sdunet/ops",)  # two sweeps by five backends
 SCRIPTS = ("quickstart", "reproduce_density", "test")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -184,7 +185,7 @@ def test_files_and_folders_are_short():
             wrong.append(f"{relative(path)}: {lines} lines")
     for folder in {path.parent for path in SOURCES}:
         files = [p for p in folder.iterdir() if p.suffix == ".py" and p.name != "__init__.py"]
-        if len(files) > MOST_FILES and folder.name != "ops":
+        if len(files) > MOST_FILES and relative(folder) not in LONG:
             wrong.append(f"{relative(folder)}: {len(files)} files")
         if not ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))):
             wrong.append(f"{relative(folder)} does not say what it holds")

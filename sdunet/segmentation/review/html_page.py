@@ -30,6 +30,7 @@ from sdunet.segmentation.review.error_map import COLOURS, KINDS, Palette
 PAGE = "review.html"
 _FOLDER = "review"
 _STATIC = Path(__file__).parent / "static"
+_SCRIPTS = ("cases.js", "lists.js", "drawing.js", "controls.js")  # one after another
 # Bits of a code beside the kind of error.
 REFERENCE_OUTLINE, PREDICTION_OUTLINE = 8, 16
 
@@ -111,7 +112,7 @@ class Page:
         page = template.render(
             data=data,
             style=_read("review.css"),
-            script=_read("review.js"),
+            script="".join(map(_read, _SCRIPTS)),
             policy=POLICY,
             options=self.options,
         )
