@@ -33,7 +33,7 @@ CODE = """
 import re, sys, time
 from pathlib import Path
 from sdunet.segmentation import predict as module
-from sdunet.segmentation.predict import PredictOptions, predict
+from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 
 def rss():  # ru_maxrss would begin with the peak of the parent
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6

@@ -33,7 +33,7 @@ from fault_files import content, contents, differing, files, is_readable
 
 from data_prep.core.errors import DataError
 from sdunet import demo
-from sdunet.cli import main as cli
+from sdunet.cli.main import main as cli
 from sdunet.runtime.tables import markdown
 
 _OTHER = Path("/dev/shm")

@@ -132,7 +132,7 @@ def test_imports_only_go_down():
         ]
         for module in imported(path):
             other = rank(module)
-            if other is not None and other > own or any(within(module, f) for f in forbidden):
+            if (other is not None and other > own) or any(within(module, f) for f in forbidden):
                 wrong.append(f"{relative(path)} imports {module}")
     assert not wrong
 

@@ -26,7 +26,7 @@ LADDER = {
 }
 WAITING = """
 from time import sleep
-from data_prep.jobs import run
+from data_prep.parallel import run
 
 if __name__ == "__main__":
     list(run(sleep, [(100,)] * 4, workers=2))

@@ -6,7 +6,7 @@ import sys
 import zlib
 
 import pytest
-from test_inert import NAMES
+from nasty_names import NAMES
 
 from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Finding, Findings

@@ -104,7 +104,7 @@ def test_resampling_to_more_than_the_memory_is_refused(tmp_path):
 
 FULL = """
 import resource, sys
-from sdunet.cli import main
+from sdunet.cli.main import main
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 sys.exit(main(["prepare", sys.argv[1], sys.argv[2], "--dataset.intensity", "unit"]))

@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from matplotlib.figure import Figure
+from nasty_names import HARMLESS, NAMES, NASTY
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
@@ -27,22 +28,6 @@ from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.export.package import export
 from sdunet.segmentation.models.trained_model import load_model
-
-NASTY = {
-    "escape": "\x1b[2Jgone",
-    "newline": "a\nerror FORGED: nothing",
-    "return": "shown\rhidden",
-    "bell": "a\x07",
-    "C1 control": "a\x9b31m",
-    "right to left": "a\u202egnp.exe",
-    "isolate": "a\u2066b",
-    "mark of direction": "a\u200fb",
-    "line separator": "a\u2028b",
-    "zero width": "a\u200bb",
-    "delete": "a\x7f",
-}
-HARMLESS = ["left lung", "Läsion", "肝臓", "печень", "كبد", "👍", "a\\b", "50 %", "x+y=1"]
-NAMES = pytest.mark.parametrize("name", NASTY.values(), ids=NASTY)
 
 
 def run(*arguments):

@@ -262,8 +262,8 @@ def test_parts_work_side_by_side_and_whole_runs_alone(tmp_path, first, second, f
 
 HOLD = """
 import sys, time
-from data_prep.output import own_folder
-from data_prep.writer import write_bytes
+from data_prep.files.output_folder import own_folder
+from data_prep.files.atomic import write_bytes
 with own_folder(sys.argv[1], "test", part=(int(sys.argv[2]), int(sys.argv[3]))):
     write_bytes(sys.argv[1] + "/a", b"1")
     print("here", flush=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from dicom_files import STORED, encode, new_slice, series
-from test_volume_formats import MHA, NRRD, VOLUME, VOXELS, replaced
+from volume_files import MHA, NRRD, VOLUME, VOXELS, replaced
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
+from volume_files import MHA, NRRD, VOLUME, VOXELS, replaced
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -17,7 +18,6 @@ from data_prep.formats.nrrd import read_nrrd
 from data_prep.formats.numpy_files import read_array
 from data_prep.formats.registry import read_label, read_scan
 
-VOLUME = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)  # (X, Y, Z)
 SPACING, ORIGIN = (0.7, 1.5, 3.0), (10.0, -20.0, 35.5)
 ORDERS = [
     np.eye(3)[list(axes)].T * signs
@@ -80,39 +80,6 @@ def test_several_channels_come_first(tmp_path, name):
     np.testing.assert_allclose(scan.spacing, SPACING)
     with pytest.raises(DataError, match=rf"LBL_4D: 2 channels in one label \({name}\)"):
         read_label(tree, name)
-
-
-NRRD = b"""NRRD0004
-# a comment
-type: short
-dimension: 3
-sizes: 4 5 6
-space: right-anterior-superior
-space directions: (1,0,0) (0,2,0) (0,0,3)
-space origin: (0,0,0)
-endian: little
-encoding: raw
-key:=value
-
-"""
-MHA = b"""ObjectType = Image
-NDims = 3
-BinaryData = True
-BinaryDataByteOrderMSB = False
-CompressedData = False
-TransformMatrix = 1 0 0 0 1 0 0 0 1
-Offset = 0 0 0
-ElementSpacing = 1 2 3
-DimSize = 4 5 6
-ElementType = MET_SHORT
-ElementDataFile = LOCAL
-"""
-VOXELS = VOLUME.tobytes(order="F")
-
-
-def replaced(header, old, new):
-    assert old in header
-    return header.replace(old, new) + VOXELS
 
 
 def test_the_headers_written_out_here_are_right():

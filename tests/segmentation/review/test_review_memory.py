@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 import pytest
 from bad_sets import Pictures, Volumes, blob, gz, mask, nifti, noise, picture, png
-from test_bombs import MEMORY, MOST, PICTURES, VOLUMES
+from bombs import MEMORY, MOST, PICTURES, VOLUMES
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_within
@@ -22,7 +22,7 @@ from sdunet.segmentation.review.error_map import wrong_pieces
 CODE = """
 import json, re, sys
 from pathlib import Path
-from sdunet.cli import main
+from sdunet.cli.main import main
 status = main(json.loads(sys.argv[1]))
 peak = int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
 print(json.dumps([status, peak]))

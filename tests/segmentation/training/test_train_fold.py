@@ -202,7 +202,7 @@ def test_tensorboard_that_is_not_installed_is_named(disc_run, tmp_path, capsys):
 
 FULL = """
 import resource, sys
-from sdunet.cli import main
+from sdunet.cli.main import main
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
