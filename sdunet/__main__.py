@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from data_prep.core.safe_text import make_streams_inert
-from sdunet.cli.main import main as command
+from sdunet.cli import main as cli
 from sdunet.runtime.threads import take_usable_cores
 
 
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # As `python -m sdunet` looks to workers, which then begin without importing all of this.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("sdunet.__main__")
     take_usable_cores()
-    return command(argv)
+    return cli.main(argv)
 
 
 if __name__ == "__main__":
