@@ -4,22 +4,18 @@ Exit status: 0 done, 1 something was left out or failed, 2 the command itself is
 Commands import what they run, so that only training waits for Lightning.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import jsonargparse
-import torch
-
 from data_prep.core.errors import DataError
-from sdunet.cli import data, review, train
+from sdunet.cli import bench, data, info, predict, review, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, files_first
 from sdunet.cli.vae import describe_vae, run_vae
-from sdunet.ops import backends, keep_freed_memory, missing_backends
+from sdunet.ops import keep_freed_memory
 from sdunet.runtime.interruption import Stopped
-from sdunet.runtime.run_record import RunRecord, bar, say, tell, versions
+from sdunet.runtime.run_record import RunRecord, say
 
 _DESCRIPTION = """Train segmentation networks that sweep, and see where they are wrong.
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
@@ -58,71 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _describe_demo(parser: Parser) -> None:
-    """Train and review on a real image of 125 nuclei, in minutes."""
-    parser.add_argument("--out", default="demo", help="folder for everything it makes")
-
-
-def _demo(options: jsonargparse.Namespace) -> int:
-    from sdunet.demo import demo
-
-    return demo(Path(options.out), bar)
-
-
-def _describe_bench(parser: Parser) -> None:
-    """Measure speed and memory of sweeps or of whole networks, contenders side by side."""
-    parser.add_argument(
-        "WHAT",
-        choices=["sweep", "cells", "net"],
-        help="backends of the sweep; its two cells; networks",
-    )
-    parser.add_argument("--out", default="bench", help="folder for JSON and picture")
-    parser.add_argument("--quick", action="store_true", help="small maps, within 40 s")
-    parser.add_argument("--ours", action="store_true", help="no networks but ours")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
-
-
-def _bench(options: jsonargparse.Namespace) -> int:
-    from sdunet.bench.run import Options, bench_cells, bench_net, bench_sweep
-    from sdunet.runtime.device import choose_device
-
-    device = choose_device(options.device)
-    run = {"sweep": bench_sweep, "cells": bench_cells, "net": bench_net}[options.WHAT]
-    return run(Options(Path(options.out), device, options.quick, options.ours), say)
-
-
-def _describe_info(parser: Parser) -> None:
-    """Show versions, hardware and which backends of the sweep run here."""
-    parser.add_argument("--json", action="store_true", help="for programs")
-
-
-def _info(options: jsonargparse.Namespace) -> int:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    facts = {
-        "versions": versions(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        "backends": list(backends(device)),
-        "missing_backends": missing_backends(device),
-    }
-    if options.json:
-        tell(*json.dumps(facts, indent=1).splitlines())
-        return 0
-    for name, value in facts["versions"].items():
-        tell(f"{name:<18}{value}")
-    tell(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
-    tell(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
-    for name, reason in facts["missing_backends"].items():
-        tell(f"{'not available':<18}{name}: {reason}")
-    return 0
-
-
 _COMMANDS: dict[str, Command] = {
     **data.COMMANDS,
     **train.COMMANDS,
+    **predict.COMMANDS,
     **review.COMMANDS,
-    "demo": (_describe_demo, _demo),
-    "bench": (_describe_bench, _bench),
+    **bench.COMMANDS,
     "vae": (describe_vae, run_vae),
-    "info": (_describe_info, _info),
+    **info.COMMANDS,
 }

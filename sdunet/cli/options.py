@@ -87,3 +87,8 @@ def report(problems: Sequence[DataError]) -> int:
     if problems:
         say(f"{len(problems)} problems; all other cases are done")
     return 1 if problems else 0
+
+
+def number_of(text: str) -> int | None:
+    """Return a number from 0; `None` for other text, and for one too long to count anything."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None

@@ -21,8 +21,6 @@ _OUTLINES = (
     *("#e31a1c", "#1f78b4", "#33a02c", "#6a3d9a", "#b15928", "#ffffff"),
 )
 _MOST_CELLS = 1200  # along a side; larger planes are drawn at every second cell, third ...
-_TILE_CELLS = 300
-_SHEET_COLUMNS, _SHEET_CASES = 6, 48
 
 
 def draw_case(view: View, title: str, names: Sequence[str], palette: Palette) -> bytes:
@@ -73,7 +71,7 @@ def _height(view: View, axis: int) -> float:
 
 
 def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette: Palette) -> None:
-    step = _step(view, axis, _MOST_CELLS)
+    step = step_of(view, axis, _MOST_CELLS)
     picture = view.picture(axis, index, step)
     labels = (view.reference, view.prediction, view.errors)
     *masks, codes = (view.cut(label, axis, index)[::step, ::step] for label in labels)
@@ -90,7 +88,7 @@ def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette
         axes.set(xlim=(-0.5, mask.shape[1] - 0.5), ylim=(mask.shape[0] - 0.5, -0.5))
 
 
-def _step(view: View, axis: int, most: int) -> int:
+def step_of(view: View, axis: int, most: int) -> int:
     """Return of how many cells one is drawn, so that there are no more along a side."""
     return -(-max(view.cut(view.reference, axis, 0).shape) // most)
 
@@ -116,50 +114,3 @@ def _legend(view: View, names: Sequence[str], palette: Palette) -> list[Patch]:
 def said(dice: float | None) -> str:
     """Return a Dice in words."""
     return "true negative" if dice is None else f"Dice {dice:.4f}"
-
-
-class ContactSheet:
-    """Small pictures of cases, kept until all are known, then drawn worst first."""
-
-    def __init__(self, palette: Palette) -> None:
-        self.palette = palette
-        self.tiles: list[tuple[float, str, str, np.ndarray, float]] = []
-        self.seen = 0
-
-    def add(self, view: View, dice: float | None) -> None:
-        """Keep the errors of a case, of a volume those of its worst slice."""
-        z = 0
-        if view.affine is not None:
-            z = next(iter(view.worst_slices(1)), view.worst[AXIAL])
-        step = _step(view, AXIAL, _TILE_CELLS)
-        errors = view.cut(view.errors, AXIAL, z)[::step, ::step]
-        picture = coloured(view.picture(AXIAL, z, step), errors, self.palette) * 255
-        picture = picture.astype(np.uint8)
-        score = said(dice)
-        order = 2.0 if dice is None else dice
-        self.tiles.append((order, view.id, score, picture, view.aspect()))
-        # Only the worst are drawn; of thousands of cases the others would fill the memory.
-        self.tiles.sort(key=lambda tile: tile[:2])
-        self.seen += 1
-        del self.tiles[_SHEET_CASES:]
-
-    def draw(self) -> bytes:
-        """Return the sheet as PNG."""
-        columns = min(_SHEET_COLUMNS, len(self.tiles))
-        rows = -(-len(self.tiles) // columns)
-        figure = Figure((max(2.4 * columns, 4.5), 2.6 * rows + 0.6), layout="constrained")
-        for axes in (grid := figure.subplots(rows, columns, squeeze=False)).flat:
-            axes.set_axis_off()
-        for axes, (_, id_, score, picture, aspect) in zip(grid.flat, self.tiles, strict=False):
-            axes.imshow(picture, aspect=aspect, interpolation="nearest")
-            name = id_ if len(id_) <= 20 else f"{id_[:8]}…{id_[-8:]}"
-            axes.set_title(f"{name}\n{score}", fontsize=8, parse_math=False)
-        kinds = COLOURS[self.palette].items()
-        figure.legend(
-            handles=[Patch(color=colour, label=KINDS[code]) for code, colour in kinds],
-            loc="outside upper center",
-            ncols=2,
-            frameon=False,
-            title=f"worst {len(self.tiles)} of {self.seen} cases, worst first",
-        )
-        return to_png(figure)

@@ -16,8 +16,9 @@ from data_prep.formats.encode import encode
 from data_prep.layouts import find_layout
 from sdunet.segmentation.evaluation.pairing import Pair, open_pairs
 from sdunet.segmentation.metrics.case_scores import ScoreOptions, mean_scores
-from sdunet.segmentation.review.case_figure import ContactSheet, draw_case, said
+from sdunet.segmentation.review.case_figure import draw_case, said
 from sdunet.segmentation.review.case_view import open_view
+from sdunet.segmentation.review.contact_sheet import ContactSheet
 from sdunet.segmentation.review.error_map import Palette, error_map, itksnap_labels, slicer_colours
 from sdunet.segmentation.review.html_page import PAGE, Page
 

@@ -6,7 +6,7 @@ from any step as if it had never stopped.
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytorch_lightning as pl
 import torch
 from monai.data import DataLoader, get_track_meta, set_track_meta
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import Sampler
 
 from data_prep.core.errors import DataError
 from data_prep.parent_process import end_with_parent
@@ -24,8 +23,7 @@ from data_prep.preprocessing.intensity import normalise
 from sdunet.runtime.stop_callbacks import SIGNALS
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.training.augmentation import augmentation, draw_patch, pad_patch, places_of
-
-Drawn = tuple[int, int]  # number of a case, and the seed its patch is drawn from
+from sdunet.segmentation.training.patch_order import Drawn, PatchOrder
 
 
 def load_case(dataset: Dataset, case_id: str) -> dict[str, Any]:
@@ -103,52 +101,6 @@ def _as_in_a_worker() -> Iterator[None]:
     finally:
         set_track_meta(before)
         torch.set_num_threads(threads)
-
-
-class PatchOrder(Sampler[list[Drawn]]):
-    """Which patches make up each step of an epoch, from a step on.
-
-    Args:
-        cases: number of cases.
-        repeats: patches of each case in an epoch.
-        batch_size: patches of each rank in a step, at most what an epoch has for each; what is left
-            over after the last whole step is not seen in this epoch.
-        seed: of order and patches.
-        steps_done: says how many steps all epochs together have had.
-        rank: of this process.
-        ranks: number of processes, which share the patches of a step.
-    """
-
-    def __init__(
-        self,
-        cases: int,
-        repeats: int,
-        batch_size: int,
-        seed: int,
-        steps_done: Callable[[], int] = lambda: 0,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
-        self.cases = cases
-        self.patches = cases * repeats
-        self.batch_size = max(1, min(batch_size, self.patches // ranks))
-        self.seed = seed
-        self.steps_done = steps_done
-        self.rank = rank
-        self.ranks = ranks
-
-    def __len__(self) -> int:
-        return max(1, self.patches // (self.batch_size * self.ranks))
-
-    def __iter__(self) -> Iterator[list[Drawn]]:
-        epoch, first = divmod(self.steps_done(), len(self))
-        random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(self.patches) % self.cases
-        seeds = random.integers(0, 2**32, self.patches)
-        for step in range(first, len(self)):
-            start = (step * self.ranks + self.rank) * self.batch_size
-            mine = [place % self.patches for place in range(start, start + self.batch_size)]
-            yield [(int(order[i]), int(seeds[i])) for i in mine]
 
 
 class SegmentationData(pl.LightningDataModule):

@@ -22,8 +22,9 @@ from data_prep.prepared.rendering import (
     window_of,
 )
 from sdunet.segmentation.metrics.overlap import overlaps
-from sdunet.segmentation.review.case_figure import ContactSheet, draw_case
+from sdunet.segmentation.review.case_figure import draw_case
 from sdunet.segmentation.review.case_view import View, coloured
+from sdunet.segmentation.review.contact_sheet import ContactSheet
 from sdunet.segmentation.review.error_map import (
     COLOURS,
     KINDS,

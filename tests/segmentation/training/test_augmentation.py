@@ -12,8 +12,10 @@ from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.training.augmentation import augmentation, draw_patch, places_of
-from sdunet.segmentation.training.data_module import Patches, PatchOrder, SegmentationData
-from sdunet.segmentation.training.lightning_module import build_loss, learning_rate_at
+from sdunet.segmentation.training.data_module import Patches, SegmentationData
+from sdunet.segmentation.training.lightning_module import learning_rate_at
+from sdunet.segmentation.training.losses import build_loss
+from sdunet.segmentation.training.patch_order import PatchOrder
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
 

@@ -1,0 +1,48 @@
+"""`demo` and `bench`."""
+
+from pathlib import Path
+
+import jsonargparse
+
+from sdunet.cli.options import Command
+from sdunet.cli.parser import Parser
+from sdunet.runtime.run_record import bar, say
+
+
+def _describe_demo(parser: Parser) -> None:
+    """Train and review on a real image of 125 nuclei, in minutes."""
+    parser.add_argument("--out", default="demo", help="folder for everything it makes")
+
+
+def _demo(options: jsonargparse.Namespace) -> int:
+    from sdunet.demo import demo
+
+    return demo(Path(options.out), bar)
+
+
+def _describe_bench(parser: Parser) -> None:
+    """Measure speed and memory of sweeps or of whole networks, contenders side by side."""
+    parser.add_argument(
+        "WHAT",
+        choices=["sweep", "cells", "net"],
+        help="backends of the sweep; its two cells; networks",
+    )
+    parser.add_argument("--out", default="bench", help="folder for JSON and picture")
+    parser.add_argument("--quick", action="store_true", help="small maps, within 40 s")
+    parser.add_argument("--ours", action="store_true", help="no networks but ours")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+
+
+def _bench(options: jsonargparse.Namespace) -> int:
+    from sdunet.bench.run import Options, bench_cells, bench_net, bench_sweep
+    from sdunet.runtime.device import choose_device
+
+    device = choose_device(options.device)
+    run = {"sweep": bench_sweep, "cells": bench_cells, "net": bench_net}[options.WHAT]
+    return run(Options(Path(options.out), device, options.quick, options.ours), say)
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": (_describe_demo, _demo),
+    "bench": (_describe_bench, _bench),
+}

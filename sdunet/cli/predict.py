@@ -1,0 +1,99 @@
+"""`predict` and `export`."""
+
+from pathlib import Path
+
+import jsonargparse
+
+from data_prep.core.config import PositiveNumber
+from data_prep.core.errors import DataError
+from sdunet.cli.options import Command, add_cases, cases_of, number_of, report
+from sdunet.cli.parser import Parser
+from sdunet.runtime.device import own_part
+from sdunet.runtime.run_record import bar, tell
+
+
+def _describe_predict(parser: Parser) -> None:
+    """Predict labels for new images."""
+    parser.add_argument(
+        "--model", required=True, nargs="+", help="folders of runs; all models in them vote"
+    )
+    parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
+    parser.add_argument("-o", "--out", required=True, help="folder for the predictions")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--mirror", action="store_true", help="also look at mirrored windows")
+    parser.add_argument(
+        "--no-postprocess", action="store_true", help="keep what sdunet postprocess would remove"
+    )
+    parser.add_argument("--uncertainty", action="store_true", help="write entropy, 0 to 1")
+    parser.add_argument("--probabilities", action="store_true", help="write those of each class")
+    parser.add_argument(
+        "--max-ram",
+        type=PositiveNumber,
+        metavar="GB",
+        help="memory of one scan, beside the networks and their maps; default: what this job has",
+    )
+    parser.add_argument(
+        "--accept", nargs="*", default=[], metavar="CODE", help="findings that are meant to be so"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what is predicted already")
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="of N parts of all cases, number I, from 0; default: all, under torchrun a part each",
+    )
+    add_cases(parser)
+
+
+def _predict(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
+
+    done, problems = predict(
+        options.model,
+        options.input,
+        options.out,
+        cases_of(options),
+        PredictOptions(
+            device=options.device,
+            mirror=options.mirror,
+            tidy=not options.no_postprocess,
+            uncertainty=options.uncertainty,
+            probabilities=options.probabilities,
+            max_ram=options.max_ram,
+            accept=tuple(options.accept),
+            resume=options.resume,
+            shard=_shard(options.shard),
+        ),
+        bar,
+    )
+    tell(f"{len(done)} predictions in {Path(options.out)}")
+    return report(problems)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return own_part()
+    number, parts = (number_of(part) for part in text.partition("/")[::2])
+    if number is None or parts is None or number >= parts:
+        raise DataError("PRED_SHARD", f"--shard {text:.80}", "give it as I/N, I from 0 to N - 1")
+    return number, parts
+
+
+def _describe_export(parser: Parser) -> None:
+    """Write a trained network as a package that checks itself, and is a MONAI bundle."""
+    parser.add_argument("RUN", help="folder of a run")
+    parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
+    parser.add_argument("--zip", action="store_true", help="write one zip file")
+
+
+def _export(options: jsonargparse.Namespace) -> int:
+    from sdunet.segmentation.export.package import export
+
+    package = export(options.RUN, options.out, pack=options.zip)
+    tell(f"package {package}; it gave what the network gave, in a process of its own")
+    return 0
+
+
+COMMANDS: dict[str, Command] = {
+    "predict": (_describe_predict, _predict),
+    "export": (_describe_export, _export),
+}
