@@ -38,15 +38,15 @@ from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 def rss():  # ru_maxrss would begin with the peak of the parent
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
 
-load = module.load_team
+load = module.load_ensemble
 
 def loaded(*arguments, **options):
-    team = load(*arguments, **options)
+    ensemble = load(*arguments, **options)
     global before, started
     before, started = rss(), time.perf_counter()
-    return team
+    return ensemble
 
-module.load_team = loaded
+module.load_ensemble = loaded
 predict(sys.argv[1], sys.argv[2], sys.argv[3], options=PredictOptions(max_ram=float(sys.argv[4])))
 print(time.perf_counter() - started, rss() - before)
 """

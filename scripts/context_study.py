@@ -32,13 +32,13 @@ def mean_dice(run: Path, cases: WholeCases, window: int) -> float:
     counted = []
     with torch.inference_mode():
         for case in cases:
-            chances = class_probabilities(
+            probabilities = class_probabilities(
                 model.network,
                 torch.as_tensor(case["image"])[None],
                 (window,) * model.plan.spatial_dims,
                 model.overlap,
             )
-            prediction = chances.argmax(1).numpy().astype(np.uint16)
+            prediction = probabilities.argmax(1).numpy().astype(np.uint16)
             counted.append(overlaps(prediction, np.asarray(case["label"]), classes))
     return float(np.mean([summarise(scores)["Dice"] for scores in zip(*counted, strict=True)]))
 

@@ -15,7 +15,10 @@ from sdunet.runtime.run_record import bar, tell
 def _describe_predict(parser: Parser) -> None:
     """Predict labels for new images."""
     parser.add_argument(
-        "--model", required=True, nargs="+", help="folders of runs; all models in them vote"
+        "--model",
+        required=True,
+        nargs="+",
+        help="folders of runs; all models in them form an ensemble",
     )
     parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the predictions")

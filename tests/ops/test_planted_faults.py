@@ -204,7 +204,7 @@ def build(folder, name, old, new):
     for path in CSRC.iterdir():
         source = path.read_text()
         (folder / path.name).write_text(replaced(source, old, new) if path.name == name else source)
-    sources = [str(folder / f"{stem}.cpp") for stem in ("sweep", "team", "portable")]
+    sources = [str(folder / f"{stem}.cpp") for stem in ("sweep", "threads", "portable")]
     library = folder / "edited.so"
     options = ["-std=c++17", "-O0", "-w", "-fPIC", "-shared", "-DSDN_PORTABLE_ONLY", "-pthread"]
     subprocess.run(["c++", *options, *sources, "-o", str(library), "-ldl"], check=True)

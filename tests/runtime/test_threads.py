@@ -216,7 +216,7 @@ def test_slow_sweeps_are_told_once_for_all_cases_and_networks(
     arguments = ["-i", raw, "-o", tmp_path / "out", "--device", "cpu"]
     assert run("predict", "--model", root / "run", root / "run", *arguments) == 0
     said = capsys.readouterr().err
-    assert "2 networks vote" in said
+    assert "2 networks predict together" in said
     assert said.count(no_library) == 1
 
 

@@ -126,15 +126,15 @@ class _Tables:
             self.counted[number].append(_Counted(found.overlap, found.values))
             begin = {"case": pair.id, "class": self.names[number]}
             self.cases.append(begin | _row(found, volume_in(affine)))
-            chances = self._chances(pair, number)
-            self.objects += [begin | row for row in object_rows(found, affine, chances)]
-            if chances is not None:
-                self.calibration[number].update(chances, pair.reference.array == number)
+            probabilities = self._probabilities(pair, number)
+            self.objects += [begin | row for row in object_rows(found, affine, probabilities)]
+            if probabilities is not None:
+                self.calibration[number].update(probabilities, pair.reference.array == number)
 
-    def _chances(self, pair: Pair, number: int) -> np.ndarray | None:
+    def _probabilities(self, pair: Pair, number: int) -> np.ndarray | None:
         """Return the probabilities of a class, if there are any to be used."""
         try:
-            return None if pair.chances is None else pair.chances(number)
+            return None if pair.probabilities is None else pair.probabilities(number)
         except DataError as error:
             self.problems.append(error)
             return None

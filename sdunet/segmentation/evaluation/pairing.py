@@ -42,7 +42,7 @@ class Pair:
         prediction_file: name of its file, if there is one.
         problem: why there is no prediction.
         objects: number of the object at each cell, `(1, ...)`, of references that tell them apart.
-        chances: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
+        probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
     """
 
@@ -53,7 +53,7 @@ class Pair:
     prediction_file: str | None
     problem: DataError | None = None
     objects: np.ndarray | None = None
-    chances: Callable[[int], np.ndarray] | None = None
+    probabilities: Callable[[int], np.ndarray] | None = None
     memory: float | None = None
 
     @property
@@ -131,7 +131,7 @@ class Pairs:
                     prediction = to_classes(scan.array, self.rules.labels, label_map)
             except DataError as error:
                 problem = error.at(case=case.id, file=file)
-            chances = partial(self._chances, case.id, reference)
+            probabilities = partial(self._probabilities, case.id, reference)
             yield Pair(
                 case.id,
                 reference,
@@ -140,12 +140,12 @@ class Pairs:
                 file,
                 problem,
                 None if objects is None else objects.array,
-                chances if self.has_chances and prediction is not None else None,
+                probabilities if self.has_probabilities and prediction is not None else None,
                 self.memory,
             )
 
     @property
-    def has_chances(self) -> bool:
+    def has_probabilities(self) -> bool:
         """Whether probabilities were predicted, too."""
         return any(name.startswith(_CHANCES) for name in self._predictions.names)
 
@@ -176,7 +176,7 @@ class Pairs:
             return fitted
         return reference
 
-    def _chances(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
+    def _probabilities(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
         """Return the probability of a class.
 
         Raises:

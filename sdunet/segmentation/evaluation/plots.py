@@ -47,12 +47,12 @@ def calibration(curves: Mapping[str, Calibration]) -> bytes:
     figure = Figure((4.2 * len(curves), 4.6), layout="constrained")
     panels = figure.subplots(2, len(curves), squeeze=False, height_ratios=(3, 1), sharex="col")
     for (above, below), (name, sums) in zip(panels.T, curves.items(), strict=True):
-        chances, share, cells = sums.curve
+        probabilities, share, cells = sums.curve
         above.plot((0, 1), (0, 1), color=_SOFT, linewidth=1)
-        above.plot(chances, share, "o-", color=_INK, markersize=4)
+        above.plot(probabilities, share, "o-", color=_INK, markersize=4)
         above.set_title(f"{name}   ECE {sums.compute():.4f}", fontsize=10, parse_math=False)
         above.set(ylabel="share that is of the class", xlim=(0, 1), ylim=(0, 1))
-        below.bar(chances, cells, width=0.05, color=_SOFT, edgecolor=_INK)
+        below.bar(probabilities, cells, width=0.05, color=_SOFT, edgecolor=_INK)
         below.set(yscale="log", xlabel="probability", ylabel="cells")
     return _plain(figure)
 

@@ -22,7 +22,7 @@ from sdunet.segmentation.inference.domain_check import check_like_training
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
 from sdunet.segmentation.inference.oom_fallback import Fallback
 from sdunet.segmentation.inference.postprocessing import Rules, read_rules, remove_pieces
-from sdunet.segmentation.inference.sliding_window import Ensemble, slabs
+from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.integrity import is_sealed, unpack
 from sdunet.segmentation.models.trained_model import WEIGHTS, Model, load_model
 
@@ -30,7 +30,7 @@ _LARGE = 1e9  # bytes that are worth a word
 
 
 @dataclass(frozen=True)
-class Team:
+class Ensemble:
     """Networks of one plan, whose mean probability decides.
 
     Attributes:
@@ -48,13 +48,13 @@ class Team:
         """How scans are read and brought to their grid."""
         return self.models[0].plan
 
-    def ensemble(self) -> Ensemble:
+    def window_predictor(self) -> WindowPredictor:
         """Return what gives the probabilities of windows."""
         axes = set.intersection(*(set(model.flip_axes) for model in self.models))
         looks = chain.from_iterable(combinations(sorted(axes), n) for n in range(len(axes) + 1))
         networks = [model.network for model in self.models]
         device = next(networks[0].parameters()).device
-        return Ensemble(networks, tuple(looks) if self.mirror else ((),), device)
+        return WindowPredictor(networks, tuple(looks) if self.mirror else ((),), device)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Prediction:
     turned: np.ndarray | None
     grid: Grid
 
-    def chances(self, number: int) -> np.ndarray:
+    def probability_of(self, number: int) -> np.ndarray:
         """Return the probability of one class on the scan's own axes, `(1, ...)` float32."""
         return turn_back(np.array(self.turned[number : number + 1]), self.grid)
 
@@ -96,15 +96,15 @@ def find_models(path: str | Path) -> list[Path]:
     return found
 
 
-def load_team(
+def load_ensemble(
     paths: Sequence[str | Path], device: str = "cpu", *, mirror: bool = False, tidy: bool = True
-) -> Team:
+) -> Ensemble:
     """Load all trained networks at or below some paths, to predict together.
 
     Args:
         paths: folders of runs or of several of them, or packages, which are verified.
         device: of torch.
-        mirror: see `Team`.
+        mirror: see `Ensemble`.
         tidy: follow the rules that `sdunet postprocess` found, those of the first path.
 
     Raises:
@@ -128,7 +128,7 @@ def load_team(
                 f"{model.root} and {models[0].root} were trained for different plans",
                 "predict together with networks of one prepared dataset",
             )
-    return Team(tuple(models), rules, mirror)
+    return Ensemble(tuple(models), rules, mirror)
 
 
 def _on_device(model: Model, device: str) -> Model:
@@ -144,13 +144,13 @@ def _on_device(model: Model, device: str) -> Model:
 
 
 def predict_scan(
-    team: Team,
+    ensemble: Ensemble,
     scan: Scan,
     findings: Findings,
     say: Callable[[str], None],
     *,
     uncertainty: bool = False,
-    chances_into: Callable[[tuple[int, ...]], np.ndarray] | None = None,
+    probabilities_into: Callable[[tuple[int, ...]], np.ndarray] | None = None,
     memory: float = math.inf,
 ) -> Prediction:
     """Predict the label of a scan on its own grid.
@@ -158,19 +158,19 @@ def predict_scan(
     Probabilities, not labels, are brought back to the scan's grid, some planes at a time.
 
     Args:
-        team: the networks.
+        ensemble: the networks.
         scan: `(C, ...)`.
         findings: what is noticed is added to it.
         say: is told the memory a large scan takes, and of steps back from too little of it.
         uncertainty: whether to give the entropy.
-        chances_into: makes an array of a shape to keep all probabilities in, if those are wanted.
+        probabilities_into: makes an array of a shape to keep all probabilities in, if wanted.
         memory: bytes that may be taken.
 
     Raises:
         DataError: CH_... if the scan does not have the model's channels or dimensions, PRED_RANGE
             if it is of another kind, PRED_MEMORY if it would take more than `memory`.
     """
-    plan = team.plan
+    plan = ensemble.plan
     dims = len(scan.size)
     if dims != plan.spatial_dims:
         raise DataError(
@@ -197,26 +197,26 @@ def predict_scan(
 
     parts = slabs(
         array,
-        Fallback(team.ensemble(), step_back),
+        Fallback(ensemble.window_predictor(), step_back),
         plan.patch_size,
-        team.models[0].overlap,
+        ensemble.models[0].overlap,
         lambda window: normalise(window, scaling),
     )
     label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
     entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None
-    kept = chances_into and chances_into((plan.num_classes, *grid.turned_size))
+    kept = probabilities_into and probabilities_into((plan.num_classes, *grid.turned_size))
     first = 0
-    for chances in planes_back(parts, grid):
-        here = slice(first, first := first + chances.shape[1])
-        label[here] = chances.argmax(0)
+    for probabilities in planes_back(parts, grid):
+        here = slice(first, first := first + probabilities.shape[1])
+        label[here] = probabilities.argmax(0)
         if entropy is not None:
-            entropy[here] = entropy_of(chances)
+            entropy[here] = entropy_of(probabilities)
         if kept is not None:
-            kept[:, here] = chances
+            kept[:, here] = probabilities
     if first != len(label):
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
     cell = math.prod(spacing_of(grid.turned_affine)) if scan.affine is not None else 1.0
-    if removed := remove_pieces(label, team.rules, plan.labels, cell):
+    if removed := remove_pieces(label, ensemble.rules, plan.labels, cell):
         findings.note("PRED_TIDIED", f"{removed} small pieces removed")
     return Prediction(
         turn_back(label[None], grid),
@@ -226,10 +226,10 @@ def predict_scan(
     )
 
 
-def entropy_of(chances: np.ndarray) -> np.ndarray:
+def entropy_of(probabilities: np.ndarray) -> np.ndarray:
     """Return the entropy of probabilities `(classes, ...)`, 0 for certain, 1 for all alike."""
-    terms = chances * np.log(np.maximum(chances, np.finfo(np.float32).tiny))
-    return np.clip(-terms.sum(0) / np.log(len(chances)), 0, 1)
+    terms = probabilities * np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    return np.clip(-terms.sum(0) / np.log(len(probabilities)), 0, 1)
 
 
 def essence(plan: Plan) -> Plan:

@@ -7,19 +7,19 @@ from torch import Tensor
 
 from data_prep.core.errors import DataError, words_of
 from sdunet.runtime.torch_errors import is_out_of_memory
-from sdunet.segmentation.inference.sliding_window import Ensemble
+from sdunet.segmentation.inference.sliding_window import WindowPredictor
 
 
 class Fallback:
-    """Calls an ensemble; out of memory, window by window, and then on the processor.
+    """Calls a predictor of windows; out of memory, window by window, and then on the processor.
 
     Args:
-        ensemble: gives the probabilities of windows.
+        windows: gives the probabilities of windows.
         say: is told once of each step back.
     """
 
-    def __init__(self, ensemble: Ensemble, say: Callable[[str], None]) -> None:
-        self.ensemble = ensemble
+    def __init__(self, windows: WindowPredictor, say: Callable[[str], None]) -> None:
+        self.windows = windows
         self.say = say
         self.batch: int | None = None
 
@@ -31,7 +31,7 @@ class Fallback:
         """
         try:
             parts = windows.split(self.batch or len(windows))
-            return torch.cat([self.ensemble(part) for part in parts])
+            return torch.cat([self.windows(part) for part in parts])
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -42,9 +42,9 @@ class Fallback:
         if self.batch is None and len(windows) > 1:
             self.batch = 1
             self.say("out of memory: going on window by window")
-        elif self.ensemble.device.type != "cpu":
-            self.ensemble.device = torch.device("cpu")
-            for network in self.ensemble.networks:
+        elif self.windows.device.type != "cpu":
+            self.windows.device = torch.device("cpu")
+            for network in self.windows.networks:
                 network.cpu()
             torch.cuda.empty_cache()
             self.say("out of memory: this and all further scans go on without the GPU")

@@ -25,7 +25,7 @@ from data_prep.layouts import Case, choose, find_layout
 from data_prep.reading.image import read_case_image
 from sdunet.runtime.device import own_device
 from sdunet.runtime.run_record import say, say_if_slow, versions
-from sdunet.segmentation.inference.ensemble import Prediction, Team, load_team, predict_scan
+from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
 from sdunet.segmentation.inference.prediction_record import Manifest
 
 
@@ -89,7 +89,7 @@ def predict(
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
     device = own_device(options.device)
-    team = load_team(runs, device, mirror=options.mirror, tidy=options.tidy)
+    ensemble = load_ensemble(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)
     check_free(out, "predict")
@@ -99,23 +99,23 @@ def predict(
     cases = choose(layout.cases, only)[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
     out = Path(out)
-    if len(team.models) > 1:
-        say(f"{len(team.models)} networks vote")
-    for model in team.models:
+    if len(ensemble.models) > 1:
+        say(f"{len(ensemble.models)} networks predict together, as an ensemble")
+    for model in ensemble.models:
         say_if_slow(model.network, device)
     if parts > 1:
         say(f"part {number} of {parts}: {len(cases)} cases")
-    form = team.plan.form and asdict(team.plan.form)
-    manifest = Manifest(out, _facts(team), versions=versions(), form=form)
+    form = ensemble.plan.form and asdict(ensemble.plan.form)
+    manifest = Manifest(out, _facts(ensemble), versions=versions(), form=form)
     before = manifest.before(resume=options.resume)
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):
-            files = [out / name for name in _files_of(case.id, team.plan.num_classes)]
+            files = [out / name for name in _files_of(case.id, ensemble.plan.num_classes)]
             try:
                 for path in files:
                     output.claim(path)
-                record = _predict_case(team, tree, case, out, options, before.get(case.id))
+                record = _predict_case(ensemble, tree, case, out, options, before.get(case.id))
             except DataError as error:
                 problems.append(error.at(case=case.id, file=case.image))
                 manifest.failed_with(error)
@@ -137,22 +137,22 @@ def _memory(options: PredictOptions) -> float:
     return (options.max_ram or memory_each(1) or math.inf) * 1e9
 
 
-def _facts(team: Team) -> dict[str, Any]:
+def _facts(ensemble: Ensemble) -> dict[str, Any]:
     """Return what predictions in one folder must share."""
-    plan = team.plan
+    plan = ensemble.plan
     return {
         "labels": plan.labels,
         "label_map": plan.label_map,
         "structures": plan.structures,
         "accept": plan.accept,
-        "models": [model.sha256 for model in team.models],
-        "mirror": team.mirror,
-        "removed": team.rules,
+        "models": [model.sha256 for model in ensemble.models],
+        "mirror": ensemble.mirror,
+        "removed": ensemble.rules,
     }
 
 
 def _predict_case(
-    team: Team,
+    ensemble: Ensemble,
     tree: Tree,
     case: Case,
     out: Path,
@@ -161,9 +161,9 @@ def _predict_case(
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
     memory = _memory(options)
-    findings = Findings({*team.plan.accept, *options.accept})
+    findings = Findings({*ensemble.plan.accept, *options.accept})
     reading, source = recorded(tree)
-    folders = _folders(team, options)
+    folders = _folders(ensemble, options)
     with memory_within(memory):
         scan = read_case_image(reading, case, findings)
         if before and before.get("source") == source and _is_there(out, before, folders):
@@ -171,16 +171,16 @@ def _predict_case(
         findings.place(case=case.id)
         with tempfile.TemporaryDirectory(dir=partial_of(out)) as folder:
             found = predict_scan(
-                team,
+                ensemble,
                 scan,
                 findings,
                 lambda text: say(f"{case.id} {text}"),
                 uncertainty=options.uncertainty,
-                chances_into=partial(_on_disk, folder) if options.probabilities else None,
+                probabilities_into=partial(_on_disk, folder) if options.probabilities else None,
                 memory=memory,
             )
             files = _write(case, scan, found, folders, out)
-    for name in set(_files_of(case.id, team.plan.num_classes)) - set(files):
+    for name in set(_files_of(case.id, ensemble.plan.num_classes)) - set(files):
         remove_file(out / name)  # of an earlier prediction, which asked for more
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
@@ -191,17 +191,17 @@ def _predict_case(
 
 def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array that a file holds, whose place on the disk is taken at once."""
-    array = np.lib.format.open_memmap(f"{folder}/chances.npy", "w+", np.float32, shape)
+    array = np.lib.format.open_memmap(f"{folder}/probabilities.npy", "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate"):  # or a disk that fills later would kill the process
         with Path(array.filename).open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, array.nbytes + array.offset)
     return array
 
 
-def _folders(team: Team, options: PredictOptions) -> list[str]:
+def _folders(ensemble: Ensemble, options: PredictOptions) -> list[str]:
     """Return the folders that hold a file of each case; `.` that of the label."""
-    chances = [f"probabilities/{number}" for number in range(team.plan.num_classes)]
-    return [".", *["uncertainty"] * options.uncertainty, *chances * options.probabilities]
+    probabilities = [f"probabilities/{number}" for number in range(ensemble.plan.num_classes)]
+    return [".", *["uncertainty"] * options.uncertainty, *probabilities * options.probabilities]
 
 
 def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: Path) -> dict:
@@ -213,7 +213,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
         elif folder == "uncertainty":
             array = found.entropy
         else:  # one class at a time: together they may be larger than the memory
-            array = found.chances(int(folder.rsplit("/")[-1]))
+            array = found.probability_of(int(folder.rsplit("/")[-1]))
         suffix, data = encode(Scan(array, scan.affine, scan.codes))
         path = Path(folder) / f"{case.id}{suffix}"
         write_bytes(below(out, path.as_posix()), data)
@@ -232,6 +232,6 @@ def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
 
 def _files_of(case_id: str, num_classes: int) -> list[str]:
     """Return the names that files of a case may have, whatever is asked for."""
-    chances = [f"probabilities/{number}/" for number in range(num_classes)]
+    probabilities = [f"probabilities/{number}/" for number in range(num_classes)]
     suffixes = (".png", ".tif", ".nii.gz")
-    return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *chances) for s in suffixes]
+    return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *probabilities) for s in suffixes]

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from data_prep.core.errors import DataError
 
-Chances = Callable[
+Probabilities = Callable[
     [Tensor], Tensor
 ]  # (N, C, ...) to the probability of each class (N, classes, ...)
 BATCH = 4
 _LEAST_WEIGHT = 1e-3  # as MONAI has it: a corner that no other window covers still counts
 
 
-class Ensemble:
+class WindowPredictor:
     """The mean probability of each class over networks and mirrored windows.
 
     Args:
@@ -58,14 +58,14 @@ class Ensemble:
                         "the network gives NaN or infinity",
                         "train again, or in float32",
                     )
-                chances = logits.softmax(1).flip(axes)
-                total = chances if total is None else total + chances
+                probabilities = logits.softmax(1).flip(axes)
+                total = probabilities if total is None else total + probabilities
         return (total / (len(self.networks) * len(self.flips))).cpu()
 
 
 def slabs(
     image: np.ndarray,
-    chances: Chances,
+    probabilities: Probabilities,
     patch_size: Sequence[int],
     overlap: float,
     prepare: Callable[[np.ndarray], np.ndarray] = lambda window: window,
@@ -77,7 +77,7 @@ def slabs(
 
     Args:
         image: `(C, ...)`, may be memory-mapped.
-        chances: gives the probabilities of windows.
+        probabilities: gives the probabilities of windows.
         patch_size: cells of a window along each axis.
         overlap: share of a window that its neighbour covers too, 0 to 1.
         prepare: makes float32 values for the network of a window of `image`.
@@ -105,7 +105,7 @@ def slabs(
         for at in range(0, len(row), BATCH):
             batch = row[at : at + BATCH]
             values = [_cut(image, window, pads, prepare) for window in batch]
-            found = chances(torch.from_numpy(np.stack(values)))
+            found = probabilities(torch.from_numpy(np.stack(values)))
             if held is None:
                 planes = patch_size[0], *padded[1:]
                 held = found.new_zeros((found.shape[1] + 1, *planes))
@@ -130,7 +130,7 @@ def class_probabilities(
         DataError: PRED_NONFINITE if the network gives NaN or infinity.
     """
     parts = slabs(
-        image[0].cpu().numpy(), Ensemble([network], device=image.device), patch_size, overlap
+        image[0].cpu().numpy(), WindowPredictor([network], device=image.device), patch_size, overlap
     )
     return torch.from_numpy(np.concatenate(list(parts), axis=1))[None]
 

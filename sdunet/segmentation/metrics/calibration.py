@@ -13,29 +13,29 @@ class Calibration:
 
     Attributes:
         cells: how many.
-        chances: sum of their probabilities.
+        probabilities: sum of their probabilities.
         true: how many are of the class.
         cases: how often `update` was called.
     """
 
     cells: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
-    chances: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
+    probabilities: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
     true: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
     cases: int = 0
 
-    def update(self, chances: np.ndarray, there: np.ndarray) -> None:
+    def update(self, probabilities: np.ndarray, there: np.ndarray) -> None:
         """Add the cells of a case.
 
         Args:
-            chances: probability of the class, 0 to 1.
+            probabilities: probability of the class, 0 to 1.
             there: whether the cell is of the class, the same shape.
         """
-        chances, there = chances.ravel(), there.ravel()
+        probabilities, there = probabilities.ravel(), there.ravel()
         # A bin holds its upper edge, as in the paper.
-        bins = np.clip(np.ceil(chances * BINS).astype(np.intp) - 1, 0, BINS - 1)
+        bins = np.clip(np.ceil(probabilities * BINS).astype(np.intp) - 1, 0, BINS - 1)
         self.cases += 1
         self.cells += np.bincount(bins, minlength=BINS)
-        self.chances += np.bincount(bins, chances, BINS)
+        self.probabilities += np.bincount(bins, probabilities, BINS)
         self.true += np.bincount(bins[there], minlength=BINS)
 
     def compute(self) -> float | None:
@@ -47,11 +47,11 @@ class Calibration:
             Guo et al., On calibration of modern neural networks, 2017.
         """
         total = int(self.cells.sum())
-        return float(np.abs(self.chances - self.true).sum() / total) if total else None
+        return float(np.abs(self.probabilities - self.true).sum() / total) if total else None
 
     @property
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean probability, frequency and number of cells of each bin with any."""
         used = self.cells > 0
         cells = self.cells[used]
-        return self.chances[used] / cells, self.true[used] / cells, cells
+        return self.probabilities[used] / cells, self.true[used] / cells, cells

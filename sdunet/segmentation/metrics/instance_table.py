@@ -39,7 +39,7 @@ def centres(numbered: np.ndarray, count: int) -> np.ndarray:
 def object_rows(
     scores: ClassScores,
     affine: np.ndarray | None,
-    chances: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each object of the reference, then for each predicted one.
 
@@ -49,7 +49,7 @@ def object_rows(
     Args:
         scores: of one class.
         affine: of the case; `None` for pictures.
-        chances: probability of the class at each cell, `(1, ...)`.
+        probabilities: probability of the class at each cell, `(1, ...)`.
     """
     objects = scores.objects
     ious = objects.ious
@@ -66,13 +66,13 @@ def object_rows(
         best = ious.max(axis=axis).toarray().ravel() if ious.nnz else np.zeros(len(sizes))
         middle = centres(numbered, len(sizes)) + scores.corner
         certain = [None] * len(sizes)
-        if chances is not None and len(sizes):
+        if probabilities is not None and len(sizes):
             inside = tuple(
                 slice(start, start + length)
                 for start, length in zip(scores.corner, numbered.shape, strict=True)
             )
             labels = np.arange(1, len(sizes) + 1)
-            certain = ndimage.mean(chances[0][inside], numbered, labels).tolist()
+            certain = ndimage.mean(probabilities[0][inside], numbered, labels).tolist()
         for i, size in enumerate(sizes.tolist()):
             yield {
                 "side": side,

@@ -44,7 +44,7 @@ class View:
         prediction: the same; background where there is none.
         affine: of these axes; `None` for pictures.
         missing: whether there is no prediction.
-        chances: returns the probability of a class, like the reference; `None` if unknown.
+        probabilities: returns the probability of a class, like the reference; `None` if unknown.
     """
 
     id: str
@@ -53,7 +53,7 @@ class View:
     prediction: np.ndarray
     affine: np.ndarray | None
     missing: bool
-    chances: Callable[[int], np.ndarray] | None
+    probabilities: Callable[[int], np.ndarray] | None
 
     @cached_property
     def errors(self) -> np.ndarray:
@@ -63,7 +63,7 @@ class View:
     @cached_property
     def wrong(self) -> tuple[list[Wrong], int]:
         """The largest wrong pieces, and how many there are."""
-        return wrong_pieces(self.prediction, self.reference, MOST_WRONG, self.chances)
+        return wrong_pieces(self.prediction, self.reference, MOST_WRONG, self.probabilities)
 
     @cached_property
     def window(self) -> tuple[float, float]:
@@ -143,7 +143,7 @@ def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
         return array if scan.affine is None else turned(array, scan.affine)[0]
 
     reference = seen(pair.reference.array)[0]
-    read = pair.chances
+    read = pair.probabilities
     view = View(
         pair.id,
         seen(scan.array),
@@ -156,7 +156,7 @@ def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
     try:
         view.wrong  # noqa: B018 - reads the probabilities
     except DataError as error:
-        view = replace(view, chances=None)
+        view = replace(view, probabilities=None)
         view.wrong  # noqa: B018 - raises what is not about probabilities
         return view, error
     return view, None

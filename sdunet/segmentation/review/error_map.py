@@ -69,7 +69,7 @@ def wrong_pieces(
     prediction: np.ndarray,
     reference: np.ndarray,
     most: int,
-    chances: Callable[[int], np.ndarray] | None = None,
+    probabilities: Callable[[int], np.ndarray] | None = None,
 ) -> tuple[list[Wrong], int]:
     """Return the largest wrong pieces, largest first, and how many there are in all.
 
@@ -77,10 +77,10 @@ def wrong_pieces(
         prediction: class numbers.
         reference: class numbers, the same shape.
         most: pieces to return at most.
-        chances: returns the probability of a class, the same shape.
+        probabilities: returns the probability of a class, the same shape.
 
     Raises:
-        DataError: IO_MEMORY, see `memory_within`; as `chances`.
+        DataError: IO_MEMORY, see `memory_within`; as `probabilities`.
     """
     (around,) = ndimage.find_objects(prediction != reference, 1)
     if around is None:
@@ -106,10 +106,10 @@ def wrong_pieces(
         kind = FALSE_NEGATIVE if not predicted else (WRONG_CLASS if right else FALSE_POSITIVE)
         result.append(Wrong(kind, predicted, right, len(cells), middle, None))
         insides.append((box, inside))
-    if chances is not None:
+    if probabilities is not None:
         # Class by class: together their probabilities may be larger than the memory.
         for number in {piece.predicted or piece.reference for piece in result}:
-            known = chances(number)
+            known = probabilities(number)
             for i, (piece, (box, inside)) in enumerate(zip(result, insides, strict=True)):
                 if (piece.predicted or piece.reference) == number:
                     result[i] = replace(piece, chance=float(known[box][inside].mean()))

@@ -25,7 +25,7 @@ from sdunet.segmentation.inference.postprocessing import (
     compare_pieces,
     weights_of,
 )
-from sdunet.segmentation.inference.sliding_window import Ensemble, slabs
+from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.trained_model import load_model
 from sdunet.segmentation.training.train_fold import (
     SETTINGS,
@@ -158,7 +158,7 @@ def _choose_rules(
             scaling = dataset.cases[case_id].scaling
             parts = slabs(
                 image,
-                Ensemble([model.network]),
+                WindowPredictor([model.network]),
                 plan.patch_size,
                 model.overlap,
                 lambda window, scaling=scaling: normalise(window, scaling),

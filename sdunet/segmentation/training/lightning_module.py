@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_prep.core.config import Plan
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.inference.sliding_window import Ensemble, slabs
+from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.metrics.overlap import Overlap, overlaps, summarise
 from sdunet.segmentation.training.losses import build_loss
 
@@ -97,7 +97,7 @@ class SegmentationModule(pl.LightningModule):
         """Predict one whole case and count its overlap with the reference."""
         parts = slabs(
             batch["image"][0].cpu().numpy(),
-            Ensemble([self.deployed], device=self.device),
+            WindowPredictor([self.deployed], device=self.device),
             self.plan.patch_size,
             self.config.overlap,
         )

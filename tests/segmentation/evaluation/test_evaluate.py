@@ -210,8 +210,8 @@ def test_probabilities_are_held_to_the_reference(disc_run, capsys, tmp_path):
     assert 0 < summary["calibration_error"]["disc"]["ECE"] < 0.5
     assert summary["calibration_error"]["disc"]["n_cases"] == 6
     assert (root / "eval/calibration.png").is_file()
-    chances = [float(row["probability"]) for row in rows_of(root / "eval/components.csv")]
-    assert all(0 <= chance <= 1 for chance in chances)
+    probabilities = [float(row["probability"]) for row in rows_of(root / "eval/components.csv")]
+    assert all(0 <= chance <= 1 for chance in probabilities)
     predicted = [r for r in rows_of(root / "eval/components.csv") if r["side"] == "prediction"]
     assert min(float(row["probability"]) for row in predicted) > 0.5
 
@@ -234,21 +234,21 @@ def test_probabilities_are_held_to_the_reference(disc_run, capsys, tmp_path):
 
 def test_calibration_error_is_monais():
     torch.manual_seed(0)
-    chances, there = torch.rand(1, 1, 40, 40), torch.rand(1, 1, 40, 40) < 0.3
+    probabilities, there = torch.rand(1, 1, 40, 40), torch.rand(1, 1, 40, 40) < 0.3
     metric = CalibrationErrorMetric(num_bins=BINS)
-    metric(chances, there.float())
+    metric(probabilities, there.float())
     ours = Calibration()
-    ours.update(chances.numpy(), there.numpy())
+    ours.update(probabilities.numpy(), there.numpy())
     assert ours.compute() == pytest.approx(float(metric.aggregate()), abs=1e-6)
 
 
 def test_calibration_adds_up_over_cases_and_is_zero_for_frequencies():
     whole, parts = Calibration(), Calibration()
-    chances = np.repeat([0.0, 0.25, 0.5, 1.0], 8)
+    probabilities = np.repeat([0.0, 0.25, 0.5, 1.0], 8)
     there = np.concatenate([np.arange(8) < 8 * p for p in (0.0, 0.25, 0.5, 1.0)])
-    whole.update(chances, there)
+    whole.update(probabilities, there)
     for part in np.split(np.arange(32), 4):
-        parts.update(chances[part], there[part])
+        parts.update(probabilities[part], there[part])
     assert whole.compute() == parts.compute() == 0
     assert Calibration().compute() is None
 

@@ -25,11 +25,11 @@ from data_prep.reading.image import read_case_image
 from sdunet.cli.main import main
 from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference import predict_folder as module
-from sdunet.segmentation.inference.ensemble import Team, entropy_of, predict_scan
+from sdunet.segmentation.inference.ensemble import Ensemble, entropy_of, predict_scan
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
 from sdunet.segmentation.inference.oom_fallback import Fallback
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
-from sdunet.segmentation.inference.sliding_window import Ensemble, class_probabilities
+from sdunet.segmentation.inference.sliding_window import WindowPredictor, class_probabilities
 from sdunet.segmentation.models.trained_model import Model
 
 
@@ -46,12 +46,12 @@ def files_of(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
 
 
-def team_of(plan, **options):
+def ensemble_of(plan, **options):
     torch.manual_seed(0)
     conv = torch.nn.Conv3d if plan.spatial_dims == 3 else torch.nn.Conv2d
     network = conv(len(plan.channels), plan.num_classes, 3, padding=1).eval()
     model = Model(network, plan, 0.5, tuple(range(plan.spatial_dims)), "", None)
-    return Team((model,), {}, **options)
+    return Ensemble((model,), {}, **options)
 
 
 PLAN3 = Plan(
@@ -67,28 +67,39 @@ def quiet(text):
 @pytest.mark.parametrize("affine", AFFINES, ids=("resampled", "turned"))
 def test_a_scan_predicted_by_slabs_is_the_scan_predicted_at_once(affine):
     scan = Scan(noise(size=(30, 14, 11))[None], affine)
-    team = team_of(PLAN3, mirror=True)
+    ensemble = ensemble_of(PLAN3, mirror=True)
     found = predict_scan(
-        team, scan, Findings(), quiet, uncertainty=True, chances_into=lambda s: np.zeros(s, "f4")
+        ensemble,
+        scan,
+        Findings(),
+        quiet,
+        uncertainty=True,
+        probabilities_into=lambda s: np.zeros(s, "f4"),
     )
     grid = grid_of(scan, PLAN3.spacing)
     values = normalise(to_grid(scan.array, grid), scaling_of(scan.array, PLAN3))
     whole = class_probabilities(
-        lambda x: Ensemble([team.models[0].network], team.ensemble().flips)(x).log(),
+        lambda x: WindowPredictor([ensemble.models[0].network], ensemble.window_predictor().flips)(
+            x
+        ).log(),
         torch.from_numpy(values)[None],
         PLAN3.patch_size,
         0.5,
     )
-    chances = from_grid(whole[0].numpy(), grid)
+    probabilities = from_grid(whole[0].numpy(), grid)
     for number in range(3):
-        np.testing.assert_allclose(found.chances(number)[0], chances[number], atol=2e-5)
-    assert (found.label[0] == chances.argmax(0)).mean() > 0.999
-    np.testing.assert_allclose(found.entropy[0], entropy_of(chances), atol=1e-3)
+        np.testing.assert_allclose(
+            found.probability_of(number)[0], probabilities[number], atol=2e-5
+        )
+    assert (found.label[0] == probabilities.argmax(0)).mean() > 0.999
+    np.testing.assert_allclose(found.entropy[0], entropy_of(probabilities), atol=1e-3)
 
 
 def test_entropy_runs_from_certain_to_all_alike():
-    chances = np.array([[1, 0.25, 0.5], [0, 0.25, 0.5], [0, 0.25, 0], [0, 0.25, 0]], np.float32)
-    np.testing.assert_allclose(entropy_of(chances), [0, 1, 0.5], atol=1e-6)
+    probabilities = np.array(
+        [[1, 0.25, 0.5], [0, 0.25, 0.5], [0, 0.25, 0], [0, 0.25, 0]], np.float32
+    )
+    np.testing.assert_allclose(entropy_of(probabilities), [0, 1, 0.5], atol=1e-6)
 
 
 def test_two_models_vote_and_fold_folders_are_found(disc_run, tmp_path):
@@ -135,10 +146,12 @@ def test_uncertainty_and_probabilities_are_written_and_left_out_of_scoring(disc_
     for path in out.glob("*.png"):
         label = np.asarray(Image.open(path))
         entropy = tifffile.imread(out / f"uncertainty/{path.stem}.tif")
-        chances = [tifffile.imread(out / f"probabilities/{n}/{path.stem}.tif") for n in (0, 1)]
-        np.testing.assert_allclose(sum(chances), 1, atol=1e-5)
-        assert np.array_equal(label, chances[1] > chances[0])
-        np.testing.assert_allclose(entropy, entropy_of(np.stack(chances)), atol=1e-5)
+        probabilities = [
+            tifffile.imread(out / f"probabilities/{n}/{path.stem}.tif") for n in (0, 1)
+        ]
+        np.testing.assert_allclose(sum(probabilities), 1, atol=1e-5)
+        assert np.array_equal(label, probabilities[1] > probabilities[0])
+        np.testing.assert_allclose(entropy, entropy_of(np.stack(probabilities)), atol=1e-5)
     assert run("evaluate", "--pred", out, "--ref", raw, "-o", tmp_path / "e") == 0
     assert not list(out.glob(".partial-*"))
 
@@ -166,11 +179,11 @@ def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp
     predict(root / "run", raw, whole)
     stopped, calls = module.predict_scan, []
 
-    def counting(team, *arguments, **options):
-        calls.append(team)
+    def counting(ensemble, *arguments, **options):
+        calls.append(ensemble)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return stopped(team, *arguments, **options)
+        return stopped(ensemble, *arguments, **options)
 
     monkeypatch.setattr(module, "predict_scan", counting)
     monkeypatch.setattr("sdunet.segmentation.inference.prediction_record._PAUSE", 0.0)
@@ -282,29 +295,29 @@ class OutOfMemory(torch.nn.Module):
 def test_out_of_memory_goes_on_window_by_window_and_says_so():
     network, said = OutOfMemory(1), []
     x = torch.randn(4, 2, 8, 8)
-    chances = Fallback(Ensemble([network]), said.append)
-    assert torch.equal(chances(x), x.softmax(1))
-    chances(x)
+    probabilities = Fallback(WindowPredictor([network]), said.append)
+    assert torch.equal(probabilities(x), x.softmax(1))
+    probabilities(x)
     assert network.calls == [4, 1, 1, 1, 1, 1, 1, 1, 1]
     assert said == ["out of memory: going on window by window"]
     with pytest.raises(DataError, match="PRED_MEMORY: no memory for one window"):
-        Fallback(Ensemble([OutOfMemory(0)]), said.append)(x)
+        Fallback(WindowPredictor([OutOfMemory(0)]), said.append)(x)
 
 
 def test_windows_are_brought_to_a_device_only_while_it_has_room():
     network = OutOfMemory(1)
-    chances = Fallback(Ensemble([network], device="meta"), quiet)
+    probabilities = Fallback(WindowPredictor([network], device="meta"), quiet)
     network.windows = 0
     with pytest.raises(DataError, match="no memory for one window"):
-        chances(torch.zeros(1, 2, 8, 8))
-    assert chances.ensemble.device == torch.device("cpu")  # where it was tried last
+        probabilities(torch.zeros(1, 2, 8, 8))
+    assert probabilities.windows.device == torch.device("cpu")  # where it was tried last
     network.windows = 1
-    assert torch.equal(chances(torch.zeros(1, 2, 8, 8)), torch.full((1, 2, 8, 8), 0.5))
+    assert torch.equal(probabilities(torch.zeros(1, 2, 8, 8)), torch.full((1, 2, 8, 8), 0.5))
 
 
 def test_a_step_back_is_recorded_with_its_case(disc_run, tmp_path, capsys, monkeypatch):
     raw, root, _ = disc_run
-    whole, calls = Ensemble.__call__, []
+    whole, calls = WindowPredictor.__call__, []
 
     def full_at_first(ensemble, windows):
         calls.append(len(windows))
@@ -312,7 +325,7 @@ def test_a_step_back_is_recorded_with_its_case(disc_run, tmp_path, capsys, monke
             raise torch.OutOfMemoryError("CUDA out of memory")
         return whole(ensemble, windows)
 
-    monkeypatch.setattr(Ensemble, "__call__", full_at_first)
+    monkeypatch.setattr(WindowPredictor, "__call__", full_at_first)
     assert run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p") == 0
     assert max(calls) > 1
     assert "disc_0 out of memory: going on window by window" in capsys.readouterr().err
@@ -324,10 +337,10 @@ def test_a_step_back_is_recorded_with_its_case(disc_run, tmp_path, capsys, monke
 def test_one_scan_without_memory_leaves_the_others(disc_run, tmp_path, capsys, monkeypatch):
     raw, root, _ = disc_run
 
-    def full(team, scan, findings, say_, **options):
+    def full(ensemble, scan, findings, say_, **options):
         if not left.pop():
             raise MemoryError("Unable to allocate 9 TiB")
-        return predict_scan(team, scan, findings, say_, **options)
+        return predict_scan(ensemble, scan, findings, say_, **options)
 
     left = [True, True, True, False, True, True]
     monkeypatch.setattr("sdunet.segmentation.inference.predict_folder.predict_scan", full)
@@ -339,10 +352,10 @@ def test_one_scan_without_memory_leaves_the_others(disc_run, tmp_path, capsys, m
 def test_what_was_predicted_is_listed_whatever_ends_it(disc_run, tmp_path, monkeypatch):
     raw, root, _ = disc_run
 
-    def broken(team, scan, findings, say_, **options):
+    def broken(ensemble, scan, findings, say_, **options):
         if len(list((tmp_path / "p").glob("*.png"))) == 2:
             raise ZeroDivisionError
-        return predict_scan(team, scan, findings, say_, **options)
+        return predict_scan(ensemble, scan, findings, say_, **options)
 
     monkeypatch.setattr("sdunet.segmentation.inference.predict_folder.predict_scan", broken)
     with pytest.raises(ZeroDivisionError):
@@ -370,7 +383,7 @@ def test_other_errors_of_a_network_are_not_taken_for_it():
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        Fallback(Ensemble([wrong]), quiet)(torch.zeros(1, 2, 8, 8))
+        Fallback(WindowPredictor([wrong]), quiet)(torch.zeros(1, 2, 8, 8))
 
 
 def test_the_bounds_of_training_are_kept_of_enough_cases_only(disc_run):
@@ -386,6 +399,6 @@ def test_a_volume_larger_than_a_window_comes_back_whole(tmp_path):
     tree = open_tree(tmp_path)
     (case,) = find_layout(tree, need_labels=False).cases
     scan = read_case_image(tree, case)
-    found = predict_scan(team_of(PLAN3), scan, Findings(), quiet)
+    found = predict_scan(ensemble_of(PLAN3), scan, Findings(), quiet)
     assert found.label.shape == (1, 40, 23, 17)
     assert set(np.unique(found.label)) <= {0, 1, 2}

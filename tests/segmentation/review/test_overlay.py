@@ -40,7 +40,7 @@ NAMES = ["background", "one", "two"]
 
 
 def view(image, reference, prediction, affine=None, name="case", missing=False):
-    return View(name, image, reference, prediction, affine, missing=missing, chances=None)
+    return View(name, image, reference, prediction, affine, missing=missing, probabilities=None)
 
 
 def decoded(png):
