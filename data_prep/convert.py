@@ -86,7 +86,7 @@ def convert(
 def _write(case_id: str, image: Scan, label: Scan, out: Path, to: Target) -> tuple[list[str], str]:
     """Write a case, and return the names of its image files and of its label file."""
     folders = ("imagesTr", "labelsTr") if to == "nnunet" else ("images", "labels")
-    # nnU-Net takes the channels of a volume from a file each, those of a picture from one.
+    # nnU-Net takes the channels of a volume from a file each, those of a 2D image from one.
     apart = to == "nnunet" and image.affine is not None
     parts = [Scan(c[None], image.affine, image.codes) for c in image.array] if apart else [image]
     images = []

@@ -10,7 +10,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.planning.fingerprint import Fingerprint
 
-_ALIKE = 0.999  # correlation of coarse pictures from which two are taken for one
+_ALIKE = 0.999  # correlation of coarse images from which two are taken for one
 _OUTLYING = 100.0  # times the typical intensity, or such a part of it
 _OUTLYING_VOLUME = 20.0
 _FEW = 5  # fewer cases have no typical values
@@ -78,7 +78,7 @@ def _copies(
 
 
 def _strangers(facts: Mapping[str, Fingerprint]) -> dict[str, DataError]:
-    """Return an error for each picture in a set of volumes, and the other way round.
+    """Return an error for each 2D image in a set of volumes, and the other way round.
 
     Of equally many neither is the stranger; then `fit_plan` refuses the set.
     """
@@ -86,7 +86,7 @@ def _strangers(facts: Mapping[str, Fingerprint]) -> dict[str, DataError]:
     few, many = sorted((pictures, facts.keys() - pictures), key=len)
     if len(few) == len(many):
         return {}
-    what = ("a picture", "volumes") if few == pictures else ("a volume", "pictures")
+    what = ("a 2D image", "volumes") if few == pictures else ("a volume", "2D images")
     return {
         id_: DataError(
             "GEO_MIXED",
@@ -151,7 +151,7 @@ def _near_copies(
             if not exact and groups.get(id_) != groups.get(other):
                 findings.warn(
                     "SET_NEAR_DUPLICATE",
-                    f"nearly the picture of {other} (correlation {alike[j]:.4f})",
+                    f"nearly the image of {other} (correlation {alike[j]:.4f})",
                     "if it is a copy, remove it or put both into one group",
                 )
                 findings.place(len(findings.found) - 1, case=id_)
@@ -193,7 +193,7 @@ def _absent_classes(
 
 def _outliers(facts: Mapping[str, Fingerprint], rules: Rules, findings: Findings) -> None:
     for channel, name in enumerate(rules.channels):
-        # Pictures may well be dark or bright; the values of a volume have a scale.
+        # 2D images may well be dark or bright; the values of a volume have a scale.
         levels = {i: abs(f.median[channel]) for i, f in facts.items() if f.spacing is not None}
         _far(levels, _OUTLYING, "INT_OUTLIER", f"median of {name}", findings)
     for name, number in rules.labels.items():

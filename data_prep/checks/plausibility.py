@@ -9,7 +9,7 @@ from data_prep.core.scan import Scan
 
 _AIR_HU = -300  # above it no air: a CT scan of a body has some at its edge
 _PADDING_HU = -1100  # below it no tissue and no air
-_DESCRIPTOR = 12  # cells along each axis of the coarse picture that finds near-duplicates
+_DESCRIPTOR = 12  # voxels along each axis of the coarse picture that finds near-duplicates
 
 
 def look_at_image(image: Scan, channels: tuple[str, ...], findings: Findings) -> None:

@@ -10,7 +10,7 @@ _ENOUGH = 1_000_000
 
 
 def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield parts of an array along its first axis, of some million cells each."""
+    """Yield parts of an array along its first axis, of some million voxels each."""
     rows = max(1, _SLAB_CELLS // max(1, array[:1].size))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
@@ -41,7 +41,7 @@ def class_counts(array: np.ndarray, classes: int) -> np.ndarray:
 
 
 def mean_and_deviation(array: np.ndarray) -> tuple[float, float]:
-    """Return mean and standard deviation of all cells, in double precision."""
+    """Return mean and standard deviation of all voxels, in double precision."""
     mean = sum(float(slab.sum(dtype=np.float64)) for slab in slabs(array)) / array.size
     squares = sum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in slabs(array))
     return mean, float(np.sqrt(squares / array.size))
@@ -57,7 +57,7 @@ def some_of(array: np.ndarray) -> np.ndarray:
 
 
 def block_means(array: np.ndarray, blocks: int) -> np.ndarray:
-    """Return means over equal blocks along every axis, whose borders may lie inside of cells."""
+    """Return means over equal blocks along every axis, whose borders may lie inside of voxels."""
     out = array
     for axis in range(array.ndim):
         out = np.moveaxis(_along_first(np.moveaxis(out, axis, 0), blocks), 0, axis)

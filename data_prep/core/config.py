@@ -24,7 +24,7 @@ class DataConfig:
 
     Args:
         channels: names of the image's channels, in order. Default: those of `dataset.json`, else
-            one for grey pictures and volumes; name three for colour pictures.
+            one for grey 2D images and volumes; name three for colour 2D images.
         labels: class names to numbers, background 0. Default: those of `dataset.json`, else
             background 0 and foreground 1.
         label_map: numbers in the files to class numbers, such as `{255: 1}`; colours are written
@@ -38,7 +38,7 @@ class DataConfig:
             deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.
         spacing: millimetres between voxels to resample volumes to. Default: the median; along an
             axis of thick slices the 10th percentile.
-        patch_size: cells of a training patch along each axis. Default: from the median size and
+        patch_size: voxels of a training patch along each axis. Default: from the median size and
             `memory_gb`.
         memory_gb: what training may take, for choosing the patch.
         group_pattern: regular expression whose first group, searched in the case id, names what
@@ -70,7 +70,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class MaskForm:
-    """How the masks of a dataset that are pictures are stored; decided over all of them.
+    """How the masks of a dataset that are 2D images are stored; decided over all of them.
 
     Attributes:
         colours: whether red, green and blue are colours, and not a number three times; `None` if
@@ -122,7 +122,7 @@ class Seen:
         low: of each channel, the lowest 0.5 percentile of any case.
         high: of each channel, the highest 99.5 percentile.
         span: of each channel, the smallest and largest distance between the two in one case.
-        spacing: along each axis, the smallest and largest millimetres; `None` for pictures.
+        spacing: along each axis, the smallest and largest millimetres; `None` for 2D images.
     """
 
     cases: int
@@ -149,19 +149,19 @@ class Plan:
     """How scans become the arrays a network sees; stored with the dataset and with each model.
 
     Args:
-        spatial_dims: 2 for pictures, 3 for volumes.
+        spatial_dims: 2 for 2D images, 3 for volumes.
         channels: names of the channels.
         labels: class names to numbers.
         label_map: numbers in the files to class numbers.
         intensity: see `DataConfig`.
-        spacing: millimetres between voxels; `None` for pictures.
-        patch_size: cells of a training patch along each axis.
+        spacing: millimetres between voxels; `None` for 2D images.
+        patch_size: voxels of a training patch along each axis.
         why: for each of the values above that was chosen here, the reason.
         structures: names of DICOM structures to class numbers.
         accept: codes of findings that are meant to be so.
         levels: of each channel, for intensity `ct`.
         seen: what the training cases were like; `None` of so few that it would tell of single ones.
-        form: how masks that are pictures are stored; `None` if that was not looked at.
+        form: how masks that are 2D images are stored; `None` if that was not looked at.
     """
 
     spatial_dims: int

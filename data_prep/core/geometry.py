@@ -7,7 +7,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.scan import spacing_of
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# How scanners write a stack of pictures: columns to the left, rows to the back, slices upwards.
+# How scanners write a stack of 2D images: columns to the left, rows to the back, slices upwards.
 AS_SCANNED = LPS_TO_RAS
 SAME_FORM = 1e-3  # mm, up to which qform and sform are the same
 _SHEAR = 1e-3  # cosine between axes that header rounding leaves

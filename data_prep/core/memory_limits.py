@@ -40,7 +40,7 @@ def check_size(values: int, itemsize: int) -> int:
     """Return the bytes that so many values take, as a header declares them.
 
     Args:
-        values: cells times channels.
+        values: voxels times channels.
         itemsize: bytes of each.
 
     Raises:

@@ -6,7 +6,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError
 
-_CACHE_LINE = 16  # cells
+_CACHE_LINE = 16  # voxels
 SCANNER_CODES = (1, 1)  # both of NIfTI's transforms lead to the scanner's millimetres
 
 
@@ -15,9 +15,9 @@ class Scan:
     """Pixels with the place they have in the world.
 
     Attributes:
-        array: `(C, H, W)` for pictures, `(C, X, Y, Z)` for volumes, in the file's exact values,
+        array: `(C, H, W)` for 2D images, `(C, X, Y, Z)` for volumes, in the file's exact values,
             the last axis fastest in memory.
-        affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for pictures.
+        affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for 2D images.
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
     """
 
@@ -32,7 +32,7 @@ class Scan:
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
-        """Millimetres between cells along each axis; `None` for pictures."""
+        """Millimetres between voxels along each axis; `None` for 2D images."""
         if self.affine is None:
             return None
         return spacing_of(self.affine)
@@ -44,14 +44,14 @@ def in_order(array: np.ndarray, dtype: np.dtype | type | None = None) -> np.ndar
     if array.flags.c_contiguous:
         return np.asarray(array, dtype)
     out = np.empty(array.shape, dtype)
-    # Of an array that lies the other way round, all at once fetches a cache line a cell.
+    # Of an array that lies the other way round, all at once fetches a cache line a voxel.
     for start in range(0, array.shape[-1], _CACHE_LINE):
         out[..., start : start + _CACHE_LINE] = array[..., start : start + _CACHE_LINE]
     return out
 
 
 def spacing_of(affine: np.ndarray) -> tuple[float, ...]:
-    """Return the millimetres between cells along each axis of an affine."""
+    """Return the millimetres between voxels along each axis of an affine."""
     return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
 
 
@@ -63,7 +63,7 @@ def times(size: tuple[int, ...]) -> str:
 def fit_channels(scan: Scan, channels: tuple[str, ...]) -> Scan:
     """Return the scan with as many channels as named, where that loses and invents nothing.
 
-    Grey pictures become three equal channels, colour pictures of three equal channels become
+    Grey 2D images become three equal channels, colour 2D images of three equal channels become
     grey.
 
     Raises:

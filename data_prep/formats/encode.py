@@ -24,7 +24,7 @@ _NIFTI_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 def encode(scan: Scan) -> tuple[str, bytes]:
     """Return the suffix and the bytes of a file that holds exactly this scan.
 
-    Volumes become `.nii.gz`, pictures PNG, or TIFF where PNG cannot hold their type. Nothing is
+    Volumes become `.nii.gz`, 2D images PNG, or TIFF where PNG cannot hold their type. Nothing is
     copied from the header a scan was read from.
 
     Raises:
@@ -74,7 +74,7 @@ def _png(array: np.ndarray) -> bytes:
 
 def _tiff(array: np.ndarray) -> bytes:
     if array.dtype.kind not in "uif" or len(array) not in (1, 3):
-        raise DataError("OUT_TYPE", f"a picture of {len(array)} {array.dtype}", "rescale it")
+        raise DataError("OUT_TYPE", f"a 2D image of {len(array)} {array.dtype}", "rescale it")
     buffer = io.BytesIO()
     shown = array[0] if len(array) == 1 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
     kind = "minisblack" if len(array) == 1 else "rgb"

@@ -39,7 +39,7 @@ _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
 
 
 class Samples(NamedTuple):
-    """A decoded picture.
+    """A decoded 2D image.
 
     Attributes:
         array: `([Z,] H, W, S)`, in the file's exact values.

@@ -1,4 +1,4 @@
-"""Masks that are pictures: numbers, indices of a palette, or colours; decided once for a set.
+"""Masks that are 2D images: numbers, indices of a palette, or colours; decided once for a set.
 
 A mask of black and white alone may hold colours like its siblings or grey values, and an index
 means what the palette of its file says. Neither can be told from one file: `decide` looks at all
@@ -38,12 +38,12 @@ class MaskLook:
 
 
 def drawn_masks(names: Iterable[str]) -> list[str]:
-    """Return the names of files that are pictures."""
+    """Return the names of files that are 2D images."""
     return [name for name in names if name.lower().endswith(SUFFIXES)]
 
 
 def look_at_masks(tree: Tree, names: Iterable[str]) -> list[MaskLook]:
-    """Look at the masks that are pictures; what cannot be read is told where it is used."""
+    """Look at the masks that are 2D images; what cannot be read is told where it is used."""
     found = []
     for name in drawn_masks(names):
         try:

@@ -1,4 +1,4 @@
-"""NumPy's `.npy` and `.npz`: pictures `(H, W)` or `(H, W, 3)`, volumes `(X, Y, Z)`; no pickle."""
+"""NumPy's `.npy` and `.npz`: 2D images `(H, W)` or `(H, W, 3)`, volumes `(X, Y, Z)`; no pickle."""
 
 import io
 import math
@@ -21,7 +21,7 @@ def is_array(data: bytes) -> bool:
 
 
 def read_array(data: bytes, findings: Findings | None = None) -> Scan:
-    """Decode to `(1, H, W)` or `(3, H, W)` for a picture, `(1, X, Y, Z)` for a volume.
+    """Decode to `(1, H, W)` or `(3, H, W)` for a 2D image, `(1, X, Y, Z)` for a volume.
 
     Raises:
         DataError: IO_..., ARR_...; GEO_NONE for a volume, unless accepted.
@@ -47,7 +47,7 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
     array = np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape, order=order)
     array = array.astype(np.uint8 if dtype.kind == "b" else dtype.newbyteorder("="))
     if array.size == 0 or array.ndim not in (2, 3):
-        raise DataError("HDR_DIMS", f"an array {shape}", "save a picture or a volume")
+        raise DataError("HDR_DIMS", f"an array {shape}", "save a 2D image or a volume")
     if array.ndim == 2:
         return Scan(array[None])
     if array.shape[2] == 3:

@@ -40,7 +40,7 @@ def _alike(read: Reader) -> LabelReader:
 
 FORMATS = (
     Format(
-        "a picture",
+        "a 2D image",
         images_2d.SUFFIXES,
         images_2d.is_picture,
         lambda data, findings, _: images_2d.read_picture(data, findings),

@@ -46,7 +46,7 @@ class Case:
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """The files of the label, where they hold cells of one image."""
+        """The files of the label, where they hold voxels of one image."""
         return () if self.kind in ("contours", "segments") else self.labels
 
     @property

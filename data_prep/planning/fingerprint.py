@@ -10,11 +10,11 @@ class Fingerprint:
     """What planning and comparing need to know of a case that can be used.
 
     Attributes:
-        size: cells along each axis, in RAS+ order.
-        spacing: millimetres along each axis, in RAS+ order; `None` for pictures.
-        orientation: axes of the file, such as `LPS`; empty for pictures.
+        size: voxels along each axis, in RAS+ order.
+        spacing: millimetres along each axis, in RAS+ order; `None` for 2D images.
+        orientation: axes of the file, such as `LPS`; empty for 2D images.
         source: files that were read, with the SHA-256 of their content.
-        voxels: voxels of each class.
+        cells: voxels of each class.
         median: median intensity of each channel.
         extent: 0.5 and 99.5 percentile of each channel.
         foreground: intensities of the foreground of each channel at even quantiles, `(C, n)`;

@@ -10,11 +10,11 @@ from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Se
 from data_prep.core.errors import DataError
 from data_prep.planning.fingerprint import Fingerprint
 
-# Bounds of a patch along each axis, in cells, by spatial dimensions; patches are planned in
+# Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
 # multiples of 16, which four halvings divide.
 _PATCH = {2: (32, 512), 3: (16, 128)}
 _STEP = 16
-# What training keeps for a cell of a patch: about 40 maps of 32 features at full size, forward
+# What training keeps for a voxel of a patch: about 40 maps of 32 features at full size, forward
 # and backward, and as much again at all coarser levels.
 _BYTES_A_CELL = 4000
 _BATCH = 2
@@ -67,11 +67,11 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         facts: of each training case.
 
     Raises:
-        DataError: GEO_MIXED for pictures among volumes, PLAN_... for settings that cannot be.
+        DataError: GEO_MIXED for 2D images among volumes, PLAN_... for settings that cannot be.
     """
     kinds = {(len(fact.size), fact.spacing is None) for fact in facts}
     if len(kinds) != 1:
-        raise DataError("GEO_MIXED", "pictures and volumes in one dataset", "split the dataset")
+        raise DataError("GEO_MIXED", "2D images and volumes in one dataset", "split the dataset")
     dims, pictures = kinds.pop()
     why: dict[str, str] = {}
     sizes = np.array([fact.size for fact in facts], float)
@@ -85,14 +85,14 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         if max(spacing) >= THICK * min(spacing):
             why["spatial_dims"] = (
                 f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
-                "a network for pictures, slice by slice, may do as well"
+                "a network for 2D images, slice by slice, may do as well"
             )
     patch = config.patch_size or _patch(np.median(sizes, axis=0), config.memory_gb, why)
     if len(patch) != dims or min(patch) < 1:
         raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
     if math.prod(patch) > MOST_CELLS:
         raise DataError(
-            "PLAN_PATCH", f"patch_size {patch}", f"give no more than {MOST_CELLS:,} cells"
+            "PLAN_PATCH", f"patch_size {patch}", f"give no more than {MOST_CELLS:,} voxels"
         )
     intensity = _intensity(config, rules, pictures, why)
     return Plan(
@@ -145,7 +145,7 @@ def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, 
         why["intensity"] = "channels called CT" if hounsfield else "not a CT"
         return "ct" if hounsfield else "zscore"
     if config.intensity == "ct" and pictures:
-        raise DataError("PLAN_INTENSITY", "intensity ct for pictures", "use zscore or unit")
+        raise DataError("PLAN_INTENSITY", "intensity ct for 2D images", "use zscore or unit")
     return config.intensity
 
 

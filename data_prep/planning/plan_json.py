@@ -74,9 +74,9 @@ def _check(plan: Plan) -> None:
     if len(patch) != dims or not all(type(n) is int and n > 0 for n in patch):
         raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")
     if math.prod(patch) > MOST_CELLS:
-        raise ValueError(f"patch_size must have no more than {MOST_CELLS:,} cells, got {patch}")
+        raise ValueError(f"patch_size must have no more than {MOST_CELLS:,} voxels, got {patch}")
     if dims == 2 and plan.spacing is not None:
-        raise ValueError("spacing must be null for pictures")
+        raise ValueError("spacing must be null for 2D images")
     if dims == 3 and not (
         plan.spacing and len(plan.spacing) == 3 and all(_above_0(mm) for mm in plan.spacing)
     ):

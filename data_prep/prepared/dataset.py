@@ -30,9 +30,9 @@ class CaseRecord:
         group: what it must stay together with in a fold.
         image: array file of the image, relative to the dataset, `(C, ...)`.
         label: array file of the label, `(1, ...)` class numbers.
-        size: cells along each axis of both.
+        size: voxels along each axis of both.
         scaling: how its intensities are to be scaled.
-        voxels: voxels of each class.
+        cells: voxels of each class.
         sha256: of the two array files, by their name.
         source: files it was made from, and the hash of their content.
         made_with: hash of everything else the arrays depend on.

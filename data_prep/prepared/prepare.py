@@ -231,7 +231,7 @@ def _write_case(
     label_array = to_grid(label.array, grid, label=True)
     if label.array.any() and not label_array.any():
         cells = np.count_nonzero(label.array)
-        found = f"none of {cells} labelled cells is left at {plan.spacing} mm"
+        found = f"none of {cells} labelled voxels is left at {plan.spacing} mm"
         raise DataError("LBL_LOST", found, "give a finer dataset.spacing")
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
@@ -280,7 +280,7 @@ def _lost(
 
 
 def _volume(cell: Sequence[float], before: Sequence[float]) -> float:
-    """Return how many times larger a cell is than before."""
+    """Return how many times larger a voxel is than before."""
     return math.prod(cell) / math.prod(before)
 
 

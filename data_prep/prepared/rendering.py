@@ -9,7 +9,7 @@ from skimage.segmentation import find_boundaries
 
 # Told apart by eyes of all kinds, after Okabe and Ito.
 _CLASSES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-_ENOUGH = 2_000_000  # cells that tell the percentiles of an image
+_ENOUGH = 2_000_000  # voxels that tell the percentiles of an image
 
 
 def class_colour(number: int) -> str:
@@ -20,7 +20,7 @@ def class_colour(number: int) -> str:
 def turned(array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Turn a `(C, X, Y, Z)` array so that its axes run to right, anterior and superior.
 
-    Nothing is resampled: every cell stays what it is. Returns the array and its affine.
+    Nothing is resampled: every voxel stays what it is. Returns the array and its affine.
     """
     orientation = nib.io_orientation(affine)
     last = nib.orientations.apply_orientation(np.moveaxis(array, 0, -1), orientation)
@@ -41,7 +41,7 @@ def plane_of(array: np.ndarray, axis: int, index: int) -> np.ndarray:
 def window_of(array: np.ndarray) -> tuple[float, float]:
     """Return the 0.5 and 99.5 percentiles of what is shown of a `(C, ...)` image.
 
-    Of large images, those of some million cells drawn at random, the same every time.
+    Of large images, those of some million voxels drawn at random, the same every time.
     """
     shown = _shown(array).ravel()
     if shown.size > _ENOUGH:

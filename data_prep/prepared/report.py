@@ -86,7 +86,7 @@ def _spread(dataset: Dataset) -> str:
     cell = float(np.prod(dataset.plan.spacing)) / 1000 if dataset.plan.spacing else 1.0
     unit = "ml" if dataset.plan.spacing else "cells"
     panels: list[tuple[str, Sequence[float]]] = [
-        (f"cells along axis {axis}", [record.size[axis] for record in records])
+        (f"voxels along axis {axis}", [record.size[axis] for record in records])
         for axis in range(dataset.plan.spatial_dims)
     ]
     panels += [

@@ -21,7 +21,7 @@ from data_prep.preprocessing.resample import resample
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
 _SKEW = 1e-3
-_SMOOTHING = 0.6  # cells: measured on balls, less keeps steps and more shrinks
+_SMOOTHING = 0.6  # voxels: measured on balls, less keeps steps and more shrinks
 _MAX_CELLS = 1 << 30
 
 
@@ -30,10 +30,10 @@ class Grid:
     """The way from a scan's grid to the plan's: axes turned to RAS+, then resampled.
 
     Attributes:
-        orientation: nibabel's orientation array of the scan; `None` for pictures.
-        turned_size: cells along each axis after turning.
+        orientation: nibabel's orientation array of the scan; `None` for 2D images.
+        turned_size: voxels along each axis after turning.
         turned_affine: affine after turning.
-        size: cells along each axis after resampling.
+        size: voxels along each axis after resampling.
         affine: affine after resampling; the one before where nothing is resampled.
     """
 
@@ -126,7 +126,7 @@ def labels_from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     """Bring a `(1, ...)` label on the plan's grid back to the scan's.
 
     Exact where nothing is resampled. Else each class is smoothed a little before, which puts a
-    smooth surface between coarse cells where it was, and not into one half of them.
+    smooth surface between coarse voxels where it was, and not into one half of them.
     """
     if not grid.resamples:
         return from_grid(array, grid)
@@ -147,7 +147,7 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
     """Return a label on the grid of its image: as it is, or resampled where that is accepted.
 
     Raises:
-        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for pictures. LBL_LOST if no
+        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images. LBL_LOST if no
             class is left.
     """
     try:

@@ -13,7 +13,7 @@ from data_prep.core.scan import Scan
 
 _USUAL = 99.9  # percentile of the distances from the median
 _FAR = 30.0  # times that distance
-_FEW = 10, 1e-4  # cells, or share of all, up to which values are single ones
+_FEW = 10, 1e-4  # voxels, or share of all, up to which values are single ones
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,14 @@ def resample(
         array: values.
         source: affine of their grid.
         target: affine of the other grid.
-        size: cells of the other grid along each axis.
+        size: voxels of the other grid along each axis.
         mode: `bilinear` (in all axes) or `nearest`.
         padding: what lies beyond the border: `border` repeats it, `zeros` is 0.
     """
     image = MetaTensor(in_order(array, np.float32), affine=source)
     transform = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float32)
     out = np.empty((len(array), *size), np.float32)
-    # Some planes at a time: the places of all cells take more memory than the scan.
+    # Some planes at a time: the places of all voxels take more memory than the scan.
     planes = max(1, _PLACES // int(np.prod(size[1:])))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's own use of what torch deprecates

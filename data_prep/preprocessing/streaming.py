@@ -56,7 +56,7 @@ def is_skew(grid: Grid) -> bool:
 
 
 def _place(grid: Grid) -> np.ndarray:
-    """Return what takes a cell of the scan, turned, to its place among the cells of the plan."""
+    """Return what takes a voxel of the scan, turned, to its place among the voxels of the plan."""
     return np.linalg.inv(grid.affine) @ grid.turned_affine
 
 

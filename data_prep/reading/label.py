@@ -16,7 +16,7 @@ from data_prep.formats.registry import open_file, read_label
 from data_prep.layouts import Case
 from data_prep.reading.image import read_case_image
 
-_LOSSY = 32  # unknown values: more, each in single cells, come from compression or soft edges
+_LOSSY = 32  # unknown values: more, each in single voxels, come from compression or soft edges
 
 
 def read_case_label(
@@ -102,7 +102,7 @@ def to_classes(
 
 
 def _in_regions(array: np.ndarray, values: np.ndarray) -> bool:
-    """Tell whether most cells of these values have one of the same value beside them."""
+    """Tell whether most voxels of these values have one of the same value beside them."""
     cells, beside = array[..., :-1], array[..., 1:]
     asked = np.isin(cells, values)
     return bool(((cells == beside) & asked).sum() > asked.sum() / 2)
@@ -179,7 +179,7 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
         names = ", ".join(case.labels[number - 1] for number in covered[:3])
         findings.warn(
             "LBL_LOST",
-            f"{len(covered)} of {len(case.labels)} objects are left without a cell: {names}",
+            f"{len(covered)} of {len(case.labels)} objects are left without a voxel: {names}",
             "look whether masks are empty, or cover each other",
         )
     return Scan(numbered, first.affine, first.codes)

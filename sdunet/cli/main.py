@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
     except Stopped as stopped:
-        say(f"stopped: {stopped}; go on with --resume")
+        say(f"stopped: {stopped}; continue with --resume")
         return stopped.status
     except KeyboardInterrupt:
         say("interrupted")

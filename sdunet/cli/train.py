@@ -20,11 +20,11 @@ def _describe_train(parser: Parser) -> None:
     """Train a network on a prepared dataset."""
     parser.add_argument("--data", required=True, help="prepared dataset")
     parser.add_argument("--out", required=True, help="folder for the run")
-    parser.add_argument("--fold", default="0", help="fold that validates, or `all`, one a run")
+    parser.add_argument("--fold", default="0", help="validation fold, or `all`, one a run")
     parser.add_argument(
         "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
     )
-    parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
+    parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
     parser.add_argument("--epochs", type=PositiveInt, help="short for --training.epochs")
     parser.add_argument("--patience", type=NonNegativeInt, help="short for --training.patience")
     parser.add_argument("--max-time", type=PositiveNumber, help="short for --training.max_time")
@@ -73,7 +73,7 @@ def _train(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_postprocess(parser: Parser) -> None:
-    """Find out whether removing small pieces helps, on validation cases; predict then does so."""
+    """Find out whether removing small connected components helps; predict then does so."""
     parser.add_argument("RUN", help="folder of a run, or of one run a fold")
     parser.add_argument("--data", required=True, help="prepared dataset it was trained on")
 
@@ -83,8 +83,8 @@ def _postprocess(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.training.cross_validation import find_rules
 
     for name, (rule, before, after) in find_rules(options.RUN, options.data, bar).items():
-        kept = "all pieces kept" if rule is None else f"pieces below {rule:.4g} removed" \
-            if rule != LARGEST else "largest piece kept"  # fmt: skip
+        kept = "all components kept" if rule is None else f"components below {rule:.4g} removed" \
+            if rule != LARGEST else "largest component kept"  # fmt: skip
         tell(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")
     return 0
 

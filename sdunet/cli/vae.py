@@ -73,7 +73,7 @@ def _describe_train(parser: Parser) -> None:
     """Train a VAE on a packed image set."""
     parser.add_argument("--data", required=True, help="packed image set")
     parser.add_argument("--out", required=True, help="folder for the run")
-    parser.add_argument("--resume", action="store_true", help="go on where the run stopped")
+    parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
     add_config(parser)
 
 

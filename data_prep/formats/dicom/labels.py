@@ -19,8 +19,8 @@ from data_prep.core.scan import Scan
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.series import parse
 
-_OFF = 0.1  # cells: how far rounding may bring a point from where it is to be
-_BORDER = 1  # cells beside the image in which a contour may still lie, which it loses there
+_OFF = 0.1  # voxels: how far rounding may bring a point from where it is to be
+_BORDER = 1  # voxels beside the image in which a contour may still lie, which it loses there
 _AGAIN = "export the structures again, on the series they were drawn on"
 _MEANT = "look whether the structure is meant"
 
@@ -48,7 +48,7 @@ def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings
     Raises:
         DataError: DCM_CONTOUR for contours that are not in the image's slices; HDR_CONFLICT for
             numbers or names that do not tell structures apart; LBL_LOST if no structure holds a
-            cell of the image; LBL_OVERLAP.
+            voxel of the image; LBL_OVERLAP.
     """
     one = parse(data)
     rois, drawn = one.get("StructureSetROISequence") or [], one.get("ROIContourSequence") or []
@@ -64,7 +64,7 @@ def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings
         for number, name in classed.items()
     ]
     if any(map(contours.get, classed)) and not any(one.mask.any() for one in structures):
-        found = f"no cell of the image is in any of {len(structures)} structures"
+        found = f"no voxel of the image is in any of {len(structures)} structures"
         raise DataError("LBL_LOST", found, _AGAIN)
     return _merged(structures, sorted(names.values()), image, classes, findings)
 
@@ -133,7 +133,7 @@ def _filled(contours: Sequence[Dataset], image: Scan, name: str, findings: Findi
         found = f"{name}: {len(contours)} contours around no centre of a voxel"
         findings.warn("LBL_LOST", found, _MEANT)
     elif left < cells:
-        found = f"{name}: {cells - left} of {cells} cells in its contours are not in the image"
+        found = f"{name}: {cells - left} of {cells} voxels in its contours are not in the image"
         findings.warn("LBL_LOST", found, _AGAIN)
     return inside
 

@@ -23,7 +23,7 @@ from data_prep.formats.dicom.bounds import check_deflated
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import Frame, stack
 
-# Modalities whose pictures often show the patient's name in their pixels.
+# Modalities whose 2D images often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
 _WITH_UNITS = ("CT", "MR", "PT", "NM")
 _SAID = ("Modality", "PixelRepresentation", "PhotometricInterpretation", "RescaleType")
@@ -77,7 +77,7 @@ def start_of(data: bytes) -> Dataset:
 def read_series(
     files: Iterable[tuple[str, bytes]], findings: Findings, count: int | None = None
 ) -> Scan:
-    """Read the files of one series to `(1, X, Y, Z)`, or `(C, H, W)` for a picture without place.
+    """Read the files of one series to `(1, X, Y, Z)`, or `(C, H, W)` for a 2D image without place.
 
     Args:
         files: names and contents, fetched one after the other.

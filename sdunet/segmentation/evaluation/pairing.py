@@ -41,7 +41,7 @@ class Pair:
         reference_file: name of its file, the first of several.
         prediction_file: name of its file, if there is one.
         problem: why there is no prediction.
-        objects: number of the object at each cell, `(1, ...)`, of references that tell them apart.
+        objects: number of the object at each voxel, `(1, ...)`, of references that tell them apart.
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
     """
@@ -58,7 +58,7 @@ class Pair:
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Millimetres between cells along each axis; ones for pictures."""
+        """Millimetres between voxels along each axis; ones for pictures."""
         return self.reference.spacing or (1.0,) * len(self.reference.size)
 
     def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:

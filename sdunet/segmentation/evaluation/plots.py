@@ -43,7 +43,7 @@ def found_by_size(sizes: Mapping[str, Sequence[Mapping[str, Any]]], unit: str) -
 
 
 def calibration(curves: Mapping[str, Calibration]) -> bytes:
-    """Draw frequency over probability, and how many cells stand behind each point."""
+    """Draw frequency over probability, and how many voxels stand behind each point."""
     figure = Figure((4.2 * len(curves), 4.6), layout="constrained")
     panels = figure.subplots(2, len(curves), squeeze=False, height_ratios=(3, 1), sharex="col")
     for (above, below), (name, sums) in zip(panels.T, curves.items(), strict=True):

@@ -217,7 +217,7 @@ def predict_scan(
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
     cell = math.prod(spacing_of(grid.turned_affine)) if scan.affine is not None else 1.0
     if removed := remove_pieces(label, ensemble.rules, plan.labels, cell):
-        findings.note("PRED_TIDIED", f"{removed} small pieces removed")
+        findings.note("PRED_TIDIED", f"{removed} small connected components removed")
     return Prediction(
         turn_back(label[None], grid),
         None if entropy is None else turn_back(entropy[None], grid),

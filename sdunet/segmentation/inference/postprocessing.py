@@ -1,4 +1,4 @@
-"""Small pieces removed from predictions, where that helped on validation cases."""
+"""Small components removed from predictions, where that helped on validation cases."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,19 @@ RULES = "postprocess.json"
 _SHARES = (0.001, 0.003, 0.01, 0.03, 0.1)
 _GAIN = 0.001  # of the mean Dice, for less nothing is changed
 LARGEST = "largest"
-# Class name to `LARGEST`, which keeps the largest piece alone, or to the least mm3 (cells of
-# pictures) of a piece that is kept.
+# Class name to `LARGEST`, which keeps the largest component alone, or to the least mm3 (voxels of
+# pictures) of a component that is kept.
 Rules = dict[str, str | float]
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The connected pieces of one class in one prediction, beside the reference.
+    """The connected components of one class in one prediction, beside the reference.
 
     Attributes:
-        sizes: cells of each piece.
-        right: cells of each that the reference holds, too.
-        reference: cells of the class in the reference.
+        sizes: voxels of each component.
+        right: voxels of each that the reference holds, too.
+        reference: voxels of the class in the reference.
     """
 
     sizes: np.ndarray
@@ -38,13 +38,13 @@ class Pieces:
     reference: int
 
     def dice(self, kept: np.ndarray) -> float | None:
-        """Return the Dice with some pieces kept only; `None` where both are empty."""
+        """Return the Dice with some components kept only; `None` where both are empty."""
         total = int(self.sizes[kept].sum()) + self.reference
         return 2 * int(self.right[kept].sum()) / total if total else None
 
 
 def compare_pieces(prediction: np.ndarray, reference: np.ndarray, number: int) -> Pieces:
-    """Return the pieces of class `number` in a label, compared with the reference."""
+    """Return the components of class `number` in a label, compared with the reference."""
     numbered, sizes = connected_components(prediction == number)
     there = reference == number
     right = np.bincount(numbered[there], minlength=len(sizes) + 1)[1:]
@@ -52,7 +52,7 @@ def compare_pieces(prediction: np.ndarray, reference: np.ndarray, number: int) -
 
 
 def kept_pieces(sizes: np.ndarray, rule: str | float, cell: float) -> np.ndarray:
-    """Return which pieces a rule keeps, by number; cells have the volume `cell`."""
+    """Return which components a rule keeps, by number; voxels have the volume `cell`."""
     if rule == LARGEST:
         return np.arange(len(sizes)) == (sizes.argmax() if len(sizes) else -1)
     return sizes * cell >= float(rule)
@@ -82,16 +82,16 @@ def choose_rule(cases: Sequence[Pieces], cell: float) -> tuple[str | float | Non
 
 
 def remove_pieces(label: np.ndarray, rules: Rules, labels: Mapping[str, int], cell: float) -> int:
-    """Make background, in place, of the pieces of a label that the rules do not keep.
+    """Make background, in place, of the components of a label that the rules do not keep.
 
     Args:
         label: class numbers, `(H, W)` or `(X, Y, Z)`.
         rules: see `Rules`.
         labels: class names to numbers.
-        cell: volume of a cell in mm3; 1 for pictures.
+        cell: volume of a voxel in mm3; 1 for pictures.
 
     Returns:
-        How many pieces were removed.
+        How many components were removed.
     """
     removed = 0
     for name, rule in rules.items():

@@ -37,7 +37,7 @@ class PredictOptions:
         device: `auto`, `cpu` or `gpu`.
         mirror: also look at every window mirrored along the axes of training.
         tidy: remove what `sdunet postprocess` found better removed.
-        uncertainty: write the entropy of each cell, 0 to 1, to `uncertainty/`.
+        uncertainty: write the entropy of each voxel, 0 to 1, to `uncertainty/`.
         probabilities: write the probability of each class to `probabilities/NUMBER/`.
         max_ram: gigabytes that one scan may take; default: what this machine has.
         accept: codes of what is meant to be so.

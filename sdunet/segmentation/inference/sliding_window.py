@@ -78,7 +78,7 @@ def slabs(
     Args:
         image: `(C, ...)`, may be memory-mapped.
         probabilities: gives the probabilities of windows.
-        patch_size: cells of a window along each axis.
+        patch_size: voxels of a window along each axis.
         overlap: share of a window that its neighbour covers too, 0 to 1.
         prepare: makes float32 values for the network of a window of `image`.
 
@@ -118,12 +118,12 @@ def slabs(
 def class_probabilities(
     network: nn.Module, image: Tensor, patch_size: tuple[int, ...], overlap: float
 ) -> Tensor:
-    """Return the probability of each class at each cell of one image, `(N, classes, ...)`.
+    """Return the probability of each class at each voxel of one image, `(N, classes, ...)`.
 
     Args:
         network: gives logits `(N, classes, ...)`.
         image: `(1, C, ...)`, normalised.
-        patch_size: cells of a window along each axis.
+        patch_size: voxels of a window along each axis.
         overlap: share of a window that its neighbour covers too, 0 to 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether probabilities are frequencies: of cells given 0.8, eight in ten should be right."""
+"""Whether probabilities are frequencies: of voxels given 0.8, eight in ten should be right."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ BINS = 15
 
 @dataclass
 class Calibration:
-    """Sums over cells by the bin of their probability, of one class.
+    """Sums over voxels by the bin of their probability, of one class.
 
     Attributes:
         cells: how many.
@@ -24,11 +24,11 @@ class Calibration:
     cases: int = 0
 
     def update(self, probabilities: np.ndarray, there: np.ndarray) -> None:
-        """Add the cells of a case.
+        """Add the voxels of a case.
 
         Args:
             probabilities: probability of the class, 0 to 1.
-            there: whether the cell is of the class, the same shape.
+            there: whether the voxel is of the class, the same shape.
         """
         probabilities, there = probabilities.ravel(), there.ravel()
         # A bin holds its upper edge, as in the paper.
@@ -39,9 +39,9 @@ class Calibration:
         self.true += np.bincount(bins[there], minlength=BINS)
 
     def compute(self) -> float | None:
-        """Return the expected calibration error, 0 to 1; `None` without a cell.
+        """Return the expected calibration error, 0 to 1; `None` without a voxel.
 
-        The mean over cells of the difference, in their bin, of mean probability and frequency.
+        The mean over voxels of the difference, in their bin, of mean probability and frequency.
 
         Reference:
             Guo et al., On calibration of modern neural networks, 2017.
@@ -51,7 +51,7 @@ class Calibration:
 
     @property
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean probability, frequency and number of cells of each bin with any."""
+        """Mean probability, frequency and number of voxels of each bin with any."""
         used = self.cells > 0
         cells = self.cells[used]
         return self.probabilities[used] / cells, self.true[used] / cells, cells

@@ -13,7 +13,7 @@ from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps
 from sdunet.segmentation.metrics.surface import diagonal_of, surface_distances
 
-_COPIES = 36  # bytes a cell of the box around a class, measured on a block
+_COPIES = 36  # bytes a voxel of the box around a class, measured on a block
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class ClassScores:
     """Scores of one class in one case.
 
     Attributes:
-        overlap: counts of cells.
+        overlap: counts of voxels.
         objects: in the box that holds the class in prediction and reference.
-        corner: first cell of that box.
+        corner: first voxel of that box.
         pairs: for each object of the reference the row of its predicted one, or -1.
         values: score by its name in `METRICS`; `None` where there is nothing to score.
     """
@@ -98,7 +98,7 @@ def score_case(
     Args:
         prediction: class numbers, `(H, W)` or `(X, Y, Z)`; `None` if there is none.
         reference: class numbers, the same shape.
-        spacing: between cells along each axis, mm; ones for pictures.
+        spacing: between voxels along each axis, mm; ones for pictures.
         num_classes: classes, background included.
         options: tolerances. Default: `ScoreOptions()`.
         numbered: see `find_objects`.
@@ -127,7 +127,7 @@ def score_case(
         objects = find_objects(*masks, inside)
         pairs = objects.pairs(options.match)
         values = _overlap_scores(overlap)
-        # In a volume of one slice every cell would be surface: it is measured as a picture.
+        # In a volume of one slice every voxel would be surface: it is measured as a picture.
         flat = tuple(axis for axis, n in enumerate(reference.shape) if n == 1)
         if masks[0].size:
             masks = [np.squeeze(mask, flat) for mask in masks]

@@ -17,19 +17,19 @@ COLUMNS = (
 
 
 def volume_in(affine: np.ndarray | None) -> float:
-    """Return the volume of a cell in ml; 1 for pictures, whose unit is the pixel."""
+    """Return the volume of a voxel in ml; 1 for pictures, whose unit is the pixel."""
     return 1.0 if affine is None else abs(float(np.linalg.det(affine[:3, :3]))) / 1000
 
 
 def place_in(cell: np.ndarray, affine: np.ndarray | None) -> tuple[float, ...]:
-    """Return where a cell lies: x, y, z in mm, RAS+; of pictures column and row."""
+    """Return where a voxel lies: x, y, z in mm, RAS+; of pictures column and row."""
     if affine is None:
         return float(cell[1]), float(cell[0])
     return tuple(float(v) for v in affine[:3, :3] @ cell + affine[:3, 3])
 
 
 def centres(numbered: np.ndarray, count: int) -> np.ndarray:
-    """Return the centre of gravity of each object, `(count, axes)` in cells."""
+    """Return the centre of gravity of each object, `(count, axes)` in voxels."""
     if not count:
         return np.zeros((0, numbered.ndim))
     found = ndimage.center_of_mass(numbered > 0, numbered, np.arange(1, count + 1))
@@ -44,12 +44,12 @@ def object_rows(
     """Yield a row for each object of the reference, then for each predicted one.
 
     `partner` is the object of the other side that it is paired with, `jaccard` that with the
-    object it overlaps most, `probability` the mean over its cells.
+    object it overlaps most, `probability` the mean over its voxels.
 
     Args:
         scores: of one class.
         affine: of the case; `None` for pictures.
-        probabilities: probability of the class at each cell, `(1, ...)`.
+        probabilities: probability of the class at each voxel, `(1, ...)`.
     """
     objects = scores.objects
     ious = objects.ious

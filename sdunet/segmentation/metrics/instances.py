@@ -19,7 +19,7 @@ class Objects:
     """Objects of one class in one case.
 
     Attributes:
-        predicted: number, from 1, of the predicted object of each cell; 0 outside all.
+        predicted: number, from 1, of the predicted object of each voxel; 0 outside all.
         reference: the same of the reference's objects.
     """
 
@@ -79,10 +79,10 @@ def find_objects(
     """Find the objects of two masks.
 
     Args:
-        prediction: mask; its connected pieces are its objects, corners connect.
+        prediction: mask; its connected components are its objects, corners connect.
         reference: mask, the same shape.
-        numbered: number, not 0, of the object at each cell of the reference, where objects that
-            touch are known. Default: its connected pieces.
+        numbered: number, not 0, of the object at each voxel of the reference, where objects that
+            touch are known. Default: its connected components.
     """
     if numbered is None:
         there = connected_components(reference)[0]

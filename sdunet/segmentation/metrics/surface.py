@@ -1,7 +1,7 @@
 """Distances between the surfaces of a prediction and of its reference.
 
-The surface of a mask is its cells with a face towards another value or the image's edge; distances
-are between centres of cells. These are the definitions of `monai.metrics`, but for empty masks.
+The surface of a mask is its voxels with a face towards another value or the image's edge; distances
+are between centres of voxels. These are the definitions of `monai.metrics`, but for empty masks.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from scipy.spatial import KDTree
 
 from data_prep.core.memory_limits import check_bytes
 
-_COPIES = 100  # bytes that a cell of a surface takes, measured on noise
+_COPIES = 100  # bytes that a voxel of a surface takes, measured on noise
 
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """How far each surface cell of one mask is from the surface of the other.
+    """How far each surface voxel of one mask is from the surface of the other.
 
     Where one of the masks is empty, all distances are the image's diagonal.
 
     Attributes:
-        predicted: of each surface cell of the prediction, mm (cells for pictures).
-        missed: of each surface cell of the reference.
+        predicted: of each surface voxel of the prediction, mm (voxels for pictures).
+        missed: of each surface voxel of the reference.
         apart: whether one of the masks is empty.
     """
 
@@ -61,7 +61,7 @@ def surface_distances(
     Args:
         prediction: mask, any number of axes.
         reference: mask, the same shape.
-        spacing: between cells along each axis, mm.
+        spacing: between voxels along each axis, mm.
         diagonal: of the image, if the masks are cut from it. Default: of the masks.
 
     Returns:
@@ -87,7 +87,7 @@ def surface_distances(
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
-    """Return the cells of a mask with a face towards its outside or the image's edge."""
+    """Return the voxels of a mask with a face towards its outside or the image's edge."""
     mask = mask.astype(bool, copy=False)
     inside = mask.copy()
     for axis in range(mask.ndim):

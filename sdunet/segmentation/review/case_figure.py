@@ -20,7 +20,7 @@ _OUTLINES = (
     *("#ffd92f", "#00e5ff", "#ff7f00", "#f781bf", "#b2df8a", "#cab2d6"),
     *("#e31a1c", "#1f78b4", "#33a02c", "#6a3d9a", "#b15928", "#ffffff"),
 )
-_MOST_CELLS = 1200  # along a side; larger planes are drawn at every second cell, third ...
+_MOST_CELLS = 1200  # along a side; larger planes are drawn at every second voxel, third ...
 
 
 def draw_case(view: View, title: str, names: Sequence[str], palette: Palette) -> bytes:
@@ -89,7 +89,7 @@ def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette
 
 
 def step_of(view: View, axis: int, most: int) -> int:
-    """Return of how many cells one is drawn, so that there are no more along a side."""
+    """Return of how many voxels one is drawn, so that there are no more along a side."""
     return -(-max(view.cut(view.reference, axis, 0).shape) // most)
 
 

@@ -62,7 +62,7 @@ class View:
 
     @cached_property
     def wrong(self) -> tuple[list[Wrong], int]:
-        """The largest wrong pieces, and how many there are."""
+        """The largest wrong components, and how many there are."""
         return wrong_pieces(self.prediction, self.reference, MOST_WRONG, self.probabilities)
 
     @cached_property
@@ -82,7 +82,7 @@ class View:
 
     @cached_property
     def worst(self) -> tuple[int, ...]:
-        """A cell of the largest wrong piece; without one, of what is foreground, or the middle."""
+        """A voxel of the largest error; without one, of the foreground, or the middle."""
         if self.wrong[0]:
             return self.wrong[0][0].middle
         there = np.argwhere(self.errors)
@@ -91,7 +91,7 @@ class View:
         return tuple(there[((there - there.mean(0)) ** 2).sum(1).argmin()].tolist())
 
     def worst_slices(self, most: int) -> list[int]:
-        """Return the axial slices with most wrong cells, those first."""
+        """Return the axial slices with most wrong voxels, those first."""
         wrong = (self.errors > CORRECT).sum((0, 1))
         return [int(z) for z in np.argsort(-wrong, kind="stable")[:most] if wrong[z]]
 
@@ -100,18 +100,18 @@ class View:
         return array if self.affine is None else plane_of(array, axis, index)
 
     def picture(self, axis: int = AXIAL, index: int = 0, step: int = 1) -> np.ndarray:
-        """Return every so many cells of a plane of the image, `(H, W, 3)` in 0..1."""
+        """Return every so many voxels of a plane of the image, `(H, W, 3)` in 0..1."""
         return to_colours(self.cut(self.image, axis, index)[..., ::step, ::step], self.window)
 
     def aspect(self, axis: int = AXIAL) -> float:
-        """Return the height of a cell over its width in a plane."""
+        """Return the height of a voxel over its width in a plane."""
         if self.affine is None:
             return 1.0
         across, up = (s for i, s in enumerate(spacing_of(self.affine)) if i != axis)
         return up / across
 
     def row_and_column(self, cell: tuple[int, ...]) -> tuple[int, int, int]:
-        """Return the axial slice of a cell, and where in that slice it is seen."""
+        """Return the axial slice of a voxel, and where in that slice it is seen."""
         if self.affine is None:
             return 0, cell[0], cell[1]
         x, y, z = cell

@@ -1,4 +1,4 @@
-"""Where a prediction is wrong, cell by cell and piece by piece, and in which colours that is shown.
+"""Where a prediction is wrong, by voxel and by connected component, and in which colours.
 
 Colours: green, red and blue are what most pictures of errors use; the others are those of Okabe and
 Ito, told apart by colour-blind readers, too.
@@ -22,7 +22,7 @@ KINDS = {
     WRONG_CLASS: "wrong class",
 }
 Palette = Literal["usual", "colour_blind"]
-_COPIES = 32  # bytes that finding pieces takes a cell, measured on noise
+_COPIES = 32  # bytes that finding components takes a voxel, measured on noise
 COLOURS: dict[Palette, dict[int, str]] = {
     "usual": {1: "#2ca25f", 2: "#d7301f", 3: "#2171b5", 4: "#cc79a7"},
     "colour_blind": {1: "#009e73", 2: "#d55e00", 3: "#0072b2", 4: "#f0e442"},
@@ -30,7 +30,7 @@ COLOURS: dict[Palette, dict[int, str]] = {
 
 
 def error_map(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return at each cell 0 for background in both, else one of the codes 1 to 4.
+    """Return at each voxel 0 for background in both, else one of the codes 1 to 4.
 
     1 correct, 2 false positive, 3 false negative, 4 foreground of the wrong class.
     """
@@ -45,14 +45,14 @@ def error_map(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Wrong:
-    """A connected piece of cells that are wrong alike.
+    """A connected component of voxels that are wrong alike.
 
     Attributes:
         kind: code of the error map.
         predicted: class number predicted, 0 for background.
         reference: class number that is right.
         cells: how many.
-        middle: the cell of the piece that is nearest to its centre of gravity.
+        middle: the voxel of the component that is nearest to its centre of gravity.
         chance: mean probability of the predicted class, where it is foreground, else of the right
             one; `None` if unknown.
     """
@@ -71,12 +71,12 @@ def wrong_pieces(
     most: int,
     probabilities: Callable[[int], np.ndarray] | None = None,
 ) -> tuple[list[Wrong], int]:
-    """Return the largest wrong pieces, largest first, and how many there are in all.
+    """Return the largest wrong components, largest first, and how many there are in all.
 
     Args:
         prediction: class numbers.
         reference: class numbers, the same shape.
-        most: pieces to return at most.
+        most: components to return at most.
         probabilities: returns the probability of a class, the same shape.
 
     Raises:

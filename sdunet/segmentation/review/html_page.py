@@ -2,7 +2,7 @@
 
 The page is one HTML file. What it shows of a case lies in a folder beside it and is loaded when the
 case is opened; no network is needed. Each case is a script that hands over its slices, the image as
-PNG and, packed by zlib, a code for each cell; so one array is enough for all that can be switched
+PNG and, packed by zlib, a code for each voxel; so one array is enough for all that can be switched
 on and off, and no browser changes a value on the way.
 """
 
@@ -164,7 +164,7 @@ def _code_slices(view: View) -> list[str | None]:
 
 
 def outline(label: np.ndarray) -> np.ndarray:
-    """Return the cells of a label `(H, W)` with another value above, below, left or right."""
+    """Return the voxels of a label `(H, W)` with another value above, below, left or right."""
     edge = np.zeros(label.shape, bool)
     for axis in (0, 1):
         differ = np.diff(label, axis=axis) != 0

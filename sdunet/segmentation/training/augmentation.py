@@ -29,7 +29,7 @@ _PLACES = 10_000
 
 
 def places_of(label: np.ndarray) -> list[np.ndarray]:
-    """Return some cells of each class that is there, flat indices of a `(1, ...)` label."""
+    """Return some voxels of each class that is there, flat indices of a `(1, ...)` label."""
     flat = np.asarray(label).ravel()
     random = np.random.default_rng(0)
     found = []
@@ -46,10 +46,10 @@ def draw_patch(
     foreground: float,
     random: np.random.RandomState,
 ) -> tuple[slice, ...]:
-    """Draw where a patch lies: around a cell of the background, or of any other class.
+    """Draw where a patch lies: around a voxel of the background, or of any other class.
 
     Args:
-        sizes: cells of the scan along each axis.
+        sizes: voxels of the scan along each axis.
         patch_size: of the patch; cut to the scan where that is smaller.
         places: of each class that is there, see `places_of`, the lowest number first.
         foreground: share of patches around classes other than the lowest, all alike.

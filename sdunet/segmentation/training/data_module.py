@@ -108,7 +108,7 @@ class SegmentationData(pl.LightningDataModule):
 
     Args:
         dataset: a prepared dataset.
-        fold: which fold validates.
+        fold: the validation fold.
         config: batch and patch settings.
 
     Raises:

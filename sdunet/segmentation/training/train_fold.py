@@ -62,7 +62,7 @@ def train(
         task: network and training settings; the data settings are those it was prepared with.
         data: folder of a prepared dataset.
         out: folder of the run; must not hold a run yet, unless it is resumed.
-        fold: the fold that validates.
+        fold: the validation fold.
         resume: go on where the run in `out` stopped.
 
     Returns:

@@ -226,7 +226,7 @@ ROWS = [
      .astype(np.uint16)))), "warning", "INT_WRAPPED"),
     ("D10", Volumes, lambda s: s.image(gz(nifti(np.where(blob(), 3e38, noise()).astype(f32)))),
      "error", "INT_RANGE"),
-    # Pictures.
+    # 2D images.
     ("E01", Pictures, lambda s: s.label(palette(mask())), "note", "LBL_PALETTE"),
     ("E02", Pictures, lambda s: s.label(png(mask()[..., None] * np.array([255, 0, 16], np.uint8))),
      "error", "LBL_MIXED"),
@@ -326,7 +326,7 @@ def test_bad_case_is_named_and_the_others_are_used(tmp_path, kind, plant, level,
         assert finding.level == "note" or (finding.found and finding.fix)
 
 
-# A picture lies nowhere in the world: no label of another shape can be brought to it.
+# A 2D image lies nowhere in the world: no label of another shape can be brought to it.
 ACCEPTED = [
     row
     for row in ROWS

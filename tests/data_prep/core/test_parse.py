@@ -175,7 +175,7 @@ def test_options_that_are_no_numbers_are_one_line(tmp_path, option, capsys):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A raw set of pictures, prepared."""
+    """A raw set of 2D images, prepared."""
     root = tmp_path_factory.mktemp("prepared")
     Pictures(root / "raw")
     prepare(root / "raw", root / "set", DataConfig())

@@ -80,7 +80,7 @@ def test_tables_hold_a_row_in_a_line(name, tmp_path):
 
 @pytest.fixture
 def hostile(tmp_path, write_picture):
-    """A raw dataset of pictures whose names do what they can, each with something to find."""
+    """A raw dataset of 2D images whose names do what they can, each with something to find."""
     root = tmp_path / "raw"
     random = np.random.default_rng(0)
     for number, name in enumerate([*NASTY.values(), "good", "fine", "well"]):

@@ -114,7 +114,7 @@ SAME = [("tumour", box(2, 1, 7, 1, 5)), ("organ", box(2, 1, 7, 1, 5))]
         (
             [("tumour", box(3, 1.6, 1.9, 1.6, 1.9))],
             lambda one: None,
-            "LBL_LOST: no cell of the image is in any of 1 structures",
+            "LBL_LOST: no voxel of the image is in any of 1 structures",
         ),
     ],
 )
@@ -150,13 +150,13 @@ def test_structures_that_cannot_be_told_apart_are_refused(write_tree, contours, 
             [("tumour", box(2, -1, 3, 1, 5))],
             lambda one: None,
             {1: 12},
-            ["warning LBL_LOST (rt/00): tumour: 4 of 16 cells in its contours are not in the"],
+            ["warning LBL_LOST (rt/00): tumour: 4 of 16 voxels in its contours are not in the"],
         ),
         (
             [("tumour", box(2, 5, 9, 4, 7))],
             lambda one: None,
             {1: 6},
-            ["warning LBL_LOST (rt/00): tumour: 6 of 12 cells in its contours are not in the"],
+            ["warning LBL_LOST (rt/00): tumour: 6 of 12 voxels in its contours are not in the"],
         ),
     ],
 )

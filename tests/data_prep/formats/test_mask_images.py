@@ -47,7 +47,7 @@ def one_bit(array):
 
 
 class Masks(Pictures):
-    """Pictures whose masks are all made by `make` of class numbers."""
+    """2D images whose masks are all made by `make` of class numbers."""
 
     def __init__(self, root, make):
         super().__init__(root)

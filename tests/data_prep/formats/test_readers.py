@@ -312,7 +312,7 @@ def test_format_is_told_by_content_and_not_by_name(tmp_path, write_nifti):
     tree, findings = open_tree(tmp_path), Findings()
     assert read_label(tree, "b.nii", findings).size == VOLUME.shape
     assert [str(f) for f in findings.found] == ["note IO_SUFFIX (b.nii): gzip though named .nii"]
-    with pytest.raises(DataError, match=r"IO_WRONG_TYPE: a picture named .nii.gz \(c.nii.gz\)"):
+    with pytest.raises(DataError, match=r"IO_WRONG_TYPE: a 2D image named .nii.gz \(c.nii.gz\)"):
         read_scan(tree, "c.nii.gz")
 
 

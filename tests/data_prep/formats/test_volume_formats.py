@@ -36,7 +36,7 @@ def itk_image(array=VOLUME, direction=None):
 
 
 def world(image, cell):
-    """The place of a cell in RAS+ millimetres, as ITK has it in LPS."""
+    """The place of a voxel in RAS+ millimetres, as ITK has it in LPS."""
     return np.array(image.TransformIndexToPhysicalPoint(cell)) * (-1, -1, 1)
 
 

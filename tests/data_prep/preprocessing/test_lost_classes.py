@@ -65,7 +65,7 @@ def test_class_that_a_case_loses_is_told_with_its_cells(tmp_path, capsys):
     arguments = ["--dataset.labels={background: 0, organ: 1, lesion: 2}"]
     arguments += [f"--dataset.spacing={list(COARSE)}"]
     assert main(["prepare", str(root), str(tmp_path / "out"), *arguments]) == 0
-    wanted = "warning LBL_LOST case c2: class 2 lesion: none of its 1 cells is left at (6.0, 8.0, "
+    wanted = "warning LBL_LOST case c2: class 2 lesion: none of its 1 voxels is left at (6.0, 8.0, "
     assert wanted in capsys.readouterr().err
     assert "LBL_LOST" in (tmp_path / "out/qc/report.html").read_text()
     assert main(["prepare", str(root), str(tmp_path / "out"), *arguments]) == 0
@@ -74,14 +74,14 @@ def test_class_that_a_case_loses_is_told_with_its_cells(tmp_path, capsys):
 
 def test_class_that_a_case_loses_most_of_is_told(tmp_path):
     label = large(((28, 32, 32), 4))
-    label[1, 4:34, 4:34] = 2  # a plate that fills no coarse cell by half
+    label[1, 4:34, 4:34] = 2  # a plate that fills no coarse voxel by half
     root = planted(tmp_path / "raw", SEEN, SEEN.copy(), label)
     told = []
     config = DataConfig(labels=LABELS, spacing=COARSE)
     _, problems = prepare(root, tmp_path / "out", config, tell=told.append)
     assert not problems
     assert [(f.level, f.code, f.case) for f in told] == [("warning", "LBL_LOST", "c2")]
-    assert "class 2 lesion: 7% of its volume is left, 964 cells before" in told[0].found
+    assert "class 2 lesion: 7% of its volume is left, 964 voxels before" in told[0].found
 
 
 def test_case_that_alone_held_the_lost_class_is_an_error(tmp_path):
@@ -126,7 +126,7 @@ def fine(number, start):
 
 
 def thin():
-    """The block; of the lesion, one cell of the image, and a plate that is thinner than one."""
+    """The block; of the lesion, one voxel of the image, and a plate that is thinner than one."""
     label = np.zeros(tuple(4 * n for n in SIZE), np.uint8)
     label[8:24, 8:24, 8:24] = 1
     label[28, 8:24, 8:24] = label[32:36, 0:4, 0:4] = 2
@@ -141,7 +141,7 @@ def test_class_lost_on_the_grid_of_its_image_is_told(tmp_path):
     config = DataConfig(labels=LABELS, accept=("GEO_SHAPE", "LBL_ABSENT"))
     found = [f for f in check(tmp_path, config).findings if f.code == "LBL_LOST"]
     assert [(f.level, f.case) for f in found] == [("warning", "bad")]
-    assert "class 2: none of its 1 cells is left on the grid of the image" in found[0].found
+    assert "class 2: none of its 1 voxels is left on the grid of the image" in found[0].found
 
 
 def test_label_cut_off_whole_by_the_grid_of_its_image_is_refused(tmp_path):
@@ -154,12 +154,12 @@ def test_label_cut_off_whole_by_the_grid_of_its_image_is_refused(tmp_path):
     ("label", "said"),
     [
         (gz(nifti(blob(), moved(3))), None),  # to the border, and not over it
-        (gz(nifti(blob(), moved(5))), "class 1: 16 of its 48 cells (33%) are cut off"),
+        (gz(nifti(blob(), moved(5))), "class 1: 16 of its 48 voxels (33%) are cut off"),
         (gz(nifti(blob((10, 11, 16)), moved(0))), None),  # a larger mask around what is in it
-        (gz(nifti(blob((20, 11, 12)))), "class 1: 48 of its 112 cells (43%) are cut off"),
+        (gz(nifti(blob((20, 11, 12)))), "class 1: 48 of its 112 voxels (43%) are cut off"),
         (fine(1, (33, 33, 33)), None),
         (fine(0, (9, 9, 9)), None),
-        (thin(), "class 2: 20% of its volume is left, 320 cells before"),
+        (thin(), "class 2: 20% of its volume is left, 320 voxels before"),
     ],
     ids=["at the border", "over it", "larger", "larger and over it", "finer", "hole", "thin"],
 )
@@ -196,7 +196,7 @@ def test_object_that_another_covers_is_told(tmp_path):
             made.write(f"../raw/{name}/masks/{piece}.png", png(np.roll(cells, 9 * piece * number)))
     found = [f for f in check(tmp_path / "raw", DataConfig()).findings if f.code == "LBL_LOST"]
     assert [(f.level, f.case) for f in found] == [("warning", "a")]
-    assert "1 of 2 objects are left without a cell: a/masks/0.png" in found[0].found
+    assert "1 of 2 objects are left without a voxel: a/masks/0.png" in found[0].found
 
 
 def test_contours_around_no_centre_of_a_voxel_are_told(tmp_path):

@@ -1,4 +1,4 @@
-"""Around a prediction: whether the scan is like those of training, and small pieces removed."""
+"""Around a prediction: whether the scan is like those of training, and what is removed."""
 
 from dataclasses import replace
 

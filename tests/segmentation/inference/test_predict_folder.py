@@ -1,4 +1,4 @@
-"""Prediction: ensembles, memory, resuming, parts of the cases, small pieces, the guard."""
+"""Prediction: ensembles, memory, resuming, parts of the cases, scans unlike those of training."""
 
 import errno
 import json

@@ -13,7 +13,7 @@ SIZES = [((50, 37), (16, 12)), ((16, 12), (16, 12)), ((5, 21), (8, 8)), ((30, 25
 
 
 def network(classes=3, dims=2):
-    """Answers that depend on where in a window a cell lies, as of any network at borders."""
+    """Answers that depend on where in a window a voxel lies, as of any network at borders."""
     torch.manual_seed(0)
     conv = torch.nn.Conv2d if dims == 2 else torch.nn.Conv3d
     return torch.nn.Sequential(

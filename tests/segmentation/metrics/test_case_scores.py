@@ -117,7 +117,7 @@ def test_a_volume_of_one_slice_is_measured_as_the_picture_it_is():
 def test_options_decide_what_is_near_and_what_is_found():
     reference, prediction = np.zeros((2, 12, 12), np.uint8)
     reference[2:8, 2:8] = 1
-    prediction[4:10, 2:8] = 1  # two cells lower: Jaccard 24 / 48
+    prediction[4:10, 2:8] = 1  # two voxels lower: Jaccard 24 / 48
 
     def scores(**options):
         return score_case(prediction, reference, (1.0, 1.0), 2, ScoreOptions(**options))[0].values

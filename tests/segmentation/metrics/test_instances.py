@@ -62,7 +62,7 @@ def test_objects_that_touch_are_told_apart_where_the_reference_does():
     numbered = np.repeat([[7, 7, 7, 2, 2, 2]], 4, axis=0)
     merged = find_objects(reference, reference, numbered)
     assert sorted(merged.reference_sizes) == [12, 12]
-    assert merged.average_precision((0.6,)) == 0  # one piece over both
+    assert merged.average_precision((0.6,)) == 0  # one component over both
     assert find_objects(reference, reference).average_precision() == 1
 
 

@@ -1,4 +1,4 @@
-"""Surface distances against plain comparison of all cells with all, and against MONAI."""
+"""Surface distances against plain comparison of all voxels with all, and against MONAI."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def plain_surface(mask):
 
 
 def all_distances(prediction, reference, spacing):
-    """Both directions' smallest distances, by comparing all cells with all."""
+    """Both directions' smallest distances, by comparing all voxels with all."""
     a, b = (np.argwhere(plain_surface(m)) * spacing for m in (prediction, reference))
     table = np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1))
     return table.min(1), table.min(0)

@@ -178,12 +178,12 @@ def test_areas_on_the_screen_are_the_counts(opened):
     tab = opened()
     opaque(tab)
     tab.locator("#slice").fill("4")
-    # Slice 4 of `far`: 5 x 5 cells of the organ, four of five columns apart.
+    # Slice 4 of `far`: 5 x 5 voxels of the organ, four of five columns apart.
     areas = [pixels_like(tab, COLOURS["usual"][code]) for code in (1, 2, 3)]
     cell = areas[0] / 5
     assert areas[1] / cell == pytest.approx(20, rel=0.03)
     assert areas[2] / cell == pytest.approx(20, rel=0.03)
-    # A cell is 1 mm wide and 2 mm high, drawn as large as the view allows.
+    # A voxel is 1 mm wide and 2 mm high, drawn as large as the view allows.
     box = tab.locator("canvas").bounding_box()
     width = min(box["width"] / 16, box["height"] / (14 * 2))
     assert cell == pytest.approx(2 * width**2, rel=0.05)
@@ -195,7 +195,7 @@ def test_areas_on_the_screen_are_the_counts(opened):
 def test_a_click_on_a_wrong_piece_jumps_to_it(opened):
     tab = opened()
     rows = tab.locator("#wrong tbody tr")
-    assert tab.locator("#wrong caption").text_content() == "4 wrong pieces"
+    assert tab.locator("#wrong caption").text_content() == "4 wrong components"
     spot = rows.filter(has_text="<b>spot</b>").first
     cells = spot.locator("td").all_text_contents()
     assert cells[3] == "2"
@@ -206,7 +206,7 @@ def test_a_click_on_a_wrong_piece_jumps_to_it(opened):
     assert "chosen" in spot.get_attribute("class")
     assert pixels_like(tab, "#ffffff") > 100  # a ring around it
     tab.keyboard.press("p")
-    assert shown(tab)[0] in (3, 4, 5)  # the piece before is one of the organ
+    assert shown(tab)[0] in (3, 4, 5)  # the component before is one of the organ
 
 
 @in_browser
@@ -240,7 +240,7 @@ def test_two_models_stand_side_by_side_on_the_same_slice(opened):
     assert captions[1].startswith("B\n")
     opaque(tab)
     wrong = [pixels_like(tab, COLOURS["usual"][2], canvas) for canvas in (0, 1)]
-    assert wrong[0] > wrong[1] > 0  # B is shifted one cell less
+    assert wrong[0] > wrong[1] > 0  # B is shifted one voxel less
     tab.locator("#metric").select_option(label="Dice, B - A")
     scores = tab.locator("#cases .score").all_text_contents()
     assert scores == sorted(scores, key=float)

@@ -58,7 +58,7 @@ def test_error_map_tells_the_four_kinds_apart():
 def test_error_counts_are_the_metric_counts(prediction, reference):
     counted = overlaps(prediction, reference, 3)
     shown = view(np.zeros((1, 4, 6, 5)), reference, prediction, np.eye(4)).counts
-    # A cell of the wrong class is a false positive of one class and a false negative of another.
+    # A voxel of the wrong class is a false positive of one class and a false negative of another.
     assert shown[1] == sum(o.tp for o in counted)
     assert shown[2] + shown[4] == sum(o.fp for o in counted)
     assert shown[3] + shown[4] == sum(o.fn for o in counted)
@@ -222,7 +222,7 @@ def test_thumbnail_outlines_each_class_in_its_colour():
     label[0, 2:7, 2:7, 1] = 1
     label[0, 9:12, 2:7, 1] = 2
     picture = decoded(thumbnail(np.zeros((1, 19, 9, 3)), label))
-    for number, edge in ((1, 16), (2, 12)):  # of 5x5 and 3x5 cells
+    for number, edge in ((1, 16), (2, 12)):  # of 5x5 and 3x5 voxels
         colour = list(bytes.fromhex(class_colour(number)[1:]))
         assert (picture == colour).all(-1).sum() == edge
     assert picture.any(-1).sum() == 16 + 12

@@ -211,7 +211,7 @@ def test_focal_loss_is_that_of_the_softmax():
 
 # MONAI's focal loss computes in single precision, too coarse for differences.
 @pytest.mark.parametrize("name", ["dice_ce", "tversky"])
-@pytest.mark.parametrize("kind", ["mixed", "empty", "full", "one cell"])
+@pytest.mark.parametrize("kind", ["mixed", "empty", "full", "one voxel"])
 def test_gradients_of_losses_match_finite_differences(name, kind):
     loss = build_loss(name).loss.double()
     label = torch.zeros(2, 1, 3, 4)
@@ -219,7 +219,7 @@ def test_gradients_of_losses_match_finite_differences(name, kind):
         label = torch.arange(24).reshape(2, 1, 3, 4) % 3
     elif kind == "full":
         label += 2
-    elif kind == "one cell":
+    elif kind == "one voxel":
         label[0, 0, 1, 2] = 1
     logits = torch.randn(2, 3, 3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: loss(x, label.double()), logits)
