@@ -58,7 +58,7 @@ function step(by) {
   if (place >= 0 && place < state.order.length) open(state.order[place]);
 }
 
-// Wrong pieces -----------------------------------------------------------------------------------
+// Wrong components -----------------------------------------------------------------------------------
 
 const className = (value) => data.names[value] ?? String(value);
 
@@ -76,7 +76,7 @@ function listWrong() {
       const all = record.models[m].wrong;
       const rest = all > model.wrong.length ? `, the largest ${model.wrong.length} shown` : "";
       const whose = data.models.length > 1 ? `${data.models[m]}: ` : "";
-      table.append(make("caption", {}, `${whose}${all} wrong pieces${rest}`));
+      table.append(make("caption", {}, `${whose}${all} wrong components${rest}`));
       const volume = record.unit === "ml";
       const head = ["", "class", volume ? "ml" : "px", volume ? "slice" : ""];
       head.push(volume ? "x, y, z in mm" : "column, row", "probability");
