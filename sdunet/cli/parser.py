@@ -28,13 +28,16 @@ class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line, and name the nearest known option."""
 
     def error(self, message: str, ex: Exception | None = None) -> None:
-        """Print the error and leave with status 2."""
+        """Print the error and leave with status 2; or raise it, for callers in Python."""
         unknown = re.search(r"not accept option '(.+)'|unrecognized arguments: --([^ =]+)", message)
         if unknown:
             known = [action.dest for action in self._known_actions()]
             close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
             message += f"; did you mean '{close[0]}'?" if close else ""
-        say(f"sdunet: {' '.join(message.split())}")
+        message = " ".join(message.split())
+        if not self.exit_on_error:
+            raise ValueError(message)
+        say(f"sdunet: {message}")
         sys.exit(2)
 
     def parse_path(

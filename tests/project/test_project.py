@@ -64,6 +64,7 @@ ORDER = (
     "sdunet.segmentation.evaluation",
     "sdunet.segmentation.review",
     "sdunet.segmentation.export",
+    "sdunet.metrics",
     "sdunet.bundle",
     "sdunet.segmentation.bundle",
     "sdunet.segmentation.predict",
@@ -76,6 +77,7 @@ ORDER = (
     "sdunet.bench",
     "sdunet.demo",
     "sdunet.cli",
+    "sdunet.api",
 )
 # What else a part must not know of.
 APART = {

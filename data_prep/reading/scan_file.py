@@ -1,0 +1,30 @@
+"""One scan from one path, as a user in Python wants it."""
+
+from pathlib import Path
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
+from data_prep.reading.image import read_case_image
+
+
+def read_scan(path: str | Path, findings: Findings | None = None) -> Scan:
+    """Read an image file or the folder of a DICOM series, in its exact values.
+
+    Args:
+        path: of the file or folder.
+        findings: what is noticed is added to it. Default: warnings and notes are dropped.
+
+    Raises:
+        DataError: IO_SEVERAL if there is more than one image; else what makes the file unusable.
+    """
+    tree = open_tree(path)
+    layout = find_layout(tree, need_labels=False)
+    if layout.problems:
+        raise layout.problems[0]
+    if len(layout.cases) != 1:
+        found = f"{len(layout.cases)} images in {path}"
+        raise DataError("IO_SEVERAL", found, "give one file, or the folder of one DICOM series")
+    return read_case_image(tree, layout.cases[0], Findings() if findings is None else findings)

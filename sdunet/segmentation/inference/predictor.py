@@ -1,0 +1,182 @@
+"""Predict arrays and files from Python, with one trained model or an ensemble kept loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan, spacing_of
+from data_prep.reading.scan_file import read_scan
+from sdunet.runtime.device import choose_device
+from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
+
+_AXES = {2: "H, W", 3: "X, Y, Z"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was predicted for one scan, on its own grid.
+
+    Attributes:
+        labels: class numbers, `(H, W)` or `(X, Y, Z)`, uint8 or uint16.
+        probabilities: of each class, `(classes, H, W)` or `(classes, X, Y, Z)` float32; `None`
+            unless asked for.
+        warnings: what was noticed, such as a scan unlike those of training; one text each.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray | None
+    warnings: tuple[str, ...]
+
+
+class Predictor:
+    """A trained model, or an ensemble of several, that predicts scan after scan.
+
+    It predicts what `sdunet predict` writes: each scan is brought to the spacing and intensities
+    of training, predicted by sliding windows, and the probabilities are brought back.
+
+    Args:
+        ensemble: the networks; `Predictor.load` reads them.
+
+    Attributes:
+        labels: class names to the numbers that predictions hold.
+        channels: names of the channels that a scan must have, in this order.
+
+    Example:
+        >>> from sdunet import Predictor
+        >>> predictor = Predictor.load("runs/nuclei")            # doctest: +SKIP
+        >>> prediction = predictor(array, spacing=(1, 1, 2.5))   # doctest: +SKIP
+        >>> prediction.labels.shape == array.shape               # doctest: +SKIP
+        True
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self._ensemble = ensemble
+
+    @classmethod
+    def load(
+        cls, path: str | Path | list[str | Path], device: str = "auto", mirroring: bool = False
+    ) -> "Predictor":
+        """Load a trained model.
+
+        Args:
+            path: folder of a run, of all folds, an exported package (folder or zip), or several
+                of these; the models found form an ensemble.
+            device: `auto`, `cpu` or `gpu`.
+            mirroring: test-time augmentation: average over windows mirrored along the axes that
+                training flipped.
+
+        Raises:
+            DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS or PACKAGE_... for models that
+                cannot be used; PRED_TEAM if they do not fit together; CONFIG_DEVICE.
+        """
+        paths = [path] if isinstance(path, str | Path) else list(path)
+        return cls(load_ensemble(paths, choose_device(device), mirror=mirroring))
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Class names to numbers."""
+        return dict(self._ensemble.plan.labels)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in order."""
+        return tuple(self._ensemble.plan.channels)
+
+    def __call__(
+        self,
+        scan: np.ndarray | Tensor | str | Path,
+        affine: np.ndarray | None = None,
+        spacing: tuple[float, ...] | None = None,
+        *,
+        probabilities: bool = False,
+    ) -> Prediction:
+        """Predict one scan.
+
+        Args:
+            scan: an image file, the folder of a DICOM series, or an array `([C,] H, W)` or
+                `([C,] X, Y, Z)`; the channel axis may be left out where the model has one channel.
+            affine: of an array that is a volume: voxel to millimetres, RAS+, `(4, 4)`, as nibabel
+                has it.
+            spacing: of an array that is a volume: millimetres between voxels along its axes, which
+                then are taken to point right, anterior and superior.
+            probabilities: whether to return those of all classes, too.
+
+        Raises:
+            DataError: CH_AXES if the axes of an array are not as above, GEO_SPACING if a volume
+                has no or two contradicting spacings; as `sdunet predict` for scans it refuses.
+        """
+        findings = Findings(self._ensemble.plan.accept)
+        if isinstance(scan, str | Path):
+            if affine is not None or spacing is not None:
+                raise DataError("GEO_SPACING", "a file and a spacing", "the file holds its own")
+            read = read_scan(scan, findings)
+        else:
+            read = _scan_of(scan, self._ensemble.plan, affine, spacing)
+        found = predict_scan(
+            self._ensemble,
+            read,
+            findings,
+            lambda text: None,
+            probabilities_into=(lambda shape: np.empty(shape, np.float32))
+            if probabilities
+            else None,
+        )
+        every = None
+        if probabilities:
+            numbers = range(self._ensemble.plan.num_classes)
+            every = np.concatenate([found.probability_of(number) for number in numbers])
+        told = [str(f) for f in findings.found if f.level == "warning" or f.code.startswith("PRED")]
+        return Prediction(found.label[0], every, tuple(told))
+
+
+def _scan_of(
+    array: np.ndarray | Tensor,
+    plan: Plan,
+    affine: np.ndarray | None,
+    spacing: tuple[float, ...] | None,
+) -> Scan:
+    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    dims, channels = plan.spatial_dims, len(plan.channels)
+    wanted = f"({_AXES[dims]})" if channels == 1 else f"({channels}, {_AXES[dims]})"
+    if array.dtype.kind not in "biuf":
+        raise DataError("CH_AXES", f"an array of {array.dtype}", "give integers or real numbers")
+    if array.ndim == dims and channels == 1:
+        array = array[None]
+    if array.ndim != dims + 1 or len(array) != channels or not array.size:
+        fix = f"give {wanted}"
+        if array.ndim == dims + 1 and array.shape[-1] == channels:
+            fix += ": channels come first, as np.moveaxis(array, -1, 0) puts them"
+        raise DataError("CH_AXES", f"an array of shape {array.shape}", fix)
+    if dims == 2:
+        if affine is not None:
+            raise DataError("GEO_SPACING", "an affine for a 2D image", "leave it out")
+        return Scan(np.ascontiguousarray(array), None)
+    return Scan(np.ascontiguousarray(array), _affine_of(affine, spacing))
+
+
+def _affine_of(affine: np.ndarray | None, spacing: tuple[float, ...] | None) -> np.ndarray:
+    if affine is None and spacing is None:
+        raise DataError("GEO_SPACING", "a volume without spacing", "give affine or spacing")
+    if spacing is not None:
+        sides = np.asarray(spacing, float)
+        if sides.shape != (3,) or not (np.isfinite(sides) & (sides > 0)).all():
+            raise DataError("GEO_SPACING", f"spacing {spacing}", "give three lengths in mm")
+        if affine is None:
+            return np.diag([*sides, 1.0])
+    affine = np.array(affine, float)
+    if (
+        affine.shape != (4, 4)
+        or not np.isfinite(affine).all()
+        or (affine[3] != (0, 0, 0, 1)).any()
+        or np.linalg.matrix_rank(affine[:3, :3]) < 3
+    ):
+        raise DataError("GEO_SPACING", "an affine that is none", "give the (4, 4) of the scan")
+    if spacing is not None and not np.allclose(spacing_of(affine), sides, rtol=1e-3):
+        found = f"the affine has a spacing of {spacing_of(affine)}, given is {tuple(sides)}"
+        raise DataError("GEO_SPACING", found, "give one of them")
+    return affine

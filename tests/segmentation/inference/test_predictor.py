@@ -1,0 +1,102 @@
+"""Prediction from Python: what the command writes, and a named error for what does not fit."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from sdunet import Predictor
+from sdunet.cli.main import main
+from sdunet.segmentation.inference.ensemble import Ensemble
+from sdunet.segmentation.models.trained_model import Model
+
+PLAN = Plan(3, ("ct", "pet"), {"background": 0, "b": 1}, {}, "zscore", (1.0, 1.0, 1.0), (12, 10, 8))
+
+
+def predictor_of(plan):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv3d if plan.spatial_dims == 3 else torch.nn.Conv2d
+    network = conv(len(plan.channels), plan.num_classes, 3, padding=1).eval()
+    axes = tuple(range(plan.spatial_dims))
+    return Predictor(Ensemble((Model(network, plan, 0.5, axes, "", None),), {}))
+
+
+def noise(*size):
+    return np.random.default_rng(0).normal(100, 20, size).astype(np.float32)
+
+
+@pytest.mark.parametrize("mirroring", [False, True])
+def test_arrays_and_files_give_what_the_command_writes(disc_run, tmp_path, mirroring):
+    raw, root, _ = disc_run
+    options = ["--probabilities", *["--mirror"] * mirroring]
+    command = ["predict", "--model", root / "run", "-i", raw / "images", "-o", tmp_path / "out"]
+    assert main([str(a) for a in [*command, *options]]) == 0
+    predictor = Predictor.load(root / "run", device="cpu", mirroring=mirroring)
+    assert predictor.labels == {"background": 0, "disc": 1}
+    for path in sorted((raw / "images").iterdir()):
+        want = np.asarray(Image.open(tmp_path / "out" / path.name))
+        array = np.asarray(Image.open(path))
+        given = (path, str(path), array, array[None], torch.from_numpy(array.copy()))
+        for scan in given:
+            got = predictor(scan, probabilities=True)
+            np.testing.assert_array_equal(got.labels, want)
+            np.testing.assert_allclose(got.probabilities.sum(0), 1, atol=1e-5)
+            assert (got.probabilities.argmax(0) == want).all()
+    assert predictor(array).probabilities is None
+
+
+def test_a_volume_is_predicted_on_its_own_grid(tmp_path):
+    predictor, array = predictor_of(PLAN), noise(2, 14, 11, 9)
+    affine = np.diag([-1.0, 2.0, 1.5, 1.0])[[1, 0, 2, 3]]
+    got = predictor(array, affine=affine)
+    assert got.labels.shape == (14, 11, 9)
+    nib.save(nib.Nifti1Image(np.moveaxis(array, 0, -1), affine), tmp_path / "a.nii.gz")
+    straight = predictor(array, spacing=(1.0, 2.0, 1.5))
+    both = predictor(array, affine=np.diag([1.0, 2.0, 1.5, 1.0]), spacing=(1.0, 2.0, 1.5))
+    np.testing.assert_array_equal(straight.labels, both.labels)
+
+
+def test_warnings_of_a_scan_are_returned():
+    array = noise(2, 14, 11, 9)
+    array[0, 3, 3, 3] = 1e7
+    assert any(
+        "INT_OUTLIER" in text for text in predictor_of(PLAN)(array, spacing=(1, 1, 1)).warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "message"),
+    [
+        (noise(14, 11, 9), {"spacing": (1, 1, 1)}, r"CH_AXES: an array of shape \(14, 11, 9\)"),
+        (noise(14, 11, 9, 2), {"spacing": (1, 1, 1)}, "CH_AXES.*channels come first"),
+        (noise(3, 14, 11, 9), {"spacing": (1, 1, 1)}, r"CH_AXES.*give \(2, X, Y, Z\)"),
+        (noise(2, 2, 14, 11, 9), {"spacing": (1, 1, 1)}, "CH_AXES"),
+        (noise(2, 0, 11, 9), {"spacing": (1, 1, 1)}, "CH_AXES"),
+        (noise(2, 14, 11, 9).astype(complex), {"spacing": (1, 1, 1)}, "CH_AXES.*complex128"),
+        (noise(2, 14, 11, 9), {}, "GEO_SPACING: a volume without spacing"),
+        (noise(2, 14, 11, 9), {"spacing": (1, 1)}, "GEO_SPACING"),
+        (noise(2, 14, 11, 9), {"spacing": (1, 0, 1)}, "GEO_SPACING"),
+        (noise(2, 14, 11, 9), {"affine": np.zeros((4, 4))}, "GEO_SPACING"),
+        (noise(2, 14, 11, 9), {"affine": np.eye(3)}, "GEO_SPACING"),
+        (
+            noise(2, 14, 11, 9),
+            {"affine": np.eye(4), "spacing": (1, 1, 2)},
+            "GEO_SPACING: the affine has a spacing of",
+        ),
+        (np.full((2, 14, 11, 9), np.nan), {"spacing": (1, 1, 1)}, "INT_NONFINITE"),
+        ("scan.nii.gz", {"spacing": (1, 1, 1)}, "GEO_SPACING: a file and a spacing"),
+        ("nowhere.nii.gz", {}, "IO_MISSING"),
+    ],
+)
+def test_what_does_not_fit_is_named(array, options, message):
+    with pytest.raises(DataError, match=message):
+        predictor_of(PLAN)(array, **options)
+
+
+def test_a_folder_of_several_images_is_for_the_command(disc_run):
+    raw, root, _ = disc_run
+    with pytest.raises(DataError, match="IO_SEVERAL: 6 images"):
+        Predictor.load(root / "run", device="cpu")(raw / "images")
