@@ -33,7 +33,7 @@ from fault_files import content, contents, differing, files, is_readable
 
 from data_prep.core.errors import DataError
 from sdunet import demo
-from sdunet.cli.main import main as cli
+from sdunet.cli import main as cli
 from sdunet.runtime.tables import markdown
 
 _OTHER = Path("/dev/shm")
@@ -213,7 +213,7 @@ def _work(arguments: Sequence[str], root: Path, temporary: Path, said: Path) -> 
     small = replace(demo.TASK.network, features=(4, 6, 8), num_features=2)
     few = replace(demo.TASK.training, epochs=1, patches_per_case=1, device="cpu")
     demo.TASK = replace(demo.TASK, network=small, training=few)
-    sys.exit(cli(arguments))
+    sys.exit(cli.main(arguments))
 
 
 def _kill(process: multiprocessing.Process) -> None:
