@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
-# Set up everything and check the project: lint, format, tests. Arguments go to pytest.
+# Set up everything and check the project: lint, format, types, tests. `--full` runs the long tests,
+# too; other arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+long=(-m "not long")
+if [ "${1:-}" = --full ]; then
+    long=()
+    shift
+fi
 source scripts/environment.sh test
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/python -m pytest "$@"
+.venv/bin/mypy
+# Two workers: with more, tests that hold processes to their memory would take it from each other.
+.venv/bin/python -m pytest --numprocesses 2 --dist worksteal "${long[@]}" "$@"

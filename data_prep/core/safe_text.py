@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
 from typing import TextIO
 
 # From where an absolute path begins to its last name; what looks like one in a message is cut, too.
@@ -103,7 +104,8 @@ def make_streams_inert() -> None:
     for name, stream in streams.items():
         if stream is not None and not isinstance(stream, InertStream):
             # A terminal of few letters shows the others by their number, too.
-            stream.reconfigure(errors="backslashreplace")
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
             shown = InertStream(stream)
             setattr(sys, name, shown)
             for handler in _log_handlers():
