@@ -11,7 +11,7 @@ from sdunet.runtime.run_record import bar, say
 
 def _describe_demo(parser: Parser) -> None:
     """Train and review on a real image of 125 nuclei, in minutes."""
-    parser.add_argument("--out", default="demo", help="folder for everything it makes")
+    parser.add_argument("-o", "--out", default="demo", help="folder for everything it makes")
 
 
 def _demo(options: jsonargparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def _describe_bench(parser: Parser) -> None:
         choices=["sweep", "cells", "net"],
         help="backends of the sweep; its two cells; networks",
     )
-    parser.add_argument("--out", default="bench", help="folder for JSON and picture")
+    parser.add_argument("-o", "--out", default="bench", help="folder for JSON and picture")
     parser.add_argument("--quick", action="store_true", help="small maps, within 40 s")
     parser.add_argument("--ours", action="store_true", help="no networks but ours")
     parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")

@@ -24,7 +24,7 @@ def _describe_check(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help=f"more than {_SHOWN} of each code")
     parser.add_argument("--json", action="store_true", help="for programs")
     add_jobs(parser)
-    add_task(parser)
+    add_task(parser, "dataset")
 
 
 def _check(options: jsonargparse.Namespace) -> int:
@@ -63,10 +63,10 @@ def _check(options: jsonargparse.Namespace) -> int:
 def _describe_convert(parser: Parser) -> None:
     """Write a raw dataset in another layout, in its exact values."""
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
-    parser.add_argument("out", metavar="OUT", help="folder for the copy")
+    parser.add_argument("-o", "--out", help="folder for the copy (required)")
     parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
     add_jobs(parser)
-    add_task(parser)
+    add_task(parser, "dataset")
 
 
 def _convert(options: jsonargparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def _describe_plan(parser: Parser) -> None:
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="JSON file to write")
     add_jobs(parser)
-    add_task(parser)
+    add_task(parser, "dataset")
 
 
 def _plan(options: jsonargparse.Namespace) -> int:
@@ -109,10 +109,10 @@ def _plan(options: jsonargparse.Namespace) -> int:
 def _describe_prepare(parser: Parser) -> None:
     """Read, check, plan and preprocess a raw dataset."""
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
-    parser.add_argument("out", metavar="OUT", help="folder for the prepared dataset")
+    parser.add_argument("-o", "--out", help="folder for the prepared dataset (required)")
     parser.add_argument("--plan", metavar="FILE", help="prepare by this plan, see sdunet plan")
     add_jobs(parser)
-    add_task(parser)
+    add_task(parser, "dataset")
 
 
 def _prepare(options: jsonargparse.Namespace) -> int:

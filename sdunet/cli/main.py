@@ -12,6 +12,7 @@ from data_prep.core.errors import DataError
 from sdunet.cli import bench, data, info, predict, review, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, files_first
+from sdunet.cli.spellings import add_old_position, respelt, take_old_position
 from sdunet.cli.vae import describe_vae, run_vae
 from sdunet.ops import keep_freed_memory
 from sdunet.runtime.interruption import Stopped
@@ -26,12 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
-        sub = Parser(allow_abbrev=False)
+        sub = Parser(allow_abbrev=False, print_config="--print-config")
         commands.add_subcommand(name, sub, help=describe.__doc__)
         describe(sub)
+        add_old_position(sub, name)
     argv = sys.argv[1:] if argv is None else list(argv)
-    chosen = parser.instantiate(parser.parse_args(files_first(argv)))
+    chosen = parser.instantiate(parser.parse_args(files_first(respelt(argv))))
     options = getattr(chosen, chosen.command)
+    take_old_position(parser, chosen.command, options)
     record = RunRecord(chosen.command, arguments=argv)
     keep_freed_memory()
     try:

@@ -1,5 +1,6 @@
 """Options that several commands share, and how they report what was left out."""
 
+import argparse
 from collections.abc import Callable, Sequence
 
 import jsonargparse
@@ -49,10 +50,21 @@ def jobs_of(options: jsonargparse.Namespace) -> dict:
     return {"workers": options.workers, "scheduler": options.scheduler, "max_ram": max_ram}
 
 
-def add_task(parser: Parser) -> None:
-    """Add the settings of a task: `--config` and one option each."""
+def add_task(parser: Parser, *shown: str) -> None:
+    """Add the settings of a task: `--config` and one option each.
+
+    Args:
+        parser: of the command.
+        shown: sections that its help lists; the others are taken, as a file may hold them.
+    """
     parser.add_argument("--config", action="config", help="YAML file of the task")
     parser.add_class_arguments(TaskConfig, None)
+    for group in parser._action_groups:
+        sections = {action.dest.split(".")[0] for action in group._group_actions}
+        if sections <= {"dataset", "network", "training", "trainer"} - set(shown) and sections:
+            group.title = group.description = None
+            for action in group._group_actions:
+                action.help = argparse.SUPPRESS
 
 
 def task_of(options: jsonargparse.Namespace) -> TaskConfig:

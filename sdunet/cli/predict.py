@@ -23,7 +23,11 @@ def _describe_predict(parser: Parser) -> None:
     parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the predictions")
     parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
-    parser.add_argument("--mirror", action="store_true", help="also look at mirrored windows")
+    parser.add_argument(
+        "--mirroring",
+        action="store_true",
+        help="test-time augmentation: the mean over mirrored windows, too",
+    )
     parser.add_argument(
         "--no-postprocess", action="store_true", help="keep what sdunet postprocess would remove"
     )
@@ -57,7 +61,7 @@ def _predict(options: jsonargparse.Namespace) -> int:
         cases_of(options),
         PredictOptions(
             device=options.device,
-            mirror=options.mirror,
+            mirror=options.mirroring,
             tidy=not options.no_postprocess,
             uncertainty=options.uncertainty,
             probabilities=options.probabilities,
@@ -83,7 +87,7 @@ def _shard(text: str | None) -> tuple[int, int]:
 
 def _describe_export(parser: Parser) -> None:
     """Write a trained network as a package that checks itself, and is a MONAI bundle."""
-    parser.add_argument("RUN", help="folder of a run")
+    parser.add_argument("--model", help="folder of a run (required)")
     parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
     parser.add_argument("--zip", action="store_true", help="write one zip file")
 
@@ -91,7 +95,7 @@ def _describe_export(parser: Parser) -> None:
 def _export(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.export.package import export
 
-    package = export(options.RUN, options.out, pack=options.zip)
+    package = export(options.model, options.out, pack=options.zip)
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 

@@ -19,7 +19,7 @@ _MOST_SEEDS = 1000
 def _describe_train(parser: Parser) -> None:
     """Train a network on a prepared dataset."""
     parser.add_argument("--data", required=True, help="prepared dataset")
-    parser.add_argument("--out", required=True, help="folder for the run")
+    parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument("--fold", default="0", help="validation fold, or `all`, one a run")
     parser.add_argument(
         "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
@@ -31,7 +31,7 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument(
         "--deterministic", action="store_true", help="short for --training.deterministic true"
     )
-    add_task(parser)
+    add_task(parser, "network", "training", "trainer")
 
 
 def _train(options: jsonargparse.Namespace) -> int:
@@ -74,7 +74,7 @@ def _train(options: jsonargparse.Namespace) -> int:
 
 def _describe_postprocess(parser: Parser) -> None:
     """Find out whether removing small connected components helps; predict then does so."""
-    parser.add_argument("RUN", help="folder of a run, or of one run a fold")
+    parser.add_argument("--model", help="folder of a run, or of one run a fold (required)")
     parser.add_argument("--data", required=True, help="prepared dataset it was trained on")
 
 
@@ -82,7 +82,7 @@ def _postprocess(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.inference.postprocessing import LARGEST
     from sdunet.segmentation.training.cross_validation import find_rules
 
-    for name, (rule, before, after) in find_rules(options.RUN, options.data, bar).items():
+    for name, (rule, before, after) in find_rules(options.model, options.data, bar).items():
         kept = "all components kept" if rule is None else f"components below {rule:.4g} removed" \
             if rule != LARGEST else "largest component kept"  # fmt: skip
         tell(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")

@@ -28,7 +28,7 @@ def describe_vae(parser: Parser) -> None:
     """Density estimation: VAEs whose decoder sweeps, and their convolutional twins."""
     commands = parser.add_subcommands(dest="action", required=True)
     for name, (describe, _) in _COMMANDS.items():
-        sub = Parser(allow_abbrev=False)
+        sub = Parser(allow_abbrev=False, print_config="--print-config")
         commands.add_subcommand(name, sub, help=describe.__doc__)
         describe(sub)
 
@@ -72,7 +72,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
 def _describe_train(parser: Parser) -> None:
     """Train a VAE on a packed image set."""
     parser.add_argument("--data", required=True, help="packed image set")
-    parser.add_argument("--out", required=True, help="folder for the run")
+    parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
     add_config(parser)
 
@@ -92,7 +92,7 @@ def _describe_evaluate(parser: Parser) -> None:
     parser.add_argument("--samples", type=int, default=1, help="importance samples an image")
     parser.add_argument("--split", choices=["train", "test"], default="test")
     parser.add_argument("--limit", type=int, help="only so many images")
-    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=64)
 
 
 def _evaluate(options: jsonargparse.Namespace) -> int:

@@ -136,7 +136,7 @@ class TrainerConfig:
     Args:
         devices: GPUs of each node, or processes where there is none.
         num_nodes: computers; started by torchrun or SLURM.
-        strategy: how several processes share a step; `auto` is `ddp`.
+        strategy: how processes share a step: `ddp`; `auto` is that where there are several.
     """
 
     devices: PositiveInt = 1

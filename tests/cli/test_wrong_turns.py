@@ -163,7 +163,7 @@ def test_options_win_over_files_wherever_they_stand(tmp_path, capsys):
     orders = [[task, more, epochs, paths], [epochs, task, paths, more], [task, paths, epochs, more]]
     for order in orders:
         with pytest.raises(SystemExit) as left:
-            run("train", *chain.from_iterable(order), "--print_config")
+            run("train", *chain.from_iterable(order), "--print-config")
         assert left.value.code == 0
         said = yaml.safe_load(capsys.readouterr().out)["training"]
         assert (said["epochs"], said["seed"]) == (9, 7)

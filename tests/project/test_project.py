@@ -215,7 +215,7 @@ def test_nothing_names_a_machine():
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=relative)
 def test_configurations_parse_and_their_commands_name_them(path, capsys):
     with pytest.raises(SystemExit) as left:
-        main(["train", "--config", str(path), "--data", "a", "--out", "b", "--print_config"])
+        main(["train", "--config", str(path), "--data", "a", "--out", "b", "--print-config"])
     assert left.value.code == 0
     assert "features" in capsys.readouterr().out
     assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
@@ -226,7 +226,7 @@ def test_networks_are_added_to_a_task_and_can_be_built(path, capsys):
     task = str(ROOT / "configs/nuclei.yaml")
     command = ["train", "--config", task, "--config", str(path), "--data", "a", "--out", "b"]
     with pytest.raises(SystemExit) as left:
-        main([*command, "--print_config"])
+        main([*command, "--print-config"])
     assert left.value.code == 0
     said = yaml.safe_load(capsys.readouterr().out)
     wanted = yaml.safe_load(path.read_text(encoding="utf-8"))["network"]
@@ -278,7 +278,7 @@ def test_commands_of_measured_rows_parse(capsys):
         _, *arguments = shlex.split(command)
         arguments[2] = str(ROOT / arguments[2])
         with pytest.raises(SystemExit) as left:
-            main([*arguments, "--print_config"])
+            main([*arguments, "--print-config"])
         assert left.value.code == 0, capsys.readouterr().err
 
 
@@ -297,7 +297,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
         _, *arguments = shlex.split(command)
         if arguments[0] == "train" and "--out" in arguments:
             arguments += quick
-        asked = {"--help", "--print_config"} & set(arguments)
+        asked = {"--help", "--print-config"} & set(arguments)
         try:
             status = main(arguments)
         except SystemExit as left:

@@ -150,7 +150,7 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
         DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
     """
     config = task.training
-    several = task.trainer.devices * task.trainer.num_nodes > 1
+    several = task.trainer.devices * task.trainer.num_nodes > 1 or task.trainer.strategy == "ddp"
     gpu = choose_device(config.device) == "cuda"
     # Lightning's own state at SLURM's signal would be a pickle; `Halt` hears that signal.
     slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []

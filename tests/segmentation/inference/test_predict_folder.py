@@ -231,9 +231,9 @@ def test_predictions_of_another_model_are_not_mixed(disc_run, tmp_path, capsys):
     raw, root, _ = disc_run
     command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
     assert run(*command) == 0
-    assert run(*command, "--mirror") == 1
+    assert run(*command, "--mirroring") == 1
     assert "OUT_OTHER" in (said := capsys.readouterr().err)
-    assert "holds predictions made with other --mirror" in said
+    assert "holds predictions made with other --mirroring" in said
     (tmp_path / "p/predictions.json").write_text("[1")
     assert run(*command) == 1
     assert "PRED_MANIFEST" in capsys.readouterr().err

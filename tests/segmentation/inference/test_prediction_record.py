@@ -16,7 +16,7 @@ def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path):
     other = PredictOptions(mirror=True, shard=(1, 2))
 
     def meanwhile(items, title):
-        with pytest.raises(DataError, match=r"OUT_OTHER: .* made with other --mirror") as error:
+        with pytest.raises(DataError, match=r"OUT_OTHER: .* made with other --mirroring") as error:
             predict(root / "run", raw, tmp_path / "out", options=other)
         refused.append(error)
         return items

@@ -31,7 +31,7 @@ def noise(*size):
 @pytest.mark.parametrize("mirroring", [False, True])
 def test_arrays_and_files_give_what_the_command_writes(disc_run, tmp_path, mirroring):
     raw, root, _ = disc_run
-    options = ["--probabilities", *["--mirror"] * mirroring]
+    options = ["--probabilities", *["--mirroring"] * mirroring]
     command = ["predict", "--model", root / "run", "-i", raw / "images", "-o", tmp_path / "out"]
     assert main([str(a) for a in [*command, *options]]) == 0
     predictor = Predictor.load(root / "run", device="cpu", mirroring=mirroring)

@@ -1,0 +1,64 @@
+"""How options were spelt before: that goes on working for one release, with a note."""
+
+import argparse
+from collections.abc import Sequence
+
+import jsonargparse
+
+from sdunet.cli.parser import Parser
+from sdunet.runtime.run_record import say
+
+# Old option: new option.
+OPTIONS = {
+    "--batch_size": "--batch-size",
+    "--mirror": "--mirroring",
+    "--print_config": "--print-config",
+}
+# Command: the option for what stood there without a name, as its last argument.
+POSITIONS = {
+    "convert": "out",
+    "prepare": "out",
+    "postprocess": "model",
+    "export": "model",
+}
+_OLD = "OLD"
+
+
+def respelt(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with old options renamed, and settings with underscores as in YAML."""
+    found = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name.startswith("--") and "." in name:
+            name = "--" + name.removeprefix("--").replace("-", "_")
+        elif name in OPTIONS:
+            say(f"note: {name} is now {OPTIONS[name]}")
+            name = OPTIONS[name]
+        found.append(name + equals + value)
+    # The parser takes arguments without a name only where they stand together.
+    named = [argument.startswith("-") for argument in found]
+    apart = found[:1] and found[0] in POSITIONS and named[1:3] == [False, True]
+    if apart and not named[-1] and (not named[-2] or "=" in found[-2]):
+        found.insert(2, found.pop())
+    return found
+
+
+def add_old_position(parser: Parser, command: str) -> None:
+    """Let a command take what it now wants by an option without its name, too."""
+    if command in POSITIONS:
+        parser.add_argument(_OLD, nargs="?", help=argparse.SUPPRESS)
+
+
+def take_old_position(parser: Parser, command: str, options: jsonargparse.Namespace) -> None:
+    """Move what was given without a name to its option; leave with status 2 if there is neither."""
+    if command not in POSITIONS:
+        return
+    name = POSITIONS[command]
+    given, old = options.get(name), options.get(_OLD)
+    if old is not None and given is not None:
+        parser.error(f"unrecognized arguments: {old}")
+    if old is None and given is None:
+        parser.error(f"--{name} is required")
+    if old is not None:
+        say(f"note: give it by its name: --{name} {old}")
+        options[name] = old

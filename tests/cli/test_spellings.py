@@ -1,0 +1,73 @@
+"""One grammar of options; old spellings go on working, with a note."""
+
+import re
+
+import pytest
+
+from sdunet.cli.main import _COMMANDS, main
+from sdunet.cli.spellings import OPTIONS, respelt
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def help_of(capsys, *command):
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--help"])
+    assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+VAE = ("prepare", "train", "evaluate", "sample", "interpolate", "neighbours", "reconstruct")
+
+
+@pytest.mark.parametrize(
+    "command", [(c,) for c in _COMMANDS if c != "vae"] + [("vae", c) for c in VAE], ids=" ".join
+)
+def test_options_are_spelt_with_hyphens_and_out_is_an_option(command, capsys):
+    text = help_of(capsys, *command)
+    options = re.findall(r"^  (?:-\w \w+, )?--([\w.-]+)", text, re.MULTILINE)
+    assert options
+    assert not [name for name in options if "_" in name and "." not in name]
+    assert not re.search(r"\bOLD\b", text)
+    assert "SUPPRESS" not in text
+    if "out" in options:
+        assert re.search(r"-o \w+, --out", text), text
+
+
+def test_check_and_plan_show_no_settings_of_training(capsys):
+    for command in ("check", "plan", "convert", "prepare"):
+        text = help_of(capsys, command)
+        assert "--dataset.channels" in text
+        assert not re.search(r"--(network|training|trainer)\b", text)
+    assert "--training.epochs" in help_of(capsys, "train")
+    assert "--dataset.channels" not in help_of(capsys, "train")
+
+
+def test_what_had_no_name_goes_on_working_with_a_note(discs, disc_run, tmp_path, capsys):
+    raw = discs()
+    assert run("prepare", raw, tmp_path / "set") == 0
+    assert f"give it by its name: --out {tmp_path / 'set'}" in capsys.readouterr().err
+    assert run("convert", raw, "--to", "nnunet", tmp_path / "copy") == 0
+    assert (tmp_path / "copy/dataset.json").is_file()
+    _, root, _ = disc_run
+    assert run("export", root / "run", "-o", tmp_path / "package") == 0
+    assert "--model" in capsys.readouterr().err
+    assert run("postprocess", root / "run", "--data", root / "set") == 0
+
+
+@pytest.mark.parametrize("command", ["prepare a", "prepare a b -o c", "convert a --to monai"])
+def test_neither_and_both_are_errors(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(command.split())
+    assert left.value.code == 2
+    assert "--out is required" in (said := capsys.readouterr().err) or "arguments: b" in said
+
+
+def test_old_options_are_renamed_and_settings_take_both_spellings(capsys):
+    for old, new in OPTIONS.items():
+        assert respelt([old, f"{old}=3", "--other"]) == [new, f"{new}=3", "--other"]
+        assert f"note: {old} is now {new}" in capsys.readouterr().err
+    assert respelt(["--training.batch-size=3"]) == ["--training.batch_size=3"]
+    assert respelt(["--training.batch_size", "-o", "a_b-c.d"])[1:] == ["-o", "a_b-c.d"]
