@@ -75,7 +75,7 @@ def state_to_resume(run: Path) -> Path:
         try:
             return _whole(path)
         except DataError as error:
-            say(f"{error}; the state before it is taken")
+            say(f"{error}; the run resumes from the state saved before it")
     return _whole(found[-1])
 
 

@@ -87,7 +87,11 @@ def evaluate(
             tables.add(pair, scores)
     if not tables.records:
         last = [*pairs.problems, *tables.problems][-1]
-        raise DataError("EVAL_NONE", f"no reference can be used, the last: {last}", "see it")
+        raise DataError(
+            "EVAL_NONE",
+            f"no reference can be used, the last: {last}",
+            "correct what it names, then run again",
+        )
     summary = tables.summary() | {"options": asdict(options), "versions": versions()}
     files = tables.files(summary)
     with own_folder(out, "evaluate", _FILES) as output:

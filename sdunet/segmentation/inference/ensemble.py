@@ -181,7 +181,7 @@ def predict_scan(
     grid = grid_of(scan, plan.spacing)
     needed = needed_bytes(scan, grid, plan.num_classes, plan.patch_size, uncertainty=uncertainty)
     if needed > _LARGE:
-        say(f"takes about {needed / 1e9:.1f} GB beside the networks")
+        say(f"needs about {needed / 1e9:.1f} GB of memory besides the networks")
     if needed > memory:
         raise DataError(
             "PRED_MEMORY",

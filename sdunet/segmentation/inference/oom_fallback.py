@@ -41,13 +41,13 @@ class Fallback:
     def _step_back(self, windows: Tensor, error: RuntimeError) -> None:
         if self.batch is None and len(windows) > 1:
             self.batch = 1
-            self.say("out of memory: going on window by window")
+            self.say("out of GPU memory: windows are predicted one by one from here on")
         elif self.windows.device.type != "cpu":
             self.windows.device = torch.device("cpu")
             for network in self.windows.networks:
                 network.cpu()
             torch.cuda.empty_cache()
-            self.say("out of memory: this and all further scans go on without the GPU")
+            self.say("out of GPU memory: this and all further scans are predicted on the CPU")
         else:
             raise DataError(
                 "PRED_MEMORY",

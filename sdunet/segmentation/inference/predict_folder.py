@@ -127,7 +127,9 @@ def predict(
                 done.append(case.id)
     if not done and cases:
         raise DataError(
-            "PRED_NONE", f"no case could be predicted, the first: {problems[0]}", "see it"
+            "PRED_NONE",
+            f"no case could be predicted, the first: {problems[0]}",
+            "correct what it names, then run again",
         )
     return sorted(done), problems
 

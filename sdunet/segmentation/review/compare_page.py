@@ -85,7 +85,11 @@ def side_by_side(
             page.add([view for view, _ in opened], scores)
         problems = [*{str(p): p for pair in pairs for p in pair.problems}.values(), *problems]
         if not page.cases:
-            raise DataError("OVERLAY_NONE", f"no case could be drawn: {problems[-1]}", "see it")
+            raise DataError(
+                "OVERLAY_NONE",
+                f"no case could be drawn: {problems[-1]}",
+                "correct what it names, then run again",
+            )
         return page.write(), problems
 
 

@@ -95,7 +95,11 @@ def overlay(
                 problems.append(error.at(case=pair.id))
         if not sheet.seen:
             last = [*pairs.problems, *problems][-1]
-            raise DataError("OVERLAY_NONE", f"no case could be drawn, the last: {last}", "see it")
+            raise DataError(
+                "OVERLAY_NONE",
+                f"no case could be drawn, the last: {last}",
+                "correct what it names, then run again",
+            )
         write_bytes(out / _SHEET, sheet.draw())
         place = page.write()
         output.remove_rest()

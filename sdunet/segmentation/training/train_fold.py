@@ -87,7 +87,7 @@ def train(
     record = RunRecord("train", device, **settings)
     state = None
     if resume and not states(out) and (out / SETTINGS).exists():
-        say("nothing was saved yet: it begins anew")
+        say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
         state = state_to_resume(out)
     _check_out(out, settings, resume)
@@ -103,7 +103,9 @@ def train(
             _describe(out, task, dataset, fold)
             write_hashed(out / SETTINGS, settings)
             if not config.deterministic:
-                say("may differ in its last bits from run to run on a GPU, unless --deterministic")
+                say(
+                    "on a GPU, results may differ in their last bits from run to run; --deterministic prevents that"
+                )
             say_if_slow(module.network, device)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
