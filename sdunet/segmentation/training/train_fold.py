@@ -103,9 +103,7 @@ def train(
             _describe(out, task, dataset, fold)
             write_hashed(out / SETTINGS, settings)
             if not config.deterministic:
-                say(
-                    "on a GPU, results may differ in their last bits from run to run; --deterministic prevents that"
-                )
+                say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")

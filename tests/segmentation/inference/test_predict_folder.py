@@ -299,7 +299,7 @@ def test_out_of_memory_goes_on_window_by_window_and_says_so():
     assert torch.equal(probabilities(x), x.softmax(1))
     probabilities(x)
     assert network.calls == [4, 1, 1, 1, 1, 1, 1, 1, 1]
-    assert said == ["out of memory: going on window by window"]
+    assert said == ["out of GPU memory: windows are predicted one by one from here on"]
     with pytest.raises(DataError, match="PRED_MEMORY: no memory for one window"):
         Fallback(WindowPredictor([OutOfMemory(0)]), said.append)(x)
 
@@ -328,7 +328,10 @@ def test_a_step_back_is_recorded_with_its_case(disc_run, tmp_path, capsys, monke
     monkeypatch.setattr(WindowPredictor, "__call__", full_at_first)
     assert run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p") == 0
     assert max(calls) > 1
-    assert "disc_0 out of memory: going on window by window" in capsys.readouterr().err
+    assert (
+        "disc_0 out of GPU memory: windows are predicted one by one from here on"
+        in capsys.readouterr().err
+    )
     cases = json.loads((tmp_path / "p/predictions.json").read_text())["cases"]
     assert "DEVICE_MEMORY" in str(cases["disc_0"]["found"])
     assert "DEVICE_MEMORY" not in str(cases["disc_1"]["found"])
