@@ -13,6 +13,7 @@ from data_prep.core.parse import once, whole
 PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", math.inf)])
 NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
 ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 Intensity = Literal["zscore", "unit", "ct"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct"]

@@ -34,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     chosen = parser.instantiate(parser.parse_args(files_first(respelt(argv))))
     options = getattr(chosen, chosen.command)
-    take_old_position(parser, chosen.command, options)
+    if chosen.command == "vae":
+        take_old_position(parser, f"vae {options.action}", options[options.action])
+    else:
+        take_old_position(parser, chosen.command, options)
     record = RunRecord(chosen.command, arguments=argv)
     keep_freed_memory()
     try:

@@ -1,11 +1,13 @@
 """`predict` and `export`."""
 
 from pathlib import Path
+from typing import get_args
 
 import jsonargparse
 
 from data_prep.core.config import PositiveNumber
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Acceptance
 from sdunet.cli.options import Command, add_cases, cases_of, number_of, report
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import own_part
@@ -40,7 +42,12 @@ def _describe_predict(parser: Parser) -> None:
         help="memory of one scan, beside the networks and their maps; default: what this job has",
     )
     parser.add_argument(
-        "--accept", nargs="*", default=[], metavar="CODE", help="findings that are meant to be so"
+        "--accept",
+        nargs="*",
+        default=[],
+        choices=get_args(Acceptance),
+        metavar="CODE",
+        help="findings that are meant to be so",
     )
     parser.add_argument("--resume", action="store_true", help="keep what is predicted already")
     parser.add_argument(

@@ -20,6 +20,7 @@ POSITIONS = {
     "prepare": "out",
     "postprocess": "model",
     "export": "model",
+    "vae prepare": "out",
 }
 _OLD = "OLD"
 
@@ -37,9 +38,10 @@ def respelt(arguments: Sequence[str]) -> list[str]:
         found.append(name + equals + value)
     # The parser takes arguments without a name only where they stand together.
     named = [argument.startswith("-") for argument in found]
-    apart = found[:1] and found[0] in POSITIONS and named[1:3] == [False, True]
+    words = 2 if found[:1] == ["vae"] else 1
+    apart = " ".join(found[:words]) in POSITIONS and named[words : words + 2] == [False, True]
     if apart and not named[-1] and (not named[-2] or "=" in found[-2]):
-        found.insert(2, found.pop())
+        found.insert(words + 1, found.pop())
     return found
 
 

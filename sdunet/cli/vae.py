@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import jsonargparse
 import numpy as np
 import torch
-from jsonargparse.typing import PositiveFloat
+from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from data_prep.core.config import NumberFrom0, Seed
 from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import own_folder
 from sdunet.cli.parser import Parser
+from sdunet.cli.spellings import add_old_position
 from sdunet.runtime.device import choose_device
 from sdunet.runtime.run_record import RunRecord, bar, tell
 from sdunet.vae.config import VAEConfig
@@ -31,6 +33,7 @@ def describe_vae(parser: Parser) -> None:
         sub = Parser(allow_abbrev=False, print_config="--print-config")
         commands.add_subcommand(name, sub, help=describe.__doc__)
         describe(sub)
+        add_old_position(sub, f"vae {name}")
 
 
 def run_vae(options: jsonargparse.Namespace) -> int:
@@ -43,7 +46,7 @@ def _describe_prepare(parser: Parser) -> None:
     from sdunet.vae.data.sources import SOURCES
 
     parser.add_argument("SOURCE", help="file or folder of images; for digits and factors any word")
-    parser.add_argument("out", metavar="OUT", help="folder for the packed set")
+    parser.add_argument("-o", "--out", help="folder for the packed set (required)")
     parser.add_argument("--kind", choices=["auto", *SOURCES], default="auto")
     parser.add_argument("--name", help="name of the set, as in tables; default: its kind's")
     parser.add_argument(
@@ -91,7 +94,7 @@ def _describe_evaluate(parser: Parser) -> None:
     _add_model(parser, data=True)
     parser.add_argument("--samples", type=int, default=1, help="importance samples an image")
     parser.add_argument("--split", choices=["train", "test"], default="test")
-    parser.add_argument("--limit", type=int, help="only so many images")
+    parser.add_argument("--limit", type=PositiveInt, help="only so many images")
     parser.add_argument("--batch-size", type=int, default=64)
 
 
@@ -143,7 +146,7 @@ def _describe_sample(parser: Parser) -> None:
     _add_model(parser)
     parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
     parser.add_argument("--temperature", type=float, nargs="+", default=[1.0], help="from 0 on")
-    parser.add_argument("--count", type=int, default=25)
+    parser.add_argument("--count", type=PositiveInt, default=25)
     parser.add_argument("--pixels", action="store_true", help="draw pixels too, not their mode")
 
 
@@ -151,6 +154,9 @@ def _sample(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.evaluation.samples import sample
 
     model = _model(options)
+    names = [f"{temperature:g}" for temperature in options.temperature]
+    if len(set(names)) < len(names):
+        raise DataError("OPTION", f"--temperature {' '.join(names)}", "give each of them once")
     for temperature in options.temperature:
         if not 0 <= temperature < float("inf"):
             raise DataError("OPTION", f"--temperature is {temperature}", "give 0 or more")
@@ -167,10 +173,10 @@ def _describe_interpolate(parser: Parser) -> None:
     """Walk between pairs of test images through latent space."""
     _add_model(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
-    parser.add_argument("--pairs", type=int, default=4, help="rows of the picture")
-    parser.add_argument("--steps", type=int, default=7, help="images between two")
-    parser.add_argument("--layers", type=int, help="only the top so many; others drawn")
-    parser.add_argument("--temperature", type=float, default=0.7, help="of the drawn layers")
+    parser.add_argument("--pairs", type=PositiveInt, default=4, help="rows of the picture")
+    parser.add_argument("--steps", type=PositiveInt, default=7, help="images between two")
+    parser.add_argument("--layers", type=PositiveInt, help="only the top so many; others drawn")
+    parser.add_argument("--temperature", type=NumberFrom0, default=0.7, help="of the drawn layers")
 
 
 def _interpolate(options: jsonargparse.Namespace) -> int:
@@ -202,7 +208,7 @@ def _describe_reconstruct(parser: Parser) -> None:
     """Show test images above what the model makes of their latents."""
     _add_model(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
-    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--count", type=PositiveInt, default=10)
 
 
 def _reconstruct(options: jsonargparse.Namespace) -> int:
@@ -220,9 +226,9 @@ def _describe_neighbours(parser: Parser) -> None:
     """Show samples beside the training images nearest to them: is it copying?"""
     _add_model(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
-    parser.add_argument("--count", type=int, default=5, help="samples, one a row")
-    parser.add_argument("--neighbours", type=int, default=5)
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--count", type=PositiveInt, default=5, help="samples, one a row")
+    parser.add_argument("--neighbours", type=PositiveInt, default=5)
+    parser.add_argument("--temperature", type=NumberFrom0, default=1.0)
 
 
 def _neighbours(options: jsonargparse.Namespace) -> int:
@@ -344,7 +350,7 @@ def _add_model(parser: Parser, *, data: bool = False) -> None:
     if data:
         parser.add_argument("--data", required=True, help="the packed set it was trained on")
     parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=Seed, default=0)
 
 
 def _model(options: jsonargparse.Namespace) -> "Model":

@@ -8,15 +8,12 @@ from jsonargparse.typing import (
     ClosedUnitInterval,
     NonNegativeInt,
     PositiveInt,
-    restricted_number_type,
 )
 
-from data_prep.core.config import DataConfig, NumberFrom0, PositiveNumber, ShareBelowOne
+from data_prep.core.config import DataConfig, NumberFrom0, PositiveNumber, Seed, ShareBelowOne
 from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.registry import NetworkName
-
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jsonargparse.typing import (
     restricted_number_type,
 )
 
-from data_prep.core.config import NumberFrom0, PositiveNumber, ShareBelowOne
+from data_prep.core.config import NumberFrom0, PositiveNumber, Seed, ShareBelowOne
 from sdunet.cells import CellName, InitName
 from sdunet.vae.models.ladder import PosteriorName
 from sdunet.vae.models.likelihoods import LikelihoodName
@@ -145,7 +145,7 @@ class TrainingConfig:
     clip: PositiveNumber = 1e4
     max_skipped: NonNegativeInt = 20
     validate_every: PositiveInt = 1
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     workers: NonNegativeInt = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt = 1

@@ -44,6 +44,7 @@ class Pair:
         objects: number of the object at each voxel, `(1, ...)`, of references that tell them apart.
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
+        source: SHA-256 of the files it was predicted from; empty if that was not recorded.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Pair:
     objects: np.ndarray | None = None
     probabilities: Callable[[int], np.ndarray] | None = None
     memory: float | None = None
+    source: frozenset[str] = frozenset()
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -96,6 +98,7 @@ class Pairs:
     _cases: list[Case]
     _files: dict[str, str]
     _predicted: Rules
+    _sources: Mapping[str, frozenset[str]]
     memory: float | None = None
 
     @property
@@ -142,6 +145,7 @@ class Pairs:
                 None if objects is None else objects.array,
                 probabilities if self.has_probabilities and prediction is not None else None,
                 self.memory,
+                self._sources.get(case.id, frozenset()),
             )
 
     @property
@@ -254,7 +258,7 @@ def _open(
     layout = find_layout(tree)
     cases = choose(layout.cases, only)
     predicted = open_tree(predictions)
-    recorded, hashes = _recorded(predicted)
+    recorded, hashes, sources = _recorded(predicted)
     predicted = held_to(predicted, hashes | _in_their_place(predicted.names, hashes))
     asked = config or DataConfig()
     declared = [c for c in (asked.labels, recorded and recorded.labels, layout.labels) if c]
@@ -287,7 +291,7 @@ def _open(
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
-    return Pairs(rules, problems, tree, predicted, cases, files, predicted_by)
+    return Pairs(rules, problems, tree, predicted, cases, files, predicted_by, sources)
 
 
 def _in_their_place(names: Iterable[str], hashes: Mapping[str, str]) -> dict[str, str]:
@@ -315,10 +319,13 @@ def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
     return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
 
 
-def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str]]:
-    """Return how labels are read, and the hash of each file, as recorded with predictions."""
+def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str], dict[str, frozenset[str]]]:
+    """Return what is recorded with predictions.
+
+    How labels are read, the hash of each file, and the hashes that each case was predicted from.
+    """
     if MANIFEST not in tree.names:
-        return None, {}
+        return None, {}, {}
     try:
         manifest = parse_hashed(tree.read(MANIFEST))
         labels = {name: whole(number) for name, number in manifest["labels"].items()}
@@ -328,10 +335,12 @@ def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str]]:
         form = manifest.get("form")
         form = None if form is None else MaskForm.from_json(form)
         cases = manifest.get("cases", {})
-        told = list(cases.values()) if isinstance(cases, dict) else []  # there were lists of ids
+        cases = cases if isinstance(cases, dict) else {}  # there were lists of ids
+        told = list(cases.values())
+        sources = {id_: frozenset(case.get("source", {}).values()) for id_, case in cases.items()}
         hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
     except UNUSABLE as error:
         raise DataError(
             "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
         ) from error
-    return Rules((), labels, label_map, structures, accept, form), hashes
+    return Rules((), labels, label_map, structures, accept, form), hashes, sources

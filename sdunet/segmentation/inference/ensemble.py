@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -12,8 +12,10 @@ import numpy as np
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.parse import UNUSABLE
 from data_prep.core.scan import Scan, fit_channels, spacing_of
 from data_prep.core.scan_checks import check_image
+from data_prep.files.hashed_json import read_hashed
 from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
 from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.preprocessing.streaming import planes_back
@@ -21,10 +23,15 @@ from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference.domain_check import check_like_training
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
 from sdunet.segmentation.inference.oom_fallback import Fallback
-from sdunet.segmentation.inference.postprocessing import Rules, read_rules, remove_pieces
+from sdunet.segmentation.inference.postprocessing import (
+    RULES,
+    Rules,
+    read_rules,
+    remove_pieces,
+)
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.integrity import is_sealed, unpack
-from sdunet.segmentation.models.trained_model import WEIGHTS, Model, load_model
+from sdunet.segmentation.models.trained_model import DESCRIPTION, RUNS, WEIGHTS, Model, load_model
 
 _LARGE = 1e9  # bytes that are worth a word
 
@@ -82,18 +89,37 @@ def find_models(path: str | Path) -> list[Path]:
     """Return the folders of trained networks at or below a path, such as those of all folds.
 
     Raises:
-        DataError: MODEL_MISSING if there is none.
+        DataError: MODEL_MISSING if there is none, or one of several is not whole.
     """
     path = Path(path)
-    found = sorted(p.parent for p in path.rglob("model.json") if (p.parent / WEIGHTS).is_file())
-    if path in found:
-        return [path]
+    parts = {p.parent for name in (DESCRIPTION, WEIGHTS) for p in path.rglob(name)}
     # What a killed export left is no model, and a package is another form of a run beside it.
-    found = [folder for folder in found if ".partial-" not in str(folder)]
-    found = [folder for folder in found if not is_sealed(folder)] or found
-    if not found:
+    parts = {folder for folder in parts if ".partial-" not in str(folder)}
+    if path in parts:
+        parts = {path}
+    else:
+        parts = {folder for folder in parts if not is_sealed(folder)} or parts
+        parts |= {run for record in path.rglob(RUNS) for run in _runs_of(record)}
+    if not parts:
         raise DataError("MODEL_MISSING", f"no trained model in {path}", "give the folder of a run")
-    return found
+    for folder in sorted(parts):
+        if not all((folder / name).is_file() for name in (DESCRIPTION, WEIGHTS)):
+            raise DataError(
+                "MODEL_MISSING",
+                f"{folder} holds no whole model",
+                "finish its training by --resume, copy it again, or name the folders to use",
+            )
+    return sorted(parts)
+
+
+def _runs_of(record: Path) -> list[Path]:
+    """Return the folders of the runs that were to be trained together."""
+    try:
+        return [record.parent / str(name) for name in read_hashed(record)["runs"]]
+    except (OSError, *UNUSABLE) as error:
+        raise DataError(
+            "MODEL_JSON", f"{RUNS} cannot be used: {error}", "copy the folder again"
+        ) from error
 
 
 def load_ensemble(
@@ -105,11 +131,12 @@ def load_ensemble(
         paths: folders of runs or of several of them, or packages, which are verified.
         device: of torch.
         mirror: see `Ensemble`.
-        tidy: follow the rules that `sdunet postprocess` found, those of the first path.
+        tidy: follow the rules that `sdunet postprocess` found.
 
     Raises:
-        DataError: PRED_TEAM if they were not trained for the same plan; PRED_MEMORY if the device
-            has no room for them; PACKAGE_... for damaged packages; as `load_model`.
+        DataError: PRED_TEAM if they were not trained for the same plan; PRED_TWICE if two are the
+            same; PRED_RULES if paths have different rules; PRED_MEMORY if the device has no room
+            for them; PACKAGE_... for damaged packages; as `load_model`.
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
@@ -119,7 +146,8 @@ def load_ensemble(
         folders = [found for root in roots for found in find_models(root)]
         models = [_on_device(load_model(found), device) for found in folders]
         labels = models[0].plan.labels
-        rules = read_rules(roots[0], labels, find_models(roots[0])) if tidy else {}
+        rules = _rules_of(roots, labels) if tidy else {}
+    _refuse_twice(models)
     plan = essence(models[0].plan)
     for model in models[1:]:
         if essence(model.plan) != plan:
@@ -129,6 +157,26 @@ def load_ensemble(
                 "predict together with networks of one prepared dataset",
             )
     return Ensemble(tuple(models), rules, mirror)
+
+
+def _rules_of(roots: Sequence[Path], labels: Mapping[str, int]) -> Rules:
+    """Return the rules of all paths, which must agree: each was found for its own networks."""
+    found = [read_rules(root, labels, find_models(root)) for root in roots]
+    if any(rules != found[0] for rules in found):
+        raise DataError(
+            "PRED_RULES",
+            f"{RULES} differ between {', '.join(map(str, roots))}",
+            "give --no-postprocess, or run sdunet postprocess on one folder that holds all runs",
+        )
+    return found[0]
+
+
+def _refuse_twice(models: Sequence[Model]) -> None:
+    for one, other in combinations(models, 2):
+        if one.sha256 == other.sha256:
+            raise DataError(
+                "PRED_TWICE", f"{one.root} and {other.root} are the same network", "name it once"
+            )
 
 
 def _on_device(model: Model, device: str) -> Model:

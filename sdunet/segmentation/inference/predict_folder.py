@@ -89,7 +89,8 @@ def predict(
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
     device = own_device(options.device)
-    ensemble = load_ensemble(runs, device, mirror=options.mirror, tidy=options.tidy)
+    with memory_within(_memory(options)):
+        ensemble = load_ensemble(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)
     check_free(out, "predict")

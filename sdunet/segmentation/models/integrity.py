@@ -29,7 +29,7 @@ def is_sealed(folder: Path) -> bool:
 
 
 def verify(tree: Tree) -> dict[str, bytes]:
-    """Check every file of a package against its hash, and return their contents by name.
+    """Check every file of a package against its hash, and return what prediction reads, by name.
 
     Raises:
         DataError: PACKAGE_LIST if the list cannot be used, PACKAGE_HASH if a file is missing or
@@ -61,7 +61,8 @@ def verify(tree: Tree) -> dict[str, bytes]:
             raise DataError(
                 "PACKAGE_HASH", "not as it was exported", "fetch the package again", file=name
             )
-        contents[name] = data
+        if name in _READ:  # all together may be larger than the memory
+            contents[name] = data
     return contents
 
 

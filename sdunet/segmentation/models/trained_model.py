@@ -11,6 +11,7 @@ from torch import nn
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import check_bytes
 from data_prep.core.parse import UNUSABLE, whole
 from data_prep.files.file_tree import open_tree
 from data_prep.files.hashed_json import parse_hashed, write_hashed
@@ -23,6 +24,7 @@ from sdunet.segmentation.models.integrity import is_sealed, verify
 
 SCHEMA = 2
 DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
+RUNS = "runs.json"  # lists the runs that were to be trained together, beside their folders
 # MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
 _NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
 _ACTS = {
@@ -108,7 +110,7 @@ def load_model(root: str | Path) -> Model:
     if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
     # Read once: what is hashed is what is used.
-    text, data = (sealed.get(n) or (root / n).read_bytes() for n in (DESCRIPTION, WEIGHTS))
+    text, data = (sealed.get(n) or _read(root / n) for n in (DESCRIPTION, WEIGHTS))
     try:
         described = parse_hashed(text)
         check_written(root / DESCRIPTION, text)
@@ -141,3 +143,9 @@ def load_model(root: str | Path) -> Model:
             "copy the run folder again",
         ) from error
     return Model(network.eval(), plan, overlap, axes, sha256, root)
+
+
+def _read(path: Path) -> bytes:
+    """Return the content of a file, if there is memory for it, see `memory_within`."""
+    check_bytes(path.stat().st_size, 1)
+    return path.read_bytes()

@@ -13,7 +13,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.scan import Scan, spacing_of
 from data_prep.core.scan_checks import check_same_grid
-from data_prep.files.file_tree import Tree
+from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.prepared.rendering import plane_of, to_colours, turned, window_of
 from data_prep.reading.image import read_case_image
@@ -127,12 +127,20 @@ def open_view(
     Probabilities that cannot be used are left out of the view.
 
     Raises:
-        DataError: PAIR_NO_IMAGE, or if the image cannot be read or lies on another grid; IO_MEMORY.
+        DataError: PAIR_NO_IMAGE; PAIR_OTHER_IMAGE if it is not the one that was predicted; or if
+            the image cannot be read or lies on another grid; IO_MEMORY.
     """
     if case is None:
         raise DataError("PAIR_NO_IMAGE", "no image", "check the folder of images")
     with memory_within(pair.memory):
-        scan = read_case_image(tree, case, Findings(rules.accept))
+        reading, now = recorded(tree)
+        scan = read_case_image(reading, case, Findings(rules.accept))
+        if pair.source and pair.source != frozenset(now.values()):
+            raise DataError(
+                "PAIR_OTHER_IMAGE",
+                "not the image that was predicted",
+                "give the images of the prediction, or predict this one",
+            )
         check_same_grid(scan, pair.reference, "reference")
         return _view(pair, scan)
 

@@ -1,11 +1,12 @@
 """Several runs of one task: every fold, several seeds; and what helps after all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import UNUSABLE
@@ -26,7 +27,7 @@ from sdunet.segmentation.inference.postprocessing import (
     weights_of,
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
-from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.models.trained_model import RUNS, load_model
 from sdunet.segmentation.training.train_fold import (
     SETTINGS,
     VALIDATION_CASES,
@@ -89,11 +90,24 @@ def train_several(
         raise DataError(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
+    if len(runs) > 1 and rank_zero_only.rank == 0:
+        _record_runs(Path(out), runs.values())
     scores = {}
     for (seed, fold), run in runs.items():
         own = replace(task, training=replace(task.training, seed=seed))
         scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun)
     return scores
+
+
+def _record_runs(out: Path, runs: Iterable[Path]) -> None:
+    """Write which runs belong together, so that none is missing from their ensemble unsaid."""
+    path = out / RUNS
+    names = {run.relative_to(out).as_posix() for run in runs}
+    if path.exists():
+        names |= set(map(str, read_hashed(path)["runs"]))
+    with own_folder(out, "train", part=None, adopt=()) as output:
+        output.claim(path)
+        write_hashed(path, {"runs": sorted(names)})
 
 
 def find_rules(

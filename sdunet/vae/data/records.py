@@ -19,12 +19,15 @@ def read_idx(root: Path) -> RawImages:
     splits = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         names = [root / f"{prefix}-images-idx3-ubyte{end}" for end in ("", ".gz")]
-        file = next((path for path in names if path.is_file()), None)
-        if file is None:
+        files = [path for path in names if path.is_file()]
+        if not files:
             raise DataError(
                 "SOURCE_EMPTY", f"there is no {names[0].name}[.gz] in {root}", "add the file"
             )
-        splits[split] = in_memory(_idx_images(file))
+        if len(files) > 1:
+            found = f"both {files[0].name} and {files[1].name} are in {root}"
+            raise DataError("SOURCE_TWICE", found, "remove the one that is not meant")
+        splits[split] = in_memory(_idx_images(files[0]))
     return RawImages("idx", 256, splits)
 
 

@@ -38,6 +38,9 @@ def read_source(
     memory = max_ram or memory_each(1)
     with memory_within(memory and memory * 1e9):
         raw = SOURCES[kind](path)
+    for split, images in raw.splits.items():
+        if not images.shape[0]:
+            raise DataError("SOURCE_EMPTY", f"0 {split} images in {path}", "fetch the set again")
     anonymous = kind in ("folder", "npz", "idx")
     named = name or (path.stem if anonymous else raw.name)
     return RawImages(named, raw.levels, raw.splits, raw.factors)

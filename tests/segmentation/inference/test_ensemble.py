@@ -1,0 +1,109 @@
+"""Ensembles: every network that was meant is in it, once, with the rules that were found for it."""
+
+import json
+import shutil
+import zipfile
+
+import pytest
+from by_hand import rewrite
+from PIL import Image
+
+from sdunet.cli.main import main
+from sdunet.segmentation.inference.ensemble import find_models
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def pair_of_runs(trained_discs, tmp_path_factory):
+    """A folder of two runs of different seeds, trained together."""
+    out = tmp_path_factory.mktemp("pair") / "seeds"
+    command = ["train", "--config", trained_discs / "task.yaml", "--data", trained_discs / "set"]
+    assert run(*command, "--out", out, "--seeds", 2, "--epochs", 1) == 0
+    return out
+
+
+@pytest.fixture
+def runs(pair_of_runs, tmp_path, capsys):
+    """A copy of it to spoil."""
+    shutil.copytree(pair_of_runs, tmp_path / "seeds")
+    capsys.readouterr()
+    return tmp_path / "seeds"
+
+
+@pytest.mark.parametrize("gone", ["best.safetensors", "model.json", None])
+@pytest.mark.parametrize("command", ["predict", "postprocess"])
+def test_a_network_that_is_not_whole_is_never_left_out(
+    trained_discs, runs, tmp_path, capsys, gone, command
+):
+    assert [path.name for path in find_models(runs)] == ["seed_0", "seed_1"]
+    if gone:
+        (runs / "seed_1" / gone).unlink()
+    else:
+        shutil.rmtree(runs / "seed_1")
+    given = {
+        "predict": ["-i", trained_discs / "raw", "-o", tmp_path / "out"],
+        "postprocess": ["--data", trained_discs / "set"],
+    }
+    assert run(command, "--model", runs, *given[command]) == 1
+    assert f"MODEL_MISSING: {runs / 'seed_1'} holds no whole model" in capsys.readouterr().err
+    assert run("predict", "--model", runs / "seed_0", *given["predict"]) == 0
+
+
+def test_rules_of_one_network_are_not_followed_for_others(trained_discs, runs, tmp_path, capsys):
+    one, other = runs / "seed_0", runs / "seed_1"
+    given = ["-i", trained_discs / "raw", "-o", tmp_path / "out"]
+    assert run("postprocess", "--model", one, "--data", trained_discs / "set") == 0
+    path = one / "postprocess.json"
+    record = json.loads(path.read_text())
+    if not record["rules"]:  # this network needs none: as if the largest component had helped
+        rewrite(path, lambda found: found["rules"].update(disc="largest"))
+    for order in ((one, other), (other, one)):
+        assert run("predict", "--model", *order, *given) == 1
+        assert "PRED_RULES: postprocess.json differ between" in capsys.readouterr().err
+    assert run("predict", "--model", one, other, *given, "--no-postprocess") == 0
+
+
+def test_a_network_is_taken_once(trained_discs, runs, tmp_path, capsys):
+    shutil.copytree(runs / "seed_0", runs / "seed_0 (copy)")
+    given = ["-i", trained_discs / "raw", "-o", tmp_path / "out"]
+    for models in ([runs], [runs / "seed_0", runs / "seed_0"], [runs / "seed_0", runs]):
+        assert run("predict", "--model", *models, *given) == 1
+        assert "PRED_TWICE" in capsys.readouterr().err
+
+
+def test_only_known_codes_are_accepted(runs, trained_discs, tmp_path, capsys):
+    given = ["-i", trained_discs / "raw", "-o", tmp_path / "out"]
+    with pytest.raises(SystemExit) as left:
+        run("predict", "--model", runs, *given, "--accept", "INT_OUTLIE")
+    assert left.value.code == 2
+    assert "INT_OUTLIE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "model.json", "README.md", "MANIFEST.json"])
+def test_a_package_takes_no_more_memory_than_allowed(trained_discs, tmp_path, capsys, name):
+    package, spoilt = tmp_path / "package.zip", tmp_path / "spoilt.zip"
+    assert run("export", "--model", trained_discs / "run", "-o", package, "--zip") == 0
+    with zipfile.ZipFile(package) as old, zipfile.ZipFile(spoilt, "w", 8) as new:
+        for member in old.namelist():
+            new.writestr(member, bytes(60_000_000) if member.endswith(name) else old.read(member))
+    given = ["-i", trained_discs / "raw", "-o", tmp_path / "out", "--max-ram", 0.02]
+    capsys.readouterr()
+    assert run("predict", "--model", spoilt, *given) == 1
+    assert "IO_MEMORY" in capsys.readouterr().err
+
+
+def test_errors_are_drawn_over_the_image_that_was_predicted(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    assert run("predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "out") == 0
+    image = Image.open(raw / "images/disc_0.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image.save(raw / "images/disc_0.png")
+    given = ["--images", raw, "--ref", raw, "--pred", tmp_path / "out"]
+    assert run("overlay", *given, "-o", tmp_path / "page") == 1
+    said = capsys.readouterr().err
+    assert "PAIR_OTHER_IMAGE case disc_0: not the image that was predicted" in said
+    assert said.count("PAIR_OTHER_IMAGE") == 1
+    assert not (tmp_path / "page/cases/disc_0.png").exists()
+    assert (tmp_path / "page/cases/disc_1.png").exists()
