@@ -7,11 +7,13 @@ Commands import what they run, so that only training waits for Lightning.
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import jsonargparse
 import torch
 
+from data_prep.core.codes import explain
 from data_prep.core.errors import DataError
 from sdunet.cli import data, review, train
 from sdunet.cli.options import Command
@@ -92,11 +94,14 @@ def _bench(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_info(parser: Parser) -> None:
-    """Show versions, hardware and which backends of the sweep run here."""
+    """Show versions, hardware and which backends of the sweep run here; or explain a code."""
+    parser.add_argument("CODE", nargs="?", help="code of an error or finding, such as LBL_UNKNOWN")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def _info(options: jsonargparse.Namespace) -> int:
+    if options.CODE is not None:
+        return _explain(options.CODE, as_json=options.json)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     facts = {
         "versions": versions(),
@@ -114,6 +119,21 @@ def _info(options: jsonargparse.Namespace) -> int:
     tell(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
     for name, reason in facts["missing_backends"].items():
         tell(f"{'not available':<18}{name}: {reason}")
+    return 0
+
+
+def _explain(name: str, *, as_json: bool) -> int:
+    try:
+        code = explain(name)
+    except ValueError as error:
+        say(f"sdunet: {error}")
+        return 2
+    if as_json:
+        tell(*json.dumps(asdict(code), indent=1).splitlines())
+        return 0
+    tell(f"{code.name}: {code.meaning}", f"what to do: {code.fix}")
+    if code.accepted:
+        tell(f"when accepted: {code.accepted}")
     return 0
 
 
