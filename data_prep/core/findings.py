@@ -8,27 +8,27 @@ from data_prep.core.errors import DataError
 from data_prep.core.safe_text import inert
 
 Level = Literal["error", "warning", "note"]
-# What a user may accept, and what is done then:
+# What a user may accept; `codes.yaml` tells what is done then.
 Acceptance = Literal[
-    "DCM_BITS",  # bits above those that a file says it stores are no part of its values
-    "DCM_COUNT",  # a series of fewer images than it says there are is used
-    "DCM_NO_RESCALE",  # the stored values of a CT are Hounsfield units
-    "DCM_PHI",  # pixels that may show the patient's name are used
-    "DCM_SPACING",  # slices lie where their positions say, at other distances than they say
-    "DCM_TILT",  # a tilted stack is resampled to right angles
-    "DCM_UNEVEN",  # slices at uneven distances are resampled to even ones
-    "GEO_AFFINE",  # a label on another grid is resampled, nearest voxel, to that of its image
-    "GEO_NONE",  # a volume without orientation is taken to lie along the axes, right to left
-    "GEO_SHAPE",  # so is a label of another size, by its place in the world
-    "GEO_SHEAR",  # skew axes are resampled to right angles
-    "GEO_SQFORM",  # of two geometries that differ, the sform is used
-    "HDR_SPACING_RANGE",  # voxels smaller than 0.01 mm or larger than 50 mm are meant
-    "IMG_ALPHA",  # an alpha channel is dropped
-    "INT_NONFINITE",  # NaN and infinite voxels get the lowest finite value
-    "IO_LINK",  # links that lead out of the dataset are followed
-    "IO_TRAILING",  # bytes after the last voxel are ignored
-    "LBL_ABSENT",  # a class that no case holds is kept
-    "SET_DUPLICATE",  # cases of equal pixels are kept
+    "DCM_BITS",
+    "DCM_COUNT",
+    "DCM_NO_RESCALE",
+    "DCM_PHI",
+    "DCM_SPACING",
+    "DCM_TILT",
+    "DCM_UNEVEN",
+    "GEO_AFFINE",
+    "GEO_NONE",
+    "GEO_SHAPE",
+    "GEO_SHEAR",
+    "GEO_SQFORM",
+    "HDR_SPACING_RANGE",
+    "IMG_ALPHA",
+    "INT_NONFINITE",
+    "IO_LINK",
+    "IO_TRAILING",
+    "LBL_ABSENT",
+    "SET_DUPLICATE",
 ]
 
 

@@ -1,13 +1,14 @@
 """`predict` and `export`."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import get_args
 
 import jsonargparse
 
+from data_prep.core.codes import groups
 from data_prep.core.config import PositiveNumber
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Acceptance
 from sdunet.cli.options import Command, add_cases, cases_of, number_of, report
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import own_part
@@ -45,7 +46,6 @@ def _describe_predict(parser: Parser) -> None:
         "--accept",
         nargs="*",
         default=[],
-        choices=get_args(Acceptance),
         metavar="CODE",
         help="findings that are meant to be so",
     )
@@ -61,6 +61,7 @@ def _describe_predict(parser: Parser) -> None:
 def _predict(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 
+    _check_accepted(options.accept)
     done, problems = predict(
         options.model,
         options.input,
@@ -81,6 +82,15 @@ def _predict(options: jsonargparse.Namespace) -> int:
     )
     tell(f"{len(done)} predictions in {Path(options.out)}")
     return report(problems)
+
+
+def _check_accepted(names: Sequence[str]) -> None:
+    known = [code.name for group in groups() for code in group.codes if code.accepted]
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            fix = f"did you mean {close[0]}" if close else "give the code as the finding shows it"
+            raise DataError("PRED_ACCEPT", f"--accept {name:.80}", fix)
 
 
 def _shard(text: str | None) -> tuple[int, int]:

@@ -76,10 +76,9 @@ def test_a_network_is_taken_once(trained_discs, runs, tmp_path, capsys):
 
 def test_only_known_codes_are_accepted(runs, trained_discs, tmp_path, capsys):
     given = ["-i", trained_discs / "raw", "-o", tmp_path / "out"]
-    with pytest.raises(SystemExit) as left:
-        run("predict", "--model", runs, *given, "--accept", "INT_OUTLIE")
-    assert left.value.code == 2
-    assert "INT_OUTLIE" in capsys.readouterr().err
+    assert run("predict", "--model", runs, *given, "--accept", "INT_NONFINITE", "PRED_RANG") == 1
+    wanted = "PRED_ACCEPT: --accept PRED_RANG; did you mean PRED_RANGE"
+    assert wanted in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["best.safetensors", "model.json", "README.md", "MANIFEST.json"])
