@@ -14,13 +14,14 @@ from sdunet.runtime.threads import waiting_policy
 if "torch" not in sys.modules:  # which reads the choice when it is loaded
     os.environ.update(waiting_policy())
 
+from sdunet.ops import carry_sweep, sdn_sweep  # at once: exported programs look for them
+
 if TYPE_CHECKING:
     from data_prep.core.errors import DataError
     from sdunet.api import train
     from sdunet.layers import ResSDNLayer, SDNLayer
     from sdunet.nets.nested import NestedSDUNet
     from sdunet.nets.unet import SDUNet
-    from sdunet.ops import carry_sweep, sdn_sweep
     from sdunet.segmentation.evaluation.evaluate import evaluate
     from sdunet.segmentation.inference.predictor import Prediction, Predictor
     from sdunet.vae.models.ladder import LadderVAE
@@ -51,9 +52,7 @@ _PLACES = {
     "ResSDNLayer": "sdunet.layers",
     "SDNLayer": "sdunet.layers",
     "SDUNet": "sdunet.nets.unet",
-    "carry_sweep": "sdunet.ops",
     "evaluate": "sdunet.segmentation.evaluation.evaluate",
-    "sdn_sweep": "sdunet.ops",
     "train": "sdunet.api",
 }
 

@@ -17,16 +17,16 @@ from sdunet.cli.main import main
 LIGHT = """
 import sys
 import sdunet
-assert not {"torch", "monai", "pytorch_lightning"} & set(sys.modules)
+import torch
+torch.ops.sdunet.sweep, torch.ops.sdunet.carry
 sdunet.SDNLayer
-assert "torch" in sys.modules
 assert not [m for m in sys.modules if m.startswith(("monai", "pytorch_lightning", "sdunet.vae"))]
 """
 
 
 @pytest.mark.parametrize("package", [sdunet, data_prep])
 def test_every_public_name_is_there(package):
-    assert set(package._PLACES) == set(package.__all__)
+    assert set(package._PLACES) == set(package.__all__) - set(vars(package))
     for name in package.__all__:
         assert getattr(package, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

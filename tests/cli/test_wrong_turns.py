@@ -180,7 +180,7 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sdunet.segmentation.training.lightning_module.DiceCELoss.forward", stop)
+        patch.setattr("sdunet.segmentation.training.losses.DiceCELoss.forward", stop)
         assert run("train", *arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     assert run("train", *arguments) == 0
@@ -276,3 +276,30 @@ def test_unknown_cases_are_named(disc_run, capsys):
     arguments = ["-i", raw, "-o", root / "p", "--cases", root / "cases.txt"]
     assert run("predict", "--model", root / "run", *arguments) == 1
     assert "CASE_UNKNOWN: 1 cases asked for are not there: ghost" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "sample --count 0",
+        "sample --count=-5",
+        "neighbours --data p --count 0",
+        "reconstruct --data p --count=-1",
+        "interpolate --data p --pairs 0",
+        "interpolate --data p --pairs=-2",
+        "interpolate --data p --steps=-1",
+        "interpolate --data p --temperature=-1",
+        "traverse --data p --temperature=inf",
+        "evaluate --data p --seed 99999999999999999999999",
+        "sample --seed=-1",
+        "train --data p --training.seed 4294967296",
+    ],
+)
+def test_numbers_that_count_nothing_are_refused_before_work(options, capsys):
+    command, *rest = options.split()
+    model = [] if command == "train" else ["--model", "m"]
+    with pytest.raises(SystemExit) as left:
+        main(["vae", command, *model, *rest, "-o", "o"])
+    assert left.value.code == 2
+    name = next(o for o in reversed(rest) if o.startswith("--")).partition("=")[0]
+    assert name.removeprefix("--") in capsys.readouterr().err

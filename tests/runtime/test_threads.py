@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from by_hand import rewrite
 from training_runs import arguments_of, run
 
 from sdunet import __main__ as front
@@ -214,7 +216,9 @@ def test_slow_sweeps_are_told_once_for_all_cases_and_networks(
 ):
     raw, root, _ = disc_run
     arguments = ["-i", raw, "-o", tmp_path / "out", "--device", "cpu"]
-    assert run("predict", "--model", root / "run", root / "run", *arguments) == 0
+    shutil.copytree(root / "run", root / "other")
+    rewrite(root / "other/model.json", lambda described: described.update(overlap=0.25))
+    assert run("predict", "--model", root / "run", root / "other", *arguments) == 0
     said = capsys.readouterr().err
     assert "2 networks predict together" in said
     assert said.count(no_library) == 1

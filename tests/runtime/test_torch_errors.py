@@ -23,9 +23,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
             FailsAfterOneEpoch.steps += 1
             return super().forward(logits, label) * (1 if self.steps <= 8 else torch.nan)
 
-    monkeypatch.setattr(
-        "sdunet.segmentation.training.lightning_module.DiceCELoss", FailsAfterOneEpoch
-    )
+    monkeypatch.setattr("sdunet.segmentation.training.losses.DiceCELoss", FailsAfterOneEpoch)
     assert run(*arguments_of(disc_run, tmp_path / "wild")) == 1
     assert (
         "error: loss is nan at epoch 1, step 8; train anew with a lower" in capsys.readouterr().err
@@ -53,7 +51,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
         def forward(self, logits, label):
             return Infinite.apply(super().forward(logits, label))
 
-    monkeypatch.setattr("sdunet.segmentation.training.lightning_module.DiceCELoss", Finite)
+    monkeypatch.setattr("sdunet.segmentation.training.losses.DiceCELoss", Finite)
     command = arguments_of(disc_run, tmp_path / "run", "--training.save_steps=1")
     assert run(*command) == 1
     assert "error: gradient is" in (said := capsys.readouterr().err)

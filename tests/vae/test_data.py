@@ -324,3 +324,21 @@ def test_five_bits_are_made_by_merging_levels():
     assert torch.equal(PackedImages(every, 256, 256)[0], torch.from_numpy(every[0]))
     with pytest.raises(DataError, match="IMG_LEVELS: 17 levels are asked for, the set has 256"):
         PackedImages(every, 256, 17)
+
+
+def test_a_split_that_is_there_twice_is_not_guessed(idx_folder):
+    root, _, _ = idx_folder
+    packed = (root / "train-images-idx3-ubyte.gz").read_bytes()
+    (root / "train-images-idx3-ubyte").write_bytes(gzip.decompress(packed)[:-1] + b"1")
+    with pytest.raises(DataError, match="SOURCE_TWICE: both train-images-idx3-ubyte and"):
+        read_source(root)
+
+
+@pytest.mark.parametrize("split", ["train", "t10k"])
+def test_a_split_of_no_images_is_an_error(idx_folder, split):
+    root, _, test = idx_folder
+    for path in root.glob(f"{split}-*"):
+        path.unlink()
+    (root / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(test[:0]))
+    with pytest.raises(DataError, match="SOURCE_EMPTY: 0 t"):
+        read_source(root)

@@ -29,6 +29,9 @@ from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_en
 from sdunet.segmentation.inference.prediction_record import Manifest
 
 
+_NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
+
+
 @dataclass(frozen=True)
 class PredictOptions:
     """How to predict.
@@ -89,7 +92,7 @@ def predict(
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
     device = own_device(options.device)
-    with memory_within(_memory(options)):
+    with memory_within(max(_memory(options), _NETWORKS)):
         ensemble = load_ensemble(runs, device, mirror=options.mirror, tidy=options.tidy)
     tree = open_tree(images)
     check_output(out, tree, images)

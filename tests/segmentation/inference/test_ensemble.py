@@ -81,14 +81,14 @@ def test_only_known_codes_are_accepted(runs, trained_discs, tmp_path, capsys):
     assert wanted in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["best.safetensors", "model.json", "README.md", "MANIFEST.json"])
+@pytest.mark.parametrize("name", ["best.safetensors", "README.md", "MANIFEST.json"])
 def test_a_package_takes_no_more_memory_than_allowed(trained_discs, tmp_path, capsys, name):
     package, spoilt = tmp_path / "package.zip", tmp_path / "spoilt.zip"
     assert run("export", "--model", trained_discs / "run", "-o", package, "--zip") == 0
     with zipfile.ZipFile(package) as old, zipfile.ZipFile(spoilt, "w", 8) as new:
         for member in old.namelist():
-            new.writestr(member, bytes(60_000_000) if member.endswith(name) else old.read(member))
-    given = ["-i", trained_discs / "raw", "-o", tmp_path / "out", "--max-ram", 0.02]
+            new.writestr(member, bytes(600_000_000) if member.endswith(name) else old.read(member))
+    given = ["-i", trained_discs / "raw", "-o", tmp_path / "out", "--max-ram", 0.5]
     capsys.readouterr()
     assert run("predict", "--model", spoilt, *given) == 1
     assert "IO_MEMORY" in capsys.readouterr().err
@@ -106,3 +106,12 @@ def test_errors_are_drawn_over_the_image_that_was_predicted(disc_run, tmp_path, 
     assert said.count("PAIR_OTHER_IMAGE") == 1
     assert not (tmp_path / "page/cases/disc_0.png").exists()
     assert (tmp_path / "page/cases/disc_1.png").exists()
+
+
+def test_models_of_other_plans_do_not_vote_together(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    shutil.copytree(root / "run", root / "other")
+    rewrite(root / "other/model.json", lambda r: r["plan"].update(patch_size=[24, 24]))
+    models = ["--model", root / "run", root / "other"]
+    assert run("predict", *models, "-i", raw, "-o", tmp_path / "p") == 1
+    assert "PRED_TEAM" in capsys.readouterr().err

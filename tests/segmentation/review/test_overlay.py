@@ -174,7 +174,7 @@ def test_volume_picture_shows_the_worst_error_in_three_planes_and_the_worst_slic
 
 
 def test_contact_sheet_keeps_the_worst_and_says_of_how_many(monkeypatch):
-    monkeypatch.setattr("sdunet.segmentation.review.case_figure._SHEET_CASES", 3)
+    monkeypatch.setattr("sdunet.segmentation.review.contact_sheet._SHEET_CASES", 3)
     sheet = ContactSheet("usual")
     blank = np.zeros((8, 8), np.uint8)
     for i, dice in enumerate((0.9, 0.1, None, 0.5, 0.7)):
