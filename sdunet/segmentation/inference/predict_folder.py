@@ -28,7 +28,6 @@ from sdunet.runtime.run_record import say, say_if_slow, versions
 from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
 from sdunet.segmentation.inference.prediction_record import Manifest
 
-
 _NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
 
 
