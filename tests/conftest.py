@@ -35,6 +35,13 @@ from sdunet.ops import carry_sweep, carry_sweep_reference, sdn_sweep, sdn_sweep_
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what runs in Triton's interpreter, a hundred times slower than the other backends."""
+    for item in items:
+        if "triton" in item.name.lower():
+            item.add_marker("long")
+
+
 @pytest.fixture
 def sweep_args():
     """Maker of `(x, w_ih, w_hh, b_ih, b_hh)` in float64, weights at GRU initial scale."""

@@ -36,6 +36,7 @@ def test_quick_sweep_prints_a_table_and_keeps_json_and_picture(tmp_path, capsys)
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_quick_cells_are_timed_in_turn(tmp_path, capsys):
     assert main(["bench", "cells", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -45,12 +46,14 @@ def test_quick_cells_are_timed_in_turn(tmp_path, capsys):
     assert [row["contender"] for row in rows] == ["gru", "carry"] * 2
 
 
+@pytest.mark.long
 def test_our_networks_are_timed_alone(tmp_path):
     assert main(["bench", "net", "--quick", "--ours", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "net.json").read_text())["rows"]
     assert {row["contender"] for row in rows} == {*net.our_networks(), *net.volume_networks()}
 
 
+@pytest.mark.long
 def test_quick_net_times_all_networks(tmp_path, capsys):
     assert main(["bench", "net", "--quick", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "net.json").read_text())["rows"]
@@ -59,6 +62,7 @@ def test_quick_net_times_all_networks(tmp_path, capsys):
     assert "unet, same widths | " in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_wrong_backend_is_refused_and_not_timed(tmp_path, capsys, monkeypatch):
     right = torch_backend.backward
 

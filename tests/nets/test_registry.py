@@ -119,6 +119,7 @@ def test_every_stage_sees_its_level_before_it_and_the_one_below():
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cell", ["gru", "carry"])
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize(("name", "twin"), TWINS)

@@ -168,6 +168,7 @@ def _one_of_two(rank, folder, images, cell):
     dist.destroy_process_group()
 
 
+@pytest.mark.long
 def test_two_processes_get_the_gradient_of_the_whole_batch(network, image, cell, tmp_path):
     mp.spawn(_one_of_two, (str(tmp_path), image, cell), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))

@@ -57,6 +57,7 @@ def test_value_and_gradients_match_the_float64_reference(shape, dtype, backend, 
 
 # Autograd adds the reference's bias gradients line by line in float32 and loses a digit (6e-6
 # measured); the backends sum them at once.
+@pytest.mark.long
 @every_fast_backend
 def test_float32_holds_over_many_lines(backend, operator):
     args = [a.float() for a in operator.args(1, 200, 6, 16)]

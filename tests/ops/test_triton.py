@@ -54,6 +54,7 @@ for kernel in kernels:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("card", [80, 90])
 @pytest.mark.parametrize(
     ("taps", "features", "groups"), [(3, 16, 0), (9, 16, 0), (3, 64, 0), (3, 16, 4), (9, 16, 4)]

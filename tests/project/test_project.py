@@ -310,6 +310,7 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
     assert (tmp_path / "compared/review.html").is_file()
 
 
+@pytest.mark.long
 def test_readme_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     quick = ["--training.epochs=1", "--training.steps_per_epoch=2", "--training.device=cpu"]

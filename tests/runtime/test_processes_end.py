@@ -42,6 +42,8 @@ MEMORY = """
 from time import sleep
 from sdunet.bench.timing import peak_extra_bytes
 
+pytestmark = pytest.mark.long
+
 if __name__ == "__main__":
     peak_extra_bytes("cpu", sleep, 100)
 """

@@ -93,6 +93,7 @@ def assert_same_tensors(one, other):
         assert torch.equal(one[name], other[name]), name
 
 
+@pytest.mark.long
 def test_digits_are_modelled_better_than_by_a_histogram_of_every_pixel(tmp_path, capsys):
     data, out = str(tmp_path / "digits"), tmp_path / "run"
     task = str(ROOT / "configs/vae/digits_sdn.yaml")
@@ -200,6 +201,7 @@ def test_training_that_stays_not_finite_stops_and_keeps_the_epoch_before(
     assert_same_tensors(tensors_of(out, name), tensors_of(tmp_path / "before", name))
 
 
+@pytest.mark.long
 def test_two_processes_give_the_gradient_of_one_with_the_doubled_batch(packed, tmp_path):
     script = ROOT / "tests/helpers/gradient_of_a_step.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

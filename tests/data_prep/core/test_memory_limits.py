@@ -127,6 +127,7 @@ def assert_all_refused(path, bombs, config=None):
     return errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "bombs"), [(Volumes, VOLUMES), (Pictures, PICTURES)], ids=["volumes", "pictures"]
 )
@@ -143,6 +144,7 @@ def test_files_that_unpack_to_gigabytes_are_refused(tmp_path, kind, bombs):
     assert {errors[name] for name in errors if "holes" in name} == {"IO_MEMORY"}
 
 
+@pytest.mark.long
 def test_slices_that_unpack_to_gigabytes_are_refused(tmp_path):
     planted = Series(tmp_path / "set")
     for number, (name, plant) in enumerate(SLICES.items()):
@@ -162,6 +164,7 @@ def test_slices_that_unpack_to_gigabytes_are_refused(tmp_path):
 METHODS = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
 
 
+@pytest.mark.long
 def test_members_of_archives_that_unpack_to_gigabytes_are_refused(tmp_path):
     planted = Volumes(tmp_path / "set")
     label = (planted.root / "labels/bad.nii.gz").read_bytes()

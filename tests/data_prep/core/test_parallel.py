@@ -68,6 +68,7 @@ def files(root):
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in found}
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, cluster):
     planted = Volumes(tmp_path / "raw")

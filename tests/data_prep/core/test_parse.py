@@ -333,6 +333,7 @@ def test_file_whose_name_is_no_utf_8_is_told_and_the_others_are_used(tmp_path, c
 ASCII = {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ascii_", "code"),
     [

@@ -23,6 +23,8 @@ CODE = """
 import json, re, sys
 from pathlib import Path
 from sdunet.cli.main import main
+
+pytestmark = pytest.mark.long
 status = main(json.loads(sys.argv[1]))
 peak = int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
 print(json.dumps([status, peak]))

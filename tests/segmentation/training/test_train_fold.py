@@ -40,9 +40,15 @@ class Killed(BaseException):
     """Stands for a process that is gone."""
 
 
-# In an epoch, around its last step and its end, and in validation.
-@pytest.mark.parametrize("every", [1, 3, 0])
-@pytest.mark.parametrize("step", [1, 7, 8, 9, 15, 23, "validation"])
+def stops():
+    """States every so many steps, and a step: in an epoch, around its end, and in validation."""
+    for every in (1, 3, 0):
+        for step in (1, 7, 8, 9, 15, 23, "validation"):
+            soon = every == 3 or step in (8, "validation")
+            yield pytest.param(every, step, marks=() if soon else pytest.mark.long)
+
+
+@pytest.mark.parametrize(("every", "step"), stops())
 def test_resumed_training_is_the_undisturbed_one_bit_for_bit(
     disc_run, undisturbed, tmp_path, monkeypatch, step, every
 ):

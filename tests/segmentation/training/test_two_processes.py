@@ -14,6 +14,8 @@ from training_runs import arguments_of, rows_of, run, started, wait_for
 from sdunet.segmentation.models.trained_model import load_model
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 
+pytestmark = pytest.mark.long
+
 
 def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
     # AdamW would turn rounding into steps where a gradient is nothing but rounding.
