@@ -48,7 +48,7 @@ def stops():
             yield pytest.param(every, step, marks=() if soon else pytest.mark.long)
 
 
-@pytest.mark.parametrize(("every", "step"), stops())
+@pytest.mark.parametrize(("every", "step"), [*stops()])
 def test_resumed_training_is_the_undisturbed_one_bit_for_bit(
     disc_run, undisturbed, tmp_path, monkeypatch, step, every
 ):
