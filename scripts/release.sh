@@ -19,7 +19,7 @@ try() { # NAME FILE: install a file into an environment of its own, and run it t
     (
         cd "$bare"
         "$1/bin/python" -m pip install --disable-pip-version-check --quiet --constraint "$constraints" "$2"
-        "$1/bin/python" -c 'import sdunet, torch; print(sdunet.SDNLayer(2, 2, 2)(torch.ones(1, 2, 5, 6)).shape)'
+        "$1/bin/python" -c 'import sdunet, torch; print(sdunet.SDNLayer(2, 3, 4, 3, 1, 1)(torch.ones(1, 2, 5, 6)).shape)'
         "$1/bin/sdunet" info
     )
 }
