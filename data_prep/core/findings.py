@@ -29,6 +29,7 @@ Acceptance = Literal[
     "IO_TRAILING",  # bytes after the last voxel are ignored
     "LBL_ABSENT",  # a class that no case holds is kept
     "SET_DUPLICATE",  # cases of equal pixels are kept
+    "SPLIT_COVER",  # cases that not every fold of a list holds, or not exactly one validates
 ]
 
 
