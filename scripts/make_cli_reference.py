@@ -103,11 +103,12 @@ def _help(action: Action) -> str:
 
 
 def _values(action: Action) -> str:
-    if action.nargs == 0:
+    if action.nargs == 0 or action.dest == "print_config":
         return ""
     if action.choices:
         return ", ".join(f"`{value}`" for value in action.choices)
-    return _words(getattr(action, "_typehint", None) or action.type)
+    words = _words(getattr(action, "_typehint", None) or action.type)
+    return words or "text" * bool(action.option_strings)
 
 
 def _words(kind: Any) -> str:
