@@ -95,12 +95,12 @@ _PAGE = "--images raw --ref raw --pred predictions predictions"
 # In this order: a command may read what those before it made.
 COMMANDS = {
     "check --fix": Command(("check volumes --fix {out}",), _set_of_all),
-    "convert": Command(("convert volumes {out} --to monai",), _set_of_all),
+    "convert": Command(("convert volumes -o {out} --to monai",), _set_of_all),
     "plan": Command(
         ("plan volumes -o {out}/plan.json",), lambda out: read_plan(out / "plan.json"), once=True
     ),
-    "prepare": Command((f"prepare raw {{out}} {_SET}",), load_dataset),
-    "prepare, volumes": Command(("prepare volumes {out}",), load_dataset),
+    "prepare": Command((f"prepare raw -o {{out}} {_SET}",), load_dataset),
+    "prepare, volumes": Command(("prepare volumes -o {out}",), load_dataset),
     "train": Command(
         (f"train --data set --out {{out}} {_SET}",),
         _record("run.json"),
@@ -108,7 +108,7 @@ COMMANDS = {
         "settings.json",
     ),
     "postprocess": Command(
-        ("postprocess {out} --data set",), _record("postprocess.json"), made_by="run"
+        ("postprocess --model {out} --data set",), _record("postprocess.json"), made_by="run"
     ),
     "predict": Command((_PREDICT,), _every_prediction, "--resume"),
     "predict, in parts": Command(
@@ -122,15 +122,18 @@ COMMANDS = {
         ("overlay --images raw --ref raw --pred predictions -o {out}",), _file("review.html")
     ),
     "compare": Command((f"{_COMPARE} {_PAGE} -o {{out}}",), _file("review.html")),
-    "export": Command(("export run -o {out}/package",), lambda out: load_model(out / "package"),
-        once=True),
+    "export": Command(
+        ("export --model run -o {out}/package",),
+        lambda out: load_model(out / "package"),
+        once=True,
+    ),
     "export --zip": Command(
-        ("export run -o {out}/package.zip --zip",),
+        ("export --model run -o {out}/package.zip --zip",),
         lambda out: verify(open_tree(out / "package.zip")),
         once=True,
     ),
     "demo": Command(("demo --out {out}",), _file("overlays/review.html")),
-    "vae prepare": Command(("vae prepare noise.npz {out}",), load_packed, once=True),
+    "vae prepare": Command(("vae prepare noise.npz -o {out}",), load_packed, once=True),
     "vae train": Command(
         ("vae train --data packed --out {out} --config vae.json",),
         _record("run.json"),

@@ -27,7 +27,7 @@ case $name in
     *) source=${2:?give the raw image set as second argument} kind=auto ;;
 esac
 data=runs/density/$name
-[ -f "$data/dataset.json" ] || .venv/bin/sdunet vae prepare "$source" "$data" --kind "$kind" --name "$name"
+[ -f "$data/dataset.json" ] || .venv/bin/sdunet vae prepare "$source" -o "$data" --kind "$kind" --name "$name"
 runs=()
 for seed in ${SEEDS:-0}; do
     for model in sdn cnn cnn_matched; do

@@ -26,7 +26,7 @@ hippocampus)
 *) echo "nuclei or hippocampus, not '$task'" >&2 && exit 2 ;;
 esac
 
-[ -e "$out/data/dataset.json" ] || sdunet prepare "$raw" "$out/data" --config $config
+[ -e "$out/data/dataset.json" ] || sdunet prepare "$raw" -o "$out/data" --config $config
 for network in $networks; do
     name=${network%%@*}
     case $name in

@@ -40,7 +40,7 @@ def dice(prediction: np.ndarray, reference: np.ndarray) -> float | None:
     Raises:
         ValueError: if shapes differ.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> dice(np.array([[1, 1, 0]]), np.array([[0, 1, 1]]))
         0.5

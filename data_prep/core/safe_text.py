@@ -29,7 +29,7 @@ def inert(text: str, kept: str = "") -> str:
         text: any text.
         kept: characters that stay as they are, such as line ends.
 
-    Example:
+    Examples:
         >>> inert("a\nb\x1b[2J")
         'a\\nb\\x1b[2J'
     """
@@ -43,7 +43,7 @@ def inert(text: str, kept: str = "") -> str:
 def plain_name(text: str) -> str:
     r"""Return text as a name that is in no folder: without slashes and what does not print.
 
-    Example:
+    Examples:
         >>> plain_name("../x\n")
         '.._x_'
     """
@@ -66,7 +66,7 @@ def inert_json(record: object) -> str:
 def placeless(text: str) -> str:
     """Return text for a record that others may get: of absolute paths, the last name alone.
 
-    Example:
+    Examples:
         >>> placeless("--out=/srv/anna/runs/first")
         '--out=first'
     """
@@ -76,7 +76,7 @@ def placeless(text: str) -> str:
 def for_record(text: str) -> str:
     """Return a message for a record: without words in quotes and without places on a disk.
 
-    Example:
+    Examples:
         >>> for_record("header line 'owner: Anna'")
         'header line ...'
     """

@@ -139,7 +139,7 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
     check_whole(root)
     if not (root / described).is_file():
         raise DataError(
-            "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA OUT first"
+            "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA -o OUT first"
         )
     try:
         content = read_hashed(root / described)

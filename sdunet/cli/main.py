@@ -22,8 +22,8 @@ _DESCRIPTION = """Train segmentation networks that sweep, and see where they are
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
+def command_parser() -> Parser:
+    """Return the parser of all commands."""
     parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
@@ -31,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.add_subcommand(name, sub, help=describe.__doc__)
         describe(sub)
         add_old_position(sub, name)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = command_parser()
     argv = sys.argv[1:] if argv is None else list(argv)
     chosen = parser.instantiate(parser.parse_args(files_first(respelt(argv))))
     options = getattr(chosen, chosen.command)

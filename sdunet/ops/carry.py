@@ -50,7 +50,7 @@ def carry_sweep(
         ValueError: if a shape does not fit `x`, dtypes or devices differ, or the backend is
             unknown or cannot run here.
 
-    Example:
+    Examples:
         >>> import torch
         >>> w, b = torch.zeros(16 + 2 * 4, 8), torch.zeros(16 + 2 * 4)  # 4 groups of 2
         >>> carry_sweep(torch.zeros(2, 5, 7, 8), w, b).shape

@@ -66,7 +66,7 @@ def sdn_sweep(
         ValueError: if a shape does not fit `x`, dtypes or devices differ, or the backend is
             unknown or cannot run here.
 
-    Example:
+    Examples:
         >>> import torch
         >>> cell = torch.nn.GRUCell(3 * 8, 8)
         >>> sdn_sweep(torch.zeros(2, 5, 7, 8), *cell.parameters()).shape

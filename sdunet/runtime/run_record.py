@@ -74,7 +74,7 @@ def say_if_slow(network: nn.Module, device: str) -> None:
     """Tell, once a process, that a network sweeps on a CPU without the compiled sweep."""
     reason = missing_backends().get("cpu")
     if device == "cpu" and reason and any(isinstance(part, Sweep) for part in network.modules()):
-        # Measured with 16 features, forward and backward: docs/performance.md.
+        # Measured with 16 features, forward and backward: docs/benchmarks/performance.md.
         _say_once(
             "sweeps run in PyTorch operations, about 6 times slower than the compiled sweep: "
             f"{reason}; install a C++ compiler (g++ or clang++) and run pip install again"

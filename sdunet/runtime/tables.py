@@ -54,7 +54,7 @@ def aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def plain_markdown(text: str) -> str:
     r"""Return text that stays text in Markdown: no markup, no link, no HTML, one line.
 
-    Example:
+    Examples:
         >>> plain_markdown("<b>*left* [x](y)")
         '&lt;b&gt;\\*left\\* \\[x\\](y)'
     """

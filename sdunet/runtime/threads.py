@@ -14,7 +14,8 @@ from data_prep.core.memory_limits import control_groups
 
 # How often threads of GNU OpenMP, which torch has on Linux, look whether the others are done before
 # they sleep. Its own 300,000 cost a training step 11 times its time where another process has one
-# of two cores; few cost a third of it where nothing else runs: docs/performance.md has the table.
+# of two cores; few cost a third of it where nothing else runs:
+# docs/benchmarks/performance.md has the table.
 LOOKS = "GOMP_SPINCOUNT"
 WHEN_QUIET, WHEN_BUSY = "60000", "1000"
 _ASKED_TO_WAIT = (LOOKS, "OMP_WAIT_POLICY")

@@ -92,8 +92,8 @@ APART = {
 FRONT = ("__init__.py", "__main__.py")  # of the packages: they may import all
 MOST_FILES = 12  # of a folder, besides `__init__.py`
 LONG = ("sdunet/ops",)  # two sweeps by five backends
-SCRIPTS = ("quickstart", "reproduce_density", "test")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+README = PAGES[0].read_text(encoding="utf-8")
 
 
 def relative(path):
@@ -245,20 +245,30 @@ def test_configurations_of_vaes_parse_and_their_commands_name_them(path, capsys)
     assert f"--config {relative(path)}" in path.read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+def page(name):
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", blocks(README, "python"))
 def test_readme_python_runs(code):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_readme_scripts_exist():
-    scripts = sorted(re.findall(r"bash (scripts/\w+\.sh)", README))
-    assert scripts == [f"scripts/{n}.sh" for n in SCRIPTS]
-    for script in scripts:
-        subprocess.run(["bash", "-n", ROOT / script], check=True)
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_files_that_pages_name_exist(path):
+    named = r"\b((?:scripts|configs|tests|sdunet|data_prep)/[\w/.-]*\w)"
+    for name in set(re.findall(named, path.read_text(encoding="utf-8"))):
+        assert (ROOT / name).exists(), name
+        if name.endswith(".sh"):
+            subprocess.run(["bash", "-n", ROOT / name], check=True)
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 120
 
 
 def test_readme_links_lead_somewhere():
@@ -266,13 +276,13 @@ def test_readme_links_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-def commands_under(heading):
-    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)[1]
+def commands_under(heading, text):
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
     return re.findall(r"\| `(sdunet [^`]+)` \|", section)
 
 
 def test_commands_of_measured_rows_parse(capsys):
-    commands = commands_under("Measured")
+    commands = commands_under("Measured by the configurations", page("benchmarks/segmentation.md"))
     assert len(commands) == 2
     for command in commands:
         _, *arguments = shlex.split(command)
@@ -282,16 +292,16 @@ def test_commands_of_measured_rows_parse(capsys):
         assert left.value.code == 0, capsys.readouterr().err
 
 
-def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, capsys):
+def test_commands_of_the_first_hour_run_in_their_order(make_discs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_discs(tmp_path / "my_data", foreground=255)
     make_discs(tmp_path / "others", count=1)
     (tmp_path / "others/images").rename(tmp_path / "new_scans")
     (tmp_path / "new_scans/disc_0.png").rename(tmp_path / "new_scans/unseen.png")
-    (task,) = blocks("yaml")
+    (task,) = blocks(page("first-hour.md"), "yaml")
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
-    commands = commands_under("Your own data")
+    commands = commands_under("The commands", page("first-hour.md"))
     assert len(commands) == 21
     for command in commands:
         _, *arguments = shlex.split(command)
@@ -311,10 +321,10 @@ def test_readme_commands_run_in_their_order(make_discs, tmp_path, monkeypatch, c
 
 
 @pytest.mark.long
-def test_readme_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, capsys):
+def test_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     quick = ["--training.epochs=1", "--training.steps_per_epoch=2", "--training.device=cpu"]
-    commands = commands_under("Densities")
+    commands = commands_under("The commands", page("benchmarks/density.md"))
     assert len(commands) == 13
     for command in commands:
         _, *arguments = shlex.split(command.replace("configs/", f"{ROOT}/configs/"))

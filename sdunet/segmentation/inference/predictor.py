@@ -46,7 +46,7 @@ class Predictor:
         labels: class names to the numbers that predictions hold.
         channels: names of the channels that a scan must have, in this order.
 
-    Example:
+    Examples:
         >>> from sdunet import Predictor
         >>> predictor = Predictor.load("runs/nuclei")            # doctest: +SKIP
         >>> prediction = predictor(array, spacing=(1, 1, 2.5))   # doctest: +SKIP

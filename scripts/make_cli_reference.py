@@ -1,0 +1,151 @@
+"""Write docs/reference/cli.md from the parsers of the commands.
+
+python scripts/make_cli_reference.py
+"""
+
+import json
+import re
+from argparse import SUPPRESS, Action
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import jsonargparse
+
+from sdunet.cli.main import command_parser
+
+PAGE = Path(__file__).parents[1] / "docs/reference/cli.md"
+_HEAD = """# Commands
+
+This page is made from the commands themselves by `python scripts/make_cli_reference.py`;
+`sdunet COMMAND --help` prints the same. Exit status: 0 done, 1 something was left out or failed,
+2 the command itself is wrong, 128 and the number of a signal that stopped it. Results go to
+stdout, all else to stderr.
+
+`--config FILE` reads settings from a YAML file, and may be given several times: what stands later
+wins, and an option wins over every file. Settings that several commands share stand once, at
+[the end](#settings).
+"""
+_PLAIN = ("positional arguments", "options")
+
+
+def cli_reference() -> str:
+    """Return the page, the same for every terminal and machine."""
+    sections: list[str] = []
+    settings: dict[str, list[str]] = {}  # a group of settings: the commands that take it
+    for name, help_, parser in _commands(command_parser(), "sdunet"):
+        sections.append(f"## {name}\n\n{help_}\n")
+        sections.append(f"```text\n{_usage(name, parser)}\n```\n")
+        own: list[Action] = []
+        for group in parser._action_groups:
+            actions = [a for a in group._group_actions if _is_shown(a)]
+            if group.title in _PLAIN:
+                own += actions
+            elif actions:
+                text = f"### {_section(actions)}: {group.title}\n\n{_table(actions)}"
+                settings.setdefault(text, []).append(f"`{name}`")
+        sections.append(_table(own))
+    shared = [
+        text.replace("\n\n", f"\n\nTaken by {', '.join(commands)}.\n\n", 1)
+        for text, commands in settings.items()
+    ]
+    return "\n".join((_HEAD, *sections, "## Settings\n", *shared)).rstrip("\n") + "\n"
+
+
+def _commands(
+    parser: jsonargparse.ArgumentParser, name: str
+) -> Iterator[tuple[str, str, jsonargparse.ArgumentParser]]:
+    """Yield name, description and parser of each command that can be run."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            helps = {choice.dest: choice.help for choice in action._choices_actions}
+            for word, sub in action.choices.items():
+                if any(isinstance(a.choices, dict) for a in sub._actions):
+                    yield from _commands(sub, f"{name} {word}")
+                else:
+                    yield f"{name} {word}", helps[word], sub
+
+
+def _is_shown(action: Action) -> bool:
+    whole_section = action.metavar == "CONFIG" and action.dest != "config"
+    return action.help != SUPPRESS and action.dest != "help" and not whole_section
+
+
+def _section(actions: list[Action]) -> str:
+    return actions[0].dest.split(".")[0]
+
+
+def _usage(name: str, parser: jsonargparse.ArgumentParser) -> str:
+    words = [name]
+    for action in filter(_is_shown, parser._actions):
+        asked = action.required or "(required)" in (action.help or "")
+        if asked or not action.option_strings:
+            value = (action.metavar or action.dest).upper()
+            words.append(" ".join((*action.option_strings[-1:], value)))
+    return " ".join((*words, "[options]"))
+
+
+def _table(actions: list[Action]) -> str:
+    rows = ["| option | what it is | values | default |", "|---|---|---|---|"]
+    for action in actions:
+        names = ", ".join(
+            f"`{n}`" for n in action.option_strings or [action.metavar or action.dest]
+        )
+        cells = (names, _help(action), _values(action), _default(action))
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _help(action: Action) -> str:
+    if action.dest == "print_config":  # jsonargparse's words are of its flags
+        return "print all settings as YAML, and do nothing else"
+    return " ".join((action.help or "").split())
+
+
+def _values(action: Action) -> str:
+    if action.nargs == 0 or action.dest == "print_config":
+        return ""
+    if action.choices:
+        return ", ".join(f"`{value}`" for value in action.choices)
+    words = _words(getattr(action, "_typehint", None) or action.type)
+    return words or "text" * bool(action.option_strings)
+
+
+def _words(kind: Any) -> str:
+    """Return what values of a type are, in words; nothing for text."""
+    parts = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return ", or ".join(_words(part) for part in parts if part is not NoneType)
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in parts)
+    if get_origin(kind) is tuple and parts[-1] is Ellipsis:
+        return f"list: {_words(parts[0]) or 'text'}"
+    if get_origin(kind) is tuple:
+        return f"{len(parts)} numbers: {_words(parts[0])}"
+    if get_origin(kind) is dict:
+        return " to ".join(_words(part) or "text" for part in parts)
+    if kind is bool:
+        return "`true`, `false`"
+    if not isinstance(kind, type) or not issubclass(kind, int | float):
+        return ""
+    number = "whole number" if issubclass(kind, int) else "number"
+    # Such as `v>=0 and v<1` of jsonargparse's restricted numbers.
+    limits = getattr(kind, "_expression", "").replace("v", "").replace(" and <inf", "")
+    return re.sub(r"(<=|>=|<|>)", r"\1 ", f"{number} {limits}").rstrip()
+
+
+def _default(action: Action) -> str:
+    if action.required or not action.option_strings:
+        return "required" if action.required else ""
+    if action.default in (None, SUPPRESS) or action.nargs == 0:
+        return ""
+    value = action.default
+    if isinstance(value, str):
+        return f"`{value}`"
+    return f"`{json.dumps(value)}`"
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(cli_reference(), encoding="utf-8")
