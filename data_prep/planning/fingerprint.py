@@ -14,7 +14,7 @@ class Fingerprint:
         spacing: millimetres along each axis, in RAS+ order; `None` for 2D images.
         orientation: axes of the file, such as `LPS`; empty for 2D images.
         source: files that were read, with the SHA-256 of their content.
-        cells: voxels of each class.
+        voxels: how many each class has.
         median: median intensity of each channel.
         extent: 0.5 and 99.5 percentile of each channel.
         foreground: intensities of the foreground of each channel at even quantiles, `(C, n)`;

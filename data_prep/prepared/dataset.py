@@ -4,12 +4,14 @@ A folder with `dataset.json` (schema, plan, one record a case), `splits.json` (f
 `images/` and `labels/` (`.npy`, memory-mappable) and `qc/` (thumbnails).
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data_prep.core.config import Plan
+from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
 from data_prep.core.parse import UNUSABLE, once, read_json, whole
 from data_prep.files.atomic import write_json
@@ -33,7 +35,7 @@ class CaseRecord:
         label: array file of the label, `(1, ...)` class numbers.
         size: voxels along each axis of both.
         scaling: how its intensities are to be scaled.
-        cells: voxels of each class.
+        voxels: how many each class has.
         sha256: of the two array files, by their name.
         source: files it was made from, and the hash of their content.
         made_with: hash of everything else the arrays depend on.
@@ -53,14 +55,25 @@ class CaseRecord:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared dataset, opened."""
+    """A prepared dataset, opened.
+
+    Attributes:
+        root: its folder.
+        layout: of the raw dataset.
+        plan: how scans were read and preprocessed.
+        cases: by id.
+        folds: ids of training and validation cases of each fold.
+        test: ids of cases that no fold holds.
+        split_by: settings that folds and groups were made by; empty where none are recorded.
+    """
 
     root: Path
     layout: str
     plan: Plan
     cases: dict[str, CaseRecord]
     folds: list[dict[str, list[str]]]
-    test: tuple[str, ...] = ()  # cases that no fold holds
+    test: tuple[str, ...] = ()
+    split_by: Mapping[str, Any] = field(default_factory=dict)
     _files: FileHashes = field(default_factory=FileHashes, repr=False, compare=False)
 
     def arrays(self, case_id: str) -> tuple[np.ndarray, np.ndarray]:
@@ -103,6 +116,14 @@ class Dataset:
         return array
 
 
+def split_settings(config: DataConfig) -> dict[str, Any]:
+    """Return the settings that decide folds and groups; of files their names alone."""
+    names = ("folds", "split_file", "test_share", "seed", "group_pattern", "group_file")
+    found = {name: getattr(config, name) for name in names}
+    files = {name: found[name] and Path(found[name]).name for name in ("split_file", "group_file")}
+    return found | files
+
+
 def save_dataset(dataset: Dataset) -> None:
     """Write the two JSON files; `dataset.json` last, since its presence means complete."""
     write_json(dataset.root / "splits.json", dataset.folds)
@@ -114,6 +135,7 @@ def save_dataset(dataset: Dataset) -> None:
             "layout": dataset.layout,
             "plan": asdict(dataset.plan),
             "test": dataset.test,
+            "split_by": dict(dataset.split_by),
             "cases": [asdict(record) for record in dataset.cases.values()],
         },
     )
@@ -160,6 +182,7 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
         plan = plan_from(content["plan"])
         layout = str(content["layout"])
         test = tuple(str(id_) for id_ in content["test"])
+        split_by = dict(content.get("split_by", {}))
         if not folds:
             raise ValueError("no folds")
         held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
@@ -169,7 +192,7 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
         raise DataError(
             "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
         ) from error
-    dataset = Dataset(root, layout, plan, cases, folds, test)
+    dataset = Dataset(root, layout, plan, cases, folds, test, split_by)
     unknown = (held | set(test)) - set(dataset.cases)
     if unknown:
         raise DataError(

@@ -31,7 +31,14 @@ from data_prep.planning.splits import (
     make_folds,
     read_folds,
 )
-from data_prep.prepared.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
+from data_prep.prepared.dataset import (
+    SCHEMA,
+    CaseRecord,
+    Dataset,
+    load_dataset,
+    save_dataset,
+    split_settings,
+)
 from data_prep.prepared.rendering import thumbnail
 from data_prep.prepared.report import REPORT, write_report
 from data_prep.preprocessing.grid import grid_of, to_grid
@@ -137,7 +144,8 @@ def prepare(
         noticed = Findings(config.accept)
         folds, test = split(checked, list(records), config, noticed)
         checked = replace(checked, findings=(*checked.findings, *noticed.found))
-        dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
+        split_by = split_settings(config)
+        dataset = Dataset(out, checked.layout.name, plan, records, folds, test, split_by)
         write_report(dataset, checked)
         save_dataset(dataset)
         remove_file(out / _PREVIOUS)

@@ -118,6 +118,13 @@ def test_classes_that_disagree_are_not_scored(disc_run, capsys):
         ("--training.flip_axes=[7]", "CONFIG_FLIP: training.flip_axes [7]"),
         ("--training.device=gpu", "CONFIG_DEVICE: no GPU can be used here"),
         ("--dataset.patch_size=[16, 16]", "CONFIG_DATASET: dataset.patch_size is (16, 16)"),
+        ("--dataset.folds=2", "CONFIG_DATASET: dataset.folds is 2, the dataset was"),
+        ("--dataset.split_file=none.json", "CONFIG_DATASET: dataset.split_file is none.json"),
+        ("--dataset.group_file=none.csv", "CONFIG_DATASET: dataset.group_file is none.csv"),
+        ("--dataset.group_pattern=(x)", "CONFIG_DATASET: dataset.group_pattern is (x)"),
+        ("--dataset.test_share=0.5", "CONFIG_DATASET: dataset.test_share is 0.5"),
+        ("--dataset.seed=7", "CONFIG_DATASET: dataset.seed is 7"),
+        ("--dataset.accept=[IO_LINK]", "CONFIG_DATASET: dataset.accept is ('IO_LINK',)"),
     ],
 )
 def test_settings_that_do_not_fit_leave_nothing_behind(

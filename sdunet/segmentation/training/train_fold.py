@@ -13,14 +13,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
-from data_prep.core.config import DataConfig, Plan
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.parse import UNUSABLE
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
 from data_prep.files.written_files import read_written
-from data_prep.prepared.dataset import Dataset, load_dataset
+from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
 from sdunet.nets.registry import count_parameters
 from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
@@ -75,7 +75,7 @@ def train(
     """
     out, config = Path(out), task.training
     dataset = load_dataset(data)
-    _check_contradictions(task.dataset, dataset.plan)
+    _check_contradictions(task.dataset, dataset)
     device = choose_device(config.device)
     quiet_lightning()
     end_together()
@@ -248,7 +248,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
         )
 
 
-def _check_contradictions(asked: DataConfig, plan: Plan) -> None:
+def _check_contradictions(asked: DataConfig, dataset: Dataset) -> None:
     """Refuse data settings other than those the dataset was prepared with."""
     settings = (
         "channels",
@@ -258,9 +258,14 @@ def _check_contradictions(asked: DataConfig, plan: Plan) -> None:
         "intensity",
         "spacing",
         "patch_size",
+        "accept",
     )
-    for name in settings:
-        wanted, have = getattr(asked, name), getattr(plan, name)
+    known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
+    wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
+    for given in (known, wants):
+        given["accept"] = tuple(sorted(given["accept"]))
+    for name, have in known.items():
+        wanted = wants[name]
         if wanted != getattr(DataConfig(), name) and wanted != have:
             raise DataError(
                 "CONFIG_DATASET",
