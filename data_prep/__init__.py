@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data_prep.checks.run import check
-    from data_prep.convert import convert
     from data_prep.core.config import DataConfig
     from data_prep.core.errors import DataError
     from data_prep.prepared.dataset import load_dataset
@@ -16,7 +15,6 @@ __all__ = [
     "DataConfig",
     "DataError",
     "check",
-    "convert",
     "load_dataset",
     "prepare",
     "read_scan",
@@ -27,7 +25,6 @@ _PLACES = {
     "DataConfig": "data_prep.core.config",
     "DataError": "data_prep.core.errors",
     "check": "data_prep.checks.run",
-    "convert": "data_prep.convert",
     "load_dataset": "data_prep.prepared.dataset",
     "prepare": "data_prep.prepared.prepare",
     "read_scan": "data_prep.reading.scan_file",

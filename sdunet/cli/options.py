@@ -2,17 +2,23 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
-from data_prep.core.config import PositiveNumber
+from data_prep.core.config import PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser
+from sdunet.runtime.device import choose_device
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TaskConfig
+
+if TYPE_CHECKING:  # commands import what they run, so that help does not wait for it
+    from sdunet.vae.data.packed import Packed
+    from sdunet.vae.model import Model
 
 # What a command adds to its parser, and what it does.
 Command = tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]
@@ -104,3 +110,29 @@ def report(problems: Sequence[DataError]) -> int:
 def number_of(text: str) -> int | None:
     """Return a number from 0; `None` for other text, and for one too long to count anything."""
     return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def add_vae(parser: Parser, *, data: bool = False) -> None:
+    """Add which model to use, where, and its images if they are needed."""
+    parser.add_argument("--model", required=True, help="folder of a run")
+    if data:
+        parser.add_argument("--data", required=True, help="the packed set it was trained on")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--seed", type=Seed, default=0)
+
+
+def vae_of(options: jsonargparse.Namespace) -> "Model":
+    """Return the model that was asked for, on its device."""
+    from sdunet.vae.model import load_model
+
+    options.device = choose_device(options.device)
+    return load_model(options.model, options.device)
+
+
+def same_images(model: "Model", data: "Packed") -> "Packed":
+    """Return the images, if they are those the model was trained on."""
+    from sdunet.vae.model import check_images_fit, check_same_data
+
+    check_images_fit(model.config.images, data)
+    check_same_data(model, data)
+    return data

@@ -31,7 +31,7 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument(
         "--deterministic", action="store_true", help="short for --training.deterministic true"
     )
-    add_task(parser, "network", "training", "trainer")
+    add_task(parser, "network", "training", "trainer", "dataset")
 
 
 def _train(options: jsonargparse.Namespace) -> int:

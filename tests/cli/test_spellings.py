@@ -42,7 +42,6 @@ def test_check_and_plan_show_no_settings_of_training(capsys):
         assert "--dataset.channels" in text
         assert not re.search(r"--(network|training|trainer)\b", text)
     assert "--training.epochs" in help_of(capsys, "train")
-    assert "--dataset.channels" not in help_of(capsys, "train")
 
 
 def test_what_had_no_name_goes_on_working_with_a_note(discs, disc_run, tmp_path, capsys):

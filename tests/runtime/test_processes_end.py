@@ -15,6 +15,8 @@ from training_runs import wait_for
 
 from sdunet.cli.main import main
 
+pytestmark = pytest.mark.long
+
 LADDER = {
     "depth": 2,
     "downsample_at": [0],
@@ -41,8 +43,6 @@ if __name__ == "__main__":
 MEMORY = """
 from time import sleep
 from sdunet.bench.timing import peak_extra_bytes
-
-pytestmark = pytest.mark.long
 
 if __name__ == "__main__":
     peak_extra_bytes("cpu", sleep, 100)

@@ -19,12 +19,12 @@ from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.metrics.case_scores import score_case
 from sdunet.segmentation.review.error_map import wrong_pieces
 
+pytestmark = pytest.mark.long
+
 CODE = """
 import json, re, sys
 from pathlib import Path
 from sdunet.cli.main import main
-
-pytestmark = pytest.mark.long
 status = main(json.loads(sys.argv[1]))
 peak = int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
 print(json.dumps([status, peak]))
