@@ -9,6 +9,7 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.planning.fingerprint import Fingerprint
+from data_prep.planning.splits import divided
 
 _ALIKE = 0.999  # correlation of coarse images from which two are taken for one
 _OUTLYING = 100.0  # times the typical intensity, or such a part of it
@@ -41,12 +42,7 @@ def compare(
     errors = _copies(facts, splits, findings) | _strangers(facts) | _without_fold(facts, splits)
     errors |= _turned({id_: facts[id_].size for id_ in facts if id_ in unplaced})
     _near_copies(facts, groups, findings)
-    for group, found in _leaks(groups, splits).items():
-        for id_ in found:
-            errors[id_] = DataError(
-                "SPLIT_LEAK", f"{group} is in the test set and in training", "split by patient",
-                case=id_,
-            )  # fmt: skip
+    errors |= _leaks(groups, {id_: splits.get(id_) for id_ in facts})
     _outliers(facts, rules, findings)
     orientations = Counter(f.orientation for f in facts.values())
     if len(orientations) > 1:
@@ -159,11 +155,19 @@ def _near_copies(
 
 def _leaks(
     groups: Mapping[str, str], splits: Mapping[str, str | int | None]
-) -> dict[str, list[str]]:
-    sides = defaultdict(lambda: defaultdict(list))
-    for id_, group in groups.items():
-        sides[group][splits.get(id_) == "test"].append(id_)
-    return {group: found[False] for group, found in sides.items() if len(found) > 1}
+) -> dict[str, DataError]:
+    """Return an error for each case that would tell its fold of another, or of the test set.
+
+    What is in the test set stays there.
+    """
+    errors = {}
+    for group, sides in divided(groups, splits).items():
+        tested = "test" in sides
+        where = "the test set and in training" if tested else f"folds {sorted(sides, key=str)}"
+        for id_ in (i for side, ids in sides.items() if side != "test" for i in ids):
+            found = f"{group} is in {where}"
+            errors[id_] = DataError("SPLIT_LEAK", found, "split by patient", case=id_)
+    return errors
 
 
 def _absent_classes(

@@ -1,7 +1,7 @@
 """Check a raw dataset: every case by itself, then all of them together."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import classes_of
-from data_prep.planning.splits import group_of, read_groups
+from data_prep.planning.splits import groups_of
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
@@ -107,8 +107,6 @@ def check(
     rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Fingerprint] = {}
-    groups: dict[str, str] = {}
-    named = read_groups(config.group_file) if config.group_file else {}
     items = [(*place, case, rules, memory) for case in layout.cases]
     results = run(examine_case, items, **shards)
     for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
@@ -120,7 +118,12 @@ def check(
         errors += [finding.error for finding in found if finding.level == "error"]
         if fact is not None:
             facts[case.id] = fact
-            groups[case.id] = _group(case, config, named)
+    told = {c.id: (c.group, c.patient) for c in layout.cases if c.id in facts}
+    groups, without, found = groups_of(told, config, left_out(layout, errors, facts))
+    findings += found
+    errors += without
+    for error in without:
+        del facts[error.case], groups[error.case]
     splits = {case.id: case.split for case in layout.cases}
     unplaced = {finding.case for finding in findings if finding.code == "GEO_NONE"}
     wrong, whole, found = compare(facts, groups, splits, rules, unplaced)
@@ -132,17 +135,10 @@ def check(
     return Checked(layout, rules, facts, groups, tuple(errors), tuple(whole), tuple(findings))
 
 
-def _group(case: Case, config: DataConfig, named: dict[str, str]) -> str:
-    """Return the group of a case: by the user's file, by the pattern, else by the dataset."""
-    if named:
-        if case.id not in named:
-            raise DataError(
-                "SPLIT_GROUPS", f"not in {config.group_file}", "name every case", case=case.id
-            )
-        return named[case.id]
-    if config.group_pattern is None and case.group:
-        return case.group
-    return group_of(case.id, config.group_pattern)
+def left_out(layout: Layout, errors: Iterable[DataError], used: Collection[str]) -> set[str]:
+    """Return the ids of cases that are there and not used."""
+    there = {case.id for case in (*layout.cases, *layout.unlabelled)}
+    return (there | {error.case for error in errors if error.case}) - set(used)
 
 
 def look_at_case(data: str, token: str, case: Case, memory: float | None) -> list[MaskLook]:

@@ -29,6 +29,7 @@ Acceptance = Literal[
     "IO_TRAILING",
     "LBL_ABSENT",
     "SET_DUPLICATE",
+    "SPLIT_COVER",
 ]
 
 

@@ -9,7 +9,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_BYTES, UNUSABLE, once, parse_json, whole
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem, suffix_of
-from data_prep.layouts.cases import Case, Layout, duplicate, inside, layout_of, no_image
+from data_prep.layouts.cases import Case, Layout, duplicate, groups_in, inside, layout_of, no_image
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _MOST_LISTS = 20  # that are looked into
@@ -55,7 +55,8 @@ def _of_record(
         found = pair(tree, images, None, "test")
         return found if isinstance(found, DataError) else None
     label = None if label is None else inside(root, label, named_by)
-    return pair(tree, images, label, "test" if test else record.get("fold"))
+    split = "test" if test else record.get("fold")
+    return pair(tree, images, label, split, groups=groups_in(record))
 
 
 def nnunet(tree: Tree) -> Layout | None:
@@ -115,7 +116,7 @@ def pair(
     label: str | None,
     split: object,
     id_: str | None = None,
-    group: str | None = None,
+    groups: tuple[str | None, str | None] = (None, None),
 ) -> Case | DataError:
     """Return the case of listed files, or what is wrong with it.
 
@@ -125,7 +126,7 @@ def pair(
         label: file of the label, if one is listed.
         split: `test`, the number of a fold, or nothing.
         id_: id of the case. Default: from the name of its image.
-        group: what it must stay together with.
+        groups: its group and its patient, see `groups_in`.
     """
     if len(images) == 1 and images[0] not in tree.names:
         images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
@@ -143,7 +144,8 @@ def pair(
     labels = (label,) if label in tree.names else ()
     wanted = label or "a label in the list"
     scans = tuple((image,) for image in images)
-    return Case(id_, scans, labels, group=group, split=split, wanted=wanted)
+    group, patient = groups
+    return Case(id_, scans, labels, group=group, patient=patient, split=split, wanted=wanted)
 
 
 def _sorted(

@@ -9,9 +9,8 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_BYTES, whole
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_list import pair, several_lists
-from data_prep.layouts.cases import Case, Layout, inside, layout_of
+from data_prep.layouts.cases import Case, Layout, groups_in, inside, layout_of
 
-_GROUPS = ("group", "patient", "patient_id", "subject", "site")
 _SPLITS = {
     **dict.fromkeys(("", "train", "training")),
     **dict.fromkeys(("test", "testing", "val", "validation"), "test"),
@@ -74,7 +73,6 @@ def _of_row(tree: Tree, name: str, row: dict[str, str], more: list[str]) -> Case
     root = PurePosixPath(name).parent
     images = [inside(root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
     label = inside(root, row["label"], name) if row.get("label") else None
-    group = next((row[column] for column in _GROUPS if column in row), None)
     try:
         if any(more):
             raise ValueError(f"more cells than columns: {more}")
@@ -82,7 +80,7 @@ def _of_row(tree: Tree, name: str, row: dict[str, str], more: list[str]) -> Case
     except ValueError as error:
         case = row.get("id") or images[0]
         return DataError("LAY_FOLD", str(error), "repair the row", case=case, file=name)
-    return pair(tree, images, label, split, row.get("id") or None, group or None)
+    return pair(tree, images, label, split, row.get("id") or None, groups_in(row))
 
 
 def _split_of(split: str, fold: str) -> str | int | None:

@@ -1,16 +1,17 @@
 """What a layout consists of: cases, and what is wrong with those that are none."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import Any, Literal
 from unicodedata import normalize
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 
 LabelKind = Literal["classes", "objects", "contours", "segments"]
+_PATIENTS = ("patient", "patient_id", "subject")  # keys of lists
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 
 
@@ -26,6 +27,7 @@ class Case:
         kind: what label files hold: class numbers, each the mask of one object (its nonzero
             values), DICOM contours, or DICOM segments.
         group: what must not be split between folds, where the dataset says so.
+        patient: whose image it is, where the dataset says so beside the group.
         split: `test` for cases the dataset keeps apart, or the number of the fold it puts the
             case into.
         wanted: where the label was looked for, if there is none.
@@ -36,6 +38,7 @@ class Case:
     labels: tuple[str, ...] = ()
     kind: LabelKind = "classes"
     group: str | None = None
+    patient: str | None = None
     split: Literal["test"] | int | None = None
     wanted: str = ""
 
@@ -129,6 +132,27 @@ def layout_of(
     unlabelled = tuple(case for case in alone if not case.labels)
     problems += [_no_label(case) for case in unlabelled]
     return Layout(name, complete, unlabelled, tuple(problems), labels, channels, findings)
+
+
+def groups_in(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the group and the patient that a row or record of a list names.
+
+    Raises:
+        ValueError: if one is neither text nor a whole number.
+    """
+    told = {key.strip().lower(): value for key, value in record.items()}
+    patient = _first_of(told, _PATIENTS)
+    return _first_of(told, ("group",)) or patient or _first_of(told, ("site",)), patient
+
+
+def _first_of(told: Mapping[str, Any], keys: Iterable[str]) -> str | None:
+    for key in keys:
+        name = told.get(key)
+        if name is not None and type(name) not in (str, int):
+            raise ValueError(f"{key} must be a name, got {name!r:.80}")
+        if name is not None and str(name).strip():
+            return str(name).strip()
+    return None
 
 
 def what_is_wrong_with(id_: str) -> str | None:

@@ -5,13 +5,99 @@ import io
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import UNUSABLE, once, read_json
 
 Folds = list[dict[str, list[str]]]
+_SIDES = ("train", "val")
+
+
+def divided(
+    groups: Mapping[str, str], sides: Mapping[str, Hashable]
+) -> dict[str, dict[Hashable, list[str]]]:
+    """Return the cases by side of each group that lies on several.
+
+    Every way of splitting a dataset is held to this: by test set, by fold, by another grouping.
+
+    Args:
+        groups: case id to group.
+        sides: case id to what it is on, such as the number of a fold.
+    """
+    members: dict[str, dict[Hashable, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for id_, side in sides.items():
+        members[groups[id_]][side].append(id_)
+    return {group: dict(found) for group, found in members.items() if len(found) > 1}
+
+
+def groups_of(
+    told: Mapping[str, tuple[str | None, str | None]],
+    config: DataConfig,
+    left_out: Collection[str] = (),
+) -> tuple[dict[str, str], list[DataError], list[Finding]]:
+    """Return what each case must stay together with: by the user, else by the dataset.
+
+    Names that differ in spaces or capitals only are one group.
+
+    Args:
+        told: case id to the group and the patient that the dataset itself names, if it does.
+        config: the user's `group_file` and `group_pattern`.
+        left_out: cases that the file may name, too, and that cannot be used.
+
+    Returns:
+        The groups; SPLIT_GROUPS for each case that has none, where the dataset tells those of
+        others; and a warning if the file names cases that are not there.
+
+    Raises:
+        DataError: SPLIT_PATTERN as `group_of`; SPLIT_GROUPS as `read_groups`, if the file lacks a
+            case, or if one source parts what another one keeps together.
+    """
+    sources: dict[str, dict[str, str]] = {}
+    findings = Findings()
+    if config.group_file:
+        named = read_groups(config.group_file)
+        if missing := sorted(told.keys() - named):
+            found, fix = f"not in {config.group_file}", "name every case"
+            raise DataError("SPLIT_GROUPS", found, fix, case=missing[0])
+        if more := sorted(named.keys() - told.keys() - set(left_out)):
+            found = f"{config.group_file} names {len(more)} cases that are not there: {more[:5]}"
+            findings.warn("SPLIT_GROUPS", found, "check how they are written")
+        sources["group_file"] = {id_: named[id_] for id_ in told}
+    if config.group_pattern is not None:
+        sources["group_pattern"] = {id_: group_of(id_, config.group_pattern) for id_ in told}
+    alone = [id_ for id_, (group, _) in told.items() if group is None]
+    errors = []
+    if not sources and 0 < len(alone) < len(told):
+        found, fix = "no group or patient, where other cases have one", "give it to each case"
+        errors = [DataError("SPLIT_GROUPS", found, fix, case=id_) for id_ in alone]
+    for i, name in enumerate(("the dataset", "the dataset, by patient")):
+        sources[name] = {id_: names[i] for id_, names in told.items() if names[i] is not None}
+    sources = {name: _spelled_alike(groups) for name, groups in sources.items()}
+    (chosen, groups), *others = sources.items()
+    groups = {id_: groups.get(id_, id_) for id_ in told}
+    for name, other in others:
+        for group, parts in divided(other, {id_: groups[id_] for id_ in other}).items():
+            first, second = [ids[0] for ids in parts.values()][:2]
+            raise DataError(
+                "SPLIT_GROUPS",
+                f"{chosen} puts {first} into {groups[first]!r} and {second} into "
+                f"{groups[second]!r}, {name} has both in {group!r}",
+                "say it once, or let them agree",
+            )
+    return groups, errors, findings.found
+
+
+def _spelled_alike(groups: Mapping[str, str]) -> dict[str, str]:
+    spelling: dict[str, str] = {}
+    return {
+        id_: spelling.setdefault(" ".join(normalize("NFKC", name).casefold().split()), name)
+        for id_, name in groups.items()
+    }
 
 
 def group_of(case_id: str, pattern: str | None) -> str:
@@ -127,18 +213,27 @@ def given_folds(folds: Mapping[str, int]) -> Folds:
     return _folds([parts[fold] for fold in sorted(parts)])
 
 
-def read_folds(path: str | Path, groups: Mapping[str, str]) -> Folds:
+def read_folds(
+    path: str | Path,
+    groups: Mapping[str, str],
+    left_out: Collection[str] = (),
+    findings: Findings | None = None,
+) -> Folds:
     """Read folds from nnU-Net's `splits_final.json`, or from our own `splits.json`.
 
+    Args:
+        path: the file, a list of `{"train": ids, "val": ids}`.
+        groups: case id to group, of all cases that are to be in the folds.
+        left_out: cases that the file may name, too, and that cannot be used.
+        findings: say what is accepted.
+
     Raises:
-        DataError: SPLIT_FILE if it cannot be used or names unknown cases, SPLIT_LEAK if a group
-            is on both sides.
+        DataError: SPLIT_FILE if it cannot be used or names unknown cases; SPLIT_LEAK as
+            `check_folds`; SPLIT_COVER, unless it is accepted, if a fold lacks a case, or if of
+            several folds not exactly one validates it.
     """
     try:
-        content = read_json(path, list)
-        folds = [
-            {side: [str(i) for i in fold[side]] for side in ("train", "val")} for fold in content
-        ]
+        folds = [_fold_of(fold) for fold in read_json(path, list)]
     except (OSError, *UNUSABLE) as error:
         raise DataError(
             "SPLIT_FILE",
@@ -146,7 +241,7 @@ def read_folds(path: str | Path, groups: Mapping[str, str]) -> Folds:
             "give a list of folds with train and val",
         ) from error
     named = {case_id for fold in folds for side in fold.values() for case_id in side}
-    unknown = sorted(named - set(groups))
+    unknown = sorted(named - set(groups) - set(left_out))
     if unknown or not folds:
         raise DataError(
             "SPLIT_FILE", f"{path} names unknown cases {unknown[:5]}", "repair the list of folds"
@@ -156,11 +251,76 @@ def read_folds(path: str | Path, groups: Mapping[str, str]) -> Folds:
         if twice:
             found = f"fold {number} of {path} names {twice[0]} twice"
             raise DataError("SPLIT_FILE", found, "repair the list of folds")
-        both = {groups[i] for i in fold["train"]} & {groups[i] for i in fold["val"]}
-        if both or not fold["train"] or not fold["val"]:
-            found = f"fold {number} of {path}: {sorted(both)[:5]} on both sides, or one side empty"
-            raise DataError("SPLIT_LEAK", found, "split by group")
+    folds = [{side: [i for i in fold[side] if i in groups] for side in _SIDES} for fold in folds]
+    check_folds(folds, groups, where=f" of {path}")
+    _check_cover(folds, groups, path, findings or Findings())
     return folds
+
+
+def check_folds(
+    folds: Sequence[Mapping[str, Sequence[str]]],
+    groups: Mapping[str, str],
+    test: Collection[str] = (),
+    where: str = "",
+) -> None:
+    """Refuse folds with a group on both sides or in the test set, too, or with an empty side.
+
+    Args:
+        folds: for each `{"train": ids, "val": ids}`.
+        groups: case id to group, of all of them.
+        test: cases that no fold holds.
+        where: added to the number of a fold, such as the name of its file.
+
+    Raises:
+        DataError: SPLIT_LEAK.
+    """
+    for number, fold in enumerate(folds):
+        sides = [("the test set", id_) for id_ in test]
+        sides += [(side, id_) for side in _SIDES for id_ in fold[side]]
+        members = defaultdict(set)
+        for side, id_ in sides:
+            members[groups[id_]].add(side)
+        both = sorted(group for group, found in members.items() if len(found) > 1)
+        if both or not fold["train"] or not fold["val"]:
+            found = f"fold {number}{where}: {both[:5]} on both sides, or one side empty"
+            raise DataError("SPLIT_LEAK", found, "split by group")
+
+
+def _fold_of(record: dict) -> dict[str, list[str]]:
+    """Return one fold of a file.
+
+    Raises:
+        ValueError: for other keys, or sides that are no lists of ids.
+    """
+    if more := sorted(record.keys() - set(_SIDES)):
+        raise ValueError(f"unknown key {more[0]!r}; only train and val are folds")
+    for side in _SIDES:
+        ids = record[side]
+        if not isinstance(ids, list) or not all(type(id_) in (str, int) for id_ in ids):
+            raise ValueError(f"{side} must be a list of case ids, got {ids!r:.80}")
+    return {side: [str(id_) for id_ in record[side]] for side in _SIDES}
+
+
+def _check_cover(
+    folds: Folds, groups: Mapping[str, str], path: str | Path, findings: Findings
+) -> None:
+    told = []
+    for number, fold in enumerate(folds):
+        if missing := sorted(groups.keys() - {*fold["train"], *fold["val"]}):
+            told.append(f"fold {number} lacks {_few(missing)}")
+    times = Counter(id_ for fold in folds for id_ in fold["val"])
+    if len(folds) > 1:  # one alone splits once and for all
+        never = sorted(groups.keys() - times)
+        often = sorted(id_ for id_, n in times.items() if n > 1)
+        told += [f"no fold validates {_few(never)}"] * bool(never)
+        told += [f"several folds validate {_few(often)}"] * bool(often)
+    if told:
+        findings.ask("SPLIT_COVER", f"{path}: {'; '.join(told)}", "give each case its place")
+
+
+def _few(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - 5} more" * (len(ids) > 5)
+    return f"{', '.join(ids[:5])}{more}"
 
 
 def _folds(parts: list[list[str]]) -> Folds:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.checks.run import Checked, check, nothing_left
+from data_prep.checks.run import Checked, check, left_out, nothing_left
 from data_prep.core.chunked_stats import class_counts
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -23,7 +23,14 @@ from data_prep.layouts import Case
 from data_prep.parallel import run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
-from data_prep.planning.splits import Folds, choose_test, given_folds, make_folds, read_folds
+from data_prep.planning.splits import (
+    Folds,
+    check_folds,
+    choose_test,
+    given_folds,
+    make_folds,
+    read_folds,
+)
 from data_prep.prepared.dataset import SCHEMA, CaseRecord, Dataset, load_dataset, save_dataset
 from data_prep.prepared.rendering import thumbnail
 from data_prep.prepared.report import REPORT, write_report
@@ -127,7 +134,9 @@ def prepare(
         _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
         if not records:
             raise nothing_left(problems)
-        folds, test = split(checked, list(records), config)
+        noticed = Findings(config.accept)
+        folds, test = split(checked, list(records), config, noticed)
+        checked = replace(checked, findings=(*checked.findings, *noticed.found))
         dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
         write_report(dataset, checked)
         save_dataset(dataset)
@@ -143,7 +152,7 @@ def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> 
     """
     checked.require_usable()
     try:
-        _, test = split(checked, list(checked.facts), config)
+        _, test = split(checked, list(checked.facts), config, Findings(config.accept))
     except DataError as error:
         if checked.errors:  # or their cases would be missing without a word
             left_out = f"{len(checked.errors)} cases were left out, the first: {checked.errors[0]}"
@@ -161,8 +170,16 @@ def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> 
     return replace(given, form=checked.rules.form) if given else fitted
 
 
-def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, tuple[str, ...]]:
+def split(
+    checked: Checked, ids: list[str], config: DataConfig, findings: Findings
+) -> tuple[Folds, tuple[str, ...]]:
     """Return the folds of these cases, and those of the test set.
+
+    Args:
+        checked: the set.
+        ids: cases that can be used.
+        config: how to split.
+        findings: what is noticed is added to it.
 
     Raises:
         DataError: SPLIT_... if they cannot be dealt as asked.
@@ -175,11 +192,13 @@ def split(checked: Checked, ids: list[str], config: DataConfig) -> tuple[Folds, 
         test = set(choose_test(groups, foreground, config.test_share, config.seed))
     rest = {id_: group for id_, group in groups.items() if id_ not in test}
     if config.split_file:
-        folds = read_folds(config.split_file, rest)
+        missing = left_out(checked.layout, checked.errors, groups)
+        folds = read_folds(config.split_file, rest, missing, findings)
     elif rest and all(isinstance(given[id_], int) for id_ in rest):
         folds = given_folds({id_: given[id_] for id_ in rest})
     else:
         folds = make_folds(rest, config.folds, config.seed, foreground)
+    check_folds(folds, groups, test)
     return folds, tuple(sorted(test))
 
 
