@@ -6,13 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, UNUSABLE, once, parse_json, whole
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem, suffix_of
 from data_prep.layouts.cases import Case, Layout, duplicate, groups_in, inside, layout_of, no_image
 
 CHANNEL = re.compile(r"_(\d{4})$")
-_MOST_LISTS = 20  # that are looked into
+_START = 1 << 20  # bytes that tell whether a file is a list, if it is too large to be read
 
 
 def listed(tree: Tree) -> Layout | None:
@@ -28,6 +29,8 @@ def listed(tree: Tree) -> Layout | None:
         labels, channels = _declared(described)
         tests = [*described.get("test", []), *described.get("testing", [])]
         apart = [*described.get("validation", []), *tests]
+        if not described["training"] and not apart:
+            raise ValueError("no cases")
         results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
         results += [_of_record(tree, root, name, r, test=True) for r in apart]
         results += _miscounted(
@@ -170,29 +173,63 @@ def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
     """Return the JSON file that holds `key`: `dataset.json`, else the only one that does.
 
     Raises:
-        DataError: LAY_JSON if it cannot be used, LAY_LISTS if there are several.
+        DataError: LAY_JSON if it cannot be used, LAY_LISTS if there are several; as `Tree.read` if
+            it cannot be read.
     """
     names = [name for name in tree.names if name.lower().endswith(".json")]
     named = [name for name in names if PurePosixPath(name).name == "dataset.json"]
     found = []
-    for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2][:_MOST_LISTS]:
-        try:
-            data = tree.read(name, MAX_BYTES + 1)
-        except DataError:
-            if named:
-                raise
-            continue  # `find_layout` tells of it
+    for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2]:
+        data = _bytes_of(tree, name, key, whole=bool(named))
+        if not named and not _holds(data, key):
+            continue
         try:
             content = parse_json(data)
+            if key == "training" and key in content:
+                _check_training(content[key], whole=bool(named) or _holds(data, "image"))
         except ValueError as error:
-            if named or f'"{key}"'.encode() in data:
-                raise _unusable(name, error) from error
-            continue
+            raise _unusable(name, error) from error
         if isinstance(content.get(key), kind):
             found.append((name, content))
     if len(found) > 1:
         raise several_lists([name for name, _ in found])
     return found[0] if found else None
+
+
+def _bytes_of(tree: Tree, name: str, key: str, *, whole: bool) -> bytes:
+    """Return the content of a file; of one that cannot be read whole and is no list, nothing.
+
+    Raises:
+        DataError: as `Tree.read`, if it is a list by its name (`whole`) or its beginning.
+    """
+    try:
+        return tree.read(name, MAX_BYTES + 1)
+    except DataError as error:
+        try:
+            start = tree.read(name, min(_START, room(100)))
+        except DataError:
+            start = b""  # `find_layout` tells of it
+        if whole or _holds(start, key):
+            raise error from None
+        return b""
+
+
+def _holds(data: bytes, key: str) -> bool:
+    return f'"{key}"'.encode() in data.replace(b"\0", b"")  # in UTF-16, too
+
+
+def _check_training(found: Any, *, whole: bool) -> None:
+    """Refuse as a list of cases what is none; settings may have that name, too.
+
+    Args:
+        found: what JSON holds for `training`.
+        whole: whether the file is a list of cases for sure.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(found, list) and (whole or not found):
+        raise ValueError(f"training must be a list of cases, got {type(found).__name__}")
 
 
 def several_lists(names: list[str]) -> DataError:

@@ -6,11 +6,14 @@ import re
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, whole
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_list import pair, several_lists
 from data_prep.layouts.cases import Case, Layout, groups_in, inside, layout_of
 
+_START = 1 << 16  # bytes that hold the names of the columns
+_REMARK = re.compile(r"#|sep=", re.IGNORECASE)
 _SPLITS = {
     **dict.fromkeys(("", "train", "training")),
     **dict.fromkeys(("test", "testing", "val", "validation"), "test"),
@@ -21,51 +24,73 @@ def csv_list(tree: Tree) -> Layout | None:
     """The only CSV file with a column `image`, perhaps `label`, `id`, `patient`, `split`, `fold`.
 
     Raises:
-        DataError: LAY_LISTS if several have one; LAY_CSV if it is no UTF-8, or a column is there
-            twice.
+        DataError: LAY_LISTS if several have one; LAY_CSV if it has no rows, or cannot be taken
+            apart into rows of columns that are there once; as `Tree.read` if it cannot be read.
     """
-    names = [name for name in tree.names if name.lower().endswith(".csv")]
-    tables = [(name, rows) for name in names if (rows := _rows(tree, name)) is not None]
-    if len(tables) > 1:
-        raise several_lists([name for name, _ in tables])
-    if not tables:
+    names = [name for name in tree.names if name.lower().endswith(".csv") and _lists(tree, name)]
+    if len(names) > 1:
+        raise several_lists(names)
+    if not names:
         return None
-    ((name, rows),) = tables
+    (name,) = names
+    try:
+        rows = _rows(tree.read(name, MAX_BYTES + 1))
+    except (ValueError, csv.Error) as error:
+        raise DataError("LAY_CSV", str(error), "repair the list", file=name) from error
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
     return layout_of("csv", cases, [r for r in results if isinstance(r, DataError)])
 
 
-def _rows(tree: Tree, name: str) -> list[tuple[dict[str, str], list[str]]] | None:
-    """Return each row of a list of images by column, and its cells that have none.
-
-    `None` for some other table.
-    """
+def _lists(tree: Tree, name: str) -> bool:
+    """Tell by its first line whether a table lists images, whatever is wrong further on."""
     try:
-        data = tree.read(name, MAX_BYTES + 1)
+        start = tree.read(name, min(_START, room(100)))
     except DataError:
-        return None  # `find_layout` tells of it
+        return False  # `find_layout` tells of it
+    text = start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
+    return "image" in _columns(text)
+
+
+def _columns(text: str) -> list[str]:
+    """Return the names in the first line that is neither empty nor a remark."""
+    lines = (line.strip() for line in text.splitlines())
+    head = next((line for line in lines if line.strip(",;\t") and not _REMARK.match(line)), "")
+    return [name.strip(" '\"").lower() for name in re.split("[,;\t]", head)]
+
+
+def _rows(data: bytes) -> list[tuple[dict[str, str], list[str]]]:
+    """Return each row by column, and its cells that have none.
+
+    Raises:
+        ValueError: with what is wrong in it; csv.Error for quotes that are not closed.
+    """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        text, wrong = data.decode(encoding), None
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        text, wrong = data.decode("latin-1"), f"it is not UTF-8: {error.reason}"
-    try:
-        columns, *rows = csv.reader(io.StringIO(text), dialect=_dialect(text), strict=True)
-    except (ValueError, csv.Error):
-        return None
-    columns = [column.strip().lower() for column in columns]
-    if "image" not in columns or not rows:
-        return None
-    twice = sorted({column for column in columns if column and columns.count(column) > 1})
-    wrong = wrong or (f"column {twice[0]!r} is there twice" if twice else None)
-    wrong = wrong or (f"more than {MAX_BYTES} bytes" if len(data) > MAX_BYTES else None)
-    if wrong:
-        raise DataError("LAY_CSV", wrong, "repair the list", file=name)
+        raise ValueError(f"it is not UTF-8: {error.reason}") from error
+    if "\0" in text:
+        raise ValueError("it is not UTF-8: bytes of 0")
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    file = io.StringIO(text, newline="")
+    lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+    columns = [column.strip().lower() for column in next(lines)]
+    if "image" not in columns:
+        raise ValueError("the first line does not name the columns")
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+        raise ValueError(f"column {twice[0]!r} is there twice")
+    rows = [row for row in lines if any(cell.strip() for cell in row)]
+    if not rows:
+        raise ValueError("no row below the names of the columns")
+    # Of a quote that is closed only by that of a later row.
+    if broken := next((cell for row in rows for cell in row if "\n" in cell), None):
+        raise ValueError(f"a cell of several lines: {broken!r:.80}")
     width, empty = len(columns), dict.fromkeys(columns, "")
-    return [
-        (empty | dict(zip(columns, row, strict=False)), row[width:]) for row in rows if any(row)
-    ]
+    return [(empty | dict(zip(columns, row, strict=False)), row[width:]) for row in rows]
 
 
 def _of_row(tree: Tree, name: str, row: dict[str, str], more: list[str]) -> Case | DataError:
@@ -96,10 +121,3 @@ def _split_of(split: str, fold: str) -> str | int | None:
     if len(told) > 1:
         raise ValueError(f"split {split!r} and fold {fold!r} do not agree")
     return told.pop() if told else None
-
-
-def _dialect(text: str) -> type[csv.Dialect]:
-    try:
-        return csv.Sniffer().sniff(text[:4096], ",;\t")
-    except csv.Error:  # a single column has no delimiter to be found
-        return csv.excel

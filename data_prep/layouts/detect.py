@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from data_prep.core.errors import DataError
+from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
@@ -64,14 +65,17 @@ def _with_losses(tree: Tree, layout: Layout) -> Layout:
 
 
 def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
-    """Return an error for each file that may be a list of cases, and is not known to be none."""
+    """Return an error for each file that may be a list of cases, and is not known to be none.
+
+    Of those that are too large, their beginning tells, see `listed` and `csv_list`.
+    """
     found = []
     for name in tree.names:
         if name.lower().endswith((".csv", ".json")) and name.count("/") < 2:
             try:
-                tree.read(name, 1)
+                tree.read(name, MAX_BYTES + 1)
             except DataError as error:
-                found += [error] if error.code != "IO_EMPTY" else []
+                found += [error] if error.code not in ("IO_MEMORY", "IO_TOO_LARGE") else []
     return found
 
 

@@ -177,7 +177,7 @@ GOOD = [
     (LISTED, described(modality={"0": "MR"}, channel_names={"0": "MR"})),
     (LISTED, described(training=[r | {"fold": float(n)} for n, r in
      enumerate(LISTED["dataset.json"]["training"])])),
-    (LISTED, {"notes.json": {"x": 1}, "empty.json": b"", "empty.csv": b"", "ages.csv": b"a\n1\n"}),
+    (LISTED, {"notes.json": {"x": 1}, "ages.csv": b"a\n1\n"}),
     (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"numTraining": 2}}),
     (FILES, table("id,image,label,fold", f"a,{ROW_A},0.0", f"b,{ROW_B},1.0")),
     (FILES, table(",image,label,split,fold", f"0,{ROW_A},train,0", f"1,{ROW_B},training,1")),
