@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from data_prep.checks.run import Checked, check
+from data_prep.checks.run import Checked, check, nothing_left
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -68,7 +68,7 @@ def convert(
             except DataError as error:
                 problems.append(error.at(case=case.id))
         if not written:
-            raise DataError("SET_EMPTY", "no case could be written", "see sdunet check")
+            raise nothing_left(problems)
         _describe(checked, written, out, to)
         kept = [f for f in checked.findings if f.case in written or f.case is None]
         write_json(

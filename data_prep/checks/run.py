@@ -18,6 +18,7 @@ from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import classes_of
+from data_prep.planning.settings import check_settings, without_effect
 from data_prep.planning.splits import groups_of
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -96,6 +97,7 @@ def check(
     memory = None if max_ram is None else max_ram * 1e9
     with memory_within(memory):
         layout = find_layout(tree)
+    check_settings(config, layout)
     channels = config.channels or layout.channels or ("image",)
     labels = classes_of(config, layout.labels)
     place = str(Path(data).absolute()), token_of(tree)
@@ -120,7 +122,7 @@ def check(
             facts[case.id] = fact
     told = {c.id: (c.group, c.patient) for c in layout.cases if c.id in facts}
     groups, without, found = groups_of(told, config, left_out(layout, errors, facts))
-    findings += found
+    findings += [*found, *without_effect(config, layout, facts.values())]
     errors += without
     for error in without:
         del facts[error.case], groups[error.case]

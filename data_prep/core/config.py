@@ -41,11 +41,12 @@ class DataConfig:
             axis of thick slices the 10th percentile.
         patch_size: voxels of a training patch along each axis. Default: from the median size and
             `memory_gb`.
-        memory_gb: what training may take, for choosing the patch.
+        memory_gb: what training may take, for choosing the patch. Default: 8.
         group_pattern: regular expression whose first group, searched in the case id, names what
             must not be split between folds, such as the patient. Default: each case alone.
         group_file: CSV file with columns `case` and `group` that says the same.
-        folds: number of folds for cross-validation.
+        folds: number of folds for cross-validation. Default: those of the dataset or of
+            `split_file`, else five.
         split_file: JSON list of folds to use instead, as nnU-Net's `splits_final.json`.
         test_share: part of all cases, whole groups, that no fold holds. Cases that the dataset
             itself marks as test are always kept apart.
@@ -60,10 +61,10 @@ class DataConfig:
     intensity: AskedIntensity = "auto"
     spacing: tuple[PositiveNumber, PositiveNumber, PositiveNumber] | None = None
     patch_size: tuple[PositiveInt, ...] | None = None
-    memory_gb: PositiveNumber = 8.0
+    memory_gb: PositiveNumber | None = None
     group_pattern: str | None = None
     group_file: str | None = None
-    folds: PositiveInt = 5
+    folds: PositiveInt | None = None
     split_file: str | None = None
     test_share: ShareBelowOne = 0.0
     seed: NonNegativeInt = 0

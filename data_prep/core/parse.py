@@ -17,6 +17,7 @@ UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, Overflo
 MAX_BYTES = 64 << 20
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
+_MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -64,7 +65,9 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
 
 
 def check_yaml(text: str) -> None:
-    """Refuse YAML that no settings need: aliases, which can blow up; keys given twice; depth.
+    """Refuse YAML that no settings need, or that is not what it looks like.
+
+    Aliases, which can blow up; keys given twice; depth; numbers such as 010, which is 8.
 
     Raises:
         yaml.YAMLError: with what is wrong in it.
@@ -73,6 +76,8 @@ def check_yaml(text: str) -> None:
         raise yaml.YAMLError(f"more than {MAX_BYTES} characters")
     depth = 0
     for event in yaml.parse(text, _Unique):
+        if isinstance(event, yaml.ScalarEvent) and depth and not event.style:
+            _check_number(event.value)
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError(f"an alias, *{event.anchor}; write the value itself")
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -116,6 +121,15 @@ def once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         twice = next(key for key in found if keys.count(key) > 1)
         raise ValueError(f"{twice!r} is given twice")
     return found
+
+
+def _check_number(text: str) -> None:
+    """Refuse numbers that YAML takes for others than they look like: 010 for 8, 1:30 for 90."""
+    meant = yaml.safe_load(text) if _MISLEADING.fullmatch(text) else text
+    if isinstance(meant, int | float) and (":" in text or meant != int(text)):
+        raise yaml.YAMLError(
+            f"{text}, which YAML takes for {meant}; write that, or put it in quotes"
+        )
 
 
 class _Unique(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,7 +11,16 @@ from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, UNUSABLE, once, parse_json, whole
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem, suffix_of
-from data_prep.layouts.cases import Case, Layout, duplicate, groups_in, inside, layout_of, no_image
+from data_prep.layouts.cases import (
+    Case,
+    Layout,
+    duplicate,
+    groups_in,
+    inside,
+    kept_apart,
+    layout_of,
+    no_image,
+)
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _START = 1 << 20  # bytes that tell whether a file is a list, if it is too large to be read
@@ -39,7 +49,8 @@ def listed(tree: Tree) -> Layout | None:
     except UNUSABLE as error:
         raise _unusable(name, error) from error
     kind = "decathlon" if decathlon else "monai datalist"
-    return _sorted(kind, results, labels, channels)
+    layout = _sorted(kind, results, labels, channels)
+    return replace(layout, findings=kept_apart(len(described.get("validation", [])), name))
 
 
 def _of_record(

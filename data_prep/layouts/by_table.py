@@ -10,13 +10,14 @@ from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, whole
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_list import pair, several_lists
-from data_prep.layouts.cases import Case, Layout, groups_in, inside, layout_of
+from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
 _REMARK = re.compile(r"#|sep=", re.IGNORECASE)
+_VALIDATION = ("val", "validation")
 _SPLITS = {
     **dict.fromkeys(("", "train", "training")),
-    **dict.fromkeys(("test", "testing", "val", "validation"), "test"),
+    **dict.fromkeys(("test", "testing", *_VALIDATION), "test"),
 }
 
 
@@ -39,7 +40,9 @@ def csv_list(tree: Tree) -> Layout | None:
         raise DataError("LAY_CSV", str(error), "repair the list", file=name) from error
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
-    return layout_of("csv", cases, [r for r in results if isinstance(r, DataError)])
+    problems = [result for result in results if isinstance(result, DataError)]
+    validating = sum(row.get("split", "").strip().lower() in _VALIDATION for row, _ in rows)
+    return layout_of("csv", cases, problems, findings=kept_apart(validating, name))
 
 
 def _lists(tree: Tree, name: str) -> bool:

@@ -210,6 +210,14 @@ def _no_label(case: Case) -> DataError:
     )
 
 
+def kept_apart(number: int, file: str) -> tuple[Finding, ...]:
+    """Return a note of cases for validation, which are taken for a test set, if there are any."""
+    if not number:
+        return ()
+    found = f"{number} cases listed for validation are kept apart, as the test set, from all folds"
+    return (Finding("note", "SPLIT_VALIDATION", found, "", file=file),)
+
+
 def no_image(id_: str, label: str, wanted: str = "the folder of images") -> DataError:
     """Return the error of a label without image."""
     return DataError(

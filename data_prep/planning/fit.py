@@ -18,6 +18,7 @@ _STEP = 16
 # and backward, and as much again at all coarser levels.
 _BYTES_A_CELL = 4000
 _BATCH = 2
+_MEMORY_GB = 8.0
 THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
 _CT_PERCENTILES = (0.5, 99.5)
 MOST_CELLS = 1 << 28  # of a patch
@@ -39,6 +40,10 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
         raise DataError(
             "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
         )
+    number = labels.get("background", 0)
+    if number:
+        found = f"background is class {number}, and class 0 another one"
+        raise DataError("LBL_CLASSES", found, "number the background 0")
     for names in (labels, config.structures):
         if wrong := [name for name in names if not isinstance(name, str)]:
             raise DataError("LBL_CLASSES", f"the name {wrong[0]!r} is no text", "put it in quotes")
@@ -87,7 +92,9 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
                 f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
                 "a network for 2D images, slice by slice, may do as well"
             )
-    patch = config.patch_size or _patch(np.median(sizes, axis=0), config.memory_gb, why)
+    patch = config.patch_size or _patch(
+        np.median(sizes, axis=0), config.memory_gb or _MEMORY_GB, why
+    )
     if len(patch) != dims or min(patch) < 1:
         raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
     if math.prod(patch) > MOST_CELLS:

@@ -23,6 +23,7 @@ from data_prep.layouts import Case
 from data_prep.parallel import run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
+from data_prep.planning.settings import check_agrees
 from data_prep.planning.splits import (
     Folds,
     check_folds,
@@ -39,6 +40,7 @@ from data_prep.preprocessing.intensity import scaling_of
 from data_prep.preprocessing.lost_classes import loss_of
 from data_prep.reading.case import read_checked
 
+FOLDS = 5  # where nothing says how many
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
 _NAMES = ("dataset.json", _PREVIOUS, "splits.json", REPORT)
 
@@ -88,7 +90,8 @@ def prepare(
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
         plan: to prepare by, see `read_plan`. Default: one fitted to the training cases.
-        tell: is told of each class that a case loses, or most of it, when it is resampled.
+        tell: is told of each class that a case loses, or most of it, when it is resampled; and of
+            warnings and notes about the whole.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -101,6 +104,7 @@ def prepare(
     check_free(out, "prepare", _NAMES)
     jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:
+        check_agrees(config, plan)
         rules = asdict(plan.rules)
         del rules["form"]
         config = replace(config, **rules)
@@ -129,13 +133,16 @@ def prepare(
             id_: record for id_, record in records.items() if id_ not in {e.case for e in only}
         }
         checked = replace(checked, findings=(*map(Finding.of, only), *lost, *checked.findings))
-        for finding in lost if tell else ():
+        of_all = [f for f in checked.findings if f.case is None and f.level != "error"]
+        for finding in (*of_all, *lost) if tell else ():
             tell(finding)
         _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
         if not records:
             raise nothing_left(problems)
         noticed = Findings(config.accept)
         folds, test = split(checked, list(records), config, noticed)
+        for finding in noticed.found if tell else ():
+            tell(finding)
         checked = replace(checked, findings=(*checked.findings, *noticed.found))
         dataset = Dataset(out, checked.layout.name, plan, records, folds, test)
         write_report(dataset, checked)
@@ -194,12 +201,32 @@ def split(
     if config.split_file:
         missing = left_out(checked.layout, checked.errors, groups)
         folds = read_folds(config.split_file, rest, missing, findings)
-    elif rest and all(isinstance(given[id_], int) for id_ in rest):
-        folds = given_folds({id_: given[id_] for id_ in rest})
-    else:
-        folds = make_folds(rest, config.folds, config.seed, foreground)
+    numbered = {id_: given[id_] for id_ in rest if isinstance(given[id_], int)}
+    if numbered and len(numbered) == len(rest):
+        listed = given_folds(numbered)
+        numbers = sorted(set(numbered.values()))
+        if numbers != list(range(len(numbers))):
+            found = f"folds {numbers} of the dataset are counted 0 to {len(numbers) - 1}"
+            findings.note("SPLIT_NUMBERS", found)
+        if config.split_file and _sides(folds) != _sides(listed):
+            found = f"the folds of split_file {config.split_file} are not those of the dataset"
+            raise DataError("SET_CONFLICT", found, "leave one of them out")
+        folds = listed
+    elif not config.split_file:
+        folds = make_folds(rest, config.folds or FOLDS, config.seed, foreground)
+        if config.folds and len(folds) < config.folds:
+            found = f"{config.folds} folds asked for, {len(folds)} made of as many groups"
+            findings.warn("SPLIT_FEWER", found, "ask for fewer, or add cases")
+    if config.folds and len(folds) != config.folds and (numbered or config.split_file):
+        found = f"dataset.folds {config.folds}, {len(folds)} are given by "
+        found += f"split_file {config.split_file}" if config.split_file else "the dataset"
+        raise DataError("SET_CONFLICT", found, "leave dataset.folds out")
     check_folds(folds, groups, test)
     return folds, tuple(sorted(test))
+
+
+def _sides(folds: Folds) -> list[list[list[str]]]:
+    return sorted([sorted(fold["val"]), sorted(fold["train"])] for fold in folds)
 
 
 def _write_cases(

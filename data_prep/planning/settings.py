@@ -1,0 +1,97 @@
+"""Settings that contradict the plan or the data, and settings that change nothing."""
+
+from collections.abc import Collection
+
+from data_prep.core.config import DataConfig, Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding, Findings
+from data_prep.layouts.cases import Layout
+from data_prep.planning.fingerprint import Fingerprint
+
+_PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "spacing", "patch_size")
+
+
+def check_agrees(config: DataConfig, plan: Plan) -> None:
+    """Refuse settings that are given, and differ from those of a plan to prepare by.
+
+    What is left open, `intensity: auto` too, is the plan's.
+
+    Raises:
+        DataError: PLAN_CONFLICT, with the first of them and both its values.
+    """
+    nothing = DataConfig()
+    told = {
+        name: (getattr(config, name), getattr(plan, name))
+        for name in _PLANNED
+        if getattr(config, name) != getattr(nothing, name)
+    }
+    if config.accept:
+        told["accept"] = sorted(set(config.accept)), sorted(set(plan.accept))
+    for name, (wanted, planned) in told.items():
+        if wanted != planned:
+            raise _conflict(name, wanted, f"{planned} in the plan")
+    why = plan.why.get("patch_size", "")
+    if config.memory_gb and not config.patch_size and f"{config.memory_gb:g} GB" not in why:
+        raise _conflict(
+            "memory_gb", config.memory_gb, f"a plan of patch_size {plan.patch_size} {why}".strip()
+        )
+
+
+def _conflict(name: str, wanted: object, other: str) -> DataError:
+    found = f"{name} {wanted} in the settings, {other}"
+    return DataError("PLAN_CONFLICT", found, "leave it out, change the plan, or plan again")
+
+
+def check_settings(config: DataConfig, layout: Layout) -> None:
+    """Refuse settings that contradict each other or the dataset.
+
+    Raises:
+        DataError: SET_CONFLICT, naming both.
+    """
+    if config.split_file and config.test_share:
+        raise DataError(
+            "SET_CONFLICT",
+            f"test_share {config.test_share} would take cases out of the folds of "
+            f"split_file {config.split_file}",
+            "give one of them",
+        )
+    declared, asked = layout.labels or {}, config.labels or {}
+    other = [name for name in declared if asked.get(name, declared[name]) != declared[name]]
+    if other and not config.label_map:
+        name = other[0]
+        raise DataError(
+            "SET_CONFLICT",
+            f"class {name!r} is {asked[name]} in dataset.labels, {declared[name]} in the dataset",
+            "number it alike, or say by dataset.label_map which number becomes which",
+        )
+
+
+def without_effect(
+    config: DataConfig, layout: Layout, facts: Collection[Fingerprint]
+) -> list[Finding]:
+    """Return a warning, SET_UNUSED, for each setting that is given and changes nothing."""
+    splits = {case.split for case in layout.cases}
+    numbered = bool(config.split_file) or any(isinstance(split, int) for split in splits)
+    kinds = {case.kind for case in layout.cases}
+    tested = "test" in splits
+    reasons = {
+        "spacing": config.spacing
+        and facts
+        and all(fact.spacing is None for fact in facts)
+        and "2D images have none",
+        "structures": config.structures
+        and not kinds & {"contours", "segments"}
+        and "no label is a DICOM RTSTRUCT or SEG",
+        "test_share": config.test_share and tested and "the dataset has a test set of its own",
+        "seed": config.seed
+        and numbered
+        and (tested or not config.test_share)
+        and "the folds are given",
+        "memory_gb": config.memory_gb and config.patch_size and "patch_size is given",
+    }
+    findings = Findings()
+    for name, reason in reasons.items():
+        if reason:
+            found = f"dataset.{name} {getattr(config, name)} changes nothing: {reason}"
+            findings.warn("SET_UNUSED", found, "leave it out")
+    return findings.found

@@ -1,0 +1,256 @@
+"""Settings held to the plan, to each other and to the data; those that change nothing are told."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from bad_sets import Pictures, Series, Volumes, blob, gz, mask, nifti, noise, picture, png
+
+from data_prep.checks.run import check
+from data_prep.convert import convert
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.planning.plan_json import read_plan
+from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
+from sdunet.cli.main import main
+
+IDS = "abcdef"
+SMALL = "--dataset.patch_size=[16,16,16]"
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """A set of volumes, and a plan made of it with settings of its own."""
+    root = tmp_path_factory.mktemp("planned")
+    Volumes(root / "raw")
+    settings = {
+        "channels": ["MR"], "labels": {"background": 0, "organ": 1}, "label_map": {5: 1},
+        "spacing": [2, 2, 3], "patch_size": [16, 16, 16], "intensity": "unit",
+        "accept": ["GEO_SQFORM", "GEO_NONE"],
+    }  # fmt: skip
+    (root / "task.yaml").write_text(json.dumps({"dataset": settings}))
+    config, plan = f"--config={root / 'task.yaml'}", root / "plan.json"
+    assert main(["plan", str(root / "raw"), "-o", str(plan), config]) == 0
+    return root
+
+
+DIFFERENT = {
+    "channels": "[CT]",
+    "labels": "{background: 0, liver: 1}",
+    "label_map": "{7: 1}",
+    "structures": "{liver: 1}",
+    "spacing": "[1, 1, 3]",
+    "patch_size": "[32, 16, 16]",
+    "intensity": "zscore",
+    "memory_gb": "8",
+    "accept": "[GEO_SQFORM]",
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_option_that_is_not_that_of_the_plan_is_refused(planned, tmp_path, capsys, name):
+    plan = f"--plan={planned / 'plan.json'}"
+    option = f"--dataset.{name}={DIFFERENT[name]}"
+    assert main(["prepare", str(planned / "raw"), str(tmp_path / "out"), plan, option]) == 1
+    told = capsys.readouterr().err
+    assert f"PLAN_CONFLICT: {name} " in told
+    assert "plan" in told.partition("in the settings, ")[2]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--config", "task.yaml"],
+        ["--dataset.accept=[GEO_NONE,GEO_SQFORM]", "--dataset.spacing=[2.0,2.0,3.0]"],
+        ["--dataset.intensity=auto", "--dataset.folds=2", "--dataset.seed=3"],
+    ],
+    ids=str,
+)
+def test_options_that_agree_with_the_plan_are_taken(planned, tmp_path, options):
+    options = [str(planned / o) if o.endswith(".yaml") else o for o in options]
+    plan = f"--plan={planned / 'plan.json'}"
+    assert main(["prepare", str(planned / "raw"), str(tmp_path / "out"), plan, *options]) == 0
+    assert load_dataset(tmp_path / "out").plan.spacing == (2, 2, 3)
+
+
+def test_memory_of_the_plan_may_be_given_again(tmp_path):
+    Volumes(tmp_path / "raw")
+    memory = "--dataset.memory_gb=0.5"
+    assert main(["plan", str(tmp_path / "raw"), "-o", str(tmp_path / "p.json"), memory]) == 0
+    plan = read_plan(tmp_path / "p.json")
+    prepare(tmp_path / "raw", tmp_path / "out", DataConfig(memory_gb=0.5), plan=plan)
+    with pytest.raises(DataError, match=r"PLAN_CONFLICT: memory_gb 8 .*within 0.5 GB"):
+        prepare(tmp_path / "raw", tmp_path / "out", DataConfig(memory_gb=8), plan=plan)
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Writer of six 2D images and a table of them with more columns."""
+
+    def write(**columns):
+        root = tmp_path / "raw"
+        for number, id_ in enumerate(IDS):
+            for folder, data in (("i", png(picture(number))), ("m", png(mask()))):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                (root / folder / f"{id_}.png").write_bytes(data)
+        lines = [",".join(("image", "label", *columns))]
+        for i, id_ in enumerate(IDS):
+            lines.append(
+                ",".join((f"i/{id_}.png", f"m/{id_}.png", *(c[i] for c in columns.values())))
+            )
+        (root / "list.csv").write_text("\n".join(lines))
+        return root
+
+    return write
+
+
+def split_file(tmp_path, *folds):
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps([{"train": [*train], "val": [*val]} for train, val in folds]))
+    return str(path)
+
+
+HALVES = ("abc", "def"), ("def", "abc")
+OTHERS = ("ace", "bdf"), ("bdf", "ace")
+CONFLICTS = {
+    "folds, column": ("001122", DataConfig(folds=5), None, "folds 5, 3 are given by the dataset"),
+    "folds, file": (None, DataConfig(folds=3), HALVES, "folds 3, 2 are given by split_file"),
+    "column, file": ("000111", DataConfig(), OTHERS, "are not those of the dataset"),
+    "share, file": (None, DataConfig(test_share=0.3), HALVES, "test_share 0.3 would take cases"),
+}
+
+
+@pytest.mark.parametrize(("column", "config", "folds", "said"), CONFLICTS.values(), ids=CONFLICTS)
+def test_settings_that_contradict_are_refused(listed, tmp_path, column, config, folds, said):
+    root = listed(**({"fold": column} if column else {}))
+    path = split_file(tmp_path, *folds) if folds else None
+    config = DataConfig(**vars(config) | {"split_file": path})
+    with pytest.raises(DataError, match=f"SET_CONFLICT: .*{said}"):
+        prepare(root, tmp_path / "out", config)
+
+
+@pytest.mark.parametrize(
+    ("column", "config", "folds"),
+    [
+        ("001122", DataConfig(folds=3), None),
+        (None, DataConfig(folds=2), HALVES),
+        ("111000", DataConfig(), HALVES),
+        ("000111", DataConfig(folds=2), HALVES[::-1]),
+    ],
+)
+def test_settings_that_agree_are_taken(listed, tmp_path, column, config, folds):
+    root = listed(**({"fold": column} if column else {}))
+    config = DataConfig(**vars(config) | {"split_file": folds and split_file(tmp_path, *folds)})
+    told = []
+    prepare(root, tmp_path / "out", config, tell=told.append)
+    assert not told
+
+
+def test_classes_that_the_dataset_numbers_otherwise_are_refused(tmp_path):
+    planted = Volumes(tmp_path)
+    records = [
+        {"image": f"images/{n}.nii.gz", "label": f"labels/{n}.nii.gz"} for n in ("bad", "good_1")
+    ]
+    declared = {"background": 0, "liver": 1, "tumour": 2}
+    planted.write("dataset.json", json.dumps({"labels": declared, "training": records}).encode())
+    swapped = {"background": 0, "liver": 2, "tumour": 1}
+    with pytest.raises(
+        DataError, match=r"SET_CONFLICT: class 'liver' is 2 in dataset.labels, 1 in"
+    ):
+        check(tmp_path, DataConfig(labels=swapped))
+    check(tmp_path, DataConfig(labels=swapped, label_map={1: 2, 2: 1}))
+    check(tmp_path, DataConfig(labels=declared))
+    check(tmp_path, DataConfig(labels={"background": 0, "foie": 1, "tumeur": 2}))
+
+
+def test_background_is_class_0(tmp_path):
+    Volumes(tmp_path)
+    with pytest.raises(DataError, match="LBL_CLASSES: background is class 1"):
+        check(tmp_path, DataConfig(labels={"liver": 0, "background": 1}))
+
+
+UNUSED = {
+    "spacing": (Pictures, {"spacing": (1.0, 1.0, 1.0)}),
+    "structures": (Volumes, {"structures": {"foreground": 1}}),
+    "memory_gb": (Pictures, {"memory_gb": 4.0, "patch_size": (16, 16)}),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_setting_without_effect_is_told(tmp_path, name):
+    kind, settings = UNUSED[name]
+    kind(tmp_path / "raw")
+    told = [
+        f for f in check(tmp_path / "raw", DataConfig(**settings)).findings if f.level != "note"
+    ]
+    assert [(f.level, f.code) for f in told] == [("warning", "SET_UNUSED")]
+    assert f"dataset.{name} " in told[0].found
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings"),
+    [
+        ({"split": ["test", "", "", "", "", ""]}, {"test_share": 0.2}),
+        ({"fold": "001122"}, {"seed": 4}),
+    ],
+)
+def test_setting_that_the_list_replaces_is_told(listed, columns, settings):
+    (told,) = check(listed(**columns), DataConfig(**settings)).findings
+    assert told.code == "SET_UNUSED"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (Volumes, {"spacing": (2.0, 2.0, 3.0), "patch_size": (16, 16, 16), "folds": 2}),
+        (Pictures, {"memory_gb": 4.0, "seed": 3, "test_share": 0.3}),
+        (Series, {**Series.config, "structures": {"tumour": 1}, "spacing": (1.0, 1.0, 2.0)}),
+    ],
+)
+def test_settings_that_have_an_effect_are_taken_without_a_word(tmp_path, kind, settings):
+    kind(tmp_path)
+    assert {f.level for f in check(tmp_path, DataConfig(**settings)).findings} <= {"note"}
+
+
+SAID = {
+    "SPLIT_VALIDATION": ({"split": ["val", "validation", "", "", "", ""]}, {"folds": 2}),
+    "SPLIT_NUMBERS": ({"fold": "112233"}, {}),
+    "SPLIT_FEWER": ({"patient": "xxxyyy"}, {"folds": 5}),
+}
+
+
+@pytest.mark.parametrize("code", SAID)
+def test_split_that_is_not_as_it_reads_is_said(listed, tmp_path, capsys, code):
+    columns, settings = SAID[code]
+    options = [f"--dataset.{name}={value}" for name, value in settings.items()]
+    assert main(["prepare", str(listed(**columns)), str(tmp_path / "out"), *options]) == 0
+    assert f" {code}" in capsys.readouterr().err
+
+
+def test_validation_list_of_json_is_said(tmp_path):
+    planted = Volumes(tmp_path)
+    records = [
+        {"image": f"images/{n}.nii.gz", "label": f"labels/{n}.nii.gz"}
+        for n in ("bad", "good_0", "good_1", "good_2")
+    ]
+    planted.write(
+        "list.json", json.dumps({"training": records[1:], "validation": records[:1]}).encode()
+    )
+    (told,) = check(tmp_path, DataConfig()).findings
+    assert (told.level, told.code, told.file) == ("note", "SPLIT_VALIDATION", "list.json")
+    assert "1 cases listed for validation are kept apart" in told.found
+
+
+def test_why_no_case_could_be_written_is_said(tmp_path):
+    for number in range(2):
+        image = nib.Nifti1Image(noise(number).astype(np.int64) << 50, np.eye(4), dtype=np.int64)
+        for folder, data in (("images", image.to_bytes()), ("labels", nifti(blob(), np.eye(4)))):
+            path = tmp_path / f"raw/{folder}/{number}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gz(data))
+    with pytest.raises(DataError, match=r"SET_EMPTY: none of 2 .*first: OUT_TYPE case 0"):
+        convert(tmp_path / "raw", tmp_path / "out", DataConfig())
