@@ -43,6 +43,7 @@ def listed(tree: Tree) -> Layout | None:
             raise ValueError("no cases")
         results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
         results += [_of_record(tree, root, name, r, test=True) for r in apart]
+        results = _without_tested(results, _hidden(root, name, apart))
         results += _miscounted(
             name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
         )
@@ -60,9 +61,7 @@ def _of_record(
     named_by = PurePosixPath(name).name
     if test and isinstance(record, str):
         record = {"image": record}
-    images = record["image"]
-    images = [images] if isinstance(images, str) else list(images)
-    images = [inside(root, image, named_by) for image in images]
+    images = _images_in(root, named_by, record)
     label = record.get("label")
     if label is None and test:
         # Hidden references: images alone are no cases to learn from.
@@ -71,6 +70,41 @@ def _of_record(
     label = None if label is None else inside(root, label, named_by)
     split = "test" if test else record.get("fold")
     return pair(tree, images, label, split, groups=groups_in(record))
+
+
+def _images_in(root: PurePosixPath, named_by: str, record: dict) -> list[str]:
+    images = record["image"]
+    images = [images] if isinstance(images, str) else list(images)
+    return [inside(root, image, named_by) for image in images]
+
+
+def _hidden(root: PurePosixPath, name: str, apart: list) -> set[str]:
+    """Return the images of the test set whose labels are not given."""
+    records = [{"image": record} if isinstance(record, str) else record for record in apart]
+    return {
+        image
+        for record in records
+        if record.get("label") is None
+        for image in _images_in(root, PurePosixPath(name).name, record)
+    }
+
+
+def _without_tested(
+    results: list[Case | DataError | None], hidden: set[str]
+) -> list[Case | DataError | None]:
+    """Return the results, an error for each case with an image that the test set holds, too."""
+    return [
+        DataError(
+            "SPLIT_LEAK",
+            "its image is listed for test, too",
+            "remove it from one of the lists",
+            case=result.id,
+            file=result.image,
+        )
+        if isinstance(result, Case) and hidden & {name for files in result.scans for name in files}
+        else result
+        for result in results
+    ]
 
 
 def nnunet(tree: Tree) -> Layout | None:
@@ -98,6 +132,8 @@ def nnunet(tree: Tree) -> Layout | None:
         results = _miscounted(name, described, {"numTraining": len(images), "numTest": len(tests)})
     except UNUSABLE as error:
         raise _unusable(name, error) from error
+    files = [f for by_channel in images.values() for fs in by_channel.values() for f in fs]
+    results += _other_ending(name, described, [*files, *(f for fs in labels.values() for f in fs)])
     count = len(channels) if channels else max(map(len, images.values()))
     results += [_of_channels(id_, files, labels[id_], count) for id_, files in images.items()]
     results += [
@@ -286,6 +322,21 @@ def _miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataE
         )
         for key, number in declared.items()
         if number != found[key]
+    ]
+
+
+def _other_ending(name: str, described: dict, files: list[str]) -> list[DataError]:
+    """Return an error if no file ends as declared."""
+    ending = described.get("file_ending")
+    if ending is None or any(file.endswith(str(ending)) for file in files):
+        return []
+    return [
+        DataError(
+            "LAY_JSON",
+            f"file_ending {ending!r} declared, {files[0]} found",
+            "correct the ending, or add the files that are meant",
+            file=name,
+        )
     ]
 
 

@@ -100,6 +100,11 @@ BY_CASE = [
     ("split and fold", FILES, table("image,label,split,fold", f"{ROW_A},test,1", f"{ROW_B},,1"),
      "LAY_FOLD"),
     ("more cells", FILES, table("image,label,fold", f"{ROW_A},0,1", f"{ROW_B},1"), "LAY_FOLD"),
+    # One image in two lists.
+    ("hidden test", LISTED, described(test=["i/a.nii.gz"]), "SPLIT_LEAK"),
+    ("hidden test, record", LISTED, described(testing=[{"image": "./i/a.nii.gz"}]), "SPLIT_LEAK"),
+    ("hidden validation", LISTED, described(validation=[{"image": ["i/a.nii.gz"]}]), "SPLIT_LEAK"),
+    ("test", LISTED, described(test=LISTED["dataset.json"]["training"][:1]), "PAIR_DUPLICATE"),
     # Files that are listed and not there.
     ("listed image", LISTED, record(image="i/x.nii.gz"), "PAIR_NO_IMAGE"),
     ("listed label", LISTED, record(label="l/x.nii.gz"), "PAIR_NO_LABEL"),
@@ -157,7 +162,11 @@ def test_list_that_contradicts_itself_is_refused(written, more, message):
     [
         (LISTED, described(numTraining=3), "numTraining 3 declared, 2 found"),
         (LISTED, described(numTest=1), "numTest 1 declared, 0 found"),
-        (LISTED, described(numTest=0, test=["i/a.nii.gz"]), "numTest 0 declared, 1 found"),
+        (
+            LISTED | {"i/t.nii.gz": IMAGE},
+            described(numTest=0, test=["i/t.nii.gz"]),
+            "numTest 0 declared, 1 found",
+        ),
         (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"numTraining": 5}}, "numTraining 5"),
     ],
 )
@@ -170,6 +179,14 @@ def test_numbers_declared_are_held_to_those_found(written, tmp_path, files, more
     assert not find_layout(open_tree(root), need_labels=False).problems
 
 
+def test_ending_declared_is_held_to_the_files(written):
+    files = NNUNET | {"dataset.json": NNUNET["dataset.json"] | {"file_ending": ".nrrd"}}
+    checked = check(written(files), DataConfig())
+    assert [(e.code, e.file) for e in checked.errors] == [("LAY_JSON", "dataset.json")]
+    assert "file_ending '.nrrd' declared, imagesTr/a_0000.nii.gz found" in checked.errors[0].found
+    assert sorted(checked.facts) == ["a", "b"]
+
+
 GOOD = [
     (LISTED, described(numTraining=2.0, numTest=0)),
     (LISTED, described(labels={"background": 0.0, "organ": 1.0})),
@@ -179,6 +196,8 @@ GOOD = [
      enumerate(LISTED["dataset.json"]["training"])])),
     (LISTED, {"notes.json": {"x": 1}, "ages.csv": b"a\n1\n"}),
     (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"numTraining": 2}}),
+    (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"file_ending": ".nii.gz"}}),
+    (LISTED, {"i/t.nii.gz": IMAGE} | described(test=["i/t.nii.gz"])),
     (FILES, table("id,image,label,fold", f"a,{ROW_A},0.0", f"b,{ROW_B},1.0")),
     (FILES, table(",image,label,split,fold", f"0,{ROW_A},train,0", f"1,{ROW_B},training,1")),
     (FILES, {"cases.csv": f"image,label\n{ROW_A}\n\n{ROW_B}\n".encode("utf-16")}),

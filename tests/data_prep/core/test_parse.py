@@ -120,6 +120,9 @@ BAD_YAML = {
     "true number": "dataset: {label_map: {true: 1}}",
     "no number": "dataset: {label_map: {~: 1}}",
     "half a structure": "dataset: {structures: {liver: 1.5}}",
+    "number of base 8": "dataset: {label_map: {010: 1}}",
+    "folds of base 8": "dataset: {folds: 010}",
+    "number of base 60": "dataset: {folds: 1:30}",
     "half a fold": "dataset: {folds: 2.5}",
     "half a seed": "training: {seed: 0.5}",
     "half a character": 'dataset: {group_pattern: "\\ud800"}',
@@ -151,7 +154,15 @@ def test_settings_that_cannot_be_are_one_line(tmp_path, content, capsys):
 
 @pytest.mark.parametrize(
     "text",
-    ["{a: 1, b: {a: 1}}", "[1, 2.5, .5, -1e3]", "{0xff: 1, 0: 0}", "a: 'é'", "plain", "", "a: ~"],
+    [
+        "{a: 1, b: {a: 1}, c: [01, '010', 0x10, 08]}",
+        "[1, 2.5, .5, -1e3]",
+        "{0xff: 1, 0: 0}",
+        "a: 'é'",
+        "plain",
+        "",
+        "a: ~",
+    ],
 )
 def test_good_yaml_is_let_through(text):
     check_yaml(text)
