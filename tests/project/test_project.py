@@ -260,7 +260,7 @@ def test_readme_python_runs(code):
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)
 def test_files_that_pages_name_exist(path):
-    named = r"\b((?:scripts|configs|tests|sdunet|data_prep)/[\w/.-]*\w)"
+    named = r"\b((?:scripts|configs|tests|sdunet|data_prep)/[\w/-]+\.(?:py|sh|yaml))\b"
     for name in set(re.findall(named, path.read_text(encoding="utf-8"))):
         assert (ROOT / name).exists(), name
         if name.endswith(".sh"):
