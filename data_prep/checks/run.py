@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_prep.checks.across_cases import compare
 from data_prep.checks.case_fingerprint import examine
+from data_prep.checks.settings import check_settings, without_effect
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
@@ -18,7 +19,6 @@ from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import classes_of
-from data_prep.planning.settings import check_settings, without_effect
 from data_prep.planning.splits import groups_of
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.checks.run import Checked, check, left_out, nothing_left
+from data_prep.checks.settings import check_agrees
 from data_prep.core.chunked_stats import class_counts
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -23,7 +24,6 @@ from data_prep.layouts import Case
 from data_prep.parallel import run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
-from data_prep.planning.settings import check_agrees
 from data_prep.planning.splits import (
     Folds,
     check_folds,
