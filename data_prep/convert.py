@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from data_prep.checks.run import Checked, check, nothing_left
 from data_prep.core.config import DataConfig
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.progress import Progress, silent
@@ -59,14 +59,11 @@ def convert(
         written: dict[str, tuple[list[str], str]] = {}
         cases = [case for case in checked.layout.cases if case.id in checked.facts]
         for case in progress(cases, "writing"):
-            try:
-                source = checked.facts[case.id].source
-                findings = Findings(config.accept)
-                with memory_within(memory):
-                    image, label = read_checked(tree, case, checked.rules, findings, source)
-                    written[case.id] = _write(case.id, image, label, out, to)
-            except DataError as error:
-                problems.append(error.at(case=case.id))
+            source = checked.facts[case.id].source
+            findings = Findings(config.accept)
+            with set_aside(problems, case.id), memory_within(memory):
+                image, label = read_checked(tree, case, checked.rules, findings, source)
+                written[case.id] = _write(case.id, image, label, out, to)
         if not written:
             raise nothing_left(problems)
         _describe(checked, written, out, to)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from data_prep.core.errors import DataError, words_of
+from data_prep.core.errors import DataError, case_errors, words_of
 from data_prep.core.safe_text import make_streams_inert
 from data_prep.parent_process import end_with_parent
 
@@ -26,7 +26,7 @@ def run(
     workers: int = 0,
     scheduler: str | None = None,
 ) -> Iterator[Any]:
-    """Yield `work(*item)` of each item, or the `DataError` it raised.
+    """Yield `work(*item)` of each item, or the `DataError` it raised, see `case_errors`.
 
     Args:
         work: a function of a module, as other processes import it by name.
@@ -46,7 +46,8 @@ def run(
 
 def _tried(work: Callable[..., Any], item: tuple) -> Any:
     try:
-        return work(*item)
+        with case_errors():
+            return work(*item)
     except DataError as error:
         return error
 

@@ -1,12 +1,17 @@
 """The one kind of error this package raises about data."""
 
+import errno
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from data_prep.core.safe_text import for_record, inert, placeless
 
 _LONGEST = 2000  # characters of what was found: a header may hold millions
+# Of a disk that takes nothing more, whatever the case.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class DataError(Exception):
@@ -72,6 +77,45 @@ def named_errors(
         raise DataError("IO_MEMORY", "memory is full", "crop or split it", file=file) from error
     except Exception as error:
         raise DataError(code, words_of(error), fix, file=file) from error
+
+
+@contextmanager
+def case_errors(case: str | None = None, file: str | None = None) -> Iterator[None]:
+    """Make one named error of whatever is raised while a case is worked on, and add the case.
+
+    All work on one case of many is done inside of one, so that none stops the others.
+
+    Raises:
+        DataError: as it is; IO_MEMORY if memory ends; CASE_FAILED for everything else.
+        OSError: if the disk takes nothing more.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise error.at(case=case, file=file) from error.__cause__
+    except MemoryError as error:
+        raise DataError(
+            "IO_MEMORY", words_of(error), "crop or split it", case=case, file=file
+        ) from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"{words_of(error)} at {Path(at.filename).name}:{at.lineno}"
+        fix = "leave the case out, and report this line"
+        raise DataError("CASE_FAILED", found, fix, case=case, file=file) from error
+
+
+@contextmanager
+def set_aside(
+    problems: list[DataError], case: str | None = None, file: str | None = None
+) -> Iterator[None]:
+    """Add what is raised while a case is worked on to `problems`, see `case_errors`."""
+    try:
+        with case_errors(case, file):
+            yield
+    except DataError as error:
+        problems.append(error)
 
 
 def words_of(error: Exception) -> str:

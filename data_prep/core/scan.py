@@ -16,7 +16,7 @@ class Scan:
 
     Attributes:
         array: `(C, H, W)` for 2D images, `(C, X, Y, Z)` for volumes, in the file's exact values,
-            the last axis fastest in memory.
+            the last axis fastest in memory; an array in another order is copied into it.
         affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for 2D images.
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
     """
@@ -24,6 +24,9 @@ class Scan:
     array: np.ndarray
     affine: np.ndarray | None = None
     codes: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "array", in_order(self.array))
 
     @property
     def size(self) -> tuple[int, ...]:

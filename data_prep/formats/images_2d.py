@@ -101,10 +101,10 @@ def to_scan(array: np.ndarray, findings: Findings) -> Scan:
         DataError: GEO_NONE for pages, unless accepted.
     """
     if array.ndim == 3:
-        return Scan(np.ascontiguousarray(np.moveaxis(array, -1, 0)))
+        return Scan(np.moveaxis(array, -1, 0))
     findings.ask("GEO_NONE", f"{len(array)} pages without spacing", "save the volume as NIfTI")
     # Pages (Z, Y, X, C), as a microscope stacks them.
-    return Scan(np.ascontiguousarray(array.transpose(3, 2, 1, 0)), AS_SCANNED, SCANNER_CODES)
+    return Scan(array.transpose(3, 2, 1, 0), AS_SCANNED, SCANNER_CODES)
 
 
 def _decode(data: bytes, findings: Findings) -> Samples:

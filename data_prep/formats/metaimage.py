@@ -12,7 +12,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import AS_SCANNED, check_affine, from_lps
 from data_prep.core.memory_limits import check_size
-from data_prep.core.scan import SCANNER_CODES, Scan, in_order
+from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, inflate
 from data_prep.formats.header_fields import agreed, is_true, whole
 
@@ -82,7 +82,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
     array = np.frombuffer(rest[:total], dtype).reshape(sizes, order="F")
     array = array.astype(dtype.newbyteorder("=")).reshape((*sizes, 1)[:4])
-    return Scan(in_order(array), _affine(fields, findings), SCANNER_CODES)
+    return Scan(array, _affine(fields, findings), SCANNER_CODES)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], bytes]:

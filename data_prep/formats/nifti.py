@@ -14,7 +14,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import SAME_FORM, check_affine, furthest
 from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
-from data_prep.core.scan import Scan, in_order, times
+from data_prep.core.scan import Scan, times
 from data_prep.files.decompress import Beside, alone, gunzip, silenced
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -73,7 +73,7 @@ def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
         array = image.get_fdata(dtype=np.float32)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
-    return Scan(in_order(np.moveaxis(array, -1, 0)), *_geometry(image, findings))
+    return Scan(np.moveaxis(array, -1, 0), *_geometry(image, findings))
 
 
 @np.errstate(invalid="ignore")

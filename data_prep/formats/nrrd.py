@@ -13,7 +13,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
 from data_prep.core.memory_limits import check_size
-from data_prep.core.scan import SCANNER_CODES, Scan, in_order
+from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
 from data_prep.formats.header_fields import agreed
 
@@ -84,7 +84,7 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     channels = _channel_axis(fields, sizes)
     array = array[None] if channels is None else np.moveaxis(array, channels, 0)
     array = array.reshape((*array.shape, 1)[:4])
-    return Scan(in_order(array), _affine(fields, channels, sizes, findings), SCANNER_CODES)
+    return Scan(array, _affine(fields, channels, sizes, findings), SCANNER_CODES)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], bytes]:

@@ -51,7 +51,7 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
     if array.ndim == 2:
         return Scan(array[None])
     if array.shape[2] == 3:
-        return Scan(np.ascontiguousarray(np.moveaxis(array, -1, 0)))
+        return Scan(np.moveaxis(array, -1, 0))
     (findings or Findings()).ask(
         "GEO_NONE", "a volume without spacing and orientation", "save it as NIfTI"
     )

@@ -14,6 +14,13 @@ def square(number, _where):
     return number * number
 
 
+def stumble(number, _where):
+    """Return the square, but raise what nobody expects over 13."""
+    if number == 13:
+        raise ZeroDivisionError("by 0")
+    return number * number
+
+
 def die_at_seven(number, _where):
     """Return the square, but kill the process over 7."""
     if number == 7:

@@ -18,7 +18,7 @@ from pydicom.filereader import read_partial
 from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
-from data_prep.core.scan import Scan, in_order
+from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_deflated
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import Frame, stack
@@ -105,7 +105,7 @@ def read_series(
         findings.ask("DCM_NO_RESCALE", "a CT without rescale to Hounsfield units", _AGAIN)
     placed = [frame for frame in frames if frame.position is not None]
     if not placed and len(frames) == 1 and frames[0].modality not in _WITH_UNITS:
-        return Scan(in_order(np.moveaxis(frames[0].pixels, -1, 0)))
+        return Scan(np.moveaxis(frames[0].pixels, -1, 0))
     if len(placed) != len(frames) or any(f.axes is None or f.spacing is None for f in frames):
         raise DataError(
             "DCM_PLACE",

@@ -12,7 +12,7 @@ import numpy as np
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import check_affine, from_lps, shear_of
-from data_prep.core.scan import SCANNER_CODES, Scan, in_order
+from data_prep.core.scan import SCANNER_CODES, Scan
 
 _SAME_DIRECTION = 1e-3
 _APART = 1.5  # of the thickness of slices, up to which they are a stack without holes
@@ -70,7 +70,7 @@ def stack(frames: list[Frame], findings: Findings) -> Scan:
         findings = Findings({*findings.accept, "GEO_SHEAR"})
     check_affine(affine, findings)
     volume = np.stack([frame.pixels[..., 0] for frame in frames])  # (Z, Y, X)
-    return Scan(in_order(volume.transpose(2, 1, 0))[None], affine, SCANNER_CODES)
+    return Scan(volume.transpose(2, 1, 0)[None], affine, SCANNER_CODES)
 
 
 def _without_copies(frames: list[Frame], normal: np.ndarray, findings: Findings) -> list[Frame]:

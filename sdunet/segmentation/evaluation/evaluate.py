@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_prep.core.config import DataConfig
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, set_aside
 from data_prep.core.progress import Progress, silent
 from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import check_output, open_tree
@@ -79,12 +79,8 @@ def evaluate(
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)
     for pair in progress(pairs, "scoring"):
-        try:
-            scores = pair.scores(pairs.num_classes, options)
-        except DataError as error:
-            tables.problems.append(error.at(case=pair.id, file=pair.reference_file))
-        else:
-            tables.add(pair, scores)
+        with set_aside(tables.problems, pair.id, pair.reference_file):
+            tables.add(pair, pair.scores(pairs.num_classes, options))
     if not tables.records:
         last = [*pairs.problems, *tables.problems][-1]
         raise DataError(
@@ -120,20 +116,28 @@ class _Tables:
         self.unit = "pixels"
 
     def add(self, pair: Pair, scores: Sequence[ClassScores]) -> None:
-        """Add a case, with the scores of class 1, 2, ..."""
+        """Add a case, with the scores of class 1, 2, ...; all of it, or nothing if that fails."""
         affine = pair.reference.affine
+        rows, objects, calibrated = [], [], []
+        for number, found in enumerate(scores, start=1):
+            begin = {"case": pair.id, "class": self.names[number]}
+            rows.append(begin | _row(found, volume_in(affine)))
+            probabilities = self._probabilities(pair, number)
+            objects += [begin | row for row in object_rows(found, affine, probabilities)]
+            if probabilities is not None:
+                sums = Calibration()
+                sums.update(probabilities, pair.reference.array == number)
+                calibrated.append((number, sums))
+        self.records.append(_record(pair, scores))
         self.unit = "pixels" if affine is None else "ml"
         self.problems += [pair.problem] if pair.problem else []
-        self.records.append(_record(pair, scores))
+        self.cases += rows
+        self.objects += objects
         for number, found in enumerate(scores, start=1):
             # Without the maps of objects, which of all cases would fill the memory.
             self.counted[number].append(_Counted(found.overlap, found.values))
-            begin = {"case": pair.id, "class": self.names[number]}
-            self.cases.append(begin | _row(found, volume_in(affine)))
-            probabilities = self._probabilities(pair, number)
-            self.objects += [begin | row for row in object_rows(found, affine, probabilities)]
-            if probabilities is not None:
-                self.calibration[number].update(probabilities, pair.reference.array == number)
+        for number, sums in calibrated:
+            self.calibration[number].add(sums)
 
     def _probabilities(self, pair: Pair, number: int) -> np.ndarray | None:
         """Return the probabilities of a class, if there are any to be used."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.config import DataConfig, MaskForm, Rules
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, case_errors, set_aside
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.parse import UNUSABLE, once, whole
@@ -116,16 +116,15 @@ class Pairs:
 
     def __iter__(self) -> Iterator[Pair]:
         for case in self._cases:
-            try:
-                with memory_within(self.memory):
-                    reference, objects = self._reference(case)
-            except DataError as error:
-                self.problems.append(error.at(case=case.id))
+            reference = None
+            with set_aside(self.problems, case.id), memory_within(self.memory):
+                reference, objects = self._reference(case)
+            if reference is None:
                 continue
             file = self._files.get(case.id)
             prediction = problem = None
             try:
-                with memory_within(self.memory):
+                with case_errors(case.id, file), memory_within(self.memory):
                     scan = self._prediction(file)
                     reference = self._fitted(reference, scan, case.id)
                     if objects is not None:
@@ -133,7 +132,7 @@ class Pairs:
                     label_map = self._predicted.label_map
                     prediction = to_classes(scan.array, self.rules.labels, label_map)
             except DataError as error:
-                problem = error.at(case=case.id, file=file)
+                problem = error
             probabilities = partial(self._probabilities, case.id, reference)
             yield Pair(
                 case.id,

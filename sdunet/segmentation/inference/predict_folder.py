@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_each, memory_within
 from data_prep.core.progress import Progress, silent
@@ -116,11 +116,12 @@ def predict(
         for case in progress(cases, "predicting"):
             files = [out / name for name in _files_of(case.id, ensemble.plan.num_classes)]
             try:
-                for path in files:
-                    output.claim(path)
-                record = _predict_case(ensemble, tree, case, out, options, before.get(case.id))
+                with case_errors(case.id, case.image):
+                    for path in files:
+                        output.claim(path)
+                    record = _predict_case(ensemble, tree, case, out, options, before.get(case.id))
             except DataError as error:
-                problems.append(error.at(case=case.id, file=case.image))
+                problems.append(error)
                 manifest.failed_with(error)
                 # A prediction of an earlier run would pass for one of this.
                 for path in files:

@@ -155,8 +155,8 @@ def _scan_of(
     if dims == 2:
         if affine is not None:
             raise DataError("GEO_SPACING", "an affine for a 2D image", "leave it out")
-        return Scan(np.ascontiguousarray(array), None)
-    return Scan(np.ascontiguousarray(array), _affine_of(affine, spacing))
+        return Scan(array)
+    return Scan(array, _affine_of(affine, spacing))
 
 
 def _affine_of(affine: np.ndarray | None, spacing: tuple[float, ...] | None) -> np.ndarray:

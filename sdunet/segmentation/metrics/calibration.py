@@ -38,6 +38,13 @@ class Calibration:
         self.probabilities += np.bincount(bins, probabilities, BINS)
         self.true += np.bincount(bins[there], minlength=BINS)
 
+    def add(self, other: "Calibration") -> None:
+        """Add the sums of other cases."""
+        self.cases += other.cases
+        self.cells += other.cells
+        self.probabilities += other.probabilities
+        self.true += other.true
+
     def compute(self) -> float | None:
         """Return the expected calibration error, 0 to 1; `None` without a voxel.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.core.config import DataConfig
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.file_tree import check_output, open_tree
@@ -73,16 +73,13 @@ def side_by_side(
         for together in progress(_InStep(pairs), "drawing"):
             of_each = list(zip(names, together, strict=True))
             problems += [_of(name, pair.problem) for name, pair in of_each if pair.problem]
-            try:
+            with set_aside(problems, together[0].id):
                 for model, pair in zip(models, together, strict=True):
                     _check_scored(model, pair)
                 opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
                 problems += [_of(n, p) for n, (_, p) in zip(names, opened, strict=True) if p]
                 scores = [pair.scores(first.num_classes, options) for pair in together]
-            except DataError as error:
-                problems.append(error.at(case=together[0].id))
-                continue
-            page.add([view for view, _ in opened], scores)
+                page.add([view for view, _ in opened], scores)
         problems = [*{str(p): p for pair in pairs for p in pair.problems}.values(), *problems]
         if not page.cases:
             raise DataError(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.config import DataConfig
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
@@ -79,7 +79,7 @@ def overlay(
         page = Page(out, ["prediction"], names, palette, options)
         for pair in progress(pairs, "drawing"):
             problems += [pair.problem] if pair.problem else []
-            try:
+            with set_aside(problems, pair.id):
                 view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
                 problems += [problem] if problem else []
                 scores = pair.scores(pairs.num_classes, options)
@@ -91,8 +91,6 @@ def overlay(
                     _write_error_map(pair, out / "error_maps", palette)
                 page.add([view], [scores])
                 sheet.add(view, dice)
-            except DataError as error:
-                problems.append(error.at(case=pair.id))
         if not sheet.seen:
             last = [*pairs.problems, *problems][-1]
             raise DataError(

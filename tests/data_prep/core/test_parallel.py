@@ -39,6 +39,13 @@ def test_results_come_in_order_and_errors_among_them(workers):
     assert told(run(work.square, [], workers=workers)) == []
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_nobody_expects_is_the_error_of_its_case(workers):
+    results = list(run(work.stumble, ITEMS, workers=workers))
+    assert told(results) == [*SQUARES[:13], "CASE_FAILED", *SQUARES[14:]]
+    assert str(results[13]).startswith("CASE_FAILED: ZeroDivisionError: 'by 0' at work.py:")
+
+
 def test_worker_that_dies_takes_only_its_own_case():
     want = [*SQUARES[:7], "JOB_KILLED", *SQUARES[8:]]
     assert told(run(work.die_at_seven, ITEMS, workers=2)) == want

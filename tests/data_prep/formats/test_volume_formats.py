@@ -3,6 +3,7 @@
 import gzip
 import io
 import itertools
+import math
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,7 @@ from volume_files import MHA, NRRD, VOLUME, VOXELS, replaced
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
 from data_prep.files.file_tree import open_tree
 from data_prep.formats.metaimage import read_metaimage
 from data_prep.formats.nrrd import read_nrrd
@@ -204,3 +206,25 @@ def test_lengths_in_other_units_become_millimetres(tmp_path, write_nifti):
     scan = read_scan(open_tree(tmp_path), "a.nii", findings)
     np.testing.assert_allclose(scan.spacing, (0.5, 0.7, 0.9))
     assert [f.code for f in findings.found] == ["HDR_UNITS"]
+
+
+@pytest.mark.parametrize("save", [np.save, np.savez], ids=["npy", "npz"])
+@pytest.mark.parametrize("shape", [(6, 7), (6, 7, 3), (6, 7, 8)], ids=str)
+def test_arrays_of_any_order_come_with_the_last_axis_fastest(save, shape):
+    array = np.arange(math.prod(shape), dtype=np.int16).reshape(shape)
+    orders = [array, np.asfortranarray(array), array[::-1].copy()[::-1], array.T.copy().T]
+    scans = []
+    for one in orders:
+        buffer = io.BytesIO()
+        save(buffer, one)
+        scans.append(read_array(buffer.getvalue(), Findings({"GEO_NONE"})))
+    assert all(scan.array.flags.c_contiguous for scan in scans)
+    assert all(np.array_equal(scan.array, scans[0].array) for scan in scans)
+
+
+@pytest.mark.parametrize("axes", [*itertools.permutations(range(4))], ids=str)
+def test_a_scan_is_in_order_whoever_makes_it(axes):
+    array = np.arange(5 * 6 * 7 * 8).reshape(5, 6, 7, 8)
+    scan = Scan(array.transpose(axes), np.eye(4))
+    assert scan.array.flags.c_contiguous
+    np.testing.assert_array_equal(scan.array, array.transpose(axes))
