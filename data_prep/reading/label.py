@@ -12,6 +12,8 @@ from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.labels import read_contours, read_segments
+from data_prep.formats.dicom.references import source_of
+from data_prep.formats.dicom.series import parse
 from data_prep.formats.registry import open_file, read_label
 from data_prep.layouts import Case
 from data_prep.reading.image import read_case_image
@@ -50,7 +52,9 @@ def read_case_label(
             read = read_contours if case.kind == "contours" else read_segments
             with named_errors():
                 data = open_file(tree, case.labels[0], findings)
-                scan = read(data, image, classes, findings)
+                files = (open_file(tree, name, Findings(rules.accept)) for name in case.scans[0])
+                source = source_of(parse(file, pixels=False) for file in files)
+                scan = read(data, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
         if case.kind == "classes":

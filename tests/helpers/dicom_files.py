@@ -1,6 +1,7 @@
 """DICOM files as tests need them: a small CT series and structures drawn on it."""
 
 import io
+from copy import deepcopy
 
 import numpy as np
 import pydicom
@@ -116,3 +117,32 @@ def box(z, left, right, top, bottom):
     return np.column_stack(
         [5 + 0.9 * (columns - 0.5), -7 + 0.7 * (rows - 0.5), np.full(4, 11 + 2.0 * z)]
     )
+
+
+def segments(turn=False):
+    """A DICOM-SEG of the second segment in two slices of the series."""
+    one = multi_frame()
+    one.Modality, one.SeriesInstanceUID = "SEG", "8.8"
+    one.SegmentationType = "BINARY"
+    one.SegmentSequence = Sequence()
+    for number, name in ((1, "organ"), (2, "tumour")):
+        segment = Dataset()
+        segment.SegmentNumber, segment.SegmentLabel = number, name
+        one.SegmentSequence.append(segment)
+    frames = []
+    for z, number in ((2, 2), (3, 2), (5, 1)):
+        group = deepcopy(one.PerFrameFunctionalGroupsSequence[0])
+        group.PlanePositionSequence[0].ImagePositionPatient = [5.0, -7.0, 11.0 + 2.0 * z + turn]
+        item = Dataset()
+        item.ReferencedSegmentNumber = number
+        group.SegmentIdentificationSequence = [item]
+        frames.append(group)
+    one.PerFrameFunctionalGroupsSequence = frames
+    one.NumberOfFrames, one.BitsAllocated, one.BitsStored, one.HighBit = 3, 8, 8, 7
+    masks = np.zeros((3, 6, 8), np.uint8)
+    masks[0, 1:3, 2:5] = masks[1, 0, 0] = masks[2, 5, 7] = 1
+    one.PixelData = masks.tobytes()
+    refers = Dataset()
+    refers.SeriesInstanceUID = "1.2.3"
+    one.ReferencedSeriesSequence = [refers]
+    return one

@@ -14,10 +14,11 @@ from skimage.draw import polygon2mask
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import LPS_TO_RAS
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.pixels import pixels_of
+from data_prep.formats.dicom.references import References, Source, to_voxels
 from data_prep.formats.dicom.series import parse
+from data_prep.formats.header_fields import agreed
 
 _OFF = 0.1  # voxels: how far rounding may bring a point from where it is to be
 _BORDER = 1  # voxels beside the image in which a contour may still lie, which it loses there
@@ -33,7 +34,9 @@ class Structure:
     mask: np.ndarray  # (X, Y, Z)
 
 
-def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings: Findings) -> Scan:
+def read_contours(
+    data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
+) -> Scan:
     """Draw the contours of an RTSTRUCT file as class numbers, `(1, X, Y, Z)`.
 
     A voxel is in a structure if its centre lies in an odd number of its contours, so that a
@@ -42,15 +45,18 @@ def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings
     Args:
         data: the file.
         image: the scan they were drawn on.
+        source: what its files say of what labels refer to.
         classes: names of structures, by lower case, to class numbers.
         findings: names of structures that are no class are noted.
 
     Raises:
-        DataError: DCM_CONTOUR for contours that are not in the image's slices; HDR_CONFLICT for
-            numbers or names that do not tell structures apart; LBL_LOST if no structure holds a
-            voxel of the image; LBL_OVERLAP.
+        DataError: DCM_CONTOUR for contours that are not in the image's slices; DCM_PATIENTS,
+            DCM_REFERENCE for a label of another series; HDR_CONFLICT for numbers or names that do
+            not tell structures apart; LBL_LOST if no structure holds a voxel of the image;
+            LBL_OVERLAP.
     """
     one = parse(data)
+    references = References(one, source, image)
     rois, drawn = one.get("StructureSetROISequence") or [], one.get("ROIContourSequence") or []
     names = _once(((int(roi.ROINumber), str(roi.ROIName)) for roi in rois), "ROI")
     contours = _once(
@@ -59,24 +65,32 @@ def read_contours(data: bytes, image: Scan, classes: Mapping[str, int], findings
     )
     _check_declared(contours, names, "contours of ROI")
     classed = {number: name for number, name in names.items() if _known(name, classes)}
+    for roi in rois:
+        if int(roi.ROINumber) in classed:
+            references.check_frame(roi, f"{roi.ROIName!r}", "ReferencedFrameOfReferenceUID")
     structures = [
-        Structure(name, _filled(contours.get(number) or [], image, name, findings))
+        Structure(name, _filled(contours.get(number) or [], image, references, name, findings))
         for number, name in classed.items()
     ]
+    references.tell(findings)
     if any(map(contours.get, classed)) and not any(one.mask.any() for one in structures):
         found = f"no voxel of the image is in any of {len(structures)} structures"
         raise DataError("LBL_LOST", found, _AGAIN)
     return _merged(structures, sorted(names.values()), image, classes, findings)
 
 
-def read_segments(data: bytes, image: Scan, classes: Mapping[str, int], findings: Findings) -> Scan:
+def read_segments(
+    data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
+) -> Scan:
     """Lay the segments of a DICOM-SEG file on the image's grid, `(1, X, Y, Z)`.
 
     Raises:
-        DataError: DCM_SEGMENT for fractional segments or frames not on the grid; HDR_CONFLICT as
-            `read_contours`, and for two frames of a segment in one place; LBL_OVERLAP.
+        DataError: DCM_SEGMENT for fractional segments or frames not on the grid; DCM_PATIENTS,
+            DCM_REFERENCE, HDR_CONFLICT as `read_contours`, and for two frames of a segment in one
+            place; LBL_OVERLAP.
     """
     one = parse(data)
+    references = References(one, source, image)
     if one.get("SegmentationType") != "BINARY":
         raise DataError("DCM_SEGMENT", f"type {one.get('SegmentationType')!r}", "save it as BINARY")
     segments = one.get("SegmentSequence") or []
@@ -93,6 +107,9 @@ def read_segments(data: bytes, image: Scan, classes: Mapping[str, int], findings
     _once(((at, None) for at in zip(numbers, places, strict=True)), "a frame, (segment, place),")
     for frame, group, number in zip(frames, groups, numbers, strict=True):
         _lay(frame != 0, group, shared, image, masks[number])
+        at = float(to_voxels(_origin(group, shared)[None], image)[0, 2])
+        references.check_slice(_sources(group, shared), at, f"a frame of {names[number]!r}")
+    references.tell(findings)
     structures = [Structure(name, masks[n]) for n, name in names.items() if _known(name, classes)]
     for structure in structures:
         if not structure.mask.any():
@@ -119,12 +136,19 @@ def _known(name: str, classes: Mapping[str, int]) -> bool:
     return name.strip().lower() in classes
 
 
-def _filled(contours: Sequence[Dataset], image: Scan, name: str, findings: Findings) -> np.ndarray:
+def _filled(
+    contours: Sequence[Dataset],
+    image: Scan,
+    references: References,
+    name: str,
+    findings: Findings,
+) -> np.ndarray:
     """Return whether each voxel of the image is in an odd number of contours, `(X, Y, Z)`."""
     width, height, depth = image.size
     mask = np.zeros((width + 2 * _BORDER, height + 2 * _BORDER, depth), bool)
     for contour in contours:
-        _draw(contour, image, mask, name)
+        slice_ = _draw(contour, image, mask, name)
+        references.check_slice(contour.get("ContourImageSequence") or [], slice_, repr(name))
     inside = mask[_BORDER:-_BORDER, _BORDER:-_BORDER]
     cells, left = int(mask.sum()), int(inside.sum())
     if not contours:
@@ -138,14 +162,17 @@ def _filled(contours: Sequence[Dataset], image: Scan, name: str, findings: Findi
     return inside
 
 
-def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> None:
+def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> int:
+    """Draw a contour, and return the number of its slice."""
     if contour.get("ContourGeometricType") not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
         kind = contour.get("ContourGeometricType")
         raise DataError("DCM_CONTOUR", f"{name!r}: a contour of type {kind!r}", "remove it")
     points = np.array([float(n) for n in contour.ContourData])
     if len(points) % 3 or len(points) < 9 or not np.isfinite(points).all():
         raise DataError("DCM_CONTOUR", f"{name!r}: {len(points)} coordinates", _AGAIN)
-    at = _to_voxels(points.reshape(-1, 3), image)
+    said = contour.get("NumberOfContourPoints")
+    agreed({"NumberOfContourPoints": said, "points of the contour": len(points) // 3})
+    at = to_voxels(points.reshape(-1, 3), image)
     z = float(np.median(at[:, 2]))
     slice_ = round(z)
     if np.abs(at[:, 2] - slice_).max() > _OFF or not 0 <= slice_ < image.size[2]:
@@ -154,12 +181,19 @@ def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> None:
     if (at[:, :2] < -edge).any() or (at[:, :2] > np.array(image.size[:2]) - 1 + edge).any():
         raise DataError("DCM_CONTOUR", f"{name!r}: a contour outside of the image", _AGAIN)
     mask[:, :, slice_] ^= polygon2mask(mask.shape[:2], at[:, :2] + _BORDER)
+    return slice_
 
 
 def _origin(group: Dataset, shared: Dataset) -> np.ndarray:
     """Return where the first voxel of a frame is, in LPS millimetres."""
     sequence = group.get("PlanePositionSequence") or shared.get("PlanePositionSequence")
     return np.array(sequence[0].ImagePositionPatient, float)
+
+
+def _sources(group: Dataset, shared: Dataset) -> list[Dataset]:
+    """Return the items that refer to the images a frame was drawn on."""
+    derived = group.get("DerivationImageSequence") or shared.get("DerivationImageSequence") or []
+    return [item for one in derived for item in one.get("SourceImageSequence") or []]
 
 
 def _lay(frame: np.ndarray, group: Dataset, shared: Dataset, image: Scan, mask: np.ndarray) -> None:
@@ -171,17 +205,11 @@ def _lay(frame: np.ndarray, group: Dataset, shared: Dataset, image: Scan, mask: 
     rows, columns = (float(mm) for mm in of("PixelMeasuresSequence").PixelSpacing)
     i, j = np.indices(frame.shape)  # row, column
     places = origin + j[..., None] * columns * cosines[0] + i[..., None] * rows * cosines[1]
-    at = _to_voxels(places.reshape(-1, 3), image)
+    at = to_voxels(places.reshape(-1, 3), image)
     whole = np.rint(at).astype(int)
     if np.abs(at - whole).max() > _OFF or (whole < 0).any() or (whole >= image.size).any():
         raise DataError("DCM_SEGMENT", "a frame that is not on the image's grid", _AGAIN)
     mask[tuple(whole[frame.ravel()].T)] = True
-
-
-def _to_voxels(places: np.ndarray, image: Scan) -> np.ndarray:
-    """Return the voxel indices `(n, 3)` of points in LPS millimetres."""
-    homogeneous = np.column_stack([places, np.ones(len(places))]) @ LPS_TO_RAS.T
-    return np.linalg.solve(image.affine, homogeneous.T).T[:, :3]
 
 
 def _merged(

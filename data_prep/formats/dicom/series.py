@@ -20,14 +20,14 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_deflated
+from data_prep.formats.dicom.frame import Frame, said_of
+from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
-from data_prep.formats.dicom.stack import Frame, stack
+from data_prep.formats.dicom.stack import stack
 
 # Modalities whose 2D images often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
 _WITH_UNITS = ("CT", "MR", "PT", "NM")
-_SAID = ("Modality", "PixelRepresentation", "PhotometricInterpretation", "RescaleType")
-_SAID = (*_SAID, "FrameOfReferenceUID", "SamplesPerPixel")
 _COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
 _SERIES = 0x0020000E  # tag of SeriesInstanceUID
 _AGAIN = "export the series again"
@@ -94,7 +94,8 @@ def read_series(
             frames += _frames(parse(data), findings)
             slices = max(count or 0, len(frames))
             check_size(slices * frames[0].pixels.size, frames[0].pixels.itemsize)
-    _check_said(frames, findings)
+    check_alike(frames, findings)
+    _check_count(frames, findings)
     if len({frame.pixels.shape for frame in frames}) > 1:
         shapes = sorted({frame.pixels.shape for frame in frames})
         raise DataError("DCM_MIXED", f"slices of sizes {shapes[:4]}", "split the series")
@@ -118,14 +119,7 @@ def read_series(
     return stack(frames, findings)
 
 
-def _check_said(frames: list[Frame], findings: Findings) -> None:
-    for name in _SAID:
-        values = sorted({frame.said[name] for frame in frames})
-        if len(values) > 1:
-            shown = "" if name.endswith("UID") else f", {values[:4]}"
-            raise DataError(
-                "DCM_MIXED", f"slices of {len(values)} {name}{shown}", "split the series"
-            )
+def _check_count(frames: list[Frame], findings: Findings) -> None:
     declared = max(frame.declared for frame in frames)
     if len(frames) < declared:
         findings.ask(
@@ -151,13 +145,14 @@ def _frames(one: Dataset, findings: Findings) -> list[Frame]:
             "DCM_FRAMES", f"{len(pixels)} frames, {len(apart)} descriptions of frames", _AGAIN
         )
     return [
-        _frame(one, plane, group, shared, findings)
-        for plane, group in zip(pixels, apart, strict=True)
+        _frame(one, number, plane, group, shared, findings)
+        for number, (plane, group) in enumerate(zip(pixels, apart, strict=True))
     ]
 
 
 def _frame(
     one: Dataset,
+    number: int,
     plane: np.ndarray,
     apart: Dataset | None,
     shared: Dataset | None,
@@ -192,6 +187,7 @@ def _frame(
         raise DataError("DCM_PLACE", f"directions {cosines.tolist()}", _AGAIN)
     if spacing is not None and not (spacing > 0).all():
         raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
+    head, frames = one.file_meta.get("MediaStorageSOPInstanceUID"), one.get("NumberOfFrames") or 1
     return Frame(
         plane,
         position,
@@ -201,7 +197,10 @@ def _frame(
         abs(float(between)) if between else None,
         rescaled,
         str(one.get("Modality") or ""),
-        {name: str(one.get(name, "")) for name in _SAID},
+        (str(one.get("SOPInstanceUID") or ""), str(head or "")),
+        number,
+        {name: str(one.get(name, "")) for name in ALIKE},
+        said_of(one, frames, of),
         max(int(one.get(name) or 0) for name in _COUNTS),
     )
 

@@ -5,7 +5,7 @@ turned slice, a tilt, a distance other than they say) is named.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import check_affine, from_lps, shear_of
 from data_prep.core.scan import SCANNER_CODES, Scan
+from data_prep.formats.dicom.frame import Frame
+from data_prep.formats.dicom.one_image import check_identity, check_order
 
 _SAME_DIRECTION = 1e-3
 _APART = 1.5  # of the thickness of slices, up to which they are a stack without holes
@@ -23,28 +25,12 @@ _TILT = 1e-3
 _AGAIN = "export the series again"
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One slice: pixels in their unit, and where it lies in LPS millimetres."""
-
-    pixels: np.ndarray
-    position: np.ndarray | None
-    axes: np.ndarray | None  # (2, 3): along a row, along a column
-    spacing: tuple[float, float] | None  # between rows, between columns
-    thickness: float | None
-    between: float | None  # SpacingBetweenSlices
-    rescaled: bool
-    modality: str
-    said: dict[str, str]  # what all slices of a series say alike
-    declared: int  # how many images there are to be, 0 if it is not said
-
-
 def stack(frames: list[Frame], findings: Findings) -> Scan:
     """Return slices that have a place as one volume, `(1, X, Y, Z)`.
 
     Raises:
-        DataError: DCM_MIXED, DCM_PHASES, DCM_GAP; DCM_UNEVEN, DCM_SPACING or DCM_TILT, unless
-            accepted.
+        DataError: DCM_MIXED, DCM_PHASES, DCM_UID, DCM_GAP; DCM_UNEVEN, DCM_SPACING or DCM_TILT,
+            unless accepted.
     """
     axes = frames[0].axes
     if any(np.abs(f.axes - axes).max() > _SAME_DIRECTION for f in frames):
@@ -54,8 +40,10 @@ def stack(frames: list[Frame], findings: Findings) -> Scan:
     normal = np.cross(axes[0], axes[1])
     frames = sorted(frames, key=lambda frame: float(frame.position @ normal))
     frames = _without_copies(frames, normal, findings)
+    check_identity(frames, findings)
     places = np.array([frame.position for frame in frames])
     along = places @ normal
+    check_order(frames, along, findings)
     frames, step = _evened(frames, along, findings)
     across = (places - places[0]) - (along - along[0])[:, None] * normal
     lean = across[-1] / (along[-1] - along[0]) if len(along) > 1 else np.zeros(3)

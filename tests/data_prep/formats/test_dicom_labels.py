@@ -1,11 +1,8 @@
 """DICOM structures and segments: drawn as they say, told apart, and lost to no border unsaid."""
 
-from copy import deepcopy
-
 import numpy as np
 import pytest
-from dicom_files import box, multi_frame, series, structures
-from pydicom.dataset import Dataset
+from dicom_files import box, segments, series, structures
 from pydicom.sequence import Sequence
 
 from data_prep.core.config import Rules
@@ -169,35 +166,6 @@ def test_what_structures_lack_is_told(write_tree, contours, change, cells, said)
     assert dict(zip(numbers.tolist(), counts.tolist(), strict=True)) == cells
     assert len(findings.found) == len(said)
     assert all(str(f).startswith(s) for f, s in zip(findings.found, said, strict=True))
-
-
-def segments(turn=False):
-    """A DICOM-SEG of the second segment in two slices of the series."""
-    one = multi_frame()
-    one.Modality, one.SeriesInstanceUID = "SEG", "8.8"
-    one.SegmentationType = "BINARY"
-    one.SegmentSequence = Sequence()
-    for number, name in ((1, "organ"), (2, "tumour")):
-        segment = Dataset()
-        segment.SegmentNumber, segment.SegmentLabel = number, name
-        one.SegmentSequence.append(segment)
-    frames = []
-    for z, number in ((2, 2), (3, 2), (5, 1)):
-        group = deepcopy(one.PerFrameFunctionalGroupsSequence[0])
-        group.PlanePositionSequence[0].ImagePositionPatient = [5.0, -7.0, 11.0 + 2.0 * z + turn]
-        item = Dataset()
-        item.ReferencedSegmentNumber = number
-        group.SegmentIdentificationSequence = [item]
-        frames.append(group)
-    one.PerFrameFunctionalGroupsSequence = frames
-    one.NumberOfFrames, one.BitsAllocated, one.BitsStored, one.HighBit = 3, 8, 8, 7
-    masks = np.zeros((3, 6, 8), np.uint8)
-    masks[0, 1:3, 2:5] = masks[1, 0, 0] = masks[2, 5, 7] = 1
-    one.PixelData = masks.tobytes()
-    refers = Dataset()
-    refers.SeriesInstanceUID = "1.2.3"
-    one.ReferencedSeriesSequence = [refers]
-    return one
 
 
 def test_segments_lie_on_the_grid_of_their_series(write_tree):

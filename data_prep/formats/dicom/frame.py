@@ -1,0 +1,68 @@
+"""One slice of a series, with what it says of itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+# By name of an attribute, the group of enhanced files that holds it, and its name there.
+_ENHANCED = {
+    "ConvolutionKernel": ("CTReconstructionSequence", "ConvolutionKernel"),
+    "DiffusionBValue": ("MRDiffusionSequence", "DiffusionBValue"),
+    "EchoTime": ("MREchoSequence", "EffectiveEchoTime"),
+    "FlipAngle": ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
+    "ImageType": ("MRImageFrameTypeSequence", "FrameType"),
+    "InversionTime": ("MRModifierSequence", "InversionTimes"),
+    "TemporalPositionIdentifier": ("FrameContentSequence", "TemporalPositionIndex"),
+}
+_ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One slice: pixels in their unit, and where it lies in LPS millimetres."""
+
+    pixels: np.ndarray
+    position: np.ndarray | None
+    axes: np.ndarray | None  # (2, 3): along a row, along a column
+    spacing: tuple[float, float] | None  # between rows, between columns
+    thickness: float | None
+    between: float | None  # SpacingBetweenSlices
+    rescaled: bool
+    modality: str
+    uids: tuple[str, str]  # SOPInstanceUID, and what the head of the file says of it
+    number: int  # of the frame in its file
+    alike: dict[str, str]  # what all slices of a series say alike
+    said: dict[str, tuple]  # other values by name of attribute, numbers where they are
+    declared: int  # how many images there are to be, 0 if it is not said
+
+
+def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[str, tuple]:
+    """Return what a slice says of how it was taken; what is not said or cannot be read is not in.
+
+    Args:
+        one: the file.
+        frames: how many it holds.
+        of: returns a value of a group of this frame, or of the file.
+    """
+    found = {}
+    for name in (*_ENHANCED, *_ALONE * (frames == 1)):
+        try:
+            value = of(*_ENHANCED[name]) if name in _ENHANCED else None
+            value = one.get(name) if value is None else value
+        # pydicom raises several kinds of error for a text that is no number.
+        except (ArithmeticError, TypeError, ValueError):
+            continue
+        values = [value] if np.isscalar(value) else [*(value or [])]
+        if values and "" not in values:
+            found[name] = tuple(map(_plain, values))
+    return found
+
+
+def _plain(value: Any) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return str(value).strip().upper()

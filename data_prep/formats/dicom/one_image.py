@@ -1,0 +1,115 @@
+"""Whether the slices of a series are one image: what they must say alike, and what they may not.
+
+What scanners write loosely (numbers of slices, their location) is told and not refused: slices are
+ordered by position. Source: DICOM PS3.3, C.7.6.1 (image type), C.8.3.1 (MR), C.8.13 (enhanced MR).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.formats.dicom.frame import Frame
+
+ALIKE = ("Modality", "PixelRepresentation", "PhotometricInterpretation", "RescaleType")
+ALIKE = (*ALIKE, "FrameOfReferenceUID", "StudyInstanceUID", "SamplesPerPixel")
+# Of what several images of one place differ by, the share by which slices of one image may.
+_APART = {
+    "ConvolutionKernel": 0.0,
+    "DiffusionBValue": 0.05,
+    "EchoTime": 0.05,
+    "TemporalPositionIdentifier": 0.0,
+}
+_DOUBTFUL = {"FlipAngle": 0.05, "InversionTime": 0.05, "KVP": 0.05}
+# Words of ImageType of which one image has the same in all slices.
+_KINDS = {
+    *("LOCALIZER", "PROJECTION IMAGE", "MPR", "ADC", "FA"),
+    *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY"),
+    *("W", "F", "IP", "OP", "WATER", "FAT", "IN_PHASE", "OUT_PHASE", "OPP_PHASE"),
+}
+_AGAIN = "export the series again"
+_SPLIT = "split the series"
+
+
+def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
+    """Refuse slices of several images in one series.
+
+    Raises:
+        DataError: DCM_MIXED.
+    """
+    for name in ALIKE:
+        values = sorted({frame.alike[name] for frame in frames})
+        if len(values) > 1:
+            shown = "" if name.endswith("UID") else f", {values[:4]}"
+            raise DataError("DCM_MIXED", f"slices of {len(values)} {name}{shown}", _SPLIT)
+    kinds = {tuple(sorted(_KINDS & set(frame.said.get("ImageType", ())))) for frame in frames}
+    if len(kinds) > 1:
+        found = ", ".join(" ".join(kind) or "others" for kind in sorted(kinds))
+        raise DataError("DCM_MIXED", f"slices of several ImageType: {found}", _SPLIT)
+    for name, share in _APART.items():
+        if values := _differing(frames, name, share):
+            raise DataError("DCM_MIXED", f"slices of several {name}, {values}", _SPLIT)
+    for name, share in _DOUBTFUL.items():
+        if values := _differing(frames, name, share):
+            found = f"slices of several {name}, {values}"
+            findings.warn("DCM_VARIES", found, "look whether they are of one image")
+
+
+def _differing(frames: Sequence[Frame], name: str, share: float) -> str:
+    """Return what slices say of an attribute, if it is not the same; empty if it is."""
+    values = sorted({f.said[name] for f in frames if name in f.said}, key=str)
+    if len(values) < 2:
+        return ""
+    if all(len(value) == 1 and isinstance(value[0], float) for value in values):
+        numbers = [value[0] for value in values]
+        if np.ptp(numbers) <= share * np.abs(numbers).max():
+            return ""
+    texts = [" ".join(f"{n:g}" if isinstance(n, float) else repr(n) for n in v) for v in values]
+    return " and ".join(texts[:4])
+
+
+def check_identity(frames: Sequence[Frame], findings: Findings) -> None:
+    """Refuse several slices of one name.
+
+    Raises:
+        DataError: DCM_UID.
+    """
+    named = Counter((frame.uids[0], frame.number) for frame in frames if frame.uids[0])
+    most = max(named.values(), default=1)
+    if most > 1:
+        raise DataError("DCM_UID", f"{most} slices of one SOPInstanceUID", _AGAIN)
+    other = sum(bool(uid and head and uid != head) for uid, head in (f.uids for f in frames))
+    if other:
+        found = f"{other} of {len(frames)} slices have another SOPInstanceUID in their head"
+        findings.warn("DCM_UID", found, "look whether they were renamed without care")
+
+
+def check_order(frames: Sequence[Frame], along: np.ndarray, findings: Findings) -> None:
+    """Tell where slices say of another order than their positions, which are used.
+
+    Args:
+        frames: slices in the order of their positions.
+        along: those positions, in millimetres along the normal.
+        findings: what is noticed is added to it.
+    """
+    numbers = _numbers(frames, "InstanceNumber")
+    if len(set(numbers)) < len(numbers):
+        found = f"{len(numbers)} slices have {len(set(numbers))} InstanceNumbers"
+        findings.warn("DCM_ORDER", found, "look whether they are of one image")
+    places = _numbers(frames, "SliceLocation")
+    if len(places) < len(along):
+        return
+    steps = np.diff(places)
+    if (steps < 0).all() and len(steps):
+        findings.note("DCM_ORDER", "SliceLocation runs against the positions, which are used")
+    elif not (steps > 0).all():
+        found = "SliceLocation is of another order than the positions, which are used"
+        findings.warn("DCM_ORDER", found, "look whether the slices lie where they should")
+
+
+def _numbers(frames: Sequence[Frame], name: str) -> list[float]:
+    """Return the numbers of an attribute, of those slices that have one."""
+    values = [frame.said[name][0] for frame in frames if name in frame.said]
+    return [value for value in values if isinstance(value, float)]

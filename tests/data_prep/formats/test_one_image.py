@@ -1,0 +1,141 @@
+"""Slices of one series that are several images are refused; what scanners write loosely is told."""
+
+import numpy as np
+import pytest
+from dicom_files import STORED, encode, multi_frame, series
+from pydicom.dataset import Dataset
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.formats.dicom.series import read_series
+
+
+def read(slices):
+    findings = Findings()
+    scan = read_series([(f"{i:02}", encode(one)) for i, one in enumerate(slices)], findings)
+    return scan, [f"{f.level} {f.code}: {f.found}" for f in findings.found]
+
+
+def slices_with(name, values):
+    """The series, each slice with the value of its number; `None` leaves the attribute out."""
+    slices = series()
+    for z, one in enumerate(slices):
+        value = values(z)
+        if value is not None:
+            setattr(one, name, value)
+    return slices
+
+
+def one_uid(z):
+    return "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("StudyInstanceUID", lambda z: "1.2" if z != 5 else "1.9", "DCM_MIXED: slices of 2 Study"),
+        ("EchoTime", lambda z: 10 * (z % 2 + 1), "DCM_MIXED: slices of several EchoTime, 10 and"),
+        ("EchoTime", lambda z: 10 if z < 5 else 80, "DCM_MIXED: slices of several EchoTime"),
+        ("DiffusionBValue", lambda z: 1000.0 * (z % 2), "DCM_MIXED: slices of several Diffusion"),
+        ("TemporalPositionIdentifier", lambda z: z % 2 + 1, "DCM_MIXED: slices of several Tempor"),
+        ("ConvolutionKernel", lambda z: ["B30f", "B70f"][z % 2], "DCM_MIXED: .* Convolution"),
+        (
+            "ImageType",
+            lambda z: ["ORIGINAL", "PRIMARY", "AXIAL" if z != 5 else "LOCALIZER"],
+            "DCM_MIXED: slices of several ImageType: others, LOCALIZER",
+        ),
+        (
+            "ImageType",
+            lambda z: ["ORIGINAL", "PRIMARY", "M" if z % 2 else "P", "ND"],
+            "DCM_MIXED: slices of several ImageType: M, P",
+        ),
+        ("SOPInstanceUID", one_uid, "DCM_UID: 10 slices of one SOPInstanceUID"),
+        ("SOPInstanceUID", lambda z: f"1.2.3.{z // 2}", "DCM_UID: 2 slices of one SOPInstanceUID"),
+    ],
+)
+def test_several_images_in_one_series_are_refused(name, values, message):
+    slices = slices_with(name, values)
+    for one in slices:
+        one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+    with pytest.raises(DataError, match=message):
+        read(slices)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("InstanceNumber", lambda z: 1, ["warning DCM_ORDER: 10 slices have 1 InstanceNumbers"]),
+        ("InstanceNumber", lambda z: z // 2, ["warning DCM_ORDER: 10 slices have 5 InstanceNum"]),
+        ("SliceLocation", lambda z: 100 - 2 * z, ["note DCM_ORDER: SliceLocation runs against"]),
+        ("SliceLocation", lambda z: (z * 3) % 10, ["warning DCM_ORDER: SliceLocation is of anoth"]),
+        ("SliceLocation", lambda z: 7, ["warning DCM_ORDER: SliceLocation is of another order"]),
+        ("FlipAngle", lambda z: 10 + 20 * (z % 2), ["warning DCM_VARIES: slices of several Flip"]),
+        ("KVP", lambda z: 80 + 60 * (z % 2), ["warning DCM_VARIES: slices of several KVP, 140"]),
+        # What ordinary scanners write:
+        ("InstanceNumber", lambda z: 10 - z, []),
+        ("InstanceNumber", lambda z: None if z == 4 else z, []),
+        ("SliceLocation", lambda z: 2 * z - 400.5, []),
+        ("SliceLocation", lambda z: None if z == 4 else 2 * z, []),
+        ("EchoTime", lambda z: 10 + 0.01 * z, []),
+        ("EchoTime", lambda z: None if z == 4 else 10, []),
+        ("DiffusionBValue", lambda z: 1000.0 + z, []),
+        ("ImageType", lambda z: ["ORIGINAL", "PRIMARY", "AXIAL", f"CT_SOM5 {'SPI'[z % 3]}"], []),
+        ("ImageType", lambda z: ["DERIVED", "SECONDARY", "LOCALIZER"], []),
+        ("AcquisitionNumber", lambda z: z % 3, []),
+        ("AcquisitionTime", lambda z: f"1200{z:02}", []),
+        ("ConvolutionKernel", lambda z: ["Qr40f", "3"], []),
+    ],
+)
+def test_what_slices_say_loosely_is_told_and_read(name, values, said):
+    scan, found = read(slices_with(name, values))
+    np.testing.assert_array_equal(scan.array[0], STORED.transpose(2, 1, 0).astype(int) - 1024)
+    assert len(found) == len(said)
+    assert all(f.startswith(s) for f, s in zip(found, said, strict=True)), found
+
+
+@pytest.mark.parametrize("name", ["InstanceNumber", "SliceLocation", "EchoTime"])
+def test_a_value_that_cannot_be_read_says_nothing(name):
+    slices = [encode(one) for one in slices_with(name, lambda z: 7654321)]
+    findings = Findings()
+    broken = [data.replace(b"7654321", b"..x..yz") for data in slices]
+    assert read_series(enumerate(map(bytes, broken)), findings).size == (8, 6, 10)
+    assert not findings.found
+
+
+def test_slices_that_were_renamed_without_their_head_are_told():
+    files, findings = [], Findings()
+    for z, one in enumerate(slices_with("SOPInstanceUID", lambda z: f"1.2.3.{z}")):
+        head, uid, rest = encode(one).partition(f"1.2.3.{z}".encode())
+        files.append((f"{z}", head + uid.replace(b"1.2.3", b"1.2.4") + rest))
+    read_series(files, findings)
+    told = [f"{f.level} {f.code}: {f.found}" for f in findings.found]
+    assert told == ["warning DCM_UID: 10 of 10 slices have another SOPInstanceUID in their head"]
+
+
+def test_a_copy_of_a_slice_has_its_uid():
+    slices = series()
+    _, found = read([*slices, slices[3]])
+    assert found == ["note DCM_COPY: 1 slices were there twice"]
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("MREchoSequence", "EffectiveEchoTime", lambda z: 10.0 * (z % 2 + 1)),
+        ("MRDiffusionSequence", "DiffusionBValue", lambda z: 1000.0 * (z % 2)),
+        ("FrameContentSequence", "TemporalPositionIndex", lambda z: z % 2 + 1),
+        ("CTReconstructionSequence", "ConvolutionKernel", lambda z: ["A", "B"][z % 2]),
+    ],
+)
+def test_frames_of_several_images_in_one_file_are_refused(group, name, value):
+    for values, refused in ((value, True), (lambda z: value(0), False)):
+        one = multi_frame()
+        for z, part in enumerate(one.PerFrameFunctionalGroupsSequence):
+            item = Dataset()
+            setattr(item, name, values(z))
+            setattr(part, group, [item])
+        if refused:
+            with pytest.raises(DataError, match="DCM_MIXED: slices of several"):
+                read([one])
+        else:
+            assert read([one])[0].size == (8, 6, 10)
