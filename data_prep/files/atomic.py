@@ -12,9 +12,7 @@ from typing import IO
 import numpy as np
 
 from data_prep.core.safe_text import inert_json
-from data_prep.files.output_folder import output_of
-
-_PARTIAL = ".partial-"
+from data_prep.files.output_folder import NOT_WHOLE, output_of
 
 
 @contextmanager
@@ -35,7 +33,7 @@ def complete_file(path: str | Path, previous: str | Path | None = None) -> Itera
     if output:
         output.claim(path)
     place = output.partial if output else path.parent
-    handle, name = tempfile.mkstemp(dir=place, prefix=_PARTIAL)
+    handle, name = tempfile.mkstemp(dir=place, prefix=NOT_WHOLE)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w+b") as file:

@@ -17,6 +17,7 @@ from data_prep.files.folder_lock import held, is_lock
 from data_prep.files.written_files import LIST, MARK, FileHashes, Part, Written, list_of, new_list
 
 _PARTIAL = "partial"
+NOT_WHOLE = ".partial-"  # how names begin in there
 _IGNORED = (MARK, ".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
 RECORD = "run.json"  # which any command may write when it ends
 _NEW = "give a new folder, or move what is there"
@@ -186,6 +187,18 @@ def _check_mark(folder: Path) -> None:
         raise DataError("OUT_TAKEN", f"{mark} is not of sdunet", _NEW)
 
 
+def _clear_partial(folder: Path) -> None:
+    """Remove what killed runs left half written; what has another name is not ours, and stays."""
+    partial = folder / MARK / _PARTIAL
+    for path in partial.glob(f"{NOT_WHOLE}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if partial.is_dir() and not any(partial.iterdir()):
+        partial.rmdir()
+
+
 @contextmanager
 def own_folder(
     folder: str | Path,
@@ -227,7 +240,7 @@ def own_folder(
             if path.is_file() and not output.owns(path):
                 output.record(path, output.files.of(path))
         if alone:
-            shutil.rmtree(folder / MARK / _PARTIAL, ignore_errors=True)
+            _clear_partial(folder)
         listed.busy = True
         try:
             yield output
@@ -235,6 +248,8 @@ def own_folder(
         finally:
             listed.busy, output.part = False, None
             if new and alone and not listed.update().versions:  # nothing came of it
-                shutil.rmtree(folder / MARK, ignore_errors=True)
+                _clear_partial(folder)
+                if not (folder / MARK / _PARTIAL).exists():
+                    shutil.rmtree(folder / MARK, ignore_errors=True)
                 if made and not any(folder.iterdir()):
                     folder.rmdir()

@@ -19,7 +19,7 @@ from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
-from data_prep.files.output_folder import below, check_free, own_folder, partial_of
+from data_prep.files.output_folder import NOT_WHOLE, below, check_free, own_folder, partial_of
 from data_prep.formats.encode import encode
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.reading.image import read_case_image
@@ -175,7 +175,7 @@ def _predict_case(
         if before and before.get("source") == source and _is_there(out, before, folders):
             return before
         findings.place(case=case.id)
-        with tempfile.TemporaryDirectory(dir=partial_of(out)) as folder:
+        with tempfile.TemporaryDirectory(dir=partial_of(out), prefix=NOT_WHOLE) as folder:
             found = predict_scan(
                 ensemble,
                 scan,

@@ -326,13 +326,32 @@ def test_a_run_that_was_killed_still_owns_what_it_wrote(tmp_path):
     with own_folder(out, "test") as output:
         write_bytes(out / "a", b"1")
         output.record(out / "a", "of a version that was never written")
-        (partial_of(out) / "half").write_bytes(b"1")
+        (partial_of(out) / ".partial-half").write_bytes(b"1")
+        (partial_of(out) / ".partial-folder").mkdir()
         with (out / ".sdunet/written.jsonl").open("ab") as file:
             file.write(b'\n{"file": "b", "sh')  # the disk was full
         write_bytes(out / "a", b"2")
     with own_folder(out, "test") as output:
         assert output.owns(out / "a")
         assert not list(partial_of(out).iterdir())
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "folder/notes.txt", "a.partial-"])
+def test_what_is_not_ours_stays_among_files_not_complete(tmp_path, name):
+    out = tmp_path / "out"
+    with own_folder(out, "test"):
+        mine = partial_of(out) / name
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_bytes(b"mine")  # while a run of which nothing comes is at work
+    assert mine.read_bytes() == b"mine"
+    mine.unlink()
+    with own_folder(out, "test"):
+        write_bytes(out / "a", b"1")
+    mine.parent.mkdir(exist_ok=True, parents=True)
+    mine.write_bytes(b"mine")
+    with own_folder(out, "test"):
+        write_bytes(out / "a", b"2")
+    assert mine.read_bytes() == b"mine"
 
 
 def test_half_a_file_takes_no_name(tmp_path):
