@@ -27,6 +27,7 @@ stdout, all else to stderr.
 wins, and an option wins over every file. Settings that several commands share stand once, at
 [the end](#settings).
 """
+_REQUIRED = "(required)"
 _PLAIN = ("positional arguments", "options")
 
 
@@ -72,6 +73,11 @@ def _is_shown(action: Action) -> bool:
     return action.help != SUPPRESS and action.dest != "help" and not whole_section
 
 
+def _is_required(action: Action) -> bool:
+    # Some may still be given without their name, which the parser cannot know.
+    return action.required or (action.help or "").endswith(_REQUIRED)
+
+
 def _section(actions: list[Action]) -> str:
     return actions[0].dest.split(".")[0]
 
@@ -100,7 +106,7 @@ def _table(actions: list[Action]) -> str:
 def _help(action: Action) -> str:
     if action.dest == "print_config":  # jsonargparse's words are of its flags
         return "print all settings as YAML, and do nothing else"
-    return " ".join((action.help or "").split())
+    return " ".join((action.help or "").removesuffix(_REQUIRED).split())
 
 
 def _values(action: Action) -> str:
@@ -136,8 +142,8 @@ def _words(kind: Any) -> str:
 
 
 def _default(action: Action) -> str:
-    if action.required or not action.option_strings:
-        return "required" if action.required else ""
+    if _is_required(action):
+        return "required"
     if action.default in (None, SUPPRESS) or action.nargs == 0:
         return ""
     value = action.default

@@ -8,8 +8,8 @@ FOLDER = Path(__file__).parents[1] / "docs/reference"
 _ERRORS = """# Codes of errors and findings
 
 Made of `data_prep/core/codes.yaml` by `python scripts/make_reference.py`; change it there.
-`sdunet info CODE` prints a row. [What is checked](../data.md) tells how errors, warnings and notes
-differ.
+`sdunet info CODE` prints a row. [Check and prepare data](../how-to/prepare-data.md) tells
+how errors, warnings and notes differ.
 
 A code with a text in the last column can be accepted, for example by
 `dataset.accept: [GEO_SQFORM]` in the task, or by `--accept GEO_SQFORM` for new scans that are

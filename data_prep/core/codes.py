@@ -63,7 +63,7 @@ def explain(name: str) -> Code:
     Raises:
         ValueError: for an unknown code, with the nearest known one.
 
-    Example:
+    Examples:
         >>> explain("OUT_BUSY").fix
         'Wait for it.'
     """
