@@ -26,6 +26,7 @@ def test_the_reference_of_commands_is_that_of_the_parsers():
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.long
 def test_the_code_of_notebooks_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
