@@ -33,6 +33,7 @@ _END_MARK = 2  # of a member's flags: its LZMA stream ends with a mark
 _HEADER = 1 << 20  # more than any header of a tar takes
 _DIRECTORY = 1 << 26  # more than the directory of a zip of 500,000 files takes
 _FOLDER = "a folder"
+_END = 22  # bytes of the end of a zip, without its comment
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
@@ -145,15 +146,12 @@ def _open_zip(path: Path) -> Archive:
     file = _Stepwise(path, _DIRECTORY)
     try:
         archive = zipfile.ZipFile(file)
+        check_zip(archive, file)
     except BaseException:
         file.close()
         raise
     weakref.finalize(archive, file.close)  # it closes only files that it opened itself
     members = archive.infolist()
-    declared = _zip_entries(path)
-    if declared not in (len(members) % (1 << 16), 0xFFFF):
-        found = f"its directory lists {len(members)} files of {declared}"
-        raise DataError("IO_ARCHIVE", found, _AGAIN)
     members = [member for member in members if _zip_kind(member) != _FOLDER]
     kinds = [_zip_kind(member) for member in members]
     names = [_plain(member.filename) for member in members]
@@ -165,12 +163,33 @@ def _open_zip(path: Path) -> Archive:
     return Archive(tuple(places), _lost(names, kinds), read)
 
 
-def _zip_entries(path: Path) -> int:
-    """Return how many files the end of a zip says there are; 65535 for many."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (1 << 16) - 22))
-        end = file.read()
-    return struct.unpack_from("<H", end, end.rindex(b"PK\5\6") + 10)[0]
+def check_zip(archive: zipfile.ZipFile, file: BinaryIO) -> None:
+    """Refuse a file that is more than one zip from its first byte to its last.
+
+    Bytes before or after it may be another archive, whose files would be lost without a word.
+
+    Args:
+        archive: as it was opened.
+        file: what it was opened of.
+
+    Raises:
+        DataError: IO_ARCHIVE; also if it tells of another number of files than it lists.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - (1 << 16) - _END))
+    end = file.read()
+    at = end.rindex(b"PK\5\6")
+    declared, (comment,) = (struct.unpack_from("<H", end, at + n) for n in (10, 20))
+    members = archive.infolist()
+    if declared[0] not in (len(members) % (1 << 16), 0xFFFF):
+        found = f"its directory lists {len(members)} files of {declared[0]}"
+        raise DataError("IO_ARCHIVE", found, _AGAIN)
+    before = min((member.header_offset for member in members), default=0)
+    after = len(end) - at - _END - comment
+    for bytes_, where in ((before, "before"), (after, "after")):
+        if bytes_:
+            found = f"{bytes_} bytes {where} its files, which may be another archive"
+            raise DataError("IO_ARCHIVE", found, _UNPACK)
 
 
 def _zip_kind(member: zipfile.ZipInfo) -> str:
@@ -249,5 +268,8 @@ def _plain(name: str) -> str:
 
 def _lost(names: list[str], kinds: Iterable[str]) -> dict[str, str]:
     lost = {name: kind for name, kind in zip(names, kinds, strict=True) if kind}
+    # Of a backslash, nothing tells whether it parts folders or is of a name.
+    lost |= {name: "a name with a backslash" for name in names if "\\" in name}
+    lost |= {name: "a path out of the archive" for name in names if name.split("/")[0] == ".."}
     doubled = {n: f"a name that is there {k} times" for n, k in Counter(names).items() if k > 1}
     return lost | doubled

@@ -10,7 +10,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
-from data_prep.files.archives import read_member
+from data_prep.files.archives import check_zip, read_member
 
 _AGAIN = "save the array again with numpy.save"
 
@@ -60,7 +60,9 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
 
 def _only_member(data: bytes) -> bytes:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        file = io.BytesIO(data)
+        with zipfile.ZipFile(file) as archive:
+            check_zip(archive, file)
             members = archive.infolist()
             if len(members) != 1 or not members[0].filename.endswith(".npy"):
                 names = [member.filename for member in members[:5]]

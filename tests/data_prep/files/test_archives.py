@@ -20,7 +20,9 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.files.archives import open_archive
 from data_prep.files.file_tree import open_tree
+from data_prep.formats.numpy_files import read_array
 from data_prep.layouts import find_layout
 from sdunet.segmentation.evaluation.evaluate import evaluate
 
@@ -209,6 +211,49 @@ def test_zip_whose_end_tells_of_more_files_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"IO_ARCHIVE: its directory lists 8 files of 9"):
         open_tree(path)
+
+
+SPOILED = {
+    "before": lambda data: b"junk" + data,
+    "after": lambda data: data + b"junk",
+    "zeros after": lambda data: data + bytes(512),
+    "twice": lambda data: data + data,
+    "cut before": lambda data: data[: len(data) // 2] + data,
+    "cut after": lambda data: data + data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+@pytest.mark.parametrize("kind", ["zip", "npz"])
+def test_zip_with_bytes_before_or_after_it_is_refused(tmp_path, kind, spoil):
+    buffer = io.BytesIO()
+    if kind == "npz":
+        np.savez(buffer, np.zeros((4, 5), np.uint8))
+        assert not read_array(buffer.getvalue()).array.any()
+    else:
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.comment = b"of the scanner"
+            archive.writestr("images/a.nii.gz", OTHER)
+    path = tmp_path / "a.zip"
+    path.write_bytes(buffer.getvalue())
+    assert open_archive(path)
+    path.write_bytes(spoil(buffer.getvalue()))
+    with pytest.raises(DataError, match="IO_"):
+        read_array(path.read_bytes()) if kind == "npz" else open_archive(path).read("a", 1)
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+@pytest.mark.parametrize("rename", [lambda n: n.replace("/", "\\"), lambda n: f"../{n}"])
+def test_name_that_is_no_path_in_the_archive_is_told(tmp_path, suffix, rename):
+    Volumes(tmp_path / "set")
+
+    def add(archive, name, data):
+        plain(archive, rename(name), data)
+
+    path = packed(tmp_path / "set", suffix, "images/bad.nii.gz", add)
+    checked = check(path, DataConfig())
+    assert set(checked.facts) == GOOD
+    assert "IO_MEMBER" in {error.code for error in checked.errors}
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"])
