@@ -22,6 +22,7 @@ from data_prep.core.geometry import AS_SCANNED
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import PackBits, silenced, unpacked_size
+from data_prep.formats.image_ends import check_end
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -222,6 +223,7 @@ def _decode_other(data: bytes, findings: Findings) -> Samples:
     image = Image.open(io.BytesIO(data))
     if sum(1 for _ in ImageSequence.Iterator(image)) != 1:
         raise DataError("IMG_FRAMES", "several frames in one file", "save one frame a file")
+    check_end(data, findings)
     image.seek(0)
     turn = image.getexif().get(0x0112, 1)
     if turn != 1:

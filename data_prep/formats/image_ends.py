@@ -1,0 +1,66 @@
+"""Where a PNG, JPEG or BMP ends, by its own word: decoders read on to no end.
+
+A TIFF says of no end. Sources: PNG (ISO/IEC 15948) 5.3, JPEG (ITU T.81) B.1, BITMAPINFOHEADER.
+"""
+
+import struct
+
+from data_prep.core.findings import Findings
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_ALONE = (0x01, *range(0xD0, 0xD9))  # markers of JPEG without a length
+_AGAIN = "fetch or export the file again"
+
+
+def check_end(data: bytes, findings: Findings) -> None:
+    """Refuse bytes after the end of an image that was decoded, unless they are accepted.
+
+    Zeros after a JPEG are padding, as cameras and viewers leave it.
+
+    Raises:
+        DataError: IO_TRAILING, unless accepted.
+    """
+    if data.startswith(_PNG):
+        end = _end_of_png(data)
+    elif data.startswith(_JPEG):
+        end = _end_of_jpeg(data)
+    else:
+        end = _end_of_bmp(data)
+    more = len(data) - end
+    if more > 0 and not (data.startswith(_JPEG) and not any(data[end:])):
+        findings.ask("IO_TRAILING", f"{more} bytes too many", _AGAIN)
+
+
+def _end_of_png(data: bytes) -> int:
+    at = len(_PNG)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+        if kind == b"IEND":
+            return at
+    return len(data)
+
+
+def _end_of_jpeg(data: bytes) -> int:
+    at = 2
+    while 0 <= at < len(data) - 1:
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in (0x00, *_ALONE, 0xFF):
+            # Compressed values, or filling: on to what may be a marker.
+            at = data.find(b"\xff", at + 1)
+        elif marker == 0xD9:
+            return at + 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return len(data)
+
+
+def _end_of_bmp(data: bytes) -> int:
+    declared, _, start = struct.unpack_from("<III", data, 2)
+    if declared > start:
+        return declared
+    # Some writers leave the size of the file out.
+    width, height, _, bits, packed, stored = struct.unpack_from("<iiHHII", data, 18)
+    row = (abs(width) * bits + 31) // 32 * 4
+    return start + (stored if packed else row * abs(height))

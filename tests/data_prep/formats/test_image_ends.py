@@ -1,0 +1,80 @@
+"""Bytes after the end of a 2D image: refused unless accepted, but for padding of zeros."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from bad_sets import jpeg, png
+from PIL import Image
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.formats.images_2d import read_picture
+from data_prep.formats.mask_images import read_picture_label
+
+NOISE = np.random.default_rng(0).integers(0, 256, (33, 41, 3)).astype(np.uint8)
+
+
+def bmp(array, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "BMP", **options)
+    return buffer.getvalue()
+
+
+def without_size(data):
+    """A BMP that leaves the size of the file out."""
+    return data[:2] + struct.pack("<I", 0) + data[6:]
+
+
+WHOLE = {
+    "png": png(NOISE),
+    "png of 16 bits": png(NOISE[..., 0].astype(np.uint16) * 99),
+    "png with text": png(NOISE, exif=Image.Exif()),
+    "jpeg": jpeg(NOISE),
+    "jpeg, progressive": jpeg(NOISE, progressive=True),
+    "jpeg with marks": jpeg(NOISE, restart_marker_rows=1),
+    "jpeg with a comment": jpeg(NOISE, comment=b"\xff\xd9 of the scanner"),
+    "bmp": bmp(NOISE),
+    "bmp, grey": bmp(NOISE[..., 0]),
+    "bmp without size": without_size(bmp(NOISE)),
+}
+EACH = pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+
+
+@EACH
+@pytest.mark.parametrize("more", [b"x", b"\0" * 8 + b"x", b"PK\3\4", b"\r\n"], ids=repr)
+def test_bytes_after_an_image_are_refused_or_accepted(data, more):
+    with pytest.raises(DataError, match=f"IO_TRAILING: {len(more)} bytes too many"):
+        read_picture(data + more)
+    findings = Findings({"IO_TRAILING"})
+    np.testing.assert_array_equal(
+        read_picture(data + more, findings).array, read_picture(data).array
+    )
+    assert [finding.code for finding in findings.found] == ["IO_TRAILING"]
+
+
+@EACH
+def test_an_image_after_an_image_is_refused(data):
+    with pytest.raises(DataError, match="IO_TRAILING"):
+        read_picture(data + data)
+
+
+def test_masks_are_held_to_it():
+    with pytest.raises(DataError, match="IO_TRAILING"):
+        read_picture_label(png(NOISE[..., 0] % 2) + b"x", Findings(), None)
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name.startswith("jpeg")])
+def test_zeros_after_a_jpeg_are_padding(name):
+    findings = Findings()
+    padded = read_picture(WHOLE[name] + bytes(512), findings)
+    np.testing.assert_array_equal(padded.array, read_picture(WHOLE[name]).array)
+    assert not findings.found
+
+
+@EACH
+def test_a_whole_image_is_read_without_a_word(data):
+    findings = Findings()
+    read_picture(data, findings)
+    assert not findings.found
