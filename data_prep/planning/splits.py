@@ -76,7 +76,9 @@ def groups_of(
         found, fix = "no group or patient, where other cases have one", "give it to each case"
         errors = [DataError("SPLIT_GROUPS", found, fix, case=id_) for id_ in alone]
     for i, name in enumerate(("the dataset", "the dataset, by patient")):
-        sources[name] = {id_: names[i] for id_, names in told.items() if names[i] is not None}
+        sources[name] = {
+            id_: group for id_, names in told.items() if (group := names[i]) is not None
+        }
     sources = {name: _spelled_alike(groups) for name, groups in sources.items()}
     (chosen, groups), *others = sources.items()
     groups = {id_: groups.get(id_, id_) for id_ in told}
