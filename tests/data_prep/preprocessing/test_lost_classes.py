@@ -202,7 +202,9 @@ def test_object_that_another_covers_is_told(tmp_path):
 def test_contours_around_no_centre_of_a_voxel_are_told(tmp_path):
     made = Series(tmp_path)
     drawn = [("tumour", box(2, 1, 7, 1, 5)), ("node", box(3, 1.6, 1.9, 1.6, 1.9))]
-    made.write("bad/rt.dcm", encode(structures(drawn, "1.2.3.64")))
+    label = structures(drawn, "1.2.3.64")
+    label.PatientID = "PATIENT-bad"
+    made.write("bad/rt.dcm", encode(label))
     labels = {"background": 0, "tumour": 1, "node": 2}
     config = DataConfig(labels=labels, channels=("CT",), accept=("LBL_ABSENT",))
     found = [f for f in check(tmp_path, config).findings if f.code == "LBL_LOST"]
