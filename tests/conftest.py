@@ -35,6 +35,11 @@ from sdunet.ops import carry_sweep, carry_sweep_reference, sdn_sweep, sdn_sweep_
 torch.set_num_threads(1)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by what they are for: compressed ones differ between workers, by their time."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items):
     """Mark what runs in Triton's interpreter, a hundred times slower than the other backends."""
     for item in items:
