@@ -31,7 +31,7 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
         if wanted != planned:
             raise _conflict(name, wanted, f"{planned} in the plan")
     why = plan.why.get("patch_size", "")
-    if config.memory_gb and not config.patch_size and f"{config.memory_gb:g} GB" not in why:
+    if config.memory_gb and not config.patch_size and f" {config.memory_gb:g} GB" not in why:
         raise _conflict(
             "memory_gb", config.memory_gb, f"a plan of patch_size {plan.patch_size} {why}".strip()
         )

@@ -20,6 +20,7 @@ def quiet_lightning() -> None:
         "Experiment logs directory .* exists",
         "Checkpoint directory .* exists",
         ".*LeafSpec.* is deprecated",
+        ".*sync_dist=True",  # scores are gathered from all processes before they are logged
     ):
         warnings.filterwarnings("ignore", hint)
 

@@ -108,7 +108,8 @@ class Predictor:
 
         Raises:
             DataError: CH_AXES if the axes of an array are not as above, GEO_SPACING if a volume
-                has no or two contradicting spacings; as `sdunet predict` for scans it refuses.
+                has no or two contradicting spacings, or
+                a 2D image or a file has one; as `sdunet predict` for scans it refuses.
         """
         findings = Findings(self._ensemble.plan.accept)
         if isinstance(scan, str | Path):
@@ -153,8 +154,8 @@ def _scan_of(
             fix += ": channels come first, as np.moveaxis(array, -1, 0) puts them"
         raise DataError("CH_AXES", f"an array of shape {array.shape}", fix)
     if dims == 2:
-        if affine is not None:
-            raise DataError("GEO_SPACING", "an affine for a 2D image", "leave it out")
+        if affine is not None or spacing is not None:
+            raise DataError("GEO_SPACING", "an affine or spacing for a 2D image", "leave it out")
         return Scan(array)
     return Scan(array, _affine_of(affine, spacing))
 

@@ -8,8 +8,9 @@ import pytest
 from bad_sets import Pictures, Series, Volumes, blob, gz, mask, nifti, noise, picture, png
 
 from data_prep.checks.run import check
+from data_prep.checks.settings import check_agrees
 from data_prep.convert import convert
-from data_prep.core.config import DataConfig
+from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
 from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
@@ -85,6 +86,16 @@ def test_memory_of_the_plan_may_be_given_again(tmp_path):
     prepare(tmp_path / "raw", tmp_path / "out", DataConfig(memory_gb=0.5), plan=plan)
     with pytest.raises(DataError, match=r"PLAN_CONFLICT: memory_gb 8 .*within 0.5 GB"):
         prepare(tmp_path / "raw", tmp_path / "out", DataConfig(memory_gb=8), plan=plan)
+
+
+@pytest.mark.parametrize("planned", [18, 8.5, 80])
+def test_memory_is_compared_as_a_number(planned):
+    why = {"patch_size": f"16 to 128, 2 at a time within {planned:g} GB"}
+    labels = {"background": 0, "b": 1}
+    plan = Plan(2, ("a",), labels, {}, "zscore", None, (16, 16), why=why)
+    check_agrees(DataConfig(memory_gb=planned), plan)
+    with pytest.raises(DataError, match="PLAN_CONFLICT: memory_gb 8 "):
+        check_agrees(DataConfig(memory_gb=8), plan)
 
 
 @pytest.fixture

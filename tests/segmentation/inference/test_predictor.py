@@ -54,6 +54,8 @@ def test_a_volume_is_predicted_on_its_own_grid(tmp_path):
     got = predictor(array, affine=affine)
     assert got.labels.shape == (14, 11, 9)
     nib.save(nib.Nifti1Image(np.moveaxis(array, 0, -1), affine), tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(predictor(tmp_path / "a.nii.gz").labels, got.labels)
+    assert 0 < got.labels.mean() < 1  # or any two would be alike
     straight = predictor(array, spacing=(1.0, 2.0, 1.5))
     both = predictor(array, affine=np.diag([1.0, 2.0, 1.5, 1.0]), spacing=(1.0, 2.0, 1.5))
     np.testing.assert_array_equal(straight.labels, both.labels)
@@ -94,6 +96,13 @@ def test_warnings_of_a_scan_are_returned():
 def test_what_does_not_fit_is_named(array, options, message):
     with pytest.raises(DataError, match=message):
         predictor_of(PLAN)(array, **options)
+
+
+@pytest.mark.parametrize("place", [{"spacing": (1, 1)}, {"affine": np.eye(4)}])
+def test_a_2d_image_has_no_place(place):
+    plan = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
+    with pytest.raises(DataError, match="GEO_SPACING: an affine or spacing for a 2D image"):
+        predictor_of(plan)(noise(20, 24), **place)
 
 
 def test_a_folder_of_several_images_is_for_the_command(disc_run):

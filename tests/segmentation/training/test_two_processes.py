@@ -34,6 +34,19 @@ def test_two_processes_learn_as_one_with_twice_the_batch(disc_run, tmp_path):
         torch.testing.assert_close(second[name], want, rtol=1e-3, atol=1e-5)
 
 
+def test_a_strategy_asked_for_is_taken_and_one_process_learns_the_same_by_it(disc_run, tmp_path):
+    said = {}
+    for name in ("auto", "ddp"):  # both in processes of their own, which compute in as many threads
+        options = ["--training.epochs=2", f"--trainer.strategy={name}"]
+        process = started(arguments_of(disc_run, tmp_path / name, *options))
+        _, said[name] = process.communicate(timeout=200)
+        assert process.returncode == 0, said[name]
+    assert "Initializing distributed" in said["ddp"]
+    assert "Initializing distributed" not in said["auto"]
+    assert "sync_dist" not in said["ddp"]
+    assert rows_of(tmp_path / "ddp") == rows_of(tmp_path / "auto")
+
+
 def test_processes_of_torchrun_predict_a_part_each(disc_run, tmp_path):
     raw, root, _ = disc_run
     given = ["predict", "--model", root / "run", "-i", raw, "-o"]
