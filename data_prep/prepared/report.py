@@ -84,7 +84,7 @@ def _spread(dataset: Dataset) -> str:
     """Return histograms of the prepared cases as PNG."""
     records = list(dataset.cases.values())
     cell = float(np.prod(dataset.plan.spacing)) / 1000 if dataset.plan.spacing else 1.0
-    unit = "ml" if dataset.plan.spacing else "cells"
+    unit = "ml" if dataset.plan.spacing else "pixels"
     panels: list[tuple[str, Sequence[float]]] = [
         (f"voxels along axis {axis}", [record.size[axis] for record in records])
         for axis in range(dataset.plan.spatial_dims)
@@ -100,7 +100,9 @@ def _spread(dataset: Dataset) -> str:
     for place, (name, values) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, place)
         axes.hist(values, bins=min(30, max(5, len(values) // 3)), color=_BLUE)
-        axes.xaxis.set_major_locator(MaxNLocator(4))  # more run into each other
+        whole = all(float(value).is_integer() for value in values)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole, min_n_ticks=1))  # more overlap
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set_xlabel(name, parse_math=False)
         axes.set_ylabel("cases")
         axes.spines[["top", "right"]].set_visible(False)
