@@ -51,7 +51,8 @@ def listed(tree: Tree) -> Layout | None:
         raise _unusable(name, error) from error
     kind = "decathlon" if decathlon else "monai datalist"
     layout = _sorted(kind, results, labels, channels)
-    return replace(layout, findings=kept_apart(len(described.get("validation", [])), name))
+    found = kept_apart(len(described.get("validation", [])), name)
+    return replace(layout, findings=found, listed_in=name)
 
 
 def _of_record(
@@ -141,7 +142,7 @@ def nnunet(tree: Tree) -> Layout | None:
         for id_, files in labels.items()
         if id_ not in images
     ]
-    return _sorted("nnunet", results, declared, channels)
+    return replace(_sorted("nnunet", results, declared, channels), listed_in=name)
 
 
 def _of_channels(
@@ -217,23 +218,24 @@ def _channels_of(tree: Tree, image: str) -> list[str]:
 
 
 def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
-    """Return the JSON file that holds `key`: `dataset.json`, else the only one that does.
+    """Return the only JSON file that holds `key`; of facts on channels, `dataset.json` is it.
 
     Raises:
         DataError: LAY_JSON if it cannot be used, LAY_LISTS if there are several; as `Tree.read` if
             it cannot be read.
     """
     names = [name for name in tree.names if name.lower().endswith(".json")]
-    named = [name for name in names if PurePosixPath(name).name == "dataset.json"]
+    named = {name for name in names if PurePosixPath(name).name == "dataset.json"}
+    near = {name for name in names if len(PurePosixPath(name).parts) <= 2}
     found = []
-    for name in named or [n for n in names if len(PurePosixPath(n).parts) <= 2]:
-        data = _bytes_of(tree, name, key, whole=bool(named))
-        if not named and not _holds(data, key):
+    for name in sorted(named | near if key == "training" else named or near):
+        data = _bytes_of(tree, name, key, whole=name in named)
+        if name not in named and not _holds(data, key):
             continue
         try:
             content = parse_json(data)
             if key == "training" and key in content:
-                _check_training(content[key], whole=bool(named) or _holds(data, "image"))
+                _check_training(content[key], whole=name in named or _holds(data, "image"))
         except ValueError as error:
             raise _unusable(name, error) from error
         if isinstance(content.get(key), kind):

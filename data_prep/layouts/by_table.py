@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
@@ -42,7 +43,8 @@ def csv_list(tree: Tree) -> Layout | None:
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
     validating = sum(row.get("split", "").strip().lower() in _VALIDATION for row, _ in rows)
-    return layout_of("csv", cases, problems, findings=kept_apart(validating, name))
+    layout = layout_of("csv", cases, problems, findings=kept_apart(validating, name))
+    return replace(layout, listed_in=name)
 
 
 def _lists(tree: Tree, name: str) -> bool:

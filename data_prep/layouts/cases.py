@@ -70,6 +70,7 @@ class Layout:
         labels: class names to numbers, where the dataset declares them.
         channels: channel names, where the dataset declares them.
         findings: warnings and notes about the whole.
+        listed_in: file that lists the cases; empty where their names tell.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Layout:
     labels: dict[str, int] | None = None
     channels: tuple[str, ...] | None = None
     findings: tuple[Finding, ...] = ()
+    listed_in: str = ""
 
 
 def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:

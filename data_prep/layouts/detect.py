@@ -9,13 +9,21 @@ from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
 from data_prep.layouts.by_dicom import dicom
 from data_prep.layouts.by_folder import dsb2018, file_pairs, folder_pairs, lits
-from data_prep.layouts.by_list import listed, nnunet
+from data_prep.layouts.by_list import listed, nnunet, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
 
-# The first that fits is taken: lists before names, special names before general ones.
-_LAYOUTS = (listed, nnunet, csv_list, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
 
+def _listed(tree: Tree) -> Layout | None:
+    """The layout that a list of cases tells, which must be the only list."""
+    described, table = listed(tree) or nnunet(tree), csv_list(tree)
+    if described and table:
+        raise several_lists([described.listed_in, table.listed_in])
+    return described or table
+
+
+# The first that fits is taken: lists before names, special names before general ones.
+_LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
 _OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
 
 
@@ -25,7 +33,8 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     Without `need_labels`, images alone are cases, and any tree of images is a layout.
 
     Raises:
-        DataError: LAY_UNKNOWN if no layout fits, with what was found instead.
+        DataError: LAY_UNKNOWN if no layout fits, with what was found instead; LAY_LISTS if several
+            lists tell of cases; as `listed`, `nnunet` and `csv_list` for lists that are damaged.
     """
     problems = [
         DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")

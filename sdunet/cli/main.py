@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import jsonargparse
+
 from data_prep.core.errors import DataError
 from sdunet.cli import bench, data, info, predict, review, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, files_first
-from sdunet.cli.spellings import add_old_position, respelt, take_old_position
+from sdunet.cli.spellings import add_old_position, given_twice, respelt, take_old_position
 from sdunet.cli.vae import describe_vae, run_vae
 from sdunet.ops import keep_freed_memory
 from sdunet.runtime.interruption import Stopped
@@ -38,8 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parser = command_parser()
     argv = sys.argv[1:] if argv is None else list(argv)
-    chosen = parser.instantiate(parser.parse_args(files_first(respelt(argv))))
+    arguments = respelt(argv)
+    if twice := given_twice(arguments):
+        parser.error(twice)
+    arguments = files_first(arguments)
+    chosen = parser.instantiate(parser.parse_args(arguments))
     options = getattr(chosen, chosen.command)
+    if chosen.command == "train":
+        # Defaults that are written out are asked for, too.
+        written = parser.parse_args(arguments, defaults=False).train
+        options.stated = tuple(vars(written.get("dataset", jsonargparse.Namespace())))
     if chosen.command == "vae":
         take_old_position(parser, f"vae {options.action}", options[options.action])
     else:

@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
+from data_prep.core.codes import groups
 from data_prep.core.config import PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
@@ -98,6 +100,26 @@ def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
     return {line.strip() for line in lines if line.strip()}
 
 
+def add_accept(parser: Parser, what: str = "findings that are meant to be so") -> None:
+    """Add `--accept`."""
+    parser.add_argument("--accept", nargs="*", default=[], metavar="CODE", help=what)
+
+
+def accepted(options: jsonargparse.Namespace) -> tuple[str, ...]:
+    """Return the codes that are accepted.
+
+    Raises:
+        DataError: PRED_ACCEPT for one that cannot be.
+    """
+    known = [code.name for group in groups() for code in group.codes if code.accepted]
+    for name in options.accept:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            fix = f"did you mean {close[0]}" if close else "give the code as the finding shows it"
+            raise DataError("PRED_ACCEPT", f"--accept {name:.80}", fix)
+    return tuple(options.accept)
+
+
 def report(problems: Sequence[DataError]) -> int:
     """Print each problem; return the exit status they call for."""
     for problem in problems:
@@ -119,14 +141,18 @@ def add_vae(parser: Parser, *, data: bool = False) -> None:
         parser.add_argument("--data", required=True, help="the packed set it was trained on")
     parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
     parser.add_argument("--seed", type=Seed, default=0)
+    add_accept(parser, "RUN_UNFINISHED: take a run that was stopped before its end")
 
 
 def vae_of(options: jsonargparse.Namespace) -> "Model":
     """Return the model that was asked for, on its device."""
-    from sdunet.vae.model import load_model
+    from sdunet.vae.model import check_finished, load_model
 
+    accept = accepted(options)
     options.device = choose_device(options.device)
-    return load_model(options.model, options.device)
+    model = load_model(options.model, options.device)
+    check_finished(model, accept)
+    return model
 
 
 def same_images(model: "Model", data: "Packed") -> "Packed":

@@ -1,15 +1,20 @@
 """`predict` and `export`."""
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import jsonargparse
 
-from data_prep.core.codes import groups
 from data_prep.core.config import PositiveNumber
 from data_prep.core.errors import DataError
-from sdunet.cli.options import Command, add_cases, cases_of, number_of, report
+from sdunet.cli.options import (
+    Command,
+    accepted,
+    add_accept,
+    add_cases,
+    cases_of,
+    number_of,
+    report,
+)
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import own_part
 from sdunet.runtime.run_record import bar, tell
@@ -42,13 +47,7 @@ def _describe_predict(parser: Parser) -> None:
         metavar="GB",
         help="memory of one scan, beside the networks and their maps; default: what this job has",
     )
-    parser.add_argument(
-        "--accept",
-        nargs="*",
-        default=[],
-        metavar="CODE",
-        help="findings that are meant to be so",
-    )
+    add_accept(parser)
     parser.add_argument("--resume", action="store_true", help="keep what is predicted already")
     parser.add_argument(
         "--shard",
@@ -61,7 +60,7 @@ def _describe_predict(parser: Parser) -> None:
 def _predict(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 
-    _check_accepted(options.accept)
+    accept = accepted(options)
     done, problems = predict(
         options.model,
         options.input,
@@ -74,7 +73,7 @@ def _predict(options: jsonargparse.Namespace) -> int:
             uncertainty=options.uncertainty,
             probabilities=options.probabilities,
             max_ram=options.max_ram,
-            accept=tuple(options.accept),
+            accept=accept,
             resume=options.resume,
             shard=_shard(options.shard),
         ),
@@ -82,15 +81,6 @@ def _predict(options: jsonargparse.Namespace) -> int:
     )
     tell(f"{len(done)} predictions in {Path(options.out)}")
     return report(problems)
-
-
-def _check_accepted(names: Sequence[str]) -> None:
-    known = [code.name for group in groups() for code in group.codes if code.accepted]
-    for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            fix = f"did you mean {close[0]}" if close else "give the code as the finding shows it"
-            raise DataError("PRED_ACCEPT", f"--accept {name:.80}", fix)
 
 
 def _shard(text: str | None) -> tuple[int, int]:
@@ -107,12 +97,13 @@ def _describe_export(parser: Parser) -> None:
     parser.add_argument("--model", help="folder of a run (required)")
     parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
     parser.add_argument("--zip", action="store_true", help="write one zip file")
+    add_accept(parser, "RUN_UNFINISHED: export a run that was stopped before its end")
 
 
 def _export(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.export.package import export
 
-    package = export(options.model, options.out, pack=options.zip)
+    package = export(options.model, options.out, pack=options.zip, accept=accepted(options))
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 

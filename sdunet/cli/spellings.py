@@ -22,6 +22,11 @@ POSITIONS = {
     "export": "model",
     "vae prepare": "out",
 }
+# Short names of settings of `train`.
+_SHORT = {
+    f"--{name.replace('_', '-')}": f"--training.{name}"
+    for name in ("epochs", "patience", "max_time", "deterministic")
+}
 _OLD = "OLD"
 
 
@@ -43,6 +48,19 @@ def respelt(arguments: Sequence[str]) -> list[str]:
     if apart and not named[-1] and (not named[-2] or "=" in found[-2]):
         found.insert(words + 1, found.pop())
     return found
+
+
+def given_twice(arguments: Sequence[str]) -> str | None:
+    """Return what is wrong if a setting is given by its short name and by its long one, too.
+
+    An option that is there twice by one name is no error: as in every parser, the last one counts.
+    """
+    names = {argument.partition("=")[0] for argument in arguments}
+    if arguments[:1] == ["train"]:
+        for short, setting in _SHORT.items():
+            if {short, setting} <= names:
+                return f"{short} and {setting} are one setting; give one of them"
+    return None
 
 
 def add_old_position(parser: Parser, command: str) -> None:

@@ -9,7 +9,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from data_prep.core.config import PositiveNumber
 from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import load_dataset
-from sdunet.cli.options import Command, add_task, number_of, task_of
+from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, tell
 
@@ -38,8 +38,10 @@ def _train(options: jsonargparse.Namespace) -> int:
     from pytorch_lightning.utilities import rank_zero_only
 
     from sdunet.segmentation.training.cross_validation import train_several
+    from sdunet.segmentation.training.train_fold import check_contradictions
 
     task = task_of(options)
+    check_contradictions(task.dataset, load_dataset(options.data), options.stated)
     short = {name: getattr(options, name) for name in ("epochs", "patience", "max_time")}
     given = {name: value for name, value in short.items() if value is not None}
     if options.deterministic:
@@ -76,13 +78,15 @@ def _describe_postprocess(parser: Parser) -> None:
     """Find out whether removing small connected components helps; predict then does so."""
     parser.add_argument("--model", help="folder of a run, or of one run a fold (required)")
     parser.add_argument("--data", required=True, help="prepared dataset it was trained on")
+    add_accept(parser, "RUN_UNFINISHED: take runs that were stopped before their end")
 
 
 def _postprocess(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.inference.postprocessing import LARGEST
     from sdunet.segmentation.training.cross_validation import find_rules
 
-    for name, (rule, before, after) in find_rules(options.model, options.data, bar).items():
+    found = find_rules(options.model, options.data, bar, accepted(options))
+    for name, (rule, before, after) in found.items():
         kept = "all components kept" if rule is None else f"components below {rule:.4g} removed" \
             if rule != LARGEST else "largest component kept"  # fmt: skip
         tell(f"{name:<20}{kept:<32}validation Dice {before:.4f} -> {after:.4f}")

@@ -4,17 +4,20 @@ import functools
 import platform
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE
 from data_prep.core.safe_text import inert, placeless
-from data_prep.files.hashed_json import write_hashed
+from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD
 from sdunet.layers import Sweep
 from sdunet.ops import backends, missing_backends
@@ -57,6 +60,36 @@ class RunRecord:
         """Write `run.json`, with more facts known by now."""
         seconds = round(time.monotonic() - self.started, 1)
         write_hashed(folder / RECORD, self.facts | facts | {"seconds": seconds})
+
+
+def check_ended(run: Path, planned: Mapping[str, Any], accept: Collection[str]) -> None:
+    """Refuse the weights of a training that did not come to its end.
+
+    Args:
+        run: folder of the run; its `run.json` is written when training ends.
+        planned: settings that tell when it ends, by name, as they stood when it began.
+        accept: RUN_UNFINISHED, to take the weights all the same.
+
+    Raises:
+        DataError: RUN_UNFINISHED; RUN_RECORD if the record is damaged.
+    """
+    if "RUN_UNFINISHED" in accept:
+        return
+    try:
+        record = read_hashed(run / RECORD)
+        ended = (record.get("config") or record)["training"]
+        if all(ended[name] == value for name, value in planned.items()):
+            return
+    except FileNotFoundError:
+        pass
+    except UNUSABLE as error:
+        raise DataError("RUN_RECORD", str(error), "train anew", file=str(run / RECORD)) from error
+    raise DataError(
+        "RUN_UNFINISHED",
+        f"{run} was not trained to its end",
+        "finish it by train --resume, or give --accept RUN_UNFINISHED to use its weights as they "
+        "are",
+    )
 
 
 def tell(*lines: str) -> None:

@@ -1,5 +1,6 @@
 """A VAE on disk: `model.json` says what it is, `model.safetensors` holds its averaged weights."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.parse import UNUSABLE
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import check_written
+from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
 from sdunet.vae.config import (
     ImagesConfig,
@@ -134,6 +136,15 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         ) from error
     network = network.to(device).eval().requires_grad_(False)
     return Model(network, config, name, fingerprint, root)
+
+
+def check_finished(model: Model, accept: Collection[str] = ()) -> None:
+    """Refuse a model whose training was stopped before its end, unless RUN_UNFINISHED is accepted.
+
+    Raises:
+        DataError: RUN_UNFINISHED; RUN_RECORD if the record of its training is damaged.
+    """
+    check_ended(model.root, {"epochs": model.config.training.epochs}, accept)
 
 
 def check_images_fit(config: ImagesConfig, data: Packed) -> None:

@@ -118,6 +118,7 @@ def test_classes_that_disagree_are_not_scored(disc_run, capsys):
         ("--training.flip_axes=[7]", "CONFIG_FLIP: training.flip_axes [7]"),
         ("--training.device=gpu", "CONFIG_DEVICE: no GPU can be used here"),
         ("--dataset.patch_size=[16, 16]", "CONFIG_DATASET: dataset.patch_size is (16, 16)"),
+        ("--dataset.folds=5", "CONFIG_DATASET: dataset.folds is 5, the dataset was"),  # the default
         ("--dataset.folds=2", "CONFIG_DATASET: dataset.folds is 2, the dataset was"),
         ("--dataset.split_file=none.json", "CONFIG_DATASET: dataset.split_file is none.json"),
         ("--dataset.group_file=none.csv", "CONFIG_DATASET: dataset.group_file is none.csv"),
@@ -132,7 +133,9 @@ def test_settings_that_do_not_fit_leave_nothing_behind(
 ):
     _, root, config = disc_run
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    arguments = ["--config", config, "--data", root / "set", "--out", root / "new"]
+    arguments = ["--data", root / "set", "--out", root / "new"]
+    if "folds" not in setting:
+        arguments += ["--config", config]
     assert run("train", *arguments, setting) == 1
     assert message in capsys.readouterr().err
     assert not (root / "new").exists()
@@ -200,6 +203,19 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
         (["--network.name=vnet"], "'swin_unetr']. Got value: vnet"),
         (["--training.epochs=many"], "training.epochs"),
         (["--config=nowhere.yaml"], "nowhere.yaml"),
+        (
+            ["--epochs=2", "--training.epochs", "3"],
+            "--epochs and --training.epochs are one setting",
+        ),
+        (
+            ["--training.max-time=2", "--max-time", "3"],
+            "--max-time and --training.max_time are one",
+        ),
+        (["--patience=2", "--training.patience=2"], "--patience and --training.patience are one"),
+        (
+            ["--training.deterministic=false", "--deterministic"],
+            "--deterministic and --training.deterministic are one",
+        ),
     ],
 )
 def test_wrong_settings_are_named_with_status_2(arguments, message, capsys):

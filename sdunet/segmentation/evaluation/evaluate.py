@@ -78,8 +78,9 @@ def evaluate(
     check_free(out, "evaluate", _FILES)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)
-    for pair in progress(pairs, "scoring"):
-        with set_aside(tables.problems, pair.id, pair.reference_file):
+    for case in progress(pairs.cases, "scoring"):
+        with set_aside(tables.problems, case.id, case.labels[0]):
+            pair = pairs.read(case)
             tables.add(pair, pair.scores(pairs.num_classes, options))
     if not tables.records:
         last = [*pairs.problems, *tables.problems][-1]
@@ -130,7 +131,7 @@ class _Tables:
                 calibrated.append((number, sums))
         self.records.append(_record(pair, scores))
         self.unit = "pixels" if affine is None else "ml"
-        self.problems += [pair.problem] if pair.problem else []
+        self.problems += pair.problems
         self.cases += rows
         self.objects += objects
         for number, found in enumerate(scores, start=1):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.config import DataConfig, MaskForm, Rules
-from data_prep.core.errors import DataError, case_errors, set_aside
+from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.parse import UNUSABLE, once, whole
@@ -41,6 +41,7 @@ class Pair:
         reference_file: name of its file, the first of several.
         prediction_file: name of its file, if there is one.
         problem: why there is no prediction.
+        lost: one for each class that the reference lost on the way to the prediction's grid.
         objects: number of the object at each voxel, `(1, ...)`, of references that tell them apart.
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
@@ -53,10 +54,16 @@ class Pair:
     reference_file: str
     prediction_file: str | None
     problem: DataError | None = None
+    lost: tuple[DataError, ...] = ()
     objects: np.ndarray | None = None
     probabilities: Callable[[int], np.ndarray] | None = None
     memory: float | None = None
     source: frozenset[str] = frozenset()
+
+    @property
+    def problems(self) -> list[DataError]:
+        """All that is wrong with the case, and does not keep it out."""
+        return [*self.lost, *[self.problem] * (self.problem is not None)]
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -82,20 +89,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """All cases to be compared; iterating reads them one at a time.
+    """All cases to be compared; `read` reads one of them.
 
     Attributes:
         rules: names of the classes, and how references are read.
-        problems: incomplete cases and predictions without a reference; iterating adds the cases
-            whose reference cannot be read.
+        problems: incomplete cases and predictions without a reference.
+        cases: those with a reference.
         memory: bytes that one case may take; `None` for no limit.
     """
 
     rules: Rules
-    problems: list[DataError]
+    problems: tuple[DataError, ...]
+    cases: tuple[Case, ...]
     _references: Tree
     _predictions: Tree
-    _cases: list[Case]
     _files: dict[str, str]
     _predicted: Rules
     _sources: Mapping[str, frozenset[str]]
@@ -111,41 +118,42 @@ class Pairs:
         """Names of the classes by their numbers, background first."""
         return sorted(self.rules.labels, key=self.rules.labels.__getitem__)
 
-    def __len__(self) -> int:
-        return len(self._cases)
+    def read(self, case: Case) -> Pair:
+        """Read the reference and the prediction of one of the cases.
 
-    def __iter__(self) -> Iterator[Pair]:
-        for case in self._cases:
-            reference = None
-            with set_aside(self.problems, case.id), memory_within(self.memory):
-                reference, objects = self._reference(case)
-            if reference is None:
-                continue
-            file = self._files.get(case.id)
-            prediction = problem = None
-            try:
-                with case_errors(case.id, file), memory_within(self.memory):
-                    scan = self._prediction(file)
-                    reference = self._fitted(reference, scan, case.id)
-                    if objects is not None:
-                        objects = self._fitted(objects, scan, case.id)
-                    label_map = self._predicted.label_map
-                    prediction = to_classes(scan.array, self.rules.labels, label_map)
-            except DataError as error:
-                problem = error
-            probabilities = partial(self._probabilities, case.id, reference)
-            yield Pair(
-                case.id,
-                reference,
-                prediction,
-                case.labels[0],
-                file,
-                problem,
-                None if objects is None else objects.array,
-                probabilities if self.has_probabilities and prediction is not None else None,
-                self.memory,
-                self._sources.get(case.id, frozenset()),
-            )
+        Raises:
+            DataError: if the reference cannot be read, see `read_case_label`. That a prediction
+                cannot be is the `problem` of the pair.
+        """
+        with memory_within(self.memory):
+            reference, objects = self._reference(case)
+        file = self._files.get(case.id)
+        lost: list[DataError] = []
+        prediction = problem = None
+        try:
+            with case_errors(case.id, file), memory_within(self.memory):
+                scan = self._prediction(file)
+                reference, lost = self._fitted(reference, scan)
+                if objects is not None:
+                    objects, _ = self._fitted(objects, scan)
+                label_map = self._predicted.label_map
+                prediction = to_classes(scan.array, self.rules.labels, label_map)
+        except DataError as error:
+            problem = error
+        probabilities = partial(self._probabilities, case.id, reference)
+        return Pair(
+            case.id,
+            reference,
+            prediction,
+            case.labels[0],
+            file,
+            problem,
+            tuple(error.at(case=case.id) for error in lost),
+            None if objects is None else objects.array,
+            probabilities if self.has_probabilities and prediction is not None else None,
+            self.memory,
+            self._sources.get(case.id, frozenset()),
+        )
 
     @property
     def has_probabilities(self) -> bool:
@@ -159,10 +167,10 @@ class Pairs:
         mask = (objects.array != 0).astype(np.uint8)
         return Scan(mask, objects.affine, objects.codes), objects
 
-    def _fitted(self, reference: Scan, prediction: Scan, case_id: str) -> Scan:
+    def _fitted(self, reference: Scan, prediction: Scan) -> tuple[Scan, list[DataError]]:
         """Return the reference on the grid of its prediction, which is that of the image.
 
-        Classes that are lost on the way are added to the problems.
+        With it comes an error for each class that is lost on the way.
 
         Raises:
             DataError: as `check_same_grid`, unless it is accepted that references lie elsewhere.
@@ -175,9 +183,8 @@ class Pairs:
             findings = Findings(self.rules.accept)
             fitted = fit_label(prediction, reference, findings)
             lost = [finding.error for finding in findings.found if finding.level == "warning"]
-            self.problems.extend(error.at(case=case_id) for error in lost)
-            return fitted
-        return reference
+            return fitted, lost
+        return reference, []
 
     def _probabilities(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
         """Return the probability of a class.
@@ -290,7 +297,9 @@ def _open(
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
-    return Pairs(rules, problems, tree, predicted, cases, files, predicted_by, sources)
+    return Pairs(
+        rules, tuple(problems), tuple(cases), tree, predicted, files, predicted_by, sources
+    )
 
 
 def _in_their_place(names: Iterable[str], hashes: Mapping[str, str]) -> dict[str, str]:

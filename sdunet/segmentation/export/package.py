@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +29,37 @@ from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.inference.postprocessing import RULES, read_rules
 from sdunet.segmentation.models.integrity import NEEDED, seal
-from sdunet.segmentation.models.trained_model import Model, load_model
+from sdunet.segmentation.models.trained_model import Model, check_finished, load_model
 
 PROGRAM, EXAMPLE = "program.pt2", "example.safetensors"
 _ALIKE = 1e-4  # of logits, between processors; on one they are the same bits
 
 
-def export(run: str | Path, out: str | Path, *, pack: bool = False) -> Path:
+def export(
+    run: str | Path, out: str | Path, *, pack: bool = False, accept: Collection[str] = ()
+) -> Path:
     """Write a package of the trained network in `run`, and check it in a fresh process.
 
     Args:
         run: folder of the run.
         out: folder for the package, or with `pack` the zip; must not be there.
         pack: write one zip file.
+        accept: RUN_UNFINISHED, to export a run that was stopped before its end.
 
     Returns:
         The package.
 
     Raises:
         DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
-            if the package does not give what the network gave, MODEL_... as `load_model`.
+            if the package does not give what the network gave, as `check_finished` and
+            `load_model`.
     """
     run, out = Path(run), Path(out)
     if pack and out.suffix.lower() != ".zip":
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     if out.exists():
         raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
+    check_finished(run, accept)
     model = load_model(run)
     read_rules(run, model.plan.labels, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)

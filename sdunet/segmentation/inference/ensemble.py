@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -31,7 +31,14 @@ from sdunet.segmentation.inference.postprocessing import (
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.integrity import is_sealed, unpack
-from sdunet.segmentation.models.trained_model import DESCRIPTION, RUNS, WEIGHTS, Model, load_model
+from sdunet.segmentation.models.trained_model import (
+    DESCRIPTION,
+    RUNS,
+    WEIGHTS,
+    Model,
+    check_finished,
+    load_model,
+)
 
 _LARGE = 1e9  # bytes that are worth a word
 
@@ -123,7 +130,12 @@ def _runs_of(record: Path) -> list[Path]:
 
 
 def load_ensemble(
-    paths: Sequence[str | Path], device: str = "cpu", *, mirror: bool = False, tidy: bool = True
+    paths: Sequence[str | Path],
+    device: str = "cpu",
+    *,
+    mirror: bool = False,
+    tidy: bool = True,
+    accept: Collection[str] = (),
 ) -> Ensemble:
     """Load all trained networks at or below some paths, to predict together.
 
@@ -132,11 +144,12 @@ def load_ensemble(
         device: of torch.
         mirror: see `Ensemble`.
         tidy: follow the rules that `sdunet postprocess` found.
+        accept: RUN_UNFINISHED, to take runs that were stopped before their end.
 
     Raises:
         DataError: PRED_TEAM if they were not trained for the same plan; PRED_TWICE if two are the
             same; PRED_RULES if paths have different rules; PRED_MEMORY if the device has no room
-            for them; PACKAGE_... for damaged packages; as `load_model`.
+            for them; PACKAGE_... for damaged packages; as `check_finished` and `load_model`.
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
@@ -144,6 +157,8 @@ def load_ensemble(
             for number, path in enumerate(map(Path, paths))
         ]
         folders = [found for root in roots for found in find_models(root)]
+        for found in folders:
+            check_finished(found, accept)
         models = [_on_device(load_model(found), device) for found in folders]
         labels = models[0].plan.labels
         rules = _rules_of(roots, labels) if tidy else {}

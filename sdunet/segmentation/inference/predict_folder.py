@@ -92,14 +92,17 @@ def predict(
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
     device = own_device(options.device)
     with memory_within(max(_memory(options), _NETWORKS)):
-        ensemble = load_ensemble(runs, device, mirror=options.mirror, tidy=options.tidy)
+        ensemble = load_ensemble(
+            runs, device, mirror=options.mirror, tidy=options.tidy, accept=options.accept
+        )
     tree = open_tree(images)
     check_output(out, tree, images)
     check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
     number, parts = options.shard
-    cases = choose(layout.cases, only)[number::parts]
+    chosen = choose(layout.cases, only)
+    cases = chosen[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
     out = Path(out)
     if len(ensemble.models) > 1:
@@ -109,7 +112,9 @@ def predict(
     if parts > 1:
         say(f"part {number} of {parts}: {len(cases)} cases")
     form = ensemble.plan.form and asdict(ensemble.plan.form)
-    manifest = Manifest(out, _facts(ensemble), versions=versions(), form=form)
+    manifest = Manifest(
+        out, _facts(ensemble), _division(chosen, parts), versions=versions(), form=form
+    )
     before = manifest.before(resume=options.resume)
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
@@ -141,6 +146,14 @@ def predict(
 def _memory(options: PredictOptions) -> float:
     """Return the bytes that one scan may take."""
     return (options.max_ram or memory_each(1) or math.inf) * 1e9
+
+
+def _division(cases: Sequence[Case], parts: int) -> dict[str, Any] | None:
+    """Return what the parts of one prediction share; nothing for all of it at once."""
+    if parts == 1:
+        return None
+    listed = "\n".join(case.id for case in cases).encode()
+    return {"parts": parts, "cases_sha256": hashlib.sha256(listed).hexdigest()}
 
 
 def _facts(ensemble: Ensemble) -> dict[str, Any]:

@@ -25,12 +25,21 @@ class Manifest:
     Args:
         folder: of the predictions.
         facts: what all predictions in the folder must share.
+        parts: into how many parts which cases are divided, where this is one of several: all of
+            them must be divided alike, or cases would be in none.
         also: what is recorded besides.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], **also: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        parts: Mapping[str, Any] | None = None,
+        **also: Any,
+    ) -> None:
         self.path = folder / MANIFEST
         self.facts = json.loads(json.dumps(facts))
+        self.parts = dict(parts) if parts else None
         self.also = also
         self.cases: dict[str, dict[str, Any]] = {}
         self.failed: dict[str, str] = {}
@@ -62,6 +71,10 @@ class Manifest:
         try:
             there = parse_hashed(self.path.read_bytes())
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
+            parts, own = there.get("parts") or {}, self.parts or {}
+            # Another number of parts begins anew: the folder is whole when all of those are done.
+            if parts.get("parts") == own.get("parts") and parts != own:
+                other.append("cases for its parts")
             cases, failed = dict(there["cases"]), dict(there["failed"])
             if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
                 raise TypeError("cases that are no records")
@@ -101,7 +114,7 @@ class Manifest:
             cases, failed = self._recorded()
             cases = {i: r for i, r in cases.items() if i not in self.failed} | self.cases
             failed = {i: e for i, e in failed.items() if i not in self.cases} | self.failed
-            record = {"cases": dict(sorted(cases.items())), "failed": failed}
+            record = {"cases": dict(sorted(cases.items())), "failed": failed, "parts": self.parts}
             write_hashed(self.path, self.facts | self.also | record)
         self.written = time.monotonic()
 

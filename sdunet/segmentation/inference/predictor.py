@@ -1,5 +1,6 @@
 """Predict arrays and files from Python, with one trained model or an ensemble kept loaded."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,11 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, path: str | Path | list[str | Path], device: str = "auto", mirroring: bool = False
+        cls,
+        path: str | Path | list[str | Path],
+        device: str = "auto",
+        mirroring: bool = False,
+        accept: Collection[str] = (),
     ) -> "Predictor":
         """Load a trained model.
 
@@ -69,13 +74,15 @@ class Predictor:
             device: `auto`, `cpu` or `gpu`.
             mirroring: test-time augmentation: average over windows mirrored along the axes that
                 training flipped.
+            accept: RUN_UNFINISHED, to take runs that were stopped before their end.
 
         Raises:
             DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS or PACKAGE_... for models that
-                cannot be used; PRED_TEAM if they do not fit together; CONFIG_DEVICE.
+                cannot be used; RUN_UNFINISHED, unless accepted; PRED_TEAM if they do
+                not fit together; CONFIG_DEVICE.
         """
         paths = [path] if isinstance(path, str | Path) else list(path)
-        return cls(load_ensemble(paths, choose_device(device), mirror=mirroring))
+        return cls(load_ensemble(paths, choose_device(device), mirror=mirroring, accept=accept))
 
     @property
     def labels(self) -> dict[str, int]:

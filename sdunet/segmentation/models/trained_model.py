@@ -4,6 +4,7 @@ Neither is a pickle; nothing in them can run.
 """
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,17 +15,20 @@ from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
 from data_prep.core.parse import UNUSABLE, whole
 from data_prep.files.file_tree import open_tree
-from data_prep.files.hashed_json import parse_hashed, write_hashed
+from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.written_files import check_written
 from data_prep.planning.plan_json import plan_from
 from sdunet.nets.registry import build_network
+from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
 from sdunet.segmentation.config import NetworkConfig, network_config
 from sdunet.segmentation.models.integrity import is_sealed, verify
 
 SCHEMA = 2
 DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
+SETTINGS = "settings.json"  # that a run was trained with, written when it begins
 RUNS = "runs.json"  # lists the runs that were to be trained together, beside their folders
+_LENGTH = ("epochs", "patience", "max_time")  # settings that tell when a training is over
 # MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
 _NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
 _ACTS = {
@@ -143,6 +147,25 @@ def load_model(root: str | Path) -> Model:
             "copy the run folder again",
         ) from error
     return Model(network.eval(), plan, overlap, axes, sha256, root)
+
+
+def check_finished(run: Path, accept: Collection[str] = ()) -> None:
+    """Refuse a run whose training was stopped before its end, unless RUN_UNFINISHED is accepted.
+
+    A training that `max_time` or `patience` ended is at its end. Packages are not looked at.
+
+    Raises:
+        DataError: RUN_UNFINISHED; RUN_SETTINGS if its records are damaged.
+    """
+    if not (run / SETTINGS).exists():
+        return
+    try:
+        planned = read_hashed(run / SETTINGS)["training"]
+        check_ended(run, {name: planned[name] for name in _LENGTH}, accept)
+    except (OSError, *UNUSABLE) as error:
+        raise DataError(
+            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(run)
+        ) from error
 
 
 def _read(path: Path) -> bytes:

@@ -1,6 +1,6 @@
 """The errors of several models on the same cases, beside each other on one page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.core.config import DataConfig
@@ -11,10 +11,10 @@ from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.output_folder import check_free, own_folder
 from data_prep.layouts import find_layout
 from sdunet.segmentation.evaluation.compare_models import Scored
-from sdunet.segmentation.evaluation.pairing import Pair, Pairs, hash_of, open_pairs
+from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
 from sdunet.segmentation.review.case_view import open_view
 from sdunet.segmentation.review.error_map import Palette
-from sdunet.segmentation.review.html_page import PAGE, Page
+from sdunet.segmentation.review.html_page import PAGE, Page, remove_page
 
 
 def side_by_side(
@@ -54,8 +54,8 @@ def side_by_side(
     """
     options = models[0].options
     only = only or set(models[0].cases)
-    each = None if max_ram is None else max_ram / len(predictions)
-    pairs = [open_pairs(folder, references, only, config, each) for folder in predictions]
+    share = None if max_ram is None else max_ram / len(predictions)
+    pairs = [open_pairs(folder, references, only, config, share) for folder in predictions]
     first = pairs[0]
     if any(other.rules.labels != first.rules.labels for other in pairs):
         raise DataError("LBL_CLASSES", "the models predict other classes", "compare those of one")
@@ -69,11 +69,13 @@ def side_by_side(
     names = [model.name for model in models]
     problems: list[DataError] = []
     with own_folder(out, "compare", [PAGE]):
+        remove_page(Path(out))
         page = Page(Path(out), names, first.names, palette, options)
-        for together in progress(_InStep(pairs), "drawing"):
-            of_each = list(zip(names, together, strict=True))
-            problems += [_of(name, pair.problem) for name, pair in of_each if pair.problem]
-            with set_aside(problems, together[0].id):
+        for case in progress(first.cases, "drawing"):
+            with set_aside(problems, case.id):
+                together = [each.read(case) for each in pairs]
+                of_each = list(zip(names, together, strict=True))
+                problems += [_of(name, e) for name, pair in of_each for e in pair.problems]
                 for model, pair in zip(models, together, strict=True):
                     _check_scored(model, pair)
                 opened = [open_view(p, tree, cases.get(p.id), first.rules) for p in together]
@@ -88,23 +90,6 @@ def side_by_side(
                 "correct what it names, then run again",
             )
         return page.write(), problems
-
-
-class _InStep:
-    """Iterates the cases of several models together, which are those of the same references."""
-
-    def __init__(self, pairs: Sequence[Pairs]) -> None:
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs[0])
-
-    def __iter__(self) -> Iterator[tuple[Pair, ...]]:
-        for first, *others in zip(*self.pairs, strict=True):
-            if any(other.id != first.id for other in others):
-                found = "a reference that could be read for one model only"
-                raise DataError("IO_CHANGED", found, "run it again", case=first.id)
-            yield (first, *others)
 
 
 def _check_scored(model: Scored, pair: Pair) -> None:

@@ -60,8 +60,6 @@ class Page:
         self.palette = palette
         self.options = options
         self.cases: list[dict[str, Any]] = []
-        # An earlier page would show the pictures of this one under its own names and scores.
-        remove_file(out / PAGE)
 
     def add(self, views: Sequence[View], scores: Sequence[Sequence[ClassScores]]) -> None:
         """Write what is shown of a case.
@@ -122,6 +120,11 @@ class Page:
             if file.name not in written:  # of an earlier page with more cases
                 remove_file(file)
         return self.out / PAGE
+
+
+def remove_page(out: Path) -> None:
+    """Remove an earlier page, before pictures that it would show as its own are written."""
+    remove_file(out / PAGE)
 
 
 def _read(name: str) -> str:

@@ -20,7 +20,7 @@ from sdunet.segmentation.review.case_figure import draw_case, said
 from sdunet.segmentation.review.case_view import open_view
 from sdunet.segmentation.review.contact_sheet import ContactSheet
 from sdunet.segmentation.review.error_map import Palette, error_map, itksnap_labels, slicer_colours
-from sdunet.segmentation.review.html_page import PAGE, Page
+from sdunet.segmentation.review.html_page import PAGE, Page, remove_page
 
 _SHEET = "contact_sheet.png"
 
@@ -76,10 +76,12 @@ def overlay(
     files = [PAGE, _SHEET, *(f"cases/{case_id}.png" for case_id in cases)]
     with own_folder(out, "overlay", files) as output:
         output.remove(out / _SHEET)  # an earlier one would show other cases than the pictures
+        remove_page(out)
         page = Page(out, ["prediction"], names, palette, options)
-        for pair in progress(pairs, "drawing"):
-            problems += [pair.problem] if pair.problem else []
-            with set_aside(problems, pair.id):
+        for case in progress(pairs.cases, "drawing"):
+            with set_aside(problems, case.id):
+                pair = pairs.read(case)
+                problems += pair.problems
                 view, problem = open_view(pair, tree, cases.get(pair.id), pairs.rules)
                 problems += [problem] if problem else []
                 scores = pair.scores(pairs.num_classes, options)

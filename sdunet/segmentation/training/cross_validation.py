@@ -1,6 +1,6 @@
 """Several runs of one task: every fold, several seeds; and what helps after all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -27,9 +27,8 @@ from sdunet.segmentation.inference.postprocessing import (
     weights_of,
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
-from sdunet.segmentation.models.trained_model import RUNS, load_model
+from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, check_finished, load_model
 from sdunet.segmentation.training.train_fold import (
-    SETTINGS,
     VALIDATION_CASES,
     has_trained,
     hash_data,
@@ -111,7 +110,10 @@ def _record_runs(out: Path, runs: Iterable[Path]) -> None:
 
 
 def find_rules(
-    runs: str | Path, data: str | Path, progress: Progress = silent
+    runs: str | Path,
+    data: str | Path,
+    progress: Progress = silent,
+    accept: Collection[str] = (),
 ) -> dict[str, tuple[str | float | None, float, float]]:
     """Find what is better removed from predictions, on the validation cases of trained networks.
 
@@ -121,6 +123,7 @@ def find_rules(
         runs: folder of a run, or of one run a fold.
         data: the prepared dataset they were trained on.
         progress: wraps the loop over cases, given a title.
+        accept: RUN_UNFINISHED, to find rules for runs that were stopped before their end.
 
     Returns:
         For each class the rule, `None` for none, with the mean Dice before and after.
@@ -130,6 +133,8 @@ def find_rules(
     """
     dataset = load_dataset(data)
     folders = find_models(runs)
+    for folder in folders:
+        check_finished(folder, accept)
     path = Path(runs) / RULES
     with own_folder(runs, "train", part=None, adopt=()) as output:
         output.claim(path)  # before the work

@@ -1,7 +1,7 @@
 """Train one fold of a prepared dataset."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from hashlib import sha256
@@ -32,7 +32,9 @@ from sdunet.runtime.torch_errors import named
 from sdunet.segmentation.config import TaskConfig, network_config
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
+    SETTINGS,
     WEIGHTS,
+    check_finished,
     network_for,
     save_description,
 )
@@ -42,8 +44,8 @@ from sdunet.segmentation.training.data_module import SegmentationData
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 VALIDATION_CASES = "validation_cases.txt"
-SETTINGS = "settings.json"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
+_LEFT_OPEN = (None, "auto", (), {})  # values that leave a setting to be found out
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
 _FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
@@ -75,7 +77,7 @@ def train(
     """
     out, config = Path(out), task.training
     dataset = load_dataset(data)
-    _check_contradictions(task.dataset, dataset)
+    check_contradictions(task.dataset, dataset)
     device = choose_device(config.device)
     quiet_lightning()
     end_together()
@@ -110,8 +112,7 @@ def train(
         _fit(trainer, module, batches, state)
     if not (out / WEIGHTS).exists():
         raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
-    stood_still = not module.trained and (out / RECORD).exists()
-    if trainer.is_global_zero and not stood_still:
+    if trainer.is_global_zero and (module.trained or not _is_finished(out)):
         record.write(
             out,
             epochs=trainer.current_epoch,
@@ -120,6 +121,14 @@ def train(
             parameters=count_parameters(module.network),
         )
     return keep.score
+
+
+def _is_finished(run: Path) -> bool:
+    try:
+        check_finished(run)
+    except DataError:
+        return False
+    return True
 
 
 def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
@@ -248,8 +257,17 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
         )
 
 
-def _check_contradictions(asked: DataConfig, dataset: Dataset) -> None:
-    """Refuse data settings other than those the dataset was prepared with."""
+def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection[str] = ()) -> None:
+    """Refuse data settings other than those the dataset was prepared with.
+
+    Args:
+        asked: the settings; those that have their default are taken not to be asked for.
+        dataset: the prepared dataset.
+        stated: names of settings that are asked for even so.
+
+    Raises:
+        DataError: CONFIG_DATASET, with the first of them.
+    """
     settings = (
         "channels",
         "labels",
@@ -266,7 +284,8 @@ def _check_contradictions(asked: DataConfig, dataset: Dataset) -> None:
         given["accept"] = tuple(sorted(given["accept"]))
     for name, have in known.items():
         wanted = wants[name]
-        if wanted != getattr(DataConfig(), name) and wanted != have:
+        open_ = wanted == getattr(DataConfig(), name)
+        if wanted != have and not (open_ and (name not in stated or wanted in _LEFT_OPEN)):
             raise DataError(
                 "CONFIG_DATASET",
                 f"dataset.{name} is {wanted}, the dataset was prepared with {have}",

@@ -143,6 +143,12 @@ WHOLE = [
     ("latin", {"cases.csv": "image,label\nä,ü\n".encode("latin-1")}, "LAY_CSV.*UTF-8"),
     ("two tables", {**table("image,label", ROW_A), "b.csv": f"image,label\n{ROW_B}".encode()},
      "LAY_LISTS: .*b.csv, cases.csv"),
+    ("table beside a list", {**described(), **table("image,label", ROW_A)},
+     "LAY_LISTS: .*dataset.json, cases.csv"),
+    ("table beside nnunet", {**NNUNET, **table("image,label", ROW_A)},
+     "LAY_LISTS: .*dataset.json, cases.csv"),
+    ("list beside a list", {**described(), "folds/list.json": LISTED["dataset.json"]},
+     "LAY_LISTS: .*dataset.json, folds/list.json"),
     ("two lists", {f"{n}.json": {"training": []} for n in "ab"}, "LAY_LISTS"),
     ("two sets", {f"{n}/dataset.json": {"training": []} for n in "ab"}, "LAY_LISTS"),
 ]  # fmt: skip
@@ -155,6 +161,15 @@ def test_list_that_contradicts_itself_is_refused(written, more, message):
     root = written({**FILES, **more})
     with pytest.raises(DataError, match=message):
         find_layout(open_tree(root))
+
+
+@pytest.mark.parametrize("chosen", ["dataset.json", "cases.csv"])
+def test_of_several_lists_the_one_given_is_taken(written, chosen):
+    root = written({**LISTED, **table("image,label,id", ROW_A + ",from_table")})
+    layout = find_layout(open_tree(root / chosen))
+    assert layout.listed_in == chosen
+    ids = ["a", "b"] if chosen == "dataset.json" else ["from_table"]
+    assert [case.id for case in layout.cases] == ids
 
 
 @pytest.mark.parametrize(

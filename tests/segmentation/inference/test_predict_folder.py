@@ -145,23 +145,6 @@ def test_uncertainty_and_probabilities_are_written_and_left_out_of_scoring(disc_
     assert not list(out.glob(".partial-*"))
 
 
-def test_parts_of_the_cases_make_up_the_whole(disc_run, tmp_path):
-    raw, root, _ = disc_run
-    command = ["predict", "--model", root / "run", "-i", raw]
-    assert run(*command, "-o", tmp_path / "whole") == 0
-    for part in (0, 1, 2):
-        assert run(*command, "-o", tmp_path / "parts", "--shard", f"{part}/3") == 0
-    assert files_of(tmp_path / "whole") == files_of(tmp_path / "parts")
-
-
-@pytest.mark.parametrize("shard", ["3/3", "1", "a/b", "-1/2"])
-def test_parts_that_are_none_are_refused(disc_run, tmp_path, shard, capsys):
-    raw, root, _ = disc_run
-    command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
-    assert run(*command, f"--shard={shard}") == 1
-    assert "PRED_SHARD" in capsys.readouterr().err
-
-
 def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp_path, monkeypatch):
     raw, root, _ = disc_run
     whole, out = tmp_path / "whole", tmp_path / "out"

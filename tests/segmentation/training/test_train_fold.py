@@ -152,9 +152,8 @@ def test_nothing_to_resume_is_said(disc_run, tmp_path, capsys):
 def test_a_training_asked_to_stop_saves_and_says_so_by_its_status(
     disc_run, tmp_path, number, status
 ):
-    options = ["--training.epochs=2000", "--training.patience=2000"]
-    command = arguments_of(disc_run, tmp_path / "run", *options)
-    process = started(command)
+    command = arguments_of(disc_run, tmp_path / "run", "--training.patience=2000")
+    process = started([*command, "--training.epochs=2000"])
     wait_for(tmp_path / "run/metrics.csv", process)
     if number is None:
         (tmp_path / "run/stop").touch()
