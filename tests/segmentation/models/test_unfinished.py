@@ -45,7 +45,7 @@ def test_a_run_that_was_stopped_is_used_only_if_that_is_accepted(disc_run, capsy
 
 
 def test_a_member_of_an_ensemble_that_was_stopped_is_named(disc_run, capsys):
-    raw, root, config = disc_run
+    _, root, config = disc_run
     both = ["--data", root / "set", "--config", config, "--epochs", 1, "--seeds", 2]
     assert run("train", *both, "-o", root / "two") == 0
     (root / "two/seed_1/run.json").unlink()
@@ -57,16 +57,8 @@ def test_a_member_of_an_ensemble_that_was_stopped_is_named(disc_run, capsys):
 def test_a_run_that_is_resumed_to_its_end_is_finished(disc_run, capsys):
     raw, root, config = disc_run
     (root / "run/run.json").unlink()
-    resume = [
-        "train",
-        "--config",
-        config,
-        "--data",
-        root / "set",
-        "--out",
-        root / "run",
-        "--resume",
-    ]
+    data = ["--config", config, "--data", root / "set"]
+    resume = ["train", *data, "--out", root / "run", "--resume"]
     assert run(*resume) == 0
     assert run("predict", "--model", root / "run", "-i", raw, "-o", root / "out") == 0
 
@@ -74,15 +66,7 @@ def test_a_run_that_is_resumed_to_its_end_is_finished(disc_run, capsys):
 @pytest.mark.parametrize("limit", ["--epochs=7", "--patience=1", "--max-time=0.0001"])
 def test_what_ends_a_resumed_training_finishes_it(disc_run, limit):
     raw, root, config = disc_run
-    resume = [
-        "train",
-        "--config",
-        config,
-        "--data",
-        root / "set",
-        "--out",
-        root / "run",
-        "--resume",
-    ]
+    data = ["--config", config, "--data", root / "set"]
+    resume = ["train", *data, "--out", root / "run", "--resume"]
     assert run(*resume, limit) == 0
     assert run("predict", "--model", root / "run", "-i", raw, "-o", root / "out") == 0
