@@ -18,6 +18,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 requirements=$(cat setup.* pyproject.toml constraints.txt sdunet/ops/csrc/* | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
+    echo "Installing sdunet[$extra] into .venv: some minutes, in which pip is silent" >&2
     .venv/bin/python -m pip install --disable-pip-version-check --quiet \
         --constraint constraints.txt --editable ".[$extra]"
     printf '%s\n' "$requirements" >"$stamp"

@@ -38,6 +38,7 @@ def cli_reference() -> str:
     for name, help_, parser in _commands(command_parser(), "sdunet"):
         sections.append(f"## {name}\n\n{help_}\n")
         sections.append(f"```text\n{_usage(name, parser)}\n```\n")
+        sections.append(f"Example: `{parser.epilog.removeprefix('Example: ')}`\n")
         own: list[Action] = []
         for group in parser._action_groups:
             actions = [a for a in group._group_actions if _is_shown(a)]

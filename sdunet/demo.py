@@ -1,6 +1,6 @@
 """The whole road on one real image: nuclei of the 2018 Data Science Bowl, in minutes.
 
-Tiles of the left part of the image train, a gap is left out, the right part tests.
+Tiles of the left part of the image train, a gap is left out, tiles of the right part test.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ import io
 import json
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from sdunet.runtime.checkpoint import PREVIOUS, STATE
 from sdunet.runtime.run_record import say, tell
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.evaluation.evaluate import evaluate
-from sdunet.segmentation.inference.predict_folder import predict
+from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.segmentation.metrics.overlap import overlaps
 from sdunet.segmentation.models.trained_model import WEIGHTS
 from sdunet.segmentation.review.overlay import overlay
@@ -37,7 +38,7 @@ TASK = TaskConfig(
     TrainingConfig(epochs=30, patches_per_case=4, batch_size=4, rotate=True, learning_rate=3e-3),
 )
 _TILE, _TRAIN_COLUMNS, _GAP = 128, 256, 32
-_HELD_OUT = "held_out"
+_TEST_ROWS, _TEST_COLUMNS = (0, 171, 342, 512), (288, 400, 512)  # where tiles begin and end
 _PACKAGE = "stardist"
 
 
@@ -67,16 +68,17 @@ def _demo(image: np.ndarray, nuclei: np.ndarray, out: Path, progress: Progress) 
         write_json(run / "demo.json", {"key": key})
 
     test, predictions = out / "test", out / "predictions"
-    predict(run, test, predictions, progress=progress)
+    options = PredictOptions(probabilities=True)
+    predict(run, test, predictions, options=options, progress=progress)
     summary, problems = evaluate(predictions, test, out / "evaluation", progress=progress)
     page, _ = overlay(test, test, predictions, out / "overlays", progress=progress)
 
-    held_out = image[:, _TRAIN_COLUMNS + _GAP :]
-    otsu = (held_out > threshold_otsu(held_out)).astype(np.uint8)
-    reference = (nuclei[:, _TRAIN_COLUMNS + _GAP :] > 0).astype(np.uint8)
-    otsu_dice = overlaps(otsu, reference, 2)[0].dice
+    threshold = threshold_otsu(image[:, _TRAIN_COLUMNS + _GAP :])
+    otsu, reference = (image > threshold).astype(np.uint8), (nuclei > 0).astype(np.uint8)
+    tiles = _test_tiles().values()
+    otsu_dice = np.mean([overlaps(otsu[tile], reference[tile], 2)[0].dice for tile in tiles])
     our_dice = summary["foreground_mean"]["Dice"]
-    tell("held-out part of the image    Dice")
+    tell(f"mean of {len(tiles)} held-out tiles    Dice")
     tell(f"Otsu's threshold            {otsu_dice:.4f}")
     tell(f"SDU-Net                     {our_dice:.4f}   {our_dice - otsu_dice:+.4f}")
     tell("", f"errors, to look through: {page}")
@@ -105,14 +107,23 @@ def nuclei_image() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _write_pairs(image: np.ndarray, nuclei: np.ndarray, out: Path) -> None:
-    """Write tiles and held-out part as folder pairs, the image in its own 16 bits."""
+    """Write tiles for training and for testing as folder pairs, the image in its own 16 bits."""
     mask = (nuclei > 0).astype(np.uint8)
     for row in range(0, image.shape[0], _TILE):
         for column in range(0, _TRAIN_COLUMNS, _TILE):
             part = np.s_[row : row + _TILE, column : column + _TILE]
             _write_pair(out / "train", f"tile_{row:03}_{column:03}", image[part], mask[part])
-    part = np.s_[:, _TRAIN_COLUMNS + _GAP :]
-    _write_pair(out / "test", _HELD_OUT, image[part], mask[part])
+    for name, tile in _test_tiles().items():
+        _write_pair(out / "test", name, image[tile], mask[tile])
+
+
+def _test_tiles() -> dict[str, tuple[slice, slice]]:
+    """Return the tiles of the held-out part by name, rows and columns."""
+    return {
+        f"tile_{top:03}_{left:03}": np.s_[top:bottom, left:right]
+        for top, bottom in pairwise(_TEST_ROWS)
+        for left, right in pairwise(_TEST_COLUMNS)
+    }
 
 
 def _write_pair(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> None:

@@ -3,14 +3,18 @@
 Python takes the last of two equal keys, NaN, halves of characters and 1.5 for 1; none of it here.
 """
 
+import csv
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from data_prep.core.errors import DataError
 
 # What rebuilding a record from JSON of the wrong form raises.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
@@ -19,6 +23,26 @@ _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@contextmanager
+def usable(code: str, file: str | Path, fix: str) -> Iterator[None]:
+    """Make one named error of whatever a damaged record raises while it is read and taken apart.
+
+    Args:
+        code: of the error.
+        file: the record.
+        fix: what to do about it.
+
+    Raises:
+        DataError: `code`, also if the file cannot be read; one that is raised inside as it is.
+    """
+    try:
+        yield
+    except (OSError, csv.Error, *UNUSABLE) as error:
+        # What is no value of its kind says so itself; of a missing key there is its name alone.
+        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__} "
+        raise DataError(code, f"it cannot be used: {kind}{error}", fix, file=str(file)) from error
 
 
 def parse_json(data: bytes | str, kind: type = dict) -> Any:

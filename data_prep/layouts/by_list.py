@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
-from data_prep.core.parse import MAX_BYTES, UNUSABLE, once, parse_json, whole
+from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem, suffix_of
 from data_prep.layouts.cases import (
@@ -35,7 +35,7 @@ def listed(tree: Tree) -> Layout | None:
     root = PurePosixPath(name).parent
     decathlon = PurePosixPath(name).name == "dataset.json"
     results: list[Case | DataError | None] = []
-    try:
+    with usable("LAY_JSON", name, "repair the list"):
         labels, channels = _declared(described)
         tests = [*described.get("test", []), *described.get("testing", [])]
         apart = [*described.get("validation", []), *tests]
@@ -47,8 +47,6 @@ def listed(tree: Tree) -> Layout | None:
         results += _miscounted(
             name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
         )
-    except UNUSABLE as error:
-        raise _unusable(name, error) from error
     kind = "decathlon" if decathlon else "monai datalist"
     layout = _sorted(kind, results, labels, channels)
     found = kept_apart(len(described.get("validation", [])), name)
@@ -128,11 +126,9 @@ def nnunet(tree: Tree) -> Layout | None:
             labels[stem(file)].append(file)
     if not images:
         return None
-    try:
+    with usable("LAY_JSON", name, "repair the list"):
         declared, channels = _declared(described)
         results = _miscounted(name, described, {"numTraining": len(images), "numTest": len(tests)})
-    except UNUSABLE as error:
-        raise _unusable(name, error) from error
     files = [f for by_channel in images.values() for fs in by_channel.values() for f in fs]
     results += _other_ending(name, described, [*files, *(f for fs in labels.values() for f in fs)])
     count = len(channels) if channels else max(map(len, images.values()))
@@ -232,12 +228,10 @@ def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
         data = _bytes_of(tree, name, key, whole=name in named)
         if name not in named and not _holds(data, key):
             continue
-        try:
+        with usable("LAY_JSON", name, "repair the list"):
             content = parse_json(data)
             if key == "training" and key in content:
                 _check_training(content[key], whole=name in named or _holds(data, "image"))
-        except ValueError as error:
-            raise _unusable(name, error) from error
         if isinstance(content.get(key), kind):
             found.append((name, content))
     if len(found) > 1:
@@ -340,9 +334,3 @@ def _other_ending(name: str, described: dict, files: list[str]) -> list[DataErro
             file=name,
         )
     ]
-
-
-def _unusable(name: str, error: Exception) -> DataError:
-    return DataError(
-        "LAY_JSON", f"{name} cannot be used: {type(error).__name__} {error}", "repair the list"
-    )

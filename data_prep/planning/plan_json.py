@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 from data_prep.core.config import DataConfig, Intensity, Plan
-from data_prep.core.errors import DataError
 from data_prep.core.findings import Acceptance
-from data_prep.core.parse import UNUSABLE, read_json
+from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_json
 from data_prep.planning.fit import MOST_CELLS, classes_of
 
@@ -27,19 +26,13 @@ def read_plan(path: str | Path) -> Plan:
     Raises:
         DataError: PLAN_FILE, with what is wrong in it; LBL_CLASSES for its classes.
     """
-    try:
+    with usable("PLAN_FILE", path, "repair it, or write one by sdunet plan"):
         record = read_json(path)
         for key in record:
             if key not in _KEYS:
                 close = get_close_matches(key, _KEYS, n=1, cutoff=0)
                 raise ValueError(f"unknown key {key!r}; did you mean {close[0]!r}?")
-        plan = plan_from(record)
-    except (OSError, *UNUSABLE) as error:
-        found = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(
-            "PLAN_FILE", found, "repair it, or write one by sdunet plan", file=str(path)
-        ) from error
-    return plan
+        return plan_from(record)
 
 
 def plan_from(record: dict) -> Plan:

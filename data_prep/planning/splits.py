@@ -12,7 +12,7 @@ from unicodedata import normalize
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.parse import UNUSABLE, once, read_json
+from data_prep.core.parse import once, read_json, usable
 
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
@@ -132,17 +132,11 @@ def read_groups(path: str | Path) -> dict[str, str]:
     Raises:
         DataError: SPLIT_GROUPS if it cannot be used.
     """
-    try:
+    with usable("SPLIT_GROUPS", path, "give a CSV file with columns case and group"):
         text = Path(path).read_text(encoding="utf-8-sig")
         columns, *cells = csv.reader(io.StringIO(text), strict=True)
         rows = [once(list(zip(columns, row, strict=True))) for row in cells if row]
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
-    except (OSError, csv.Error, *UNUSABLE) as error:
-        raise DataError(
-            "SPLIT_GROUPS",
-            f"{path}: {type(error).__name__} {error}",
-            "give a CSV file with columns case and group",
-        ) from error
     if len(groups) != len(rows) or not all(groups.values()):
         raise DataError("SPLIT_GROUPS", f"{path}: a case twice or without group", "repair it")
     return groups
@@ -234,14 +228,8 @@ def read_folds(
             `check_folds`; SPLIT_COVER, unless it is accepted, if a fold lacks a case, or if of
             several folds not exactly one validates it.
     """
-    try:
+    with usable("SPLIT_FILE", path, "give a list of folds with train and val"):
         folds = [_fold_of(fold) for fold in read_json(path, list)]
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "SPLIT_FILE",
-            f"{path}: {type(error).__name__} {error}",
-            "give a list of folds with train and val",
-        ) from error
     named = {case_id for fold in folds for side in fold.values() for case_id in side}
     unknown = sorted(named - set(groups) - set(left_out))
     if unknown or not folds:

@@ -10,7 +10,10 @@ from sdunet.runtime.run_record import bar, say
 
 
 def _describe_demo(parser: Parser) -> None:
-    """Train and review on a real image of 125 nuclei, in minutes."""
+    """Train and review on a real image of 125 nuclei, in minutes.
+
+    Example: sdunet demo -o demo
+    """
     parser.add_argument("-o", "--out", default="demo", help="folder for everything it makes")
 
 
@@ -21,7 +24,10 @@ def _demo(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_bench(parser: Parser) -> None:
-    """Measure speed and memory of sweeps or of whole networks, contenders side by side."""
+    """Measure speed and memory of sweeps or of whole networks, contenders side by side.
+
+    Example: sdunet bench sweep --quick
+    """
     parser.add_argument(
         "WHAT",
         choices=["sweep", "cells", "net"],

@@ -18,7 +18,10 @@ _SHOWN = 5
 
 
 def _describe_check(parser: Parser) -> None:
-    """Find what is wrong or doubtful in a raw dataset, case by case, with what to do about it."""
+    """Find what is wrong or doubtful in a raw dataset, case by case, with what to do about it.
+
+    Example: sdunet check raw
+    """
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("--fix", metavar="OUT", help="write a repaired copy of the usable cases")
     parser.add_argument("--all", action="store_true", help=f"more than {_SHOWN} of each code")
@@ -61,7 +64,10 @@ def _check(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_convert(parser: Parser) -> None:
-    """Write a raw dataset in another layout, in its exact values."""
+    """Write a raw dataset in another layout, in its exact values.
+
+    Example: sdunet convert raw -o converted --to nnunet
+    """
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("-o", "--out", help="folder for the copy (required)")
     parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
@@ -81,7 +87,10 @@ def _convert(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_plan(parser: Parser) -> None:
-    """Write how a raw dataset would be prepared, to look at, change and prepare by."""
+    """Write how a raw dataset would be prepared, to look at, change and prepare by.
+
+    Example: sdunet plan raw -o plan.json
+    """
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="JSON file to write")
     add_jobs(parser)
@@ -107,7 +116,10 @@ def _plan(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_prepare(parser: Parser) -> None:
-    """Read, check, plan and preprocess a raw dataset."""
+    """Read, check, plan and preprocess a raw dataset.
+
+    Example: sdunet prepare raw -o prepared
+    """
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("-o", "--out", help="folder for the prepared dataset (required)")
     parser.add_argument("--plan", metavar="FILE", help="prepare by this plan, see sdunet plan")

@@ -14,7 +14,10 @@ from sdunet.runtime.run_record import say, tell, versions
 
 
 def _describe_info(parser: Parser) -> None:
-    """Show versions, hardware and which backends of the sweep run here; or explain a code."""
+    """Show versions, hardware and which backends of the sweep run here; or explain a code.
+
+    Example: sdunet info LBL_UNKNOWN
+    """
     parser.add_argument("CODE", nargs="?", help="code of an error or finding, such as LBL_UNKNOWN")
     parser.add_argument("--json", action="store_true", help="for programs")
 

@@ -13,7 +13,7 @@ import jsonargparse
 from data_prep.core.errors import DataError
 from sdunet.cli import bench, data, info, predict, review, train
 from sdunet.cli.options import Command
-from sdunet.cli.parser import Parser, files_first
+from sdunet.cli.parser import Parser, add_command, files_first
 from sdunet.cli.spellings import add_old_position, given_twice, respelt, take_old_position
 from sdunet.cli.vae import describe_vae, run_vae
 from sdunet.ops import keep_freed_memory
@@ -29,10 +29,7 @@ def command_parser() -> Parser:
     parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
-        sub = Parser(allow_abbrev=False, print_config="--print-config")
-        commands.add_subcommand(name, sub, help=describe.__doc__)
-        describe(sub)
-        add_old_position(sub, name)
+        add_old_position(add_command(commands, name, describe), name)
     return parser
 
 

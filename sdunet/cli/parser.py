@@ -1,9 +1,11 @@
 """The parser of the command line and of its subcommands."""
 
+import argparse
+import inspect
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -69,6 +71,26 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in action.choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def add_command(
+    commands: argparse._SubParsersAction, name: str, describe: Callable[[Parser], None]
+) -> Parser:
+    """Add a command, and return its parser.
+
+    Args:
+        commands: of the parser it is added to.
+        name: of the command.
+        describe: adds its options. Its docstring is what the command does, and in a paragraph of
+            its own an example.
+    """
+    about, _, example = inspect.cleandoc(describe.__doc__ or "").partition("\n\n")
+    sub = Parser(
+        description=about, epilog=example, allow_abbrev=False, print_config="--print-config"
+    )
+    commands.add_subcommand(name, sub, help=about)
+    describe(sub)
+    return sub
 
 
 def files_first(arguments: Sequence[str]) -> list[str]:

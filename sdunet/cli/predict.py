@@ -21,7 +21,10 @@ from sdunet.runtime.run_record import bar, tell
 
 
 def _describe_predict(parser: Parser) -> None:
-    """Predict labels for new images."""
+    """Predict labels for new images.
+
+    Example: sdunet predict --model runs/first -i scans -o predictions
+    """
     parser.add_argument(
         "--model",
         required=True,
@@ -93,7 +96,10 @@ def _shard(text: str | None) -> tuple[int, int]:
 
 
 def _describe_export(parser: Parser) -> None:
-    """Write a trained network as a package that checks itself, and is a MONAI bundle."""
+    """Write a trained network as a package that checks itself, and is a MONAI bundle.
+
+    Example: sdunet export --model runs/first -o package
+    """
     parser.add_argument("--model", help="folder of a run (required)")
     parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
     parser.add_argument("--zip", action="store_true", help="write one zip file")

@@ -14,11 +14,14 @@ from sdunet.cli.options import (
 )
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, tell
-from sdunet.segmentation.metrics.case_scores import METRICS, ScoreOptions
+from sdunet.segmentation.metrics.case_scores import METRICS, USUAL, ScoreOptions
 
 
 def _describe_evaluate(parser: Parser) -> None:
-    """Score predictions against references."""
+    """Score predictions against references.
+
+    Example: sdunet evaluate --pred predictions --ref raw -o scores
+    """
     parser.add_argument("--pred", required=True, help="folder of predictions")
     parser.add_argument("--ref", required=True, help="raw dataset with the references")
     parser.add_argument("-o", "--out", required=True, help="folder for the scores")
@@ -66,7 +69,10 @@ def _number(value: float | None) -> str:
 
 
 def _describe_overlay(parser: Parser) -> None:
-    """Draw correct, false positive and false negative on the images."""
+    """Draw correct, false positive and false negative on the images.
+
+    Example: sdunet overlay --images raw --ref raw --pred predictions -o overlays
+    """
     parser.add_argument("--images", required=True, help="raw dataset or folder of images")
     parser.add_argument("--ref", required=True, help="raw dataset with the references")
     parser.add_argument("--pred", required=True, help="folder of predictions")
@@ -98,9 +104,10 @@ def _overlay(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_compare(parser: Parser) -> None:
-    """Test models against each other over the same cases."""
-    from sdunet.segmentation.evaluation.compare_models import USUAL
+    """Test models against each other over the same cases.
 
+    Example: sdunet compare scores_a scores_b -o compared
+    """
     parser.add_argument("SCORES", nargs="+", help="folders that sdunet evaluate wrote")
     parser.add_argument("-o", "--out", required=True, help="folder for the tables")
     parser.add_argument("--names", nargs="+", help="of the models; default: from their folders")

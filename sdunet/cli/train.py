@@ -17,7 +17,10 @@ _MOST_SEEDS = 1000
 
 
 def _describe_train(parser: Parser) -> None:
-    """Train a network on a prepared dataset."""
+    """Train a network on a prepared dataset.
+
+    Example: sdunet train --data prepared -o runs/first
+    """
     parser.add_argument("--data", required=True, help="prepared dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument("--fold", default="0", help="validation fold, or `all`, one a run")
@@ -75,7 +78,10 @@ def _train(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_postprocess(parser: Parser) -> None:
-    """Find out whether removing small connected components helps; predict then does so."""
+    """Find out whether removing small connected components helps; predict then does so.
+
+    Example: sdunet postprocess --model runs/first --data prepared
+    """
     parser.add_argument("--model", help="folder of a run, or of one run a fold (required)")
     parser.add_argument("--data", required=True, help="prepared dataset it was trained on")
     add_accept(parser, "RUN_UNFINISHED: take runs that were stopped before their end")

@@ -14,7 +14,7 @@ from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import write_hashed
 from sdunet.cli import vae_samples
 from sdunet.cli.options import Command, add_vae, same_images, vae_of
-from sdunet.cli.parser import Parser
+from sdunet.cli.parser import Parser, add_command
 from sdunet.cli.spellings import add_old_position
 from sdunet.runtime.run_record import RunRecord, bar, tell
 from sdunet.vae.config import VAEConfig
@@ -24,10 +24,7 @@ def describe_vae(parser: Parser) -> None:
     """Density estimation: VAEs whose decoder sweeps, and their convolutional twins."""
     commands = parser.add_subcommands(dest="action", required=True)
     for name, (describe, _) in _COMMANDS.items():
-        sub = Parser(allow_abbrev=False, print_config="--print-config")
-        commands.add_subcommand(name, sub, help=describe.__doc__)
-        describe(sub)
-        add_old_position(sub, f"vae {name}")
+        add_old_position(add_command(commands, name, describe), f"vae {name}")
 
 
 def run_vae(options: jsonargparse.Namespace) -> int:
@@ -36,7 +33,10 @@ def run_vae(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_prepare(parser: Parser) -> None:
-    """Pack an image set into memory-mapped arrays with checksums."""
+    """Pack an image set into memory-mapped arrays with checksums.
+
+    Example: sdunet vae prepare fashion-mnist -o packed
+    """
     from sdunet.vae.data.sources import SOURCES
 
     parser.add_argument("SOURCE", help="file or folder of images; for digits and factors any word")
@@ -67,7 +67,10 @@ def _prepare(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_train(parser: Parser) -> None:
-    """Train a VAE on a packed image set."""
+    """Train a VAE on a packed image set.
+
+    Example: sdunet vae train --config configs/vae/fashion_sdn.yaml --data packed -o run
+    """
     parser.add_argument("--data", required=True, help="packed image set")
     parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
@@ -84,7 +87,10 @@ def _train(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_evaluate(parser: Parser) -> None:
-    """Measure -ELBO and likelihood in bits a dimension, rates by layer, active units."""
+    """Measure -ELBO and likelihood in bits a dimension, rates by layer, active units.
+
+    Example: sdunet vae evaluate --model run --data packed
+    """
     add_vae(parser, data=True)
     parser.add_argument("--samples", type=int, default=1, help="importance samples an image")
     parser.add_argument("--split", choices=["train", "test"], default="test")
@@ -136,7 +142,10 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_disentangle(parser: Parser) -> None:
-    """Score how the latents separate known factors: FactorVAE and beta-VAE metrics."""
+    """Score how the latents separate known factors: FactorVAE and beta-VAE metrics.
+
+    Example: sdunet vae disentangle --model run --data packed
+    """
     add_vae(parser, data=True)
 
 
@@ -166,7 +175,10 @@ def _disentangle(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_table(parser: Parser) -> None:
-    """Print evaluated runs beside published figures."""
+    """Print evaluated runs beside published figures.
+
+    Example: sdunet vae table run_a run_b
+    """
     parser.add_argument("RUNS", nargs="+", help="folders of evaluated runs of one data set")
 
 
@@ -178,7 +190,10 @@ def _table(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_info(parser: Parser) -> None:
-    """Show parameters, sweeping scales and sequential steps of a model, without data."""
+    """Show parameters, sweeping scales and sequential steps of a model, without data.
+
+    Example: sdunet vae info --config configs/vae/fashion_sdn.yaml
+    """
     parser.add_argument("--json", action="store_true", help="for programs")
     add_config(parser)
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:  # commands import what they run, so that help does not wait f
 
 
 def _describe_sample(parser: Parser) -> None:
-    """Draw images from the model, a grid for each temperature."""
+    """Draw images from the model, a grid for each temperature.
+
+    Example: sdunet vae sample --model run -o samples
+    """
     add_vae(parser)
     parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
     parser.add_argument("--temperature", type=float, nargs="+", default=[1.0], help="from 0 on")
@@ -49,7 +52,10 @@ def _sample(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_interpolate(parser: Parser) -> None:
-    """Walk between pairs of test images through latent space."""
+    """Walk between pairs of test images through latent space.
+
+    Example: sdunet vae interpolate --model run --data packed -o walk
+    """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
     parser.add_argument("--pairs", type=PositiveInt, default=4, help="rows of the picture")
@@ -84,7 +90,10 @@ def _interpolate(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_reconstruct(parser: Parser) -> None:
-    """Show test images above what the model makes of their latents."""
+    """Show test images above what the model makes of their latents.
+
+    Example: sdunet vae reconstruct --model run --data packed -o pictures
+    """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
     parser.add_argument("--count", type=PositiveInt, default=10)
@@ -102,7 +111,10 @@ def _reconstruct(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_neighbours(parser: Parser) -> None:
-    """Show samples beside the training images nearest to them: is it copying?"""
+    """Show samples beside the training images nearest to them: is it copying?
+
+    Example: sdunet vae neighbours --model run --data packed -o pictures
+    """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
     parser.add_argument("--count", type=PositiveInt, default=5, help="samples, one a row")
@@ -130,7 +142,10 @@ def _neighbours(options: jsonargparse.Namespace) -> int:
 
 
 def _describe_traverse(parser: Parser) -> None:
-    """Change one latent at a time, from -3 to 3 (model: vanilla)."""
+    """Change one latent at a time, from -3 to 3 (model: vanilla).
+
+    Example: sdunet vae traverse --model run --data packed -o pictures
+    """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
 

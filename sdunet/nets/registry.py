@@ -3,27 +3,16 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import nn
 
 from sdunet.nets.baselines import BASELINES, build_baseline
+from sdunet.nets.names import NetworkName
 from sdunet.nets.nested import NestedSDUNet
 from sdunet.nets.unet import SDUNet
 
-NetworkName = Literal[
-    "sdunet",
-    "nested_sdunet",
-    "unet",
-    "unet_plus_plus",
-    "basic_unet",
-    "basic_unet_plus_plus",
-    "attention_unet",
-    "segresnet",
-    "dynunet",
-    "swin_unetr",
-]
 _OURS = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
 # Each control, and the network it is without sweeps.
 _TWINS = {"unet": "sdunet", "unet_plus_plus": "nested_sdunet"}

@@ -10,6 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,6 +21,7 @@ from data_prep.core.safe_text import inert
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.output_folder import RECORD
 from sdunet.runtime.png import to_png
+from sdunet.runtime.run_record import Pulse
 
 METRICS, CURVE = "metrics.csv", "curve.png"
 Row = dict[str, float]
@@ -40,6 +42,8 @@ class EpochLines(pl.Callback, ABC):
         self.bar: tqdm | None = None
         self.best = -math.inf
         self.started = 0.0
+        self.pulse = Pulse()
+        self.seconds: list[float] = []  # of the epochs that this process trained
 
     @abstractmethod
     def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
@@ -75,6 +79,18 @@ class EpochLines(pl.Callback, ABC):
         if self.bar is None:  # resumed within an epoch, whose start Lightning does not tell again
             self._open(trainer)
         self.bar.update()
+        step = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        self._beat(trainer, f"step {step} of {trainer.num_training_batches}")
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Tell a log that validation goes on."""
+        self._beat(trainer, f"validating, {index + 1} of {sum(trainer.num_val_batches)}")
+
+    def _beat(self, trainer: pl.Trainer, text: str) -> None:
+        if trainer.is_global_zero and (self.bar is None or self.bar.disable):
+            self.pulse.beat(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Close the bar; write row, curve and line; validation has run by now."""
@@ -91,8 +107,11 @@ class EpochLines(pl.Callback, ABC):
         self.best = max(self.best, score)
         seconds = time.monotonic() - self.started
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.seconds.append(seconds)
+        left = trainer.max_epochs - trainer.current_epoch - 1
+        rest = f"  at most {_spell(left * mean(self.seconds))} left" if left else ""
         if trainer.is_global_zero:
-            tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{mark}"), file=sys.stderr)
+            tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{rest}{mark}"), file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""
@@ -106,6 +125,12 @@ class EpochLines(pl.Callback, ABC):
         """Close the bar, so that the error stands on a line of its own."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _spell(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 \
+        else f"{minutes / 60:.1f} h"  # fmt: skip
 
 
 def _table(rows: list[Row]) -> bytes:

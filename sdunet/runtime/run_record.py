@@ -4,7 +4,7 @@ import functools
 import platform
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.core.safe_text import inert, placeless
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD
@@ -75,15 +75,12 @@ def check_ended(run: Path, planned: Mapping[str, Any], accept: Collection[str]) 
     """
     if "RUN_UNFINISHED" in accept:
         return
-    try:
-        record = read_hashed(run / RECORD)
-        ended = (record.get("config") or record)["training"]
-        if all(ended[name] == value for name, value in planned.items()):
+    path = run / RECORD
+    with usable("RUN_RECORD", path, "train anew"):
+        record = read_hashed(path) if path.exists() else {}
+        ended = (record.get("config") or record).get("training")
+        if ended and all(ended[name] == value for name, value in planned.items()):
             return
-    except FileNotFoundError:
-        pass
-    except UNUSABLE as error:
-        raise DataError("RUN_RECORD", str(error), "train anew", file=str(run / RECORD)) from error
     raise DataError(
         "RUN_UNFINISHED",
         f"{run} was not trained to its end",
@@ -117,6 +114,31 @@ def say_if_slow(network: nn.Module, device: str) -> None:
 _say_once = functools.cache(say)
 
 
+class Pulse:
+    """Says now and then that work goes on, for logs, which show no bars.
+
+    Args:
+        every: seconds between lines.
+    """
+
+    def __init__(self, every: float = 120.0) -> None:
+        self.every = every
+        self.last = time.monotonic()
+
+    def beat(self, text: str) -> None:
+        """Say the text, if that is due."""
+        if time.monotonic() - self.last >= self.every:
+            self.last = time.monotonic()
+            say(text)
+
+
 def bar(items: Iterable, title: str) -> Iterable:
-    """Show a bar on stderr while looping, if that is a terminal."""
-    return tqdm(items, desc=inert(title), file=sys.stderr, disable=None, leave=False)
+    """Show a bar on stderr while looping, if that is a terminal; else a line now and then."""
+    shown = tqdm(items, desc=inert(title), file=sys.stderr, disable=None, leave=False)
+    if not shown.disable:
+        yield from shown
+        return
+    pulse, total = Pulse(), len(items) if isinstance(items, Sized) else "?"
+    for number, item in enumerate(items):
+        pulse.beat(f"{title}: {number} of {total}")
+        yield item

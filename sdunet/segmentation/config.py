@@ -13,7 +13,7 @@ from jsonargparse.typing import (
 from data_prep.core.config import DataConfig, NumberFrom0, PositiveNumber, Seed, ShareBelowOne
 from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
-from sdunet.nets.registry import NetworkName
+from sdunet.nets.names import NetworkName
 
 
 @dataclass(frozen=True)

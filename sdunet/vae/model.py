@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from data_prep.core.errors import DataError, words_of
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import check_written
 from sdunet.runtime.run_record import check_ended
@@ -90,7 +90,7 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
     path = Path(root) / DESCRIPTION
     if not path.is_file():
         raise DataError("MODEL_MISSING", f"no run in {root}", "run sdunet vae train first")
-    try:
+    with usable("MODEL_JSON", path, "copy the run folder again"):
         record = read_hashed(path)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
@@ -104,12 +104,6 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
             TrainingConfig(**parts["training"]),
         )
         return config, str(record["data"]["name"]), str(record["data"]["fingerprint"])
-    except UNUSABLE as error:
-        raise DataError(
-            "MODEL_JSON",
-            f"model.json cannot be used: {type(error).__name__} {error}",
-            "copy the run folder again",
-        ) from error
 
 
 def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:

@@ -7,7 +7,8 @@ import torch
 
 from sdunet import NestedSDUNet, ResSDNLayer, SDUNet
 from sdunet.layers import Sweep
-from sdunet.nets.registry import NetworkName, build_network, count_parameters
+from sdunet.nets.names import NetworkName
+from sdunet.nets.registry import build_network, count_parameters
 from sdunet.runtime.safetensors_io import read_weights, write_weights
 
 FEATURES = {

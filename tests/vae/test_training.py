@@ -14,6 +14,7 @@ import pytest
 import torch
 from by_hand import rewrite
 from PIL import Image
+from vae_runs import arguments, config, make_set
 
 from data_prep.core.errors import DataError
 from data_prep.files.hashed_json import read_hashed, write_hashed
@@ -21,66 +22,12 @@ from data_prep.files.output_folder import own_folder
 from sdunet.cli.main import main
 from sdunet.runtime.checkpoint import StateIO
 from sdunet.runtime.safetensors_io import read_tensors, read_weights
-from sdunet.vae.config import ImagesConfig, LadderConfig, TrainingConfig, VAEConfig
 from sdunet.vae.data.packed import load_packed
 from sdunet.vae.model import build_vae, load_description, save_description
 from sdunet.vae.training.lightning_module import VAEModule
 from sdunet.vae.training.train import train
 
 ROOT = Path(__file__).parents[2]
-LADDER = LadderConfig(
-    depth=2,
-    downsample_at=(0,),
-    z_channels=2,
-    h_channels=4,
-    context_channels=4,
-    sdn_max_scale=8,
-    sdn_features=3,
-)
-
-
-def config(ladder=LADDER, **training):
-    training = {"epochs": 2, "batch_size": 8, "ema": 0.9, "device": "cpu"} | training
-    images = ImagesConfig(channels=1, size=(6, 8), levels=16, flip=True)
-    return VAEConfig(images=images, ladder=ladder, training=TrainingConfig(**training))
-
-
-def arguments(chosen, *sections):
-    """Spell out a configuration as a command line does."""
-    return [
-        f"--{section}.{name}={value if isinstance(value, str) else json.dumps(value)}"
-        for section in sections
-        for name, value in vars(getattr(chosen, section)).items()
-    ]
-
-
-def make_set(folder, seed=0, **splits):
-    """Pack blurred noise: smooth enough to be learned."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for name, count in (splits or {"train": 40, "test": 12}).items():
-        noise = rng.random((count, 8, 10))
-        smooth = (noise[:, :-2, :-2] + noise[:, 1:-1, 1:-1] + noise[:, 2:, 2:]) / 3
-        arrays[name] = (smooth * 255).astype(np.uint8)
-    folder.mkdir(parents=True)
-    np.savez(folder / f"made{seed}.npz", **arrays)
-    out = str(folder / "packed")
-    assert main(["vae", "prepare", str(folder / f"made{seed}.npz"), out]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory):
-    return make_set(tmp_path_factory.mktemp("data") / "set")
-
-
-@pytest.fixture(scope="module")
-def run(packed, tmp_path_factory):
-    """A short training, as a folder."""
-    out = tmp_path_factory.mktemp("run") / "sdn"
-    given = arguments(config(), "images", "ladder", "training")
-    assert main(["vae", "train", "--data", packed, "--out", str(out), *given]) == 0
-    return out
 
 
 def tensors_of(run, name):
@@ -322,21 +269,6 @@ def wrong(what, run, packed, tmp_path):
         "cold": ["vae", "sample", *model, "-o", fresh, "--temperature=-1"],
         "not evaluated": ["vae", "table", fresh],
     }[what]
-
-
-@pytest.mark.parametrize("command", ["evaluate", "sample", "interpolate"])
-def test_a_run_that_was_stopped_is_used_only_if_that_is_accepted(
-    command, run, packed, tmp_path, capsys
-):
-    out = tmp_path / "run"
-    shutil.copytree(run, out)
-    (out / "run.json").unlink()
-    data = [] if command == "sample" else ["--data", packed]
-    pictures = [] if command == "evaluate" else ["-o", str(tmp_path / "pictures")]
-    asked = ["vae", command, "--model", str(out), *data, *pictures]
-    assert main(asked) == 1
-    assert f"RUN_UNFINISHED: {out} was not trained to its end" in capsys.readouterr().err
-    assert main([*asked, "--accept", "RUN_UNFINISHED"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE, once
+from data_prep.core.parse import once, usable
 from data_prep.core.safe_text import plain_name
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import check_free, own_folder
 from sdunet.runtime.tables import markdown, write_csv
 from sdunet.segmentation.evaluation.plots import paired_differences
-from sdunet.segmentation.metrics.case_scores import METRICS, ScoreOptions
+from sdunet.segmentation.metrics.case_scores import METRICS, USUAL, ScoreOptions
 from sdunet.segmentation.metrics.statistics import holm, interval, signed_rank
 
-USUAL = ("dice", "surface_dice", "hd95")
 _SAME = 1e-12
 _FILES = ("compare.csv", "compare.md", "differences.png")
 
@@ -170,7 +169,7 @@ def read_scores(
 
 def _read(folder: Path, name: str) -> Scored:
     path = folder / "summary.json"
-    try:
+    with usable("COMPARE_SCORES", path, "give a folder that sdunet evaluate wrote"):
         summary = read_hashed(path)
         classes = {number: str(mean["name"]) for number, mean in summary["mean"].items()}
         cases = once(
@@ -189,12 +188,6 @@ def _read(folder: Path, name: str) -> Scored:
             for side in ("reference", "prediction")
         ]
         return Scored(name, classes, ScoreOptions(**summary["options"]), cases, *hashes)
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "COMPARE_SCORES",
-            f"{path}: {type(error).__name__} {error}",
-            "give a folder that sdunet evaluate wrote",
-        ) from error
 
 
 def _other(first: Scored, second: Scored, what: str) -> DataError:

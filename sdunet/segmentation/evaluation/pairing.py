@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
-from data_prep.core.parse import UNUSABLE, once, whole
+from data_prep.core.parse import once, usable, whole
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree, held_to, open_tree
@@ -105,8 +105,15 @@ class Pairs:
     _predictions: Tree
     _files: dict[str, str]
     _predicted: Rules
-    _sources: Mapping[str, frozenset[str]]
+    _record: "_Recorded"
     memory: float | None = None
+
+    @property
+    def told(self) -> str:
+        """Which predictions these are, in words for a page."""
+        networks = ", ".join(sha256[:12] for sha256 in self._record.models)
+        by = f" by {networks} (SHA-256 of the network)" if networks else ""
+        return f"Predictions in {self._predictions.root.name}{by}"
 
     @property
     def num_classes(self) -> int:
@@ -152,7 +159,7 @@ class Pairs:
             None if objects is None else objects.array,
             probabilities if self.has_probabilities and prediction is not None else None,
             self.memory,
-            self._sources.get(case.id, frozenset()),
+            self._record.sources.get(case.id, frozenset()),
         )
 
     @property
@@ -264,17 +271,18 @@ def _open(
     layout = find_layout(tree)
     cases = choose(layout.cases, only)
     predicted = open_tree(predictions)
-    recorded, hashes, sources = _recorded(predicted)
-    predicted = held_to(predicted, hashes | _in_their_place(predicted.names, hashes))
+    recorded = _recorded(predicted)
+    hashes = recorded.hashes
+    predicted = held_to(predicted, {**hashes, **_in_their_place(predicted.names, hashes)})
     asked = config or DataConfig()
-    declared = [c for c in (asked.labels, recorded and recorded.labels, layout.labels) if c]
+    known = recorded.rules or Rules((), {})
+    declared = [c for c in (asked.labels, known.labels, layout.labels) if c]
     if any(classes != declared[0] for classes in declared):
         raise DataError(
             "LBL_CLASSES",
             f"predictions, dataset and settings name classes differently: {declared}",
             "score predictions of the same classes",
         )
-    known = recorded or Rules((), {})
     config = DataConfig(
         labels=declared[0] if declared else None,
         label_map=asked.label_map or known.label_map,
@@ -287,7 +295,7 @@ def _open(
     rules = Rules((), classes, config.label_map, config.structures, accept, form)
     files, doubtful = _files_by_case(predicted)
     # Our own hold class numbers already; mapping them again could swap classes.
-    label_map = {} if recorded else config.label_map
+    label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))
     predicted_by = replace(rules, label_map=label_map, form=drawn)
     problems = [
@@ -298,7 +306,7 @@ def _open(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
     return Pairs(
-        rules, tuple(problems), tuple(cases), tree, predicted, files, predicted_by, sources
+        rules, tuple(problems), tuple(cases), tree, predicted, files, predicted_by, recorded
     )
 
 
@@ -327,14 +335,27 @@ def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
     return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
 
 
-def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str], dict[str, frozenset[str]]]:
-    """Return what is recorded with predictions.
+@dataclass(frozen=True)
+class _Recorded:
+    """What is recorded with predictions.
 
-    How labels are read, the hash of each file, and the hashes that each case was predicted from.
+    Attributes:
+        rules: how their labels are read; `None` where nothing is recorded.
+        hashes: SHA-256 of each file.
+        sources: SHA-256 of the files that each case was predicted from.
+        models: SHA-256 of each network that predicted.
     """
+
+    rules: Rules | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+
+def _recorded(tree: Tree) -> _Recorded:
     if MANIFEST not in tree.names:
-        return None, {}, {}
-    try:
+        return _Recorded()
+    with usable("PRED_MANIFEST", MANIFEST, "predict again"):
         manifest = parse_hashed(tree.read(MANIFEST))
         labels = {name: whole(number) for name, number in manifest["labels"].items()}
         label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
@@ -347,8 +368,6 @@ def _recorded(tree: Tree) -> tuple[Rules | None, dict[str, str], dict[str, froze
         told = list(cases.values())
         sources = {id_: frozenset(case.get("source", {}).values()) for id_, case in cases.items()}
         hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
-    except UNUSABLE as error:
-        raise DataError(
-            "PRED_MANIFEST", f"{MANIFEST}: {type(error).__name__} {error}", "predict again"
-        ) from error
-    return Rules((), labels, label_map, structures, accept, form), hashes, sources
+        models = tuple(str(sha256) for sha256 in manifest.get("models", []))
+        rules = Rules((), labels, label_map, structures, accept, form)
+        return _Recorded(rules, hashes, sources, models)

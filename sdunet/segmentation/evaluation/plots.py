@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sdunet.runtime.png import to_png
 from sdunet.segmentation.metrics.calibration import Calibration
@@ -36,7 +37,7 @@ def found_by_size(sizes: Mapping[str, Sequence[Mapping[str, Any]]], unit: str) -
         for place, group in enumerate(groups):
             count = f"{group['found']} of {group['objects']}"
             axes.text(place, 0.03, count, ha="center", fontsize=8, rotation=90)
-        ends = [f"{group['from']:.3g}\nto {group['to']:.3g}" for group in groups]
+        ends = [f"{_short(group['from'])}\nto {_short(group['to'])}" for group in groups]
         axes.set_xticks(range(len(groups)), ends, fontsize=8)
         axes.set(ylim=(0, 1.02), xlabel=f"size of the object, {unit}", ylabel="share found")
     return _plain(figure)
@@ -53,7 +54,7 @@ def calibration(curves: Mapping[str, Calibration]) -> bytes:
         above.set_title(f"{name}   ECE {sums.compute():.4f}", fontsize=10, parse_math=False)
         above.set(ylabel="share that is of the class", xlim=(0, 1), ylim=(0, 1))
         below.bar(probabilities, cells, width=0.05, color=_SOFT, edgecolor=_INK)
-        below.set(yscale="log", xlabel="probability", ylabel="cells")
+        below.set(yscale="log", xlabel="probability", ylabel="voxels")
     return _plain(figure)
 
 
@@ -66,8 +67,14 @@ def paired_differences(tables: Mapping[str, Sequence[float]], label: str) -> byt
         axes.bar(range(len(ordered)), ordered, color=colours, width=1)
         axes.axhline(0, color="black", linewidth=0.6)
         axes.axhline(float(np.mean(ordered)), color=_INK, linestyle="--", linewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="case, sorted", ylabel=f"difference of {label}")
     return _plain(figure)
+
+
+def _short(value: float) -> str:
+    """Write a number with three digits or, if it has more before the point, as a whole one."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _panels(rows: Sequence[Mapping[str, Any]], draw: Any) -> bytes:
@@ -97,6 +104,7 @@ def _dice(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.scatter(range(len(scored)), values, c=colours, s=12)
     if values:
         axes.axhline(float(np.mean(values)), color=_INK, linestyle="--", linewidth=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(ylim=(-0.02, 1.02), xlabel=f"{len(scored)} cases, sorted", ylabel="Dice")
 
 

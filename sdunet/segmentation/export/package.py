@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE, read_json
+from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import RECORD
@@ -143,12 +143,8 @@ def _forget_sources(program: torch.export.ExportedProgram) -> None:
 def _record_of(run: Path) -> dict[str, Any]:
     """Return what is recorded of a training; nothing, where it was stopped."""
     path = run / RECORD
-    try:
-        return read_hashed(path)
-    except FileNotFoundError:
-        return {}
-    except UNUSABLE as error:
-        raise DataError("RUN_RECORD", str(error), "remove it", file=str(path)) from error
+    with usable("RUN_RECORD", path, "remove it"):
+        return read_hashed(path) if path.exists() else {}
 
 
 def _zip(folder: Path, out: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.core.scan import Scan, fit_channels, spacing_of
 from data_prep.core.scan_checks import check_image
 from data_prep.files.hashed_json import read_hashed
@@ -121,12 +121,8 @@ def find_models(path: str | Path) -> list[Path]:
 
 def _runs_of(record: Path) -> list[Path]:
     """Return the folders of the runs that were to be trained together."""
-    try:
+    with usable("MODEL_JSON", record, "copy the folder again"):
         return [record.parent / str(name) for name in read_hashed(record)["runs"]]
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "MODEL_JSON", f"{RUNS} cannot be used: {error}", "copy the folder again"
-        ) from error
 
 
 def load_ensemble(

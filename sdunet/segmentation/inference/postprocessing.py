@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
 from sdunet.segmentation.metrics.connected_components import connected_components
 from sdunet.segmentation.models.trained_model import WEIGHTS
@@ -123,7 +122,7 @@ def read_rules(
     path = folder / RULES
     if not path.exists():
         return {}
-    try:
+    with usable("MODEL_POSTPROCESS", path, "remove it, or run sdunet postprocess"):
         record = read_hashed(path)
         rules = dict(record["rules"])
         if models is not None and record.get("weights", weights := weights_of(models)) != weights:
@@ -135,10 +134,6 @@ def read_rules(
         ]
         if wrong:
             raise ValueError(f"no rule for class {wrong[0]!r}")
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "MODEL_POSTPROCESS", str(error), "remove it, or run sdunet postprocess", file=str(path)
-        ) from error
     return rules
 
 

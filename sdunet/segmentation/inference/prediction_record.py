@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.written_files import MARK
 
@@ -68,7 +68,9 @@ class Manifest:
 
     def _recorded(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         """Return the cases recorded and those that failed, of these models and settings."""
-        try:
+        if not self.path.exists():
+            return {}, {}
+        with usable("PRED_MANIFEST", self.path, "remove the folder, or give another"):
             there = parse_hashed(self.path.read_bytes())
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
             parts, own = there.get("parts") or {}, self.parts or {}
@@ -78,14 +80,6 @@ class Manifest:
             cases, failed = dict(there["cases"]), dict(there["failed"])
             if not all(isinstance(record, dict) for record in (*cases.values(), failed)):
                 raise TypeError("cases that are no records")
-        except FileNotFoundError:
-            return {}, {}
-        except (OSError, *UNUSABLE) as error:
-            raise DataError(
-                "PRED_MANIFEST",
-                f"{self.path}: {type(error).__name__} {error}",
-                "remove the folder, or give another",
-            ) from error
         if other:
             raise DataError(
                 "OUT_OTHER",

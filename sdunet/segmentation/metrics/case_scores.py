@@ -31,6 +31,7 @@ class Metric:
     about: str
 
 
+USUAL = ("dice", "surface_dice", "hd95")  # that models are compared by
 METRICS = {
     "dice": Metric("Dice", 1, "2 TP / (2 TP + FP + FN)"),
     "jaccard": Metric("IoU", 1, "TP / (TP + FP + FN)"),

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE, parse_json
+from data_prep.core.parse import parse_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.file_tree import Tree, open_tree
 
@@ -37,7 +37,7 @@ def verify(tree: Tree) -> dict[str, bytes]:
     """
     if LIST not in tree.names:
         raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
-    try:
+    with usable("PACKAGE_LIST", LIST, "fetch the package again"):
         listed = parse_json(tree.read(LIST))
         if listed["schema"] != SCHEMA:
             raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
@@ -45,10 +45,6 @@ def verify(tree: Tree) -> dict[str, bytes]:
         missing = [name for name in NEEDED if name not in files]
         if missing:
             raise ValueError(f"{missing[0]} is not in it")
-    except UNUSABLE as error:
-        raise DataError(
-            "PACKAGE_LIST", f"{LIST}: {type(error).__name__} {error}", "fetch the package again"
-        ) from error
     for name in _READ:
         if name in tree.names and name not in files:
             raise DataError("PACKAGE_HASH", f"{name} was added", "fetch the package again")

@@ -13,7 +13,7 @@ from torch import nn
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
-from data_prep.core.parse import UNUSABLE, whole
+from data_prep.core.parse import usable, whole
 from data_prep.files.file_tree import open_tree
 from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.written_files import check_written
@@ -115,7 +115,7 @@ def load_model(root: str | Path) -> Model:
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
     # Read once: what is hashed is what is used.
     text, data = (sealed.get(n) or _read(root / n) for n in (DESCRIPTION, WEIGHTS))
-    try:
+    with usable("MODEL_JSON", root / DESCRIPTION, "copy the run folder again"):
         described = parse_hashed(text)
         check_written(root / DESCRIPTION, text)
         if described["schema"] != SCHEMA:
@@ -129,12 +129,6 @@ def load_model(root: str | Path) -> Model:
         if not set(axes) <= set(range(plan.spatial_dims)):
             raise ValueError(f"flip_axes must be axes of {plan.spatial_dims}, got {axes}")
         network = network_for(config, plan)
-    except UNUSABLE as error:
-        raise DataError(
-            "MODEL_JSON",
-            f"model.json cannot be used: {type(error).__name__} {error}",
-            "copy the run folder again",
-        ) from error
     weights = read_weights(root / WEIGHTS, data)
     check_written(root / WEIGHTS, data)
     sha256 = hashlib.sha256(text + data).hexdigest()
@@ -159,13 +153,9 @@ def check_finished(run: Path, accept: Collection[str] = ()) -> None:
     """
     if not (run / SETTINGS).exists():
         return
-    try:
+    with usable("RUN_SETTINGS", run / SETTINGS, "train anew"):
         planned = read_hashed(run / SETTINGS)["training"]
         check_ended(run, {name: planned[name] for name in _LENGTH}, accept)
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(run)
-        ) from error
 
 
 def _read(path: Path) -> bytes:

@@ -1,7 +1,7 @@
 """A case as it is looked at: image, reference and prediction side by side, and what is wrong."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +44,7 @@ class View:
         prediction: the same; background where there is none.
         affine: of these axes; `None` for pictures.
         missing: whether there is no prediction.
-        probabilities: returns the probability of a class, like the reference; `None` if unknown.
+        wrong: the largest wrong components, and how many there are.
     """
 
     id: str
@@ -53,17 +53,12 @@ class View:
     prediction: np.ndarray
     affine: np.ndarray | None
     missing: bool
-    probabilities: Callable[[int], np.ndarray] | None
+    wrong: tuple[list[Wrong], int]
 
     @cached_property
     def errors(self) -> np.ndarray:
         """Codes of the error map, see `error_map`."""
         return find_errors(self.prediction, self.reference)
-
-    @cached_property
-    def wrong(self) -> tuple[list[Wrong], int]:
-        """The largest wrong components, and how many there are."""
-        return wrong_pieces(self.prediction, self.reference, MOST_WRONG, self.probabilities)
 
     @cached_property
     def window(self) -> tuple[float, float]:
@@ -72,7 +67,7 @@ class View:
 
     @property
     def counts(self) -> dict[int, int]:
-        """Cells of each kind."""
+        """Voxels of each kind."""
         return dict(enumerate(np.bincount(self.errors.ravel(), minlength=5)[1:].tolist(), start=1))
 
     @property
@@ -109,6 +104,12 @@ class View:
             return 1.0
         across, up = (s for i, s in enumerate(spacing_of(self.affine)) if i != axis)
         return up / across
+
+    def width(self, axis: int = AXIAL) -> float | None:
+        """Return the width of a voxel in a plane in millimetres; `None` for pictures."""
+        if self.affine is None:
+            return None
+        return next(s for i, s in enumerate(spacing_of(self.affine)) if i != axis)
 
     def row_and_column(self, cell: tuple[int, ...]) -> tuple[int, int, int]:
         """Return the axial slice of a voxel, and where in that slice it is seen."""
@@ -151,23 +152,21 @@ def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
         return array if scan.affine is None else turned(array, scan.affine)[0]
 
     reference = seen(pair.reference.array)[0]
-    read = pair.probabilities
-    view = View(
-        pair.id,
-        seen(scan.array),
-        reference,
-        np.zeros_like(reference) if pair.prediction is None else seen(pair.prediction)[0],
-        None if scan.affine is None else turned(scan.array, scan.affine)[1],
-        pair.prediction is None,
-        None if read is None else lambda number: seen(read(number))[0],
-    )
+    missing = pair.prediction is None
+    prediction = np.zeros_like(reference) if missing else seen(pair.prediction)[0]
+
+    def wrong(chance: Callable[[int], np.ndarray] | None) -> tuple[list[Wrong], int]:
+        of_class = None if chance is None else lambda number: seen(chance(number))[0]
+        return wrong_pieces(prediction, reference, MOST_WRONG, of_class)
+
+    problem = None
     try:
-        view.wrong  # noqa: B018 - reads the probabilities
+        found = wrong(pair.probabilities)
     except DataError as error:
-        view = replace(view, probabilities=None)
-        view.wrong  # noqa: B018 - raises what is not about probabilities
-        return view, error
-    return view, None
+        problem, found = error, wrong(None)
+    affine = None if scan.affine is None else turned(scan.array, scan.affine)[1]
+    view = View(pair.id, seen(scan.array), reference, prediction, affine, missing, found)
+    return view, problem
 
 
 def coloured(picture: np.ndarray, errors: np.ndarray, palette: Palette) -> np.ndarray:

@@ -11,7 +11,7 @@ from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.output_folder import check_free, own_folder
 from data_prep.layouts import find_layout
 from sdunet.segmentation.evaluation.compare_models import Scored
-from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
+from sdunet.segmentation.evaluation.pairing import Pair, Pairs, hash_of, open_pairs
 from sdunet.segmentation.review.case_view import open_view
 from sdunet.segmentation.review.error_map import Palette
 from sdunet.segmentation.review.html_page import PAGE, Page, remove_page
@@ -70,7 +70,9 @@ def side_by_side(
     problems: list[DataError] = []
     with own_folder(out, "compare", [PAGE]):
         remove_page(Path(out))
-        page = Page(Path(out), names, first.names, palette, options)
+        about = [_about(name, each) for name, each in zip(names, pairs, strict=True)]
+        about.append(f"References in {Path(references).name}")
+        page = Page(Path(out), names, first.names, palette, options, about)
         for case in progress(first.cases, "drawing"):
             with set_aside(problems, case.id):
                 together = [each.read(case) for each in pairs]
@@ -109,6 +111,10 @@ def _check_scored(model: Scored, pair: Pair) -> None:
             "give --pred in the order of the scores, or evaluate again",
             case=pair.id,
         )
+
+
+def _about(model: str, pairs: Pairs) -> str:
+    return f"{model}: {pairs.told[0].lower()}{pairs.told[1:]}"
 
 
 def _of(model: str, error: DataError) -> DataError:

@@ -11,6 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class Page:
         names: of the classes, background first.
         palette: of the errors, to begin with.
         options: of the scores; the page tells them.
+        about: what the page tells of itself besides, such as of which model the predictions are;
+            a line each.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Page:
         names: Sequence[str],
         palette: Palette,
         options: ScoreOptions,
+        about: Sequence[str] = (),
     ) -> None:
         self.out = out
         self.models = list(models)
         self.names = list(names)
         self.palette = palette
         self.options = options
+        self.about = list(about)
         self.cases: list[dict[str, Any]] = []
 
     def add(self, views: Sequence[View], scores: Sequence[Sequence[ClassScores]]) -> None:
@@ -83,6 +88,7 @@ class Page:
                 "file": file,
                 "size": [width, height, first.slices],
                 "aspect": first.aspect(),
+                "width": first.width(),
                 "start": first.row_and_column(first.worst)[0],
                 "unit": "px" if first.affine is None else "ml",
                 "models": [
@@ -112,6 +118,7 @@ class Page:
             style=_read("review.css"),
             script="".join(map(_read, _SCRIPTS)),
             policy=POLICY,
+            about=[*map(inert, self.about), f"Drawn on {date.today().isoformat()}"],
             options=self.options,
         )
         write_bytes(self.out / PAGE, page.encode())

@@ -77,7 +77,8 @@ def overlay(
     with own_folder(out, "overlay", files) as output:
         output.remove(out / _SHEET)  # an earlier one would show other cases than the pictures
         remove_page(out)
-        page = Page(out, ["prediction"], names, palette, options)
+        about = [pairs.told, f"References in {Path(references).name}"]
+        page = Page(out, ["prediction"], names, palette, options, about)
         for case in progress(pairs.cases, "drawing"):
             with set_aside(problems, case.id):
                 pair = pairs.read(case)

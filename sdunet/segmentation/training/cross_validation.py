@@ -9,7 +9,7 @@ import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.core.progress import Progress, silent
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
@@ -192,16 +192,13 @@ def _choose_rules(
 
 def _is_of(run: Path, dataset: Dataset) -> bool:
     """Tell whether a run was trained on a dataset, as far as it is recorded."""
-    try:
-        settings = read_hashed(run / SETTINGS)
+    path = run / SETTINGS
+    if not path.exists():
+        return True
+    with usable("RUN_SETTINGS", path, "train anew"):
+        settings = read_hashed(path)
         fold, recorded = settings["fold"], settings.get("data_sha256")
         return recorded is None or recorded == hash_data(dataset, fold)
-    except FileNotFoundError:
-        return True
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(run)
-        ) from error
 
 
 def _validation_cases(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
@@ -229,7 +229,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     for name in (WEIGHTS, DESCRIPTION, VALIDATION_CASES, METRICS, CURVE):
         if (out / name).exists():
             read_written(out / name)  # or what is of another run would stay, or of users would go
-    try:
+    with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):
         before = read_hashed(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
         for name in _FREE:
@@ -245,10 +245,6 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             for name in ("fold", "data_sha256")
             if before[name] != settings[name]
         ]
-    except (OSError, *UNUSABLE) as error:
-        raise DataError(
-            "RUN_SETTINGS", f"{SETTINGS} cannot be used: {error}", "train anew", file=str(out)
-        ) from error
     if differing:
         raise DataError(
             "CONFIG_RESUME",

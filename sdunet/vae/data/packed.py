@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE, whole
+from data_prep.core.parse import usable, whole
 from data_prep.files.atomic import complete_file
 from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
@@ -184,7 +184,7 @@ def load_packed(root: str | Path) -> Packed:
     if not path.is_file():
         raise DataError("PACK_MISSING", f"no packed set in {root}", "run sdunet vae prepare first")
     data = path.read_bytes()
-    try:
+    with usable("PACK_JSON", path, _COPY_AGAIN):
         record = parse_hashed(data)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")
@@ -203,10 +203,6 @@ def load_packed(root: str | Path) -> Packed:
             splits,
             hashlib.sha256(data).hexdigest(),
         )
-    except UNUSABLE as error:
-        raise DataError(
-            "PACK_JSON", f"{path} cannot be used: {type(error).__name__} {error}", _COPY_AGAIN
-        ) from error
     for split in splits:
         packed.images(split)
     return packed

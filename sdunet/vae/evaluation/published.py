@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE
+from data_prep.core.parse import usable
 from data_prep.core.safe_text import inert
 from data_prep.files.hashed_json import read_hashed
 
@@ -143,14 +143,10 @@ def _load(run: Path) -> dict:
     path = run / EVALUATION
     if not path.is_file():
         raise DataError("EVAL_MISSING", f"no {EVALUATION} in {run}", "run sdunet vae evaluate")
-    try:
+    with usable("EVAL_JSON", path, "run sdunet vae evaluate again"):
         record = read_hashed(path)
         for name in ("negative_elbo", "nll"):
             _bits(record[name])
         hash((record["data"], record["levels"], record["split"]))
         record["n"], record["samples"] + 0, record["parameters"] + 0
         return record
-    except UNUSABLE as error:
-        raise DataError(
-            "EVAL_JSON", f"{path} cannot be used: {error!r}", "run sdunet vae evaluate again"
-        ) from error

@@ -5,7 +5,7 @@ Layers count from 0, at the image's resolution, upwards. Values are in nats.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +16,11 @@ from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction, ResSDNLayer
 from sdunet.vae.models.flows import AutoregressiveFlow, MaskedConv2d
 from sdunet.vae.models.gaussian import draw_gaussian, gaussian_kl, gaussian_log_prob
+from sdunet.vae.models.ladder_plan import Sweeping, plan_layers
 from sdunet.vae.models.likelihoods import Likelihood, centred
 from sdunet.vae.models.terms import Latent, Terms
 
 PosteriorName = Literal["gaussian", "iaf"]
-_DIRECTIONS: tuple[Direction, ...] = get_args(Direction)[:4]
-_FEWEST_FEATURES = 50
 
 
 class LadderLayer(nn.Module):
@@ -164,82 +163,40 @@ class LadderVAE(nn.Module):
         init: InitName = "reach",
     ) -> None:
         super().__init__()
-        wrong = [level for level in downsample_at if level not in range(depth)]
-        if wrong:
-            raise ValueError(f"downsample_at must be layers in 0..{depth - 1}, got {wrong}")
-        if sdn_max_scale and not 1 <= sdn_directions <= 4:
-            raise ValueError(f"sdn_directions must be from 1 to 4, got {sdn_directions}")
-        if sdn_max_scale and sdn_features < 1:
-            raise ValueError(f"sdn_features must be positive to sweep, got {sdn_features}")
-        self.channels = channels
-        self.size = tuple(size)
-        self.likelihood = likelihood
-        multiple = 2 ** len(set(downsample_at))
-        padded = tuple(-(-side // multiple) * multiple for side in self.size)
-        self.padding = tuple(
-            part
-            for have, want in zip(reversed(self.size), reversed(padded), strict=True)
-            for part in ((want - have) // 2, (want - have + 1) // 2)
+        sweeping = Sweeping(
+            sdn_max_scale, sdn_min_scale, sdn_features, sdn_features_step, sdn_directions
         )
-        context = max(context_channels // z_channels, 1) * z_channels
-        dealt = 0
-
-        def deal(count: int) -> list[Direction]:
-            nonlocal dealt
-            dealt += count
-            return [_DIRECTIONS[i % 4] for i in range(dealt - count, dealt)]
-
-        self.first = nn.Conv2d(channels, h_channels, 3, padding=1)
-        self.layers = nn.ModuleList()
-        self.map_sizes: list[tuple[int, ...]] = []  # of each layer's output on the way down
-        self.sdn_features: dict[int, int] = {}  # by the index of the layer
-        side, features = padded, sdn_features
+        multiple = 2 ** len(set(downsample_at))
+        self.channels, self.size, self.likelihood = channels, tuple(size), likelihood
+        self.padding, padded = _padded(self.size, multiple)
+        plans, last = plan_layers(padded, depth, downsample_at, sweeping)
+        self.map_sizes = [plan.size for plan in plans]  # of each layer's output on the way down
+        self.sdn_features = {i: plan.features for i, plan in enumerate(plans) if plan.features}
+        halved = [tuple(s // 2 if plan.halve else s for s in plan.size) for plan in plans]
+        self.z_sizes = [(z_channels, *size) for size in halved]
+        self.top_size = halved[-1]
         kind = {"cell": cell, "init": init}
-        for index in range(depth):
-            scale = max(side)
-            halve = index in downsample_at
-            sweeping = sdn_max_scale >= scale >= sdn_min_scale
-            sweeps = None
-            if sweeping:
-                sweeps = (features, deal(sdn_directions), deal(sdn_directions))
-                self.sdn_features[index] = features
-            self.layers.append(
-                LadderLayer(
-                    h_channels,
-                    z_channels,
-                    posterior=posterior,
-                    context_channels=context,
-                    halve=halve,
-                    top=index == depth - 1,
-                    sweeps=sweeps,
-                    kind=kind,
-                )
+        self.first = nn.Conv2d(channels, h_channels, 3, padding=1)
+        self.layers = nn.ModuleList(
+            LadderLayer(
+                h_channels,
+                z_channels,
+                posterior=posterior,
+                context_channels=max(context_channels // z_channels, 1) * z_channels,
+                halve=plan.halve,
+                top=index == depth - 1,
+                sweeps=(plan.features, *plan.directions) if plan.features else None,
+                kind=kind,
             )
-            self.map_sizes.append(side)
-            if halve:
-                side = tuple(s // 2 for s in side)
-                if sweeping:
-                    fewest = min(_FEWEST_FEATURES, sdn_features)
-                    features = max(fewest, features - sdn_features_step)
-        self.top_size = side
-        if sdn_max_scale and not self.sdn_features:
-            scales = sorted({max(s) for s in self.map_sizes}, reverse=True)
-            raise ValueError(
-                f"no layer has a scale from sdn_min_scale {sdn_min_scale} to sdn_max_scale "
-                f"{sdn_max_scale}; the scales are {scales}"
-            )
-        self.z_sizes = [
-            (z_channels, *(s // 2 if layer.halve else s for s in sizes))
-            for layer, sizes in zip(self.layers, self.map_sizes, strict=True)
-        ]
+            for index, plan in enumerate(plans)
+        )
         self.top = nn.Parameter(torch.zeros(h_channels))
         out = likelihood.parameters_per_pixel
-        if sdn_max_scale >= max(self.size):
-            self.last: nn.Module = ResSDNLayer(
-                h_channels, out, sdn_features, directions=deal(4), **kind
-            )
-        else:
-            self.last = nn.Conv2d(h_channels, out, 3, padding=1)
+        self.last: nn.Module = (
+            ResSDNLayer(h_channels, out, sdn_features, directions=last, **kind)
+            if sdn_max_scale >= max(self.size)
+            else nn.Conv2d(h_channels, out, 3, padding=1)
+        )
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Terms:
@@ -295,6 +252,19 @@ class LadderVAE(nn.Module):
         left, _, above, _ = self.padding
         height, width = self.size
         return self.last(F.elu(h[:, :, above : above + height, left : left + width]))
+
+
+def _padded(
+    size: tuple[int, int], multiple: int
+) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """Return the padding left, right, above and below that makes sides a multiple, and the sides.
+
+    Maps are padded alike on both sides, and by one more to the right and below where that is odd.
+    """
+    height, width = (-(-side // multiple) * multiple for side in size)
+    more = width - size[1], height - size[0]
+    (left, right), (above, below) = ((m // 2, (m + 1) // 2) for m in more)
+    return (left, right, above, below), (height, width)
 
 
 def check_images(x: Tensor, channels: int, size: tuple[int, ...]) -> None:

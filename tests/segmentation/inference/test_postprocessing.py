@@ -128,7 +128,7 @@ def test_rules_of_other_weights_are_not_followed(disc_run, tmp_path, capsys):
     for refused in (predict, ["export", root / "run", "-o", tmp_path / "package"]):
         capsys.readouterr()
         assert run(*refused) == 1
-        assert "MODEL_POSTPROCESS: of other weights" in capsys.readouterr().err
+        assert "MODEL_POSTPROCESS: it cannot be used: of other weights" in capsys.readouterr().err
     assert not (tmp_path / "package").exists()
     assert run("postprocess", root / "run", "--data", root / "set") == 0
     assert run(*predict) == 0

@@ -131,7 +131,7 @@ def test_cases_are_sorted_by_any_score_and_filtered(opened):
     assert names_in(tab) == ["near", HOSTILE, "far"]  # best of a distance: the smallest
     tab.locator("#filter").fill("EAR")
     assert names_in(tab) == ["near"]
-    assert tab.locator("#shown").text_content() == "1 of 3 cases"
+    assert tab.locator("#shown").text_content() == "1 of 3 cases, mean of 1: 1.0000"
 
 
 @in_browser

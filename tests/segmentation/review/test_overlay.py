@@ -40,7 +40,8 @@ NAMES = ["background", "one", "two"]
 
 
 def view(image, reference, prediction, affine=None, name="case", missing=False):
-    return View(name, image, reference, prediction, affine, missing=missing, probabilities=None)
+    wrong = wrong_pieces(prediction, reference, 200)
+    return View(name, image, reference, prediction, affine, missing=missing, wrong=wrong)
 
 
 def decoded(png):

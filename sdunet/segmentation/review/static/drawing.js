@@ -64,6 +64,24 @@ function centre(piece) {
   state.view.y += canvas.height / 2 - (y + (piece.row + 0.5) * h);
 }
 
+// A bar of a round length in millimetres, or in pixels of 2D images, of about a fifth of the canvas.
+function drawScale(context, canvas, record, w) {
+  const unit = record.width === null ? "px" : "mm";
+  const each = w / (record.width ?? 1); // pixels of the screen
+  const most = canvas.width / 5 / each;
+  const ten = 10 ** Math.floor(Math.log10(most));
+  const length = [5, 2, 1].map((n) => n * ten).find((n) => n <= most);
+  const [right, bottom] = [canvas.width - 12, canvas.height - 12];
+  context.fillStyle = "white";
+  context.strokeStyle = "black";
+  context.lineWidth = 3;
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "right";
+  context.fillRect(right - length * each, bottom - 3, length * each, 3);
+  context.strokeText(`${length} ${unit}`, right, bottom - 8);
+  context.fillText(`${length} ${unit}`, right, bottom - 8);
+}
+
 function draw(canvas, record, image, codes, model, m) {
   const { clientWidth, clientHeight } = canvas;
   if (canvas.width !== clientWidth) canvas.width = clientWidth;
@@ -93,6 +111,7 @@ function draw(canvas, record, image, codes, model, m) {
       context.stroke();
     }
   }
+  drawScale(context, canvas, record, w);
   const summary = record.models[m];
   const counts = KINDS.filter(({ code }) => summary.counts[code] || code < 4)
     .map(({ code, name }) => `${name} ${summary.counts[code]}`)

@@ -50,7 +50,10 @@ function list() {
       return item;
     }),
   );
-  byId("shown").textContent = `${state.order.length} of ${data.cases.length} cases`;
+  const scores = state.order.map(value).filter((score) => score !== null);
+  const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+  const told = scores.length ? `, mean of ${scores.length}: ${number(mean)}` : "";
+  byId("shown").textContent = `${state.order.length} of ${data.cases.length} cases${told}`;
 }
 
 function step(by) {

@@ -1,0 +1,42 @@
+"""The help of each command: what it does, and an example that can be given as it is."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdunet.cli.main import command_parser
+
+
+def commands(parser, name):
+    for action in parser._actions:
+        for word, sub in (action.choices if isinstance(action.choices, dict) else {}).items():
+            inner = list(commands(sub, f"{name} {word}"))
+            yield from inner or [(f"{name} {word}", sub)]
+
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = dict(commands(command_parser(), "sdunet"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_example_of_a_command_is_one_of_it(name, monkeypatch):
+    monkeypatch.chdir(ROOT)  # where the configurations are
+    example = COMMANDS[name].epilog.removeprefix("Example: ")
+    assert example.startswith(f"{name} ")
+    chosen = command_parser().parse_args(shlex.split(example)[1:])
+    assert chosen.command == name.split()[1]
+
+
+def test_help_does_not_wait_for_what_the_command_needs():
+    code = (
+        "import sys\n"
+        "from sdunet.cli.main import main\n"
+        "try: main(['predict', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'monai', 'pytorch_lightning', 'matplotlib'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,22 @@
+"""A VAE whose training was stopped before its end is never judged as one that came to it."""
+
+import shutil
+
+import pytest
+
+from sdunet.cli.main import main
+
+
+@pytest.mark.parametrize("command", ["evaluate", "sample", "interpolate"])
+def test_a_run_that_was_stopped_is_used_only_if_that_is_accepted(
+    command, run, packed, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / "run.json").unlink()
+    data = [] if command == "sample" else ["--data", packed]
+    pictures = [] if command == "evaluate" else ["-o", str(tmp_path / "pictures")]
+    asked = ["vae", command, "--model", str(out), *data, *pictures]
+    assert main(asked) == 1
+    assert f"RUN_UNFINISHED: {out} was not trained to its end" in capsys.readouterr().err
+    assert main([*asked, "--accept", "RUN_UNFINISHED"]) == 0
