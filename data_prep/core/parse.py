@@ -40,9 +40,12 @@ def usable(code: str, file: str | Path, fix: str) -> Iterator[None]:
     try:
         yield
     except (OSError, csv.Error, *UNUSABLE) as error:
-        # What is no value of its kind says so itself; of a missing key there is its name alone.
-        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__} "
-        raise DataError(code, f"it cannot be used: {kind}{error}", fix, file=str(file)) from error
+        found = str(error)
+        if isinstance(error, OSError):
+            found = error.strerror or found
+        elif not isinstance(error, ValueError):  # of a missing key, say, that is its name alone
+            found = f"{type(error).__name__} {found}"
+        raise DataError(code, f"it cannot be used: {found}", fix, file=str(file)) from error
 
 
 def parse_json(data: bytes | str, kind: type = dict) -> Any:
