@@ -22,13 +22,7 @@ def _describe_evaluate(parser: Parser) -> None:
 
     Example: sdunet evaluate --pred predictions --ref raw -o scores
     """
-    parser.add_argument("--pred", required=True, help="folder of predictions")
-    parser.add_argument("--ref", required=True, help="raw dataset with the references")
-    parser.add_argument("-o", "--out", required=True, help="folder for the scores")
-    _add_score(parser)
-    add_cases(parser)
-    add_max_ram(parser)
-    add_task(parser)
+    _add_scored(parser, "folder for the scores")
 
 
 def _evaluate(options: jsonargparse.Namespace) -> int:
@@ -60,8 +54,15 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     return report(problems)
 
 
-def _add_score(parser: Parser) -> None:
+def _add_scored(parser: Parser, out: str) -> None:
+    """Add predictions, references and how they are scored."""
+    parser.add_argument("--pred", required=True, help="folder of predictions")
+    parser.add_argument("--ref", required=True, help="raw dataset with the references")
+    parser.add_argument("-o", "--out", required=True, help=out)
     parser.add_class_arguments(ScoreOptions, "score")
+    add_cases(parser)
+    add_max_ram(parser)
+    add_task(parser)
 
 
 def _number(value: float | None) -> str:
@@ -74,14 +75,8 @@ def _describe_overlay(parser: Parser) -> None:
     Example: sdunet overlay --images raw --ref raw --pred predictions -o overlays
     """
     parser.add_argument("--images", required=True, help="raw dataset or folder of images")
-    parser.add_argument("--ref", required=True, help="raw dataset with the references")
-    parser.add_argument("--pred", required=True, help="folder of predictions")
-    parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
+    _add_scored(parser, "folder for the pictures")
     parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
-    _add_score(parser)
-    add_cases(parser)
-    add_max_ram(parser)
-    add_task(parser)
 
 
 def _overlay(options: jsonargparse.Namespace) -> int:
