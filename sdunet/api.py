@@ -23,7 +23,7 @@ def read_task(
     Raises:
         ValueError: if a setting is unknown or has a wrong value; it names the nearest known.
     """
-    parser = Parser(exit_on_error=False, allow_abbrev=False)
+    parser = Parser(exit_on_error=False)
     add_task(parser)
     arguments = [] if config is None else ["--config", str(config)]
     arguments += [f"--{name}={value}" for name, value in (settings or {}).items()]

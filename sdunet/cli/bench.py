@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jsonargparse
 
-from sdunet.cli.options import Command
+from sdunet.cli.options import DEVICE, Command
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, say
 
@@ -36,7 +36,7 @@ def _describe_bench(parser: Parser) -> None:
     parser.add_argument("-o", "--out", default="bench", help="folder for JSON and picture")
     parser.add_argument("--quick", action="store_true", help="small maps, within 40 s")
     parser.add_argument("--ours", action="store_true", help="no networks but ours")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto", help=DEVICE)
 
 
 def _bench(options: jsonargparse.Namespace) -> int:

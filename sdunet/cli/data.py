@@ -70,7 +70,9 @@ def _describe_convert(parser: Parser) -> None:
     """
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("-o", "--out", help="folder for the copy (required)")
-    parser.add_argument("--to", choices=["folders", "nnunet", "monai"], required=True)
+    parser.add_argument(
+        "--to", choices=["folders", "nnunet", "monai"], required=True, help="layout to write"
+    )
     add_jobs(parser)
     add_task(parser, "dataset")
 

@@ -26,7 +26,7 @@ Exit status: 0 done, 1 something was left out or failed, 2 the command itself is
 
 def command_parser() -> Parser:
     """Return the parser of all commands."""
-    parser = Parser(prog="sdunet", description=_DESCRIPTION, allow_abbrev=False)
+    parser = Parser(prog="sdunet", description=_DESCRIPTION)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
         add_old_position(add_command(commands, name, describe), name)

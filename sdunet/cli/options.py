@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # commands import what they run, so that help does not wait f
     from sdunet.vae.data.packed import Packed
     from sdunet.vae.model import Model
 
+DEVICE = "that computes; auto takes a GPU if there is one"
 # What a command adds to its parser, and what it does.
 Command = tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]
 
@@ -139,7 +140,7 @@ def add_vae(parser: Parser, *, data: bool = False) -> None:
     parser.add_argument("--model", required=True, help="folder of a run")
     if data:
         parser.add_argument("--data", required=True, help="the packed set it was trained on")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto", help=DEVICE)
     parser.add_argument("--seed", type=Seed, default=0)
     add_accept(parser, "RUN_UNFINISHED: take a run that was stopped before its end")
 

@@ -26,8 +26,19 @@ def _load_checked(text: str) -> object:
 jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
 
 
+class _Help(jsonargparse.DefaultHelpFormatter):
+    """Says no default where there is none."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        text = super()._expand_help(action)
+        return text.replace(", default: null)", ")").removesuffix("(default: null)").rstrip()
+
+
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line, and name the nearest known option."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> None:
         """Print the error and leave with status 2; or raise it, for callers in Python."""
@@ -85,11 +96,12 @@ def add_command(
             its own an example.
     """
     about, _, example = inspect.cleandoc(describe.__doc__ or "").partition("\n\n")
-    sub = Parser(
-        description=about, epilog=example, allow_abbrev=False, print_config="--print-config"
-    )
+    sub = Parser(description=about, epilog=example, print_config="--print-config")
     commands.add_subcommand(name, sub, help=about)
     describe(sub)
+    for action in sub._actions:
+        if action.dest == "print_config":
+            action.metavar = "[=flags]"  # theirs has a backspace, which is shown escaped
     return sub
 
 

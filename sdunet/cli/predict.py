@@ -7,6 +7,7 @@ import jsonargparse
 from data_prep.core.config import PositiveNumber
 from data_prep.core.errors import DataError
 from sdunet.cli.options import (
+    DEVICE,
     Command,
     accepted,
     add_accept,
@@ -33,7 +34,7 @@ def _describe_predict(parser: Parser) -> None:
     )
     parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the predictions")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto", help=DEVICE)
     parser.add_argument(
         "--mirroring",
         action="store_true",
@@ -42,8 +43,12 @@ def _describe_predict(parser: Parser) -> None:
     parser.add_argument(
         "--no-postprocess", action="store_true", help="keep what sdunet postprocess would remove"
     )
-    parser.add_argument("--uncertainty", action="store_true", help="write entropy, 0 to 1")
-    parser.add_argument("--probabilities", action="store_true", help="write those of each class")
+    parser.add_argument(
+        "--uncertainty", action="store_true", help="write a map of the entropy, 0 to 1"
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="write a map of the probability of each class"
+    )
     parser.add_argument(
         "--max-ram",
         type=PositiveNumber,

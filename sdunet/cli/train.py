@@ -28,9 +28,13 @@ def _describe_train(parser: Parser) -> None:
         "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
     )
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
-    parser.add_argument("--epochs", type=PositiveInt, help="short for --training.epochs")
-    parser.add_argument("--patience", type=NonNegativeInt, help="short for --training.patience")
-    parser.add_argument("--max-time", type=PositiveNumber, help="short for --training.max_time")
+    parser.add_argument("--epochs", type=PositiveInt, help="--training.epochs: at most this many")
+    parser.add_argument(
+        "--patience",
+        type=NonNegativeInt,
+        help="--training.patience: epochs without a better validation Dice",
+    )
+    parser.add_argument("--max-time", type=PositiveNumber, help="--training.max_time: minutes")
     parser.add_argument(
         "--deterministic", action="store_true", help="short for --training.deterministic true"
     )

@@ -21,7 +21,7 @@ from sdunet.vae.config import VAEConfig
 
 
 def describe_vae(parser: Parser) -> None:
-    """Density estimation: VAEs whose decoder sweeps, and their convolutional twins."""
+    """Density estimation: VAEs whose decoders sweep, and their convolutional twins."""
     commands = parser.add_subcommands(dest="action", required=True)
     for name, (describe, _) in _COMMANDS.items():
         add_old_position(add_command(commands, name, describe), f"vae {name}")

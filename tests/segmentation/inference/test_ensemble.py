@@ -81,10 +81,18 @@ def test_only_known_codes_are_accepted(runs, trained_discs, tmp_path, capsys):
     assert wanted in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def package(trained_discs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "package.zip"
+    assert run("export", "--model", trained_discs / "run", "-o", path, "--zip") == 0
+    return path
+
+
 @pytest.mark.parametrize("name", ["best.safetensors", "README.md", "MANIFEST.json"])
-def test_a_package_takes_no_more_memory_than_allowed(trained_discs, tmp_path, capsys, name):
-    package, spoilt = tmp_path / "package.zip", tmp_path / "spoilt.zip"
-    assert run("export", "--model", trained_discs / "run", "-o", package, "--zip") == 0
+def test_a_package_takes_no_more_memory_than_allowed(
+    trained_discs, package, tmp_path, capsys, name
+):
+    spoilt = tmp_path / "spoilt.zip"
     with zipfile.ZipFile(package) as old, zipfile.ZipFile(spoilt, "w", 8) as new:
         for member in old.namelist():
             new.writestr(member, bytes(600_000_000) if member.endswith(name) else old.read(member))
