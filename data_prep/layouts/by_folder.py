@@ -1,12 +1,16 @@
 """Layouts told by the names of folders and files."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
+from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
-from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image
+from data_prep.layouts.cases import Case, Layout, duplicate, kept_apart, layout_of, no_image
+from data_prep.layouts.words import part_of_folders, without_part
 
 LABEL_FOLDERS = (
     *("mask", "masks", "label", "labels", "labelstr", "labelsts", "gt", "groundtruth"),
@@ -52,17 +56,59 @@ def dsb2018(tree: Tree) -> Layout | None:
 
 
 def folder_pairs(tree: Tree) -> Layout | None:
-    """A folder of images and a folder of labels, such as `images/x.png` and `masks/x_mask.png`."""
-    images, labels = [], []
+    """A folder of images and a folder of labels, such as `images/x.png` and `masks/x_mask.png`.
+
+    Folders for training, validation and testing, above or beside, as in `test/images` or
+    `images_test`, say so: what is for validation or testing is kept apart. Images for testing may
+    all be without labels.
+    """
+    images: dict[str, list[str]] = defaultdict(list)  # by the part of the split
+    labels: dict[str, list[str]] = defaultdict(list)
+    problems: list[DataError] = []
     for name in filter(is_scan_name, tree.names):
-        folders = {part.lower() for part in PurePosixPath(name).parts[:-1]}
-        if folders & set(LABEL_FOLDERS):
-            labels.append(name)
-        elif folders & set(IMAGE_FOLDERS):
-            images.append(name)
+        folders = PurePosixPath(name).parts[:-1]
+        kinds = {folder.lower() for folder in folders} | set(map(without_part, folders))
+        if not kinds & {*LABEL_FOLDERS, *IMAGE_FOLDERS}:
+            continue
+        try:
+            part = part_of_folders(folders) or "train"
+        except ValueError as error:
+            problems.append(DataError("LAY_FOLD", str(error), "rename the folders", file=name))
+            continue
+        (labels if kinds & set(LABEL_FOLDERS) else images)[part].append(name)
     if not images or not labels:
         return None
-    return _paired("folder pairs", images, labels, "the folder of masks")
+    if "train" not in images:  # all of one part are no split
+        images = {"train": [name for names in images.values() for name in names]}
+        labels = {"train": [name for names in labels.values() for name in names]}
+    return _parted(images, labels, problems)
+
+
+def _parted(
+    images: Mapping[str, list[str]], labels: Mapping[str, list[str]], problems: list[DataError]
+) -> Layout:
+    """Pair within each part of a split; ids that several parts have begin with the part's name."""
+    cases: dict[str, list[Case]] = {}
+    for part in sorted({*images, *labels}):
+        own = images.get(part, []), labels.get(part, [])
+        cases[part], wrong = _paired(*own, "the folder of masks")
+        problems += wrong
+    ids = Counter(case.id for found in cases.values() for case in found)
+    split = {
+        part: [
+            replace(
+                case,
+                id=f"{part}_{case.id}" if ids[case.id] > 1 else case.id,
+                split=None if part == "train" else "test",
+            )
+            for case in found
+        ]
+        for part, found in cases.items()
+    }
+    hidden = [] if labels.get("test") else split.pop("test", [])
+    layout = layout_of("folder pairs", [c for found in split.values() for c in found], problems)
+    findings = kept_apart(len(split.get("validation", [])), "the folders for validation")
+    return replace(layout, unlabelled=(*layout.unlabelled, *hidden), findings=findings)
 
 
 def lits(tree: Tree) -> Layout | None:
@@ -96,11 +142,14 @@ def file_pairs(tree: Tree) -> Layout | None:
     images = [name for name in names if name not in set(labels)]
     if not images or not labels:
         return None
-    layout = _paired("file pairs", images, labels, "a file of its name with _mask or _seg")
+    cases, problems = _paired(images, labels, "a file of its name with _mask or _seg")
+    layout = layout_of("file pairs", cases, problems)
     return layout if layout.cases else None
 
 
-def _paired(name: str, images: list[str], labels: list[str], wanted: str) -> Layout:
+def _paired(
+    images: list[str], labels: list[str], wanted: str
+) -> tuple[list[Case], list[DataError]]:
     """Pair by equal stems where there are such, else by stems without the words for either."""
     by_image = defaultdict(list)
     for file in images:
@@ -120,7 +169,7 @@ def _paired(name: str, images: list[str], labels: list[str], wanted: str) -> Lay
         else:
             cases.append(Case(id_, ((files[0],),), tuple(by_label[id_]), wanted=wanted))
     problems += [no_image(id_, files[0]) for id_, files in by_label.items() if id_ not in by_image]
-    return layout_of(name, cases, problems)
+    return cases, problems
 
 
 def _words(text: str) -> list[str]:

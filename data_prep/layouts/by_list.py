@@ -21,6 +21,7 @@ from data_prep.layouts.cases import (
     layout_of,
     no_image,
 )
+from data_prep.layouts.words import part_of
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _START = 1 << 20  # bytes that tell whether a file is a list, if it is too large to be read
@@ -50,7 +51,8 @@ def listed(tree: Tree) -> Layout | None:
     kind = "decathlon" if decathlon else "monai datalist"
     layout = _sorted(kind, results, labels, channels)
     found = kept_apart(len(described.get("validation", [])), name)
-    return replace(layout, findings=found, listed_in=name)
+    apart = tuple(_hidden(root, name, apart))
+    return replace(layout, findings=found, listed_in=name, apart=apart)
 
 
 def _of_record(
@@ -67,7 +69,7 @@ def _of_record(
         found = pair(tree, images, None, "test")
         return found if isinstance(found, DataError) else None
     label = None if label is None else inside(root, label, named_by)
-    split = "test" if test else record.get("fold")
+    split = "test" if test else record.get("fold", record.get("split"))
     return pair(tree, images, label, split, groups=groups_in(record))
 
 
@@ -107,42 +109,71 @@ def _without_tested(
 
 
 def nnunet(tree: Tree) -> Layout | None:
-    """nnU-Net raw: `imagesTr/x_0000.nii.gz`, a file a channel, and `labelsTr/x.nii.gz`."""
+    """nnU-Net raw: `imagesTr/x_0000.nii.gz`, a file a channel, and `labelsTr/x.nii.gz`.
+
+    `dataset.json` may be missing. Cases of `imagesTs` with a label in `labelsTs` are the test set.
+    """
     found = _description(tree, "channel_names", dict) or _description(tree, "modality", dict)
-    if found is None:
+    name, described = found or ("", {})
+    roots = {PurePosixPath(name).parent} if found else _roots(tree)
+    if len(roots) != 1:
         return None
-    name, described = found
-    root = PurePosixPath(name).parent
-    images: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    labels, tests = defaultdict(list), set()
+    (root,) = roots
+    images, labels = _training_and_testing(tree, root)
+    if not images["Tr"] or not (found or labels["Tr"]):
+        return None
+    counts = {"numTraining": len(images["Tr"]), "numTest": len(images["Ts"])}
+    with usable("LAY_JSON", name, "repair the list"):
+        declared, channels = _declared(described)
+        results: list[Case | DataError | None] = [*_miscounted(name, described, counts)]
+    named = [f for by_id in images.values() for by_channel in by_id.values()
+             for files in by_channel.values() for f in files]  # fmt: skip
+    named += [f for by_id in labels.values() for files in by_id.values() for f in files]
+    results += _other_ending(name, described, named)
+    count = len(channels) if channels else max(map(len, images["Tr"].values()))
+    apart: list[str] = []
+    for part, by_id in images.items():
+        for id_, files in by_id.items():
+            case = _of_channels(id_, files, labels[part].get(id_, []), count, part)
+            # Of tests without labels only images are there, which are no cases to learn from.
+            if part == "Ts" and isinstance(case, Case) and not case.labels:
+                apart += case.files
+            else:
+                results.append(case)
+        results += [
+            no_image(id_, files[0], f"images{part}/{id_}_0000")
+            for id_, files in labels[part].items()
+            if id_ not in by_id
+        ]
+    layout = _sorted("nnunet", results, declared, channels)
+    return replace(layout, listed_in=name, apart=tuple(apart))
+
+
+def _roots(tree: Tree) -> set[PurePosixPath]:
+    """Return the folders that hold images as nnU-Net names them."""
+    paths = (PurePosixPath(name) for name in tree.names if CHANNEL.search(stem(name)))
+    return {path.parent.parent for path in paths if path.parent.name == "imagesTr"}
+
+
+def _training_and_testing(
+    tree: Tree, root: PurePosixPath
+) -> tuple[dict[str, dict[str, dict[int, list[str]]]], dict[str, dict[str, list[str]]]]:
+    """Return the files of `imagesTr` and `imagesTs` by case and channel, and those of labels."""
+    images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Ts")}
+    labels = {part: defaultdict(list) for part in ("Tr", "Ts")}
     for file in filter(is_scan_name, tree.names):
         path = PurePosixPath(file)
         channel = CHANNEL.search(stem(file))
-        if path.parent == root / "imagesTr" and channel:
-            images[stem(file)[: channel.start()]][int(channel[1])].append(file)
-        elif path.parent == root / "imagesTs" and channel:
-            tests.add(stem(file)[: channel.start()])
-        elif path.parent == root / "labelsTr":
-            labels[stem(file)].append(file)
-    if not images:
-        return None
-    with usable("LAY_JSON", name, "repair the list"):
-        declared, channels = _declared(described)
-        results = _miscounted(name, described, {"numTraining": len(images), "numTest": len(tests)})
-    files = [f for by_channel in images.values() for fs in by_channel.values() for f in fs]
-    results += _other_ending(name, described, [*files, *(f for fs in labels.values() for f in fs)])
-    count = len(channels) if channels else max(map(len, images.values()))
-    results += [_of_channels(id_, files, labels[id_], count) for id_, files in images.items()]
-    results += [
-        no_image(id_, files[0], f"imagesTr/{id_}_0000")
-        for id_, files in labels.items()
-        if id_ not in images
-    ]
-    return replace(_sorted("nnunet", results, declared, channels), listed_in=name)
+        for part in images:
+            if path.parent == root / f"images{part}" and channel:
+                images[part][stem(file)[: channel.start()]][int(channel[1])].append(file)
+            elif path.parent == root / f"labels{part}":
+                labels[part][stem(file)].append(file)
+    return images, labels
 
 
 def _of_channels(
-    id_: str, files: dict[int, list[str]], labels: list[str], count: int
+    id_: str, files: dict[int, list[str]], labels: list[str], count: int, part: str
 ) -> Case | DataError:
     several = [found for found in (*files.values(), labels) if len(found) > 1]
     if several:
@@ -154,7 +185,8 @@ def _of_channels(
         found = f"files of {len(files)} channels, {count} declared"
         return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)
     scans = tuple((files[i][0],) for i in range(count))
-    return Case(id_, scans, tuple(labels), wanted=f"labelsTr/{id_}")
+    split = "test" if part == "Ts" else None
+    return Case(id_, scans, tuple(labels), split=split, wanted=f"labels{part}/{id_}")
 
 
 def pair(
@@ -184,10 +216,10 @@ def pair(
     if len(set(images)) != len(images):
         return duplicate(id_, images)
     try:
-        if split != "test":
-            split = None if split in (None, "") else whole(split, low=0)
+        part = part_of(split)
     except ValueError as error:
         return DataError("LAY_FOLD", f"fold: {error}", "number folds 0, 1, ...", case=id_)
+    split = {"": None, "validation": "test"}.get(part, part)
     labels = (label,) if label in tree.names else ()
     wanted = label or "a label in the list"
     scans = tuple((image,) for image in images)

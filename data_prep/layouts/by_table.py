@@ -7,23 +7,22 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import room
-from data_prep.core.parse import MAX_BYTES, whole
+from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_list import pair, several_lists
 from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of
+from data_prep.layouts.words import Role, by_role, part_of, role_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
 _REMARK = re.compile(r"#|sep=", re.IGNORECASE)
-_VALIDATION = ("val", "validation")
-_SPLITS = {
-    **dict.fromkeys(("", "train", "training")),
-    **dict.fromkeys(("test", "testing", *_VALIDATION), "test"),
-}
 
 
 def csv_list(tree: Tree) -> Layout | None:
     """The only CSV file with a column `image`, perhaps `label`, `id`, `patient`, `split`, `fold`.
+
+    Columns may have other usual names, see `role_of`. Those that are not used are noted.
 
     Raises:
         DataError: LAY_LISTS if several have one; LAY_CSV if it has no rows, or cannot be taken
@@ -36,15 +35,31 @@ def csv_list(tree: Tree) -> Layout | None:
         return None
     (name,) = names
     try:
-        rows = _rows(tree.read(name, MAX_BYTES + 1))
+        rows, unused = _rows(tree.read(name, MAX_BYTES + 1))
     except (ValueError, csv.Error) as error:
         raise DataError("LAY_CSV", str(error), "repair the list", file=name) from error
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
-    validating = sum(row.get("split", "").strip().lower() in _VALIDATION for row, _ in rows)
-    layout = layout_of("csv", cases, problems, findings=kept_apart(validating, name))
+    validating = sum(_names_validation(row) for row, _ in rows)
+    findings = (*kept_apart(validating, name), *_not_used(unused, name))
+    layout = layout_of("csv", cases, problems, findings=findings)
     return replace(layout, listed_in=name)
+
+
+def _names_validation(row: dict[Role, str]) -> bool:
+    try:
+        return "validation" in (part_of(row.get("split")), part_of(row.get("fold")))
+    except ValueError:
+        return False  # the row is an error
+
+
+def _not_used(columns: list[str], file: str) -> tuple[Finding, ...]:
+    """Return a note of columns that say nothing to us; they may be meant to."""
+    if not columns:
+        return ()
+    found = f"columns that are not used: {', '.join(map(repr, columns[:8]))}"
+    return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
 
 
 def _lists(tree: Tree, name: str) -> bool:
@@ -54,7 +69,7 @@ def _lists(tree: Tree, name: str) -> bool:
     except DataError:
         return False  # `find_layout` tells of it
     text = start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
-    return "image" in _columns(text)
+    return "image" in map(role_of, _columns(text))
 
 
 def _columns(text: str) -> list[str]:
@@ -64,8 +79,8 @@ def _columns(text: str) -> list[str]:
     return [name.strip(" '\"").lower() for name in re.split("[,;\t]", head)]
 
 
-def _rows(data: bytes) -> list[tuple[dict[str, str], list[str]]]:
-    """Return each row by column, and its cells that have none.
+def _rows(data: bytes) -> tuple[list[tuple[dict[Role, str], list[str]]], list[str]]:
+    """Return each row by what its columns hold with its cells beyond them; and unused columns.
 
     Raises:
         ValueError: with what is wrong in it; csv.Error for quotes that are not closed.
@@ -83,22 +98,28 @@ def _rows(data: bytes) -> list[tuple[dict[str, str], list[str]]]:
     delimiter = max(",;\t", key=head.count)
     file = io.StringIO(text, newline="")
     lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-    columns = [column.strip().lower() for column in next(lines)]
-    if "image" not in columns:
-        raise ValueError("the first line does not name the columns")
-    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+    columns = [column.strip() for column in next(lines)]
+    lower = [column.lower() for column in columns]
+    if twice := sorted({name for name in lower if name and lower.count(name) > 1}):
         raise ValueError(f"column {twice[0]!r} is there twice")
+    roles, unused = by_role([column for column in columns if column])
+    if "image" not in roles:
+        raise ValueError("the first line does not name the columns")
     rows = [row for row in lines if any(cell.strip() for cell in row)]
     if not rows:
         raise ValueError("no row below the names of the columns")
     # Of a quote that is closed only by that of a later row.
     if broken := next((cell for row in rows for cell in row if "\n" in cell), None):
         raise ValueError(f"a cell of several lines: {broken!r:.80}")
-    width, empty = len(columns), dict.fromkeys(columns, "")
-    return [(empty | dict(zip(columns, row, strict=False)), row[width:]) for row in rows]
+    places = {role: columns.index(column) for role, column in roles.items()}
+    found = [
+        ({r: row[k] if k < len(row) else "" for r, k in places.items()}, row[len(columns) :])
+        for row in rows
+    ]
+    return found, unused
 
 
-def _of_row(tree: Tree, name: str, row: dict[str, str], more: list[str]) -> Case | DataError:
+def _of_row(tree: Tree, name: str, row: dict[Role, str], more: list[str]) -> Case | DataError:
     """Return the case of a row, or what is wrong with it."""
     root = PurePosixPath(name).parent
     images = [inside(root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
@@ -119,10 +140,8 @@ def _split_of(split: str, fold: str) -> str | int | None:
     Raises:
         ValueError: for what is neither, or if they do not.
     """
-    told = {
-        _SPLITS[text] if text in _SPLITS else whole(text, low=0)
-        for text in (split.strip().lower(), fold.strip().lower())
-    } - {None}
+    told = {part_of(split), part_of(fold)} - {""}
+    told = {"test" if part == "validation" else part for part in told}
     if len(told) > 1:
         raise ValueError(f"split {split!r} and fold {fold!r} do not agree")
     return told.pop() if told else None

@@ -9,9 +9,9 @@ from unicodedata import normalize
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
+from data_prep.layouts.words import role_of
 
 LabelKind = Literal["classes", "objects", "contours", "segments"]
-_PATIENTS = ("patient", "patient_id", "subject")  # keys of lists
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 
 
@@ -71,6 +71,7 @@ class Layout:
         channels: channel names, where the dataset declares them.
         findings: warnings and notes about the whole.
         listed_in: file that lists the cases; empty where their names tell.
+        apart: files of images for testing, whose labels are kept by others.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Layout:
     channels: tuple[str, ...] | None = None
     findings: tuple[Finding, ...] = ()
     listed_in: str = ""
+    apart: tuple[str, ...] = ()
 
 
 def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:
@@ -140,21 +142,20 @@ def groups_in(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the group and the patient that a row or record of a list names.
 
     Raises:
-        ValueError: if one is neither text nor a whole number.
+        ValueError: if one is neither text nor a whole number, or two keys name different ones.
     """
-    told = {key.strip().lower(): value for key, value in record.items()}
-    patient = _first_of(told, _PATIENTS)
-    return _first_of(told, ("group",)) or patient or _first_of(told, ("site",)), patient
-
-
-def _first_of(told: Mapping[str, Any], keys: Iterable[str]) -> str | None:
-    for key in keys:
-        name = told.get(key)
-        if name is not None and type(name) not in (str, int):
+    named: dict[str, str] = {}
+    for key, name in record.items():
+        role = role_of(key)
+        if role not in ("group", "patient", "site") or name is None:
+            continue
+        if type(name) not in (str, int):
             raise ValueError(f"{key} must be a name, got {name!r:.80}")
-        if name is not None and str(name).strip():
-            return str(name).strip()
-    return None
+        text = str(name).strip()
+        if text and named.setdefault(role, text) != text:
+            raise ValueError(f"{role} is {named[role]!r} by one name and {text!r} by {key!r}")
+    patient = named.get("patient")
+    return named.get("group") or patient or named.get("site"), patient
 
 
 def what_is_wrong_with(id_: str) -> str | None:

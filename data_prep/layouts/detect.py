@@ -1,8 +1,10 @@
 """Which layout a raw dataset has."""
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
 from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
@@ -17,13 +19,19 @@ from data_prep.layouts.cases import Case, Layout, layout_of, sample
 def _listed(tree: Tree) -> Layout | None:
     """The layout that a list of cases tells, which must be the only list."""
     described, table = listed(tree) or nnunet(tree), csv_list(tree)
-    if described and table:
+    if described and described.listed_in and table:
         raise several_lists([described.listed_in, table.listed_in])
-    return described or table
+    return table or described
 
 
 # The first that fits is taken: lists before names, special names before general ones.
 _LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
+# Files that describe others, or a dataset.
+_TEXTS = (
+    *(".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".yaml", ".yml", ".xml", ".html"),
+    *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
+)
+_PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation", "thumbs")
 _OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
 
 
@@ -45,7 +53,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
         layout = find(tree)
         if layout is not None:
             layout = replace(layout, problems=(*layout.problems, *problems))
-            layout = _with_losses(tree, layout)
+            layout = _with_unused(tree, _with_losses(tree, layout))
             return layout if need_labels else _images_of(layout)
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
@@ -59,6 +67,41 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
         "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
     )
+
+
+def _with_unused(tree: Tree, layout: Layout) -> Layout:
+    """Tell of files that belong to no case, and may be meant to.
+
+    Those beside files of cases are a warning, images elsewhere a note.
+    """
+    if layout.name == "dicom":  # which looks at every file itself
+        return layout
+    cases = (*layout.cases, *layout.unlabelled)
+    used = {name for case in cases for name in case.files} | {*layout.apart, layout.listed_in}
+    named = {case.id for case in cases} | {error.case for error in layout.problems}
+    named_files = {error.file for error in layout.problems}
+    beside = {PurePosixPath(name).parent for name in used if name}
+    # Voxels beside a header, and what else describes a file of a case, share its name.
+    known = {(PurePosixPath(name).parent, stem(name)) for name in used}
+    near, far = [], []
+    for name in tree.names:
+        path = PurePosixPath(name)
+        if name in used | named_files or stem(name) in named or (path.parent, stem(name)) in known:
+            continue
+        if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
+            continue
+        if path.parent in beside:
+            near.append(name)
+        elif is_scan_name(name):
+            far.append(name)
+    findings = Findings()
+    fix = "remove them, or name them as files of a case"
+    if near:
+        found = f"{len(near)} files beside those of cases are not used: {sample(near)}"
+        findings.warn("LAY_UNUSED", found, fix)
+    if far:
+        findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
+    return replace(layout, findings=(*layout.findings, *findings.found))
 
 
 def _with_losses(tree: Tree, layout: Layout) -> Layout:

@@ -1,0 +1,86 @@
+"""What people call the columns of a list and the parts of a split."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from data_prep.core.parse import whole
+
+Role = Literal["image", "label", "id", "patient", "group", "site", "split", "fold"]
+_ROLES: dict[Role, tuple[str, ...]] = {
+    "image": ("image", "images", "img", "imagepath", "imagefile"),
+    "label": ("label", "labels", "mask", "masks", "segmentation", "seg", "labelpath", "maskpath"),
+    "id": ("id", "case", "caseid"),
+    "patient": ("patient", "patientid", "subject", "subjectid", "participant", "participantid"),
+    "group": ("group", "groupid"),
+    "site": ("site", "siteid"),
+    "split": ("split", "subset", "partition"),
+    "fold": ("fold",),
+}
+_ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
+_PARTS = {
+    "": (*("", "train", "training", "tr", "none", "nan"),),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "ts"),
+}
+_PART_OF = {word: part for part, words in _PARTS.items() for word in words}
+_TESTS = ("imagests", "labelsts")  # of nnU-Net and the Decathlon
+
+
+def role_of(column: str) -> Role | None:
+    """Return what a column or key holds, whatever its capitals, blanks, `_`, `-` and `.`."""
+    return _ROLE_OF.get(re.sub(r"[\s_.\-]+", "", column.lower()))
+
+
+def by_role(columns: Iterable[str]) -> tuple[dict[Role, str], list[str]]:
+    """Return the column of each role, and the columns that have none.
+
+    Raises:
+        ValueError: if two columns have one role.
+    """
+    found: dict[Role, str] = {}
+    unused = []
+    for column in columns:
+        role = role_of(column)
+        if role is None:
+            unused.append(column)
+        elif role in found:
+            raise ValueError(f"columns {found[role]!r} and {column!r} both name the {role}")
+        else:
+            found[role] = column
+    return found, unused
+
+
+def part_of(told: object) -> Literal["", "validation", "test"] | int:
+    """Return the part of a split that a value names: the empty one for training, or a fold.
+
+    Raises:
+        ValueError: if it names none.
+    """
+    word = "" if told is None else str(told).strip().lower()
+    return _PART_OF[word] if word in _PART_OF else whole(told, low=0)
+
+
+def part_of_folders(folders: Iterable[str]) -> Literal["train", "validation", "test"] | None:
+    """Return the part of a split that names of folders tell; `None` where they tell none.
+
+    Raises:
+        ValueError: if they tell of several.
+    """
+    told = set()
+    for folder in folders:
+        words = {"test"} if folder.lower() in _TESTS else set(_words(folder))
+        told |= {_PART_OF[word] or "train" for word in words & set(_PART_OF) - {"none", "nan"}}
+    if len(told) > 1:
+        raise ValueError(f"folders of several parts: {', '.join(sorted(told))}")
+    return told.pop() if told else None
+
+
+def without_part(folder: str) -> str:
+    """Return a folder's name in lower case without the word for a part of a split."""
+    kept = [word for word in _words(folder) if word not in _PART_OF]
+    return "_".join(kept) or folder.lower()
+
+
+def _words(folder: str) -> list[str]:
+    return [word for word in re.split(r"[_\-. ]+", folder.lower()) if word]

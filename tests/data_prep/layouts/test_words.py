@@ -1,0 +1,172 @@
+"""Usual names of columns, folders and parts of a split are obeyed; others are named."""
+
+import pytest
+from bad_sets import blob, gz, mask, nifti, noise, picture, png
+
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writer of files by name."""
+
+    def write(files):
+        for name, data in files.items():
+            path = tmp_path / "raw" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return tmp_path / "raw"
+
+    return write
+
+
+def pairs(folders, names="ab", images="images", masks="masks"):
+    """Images and masks below each folder, all images of other pixels."""
+    files = {}
+    for k, folder in enumerate(folders):
+        for name in names:
+            files[folder.format(images) + f"/{name}.png"] = png(picture(100 * k + ord(name)))
+            files[folder.format(masks) + f"/{name}.png"] = png(mask())
+    return files
+
+
+def splits(root):
+    return {case.id: case.split for case in find_layout(open_tree(root)).cases}
+
+
+@pytest.mark.parametrize("test", ["test/{}", "testing/{}", "{}_test", "Test-{}", "{}/test"])
+@pytest.mark.parametrize("train", ["train/{}", "training/{}", "{}", "{}_train", "{}/train"])
+def test_folders_for_testing_are_the_test_set(written, train, test):
+    if train == "{}" and test.endswith("/test"):
+        train = "{}/train"  # or one folder would lie in the other
+    root = written({**pairs([train]), **pairs([test], "cd")})
+    assert splits(root) == {"a": None, "b": None, "c": "test", "d": "test"}
+    checked = check(root, DataConfig())
+    assert not checked.errors
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation"])
+def test_folders_for_validation_are_kept_apart_and_noted(written, word):
+    root = written({**pairs(["train/{}"]), **pairs([word + "/{}"], "c")})
+    assert splits(root) == {"a": None, "b": None, "c": "test"}
+    assert "SPLIT_VALIDATION" in {f.code for f in find_layout(open_tree(root)).findings}
+
+
+def test_equal_names_in_several_parts_get_the_part_before_them(written):
+    assert splits(written(pairs(["train/{}", "test/{}"]))) == {
+        "train_a": None, "train_b": None, "test_a": "test", "test_b": "test",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", ["train/{}", "test/{}", "validation/{}"])
+def test_one_part_alone_is_no_split(written, folder):
+    assert splits(written(pairs([folder]))) == {"a": None, "b": None}
+
+
+def test_test_images_whose_labels_others_keep_are_no_error(written):
+    images = {f"test/images/{n}.png": png(picture(20 + k)) for k, n in enumerate("cd")}
+    root = written({**pairs(["train/{}"]), **images})
+    checked = check(root, DataConfig())
+    assert sorted(checked.facts) == ["a", "b"]
+    assert not checked.errors
+    seen = find_layout(open_tree(root), need_labels=False)
+    assert [case.id for case in seen.cases] == ["a", "b", "c", "d"]
+
+
+def test_folders_of_two_parts_are_an_error(written):
+    root = written({**pairs(["train/{}"]), **pairs(["train/test/{}"], "c")})
+    layout = find_layout(open_tree(root))
+    assert {(p.code, "test, train" in p.found) for p in layout.problems} == {("LAY_FOLD", True)}
+    assert [case.id for case in layout.cases] == ["a", "b"]
+
+
+IMAGE, LABEL = gz(nifti(noise())), gz(nifti(blob()))
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_nnunet_without_json_and_its_test_set(written, labelled):
+    files = {f"imagesTr/{i}_0000.nii.gz": gz(nifti(noise(n))) for n, i in enumerate("ab")}
+    files |= {f"labelsTr/{i}.nii.gz": LABEL for i in "ab"}
+    files["imagesTs/c_0000.nii.gz"] = gz(nifti(noise(5)))
+    if labelled:
+        files["labelsTs/c.nii.gz"] = LABEL
+    root = written(files)
+    assert find_layout(open_tree(root)).name == "nnunet"
+    assert splits(root) == {"a": None, "b": None} | ({"c": "test"} if labelled else {})
+    assert not check(root, DataConfig()).errors
+    assert not [f for f in find_layout(open_tree(root)).findings if f.code == "LAY_UNUSED"]
+
+
+def table(head, *rows):
+    files = pairs(["{}"], "abcd", "i", "m")
+    text = [head, *(f"i/{n}.png,m/{n}.png,{row}" for n, row in zip("abcd", rows, strict=True))]
+    return {**files, "list.csv": "\n".join(text).encode()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["patient", "PatientID", "Patient ID", "patient_id", "subject", "Subject_ID", "participant_id",
+     "participant-id", "group", "Group ID"],
+)  # fmt: skip
+def test_columns_of_patients_go_by_any_usual_name(written, name):
+    layout = find_layout(open_tree(written(table(f"image,label,{name}", *"xxyy"))))
+    assert [case.group for case in layout.cases] == ["x", "x", "y", "y"]
+    assert not layout.findings
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "meant"),
+    [
+        ("split", ("train", "Training", "TEST", "testing"), (None, None, "test", "test")),
+        ("Split", ("train", "", "valid", "validation"), (None, None, "test", "test")),
+        ("subset", ("train", "tr", "val", "dev"), (None, None, "test", "test")),
+        ("fold", ("0", "1", "0.0", "1.0"), (0, 1, 0, 1)),
+        ("Fold", ("nan", "test", "nan", "NaN"), (None, "test", None, None)),
+    ],
+)
+def test_parts_of_a_split_go_by_any_usual_name(written, name, told, meant):
+    layout = find_layout(open_tree(written(table(f"image,label,{name}", *told))))
+    assert tuple(case.split for case in layout.cases) == meant
+
+
+@pytest.mark.parametrize("word", ["holdout", "0.5", "-1", "train/test"])
+def test_a_part_that_is_not_known_is_an_error(written, word):
+    layout = find_layout(open_tree(written(table("image,label,split", word, "", "", ""))))
+    assert [(p.code, p.case) for p in layout.problems] == [("LAY_FOLD", "i/a.png")]
+
+
+def test_columns_called_mask_and_img_are_label_and_image(written):
+    layout = find_layout(open_tree(written(table("IMG,Mask,split", "", "", "", "test"))))
+    assert [case.labels for case in layout.cases] == [(f"m/{n}.png",) for n in "abcd"]
+
+
+def test_two_columns_of_one_role_are_an_error(written):
+    with pytest.raises(DataError, match=r"LAY_CSV: columns 'label' and 'mask' both name the label"):
+        find_layout(open_tree(written(table("image,label,mask", *"abcd"))))
+
+
+def test_columns_that_are_not_used_are_noted(written):
+    (noted,) = find_layout(open_tree(written(table("image,label,age", *"1234")))).findings
+    assert (noted.level, noted.code) == ("note", "LAY_COLUMNS")
+    assert "'age'" in noted.found
+
+
+@pytest.mark.parametrize("name", ["c.mgz", "c.gif", "c.webp", "c.nii.gz.part", "c"])
+def test_files_beside_those_of_cases_that_are_not_read_are_named(written, name):
+    root = written({**pairs(["{}"]), f"images/{name}": b"some", f"masks/{name}": b"other"})
+    (told,) = [f for f in check(root, DataConfig()).findings if f.code == "LAY_UNUSED"]
+    assert told.level == "warning"
+    assert "2 files beside those of cases are not used" in told.found
+    assert f"images/{name}" in told.found
+
+
+def test_images_elsewhere_are_noted_and_texts_are_not(written):
+    more = {"extra/x.png": png(picture(9)), "images/README": b"x", "LICENSE": b"x", "a.txt": b"x"}
+    (told,) = find_layout(open_tree(written({**pairs(["{}"]), **more}))).findings
+    assert (told.level, told.code) == ("note", "LAY_UNUSED")
+    assert "1 images elsewhere" in told.found
+    assert "extra/x.png" in told.found
