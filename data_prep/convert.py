@@ -14,6 +14,7 @@ from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.output_folder import below, check_free, own_folder
 from data_prep.formats.encode import encode
+from data_prep.layouts import Case
 from data_prep.reading.case import read_checked
 
 Target = Literal["folders", "nnunet", "monai"]
@@ -36,7 +37,8 @@ def convert(
         out: folder to write to; what an earlier conversion wrote there is replaced.
         config: the user's decisions.
         to: `folders` (`images/`, `labels/`), `nnunet` (raw, a file a channel) or `monai`
-            (folders with `datalist.json`).
+            (folders with `datalist.json`, which also has folds and groups). Cases kept apart for
+            testing go to `images_test/` and `labels_test/`, or `imagesTs/` and `labelsTs/`.
         progress: wraps each loop over cases.
         jobs: how checking is spread, as in `check`.
 
@@ -63,7 +65,7 @@ def convert(
             findings = Findings(config.accept)
             with set_aside(problems, case.id), memory_within(memory):
                 image, label = read_checked(tree, case, checked.rules, findings, source)
-                written[case.id] = _write(case.id, image, label, out, to)
+                written[case.id] = _write(case, image, label, out, to)
         if not written:
             raise nothing_left(problems)
         _describe(checked, written, out, to)
@@ -80,9 +82,16 @@ def convert(
     return sorted(written), checked, problems
 
 
-def _write(case_id: str, image: Scan, label: Scan, out: Path, to: Target) -> tuple[list[str], str]:
-    """Write a case, and return the names of its image files and of its label file."""
-    folders = ("imagesTr", "labelsTr") if to == "nnunet" else ("images", "labels")
+def _write(case: Case, image: Scan, label: Scan, out: Path, to: Target) -> tuple[list[str], str]:
+    """Write a case, and return the names of its image files and of its label file.
+
+    Cases that are kept apart for testing go to folders of their own, which are read so.
+    """
+    case_id, tested = case.id, case.split == "test"
+    if to == "nnunet":
+        folders = ("imagesTs", "labelsTs") if tested else ("imagesTr", "labelsTr")
+    else:
+        folders = ("images_test", "labels_test") if tested else ("images", "labels")
     # nnU-Net takes the channels of a volume from a file each, those of a 2D image from one.
     apart = to == "nnunet" and image.affine is not None
     parts = [Scan(c[None], image.affine, image.codes) for c in image.array] if apart else [image]
@@ -109,17 +118,20 @@ def _describe(
             {
                 "channel_names": {str(i): name for i, name in enumerate(rules.channels)},
                 "labels": rules.labels,
-                "numTraining": len(written),
+                "numTraining": sum("imagesTr/" in images[0] for images, _ in written.values()),
                 "file_ending": next(iter(sorted(suffixes))),
             },
         )
     elif to == "monai":
         splits = {case.id: case.split for case in checked.layout.cases}
+        told = {case.id: case.group for case in checked.layout.cases}
         lists: dict[str, list[dict]] = {"training": [], "test": []}
         for id_, (images, label) in sorted(written.items()):
             record: dict = {"image": images[0], "label": label}
             if isinstance(splits[id_], int):
                 record["fold"] = splits[id_]
+            if told[id_]:
+                record["group"] = told[id_]
             lists["test" if splits[id_] == "test" else "training"].append(record)
         described = {
             "labels": {str(number): name for name, number in rules.labels.items()},

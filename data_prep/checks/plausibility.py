@@ -17,8 +17,9 @@ def look_at_image(image: Scan, channels: tuple[str, ...], findings: Findings) ->
     for name, values in zip(channels, image.array, strict=True):
         if name.strip().lower().startswith("ct") and image.affine is not None:
             _look_at_hounsfield(values, findings)
-        if values.dtype == np.uint16:
-            high, low = (values > 60000).mean(), (values < 5000).mean()
+        if values.dtype.kind in "iuf" and 60000 < values.max() < 1 << 17:
+            # Also where they were moved since, as to Hounsfield units.
+            high, low = (values > 60000 - 2048).mean(), (values < 5000).mean()
             if min(high, low) > 1e-3 and high + low > 0.999:
                 findings.warn(
                     "INT_WRAPPED",

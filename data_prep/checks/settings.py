@@ -10,6 +10,9 @@ from data_prep.planning.fingerprint import Fingerprint
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "spacing", "patch_size")
 
+_FOR_PLANS = ("intensity", "spacing", "patch_size", "memory_gb", "folds", "test_share", "seed")
+_FOR_PLANS = (*_FOR_PLANS, "split_file", "group_pattern", "group_file")
+
 
 def check_agrees(config: DataConfig, plan: Plan) -> None:
     """Refuse settings that are given, and differ from those of a plan to prepare by.
@@ -64,6 +67,16 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
             f"class {name!r} is {asked[name]} in dataset.labels, {declared[name]} in the dataset",
             "number it alike, or say by dataset.label_map which number becomes which",
         )
+
+
+def of_planning(config: DataConfig) -> list[Finding]:
+    """Return a warning, SET_UNUSED, for each setting that plays a part in planning alone."""
+    findings, nothing = Findings(), DataConfig()
+    for name in _FOR_PLANS:
+        if getattr(config, name) != getattr(nothing, name):
+            found = f"dataset.{name} {getattr(config, name)} changes nothing: nothing is planned"
+            findings.warn("SET_UNUSED", found, "leave it out")
+    return findings.found
 
 
 def without_effect(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
 
 _AGAIN = "fetch or export the file again"
 
@@ -32,6 +33,15 @@ def agreed(ways: Mapping[str, Any], tolerance: float = 0.0) -> Any:
                 "remove the one that is wrong",
             )
     return value
+
+
+def ask_scale(found: str, findings: Findings) -> None:
+    """Refuse stored values that a header scales in a way that readers differ about.
+
+    Raises:
+        DataError: HDR_SCALE, unless it is accepted.
+    """
+    findings.ask("HDR_SCALE", found, "save the scaled values")
 
 
 def whole(name: str, numbers: list[float]) -> list[int]:

@@ -22,6 +22,7 @@ from data_prep.core.geometry import AS_SCANNED
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import PackBits, silenced, unpacked_size
+from data_prep.formats.header_fields import ask_scale
 from data_prep.formats.image_ends import check_end
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
@@ -110,7 +111,11 @@ def to_scan(array: np.ndarray, findings: Findings) -> Scan:
 
 def _decode(data: bytes, findings: Findings) -> Samples:
     try:
-        return _decode_tiff(data) if data.startswith(_TIFF_MAGIC) else _decode_other(data, findings)
+        return (
+            _decode_tiff(data, findings)
+            if data.startswith(_TIFF_MAGIC)
+            else _decode_other(data, findings)
+        )
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -130,7 +135,7 @@ def _decode(data: bytes, findings: Findings) -> Samples:
         raise DataError("IO_DAMAGED", f"cannot be decoded: {words_of(error)}", _AGAIN) from error
 
 
-def _decode_tiff(data: bytes) -> Samples:
+def _decode_tiff(data: bytes, findings: Findings) -> Samples:
     # What tifffile would log of tags is checked below, as far as pixels depend on it.
     with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = list(file.pages)
@@ -140,7 +145,12 @@ def _decode_tiff(data: bytes) -> Samples:
         if len(kinds) > 1:
             sizes = sorted({page.shape for page in pages})[:4]
             raise DataError("IMG_PAGES", f"pages that differ, {sizes}", "save one page a file")
-        told = (file.imagej_metadata or {}).get("images", len(pages))
+        imagej = file.imagej_metadata or {}
+        # ImageJ shows c0 + c1 x; signed values of 16 bit are stored so.
+        if imagej.get("cf") is not None and (imagej.get("c0", 0), imagej.get("c1", 1)) != (0, 1):
+            curve = {name: imagej.get(name) for name in ("cf", "c0", "c1")}
+            ask_scale(f"a calibration of ImageJ, {curve}", findings)
+        told = imagej.get("images", len(pages))
         held = sum(math.prod(series.shape) for series in file.series)
         if told != len(pages) or held != sum(page.size for page in pages):
             found = f"{len(pages)} pages, described as {told} and {held} samples"

@@ -15,7 +15,7 @@ from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
-from data_prep.formats.header_fields import agreed
+from data_prep.formats.header_fields import agreed, ask_scale
 
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -75,6 +75,8 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
         if endian not in ("little", "big"):
             raise DataError("HDR_ENDIAN", f"endian {endian!r}", _AGAIN)
         dtype = dtype.newbyteorder(endian)
+    if limits := {n: fields[n] for n in ("oldmin", "oldmax") if n in fields}:
+        ask_scale(f"values that were brought from other limits, {limits}", findings)
     total = check_size(math.prod(sizes), dtype.itemsize)
     if "datafile" in fields:
         rest = beside(fields["datafile"])

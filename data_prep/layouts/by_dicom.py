@@ -55,6 +55,8 @@ def dicom(tree: Tree) -> Layout | None:
     """
     names = [name for name in tree.names if not is_scan_name(name)]
     looked = [found for name in names for found in _look(tree, name)]
+    error = DataError("IO_NOT_IMAGE", "not DICOM", "fetch or export the file again")
+    looked += [_Lost(n, error, False, "") for n in tree.names if is_scan_name(n)]
     files = [found for found in looked if isinstance(found, _File)]
     if not files:
         return None
@@ -110,11 +112,15 @@ def _look(tree: Tree, name: str) -> list[_File | _Lost]:
             # pydicom may return nothing at all of a file that is damaged further on.
             if not series or one.get("SeriesInstanceUID") != series:
                 raise DataError("DCM_SERIES", "no SeriesInstanceUID", "export the series again")
+            modality = str(one.get("Modality") or "")
+            if modality not in {*_LABELS, *_NO_IMAGES} and "Rows" not in one:
+                series = ""  # which may be cut, too
+                raise DataError("IO_TRUNCATED", "a header without an image", "fetch it again")
             patient = str(one.get("PatientID") or one.get("StudyInstanceUID") or series)
             file = _File(
                 name,
                 series,
-                str(one.get("Modality") or ""),
+                modality,
                 hashlib.sha256(patient.encode()).hexdigest()[:12],
                 frozenset(_series_referred_to(one)),
             )
@@ -147,7 +153,22 @@ def _slices_lost(found: list[_Lost], files: list[_File]) -> list[_Lost]:
     What is not even DICOM any more is told by a name such as the slices beside it have.
     """
     slices = {_kind_of_name(file.name) for file in files}
-    return [one for one in found if one.seen or _kind_of_name(one.name) in slices]
+    stems = {_kind_of_name(_stem(file.name)) for file in files}
+    there = {_stem(file.name) for file in files}
+    lost = [one for one in found if one.seen or _kind_of_name(one.name) in slices]
+    # Packed, or exported as something else; beside the slice itself it is a picture of it.
+    return lost + [
+        one
+        for one in found
+        if one not in lost
+        and _stem(one.name) not in there
+        and _kind_of_name(_stem(one.name)) in stems
+    ]
+
+
+def _stem(name: str) -> str:
+    """Return a name without suffixes that begin with a letter, such as `.dcm` or `.dcm.gz`."""
+    return re.sub(r"(\.[A-Za-z][A-Za-z0-9]{0,8})+$", "", name)
 
 
 def _kind_of_name(name: str) -> tuple[str, str]:

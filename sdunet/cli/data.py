@@ -78,9 +78,12 @@ def _describe_convert(parser: Parser) -> None:
 
 
 def _convert(options: jsonargparse.Namespace) -> int:
+    from data_prep.checks.settings import of_planning
     from data_prep.convert import convert
 
     config = task_of(options).dataset
+    for finding in of_planning(config):
+        say(str(finding))
     written, _, problems = convert(
         options.DATA, options.out, config, options.to, bar, **jobs_of(options)
     )

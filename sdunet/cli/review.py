@@ -130,8 +130,15 @@ def _compare(options: jsonargparse.Namespace) -> int:
             "a page needs --images, --ref and as many --pred as scores",
             "give all of them, or none",
         )
+    if not any(for_page) and (options.colour_blind or options.max_ram):
+        raise DataError(
+            "COMPARE_PAGE",
+            "--colour-blind and --max-ram are of a page, and none is asked for",
+            "give --images, --ref and --pred, too, or leave them out",
+        )
     only = cases_of(options)
-    rows, problems = compare(options.SCORES, options.out, options.metrics, options.names, only)
+    metrics = list(dict.fromkeys(options.metrics))
+    rows, problems = compare(options.SCORES, options.out, metrics, options.names, only)
     tell(*aligned(*cells_of(rows)).splitlines())
     tell(f"tables in {options.out}")
     if all(for_page):

@@ -14,9 +14,19 @@ _ENHANCED = {
     "EchoTime": ("MREchoSequence", "EffectiveEchoTime"),
     "FlipAngle": ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
     "ImageType": ("MRImageFrameTypeSequence", "FrameType"),
+    "InStackPositionNumber": ("FrameContentSequence", "InStackPositionNumber"),
     "InversionTime": ("MRModifierSequence", "InversionTimes"),
     "TemporalPositionIdentifier": ("FrameContentSequence", "TemporalPositionIndex"),
 }
+# Of frames that are one image, by the group that holds it. PS3.3, C.7.6.16.
+_ALIKE = {
+    "RescaleType": "PixelValueTransformationSequence",
+    "StackID": "FrameContentSequence",
+    "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
+    "NominalCardiacTriggerDelayTime": "CardiacSynchronizationSequence",
+    "RespiratoryTriggerDelayTime": "RespiratorySynchronizationSequence",
+}
+_KINDS = ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence")
 _ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
 
 
@@ -39,6 +49,12 @@ class Frame:
     declared: int  # how many images there are to be, 0 if it is not said
 
 
+def alike_of(of: Callable[[str, str], Any]) -> dict[str, str]:
+    """Return what a frame of an enhanced file says that all frames of an image say alike."""
+    found = {name: of(sequence, name) for name, sequence in _ALIKE.items()}
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
 def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[str, tuple]:
     """Return what a slice says of how it was taken; what is not said or cannot be read is not in.
 
@@ -51,6 +67,9 @@ def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[st
     for name in (*_ENHANCED, *_ALONE * (frames == 1)):
         try:
             value = of(*_ENHANCED[name]) if name in _ENHANCED else None
+            if name == "ImageType":
+                others = (of(sequence, "FrameType") for sequence in _KINDS)
+                value = next((other for other in others if other is not None), value)
             value = one.get(name) if value is None else value
         # pydicom raises several kinds of error for a text that is no number.
         except (ArithmeticError, TypeError, ValueError):

@@ -39,8 +39,8 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
     Raises:
         DataError: DCM_MIXED.
     """
-    for name in ALIKE:
-        values = sorted({frame.alike[name] for frame in frames})
+    for name in sorted({name for frame in frames for name in frame.alike}):
+        values = sorted({frame.alike.get(name, "") for frame in frames})
         if len(values) > 1:
             shown = "" if name.endswith("UID") else f", {values[:4]}"
             raise DataError("DCM_MIXED", f"slices of {len(values)} {name}{shown}", _SPLIT)
@@ -98,15 +98,16 @@ def check_order(frames: Sequence[Frame], along: np.ndarray, findings: Findings) 
     if len(set(numbers)) < len(numbers):
         found = f"{len(numbers)} slices have {len(set(numbers))} InstanceNumbers"
         findings.warn("DCM_ORDER", found, "look whether they are of one image")
-    places = _numbers(frames, "SliceLocation")
-    if len(places) < len(along):
-        return
-    steps = np.diff(places)
-    if (steps < 0).all() and len(steps):
-        findings.note("DCM_ORDER", "SliceLocation runs against the positions, which are used")
-    elif not (steps > 0).all():
-        found = "SliceLocation is of another order than the positions, which are used"
-        findings.warn("DCM_ORDER", found, "look whether the slices lie where they should")
+    for name in ("SliceLocation", "InStackPositionNumber"):
+        places = _numbers(frames, name)
+        if len(places) < len(along):
+            continue
+        steps = np.diff(places)
+        if (steps < 0).all() and len(steps):
+            findings.note("DCM_ORDER", f"{name} runs against the positions, which are used")
+        elif not (steps > 0).all():
+            found = f"{name} is of another order than the positions, which are used"
+            findings.warn("DCM_ORDER", found, "look whether the slices lie where they should")
 
 
 def _numbers(frames: Sequence[Frame], name: str) -> list[float]:

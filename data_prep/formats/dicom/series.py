@@ -20,7 +20,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_deflated
-from data_prep.formats.dicom.frame import Frame, said_of
+from data_prep.formats.dicom.frame import Frame, alike_of, said_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import stack
@@ -175,7 +175,7 @@ def _frame(
         if not slope or not np.isfinite([slope, intercept]).all():
             raise DataError("DCM_RESCALE", f"rescale slope {slope}", _AGAIN)
         plane = _rescaled(plane, slope, intercept)
-    elif "ModalityLUTSequence" in one:
+    if "ModalityLUTSequence" in one:
         raise DataError("DCM_RESCALE", "a modality lookup table", "export rescaled values")
     position = _vector(of("PlanePositionSequence", "ImagePositionPatient"), 3)
     cosines = _vector(of("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
@@ -199,7 +199,7 @@ def _frame(
         str(one.get("Modality") or ""),
         (str(one.get("SOPInstanceUID") or ""), str(head or "")),
         number,
-        {name: str(one.get(name, "")) for name in ALIKE},
+        {name: str(one.get(name, "")) for name in ALIKE} | alike_of(of),
         said_of(one, frames, of),
         max(int(one.get(name) or 0) for name in _COUNTS),
     )

@@ -129,10 +129,13 @@ class Pairs:
         """Read the reference and the prediction of one of the cases.
 
         Raises:
-            DataError: if the reference cannot be read, see `read_case_label`. That a prediction
+            DataError: PAIR_OTHER_IMAGE if its image is not the one that was predicted; if the
+                reference cannot be read, see `read_case_label`. That a prediction
                 cannot be is the `problem` of the pair.
         """
+        source = self._record.sources.get(case.id, frozenset())
         with memory_within(self.memory):
+            self._check_image(case, source)
             reference, objects = self._reference(case)
         file = self._files.get(case.id)
         lost: list[DataError] = []
@@ -159,13 +162,25 @@ class Pairs:
             None if objects is None else objects.array,
             probabilities if self.has_probabilities and prediction is not None else None,
             self.memory,
-            self._record.sources.get(case.id, frozenset()),
+            source,
         )
 
     @property
     def has_probabilities(self) -> bool:
         """Whether probabilities were predicted, too."""
         return any(name.startswith(_CHANCES) for name in self._predictions.names)
+
+    def _check_image(self, case: Case, source: frozenset[str]) -> None:
+        """Refuse a case whose image is there, and not the one that was predicted.
+
+        Raises:
+            DataError: PAIR_OTHER_IMAGE, unless it is accepted.
+        """
+        names = [name for files in case.scans for name in files if name in self._references.names]
+        if source and names:
+            hashes = {hashlib.sha256(self._references.read(name)).hexdigest() for name in names}
+            if not hashes <= source:
+                ask_other_image(Findings(self.rules.accept))
 
     def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
         if case.kind != "objects":
@@ -227,6 +242,19 @@ class Pairs:
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
         return read_label(self._predictions, file, Findings(self.rules.accept), self._predicted)
+
+
+def ask_other_image(findings: Findings) -> None:
+    """Refuse an image that is not the one that was predicted.
+
+    Raises:
+        DataError: PAIR_OTHER_IMAGE, unless it is accepted.
+    """
+    findings.ask(
+        "PAIR_OTHER_IMAGE",
+        "not the image that was predicted",
+        "give the images of the prediction, or predict this one",
+    )
 
 
 def hash_of(label: np.ndarray) -> str:

@@ -17,7 +17,7 @@ from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.prepared.rendering import plane_of, to_colours, turned, window_of
 from data_prep.reading.image import read_case_image
-from sdunet.segmentation.evaluation.pairing import Pair
+from sdunet.segmentation.evaluation.pairing import Pair, ask_other_image
 from sdunet.segmentation.review.error_map import (
     COLOURS,
     CORRECT,
@@ -137,11 +137,7 @@ def open_view(
         reading, now = recorded(tree)
         scan = read_case_image(reading, case, Findings(rules.accept))
         if pair.source and pair.source != frozenset(now.values()):
-            raise DataError(
-                "PAIR_OTHER_IMAGE",
-                "not the image that was predicted",
-                "give the images of the prediction, or predict this one",
-            )
+            ask_other_image(Findings(rules.accept))
         check_same_grid(scan, pair.reference, "reference")
         return _view(pair, scan)
 

@@ -1,7 +1,8 @@
 """Several runs of one task: every fold, several seeds; and what helps after all of them."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from sdunet.segmentation.inference.postprocessing import (
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, check_finished, load_model
 from sdunet.segmentation.training.train_fold import (
+    FREE,
     VALIDATION_CASES,
     has_trained,
     hash_data,
@@ -89,6 +91,7 @@ def train_several(
         raise DataError(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
+    _refuse_others(Path(out), runs.values(), task)
     if len(runs) > 1 and rank_zero_only.rank == 0:
         _record_runs(Path(out), runs.values())
     scores = {}
@@ -96,6 +99,32 @@ def train_several(
         own = replace(task, training=replace(task.training, seed=seed))
         scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun)
     return scores
+
+
+def _refuse_others(out: Path, runs: Collection[Path], task: TaskConfig) -> None:
+    """Refuse a folder with runs of other settings, which would predict together with these.
+
+    Raises:
+        DataError: RUN_EXISTS; RUN_SETTINGS if records are damaged.
+    """
+    now = json.loads(
+        json.dumps({"network": asdict(task.network), "training": asdict(task.training)})
+    )
+    for path in sorted(out.glob(f"*/**/{SETTINGS}")):
+        if path.parent in runs:
+            continue
+        with usable("RUN_SETTINGS", path, "train anew"):
+            before = read_hashed(path)
+            differing = [
+                f"{section}.{name}"
+                for section, values in now.items()
+                for name, value in values.items()
+                if name not in ("seed", *FREE) and before[section].get(name, value) != value
+            ]
+        if differing:
+            run = path.parent.relative_to(out).as_posix()
+            found = f"{out} holds the run {run} of another {', '.join(differing)}"
+            raise DataError("RUN_EXISTS", found, "give another --out")
 
 
 def _record_runs(out: Path, runs: Iterable[Path]) -> None:

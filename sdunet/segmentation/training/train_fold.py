@@ -47,7 +47,7 @@ VALIDATION_CASES = "validation_cases.txt"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
 _LEFT_OPEN = (None, "auto", (), {})  # values that leave a setting to be found out
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
-_FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
+FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
 
 def train(
@@ -232,7 +232,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):
         before = read_hashed(out / SETTINGS)
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
-        for name in _FREE:
+        for name in FREE:
             before["training"][name] = settings["training"][name]
         differing = [
             f"{section}.{name}: {before[section][name]!r} then, {now!r} now"
@@ -276,6 +276,14 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     )
     known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
     wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
+    why = dataset.plan.why.get("patch_size", "")
+    if asked.memory_gb and not asked.patch_size and f" {asked.memory_gb:g} GB" not in why:
+        raise DataError(
+            "CONFIG_DATASET",
+            f"dataset.memory_gb is {asked.memory_gb:g}, the dataset was planned for another: "
+            f"patch_size {dataset.plan.patch_size} {why}".rstrip(),
+            "prepare again, or leave the setting out",
+        )
     for given in (known, wants):
         given["accept"] = tuple(sorted(given["accept"]))
     for name, have in known.items():
