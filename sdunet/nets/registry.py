@@ -70,6 +70,11 @@ def build_network(
     return kind(**ends, features=features, **plain, sdn_decoder=())
 
 
+def passed_over(name: NetworkName, *, match_parameters: bool) -> tuple[str, ...]:
+    """Return the arguments of sweeps, where a network has none and is matched to none."""
+    return () if name in _OURS or match_parameters else _SWEEPING
+
+
 def count_parameters(network: nn.Module) -> int:
     """Return how many numbers a network learns."""
     return sum(parameter.numel() for parameter in network.parameters())

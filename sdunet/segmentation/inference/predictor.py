@@ -10,6 +10,7 @@ from torch import Tensor
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.geometry import check_affine
 from data_prep.core.scan import Scan, spacing_of
 from data_prep.reading.scan_file import read_scan
 from sdunet.runtime.device import choose_device
@@ -82,6 +83,8 @@ class Predictor:
                 not fit together; CONFIG_DEVICE.
         """
         paths = [path] if isinstance(path, str | Path) else list(path)
+        if not paths:
+            raise DataError("MODEL_MISSING", "no path of a model", "give the folder of a run")
         return cls(load_ensemble(paths, choose_device(device), mirror=mirroring, accept=accept))
 
     @property
@@ -114,9 +117,10 @@ class Predictor:
             probabilities: whether to return those of all classes, too.
 
         Raises:
-            DataError: CH_AXES if the axes of an array are not as above, GEO_SPACING if a volume
-                has no or two contradicting spacings, or
-                a 2D image or a file has one; as `sdunet predict` for scans it refuses.
+            DataError: CH_AXES if the axes of an array are not as above; GEO_SHEAR and
+                HDR_SPACING_RANGE for affines that a file is refused for, too; GEO_SPACING if a
+                volume has no spacing or two that contradict each other, or a 2D image or a file
+                has one; as `sdunet predict` for scans it refuses.
         """
         findings = Findings(self._ensemble.plan.accept)
         if isinstance(scan, str | Path):
@@ -125,6 +129,8 @@ class Predictor:
             read = read_scan(scan, findings)
         else:
             read = _scan_of(scan, self._ensemble.plan, affine, spacing)
+            if read.affine is not None:
+                check_affine(read.affine, findings)
         found = predict_scan(
             self._ensemble,
             read,
@@ -148,7 +154,12 @@ def _scan_of(
     affine: np.ndarray | None,
     spacing: tuple[float, ...] | None,
 ) -> Scan:
-    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    if isinstance(array, Tensor):  # NumPy has no bfloat16
+        array = array.detach().cpu()
+        array = (array.float() if array.dtype.is_floating_point else array).numpy()
+    array = np.asarray(array)
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
     dims, channels = plan.spatial_dims, len(plan.channels)
     wanted = f"({_AXES[dims]})" if channels == 1 else f"({channels}, {_AXES[dims]})"
     if array.dtype.kind not in "biuf":

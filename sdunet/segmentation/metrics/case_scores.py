@@ -61,6 +61,12 @@ class ScoreOptions:
     tolerance: NumberFrom0 = 1.0
     match: ShareBelowOne = 0.1
 
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise ValueError(f"tolerance must be a length from 0, got {self.tolerance}")
+        if not 0 <= self.match < 1:
+            raise ValueError(f"match must be from 0 to below 1, got {self.match}")
+
 
 @dataclass(frozen=True)
 class ClassScores:

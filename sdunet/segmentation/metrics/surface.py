@@ -68,8 +68,14 @@ def surface_distances(
         `None` if both masks are empty.
 
     Raises:
+        ValueError: if shapes differ, or there is not one length above 0 for each axis.
         DataError: IO_MEMORY, see `memory_within`.
     """
+    if prediction.shape != reference.shape:
+        raise ValueError(f"masks of shapes {prediction.shape} and {reference.shape}")
+    lengths = np.asarray(spacing, float)
+    if lengths.shape != (reference.ndim,) or not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise ValueError(f"spacing must be {reference.ndim} lengths above 0, got {spacing}")
     surfaces = [surface(mask) for mask in (prediction, reference)]
     check_bytes(sum(map(np.count_nonzero, surfaces)), _COPIES)
     points = [np.argwhere(cells) * spacing for cells in surfaces]

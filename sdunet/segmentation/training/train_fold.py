@@ -21,7 +21,7 @@ from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
-from sdunet.nets.registry import count_parameters
+from sdunet.nets.registry import count_parameters, passed_over
 from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import choose_device
@@ -29,7 +29,7 @@ from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import named
-from sdunet.segmentation.config import TaskConfig, network_config
+from sdunet.segmentation.config import NetworkConfig, TaskConfig, network_config
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     SETTINGS,
@@ -107,6 +107,7 @@ def train(
             if not config.deterministic:
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
+            _say_unused(task.network)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         _fit(trainer, module, batches, state)
@@ -121,6 +122,16 @@ def train(
             parameters=count_parameters(module.network),
         )
     return keep.score
+
+
+def _say_unused(config: NetworkConfig) -> None:
+    """Tell of settings of sweeps, given to a network that has none."""
+    over = passed_over(config.name, match_parameters=config.match_parameters)
+    given = [n for n in over if getattr(config, n) != getattr(NetworkConfig(), n)]
+    if given:
+        say(
+            f"note: {config.name} does not sweep: network.{', network.'.join(given)} change nothing"
+        )
 
 
 def _is_finished(run: Path) -> bool:

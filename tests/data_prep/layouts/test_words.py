@@ -4,10 +4,12 @@ import pytest
 from bad_sets import blob, gz, mask, nifti, noise, picture, png
 
 from data_prep.checks.run import check
+from data_prep.convert import convert
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
+from sdunet.cli.main import main
 
 
 @pytest.fixture
@@ -170,3 +172,33 @@ def test_images_elsewhere_are_noted_and_texts_are_not(written):
     assert (told.level, told.code) == ("note", "LAY_UNUSED")
     assert "1 images elsewhere" in told.found
     assert "extra/x.png" in told.found
+
+
+@pytest.mark.parametrize("to", ["folders", "nnunet", "monai"])
+def test_a_converted_set_keeps_its_test_set(written, tmp_path, to):
+    root = written({**pairs(["train/{}"]), **pairs(["test/{}"], "cd")})
+    convert(root, tmp_path / "out", DataConfig(), to)
+    assert splits(tmp_path / "out") == {"a": None, "b": None, "c": "test", "d": "test"}
+    assert not check(tmp_path / "out", DataConfig()).errors
+
+
+def test_a_converted_datalist_keeps_folds_and_groups(written, tmp_path):
+    root = written(table("image,label,patient,fold", *("x,0", "x,0", "y,1", "z,1")))
+    convert(root, tmp_path / "out", DataConfig(), "monai")
+    cases = find_layout(open_tree(tmp_path / "out")).cases
+    assert [(case.group, case.split) for case in cases] == [
+        ("x", 0), ("x", 0), ("y", 1), ("z", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["spacing=[1,1,1]", "intensity=ct", "patch_size=[32,32]", "memory_gb=4", "folds=3", "seed=4",
+     "test_share=0.2", "group_pattern=(.)"],
+)  # fmt: skip
+def test_settings_of_planning_are_told_to_change_nothing(written, tmp_path, capsys, option):
+    root = written(pairs(["{}"]))
+    command = ["convert", str(root), "-o", str(tmp_path / "out"), "--to", "folders"]
+    assert main([*command, f"--dataset.{option}"]) == 0
+    name = option.partition("=")[0]
+    assert f"SET_UNUSED: dataset.{name}" in capsys.readouterr().err

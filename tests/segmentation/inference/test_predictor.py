@@ -88,6 +88,8 @@ def test_warnings_of_a_scan_are_returned():
             {"affine": np.eye(4), "spacing": (1, 1, 2)},
             "GEO_SPACING: the affine has a spacing of",
         ),
+        (noise(2, 14, 11, 9), {"affine": np.eye(4) + 0.2 * np.eye(4, k=1)}, "GEO_SHEAR"),
+        (noise(2, 14, 11, 9), {"spacing": (1, 1, 500)}, "HDR_SPACING_RANGE"),
         (np.full((2, 14, 11, 9), np.nan), {"spacing": (1, 1, 1)}, "INT_NONFINITE"),
         ("scan.nii.gz", {"spacing": (1, 1, 1)}, "GEO_SPACING: a file and a spacing"),
         ("nowhere.nii.gz", {}, "IO_MISSING"),
@@ -96,6 +98,26 @@ def test_warnings_of_a_scan_are_returned():
 def test_what_does_not_fit_is_named(array, options, message):
     with pytest.raises(DataError, match=message):
         predictor_of(PLAN)(array, **options)
+
+
+def test_no_path_is_no_model():
+    with pytest.raises(DataError, match="MODEL_MISSING"):
+        Predictor.load([])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda array: array > 0,
+        lambda array: torch.from_numpy(array > 0),
+        lambda array: torch.from_numpy(array).bfloat16(),
+        lambda array: torch.from_numpy(array).requires_grad_(),
+        lambda array: torch.from_numpy(array.astype(np.int16)),
+    ],
+)
+def test_arrays_and_tensors_of_any_numbers_are_predicted(make):
+    array = np.round(noise(2, 14, 11, 9)) - 100
+    assert predictor_of(PLAN)(make(array), spacing=(1, 1, 1)).labels.shape == (14, 11, 9)
 
 
 @pytest.mark.parametrize("place", [{"spacing": (1, 1)}, {"affine": np.eye(4)}])

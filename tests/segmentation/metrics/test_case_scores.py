@@ -126,3 +126,11 @@ def test_options_decide_what_is_near_and_what_is_found():
     assert scores(tolerance=1.9)["surface_dice"] < 1
     assert scores(match=0.49)["object_sensitivity"] == 1
     assert scores(match=0.5)["object_sensitivity"] == 0
+
+
+@pytest.mark.parametrize(
+    "option", [{"tolerance": np.nan}, {"tolerance": -1}, {"match": 1.0}, {"match": -0.1}]
+)
+def test_options_out_of_their_range_are_refused(option):
+    with pytest.raises(ValueError, match="must be"):
+        ScoreOptions(**option)

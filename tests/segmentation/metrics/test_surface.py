@@ -107,3 +107,12 @@ def test_two_empty_masks_have_no_distance():
 def test_diagonal_is_measured_in_millimetres():
     assert diagonal_of((3, 4), (1.0, 1.0)) == 5
     assert diagonal_of((1, 2, 2), (1.0, 1.0, 0.5)) == pytest.approx(np.sqrt(1 + 4 + 1))
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing"),
+    [((4, 5), (1, 1)), ((4, 4), (1, 0)), ((4, 4), (1, -1)), ((4, 4), (1,)), ((4, 4), (1, np.nan))],
+)
+def test_masks_and_lengths_that_do_not_fit_are_refused(size, spacing):
+    with pytest.raises(ValueError, match=r"masks of shapes|spacing must be 2 lengths"):
+        surface_distances(np.ones(size, bool), np.ones((4, 4), bool), spacing)

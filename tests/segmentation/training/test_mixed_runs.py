@@ -1,0 +1,65 @@
+"""Runs of other settings do not come into one folder, where they would predict together."""
+
+import pytest
+
+from sdunet.cli.main import main
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture
+def seeds(disc_run, capsys):
+    _, root, config = disc_run
+    command = ["train", "--config", config, "--data", root / "set", "-o", root / "many"]
+    command += ["--training.epochs", 1]
+    assert run(*command, "--seeds", 2) == 0
+    capsys.readouterr()
+    return root / "many", command
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("--network.name=unet", "network.name"),
+        ("--network.num_features=2", "network.num_features"),
+        ("--training.learning_rate=0.5", "training.learning_rate"),
+    ],
+)
+def test_runs_of_other_settings_are_refused(seeds, capsys, option, name):
+    many, command = seeds
+    assert run(*command, "--fold", "all", option) == 1
+    said = capsys.readouterr().err
+    assert f"RUN_EXISTS: {many} holds the run seed_0 of another {name}" in said
+    assert not (many / "fold_0").exists()
+
+
+def test_runs_of_the_same_settings_are_added(seeds):
+    many, command = seeds
+    assert run(*command, "--seeds", 2, "--training.seed", 7) == 0
+    assert sorted(path.name for path in many.glob("seed_*")) == [f"seed_{n}" for n in (0, 1, 7, 8)]
+
+
+def test_memory_other_than_was_planned_for_is_refused(disc_run, capsys):
+    _, root, _ = disc_run
+    train = ["train", "--data", root / "set", "-o", root / "new"]
+    assert run(*train, "--dataset.memory_gb", 1) == 1
+    assert "CONFIG_DATASET: dataset.memory_gb is 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--network.name=unet"], "unet does not sweep: network.num_features change nothing"),
+        (["--network.name=unet", "--network.match_parameters=true"], ""),
+        (["--network.cell=gru"], ""),
+    ],
+)
+def test_settings_of_sweeps_of_a_network_without_are_told(disc_run, capsys, given, said):
+    _, root, config = disc_run
+    command = ["train", "--config", config, "--data", root / "set", "-o", root / "new"]
+    assert run(*command, "--epochs", 1, *given) == 0
+    told = capsys.readouterr().err
+    assert said in told
+    assert ("does not sweep" in told) == bool(said)
