@@ -1,12 +1,15 @@
 """Write the cases of a raw dataset that can be used in another layout, in their exact values."""
 
+import csv
+import io
+import json
 from pathlib import Path
 from typing import Any, Literal
 
 from data_prep.checks.run import Checked, check, nothing_left
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
-from data_prep.core.findings import Findings
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
@@ -111,7 +114,9 @@ def _describe(
     checked: Checked, written: dict[str, tuple[list[str], str]], out: Path, to: Target
 ) -> None:
     rules = checked.rules
-    if to == "nnunet":
+    if to == "folders":
+        _list(checked, written, out)
+    elif to == "nnunet":
         suffixes = {"".join(Path(label).suffixes[-2:]) for _, label in written.values()}
         write_json(
             out / "dataset.json",
@@ -122,6 +127,7 @@ def _describe(
                 "file_ending": next(iter(sorted(suffixes))),
             },
         )
+        _list_folds(checked, written, out)
     elif to == "monai":
         splits = {case.id: case.split for case in checked.layout.cases}
         told = {case.id: case.group for case in checked.layout.cases}
@@ -138,3 +144,48 @@ def _describe(
             "modality": {str(i): name for i, name in enumerate(rules.channels)},
         }
         write_json(out / "datalist.json", described | lists)
+
+
+def _list(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path) -> None:
+    """Write `cases.csv`, where folders cannot tell of folds and groups."""
+    cases = [case for case in checked.layout.cases if case.id in written]
+    if not any(case.group or isinstance(case.split, int) for case in cases):
+        return
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(("image", "label", "id", "group", "fold"))
+    for case in cases:
+        (image,), label = written[case.id]
+        fold = "" if case.split is None else case.split
+        rows.writerow((image, label, case.id, case.group or "", fold))
+    write_bytes(out / "cases.csv", text.getvalue().encode())
+
+
+def _list_folds(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path) -> None:
+    """Write `splits_final.json`, nnU-Net's list of folds, where the dataset has folds."""
+    folds = {case.id: case.split for case in checked.layout.cases if case.id in written}
+    folds = {id_: fold for id_, fold in folds.items() if isinstance(fold, int)}
+    if folds:
+        write_bytes(
+            out / "splits_final.json",
+            json.dumps(
+                [
+                    {
+                        "train": sorted(i for i, fold in folds.items() if fold != number),
+                        "val": sorted(i for i, fold in folds.items() if fold == number),
+                    }
+                    for number in sorted(set(folds.values()))
+                ],
+                indent=1,
+            ).encode(),
+        )
+
+
+def lost_of(checked: Checked, to: Target) -> list[Finding]:
+    """Return a warning of what the layout that was written cannot tell."""
+    findings = Findings()
+    grouped = sum(case.group is not None for case in checked.layout.cases)
+    if to == "nnunet" and grouped:
+        found = f"groups of {grouped} cases, such as patients, are not in what nnU-Net reads"
+        findings.warn("SPLIT_LOST", found, "make folds by group, or write monai or folders")
+    return findings.found

@@ -24,6 +24,7 @@ from data_prep.layouts.cases import (
 from data_prep.layouts.words import part_of
 
 CHANNEL = re.compile(r"_(\d{4})$")
+_LISTS = ("training", "validation", "test", "testing")
 _START = 1 << 20  # bytes that tell whether a file is a list, if it is too large to be read
 
 
@@ -42,6 +43,9 @@ def listed(tree: Tree) -> Layout | None:
         apart = [*described.get("validation", []), *tests]
         if not described["training"] and not apart:
             raise ValueError("no cases")
+        for key, value in described.items():
+            if key not in _LISTS and isinstance(value, list) and _names_images(value):
+                raise ValueError(f"a list {key!r} of images; call it one of {', '.join(_LISTS)}")
         results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
         results += [_of_record(tree, root, name, r, test=True) for r in apart]
         results = _without_tested(results, _hidden(root, name, apart))
@@ -53,6 +57,10 @@ def listed(tree: Tree) -> Layout | None:
     found = kept_apart(len(described.get("validation", [])), name)
     apart = tuple(_hidden(root, name, apart))
     return replace(layout, findings=found, listed_in=name, apart=apart)
+
+
+def _names_images(records: list) -> bool:
+    return any(isinstance(record, dict) and "image" in record for record in records)
 
 
 def _of_record(
@@ -125,6 +133,8 @@ def nnunet(tree: Tree) -> Layout | None:
     counts = {"numTraining": len(images["Tr"]), "numTest": len(images["Ts"])}
     with usable("LAY_JSON", name, "repair the list"):
         declared, channels = _declared(described)
+        if described.get("dataset"):
+            raise ValueError("'dataset' names files of cases, which is not read; give a CSV list")
         results: list[Case | DataError | None] = [*_miscounted(name, described, counts)]
     named = [f for by_id in images.values() for by_channel in by_id.values()
              for files in by_channel.values() for f in files]  # fmt: skip

@@ -205,6 +205,9 @@ def split(
     test = {id_ for id_, where in given.items() if where == "test"}
     if not test:
         test = set(choose_test(groups, foreground, config.test_share, config.seed))
+        if config.test_share:
+            found = f"{len(test)} of {len(groups)} cases are kept apart for testing"
+            findings.note("SPLIT_TEST", f"{found}, {config.test_share:g} of them was asked for")
     rest = {id_: group for id_, group in groups.items() if id_ not in test}
     if config.split_file:
         missing = left_out(checked.layout, checked.errors, groups)

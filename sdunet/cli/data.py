@@ -3,16 +3,21 @@
 import json
 import os
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonargparse
 
-from data_prep.core.config import Plan
+from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding, Findings
 from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, say, tell
+
+if TYPE_CHECKING:  # commands import what they run, so that help does not wait for it
+    from data_prep.checks.run import Checked
 
 _SHOWN = 5
 
@@ -41,6 +46,7 @@ def _check(options: jsonargparse.Namespace) -> int:
         )
     else:
         checked = check(options.DATA, config, bar, **jobs_of(options))
+    checked = _with_split(checked, config)
     doubtful = any(finding.level != "note" for finding in checked.findings)
     if options.json:
         facts = {
@@ -63,6 +69,20 @@ def _check(options: jsonargparse.Namespace) -> int:
     return int(doubtful)
 
 
+def _with_split(checked: "Checked", config: DataConfig) -> "Checked":
+    """Add what is to be said of the folds, where settings ask for some."""
+    from data_prep.prepared.prepare import split
+
+    asked = config.folds or config.split_file or config.test_share
+    findings = Findings(config.accept)
+    if asked and checked.facts:
+        try:
+            split(checked, sorted(checked.facts), config, findings)
+        except DataError as error:
+            findings.found.append(Finding.of(error))
+    return replace(checked, findings=(*checked.findings, *findings.found))
+
+
 def _describe_convert(parser: Parser) -> None:
     """Write a raw dataset in another layout, in its exact values.
 
@@ -79,14 +99,16 @@ def _describe_convert(parser: Parser) -> None:
 
 def _convert(options: jsonargparse.Namespace) -> int:
     from data_prep.checks.settings import of_planning
-    from data_prep.convert import convert
+    from data_prep.convert import convert, lost_of
 
     config = task_of(options).dataset
     for finding in of_planning(config):
         say(str(finding))
-    written, _, problems = convert(
+    written, checked, problems = convert(
         options.DATA, options.out, config, options.to, bar, **jobs_of(options)
     )
+    for finding in lost_of(checked, options.to):
+        say(str(finding))
     tell(f"{len(written)} cases written to {options.out}")
     return report(problems)
 

@@ -201,7 +201,9 @@ def test_written_in_another_layout_the_cases_are_the_same(tmp_path, kind, to):
     written, _, problems = convert(tmp_path / "raw", tmp_path / "out", config, to)
     assert (written, problems) == (["bad", "good_0", "good_1", "good_2"], [])
     after = check(tmp_path / "out", config)
-    assert after.layout.name == {"folders": "folder pairs", "monai": "monai datalist"}.get(to, to)
+    folders = "csv" if kind is Series else "folder pairs"  # which tells of patients
+    assert after.layout.name == {"folders": folders, "monai": "monai datalist"}.get(to, to)
+    assert to == "nnunet" or after.groups == before.groups
     assert list(after.facts) == written
     for id_, facts in after.facts.items():
         assert facts.pixels_sha256 == before.facts[id_].pixels_sha256

@@ -9,6 +9,7 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
+from data_prep.planning.splits import read_folds
 from sdunet.cli.main import main
 
 
@@ -182,13 +183,41 @@ def test_a_converted_set_keeps_its_test_set(written, tmp_path, to):
     assert not check(tmp_path / "out", DataConfig()).errors
 
 
-def test_a_converted_datalist_keeps_folds_and_groups(written, tmp_path):
-    root = written(table("image,label,patient,fold", *("x,0", "x,0", "y,1", "z,1")))
-    convert(root, tmp_path / "out", DataConfig(), "monai")
+@pytest.mark.parametrize("to", ["monai", "folders"])
+def test_a_converted_set_keeps_folds_groups_and_the_test_set(written, tmp_path, to):
+    root = written(table("image,label,patient,fold", *("x,0", "x,0", "y,1", "z,test")))
+    convert(root, tmp_path / "out", DataConfig(), to)
     cases = find_layout(open_tree(tmp_path / "out")).cases
     assert [(case.group, case.split) for case in cases] == [
-        ("x", 0), ("x", 0), ("y", 1), ("z", 1),
+        ("x", 0), ("x", 0), ("y", 1), ("z", "test"),
     ]  # fmt: skip
+
+
+def test_what_nnunet_cannot_be_told_is_said_and_its_folds_are_written(written, tmp_path, capsys):
+    root = written(table("image,label,patient,fold", *("x,0", "x,0", "y,1", "z,1")))
+    command = ["convert", str(root), "-o", str(tmp_path / "out"), "--to", "nnunet"]
+    assert main(command) == 0
+    assert "SPLIT_LOST: groups of 4 cases" in capsys.readouterr().err
+    folds = read_folds(tmp_path / "out/splits_final.json", {i: i for i in "abcd"})
+    assert [sorted(fold["val"]) for fold in folds] == [["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "status"),
+    [
+        (["--dataset.folds=100"], "SPLIT_FEWER", 1),
+        (["--dataset.split_file=none.json"], "SPLIT_FILE", 1),
+        (["--dataset.test_share=0.9"], "SPLIT_TEST", 0),
+        (["--dataset.folds=2"], None, 0),
+    ],
+)
+def test_check_says_what_comes_of_the_split_that_is_asked_for(
+    written, capsys, options, code, status
+):
+    root = written(pairs(["{}"], "abcdef"))
+    assert main(["check", str(root), *options]) == status
+    said = capsys.readouterr().out
+    assert code in said if code else "SPLIT" not in said
 
 
 @pytest.mark.parametrize(
