@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.output_folder import below, check_free, own_folder
 from data_prep.formats.encode import encode
+from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
 from data_prep.reading.case import read_checked
 
@@ -71,6 +73,8 @@ def convert(
                 written[case.id] = _write(case, image, label, out, to)
         if not written:
             raise nothing_left(problems)
+        if to == "nnunet":
+            problems += _other_endings(written)
         _describe(checked, written, out, to)
         kept = [f for f in checked.findings if f.case in written or f.case is None]
         write_json(
@@ -117,14 +121,14 @@ def _describe(
     if to == "folders":
         _list(checked, written, out)
     elif to == "nnunet":
-        suffixes = {"".join(Path(label).suffixes[-2:]) for _, label in written.values()}
+        endings = Counter(suffix_of(label) for _, label in written.values())
         write_json(
             out / "dataset.json",
             {
                 "channel_names": {str(i): name for i, name in enumerate(rules.channels)},
                 "labels": rules.labels,
                 "numTraining": sum("imagesTr/" in images[0] for images, _ in written.values()),
-                "file_ending": next(iter(sorted(suffixes))),
+                "file_ending": endings.most_common(1)[0][0],
             },
         )
         _list_folds(checked, written, out)
@@ -144,6 +148,24 @@ def _describe(
             "modality": {str(i): name for i, name in enumerate(rules.channels)},
         }
         write_json(out / "datalist.json", described | lists)
+
+
+def _other_endings(written: dict[str, tuple[list[str], str]]) -> list[DataError]:
+    """Return an error for each case whose files end in another way than most: nnU-Net reads one."""
+    of_case = {
+        id_: {suffix_of(n) for n in (*images, label)} for id_, (images, label) in written.items()
+    }
+    ((usual, _),) = Counter(e for ends in of_case.values() for e in ends).most_common(1)
+    return [
+        DataError(
+            "OUT_TYPE",
+            f"it is written as {' and '.join(sorted(ends))}, others as {usual}: nnU-Net reads one",
+            "convert its image to the type of the others, or take another layout",
+            case=id_,
+        )
+        for id_, ends in of_case.items()
+        if ends != {usual}
+    ]
 
 
 def _list(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path) -> None:

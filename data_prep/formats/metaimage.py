@@ -49,6 +49,8 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     """
     findings = findings or Findings()
     fields, rest = _header(data)
+    if (kind := fields.get("objecttype", "Image")).lower() != "image":
+        raise DataError("IO_NOT_IMAGE", f"ObjectType {kind!r:.60}", "give an image")
     sizes = whole("DimSize", _numbers(fields, "dimsize"))
     if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3) or min(sizes) < 1:
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")

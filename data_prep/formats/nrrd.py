@@ -140,9 +140,11 @@ def _channel_axis(fields: dict[str, str], sizes: list[int]) -> int | None:
         kinds = fields["kinds"].lower().split()
         _check_count("kinds", kinds, rank)
         for kind, size in zip(kinds, sizes, strict=True):
+            if kind == "time":
+                raise DataError("HDR_DIMS", "an axis of time", "save one volume a file")
             agreed({f"the kind {kind} of": _KIND_SIZES.get(kind), "the size": size})
         if not any(kind in ("???", "none") for kind in kinds):
-            ways["kinds"] = [int(kind not in ("domain", "space", "time")) for kind in kinds]
+            ways["kinds"] = [int(kind not in ("domain", "space")) for kind in kinds]
     apart = agreed(ways) or [0] * rank
     if sum(apart) > 1 or rank - sum(apart) not in (2, 3):
         raise DataError("HDR_DIMS", f"{rank} axes, {sum(apart)} not of space", "save 3D volumes")

@@ -76,6 +76,22 @@ def test_lengths_of_metaimage_in_other_units_are_refused(unit):
         read_metaimage(added(MHA, b"DistanceUnits = " + unit), Findings())
 
 
+@pytest.mark.parametrize(
+    ("read", "data", "code"),
+    [
+        (
+            read_metaimage,
+            replaced(MHA, b"ObjectType = Image", b"ObjectType = Tube"),
+            "IO_NOT_IMAGE",
+        ),
+        (read_nrrd, added(NRRD, b"kinds: domain domain time"), "HDR_DIMS"),
+    ],
+)
+def test_what_is_no_volume_is_refused(read, data, code):
+    with pytest.raises(DataError, match=code):
+        read(data, Findings())
+
+
 def test_a_modality_table_beside_a_rescale_is_refused():
     slices = series()
     slices[0].ModalityLUTSequence = Sequence([Dataset()])

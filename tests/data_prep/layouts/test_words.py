@@ -1,6 +1,11 @@
 """Usual names of columns, folders and parts of a split are obeyed; others are named."""
 
+import io
+import json
+
+import numpy as np
 import pytest
+import tifffile
 from bad_sets import blob, gz, mask, nifti, noise, picture, png
 
 from data_prep.checks.run import check
@@ -231,3 +236,19 @@ def test_settings_of_planning_are_told_to_change_nothing(written, tmp_path, caps
     assert main([*command, f"--dataset.{option}"]) == 0
     name = option.partition("=")[0]
     assert f"SET_UNUSED: dataset.{name}" in capsys.readouterr().err
+
+
+def test_files_of_two_endings_are_an_error_for_nnunet(written, tmp_path):
+    files = pairs(["{}"], "abc")
+    files["images/c.tif"] = tiff(picture(7).astype(np.float32) / 3)
+    del files["images/c.png"]
+    root = written(files)
+    _, _, problems = convert(root, tmp_path / "out", DataConfig(), "nnunet")
+    assert [(p.code, p.case) for p in problems] == [("OUT_TYPE", "c")]
+    assert json.loads((tmp_path / "out/dataset.json").read_text())["file_ending"] == ".png"
+
+
+def tiff(array):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, photometric="minisblack")
+    return buffer.getvalue()
