@@ -26,8 +26,9 @@ def check_image(scan: Scan, findings: Findings | None = None) -> Scan:
     if bad:
         findings.ask("INT_NONFINITE", f"{bad} NaN or infinite voxels", "repair the image")
         array = np.where(finite, array, array[finite].min())
-    if array.dtype.kind == "f" and np.abs(array).max() > 1e30:
-        raise DataError("INT_RANGE", f"values up to {np.abs(array).max():.3g}", "export again")
+    largest = float(np.abs(array).max()) if array.dtype.kind == "f" else 0.0
+    if largest > 1e30:
+        raise DataError("INT_RANGE", f"values up to {largest:.3g}", "export again")
     if array.min() == array.max():
         raise DataError(
             "INT_CONSTANT", f"every voxel is {array.flat[0]}", "remove the case or export again"

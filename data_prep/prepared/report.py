@@ -103,7 +103,7 @@ def _spread(dataset: Dataset) -> str:
         whole = all(float(value).is_integer() for value in values)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole, min_n_ticks=1))  # more overlap
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.set_xlabel(name, parse_math=False)
+        axes.set_xlabel(inert(name), parse_math=False)
         axes.set_ylabel("cases")
         axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()

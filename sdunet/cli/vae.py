@@ -102,7 +102,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import load_packed
     from sdunet.vae.evaluation.evaluate import evaluate
     from sdunet.vae.evaluation.published import EVALUATION
-    from sdunet.vae.model import count_parameters
+    from sdunet.vae.model import count_parameters, weights_sha256
 
     model = vae_of(options)
     for name in ("samples", "limit", "batch_size"):
@@ -121,6 +121,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     )
     found["data"] = model.data_name
     found["parameters"] = count_parameters(model.network)["total"]
+    found["weights_sha256"] = weights_sha256(Path(options.model))
     write_hashed(Path(options.model) / EVALUATION, found | {"run": record.facts})
     for name, title in (("negative_elbo", "-ELBO"), ("nll", "NLL"), ("distortion", "distortion")):
         value = found[name]

@@ -1,5 +1,6 @@
 """A VAE on disk: `model.json` says what it is, `model.safetensors` holds its averaged weights."""
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,6 +131,11 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         ) from error
     network = network.to(device).eval().requires_grad_(False)
     return Model(network, config, name, fingerprint, root)
+
+
+def weights_sha256(run: Path) -> str:
+    """Return the SHA-256 of the weights of a run."""
+    return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
 
 
 def check_finished(model: Model, accept: Collection[str] = ()) -> None:

@@ -20,3 +20,14 @@ def test_a_run_that_was_stopped_is_used_only_if_that_is_accepted(
     assert main(asked) == 1
     assert f"RUN_UNFINISHED: {out} was not trained to its end" in capsys.readouterr().err
     assert main([*asked, "--accept", "RUN_UNFINISHED"]) == 0
+
+
+def test_figures_of_other_weights_are_not_put_into_a_table(run, packed, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    assert main(["vae", "evaluate", "--model", str(out), "--data", packed]) == 0
+    assert main(["vae", "table", str(out)]) == 0
+    (out / "model.safetensors").write_bytes((out / "model.safetensors").read_bytes()[:-1] + b"\x01")
+    capsys.readouterr()
+    assert main(["vae", "table", str(out)]) == 1
+    assert "EVAL_JSON: it cannot be used: of other weights" in capsys.readouterr().err

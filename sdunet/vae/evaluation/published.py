@@ -8,6 +8,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.core.safe_text import inert
 from data_prep.files.hashed_json import read_hashed
+from sdunet.vae.model import WEIGHTS, weights_sha256
 
 EVALUATION = "evaluation.json"
 _SLIDES = "slides of the SDN paper's authors"
@@ -149,4 +150,7 @@ def _load(run: Path) -> dict:
             _bits(record[name])
         hash((record["data"], record["levels"], record["split"]))
         record["n"], record["samples"] + 0, record["parameters"] + 0
+        judged = record.get("weights_sha256")
+        if judged and (run / WEIGHTS).exists() and judged != weights_sha256(run):
+            raise ValueError("of other weights than the run has now")
         return record
