@@ -75,7 +75,7 @@ def _set_of_all(out: Path) -> None:
 
 def _every_prediction(out: Path) -> None:
     pairs = open_pairs(out, out.parent / "raw")
-    found = [pair.problem for pair in pairs]
+    found = [pairs.read(case).problem for case in pairs.cases]
     for problem in (*pairs.problems, *found):
         if problem:
             raise problem

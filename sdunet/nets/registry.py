@@ -14,6 +14,7 @@ from sdunet.nets.nested import NestedSDUNet
 from sdunet.nets.unet import SDUNet
 
 _OURS = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
+SWEEPING_NETWORKS = tuple(_OURS)
 # Each control, and the network it is without sweeps.
 _TWINS = {"unet": "sdunet", "unet_plus_plus": "nested_sdunet"}
 _SWEEPING = ("sdn_decoder", "sdn_encoder", "num_features", "directions", "residual", "cell", "init")

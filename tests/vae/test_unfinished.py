@@ -1,8 +1,10 @@
 """A VAE whose training was stopped before its end is never judged as one that came to it."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
+from vae_runs import LADDER, arguments, config
 
 from sdunet.cli.main import main
 
@@ -31,3 +33,13 @@ def test_figures_of_other_weights_are_not_put_into_a_table(run, packed, tmp_path
     capsys.readouterr()
     assert main(["vae", "table", str(out)]) == 1
     assert "EVAL_JSON: it cannot be used: of other weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scale", [0, 8])
+def test_settings_of_sweeps_where_nothing_sweeps_are_told(packed, tmp_path, capsys, scale):
+    ladder = replace(LADDER, sdn_max_scale=scale, sdn_directions=4)
+    given = arguments(config(ladder, epochs=1), "images", "ladder", "training")
+    out = str(tmp_path / "run")
+    assert main(["vae", "train", "--data", packed, "--out", out, *given]) == 0
+    told = "ladder.sdn_features, ladder.sdn_directions change nothing"
+    assert (told in capsys.readouterr().err) == (scale == 0)

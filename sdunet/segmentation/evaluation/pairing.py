@@ -3,28 +3,27 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.core.config import DataConfig, MaskForm, Rules
+from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
-from data_prep.core.parse import once, usable, whole
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree, held_to, open_tree
-from data_prep.files.hashed_json import parse_hashed
 from data_prep.formats.mask_images import decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label, read_scan, stem, suffix_of
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import read_case_label, read_objects, to_classes
-from sdunet.segmentation.inference.prediction_record import BESIDE, MANIFEST
+from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
+from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
 _CHANCES = BESIDE[1]
@@ -105,7 +104,7 @@ class Pairs:
     _predictions: Tree
     _files: dict[str, str]
     _predicted: Rules
-    _record: "_Recorded"
+    _record: Recorded
     memory: float | None = None
 
     @property
@@ -299,7 +298,7 @@ def _open(
     layout = find_layout(tree)
     cases = choose(layout.cases, only)
     predicted = open_tree(predictions)
-    recorded = _recorded(predicted)
+    recorded = read_recorded(predicted)
     hashes = recorded.hashes
     predicted = held_to(predicted, {**hashes, **_in_their_place(predicted.names, hashes)})
     asked = config or DataConfig()
@@ -361,41 +360,3 @@ def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
         if len(several) > 1
     ]
     return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """What is recorded with predictions.
-
-    Attributes:
-        rules: how their labels are read; `None` where nothing is recorded.
-        hashes: SHA-256 of each file.
-        sources: SHA-256 of the files that each case was predicted from.
-        models: SHA-256 of each network that predicted.
-    """
-
-    rules: Rules | None = None
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
-
-
-def _recorded(tree: Tree) -> _Recorded:
-    if MANIFEST not in tree.names:
-        return _Recorded()
-    with usable("PRED_MANIFEST", MANIFEST, "predict again"):
-        manifest = parse_hashed(tree.read(MANIFEST))
-        labels = {name: whole(number) for name, number in manifest["labels"].items()}
-        label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
-        structures = {a: whole(b) for a, b in manifest.get("structures", {}).items()}
-        accept = tuple(str(code) for code in manifest.get("accept", []))
-        form = manifest.get("form")
-        form = None if form is None else MaskForm.from_json(form)
-        cases = manifest.get("cases", {})
-        cases = cases if isinstance(cases, dict) else {}  # there were lists of ids
-        told = list(cases.values())
-        sources = {id_: frozenset(case.get("source", {}).values()) for id_, case in cases.items()}
-        hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
-        models = tuple(str(sha256) for sha256 in manifest.get("models", []))
-        rules = Rules((), labels, label_map, structures, accept, form)
-        return _Recorded(rules, hashes, sources, models)

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities import rank_zero_only
+from torch import nn
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
@@ -21,7 +22,8 @@ from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
-from sdunet.nets.registry import count_parameters, passed_over
+from sdunet.layers import Sweep
+from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_over
 from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import choose_device
@@ -107,7 +109,7 @@ def train(
             if not config.deterministic:
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
-            _say_unused(task.network)
+            _say_unused(task.network, module.network)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         _fit(trainer, module, batches, state)
@@ -124,8 +126,11 @@ def train(
     return keep.score
 
 
-def _say_unused(config: NetworkConfig) -> None:
-    """Tell of settings of sweeps, given to a network that has none."""
+def _say_unused(config: NetworkConfig, network: nn.Module) -> None:
+    """Tell of settings of sweeps, given to a network that has none; and of one that lacks them."""
+    sweeps = any(isinstance(part, Sweep) for part in network.modules())
+    if config.name in SWEEPING_NETWORKS and config.sdn_decoder is None and not sweeps:
+        say("note: no level sweeps: name more than two network.features, or network.sdn_decoder")
     over = passed_over(config.name, match_parameters=config.match_parameters)
     given = [n for n in over if getattr(config, n) != getattr(NetworkConfig(), n)]
     if given:

@@ -20,9 +20,9 @@ from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import choose_device
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
-from sdunet.runtime.run_record import RunRecord, say_if_slow
+from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
-from sdunet.vae.config import VAEConfig
+from sdunet.vae.config import LadderConfig, VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
     DESCRIPTION,
@@ -36,6 +36,7 @@ from sdunet.vae.model import (
 from sdunet.vae.training.lightning_module import VAEModule
 
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, RECORD)
+_OF_SWEEPS = ("sdn_min_scale", "sdn_features", "sdn_features_step", "sdn_directions", "cell")
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -90,6 +91,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
             _check_out(out, config, packed, resume)  # again: another run may just have ended here
             save_description(out, config, packed)
             say_if_slow(module.network, choose_device(training.device))
+            _say_unused(config)
         try:
             trainer.fit(module, images, ckpt_path=state)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
@@ -104,6 +106,17 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
                 parameters=count_parameters(module.network)["total"],
             )
     return bits
+
+
+def _say_unused(config: VAEConfig) -> None:
+    """Tell of settings of sweeps, given to a ladder in which nothing sweeps."""
+    if config.model != "ladder" or config.ladder.sdn_max_scale:
+        return
+    plain = LadderConfig()
+    names = [n for n in _OF_SWEEPS if getattr(config.ladder, n) != getattr(plain, n)]
+    if names:
+        given = ", ".join(f"ladder.{name}" for name in names)
+        say(f"note: ladder.sdn_max_scale is 0, so that nothing sweeps: {given} change nothing")
 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:

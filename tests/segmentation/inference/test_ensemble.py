@@ -111,7 +111,7 @@ def test_errors_are_drawn_over_the_image_that_was_predicted(disc_run, tmp_path, 
     assert run("overlay", *given, "-o", tmp_path / "page") == 1
     said = capsys.readouterr().err
     assert "PAIR_OTHER_IMAGE case disc_0: not the image that was predicted" in said
-    assert said.count("PAIR_OTHER_IMAGE") == 1
+    assert said.count("PAIR_OTHER_IMAGE case") == 1
     assert not (tmp_path / "page/cases/disc_0.png").exists()
     assert (tmp_path / "page/cases/disc_1.png").exists()
 

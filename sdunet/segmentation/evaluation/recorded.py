@@ -1,0 +1,53 @@
+"""What a folder of predictions records of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from data_prep.core.config import MaskForm, Rules
+from data_prep.core.parse import once, usable, whole
+from data_prep.files.file_tree import Tree
+from data_prep.files.hashed_json import parse_hashed
+from sdunet.segmentation.inference.prediction_record import MANIFEST
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded with predictions.
+
+    Attributes:
+        rules: how their labels are read; `None` where nothing is recorded.
+        hashes: SHA-256 of each file.
+        sources: SHA-256 of the files that each case was predicted from.
+        models: SHA-256 of each network that predicted.
+    """
+
+    rules: Rules | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+
+def read_recorded(tree: Tree) -> Recorded:
+    """Read what is recorded with predictions; nothing, where they are of others.
+
+    Raises:
+        DataError: PRED_MANIFEST if the record is damaged.
+    """
+    if MANIFEST not in tree.names:
+        return Recorded()
+    with usable("PRED_MANIFEST", MANIFEST, "predict again"):
+        manifest = parse_hashed(tree.read(MANIFEST))
+        labels = {name: whole(number) for name, number in manifest["labels"].items()}
+        label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
+        structures = {a: whole(b) for a, b in manifest.get("structures", {}).items()}
+        accept = tuple(str(code) for code in manifest.get("accept", []))
+        form = manifest.get("form")
+        form = None if form is None else MaskForm.from_json(form)
+        cases = manifest.get("cases", {})
+        cases = cases if isinstance(cases, dict) else {}  # there were lists of ids
+        told = list(cases.values())
+        sources = {id_: frozenset(case.get("source", {}).values()) for id_, case in cases.items()}
+        hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
+        models = tuple(str(sha256) for sha256 in manifest.get("models", []))
+        rules = Rules((), labels, label_map, structures, accept, form)
+        return Recorded(rules, hashes, sources, models)
