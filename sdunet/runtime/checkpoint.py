@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
@@ -54,6 +55,18 @@ class StateIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def save_within_epoch(trainer: pl.Trainer, path: Path) -> None:
+    """Save the state before an epoch's validation.
+
+    Counts of the last validation are left out: a resumed run does not have them, and nothing hangs
+    on them, so that states of runs with and without a stop are the same bytes.
+    """
+    progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    progress.current.reset()
+    progress.is_last_batch = False
+    trainer.save_checkpoint(path)
 
 
 def states(run: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from sdunet.runtime.checkpoint import STATE
+from sdunet.runtime.checkpoint import STATE, save_within_epoch
 from sdunet.runtime.interruption import Stopped
 from sdunet.runtime.run_record import say
 
@@ -72,7 +72,7 @@ class Halt(pl.Callback):
             return
         # Lightning would pass over the validation of a state saved after the last step.
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            trainer.save_checkpoint(self.out / STATE)
+            save_within_epoch(trainer, self.out / STATE)
         trainer.strategy.barrier()
         (self.out / STOP_FILE).unlink(missing_ok=True)
         if found:

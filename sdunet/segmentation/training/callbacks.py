@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Checkpoint
 
 from sdunet.runtime.callbacks import EpochLines, Row
+from sdunet.runtime.checkpoint import save_within_epoch
 from sdunet.runtime.safetensors_io import write_weights
 
 
@@ -129,7 +130,7 @@ class Keep(Checkpoint):
         due = bool(self.save_steps) and trainer.global_step % self.save_steps == 0
         # After the last step it would be saved without its validation.
         if step == steps - 1 or (due and step < steps):
-            trainer.save_checkpoint(self.state)
+            save_within_epoch(trainer, self.state)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Keep the weights if they are the best so far; save the state; end in time."""
