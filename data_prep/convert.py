@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from data_prep.files.output_folder import below, check_free, own_folder
 from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
+from data_prep.planning.splits import given_folds
 from data_prep.reading.case import read_checked
 
 Target = Literal["folders", "nnunet", "monai"]
@@ -184,23 +184,11 @@ def _list(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path
 
 
 def _list_folds(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path) -> None:
-    """Write `splits_final.json`, nnU-Net's list of folds, where the dataset has folds."""
+    """Write `splits_final.json`, nnU-Net's list of folds, where the dataset has several."""
     folds = {case.id: case.split for case in checked.layout.cases if case.id in written}
     folds = {id_: fold for id_, fold in folds.items() if isinstance(fold, int)}
-    if folds:
-        write_bytes(
-            out / "splits_final.json",
-            json.dumps(
-                [
-                    {
-                        "train": sorted(i for i, fold in folds.items() if fold != number),
-                        "val": sorted(i for i, fold in folds.items() if fold == number),
-                    }
-                    for number in sorted(set(folds.values()))
-                ],
-                indent=1,
-            ).encode(),
-        )
+    if len(set(folds.values())) > 1:
+        write_json(out / "splits_final.json", given_folds(folds))
 
 
 def lost_of(checked: Checked, to: Target) -> list[Finding]:

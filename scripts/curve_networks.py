@@ -42,6 +42,14 @@ SWEEPS = {
     "sdunet_gru_published": {"cell": "gru", "init": "published"},
     "sdunet_gru_reach": {"cell": "gru", "init": "reach"},
     "sdunet_carry": {"cell": "carry", "init": "reach"},
+    # Fewer levels: those of the decoder alone, and of these the defaults of `SDUNet`.
+    "sdunet_carry_decoder": {"cell": "carry", "init": "reach", "sdn_encoder": ()},
+    "sdunet_carry_default": {
+        "cell": "carry",
+        "init": "reach",
+        "sdn_encoder": (),
+        "sdn_decoder": (1, 2),
+    },
 }
 # The controls' features, widened likewise.
 WIDTHS = {

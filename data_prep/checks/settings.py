@@ -9,7 +9,6 @@ from data_prep.layouts.cases import Layout
 from data_prep.planning.fingerprint import Fingerprint
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "spacing", "patch_size")
-
 _FOR_PLANS = ("intensity", "spacing", "patch_size", "memory_gb", "folds", "test_share", "seed")
 _FOR_PLANS = (*_FOR_PLANS, "split_file", "group_pattern", "group_file")
 
@@ -33,11 +32,15 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
     for name, (wanted, planned) in told.items():
         if wanted != planned:
             raise _conflict(name, wanted, f"{planned} in the plan")
+    if other := planned_for_other_memory(config, plan):
+        raise _conflict("memory_gb", config.memory_gb, f"a plan of {other}")
+
+
+def planned_for_other_memory(config: DataConfig, plan: Plan) -> str:
+    """Return what was planned for another memory than is asked for; empty if none is, or it."""
     why = plan.why.get("patch_size", "")
-    if config.memory_gb and not config.patch_size and f" {config.memory_gb:g} GB" not in why:
-        raise _conflict(
-            "memory_gb", config.memory_gb, f"a plan of patch_size {plan.patch_size} {why}".strip()
-        )
+    agrees = config.patch_size or f" {config.memory_gb or 0:g} GB" in why
+    return "" if agrees or not config.memory_gb else f"patch_size {plan.patch_size} {why}".strip()
 
 
 def _conflict(name: str, wanted: object, other: str) -> DataError:

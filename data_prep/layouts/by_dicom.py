@@ -155,15 +155,15 @@ def _slices_lost(found: list[_Lost], files: list[_File]) -> list[_Lost]:
     slices = {_kind_of_name(file.name) for file in files}
     stems = {_kind_of_name(_stem(file.name)) for file in files}
     there = {_stem(file.name) for file in files}
-    lost = [one for one in found if one.seen or _kind_of_name(one.name) in slices]
-    # Packed, or exported as something else; beside the slice itself it is a picture of it.
-    return lost + [
-        one
-        for one in found
-        if one not in lost
-        and _stem(one.name) not in there
-        and _kind_of_name(_stem(one.name)) in stems
-    ]
+
+    def is_slice(one: _Lost) -> bool:
+        if one.seen or _kind_of_name(one.name) in slices:
+            return True
+        # Packed, or exported as something else; beside the slice itself it is a picture of it.
+        stem = _stem(one.name)
+        return stem not in there and _kind_of_name(stem) in stems
+
+    return [one for one in found if is_slice(one)]
 
 
 def _stem(name: str) -> str:

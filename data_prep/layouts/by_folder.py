@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
@@ -65,8 +66,10 @@ def folder_pairs(tree: Tree) -> Layout | None:
     images: dict[str, list[str]] = defaultdict(list)  # by the part of the split
     labels: dict[str, list[str]] = defaultdict(list)
     problems: list[DataError] = []
-    for name in filter(is_scan_name, tree.names):
-        folders = PurePosixPath(name).parts[:-1]
+    names = [name for name in tree.names if is_scan_name(name)]
+    shared = _shared_folders(names)
+    for name in names:
+        folders = PurePosixPath(name).parts[shared:-1]
         kinds = {folder.lower() for folder in folders} | set(map(without_part, folders))
         if not kinds & {*LABEL_FOLDERS, *IMAGE_FOLDERS}:
             continue
@@ -82,6 +85,12 @@ def folder_pairs(tree: Tree) -> Layout | None:
         images = {"train": [name for names in images.values() for name in names]}
         labels = {"train": [name for names in labels.values() for name in names]}
     return _parted(images, labels, problems)
+
+
+def _shared_folders(names: list[str]) -> int:
+    """Return how many folders all files lie in: they are the dataset's, and tell of no part."""
+    folders = zip(*(PurePosixPath(name).parts[:-1] for name in names), strict=False)
+    return sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, folders))
 
 
 def _parted(

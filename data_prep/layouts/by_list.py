@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
@@ -21,7 +21,7 @@ from data_prep.layouts.cases import (
     layout_of,
     no_image,
 )
-from data_prep.layouts.words import part_of
+from data_prep.layouts.words import names_validation, role_of, split_of
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _LISTS = ("training", "validation", "test", "testing")
@@ -54,9 +54,15 @@ def listed(tree: Tree) -> Layout | None:
         )
     kind = "decathlon" if decathlon else "monai datalist"
     layout = _sorted(kind, results, labels, channels)
-    found = kept_apart(len(described.get("validation", [])), name)
+    validating = sum(names_validation(*_split_and_fold(r)) for r in described["training"])
+    found = kept_apart(len(described.get("validation", [])) + validating, name)
     apart = tuple(_hidden(root, name, apart))
     return replace(layout, findings=found, listed_in=name, apart=apart)
+
+
+def _split_and_fold(record: dict) -> tuple[object, object]:
+    told = {role_of(key): value for key, value in record.items()}
+    return told.get("split"), told.get("fold")
 
 
 def _names_images(records: list) -> bool:
@@ -77,7 +83,11 @@ def _of_record(
         found = pair(tree, images, None, "test")
         return found if isinstance(found, DataError) else None
     label = None if label is None else inside(root, label, named_by)
-    split = "test" if test else record.get("fold", record.get("split"))
+    try:
+        split = "test" if test else split_of(*_split_and_fold(record))
+    except ValueError as error:
+        case, fix = CHANNEL.sub("", stem(images[0])), "number folds 0, 1, ..."
+        return DataError("LAY_FOLD", str(error), fix, case=case, file=name)
     return pair(tree, images, label, split, groups=groups_in(record))
 
 
@@ -203,7 +213,7 @@ def pair(
     tree: Tree,
     images: list[str],
     label: str | None,
-    split: object,
+    split: Literal["test"] | int | None,
     id_: str | None = None,
     groups: tuple[str | None, str | None] = (None, None),
 ) -> Case | DataError:
@@ -225,11 +235,6 @@ def pair(
         return no_image(id_, label or images[0], missing[0])
     if len(set(images)) != len(images):
         return duplicate(id_, images)
-    try:
-        part = part_of(split)
-    except ValueError as error:
-        return DataError("LAY_FOLD", f"fold: {error}", "number folds 0, 1, ...", case=id_)
-    split = {"": None, "validation": "test"}.get(part, part)
     labels = (label,) if label in tree.names else ()
     wanted = label or "a label in the list"
     scans = tuple((image,) for image in images)

@@ -13,7 +13,7 @@ from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_list import pair, several_lists
 from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of
-from data_prep.layouts.words import Role, by_role, part_of, role_of
+from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
 _REMARK = re.compile(r"#|sep=", re.IGNORECASE)
@@ -41,17 +41,10 @@ def csv_list(tree: Tree) -> Layout | None:
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
-    validating = sum(_names_validation(row) for row, _ in rows)
+    validating = sum(names_validation(row.get("split"), row.get("fold")) for row, _ in rows)
     findings = (*kept_apart(validating, name), *_not_used(unused, name))
     layout = layout_of("csv", cases, problems, findings=findings)
     return replace(layout, listed_in=name)
-
-
-def _names_validation(row: dict[Role, str]) -> bool:
-    try:
-        return "validation" in (part_of(row.get("split")), part_of(row.get("fold")))
-    except ValueError:
-        return False  # the row is an error
 
 
 def _not_used(columns: list[str], file: str) -> tuple[Finding, ...]:
@@ -127,21 +120,8 @@ def _of_row(tree: Tree, name: str, row: dict[Role, str], more: list[str]) -> Cas
     try:
         if any(more):
             raise ValueError(f"more cells than columns: {more}")
-        split = _split_of(row.get("split", ""), row.get("fold", ""))
+        split = split_of(row.get("split", ""), row.get("fold", ""))
     except ValueError as error:
         case = row.get("id") or images[0]
         return DataError("LAY_FOLD", str(error), "repair the row", case=case, file=name)
     return pair(tree, images, label, split, row.get("id") or None, groups_in(row))
-
-
-def _split_of(split: str, fold: str) -> str | int | None:
-    """Return `test`, a number of a fold, or `None`, of two columns that must agree.
-
-    Raises:
-        ValueError: for what is neither, or if they do not.
-    """
-    told = {part_of(split), part_of(fold)} - {""}
-    told = {"test" if part == "validation" else part for part in told}
-    if len(told) > 1:
-        raise ValueError(f"split {split!r} and fold {fold!r} do not agree")
-    return told.pop() if told else None

@@ -63,7 +63,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
         raise problems[0]
     raise DataError(
         "LAY_UNKNOWN",
-        f"no known layout in {tree.root.name}: {sample(tree.names)}",
+        f"no known layout in {tree.root.resolve().name}: {sample(tree.names)}",
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
         "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
     )
@@ -78,15 +78,15 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
         return layout
     cases = (*layout.cases, *layout.unlabelled)
     used = {name for case in cases for name in case.files} | {*layout.apart, layout.listed_in}
+    told = used | {error.file for error in layout.problems}
     named = {case.id for case in cases} | {error.case for error in layout.problems}
-    named_files = {error.file for error in layout.problems}
     beside = {PurePosixPath(name).parent for name in used if name}
     # Voxels beside a header, and what else describes a file of a case, share its name.
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
     near, far = [], []
     for name in tree.names:
         path = PurePosixPath(name)
-        if name in used | named_files or stem(name) in named or (path.parent, stem(name)) in known:
+        if name in told or stem(name) in named or (path.parent, stem(name)) in known:
             continue
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             continue

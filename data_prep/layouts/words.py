@@ -61,16 +61,42 @@ def part_of(told: object) -> Literal["", "validation", "test"] | int:
     return _PART_OF[word] if word in _PART_OF else whole(told, low=0)
 
 
+def split_of(split: object, fold: object) -> Literal["test"] | int | None:
+    """Return where a row or record puts its case, by the two values that must agree.
+
+    Cases for validation are kept apart as those for testing are.
+
+    Raises:
+        ValueError: for a value that names no part, or if they do not agree.
+    """
+    told = {part_of(split), part_of(fold)} - {""}
+    told = {"test" if part == "validation" else part for part in told}
+    if len(told) > 1:
+        raise ValueError(f"split {split!r} and fold {fold!r} do not agree")
+    return told.pop() if told else None
+
+
+def names_validation(split: object, fold: object) -> bool:
+    """Tell whether a row or record says that its case is for validation."""
+    try:
+        return "validation" in (part_of(split), part_of(fold))
+    except ValueError:
+        return False  # it says nothing that is known
+
+
 def part_of_folders(folders: Iterable[str]) -> Literal["train", "validation", "test"] | None:
     """Return the part of a split that names of folders tell; `None` where they tell none.
 
+    A folder of several words, such as `train_and_test`, holds both and tells nothing.
+
     Raises:
-        ValueError: if they tell of several.
+        ValueError: if folders tell of several parts.
     """
-    told = set()
+    told: set[Literal["train", "validation", "test"]] = set()
     for folder in folders:
         words = {"test"} if folder.lower() in _TESTS else set(_words(folder))
-        told |= {_PART_OF[word] or "train" for word in words & set(_PART_OF) - {"none", "nan"}}
+        parts = {_PART_OF[word] or "train" for word in words & set(_PART_OF) - {"none", "nan"}}
+        told |= parts if len(parts) == 1 else set()
     if len(told) > 1:
         raise ValueError(f"folders of several parts: {', '.join(sorted(told))}")
     return told.pop() if told else None

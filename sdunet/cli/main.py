@@ -14,7 +14,7 @@ from data_prep.core.errors import DataError
 from sdunet.cli import bench, data, info, predict, review, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, add_command, files_first
-from sdunet.cli.spellings import add_old_position, given_twice, respelt, take_old_position
+from sdunet.cli.spellings import add_old_position, by_two_names, respelt, take_old_position
 from sdunet.cli.vae import describe_vae, run_vae
 from sdunet.ops import keep_freed_memory
 from sdunet.runtime.interruption import Stopped
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser()
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = respelt(argv)
-    if twice := given_twice(arguments):
-        parser.error(twice)
+    if wrong := by_two_names(arguments):
+        parser.error(wrong)
     arguments = files_first(arguments)
     chosen = parser.instantiate(parser.parse_args(arguments))
     options = getattr(chosen, chosen.command)

@@ -50,7 +50,7 @@ def respelt(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def given_twice(arguments: Sequence[str]) -> str | None:
+def by_two_names(arguments: Sequence[str]) -> str | None:
     """Return what is wrong if a setting is given by its short name and by its long one, too.
 
     An option that is there twice by one name is no error: as in every parser, the last one counts.

@@ -14,6 +14,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
+from data_prep.checks.settings import planned_for_other_memory
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
@@ -292,12 +293,11 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     )
     known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
     wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
-    why = dataset.plan.why.get("patch_size", "")
-    if asked.memory_gb and not asked.patch_size and f" {asked.memory_gb:g} GB" not in why:
+    if other := planned_for_other_memory(asked, dataset.plan):
         raise DataError(
             "CONFIG_DATASET",
             f"dataset.memory_gb is {asked.memory_gb:g}, the dataset was planned for another: "
-            f"patch_size {dataset.plan.patch_size} {why}".rstrip(),
+            f"{other}",
             "prepare again, or leave the setting out",
         )
     for given in (known, wants):

@@ -1,7 +1,6 @@
 """Datasets that say two things at once: which one is meant is never guessed."""
 
 import io
-import json
 import os
 
 import numpy as np
@@ -41,20 +40,6 @@ OBJECTS = {
     for n, i in enumerate("ab")
     for kind in ("images", "masks")
 }
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Writer of files by name, JSON where the content is no bytes."""
-
-    def write(files):
-        for name, data in files.items():
-            path = tmp_path / "raw" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
-        return tmp_path / "raw"
-
-    return write
 
 
 def described(**changes):

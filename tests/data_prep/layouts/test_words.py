@@ -18,20 +18,6 @@ from data_prep.planning.splits import read_folds
 from sdunet.cli.main import main
 
 
-@pytest.fixture
-def written(tmp_path):
-    """Writer of files by name."""
-
-    def write(files):
-        for name, data in files.items():
-            path = tmp_path / "raw" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return tmp_path / "raw"
-
-    return write
-
-
 def pairs(folders, names="ab", images="images", masks="masks"):
     """Images and masks below each folder, all images of other pixels."""
     files = {}
@@ -85,10 +71,50 @@ def test_test_images_whose_labels_others_keep_are_no_error(written):
     assert [case.id for case in seen.cases] == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("above", ["test_data", "train-val-2019", "data/train"])
+def test_folders_above_all_files_tell_of_no_part(written, above):
+    files = {**pairs(["train/{}"]), **pairs(["val/{}"], "c")}
+    assert splits(written({f"{above}/{name}": data for name, data in files.items()})) == {
+        "a": None, "b": None, "c": "test",
+    }  # fmt: skip
+
+
+def test_a_folder_that_names_several_parts_tells_none(written):
+    root = written({**pairs(["train_test/{}"]), **pairs(["more/{}"], "c")})
+    assert splits(root) == {"a": None, "b": None, "c": None}
+
+
+@pytest.mark.parametrize(
+    ("told", "meant", "code"),
+    [
+        ({"split": "val"}, "test", "SPLIT_VALIDATION"),
+        ({"Fold": "1.0"}, 1, None),
+        ({"subset": "testing"}, "test", None),
+        ({"split": "train", "fold": 2}, 2, None),
+    ],
+)
+def test_records_of_a_json_list_are_told_of_as_rows_are(written, told, meant, code):
+    records = [{"image": f"i/{n}.png", "label": f"m/{n}.png"} for n in "ab"]
+    listed = json.dumps({"training": [records[0] | told, records[1]]}).encode()
+    layout = find_layout(open_tree(written({**pairs(["{}"], "ab", "i", "m"), "l.json": listed})))
+    assert [case.split for case in layout.cases] == [meant, None]
+    assert [f.code for f in layout.findings] == ([code] if code else [])
+
+
+@pytest.mark.parametrize("told", [{"split": "some"}, {"split": "test", "fold": 1}, {"fold": 0.5}])
+def test_a_record_that_tells_of_no_part_is_an_error(written, told):
+    records = [{"image": f"i/{n}.png", "label": f"m/{n}.png"} for n in "ab"]
+    listed = json.dumps({"training": [records[0] | told, records[1]]}).encode()
+    layout = find_layout(open_tree(written({**pairs(["{}"], "ab", "i", "m"), "l.json": listed})))
+    assert [(p.code, p.case) for p in layout.problems] == [("LAY_FOLD", "a")]
+
+
 def test_folders_of_two_parts_are_an_error(written):
-    root = written({**pairs(["train/{}"]), **pairs(["train/test/{}"], "c")})
+    root = written({**pairs(["train/{}"]), **pairs(["val/test/{}"], "c")})
     layout = find_layout(open_tree(root))
-    assert {(p.code, "test, train" in p.found) for p in layout.problems} == {("LAY_FOLD", True)}
+    assert {(p.code, "test, validation" in p.found) for p in layout.problems} == {
+        ("LAY_FOLD", True)
+    }
     assert [case.id for case in layout.cases] == ["a", "b"]
 
 
