@@ -109,7 +109,7 @@ def _load_set(path: Path, count: int, size: tuple[int, ...], seed: int) -> Set:
 
 def turned(cells: Tensor, random: np.random.Generator) -> Tensor:
     """Return each image flipped along some axes, its last two perhaps exchanged, by chance."""
-    chances = torch.from_numpy(random.random((len(cells), cells.dim() - 1)) < 0.5)
+    chances = torch.from_numpy(random.random((len(cells), cells.dim() - 1)) < 0.5).to(cells.device)
     pad = [1] * (cells.dim() - 1)
     for axis in range(2, cells.dim()):
         cells = torch.where(chances[:, axis - 2].reshape(-1, *pad), cells.flip(axis), cells)
@@ -150,10 +150,10 @@ def train(
 def score(network: nn.Module, wanted: Set, batch: int) -> list[float]:
     """Return the Dice of each image."""
     network.eval()
-    found = []
+    found, device = [], next(network.parameters()).device
     with torch.inference_mode():
         for cells in wanted.cells.split(batch):
-            image, mask = cells.split(1, dim=1)
+            image, mask = cells.to(device).split(1, dim=1)
             found += dice(network(image) > 0, mask > 0)
     return found
 
@@ -188,15 +188,15 @@ def dice(marked: Tensor, wanted: Tensor) -> list[float]:
     return [round(value, 5) for value in (2 * common / both).tolist()]
 
 
-def run(sets: dict[str, Set], options: dict) -> dict:
+def run(sets: dict[str, Set], options: dict, device: str) -> dict:
     """Train and score one network; `options` are the settings that tell runs apart."""
     task, seed, rate = options["task"], options["seed"], options["rate"]
     torch.manual_seed(seed)
-    network = build(options["network"], len(TASKS[task].size))
+    network = build(options["network"], len(TASKS[task].size)).to(device)
     batch = TASKS[task].batch
     losses, seconds = train(
         network,
-        sets["train"].cells,
+        sets["train"].cells.to(device),
         steps=options["steps"],
         batch=batch,
         rate=rate,
@@ -210,6 +210,7 @@ def run(sets: dict[str, Set], options: dict) -> dict:
         "seconds": round(sum(seconds), 2),
         "ms_per_step": round(1000 * statistics.median(seconds), 2),
         "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "versions": versions(),
         "scores": {
             name: {"dice": score(network, found, batch)}
@@ -244,7 +245,7 @@ def study(out: Path, asked: argparse.Namespace) -> int:
     without, failed = shortcuts(sets), 0
     for path, options in missing.items():
         try:
-            found = run(sets, options)
+            found = run(sets, options, asked.device)
         except FloatingPointError as error:
             say(f"{path.stem}: {error}")
             failed += 1
@@ -303,6 +304,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--steps", type=int, default=3000)
     arguments.add_argument("--count", type=int, help="training images")
     arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     return arguments
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before anything imports Triton: its interpreter runs the CUDA kernels here.
-os.environ["TRITON_INTERPRET"] = "1"
+# Before anything imports Triton: its interpreter runs the CUDA kernels, unless a GPU shall (0).
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from sdunet.runtime.threads import waiting_policy
 

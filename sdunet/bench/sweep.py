@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sdunet.bench.published_loop import LoopSweep
-from sdunet.bench.timing import interleave, peak_extra_bytes
+from sdunet.bench.timing import interleave, listed, peak_extra_bytes
 from sdunet.cells import CellName
 from sdunet.layers import Direction, Sweep
 from sdunet.ops import backends
@@ -129,6 +129,7 @@ def run_sweeps(
             fit.append("cpu" + _ONE_THREAD)
         forward = interleave({n: _prepare(case, n, device, False) for n in fit}, seconds / 3)
         both = interleave({n: _prepare(case, n, device, True) for n in fit}, seconds)
+        say(listed(both))
         rows += [Row(str(case), name, forward[name], both[name]) for name in fit]
     return rows
 
@@ -154,7 +155,9 @@ def run_growth(
             say(f"{case} ...")
             names, _ = _gate(case, device)
             runs |= {f"{case.cell} {name}": _prepare(case, name, device, True) for name in names}
-        for name, median in interleave(runs, seconds).items():
+        medians = interleave(runs, seconds)
+        say(listed(medians))
+        for name, median in medians.items():
             found.setdefault(name, {})[side] = median
     return found
 
@@ -172,6 +175,7 @@ def run_cells(
             interleave({c.cell: _prepare(c, name, device, back) for c in both}, seconds)
             for back in (False, True)
         )
+        say(listed(step))
         for one in both:
             peak = peak_extra_bytes(device, _prepare, one, name, device, True)
             rows.append(Row(case.work, one.cell, forward[one.cell], step[one.cell], peak))

@@ -43,6 +43,11 @@ def interleave(
     return {name: median(found) for name, found in times.items()}
 
 
+def listed(times: Mapping[str, float]) -> str:
+    """Return medians as a line for the terminal, so that an interrupted run has told them."""
+    return "  " + ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in times.items())
+
+
 def _timed(run: Callable[[], object]) -> float:
     synchronize()
     started = time.perf_counter()

@@ -13,8 +13,6 @@ and $a_k \bar m$, scattered to the cells it was gathered from, is added to $\bar
 above. The gradient of $x$ is all these gradients times their weights.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -53,9 +51,7 @@ def walk_back(grad_lines: Tensor, carries: Tensor, shares: Tensor) -> None:
         grad_lines[:, t - 1] += scatter_inside(to_seen, grad_lines.dim() - 3)
 
 
-def forward(
-    x: Tensor, w: Tensor, b: Tensor, reverse: bool, walk: Callable[..., None] = walk
-) -> Tensor:
+def forward(x: Tensor, w: Tensor, b: Tensor, reverse: bool) -> Tensor:
     """Return the swept map, contiguous."""
     lines = x.flip(1) if reverse else x
     y = torch.empty_like(lines, memory_format=torch.contiguous_format)
@@ -66,13 +62,7 @@ def forward(
 
 
 def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    y: Tensor,
-    w: Tensor,
-    b: Tensor,
-    reverse: bool,
-    walk_back: Callable[..., None] = walk_back,
+    grad_y: Tensor, x: Tensor, y: Tensor, w: Tensor, b: Tensor, reverse: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `(x, w, b)` for the cotangent `grad_y`."""
     grad_x = torch.empty_like(x)

@@ -11,6 +11,7 @@ Letters: N images, T lines of H x W cells (H = 1 in images), C features, K = 3 (
 import functools
 import os
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,19 +82,19 @@ def _walk_back(grad_gates: Tensor, grad_lines: Tensor, w_ih: Tensor) -> None:
     _sweep_back[(images,)](grad_gates, grad_lines, weights, lines, **sizes, num_warps=_WARPS)
 
 
-def _on_its_device(walk: Callable) -> Callable:
+def on_its_device(launch: Callable) -> Callable:
     """Launch kernels on the device of the first tensor: Triton's own choice is the current one."""
 
-    @functools.wraps(walk)
-    def run(first: Tensor, *others: Tensor) -> None:
+    @functools.wraps(launch)
+    def run(first: Tensor, *others: Any) -> Any:
         with torch.cuda.device_of(first):
-            walk(first, *others)
+            return launch(first, *others)
 
     return run
 
 
-forward = functools.partial(torch_backend.forward, walk=_on_its_device(_walk))
-backward = functools.partial(torch_backend.backward, walk_back=_on_its_device(_walk_back))
+forward = functools.partial(torch_backend.forward, walk=on_its_device(_walk))
+backward = functools.partial(torch_backend.backward, walk_back=on_its_device(_walk_back))
 
 
 def _sizes(line: list[int], features: int) -> dict[str, int]:

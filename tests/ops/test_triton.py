@@ -24,19 +24,26 @@ from triton.compiler import ASTSource
 from sdunet.ops import triton_backend, triton_carry
 
 taps, features, groups, card = map(int, sys.argv[1:])
-block = max(16, triton_backend._BLOCK_NUMBERS // features)
-cells, width = triton_carry._block(10_000, features, taps)
-wanted = {"KEEP": True, "TAPS": taps, "BLOCK": block, "PADDED": features}
-wanted |= {"STEP": 2 * features + taps * groups, "C": features, "K": taps, "G": groups}
-wanted |= {"CELLS": cells, "CHANNELS": width}
-numbers = {"lines", "rows", "columns", "features", "t", "numbers", "first", "last"}
-module, warps = triton_backend, triton_backend._WARPS
-kernels = [module._sweep_lines, module._sweep_back, module._finish_line]
+numbers = {"lines", "rows", "columns", "features", "t", "numbers", "first", "last", "number"}
+sizes = {"TAPS": taps, "PADDED": features, "KEEP": True}
+sizes["BLOCK"] = max(16, triton_backend._BLOCK_NUMBERS // features)
+module = triton_backend
+kernels = [(module._sweep_lines, sizes), (module._sweep_back, sizes), (module._finish_line, sizes)]
 if groups:
-    module, warps = triton_carry, triton_carry._warps(cells, width)
-    kernels = [module._carry_lines, module._carry_back]
-for kernel in kernels:
+    module = triton_carry
+    sizes = {"C": features, "K": taps, "G": groups, "REVERSE": True}
+    cells, width = module._block(10_000, features, taps)
+    walk = {**sizes, "CELLS": cells, "CHANNELS": width}
+    width = triton.next_power_of_2(features // groups)
+    over = {**sizes, "CELLS": module._TILE[taps] // width, "CHANNELS": width}
+    over["PADDED"] = triton.next_power_of_2(taps)
+    kernels = [(module._carry_lines, walk), (module._carry_back, walk)]
+    kernels += [(module._carry_terms, over), (module._made_back, over)]
+for kernel, wanted in kernels:
     constants = {name: wanted[name] for name in kernel.arg_names if name in wanted}
+    warps = triton_backend._WARPS
+    if groups:
+        warps = 4 if "PADDED" in wanted else module._warps(wanted["CELLS"], wanted["CHANNELS"])
     signature = {
         name: "constexpr" if name in constants else "i32" if name in numbers else "*fp32"
         for name in kernel.arg_names
