@@ -8,6 +8,7 @@ equal pages is a volume.
 import io
 import lzma
 import math
+import re
 import zlib
 from itertools import pairwise
 from typing import NamedTuple
@@ -47,11 +48,13 @@ class Samples(NamedTuple):
         array: `([Z,] H, W, S)`, in the file's exact values.
         palette: `(colours, 3)`, if they are its indices.
         levels: the number of white, for grey values of less than 8 bits.
+        unread: what a stack of pages says of its spacing, which is not read.
     """
 
     array: np.ndarray
     palette: np.ndarray | None
     levels: int | None
+    unread: str = ""
 
 
 def is_picture(data: bytes) -> bool:
@@ -69,7 +72,7 @@ def read_picture(data: bytes, findings: Findings | None = None) -> Scan:
             unless accepted.
     """
     findings = findings or Findings()
-    array, palette, _ = _decode(data, findings)
+    array, palette, _, unread = _decode(data, findings)
     if palette is not None:
         if int(array.max()) >= len(palette):
             raise DataError(
@@ -79,7 +82,7 @@ def read_picture(data: bytes, findings: Findings | None = None) -> Scan:
     array = _without_alpha(array, findings)
     if array.shape[-1] not in (1, 3):
         raise DataError("IMG_CHANNELS", f"{array.shape[-1]} samples a pixel", _RESAVE)
-    return to_scan(array, findings)
+    return to_scan(array, findings, unread)
 
 
 def mask_samples(data: bytes, findings: Findings) -> Samples:
@@ -96,7 +99,7 @@ def mask_samples(data: bytes, findings: Findings) -> Samples:
     return samples._replace(array=_without_alpha(samples.array, findings))
 
 
-def to_scan(array: np.ndarray, findings: Findings) -> Scan:
+def to_scan(array: np.ndarray, findings: Findings, unread: str = "") -> Scan:
     """Return `([Z,] H, W, S)` samples as `(S, H, W)` or, of pages, `(S, X, Y, Z)`.
 
     Raises:
@@ -104,7 +107,9 @@ def to_scan(array: np.ndarray, findings: Findings) -> Scan:
     """
     if array.ndim == 3:
         return Scan(np.moveaxis(array, -1, 0))
-    findings.ask("GEO_NONE", f"{len(array)} pages without spacing", "save the volume as NIfTI")
+    findings.ask(
+        "GEO_NONE", f"{len(array)} pages {unread or 'without spacing'}", "save the volume as NIfTI"
+    )
     # Pages (Z, Y, X, C), as a microscope stacks them.
     return Scan(array.transpose(3, 2, 1, 0), AS_SCANNED, SCANNER_CODES)
 
@@ -168,7 +173,16 @@ def _decode_tiff(data: bytes, findings: Findings) -> Samples:
             raise DataError("IMG_PAGES", "pages of several palettes", "save one page a file")
         bits = pages[0].bitspersample
         levels = 2**bits - 1 if palette is None and bits < 8 else None
-        return Samples(arrays[0] if len(arrays) == 1 else np.stack(arrays), palette, levels)
+        array = arrays[0] if len(arrays) == 1 else np.stack(arrays)
+        return Samples(array, palette, levels, _unread_spacing(file))
+
+
+def _unread_spacing(file: tifffile.TiffFile) -> str:
+    """Return what a stack says of its spacing: it says nothing of how it lies in the patient."""
+    imagej = file.imagej_metadata or {}
+    told = [f"{name} {imagej[name]}" for name in ("spacing", "unit") if name in imagej]
+    told += re.findall(r'PhysicalSize[XYZ](?:Unit)?="[^"]{1,20}"', file.ome_metadata or "")[:6]
+    return f"whose spacing is not read ({', '.join(told)})" if told else ""
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:

@@ -112,7 +112,7 @@ def read_picture_label(
         array = array[..., None]
     elif look.rgb:
         findings.note("LBL_GREY", "equal red, green and blue, taken once")
-    return to_scan(array[..., :1], findings)
+    return to_scan(array[..., :1], findings, samples.unread)
 
 
 def _look(samples: Samples) -> MaskLook:

@@ -75,6 +75,8 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
         if endian not in ("little", "big"):
             raise DataError("HDR_ENDIAN", f"endian {endian!r}", _AGAIN)
         dtype = dtype.newbyteorder(endian)
+    told = _numbers(fields, "number", int) if "number" in fields else None
+    agreed({"number": told, "the product of the sizes": [math.prod(sizes)]})
     if limits := {n: fields[n] for n in ("oldmin", "oldmax") if n in fields}:
         ask_scale(f"values that were brought from other limits, {limits}", findings)
     total = check_size(math.prod(sizes), dtype.itemsize)
@@ -175,7 +177,9 @@ def _affine(
         affine = _SPACES[space] @ affine
     else:
         findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
-        affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
+        lengths = np.array([*(spacing or [1.0] * rank), 1.0][:3])
+        affine = AS_SCANNED @ np.diag([*lengths, 1.0])
+    _check_extent(fields, channels, sizes, lengths)
     check_affine(affine, findings)
     return affine
 
@@ -183,6 +187,24 @@ def _affine(
 def _check_count(name: str, values: list | None, rank: int) -> None:
     if values is not None and len(values) != rank:
         raise DataError("HDR_DAMAGED", f"{name} of {len(values)} axes, there are {rank}", _AGAIN)
+
+
+def _check_extent(
+    fields: dict[str, str], channels: int | None, sizes: list[int], spacing: np.ndarray
+) -> None:
+    """Refuse ends of the axes that speak of other spacings than are taken."""
+    ends = [_numbers(fields, n, float) for n in ("axismins", "axismaxs") if n in fields]
+    for name, values in zip(("axis mins", "axis maxs"), ends, strict=False):
+        _check_count(name, values, len(sizes))
+    if len(ends) < 2:
+        return
+    axes = [axis for axis in range(len(sizes)) if axis != channels]
+    for axis, mm in zip(axes, spacing, strict=False):
+        length, size = abs(ends[1][axis] - ends[0][axis]), sizes[axis]
+        # Ends are those of the outer cells, or their centres.
+        told = [length / size, length / max(1, size - 1)]
+        if np.isfinite(length) and not np.isclose(told, mm, rtol=_ROUNDED).any():
+            agreed({f"axis mins and maxs, spacing of axis {axis}": told[0], "taken is": mm})
 
 
 def _check_units(fields: dict[str, str], channels: int | None, rank: int) -> None:

@@ -93,7 +93,28 @@ def dicom(tree: Tree) -> Layout | None:
         if not label.refers & images.keys():
             id_ = PurePosixPath(label.name).stem
             problems.append(no_image(id_, label.name, "the series it refers to"))
-    return layout_of("dicom", cases, problems, findings=tuple(findings))
+    channels, told = _channels([members[0].modality for members in images.values()])
+    return layout_of("dicom", cases, problems, channels=channels, findings=(*findings, *told))
+
+
+def _channels(modalities: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]:
+    """Return the name of the channel if all series are CT, and a warning of several modalities."""
+    counts = Counter(modalities)
+    if len(counts) < 2:
+        return (("CT",) if counts.keys() == {"CT"} else None), ()
+    found = ", ".join(f"{modality or 'none'} {n}" for modality, n in sorted(counts.items()))
+    fix = "split them into datasets of their own, or join them as channels of cases by a CSV list"
+    return None, (Finding("warning", "DCM_MODALITIES", f"series of {found}", fix),)
+
+
+def is_dicom_file(tree: Tree, name: str) -> bool:
+    """Tell DICOM by its suffix or its first bytes."""
+    if name.lower().endswith(_SUFFIXES):
+        return True
+    try:
+        return is_dicom(tree.read(name, 256))
+    except DataError:
+        return False  # whatever it is, `find_layout` tells of it
 
 
 def _look(tree: Tree, name: str) -> list[_File | _Lost]:

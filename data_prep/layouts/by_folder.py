@@ -4,13 +4,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, kept_apart, layout_of, no_image
+from data_prep.layouts.split_folders import shared_folders
 from data_prep.layouts.words import part_of_folders, without_part
 
 LABEL_FOLDERS = (
@@ -67,7 +67,7 @@ def folder_pairs(tree: Tree) -> Layout | None:
     labels: dict[str, list[str]] = defaultdict(list)
     problems: list[DataError] = []
     names = [name for name in tree.names if is_scan_name(name)]
-    shared = _shared_folders(names)
+    shared = shared_folders(names)
     for name in names:
         folders = PurePosixPath(name).parts[shared:-1]
         kinds = {folder.lower() for folder in folders} | set(map(without_part, folders))
@@ -85,12 +85,6 @@ def folder_pairs(tree: Tree) -> Layout | None:
         images = {"train": [name for names in images.values() for name in names]}
         labels = {"train": [name for names in labels.values() for name in names]}
     return _parted(images, labels, problems)
-
-
-def _shared_folders(names: list[str]) -> int:
-    """Return how many folders all files lie in: they are the dataset's, and tell of no part."""
-    folders = zip(*(PurePosixPath(name).parts[:-1] for name in names), strict=False)
-    return sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, folders))
 
 
 def _parted(

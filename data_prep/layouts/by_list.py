@@ -1,7 +1,6 @@
-"""Layouts told by a list in the dataset: JSON of the Decathlon, nnU-Net or MONAI."""
+"""Layouts told by a list in the dataset: JSON of the Decathlon, nnU-Net 1 or MONAI."""
 
 import re
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
 from data_prep.files.file_tree import Tree
-from data_prep.formats.registry import is_scan_name, stem, suffix_of
+from data_prep.formats.registry import stem, suffix_of
 from data_prep.layouts.cases import (
     Case,
     Layout,
@@ -20,8 +19,9 @@ from data_prep.layouts.cases import (
     kept_apart,
     layout_of,
     no_image,
+    not_used,
 )
-from data_prep.layouts.words import names_validation, role_of, split_of
+from data_prep.layouts.words import by_role, names_validation, role_of, split_of
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _LISTS = ("training", "validation", "test", "testing")
@@ -30,7 +30,7 @@ _START = 1 << 20  # bytes that tell whether a file is a list, if it is too large
 
 def listed(tree: Tree) -> Layout | None:
     """JSON with a list `training` of `image` and `label`: Decathlon, nnU-Net 1, MONAI datalist."""
-    found = _description(tree, "training", list)
+    found = description(tree, "training", list)
     if found is None:
         return None
     name, described = found
@@ -38,7 +38,7 @@ def listed(tree: Tree) -> Layout | None:
     decathlon = PurePosixPath(name).name == "dataset.json"
     results: list[Case | DataError | None] = []
     with usable("LAY_JSON", name, "repair the list"):
-        labels, channels = _declared(described)
+        labels, channels = declared(described)
         tests = [*described.get("test", []), *described.get("testing", [])]
         apart = [*described.get("validation", []), *tests]
         if not described["training"] and not apart:
@@ -49,15 +49,18 @@ def listed(tree: Tree) -> Layout | None:
         results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
         results += [_of_record(tree, root, name, r, test=True) for r in apart]
         results = _without_tested(results, _hidden(root, name, apart))
-        results += _miscounted(
+        results += miscounted(
             name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
         )
     kind = "decathlon" if decathlon else "monai datalist"
-    layout = _sorted(kind, results, labels, channels)
+    layout = sorted_layout(kind, results, labels, channels)
     validating = sum(names_validation(*_split_and_fold(r)) for r in described["training"])
-    found = kept_apart(len(described.get("validation", [])) + validating, name)
+    findings = kept_apart(len(described.get("validation", [])) + validating, name)
+    records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
+    keys = dict.fromkeys(key for record in records for key in record)
+    findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
     apart = tuple(_hidden(root, name, apart))
-    return replace(layout, findings=found, listed_in=name, apart=apart)
+    return replace(layout, findings=findings, listed_in=name, apart=apart)
 
 
 def _split_and_fold(record: dict) -> tuple[object, object]:
@@ -66,7 +69,7 @@ def _split_and_fold(record: dict) -> tuple[object, object]:
 
 
 def _names_images(records: list) -> bool:
-    return any(isinstance(record, dict) and "image" in record for record in records)
+    return any(isinstance(record, dict) and "image" in map(role_of, record) for record in records)
 
 
 def _of_record(
@@ -77,7 +80,7 @@ def _of_record(
     if test and isinstance(record, str):
         record = {"image": record}
     images = _images_in(root, named_by, record)
-    label = record.get("label")
+    label = _label_in(record)
     if label is None and test:
         # Hidden references: images alone are no cases to learn from.
         found = pair(tree, images, None, "test")
@@ -92,9 +95,20 @@ def _of_record(
 
 
 def _images_in(root: PurePosixPath, named_by: str, record: dict) -> list[str]:
-    images = record["image"]
+    roles, _ = by_role([key for key in record if role_of(key) == "image"])
+    images = record[roles["image"]]
     images = [images] if isinstance(images, str) else list(images)
     return [inside(root, image, named_by) for image in images]
+
+
+def _label_in(record: dict) -> Any:
+    """Return the label of a record, by its usual names; `None` if it has none.
+
+    Raises:
+        ValueError: if it has several.
+    """
+    roles, _ = by_role([key for key in record if role_of(key) == "label"])
+    return record[roles["label"]] if roles else None
 
 
 def _hidden(root: PurePosixPath, name: str, apart: list) -> set[str]:
@@ -103,7 +117,7 @@ def _hidden(root: PurePosixPath, name: str, apart: list) -> set[str]:
     return {
         image
         for record in records
-        if record.get("label") is None
+        if _label_in(record) is None
         for image in _images_in(root, PurePosixPath(name).name, record)
     }
 
@@ -124,89 +138,6 @@ def _without_tested(
         else result
         for result in results
     ]
-
-
-def nnunet(tree: Tree) -> Layout | None:
-    """nnU-Net raw: `imagesTr/x_0000.nii.gz`, a file a channel, and `labelsTr/x.nii.gz`.
-
-    `dataset.json` may be missing. Cases of `imagesTs` with a label in `labelsTs` are the test set.
-    """
-    found = _description(tree, "channel_names", dict) or _description(tree, "modality", dict)
-    name, described = found or ("", {})
-    roots = {PurePosixPath(name).parent} if found else _roots(tree)
-    if len(roots) != 1:
-        return None
-    (root,) = roots
-    images, labels = _training_and_testing(tree, root)
-    if not images["Tr"] or not (found or labels["Tr"]):
-        return None
-    counts = {"numTraining": len(images["Tr"]), "numTest": len(images["Ts"])}
-    with usable("LAY_JSON", name, "repair the list"):
-        declared, channels = _declared(described)
-        if described.get("dataset"):
-            raise ValueError("'dataset' names files of cases, which is not read; give a CSV list")
-        results: list[Case | DataError | None] = [*_miscounted(name, described, counts)]
-    named = [f for by_id in images.values() for by_channel in by_id.values()
-             for files in by_channel.values() for f in files]  # fmt: skip
-    named += [f for by_id in labels.values() for files in by_id.values() for f in files]
-    results += _other_ending(name, described, named)
-    count = len(channels) if channels else max(map(len, images["Tr"].values()))
-    apart: list[str] = []
-    for part, by_id in images.items():
-        for id_, files in by_id.items():
-            case = _of_channels(id_, files, labels[part].get(id_, []), count, part)
-            # Of tests without labels only images are there, which are no cases to learn from.
-            if part == "Ts" and isinstance(case, Case) and not case.labels:
-                apart += case.files
-            else:
-                results.append(case)
-        results += [
-            no_image(id_, files[0], f"images{part}/{id_}_0000")
-            for id_, files in labels[part].items()
-            if id_ not in by_id
-        ]
-    layout = _sorted("nnunet", results, declared, channels)
-    return replace(layout, listed_in=name, apart=tuple(apart))
-
-
-def _roots(tree: Tree) -> set[PurePosixPath]:
-    """Return the folders that hold images as nnU-Net names them."""
-    paths = (PurePosixPath(name) for name in tree.names if CHANNEL.search(stem(name)))
-    return {path.parent.parent for path in paths if path.parent.name == "imagesTr"}
-
-
-def _training_and_testing(
-    tree: Tree, root: PurePosixPath
-) -> tuple[dict[str, dict[str, dict[int, list[str]]]], dict[str, dict[str, list[str]]]]:
-    """Return the files of `imagesTr` and `imagesTs` by case and channel, and those of labels."""
-    images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Ts")}
-    labels = {part: defaultdict(list) for part in ("Tr", "Ts")}
-    for file in filter(is_scan_name, tree.names):
-        path = PurePosixPath(file)
-        channel = CHANNEL.search(stem(file))
-        for part in images:
-            if path.parent == root / f"images{part}" and channel:
-                images[part][stem(file)[: channel.start()]][int(channel[1])].append(file)
-            elif path.parent == root / f"labels{part}":
-                labels[part][stem(file)].append(file)
-    return images, labels
-
-
-def _of_channels(
-    id_: str, files: dict[int, list[str]], labels: list[str], count: int, part: str
-) -> Case | DataError:
-    several = [found for found in (*files.values(), labels) if len(found) > 1]
-    if several:
-        return duplicate(id_, several[0])
-    missing = sorted(set(range(count)) - set(files))
-    if missing:
-        return no_image(id_, next(iter(files.values()))[0], f"{id_}_{missing[0]:04d}")
-    if len(files) > count:
-        found = f"files of {len(files)} channels, {count} declared"
-        return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)
-    scans = tuple((files[i][0],) for i in range(count))
-    split = "test" if part == "Ts" else None
-    return Case(id_, scans, tuple(labels), split=split, wanted=f"labels{part}/{id_}")
 
 
 def pair(
@@ -242,12 +173,13 @@ def pair(
     return Case(id_, scans, labels, group=group, patient=patient, split=split, wanted=wanted)
 
 
-def _sorted(
+def sorted_layout(
     kind: str,
     results: list[Case | DataError | None],
     labels: dict[str, int] | None,
     channels: tuple[str, ...] | None,
 ) -> Layout:
+    """Return the layout of cases, and of what is wrong with others."""
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
     return layout_of(kind, cases, problems, labels, channels)
@@ -260,7 +192,7 @@ def _channels_of(tree: Tree, image: str) -> list[str]:
     return sorted(name for name in tree.names if pattern.fullmatch(name))
 
 
-def _description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
+def description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
     """Return the only JSON file that holds `key`; of facts on channels, `dataset.json` is it.
 
     Raises:
@@ -331,7 +263,7 @@ def several_lists(names: list[str]) -> DataError:
     )
 
 
-def _declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:
+def declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:
     """Return classes and channels, written either way round: by number or by name."""
     labels = described.get("labels")
     if labels is not None:
@@ -353,7 +285,7 @@ def _declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] |
     return labels, tuple(channels[number] for number in range(len(channels)))
 
 
-def _miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataError]:
+def miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataError]:
     """Return an error for each number declared that is not the number found."""
     declared = {key: whole(described[key]) for key in found if key in described}
     return [
@@ -365,19 +297,4 @@ def _miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataE
         )
         for key, number in declared.items()
         if number != found[key]
-    ]
-
-
-def _other_ending(name: str, described: dict, files: list[str]) -> list[DataError]:
-    """Return an error if no file ends as declared."""
-    ending = described.get("file_ending")
-    if ending is None or any(file.endswith(str(ending)) for file in files):
-        return []
-    return [
-        DataError(
-            "LAY_JSON",
-            f"file_ending {ending!r} declared, {files[0]} found",
-            "correct the ending, or add the files that are meant",
-            file=name,
-        )
     ]

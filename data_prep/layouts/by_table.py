@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_list import pair, several_lists
-from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of
+from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of, not_used
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
@@ -42,17 +41,9 @@ def csv_list(tree: Tree) -> Layout | None:
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
     validating = sum(names_validation(row.get("split"), row.get("fold")) for row, _ in rows)
-    findings = (*kept_apart(validating, name), *_not_used(unused, name))
+    findings = (*kept_apart(validating, name), *not_used("columns", unused, name))
     layout = layout_of("csv", cases, problems, findings=findings)
     return replace(layout, listed_in=name)
-
-
-def _not_used(columns: list[str], file: str) -> tuple[Finding, ...]:
-    """Return a note of columns that say nothing to us; they may be meant to."""
-    if not columns:
-        return ()
-    found = f"columns that are not used: {', '.join(map(repr, columns[:8]))}"
-    return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
 
 
 def _lists(tree: Tree, name: str) -> bool:

@@ -221,6 +221,14 @@ def kept_apart(number: int, file: str) -> tuple[Finding, ...]:
     return (Finding("note", "SPLIT_VALIDATION", found, "", file=file),)
 
 
+def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
+    """Return a note of columns or keys of a list that say nothing to us; they may be meant to."""
+    if not names:
+        return ()
+    found = f"{what} that are not used: {', '.join(map(repr, names[:8]))}"
+    return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
+
+
 def no_image(id_: str, label: str, wanted: str = "the folder of images") -> DataError:
     """Return the error of a label without image."""
     return DataError(

@@ -9,11 +9,13 @@ from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
-from data_prep.layouts.by_dicom import dicom
+from data_prep.layouts.by_dicom import dicom, is_dicom_file
 from data_prep.layouts.by_folder import dsb2018, file_pairs, folder_pairs, lits
-from data_prep.layouts.by_list import listed, nnunet, several_lists
+from data_prep.layouts.by_list import listed, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
+from data_prep.layouts.nnunet import nnunet
+from data_prep.layouts.split_folders import split_by_folders
 
 
 def _listed(tree: Tree) -> Layout | None:
@@ -32,6 +34,8 @@ _TEXTS = (
     *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
 )
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation", "thumbs")
+# Layouts whose cases lie in folders, which may tell of a split.
+_IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "dicom")
 _OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
 
 
@@ -52,6 +56,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     for find in _LAYOUTS:
         layout = find(tree)
         if layout is not None:
+            layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
             layout = _with_unused(tree, _with_losses(tree, layout))
             return layout if need_labels else _images_of(layout)
@@ -72,7 +77,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
 def _with_unused(tree: Tree, layout: Layout) -> Layout:
     """Tell of files that belong to no case, and may be meant to.
 
-    Those beside files of cases are a warning, images elsewhere a note.
+    Those beside files of cases, or below them, and DICOM are a warning, images elsewhere a note.
     """
     if layout.name == "dicom":  # which looks at every file itself
         return layout
@@ -81,24 +86,30 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
     told = used | {error.file for error in layout.problems}
     named = {case.id for case in cases} | {error.case for error in layout.problems}
     beside = {PurePosixPath(name).parent for name in used if name}
+    above = beside - {PurePosixPath(".")}
     # Voxels beside a header, and what else describes a file of a case, share its name.
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
-    near, far = [], []
+    near, far, series = [], [], []
     for name in tree.names:
         path = PurePosixPath(name)
         if name in told or stem(name) in named or (path.parent, stem(name)) in known:
             continue
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             continue
-        if path.parent in beside:
+        if path.parent in beside or above & set(path.parents):
             near.append(name)
         elif is_scan_name(name):
             far.append(name)
+        elif is_dicom_file(tree, name):
+            series.append(name)
     findings = Findings()
     fix = "remove them, or name them as files of a case"
     if near:
         found = f"{len(near)} files beside those of cases are not used: {sample(near)}"
         findings.warn("LAY_UNUSED", found, fix)
+    if series:
+        found = f"{len(series)} DICOM files are not used: {sample(series)}"
+        findings.warn("LAY_UNUSED", found, "keep them in a dataset of their own")
     if far:
         findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
     return replace(layout, findings=(*layout.findings, *findings.found))

@@ -213,3 +213,18 @@ def test_series_of_two_patients_is_refused(write_tree):
 def test_series_alone_can_be_predicted(write_tree):
     (case,) = find_layout(write_tree(ct=series()), need_labels=False).cases
     assert (case.id, len(case.scans[0])) == ("ct", 10)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "channels", "codes"),
+    [
+        (("CT", "CT"), ("CT",), []),
+        (("MR", "MR"), None, []),
+        (("CT", "MR"), None, ["DCM_MODALITIES"]),
+    ],
+)
+def test_modality_names_the_channel_and_several_are_told(write_tree, modalities, channels, codes):
+    scans = [series(series=f"1.2.{n}", Modality=m) for n, m in enumerate(modalities)]
+    layout = find_layout(write_tree(a=scans[0], b=scans[1]), need_labels=False)
+    assert layout.channels == channels
+    assert [finding.code for finding in layout.findings] == codes

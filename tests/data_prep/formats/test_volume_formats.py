@@ -120,6 +120,17 @@ def test_the_headers_written_out_here_are_right():
         (read_nrrd, replaced(NRRD, b"(0,2,0)", b"none"), "HDR_D"),
         (read_nrrd, replaced(NRRD, b"space: right-anterior-superior\n", b""), "GEO_NONE"),
         (read_nrrd, replaced(NRRD, b"encoding: raw", b"encoding: raw\ndata file: b.raw"), "IO_BES"),
+        (read_nrrd, replaced(NRRD, b"raw", b"raw\nnumber: 17"), "HDR_CONFLICT: number .*17"),
+        (
+            read_nrrd,
+            replaced(NRRD, b"raw", b"raw\naxis mins: 0 0 0\naxis maxs: 4 5 6"),
+            "HDR_CONFLICT: axis mins and maxs, spacing of axis 1",
+        ),
+        (
+            read_nrrd,
+            replaced(NRRD, b"raw", b"raw\naxis mins: 0 0\naxis maxs: 4 5 6"),
+            "HDR_DAMAGED: axis mins of 2 axes",
+        ),
         (read_metaimage, (MHA + VOXELS)[:-1], "IO_TRUNCATED: 239 of 240 bytes"),
         (read_metaimage, MHA + VOXELS + b"1", "IO_TRAILING: 1 bytes too many"),
         (read_metaimage, MHA[:60], "HDR_DAMAGED: no ElementDataFile"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from bad_sets import blob, gz, mask, nifti, noise, picture, png
+from dicom_files import encode, series
 
 from data_prep.checks.run import check
 from data_prep.convert import convert
@@ -48,6 +49,31 @@ def test_folders_for_validation_are_kept_apart_and_noted(written, word):
     root = written({**pairs(["train/{}"]), **pairs([word + "/{}"], "c")})
     assert splits(root) == {"a": None, "b": None, "c": "test"}
     assert "SPLIT_VALIDATION" in {f.code for f in find_layout(open_tree(root)).findings}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [("PID", "x", "LAY_COLUMNS"), ("exclude", 1, "LAY_COLUMNS"), ("patient", "x", None)],
+)
+def test_keys_of_records_that_are_not_used_are_noted(written, key, value, code):
+    files = pairs(["{}"])
+    records = [{"image": f"images/{n}.png", "label": f"masks/{n}.png", key: value} for n in "ab"]
+    root = written({**files, "list.json": {"training": records}})
+    found = find_layout(open_tree(root)).findings
+    assert [finding.code for finding in found] == [code] * bool(code)
+    assert not code or repr(key) in found[0].found
+
+
+@pytest.mark.parametrize("label", ["mask", "Segmentation", "label_path"])
+def test_label_of_a_record_by_its_usual_names_and_never_by_two(written, label):
+    files = pairs(["{}"])
+    records = [{"Image": f"images/{n}.png", label: f"masks/{n}.png"} for n in "ab"]
+    root = written({**files, "list.json": {"training": records}})
+    assert sorted(splits(root)) == ["a", "b"]
+    records[1]["labels"] = "masks/a.png"
+    root = written({**files, "list.json": {"training": records}}, "twice")
+    with pytest.raises(DataError, match=r"LAY_JSON.*both name the label"):
+        find_layout(open_tree(root))
 
 
 def test_equal_names_in_several_parts_get_the_part_before_them(written):
@@ -206,6 +232,14 @@ def test_images_elsewhere_are_noted_and_texts_are_not(written):
     assert "extra/x.png" in told.found
 
 
+@pytest.mark.parametrize("name", ["ct/{}.dcm", "ct/{}", "ct/1.2.{}", "ct/{}.IMA"])
+def test_dicom_beside_another_layout_is_told(written, name):
+    slices = {name.format(z): encode(one) for z, one in enumerate(series())}
+    (told,) = find_layout(open_tree(written({**pairs(["{}"]), **slices}))).findings
+    assert (told.level, told.code) == ("warning", "LAY_UNUSED")
+    assert "10 DICOM files are not used" in told.found
+
+
 @pytest.mark.parametrize("to", ["folders", "nnunet", "monai"])
 def test_a_converted_set_keeps_its_test_set(written, tmp_path, to):
     root = written({**pairs(["train/{}"]), **pairs(["test/{}"], "cd")})
@@ -231,6 +265,35 @@ def test_what_nnunet_cannot_be_told_is_said_and_its_folds_are_written(written, t
     assert "SPLIT_LOST: groups of 4 cases" in capsys.readouterr().err
     folds = read_folds(tmp_path / "out/splits_final.json", {i: i for i in "abcd"})
     assert [sorted(fold["val"]) for fold in folds] == [["a", "b"], ["c", "d"]]
+    assert splits(tmp_path / "out") == {"a": 0, "b": 0, "c": 1, "d": 1}
+
+
+HALVES = [{"train": ["c", "d"], "val": ["a", "b"]}, {"train": ["a", "b"], "val": ["c", "d"]}]
+
+
+@pytest.mark.parametrize(
+    ("folds", "code"),
+    [
+        (HALVES, None),
+        (HALVES[:1], "LAY_UNUSED"),
+        ([*HALVES, HALVES[0]], "LAY_UNUSED"),
+        ([{"train": ["c"], "val": ["a", "b"]}, HALVES[1]], "LAY_UNUSED"),
+        ([{"train": ["c", "d"], "val": ["a", "x"]}, HALVES[1]], "LAY_UNUSED"),
+        ({"train": []}, "SPLIT_FILE"),
+        ([{"train": ["a"]}], "SPLIT_FILE"),
+    ],
+)
+def test_folds_beside_a_set_of_nnunet_are_its_folds_or_named(written, folds, code):
+    images = {f"imagesTr/{i}_0000.png": png(picture(ord(i))) for i in "abcd"}
+    labels = {f"labelsTr/{i}.png": png(mask()) for i in "abcd"}
+    root = written({**images, **labels, "splits_final.json": json.dumps(folds).encode()})
+    if code == "SPLIT_FILE":
+        with pytest.raises(DataError, match="SPLIT_FILE"):
+            check(root, DataConfig())
+        return
+    checked = check(root, DataConfig())
+    assert [f.code for f in checked.findings if f.code == "LAY_UNUSED"] == [code] * bool(code)
+    assert [case.split for case in checked.layout.cases] == ([None] * 4 if code else [0, 0, 1, 1])
 
 
 @pytest.mark.parametrize(

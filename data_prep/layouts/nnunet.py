@@ -1,0 +1,161 @@
+"""Raw datasets of nnU-Net, and the list of folds that lies beside them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
+from data_prep.core.parse import MAX_BYTES, parse_json, usable
+from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import is_scan_name, stem
+from data_prep.layouts.by_list import (
+    CHANNEL,
+    declared,
+    description,
+    miscounted,
+    sorted_layout,
+)
+from data_prep.layouts.cases import Case, Layout, duplicate, no_image
+
+_FOLDS = "splits_final.json"
+_FIX = "give it by dataset.split_file, or remove it"
+
+
+def _folds_beside(
+    tree: Tree, root: PurePosixPath, ids: Collection[str]
+) -> tuple[dict[str, int], tuple[Finding, ...]]:
+    """Return the fold that validates each case, if `splits_final.json` says so of all of them.
+
+    Returns:
+        case id to number of its fold, and a warning if the file is there and is not used.
+
+    Raises:
+        DataError: SPLIT_FILE if it is no list of folds; as `Tree.read` if it cannot be read.
+    """
+    name = (root / _FOLDS).as_posix()
+    if name not in tree.names:
+        return {}, ()
+    data = tree.read(name, MAX_BYTES + 1)
+    with usable("SPLIT_FILE", name, "give a list of folds with train and val"):
+        folds = parse_json(data, list)
+        validating = {id_: n for n, fold in enumerate(folds) for id_ in fold["val"]}
+        whole = len(folds) > 1 and all(_is_partition(fold, set(ids)) for fold in folds)
+    times = sum(len(fold["val"]) for fold in folds)
+    if whole and validating.keys() == set(ids) and times == len(validating):
+        return validating, ()
+    found = "its folds do not validate each case of imagesTr once, so they are not used"
+    return {}, (Finding("warning", "LAY_UNUSED", found, _FIX, file=name),)
+
+
+def _is_partition(fold: Mapping[str, Any], ids: set[str]) -> bool:
+    sides = [*fold["train"], *fold["val"]]
+    return len(sides) == len(ids) and set(sides) == ids
+
+
+def nnunet(tree: Tree) -> Layout | None:
+    """nnU-Net raw: `imagesTr/x_0000.nii.gz`, a file a channel, and `labelsTr/x.nii.gz`.
+
+    `dataset.json` may be missing. Cases of `imagesTs` with a label in `labelsTs` are the test set.
+    Folds are those of `splits_final.json`, if it lies beside.
+    """
+    found = description(tree, "channel_names", dict) or description(tree, "modality", dict)
+    name, described = found or ("", {})
+    roots = {PurePosixPath(name).parent} if found else _roots(tree)
+    if len(roots) != 1:
+        return None
+    (root,) = roots
+    images, labels = _training_and_testing(tree, root)
+    if not images["Tr"] or not (found or labels["Tr"]):
+        return None
+    counts = {"numTraining": len(images["Tr"]), "numTest": len(images["Ts"])}
+    with usable("LAY_JSON", name, "repair the list"):
+        labels_declared, channels = declared(described)
+        if described.get("dataset"):
+            raise ValueError("'dataset' names files of cases, which is not read; give a CSV list")
+        results: list[Case | DataError | None] = [*miscounted(name, described, counts)]
+    named = [f for by_id in images.values() for by_channel in by_id.values()
+             for files in by_channel.values() for f in files]  # fmt: skip
+    named += [f for by_id in labels.values() for files in by_id.values() for f in files]
+    results += _other_ending(name, described, named)
+    count = len(channels) if channels else max(map(len, images["Tr"].values()))
+    apart: list[str] = []
+    for part, by_id in images.items():
+        for id_, files in by_id.items():
+            case = _of_channels(id_, files, labels[part].get(id_, []), count, part)
+            # Of tests without labels only images are there, which are no cases to learn from.
+            if part == "Ts" and isinstance(case, Case) and not case.labels:
+                apart += case.files
+            else:
+                results.append(case)
+        results += [
+            no_image(id_, files[0], f"images{part}/{id_}_0000")
+            for id_, files in labels[part].items()
+            if id_ not in by_id
+        ]
+    folds, findings = _folds_beside(tree, root, images["Tr"])
+    results = [
+        replace(case, split=folds[case.id])
+        if isinstance(case, Case) and case.split is None and case.id in folds
+        else case
+        for case in results
+    ]
+    layout = sorted_layout("nnunet", results, labels_declared, channels)
+    return replace(layout, listed_in=name, apart=tuple(apart), findings=findings)
+
+
+def _roots(tree: Tree) -> set[PurePosixPath]:
+    """Return the folders that hold images as nnU-Net names them."""
+    paths = (PurePosixPath(name) for name in tree.names if CHANNEL.search(stem(name)))
+    return {path.parent.parent for path in paths if path.parent.name == "imagesTr"}
+
+
+def _training_and_testing(
+    tree: Tree, root: PurePosixPath
+) -> tuple[dict[str, dict[str, dict[int, list[str]]]], dict[str, dict[str, list[str]]]]:
+    """Return the files of `imagesTr` and `imagesTs` by case and channel, and those of labels."""
+    images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Ts")}
+    labels = {part: defaultdict(list) for part in ("Tr", "Ts")}
+    for file in filter(is_scan_name, tree.names):
+        path = PurePosixPath(file)
+        channel = CHANNEL.search(stem(file))
+        for part in images:
+            if path.parent == root / f"images{part}" and channel:
+                images[part][stem(file)[: channel.start()]][int(channel[1])].append(file)
+            elif path.parent == root / f"labels{part}":
+                labels[part][stem(file)].append(file)
+    return images, labels
+
+
+def _of_channels(
+    id_: str, files: dict[int, list[str]], labels: list[str], count: int, part: str
+) -> Case | DataError:
+    several = [found for found in (*files.values(), labels) if len(found) > 1]
+    if several:
+        return duplicate(id_, several[0])
+    missing = sorted(set(range(count)) - set(files))
+    if missing:
+        return no_image(id_, next(iter(files.values()))[0], f"{id_}_{missing[0]:04d}")
+    if len(files) > count:
+        found = f"files of {len(files)} channels, {count} declared"
+        return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)
+    scans = tuple((files[i][0],) for i in range(count))
+    split = "test" if part == "Ts" else None
+    return Case(id_, scans, tuple(labels), split=split, wanted=f"labels{part}/{id_}")
+
+
+def _other_ending(name: str, described: dict, files: list[str]) -> list[DataError]:
+    """Return an error if no file ends as declared."""
+    ending = described.get("file_ending")
+    if ending is None or any(file.endswith(str(ending)) for file in files):
+        return []
+    return [
+        DataError(
+            "LAY_JSON",
+            f"file_ending {ending!r} declared, {files[0]} found",
+            "correct the ending, or add the files that are meant",
+            file=name,
+        )
+    ]

@@ -1,0 +1,51 @@
+"""Folders for training, validation and testing, above whatever a layout finds in them."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import PurePosixPath
+
+from data_prep.core.errors import DataError
+from data_prep.layouts.cases import Case, Layout, kept_apart
+from data_prep.layouts.words import part_of_folders
+
+
+def split_by_folders(layout: Layout) -> Layout:
+    """Return the layout with cases kept apart that lie in folders for validation or testing.
+
+    Where all cases lie in folders of one part, they are no split. Cases for testing may all be
+    without labels.
+    """
+    cases = (*layout.cases, *layout.unlabelled)
+    shared = shared_folders(case.image for case in cases)
+    parts, problems = {}, list(layout.problems)
+    for case in cases:
+        try:
+            told = part_of_folders(PurePosixPath(case.image).parts[shared:-1])
+        except ValueError as error:
+            problems.append(DataError("LAY_FOLD", str(error), "rename the folders", case=case.id))
+            continue
+        parts[case.id] = told or "train"
+    if set(parts.values()) <= {"train"} or "train" not in parts.values():
+        return replace(layout, problems=tuple(problems))
+    tests = {id_ for id_, part in parts.items() if part == "test"}
+    if not tests & {case.id for case in layout.cases}:
+        problems = [e for e in problems if e.code != "PAIR_NO_LABEL" or e.case not in tests]
+    validating = sum(parts.get(case.id) == "validation" for case in layout.cases)
+    return replace(
+        layout,
+        cases=tuple(_apart(case, parts) for case in layout.cases if case.id in parts),
+        unlabelled=tuple(_apart(case, parts) for case in layout.unlabelled if case.id in parts),
+        problems=tuple(problems),
+        findings=(*layout.findings, *kept_apart(validating, "the folders for validation")),
+    )
+
+
+def shared_folders(names: Iterable[str]) -> int:
+    """Return how many folders all files lie in: they are the dataset's, and tell of no part."""
+    folders = zip(*(PurePosixPath(name).parts[:-1] for name in names), strict=False)
+    return sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, folders))
+
+
+def _apart(case: Case, parts: dict[str, str]) -> Case:
+    return case if parts[case.id] == "train" else replace(case, split="test")

@@ -1,0 +1,84 @@
+"""Folders for training, validation and testing are obeyed in every layout told by names."""
+
+import pytest
+from bad_sets import blob, gz, mask, nifti, noise, picture, png
+from dicom_files import encode, series
+
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
+
+
+def splits(root):
+    return {case.id: case.split for case in find_layout(open_tree(root)).cases}
+
+
+def in_folder(layout, folder, id_, seed):
+    """Files of a case, in a folder of its part of the split."""
+    image, label = png(picture(seed)), png(mask())
+    volume, drawn = gz(nifti(noise(seed))), gz(nifti(blob()))
+    return {
+        "file pairs": {f"{folder}/{id_}.png": image, f"{folder}/{id_}_mask.png": label},
+        "file pairs in folders": {
+            f"{folder}/p{id_}/{id_}.png": image,
+            f"{folder}/p{id_}/{id_}_mask.png": label,
+        },
+        "dsb2018": {
+            f"stage1_{folder}/{id_}/images/{id_}.png": image,
+            f"stage1_{folder}/{id_}/masks/{id_}.png": label,
+        },
+        "lits": {
+            f"{folder}/volume-{seed}.nii.gz": volume,
+            f"{folder}/segmentation-{seed}.nii.gz": drawn,
+        },
+    }[layout]
+
+
+IN_FOLDERS = ["file pairs", "file pairs in folders", "dsb2018", "lits"]
+
+
+@pytest.mark.parametrize("layout", IN_FOLDERS)
+@pytest.mark.parametrize(("word", "code"), [("test", None), ("val", "SPLIT_VALIDATION")])
+def test_folders_of_parts_are_obeyed_in_every_layout(written, layout, word, code):
+    root = written(
+        in_folder(layout, "train", "a", 1)
+        | in_folder(layout, "train", "b", 2)
+        | in_folder(layout, word, "c", 3)
+    )
+    found = find_layout(open_tree(root))
+    assert [case.split for case in found.cases] == [None, None, "test"]
+    assert [f.code for f in found.findings] == [code] * bool(code)
+    alone = written(in_folder(layout, word, "a", 1) | in_folder(layout, word, "b", 2), "alone")
+    assert set(splits(alone).values()) == {None}
+
+
+@pytest.mark.parametrize("layout", IN_FOLDERS)
+def test_cases_for_testing_without_labels_are_no_error_in_any_layout(written, layout):
+    hidden = in_folder(layout, "test", "c", 3)
+    image = next(iter(hidden))
+    root = written(in_folder(layout, "train", "a", 1) | {image: hidden[image]})
+    found = find_layout(open_tree(root))
+    assert (len(found.cases), len(found.unlabelled), found.problems) == (1, 1, ())
+
+
+@pytest.mark.parametrize("layout", IN_FOLDERS)
+def test_a_case_in_folders_of_two_parts_is_an_error_in_every_layout(written, layout):
+    both = {f"train/{name}": data for name, data in in_folder(layout, "test", "c", 3).items()}
+    root = written(in_folder(layout, "train", "a", 1) | in_folder(layout, "val", "b", 2) | both)
+    assert "LAY_FOLD" in {error.code for error in find_layout(open_tree(root)).problems}
+
+
+@pytest.mark.parametrize("part", ["train", "test", "val"])
+def test_folders_of_parts_are_obeyed_for_dicom(written, part):
+    files = {}
+    for n, folder in enumerate(["train", "train", part]):
+        for z, one in enumerate(series(series=f"1.2.{n}")):
+            files[f"{folder}/s{n}/{z}.dcm"] = encode(one)
+    found = find_layout(open_tree(written(files)), need_labels=False).cases
+    assert [case.split for case in found].count("test") == (part != "train")
+
+
+def test_files_below_those_of_a_case_are_warned_of(written):
+    files = in_folder("dsb2018", "train", "a", 1)
+    root = written({**files, "stage1_train/a/masks/more/b.png": png(mask())})
+    (told,) = find_layout(open_tree(root)).findings
+    assert (told.level, told.code) == ("warning", "LAY_UNUSED")
