@@ -73,11 +73,11 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
 
 
 def of_planning(config: DataConfig) -> list[Finding]:
-    """Return a warning, SET_UNUSED, for each setting that plays a part in planning alone."""
+    """Return a warning, SET_UNUSED, for each setting that a copy of the raw data does not hold."""
     findings, nothing = Findings(), DataConfig()
     for name in _FOR_PLANS:
         if getattr(config, name) != getattr(nothing, name):
-            found = f"dataset.{name} {getattr(config, name)} changes nothing: nothing is planned"
+            found = f"dataset.{name} {getattr(config, name)} changes nothing in the copy"
             findings.warn("SET_UNUSED", found, "leave it out")
     return findings.found
 

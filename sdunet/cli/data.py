@@ -37,6 +37,7 @@ def _describe_check(parser: Parser) -> None:
 
 def _check(options: jsonargparse.Namespace) -> int:
     from data_prep.checks.run import check
+    from data_prep.checks.settings import of_planning
     from data_prep.convert import convert
 
     config = task_of(options).dataset
@@ -47,6 +48,9 @@ def _check(options: jsonargparse.Namespace) -> int:
     else:
         checked = check(options.DATA, config, bar, **jobs_of(options))
     checked = _with_split(checked, config)
+    if options.fix:
+        found = of_planning(config)
+        checked = replace(checked, findings=(*checked.findings, *found))
     doubtful = any(finding.level != "note" for finding in checked.findings)
     if options.json:
         facts = {

@@ -4,6 +4,7 @@ import pytest
 from bad_sets import blob, gz, mask, nifti, noise, picture, png
 from dicom_files import encode, series
 
+from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
 
@@ -82,3 +83,31 @@ def test_files_below_those_of_a_case_are_warned_of(written):
     root = written({**files, "stage1_train/a/masks/more/b.png": png(mask())})
     (told,) = find_layout(open_tree(root)).findings
     assert (told.level, told.code) == ("warning", "LAY_UNUSED")
+
+
+def scans_of_subjects(table):
+    files = {"participants.tsv": table.encode()}
+    for n in (1, 2, 3):
+        files[f"sub-{n}/anat/sub-{n}_T1w.nii.gz"] = gz(nifti(noise(n)))
+        files[f"derivatives/sub-{n}/anat/sub-{n}_label-x_mask.nii.gz"] = gz(nifti(blob()))
+    return files
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "want"),
+    [
+        ("split", ("train", "test", "n/a"), [None, "test", None]),
+        ("fold", ("0", "1", "0"), [0, 1, 0]),
+        ("age", ("40", "50", "60"), [None, None, None]),
+    ],
+)
+def test_split_of_subjects_is_obeyed(written, column, cells, want):
+    rows = [f"sub-{n}\t{cell}" for n, cell in zip((1, 2, 3), cells, strict=True)]
+    table = "\n".join([f"participant_id\t{column}", *rows])
+    assert list(splits(written(scans_of_subjects(table))).values()) == want
+
+
+@pytest.mark.parametrize("table", ["participant_id\tsplit\nsub-1\tnever", "id\tsplit\nsub-1\ttest"])
+def test_a_table_of_subjects_that_cannot_be_used_is_an_error(written, table):
+    with pytest.raises(DataError, match="LAY_CSV"):
+        find_layout(open_tree(written(scans_of_subjects(table))))

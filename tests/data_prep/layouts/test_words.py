@@ -325,6 +325,8 @@ def test_settings_of_planning_are_told_to_change_nothing(written, tmp_path, caps
     assert main([*command, f"--dataset.{option}"]) == 0
     name = option.partition("=")[0]
     assert f"SET_UNUSED: dataset.{name}" in capsys.readouterr().err
+    main(["check", str(root), "--fix", str(tmp_path / "fixed"), f"--dataset.{option}"])
+    assert f"SET_UNUSED: dataset.{name}" in capsys.readouterr().out
 
 
 def test_files_of_two_endings_are_an_error_for_nnunet(written, tmp_path):
