@@ -42,6 +42,7 @@ def compare(
     errors = _copies(facts, splits, findings) | _strangers(facts) | _without_fold(facts, splits)
     errors |= _turned({id_: facts[id_].size for id_ in facts if id_ in unplaced})
     _near_copies(facts, groups, findings)
+    _same_labels(facts, findings)
     errors |= _leaks(groups, {id_: splits.get(id_) for id_ in facts})
     _outliers(facts, rules, findings)
     orientations = Counter(f.orientation for f in facts.values())
@@ -71,6 +72,22 @@ def _copies(
             except DataError as error:
                 errors[id_] = error.at(case=id_)
     return errors
+
+
+def _same_labels(facts: Mapping[str, Fingerprint], findings: Findings) -> None:
+    """Warn of different images that have one label: it may be the label of another case.
+
+    A label that all cases have is meant so, such as a field of view.
+    """
+    same = defaultdict(list)
+    for id_, fact in facts.items():
+        if fact.label_sha256:
+            same[fact.label_sha256, fact.size].append(id_)
+    for ids in same.values():
+        images = {facts[id_].pixels_sha256 for id_ in ids}
+        if len(images) > 1 and len(ids) < len(facts):
+            found = f"{len(ids)} cases have the same label in all voxels: {', '.join(ids[:5])}"
+            findings.warn("LBL_COPIES", found, "look whether each has its own")
 
 
 def _strangers(facts: Mapping[str, Fingerprint]) -> dict[str, DataError]:

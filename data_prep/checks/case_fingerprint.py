@@ -45,6 +45,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Fingerprint | None, l
         _foreground(image, label),
         hashlib.sha256(image.array).hexdigest(),
         coarse_picture(image),
+        hashlib.sha256(label.array).hexdigest() if label.array.any() else "",
     )
     return facts, findings.found
 

@@ -13,6 +13,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.progress import Progress, silent
+from data_prep.core.scan import UNNAMED
 from data_prep.files.file_tree import open_again, open_tree, token_of
 from data_prep.formats.mask_images import MaskLook, decide, drawn_masks, look_at_masks
 from data_prep.layouts import Case, Layout, find_layout
@@ -98,7 +99,7 @@ def check(
     with memory_within(memory):
         layout = find_layout(tree)
     check_settings(config, layout)
-    channels = config.channels or layout.channels or ("image",)
+    channels = config.channels or layout.channels or UNNAMED
     labels = classes_of(config, layout.labels)
     place = str(Path(data).absolute()), token_of(tree)
     shards = {"workers": workers, "scheduler": scheduler}

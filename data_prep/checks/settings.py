@@ -61,6 +61,13 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
             f"split_file {config.split_file}",
             "give one of them",
         )
+    named, told = config.channels or (), layout.channels or ()
+    if named != told and sorted(named) == sorted(told):
+        raise DataError(
+            "SET_CONFLICT",
+            f"dataset.channels are {', '.join(named)}, those of the dataset {', '.join(told)}",
+            "name them in the order of the dataset",
+        )
     declared, asked = layout.labels or {}, config.labels or {}
     other = [name for name in declared if asked.get(name, declared[name]) != declared[name]]
     if other and not config.label_map:
@@ -73,11 +80,11 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
 
 
 def of_planning(config: DataConfig) -> list[Finding]:
-    """Return a warning, SET_UNUSED, for each setting that a copy of the raw data does not hold."""
+    """Return a warning, SET_UNUSED, for each setting that plays a part in planning alone."""
     findings, nothing = Findings(), DataConfig()
     for name in _FOR_PLANS:
         if getattr(config, name) != getattr(nothing, name):
-            found = f"dataset.{name} {getattr(config, name)} changes nothing in the copy"
+            found = f"dataset.{name} {getattr(config, name)} changes nothing: nothing is planned"
             findings.warn("SET_UNUSED", found, "leave it out")
     return findings.found
 

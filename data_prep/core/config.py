@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
 from data_prep.core.findings import Acceptance
@@ -51,6 +53,9 @@ class DataConfig:
         test_share: part of all cases, whole groups, that no fold holds. Cases that the dataset
             itself marks as test are always kept apart.
         seed: of the shuffling into folds.
+
+    Raises:
+        ValueError: for a value that is not of the type of its setting, or out of its range.
     """
 
     channels: tuple[str, ...] | None = None
@@ -68,6 +73,42 @@ class DataConfig:
     split_file: str | None = None
     test_share: ShareBelowOne = 0.0
     seed: NonNegativeInt = 0
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, list):
+                value = tuple(value)
+                object.__setattr__(self, name, value)  # the way of frozen dataclasses
+            if name != "labels" and not _fits(value, hint):  # of which LBL_CLASSES tells more
+                raise ValueError(f"{name} cannot be {value!r:.80}; DataConfig says what can be")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of a type, numbers in their range, and none of another library."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in inner
+    if origin is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        wanted = inner[:1] * len(value) if inner[-1] is ... else inner
+        return len(value) == len(wanted) and all(map(_fits, value, wanted))
+    if origin is dict:
+        return type(value) is dict and all(
+            _fits(key, inner[0]) and _fits(one, inner[1]) for key, one in value.items()
+        )
+    if hint in (PositiveInt, NonNegativeInt, PositiveNumber, ShareBelowOne):
+        number = (int, float) if issubclass(hint, float) else int
+        if isinstance(value, bool | np.generic) or not isinstance(value, number):
+            return False
+        try:
+            return hint(value) == value
+        except ValueError:
+            return False
+    return type(value) is hint
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from data_prep.core.safe_text import inert
 Level = Literal["error", "warning", "note"]
 # What a user may accept; `codes.yaml` tells what is done then.
 Acceptance = Literal[
+    "CH_OTHER",
     "DCM_BITS",
     "DCM_COUNT",
+    "DCM_CROSSING",
+    "DCM_LOST",
     "DCM_NO_RESCALE",
     "DCM_PHI",
     "DCM_SPACING",
@@ -25,6 +28,8 @@ Acceptance = Literal[
     "HDR_SCALE",
     "HDR_SPACING_RANGE",
     "IMG_ALPHA",
+    "IMG_STACK",
+    "INT_CHANNEL",
     "INT_NONFINITE",
     "IO_LINK",
     "IO_TRAILING",

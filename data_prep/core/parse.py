@@ -91,6 +91,20 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
         return parse_json(file.read(MAX_BYTES + 1), kind)
 
 
+def read_bounded(path: str | Path, most: int = MAX_BYTES) -> bytes:
+    """Return the content of a file that a user gives, or that may have been changed.
+
+    Raises:
+        ValueError: if it has more bytes than `most`.
+        OSError: if it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"more than {most} bytes")
+    return data
+
+
 def check_yaml(text: str) -> None:
     """Refuse YAML that no settings need, or that is not what it looks like.
 

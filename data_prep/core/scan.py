@@ -7,6 +7,7 @@ import numpy as np
 from data_prep.core.errors import DataError
 
 _CACHE_LINE = 16  # voxels
+UNNAMED = ("image",)  # the channels of a dataset that does not name them
 SCANNER_CODES = (1, 1)  # both of NIfTI's transforms lead to the scanner's millimetres
 
 

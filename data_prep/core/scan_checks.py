@@ -6,7 +6,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.scan import Scan, times
+from data_prep.core.scan import UNNAMED, Scan, times
 
 # Half a hundredth of a millimetre: above header rounding, below anything that shifts a voxel.
 _AFFINE_TOLERANCE_MM = 5e-3
@@ -16,7 +16,7 @@ def check_image(scan: Scan, findings: Findings | None = None) -> Scan:
     """Refuse an image no network can use; return it with what is accepted repaired.
 
     Raises:
-        DataError: INT_NONFINITE, INT_RANGE or INT_CONSTANT.
+        DataError: INT_NONFINITE, INT_RANGE, INT_CONSTANT or INT_CHANNEL.
     """
     array, findings = scan.array, findings or Findings()
     finite = np.isfinite(array)
@@ -33,7 +33,46 @@ def check_image(scan: Scan, findings: Findings | None = None) -> Scan:
         raise DataError(
             "INT_CONSTANT", f"every voxel is {array.flat[0]}", "remove the case or export again"
         )
+    if scan.affine is not None and len(array) > 1:  # colours may be alike
+        _check_channels(array, findings)
     return replace(scan, array=array)
+
+
+def _check_channels(array: np.ndarray, findings: Findings) -> None:
+    """Refuse a channel that says nothing, unless that is accepted."""
+    for number, channel in enumerate(array):
+        if channel.min() == channel.max():
+            found = f"channel {number} is {channel.flat[0]} in every voxel"
+            findings.ask("INT_CHANNEL", found, "export it again")
+        for other in range(number):
+            if np.array_equal(channel, array[other]):
+                found = f"channel {number} is a copy of channel {other}"
+                findings.ask("INT_CHANNEL", found, "export it again")
+
+
+def order_of_channels(
+    declared: tuple[str, ...] | None, wanted: tuple[str, ...], findings: Findings
+) -> list[int]:
+    """Return which channel of a dataset is each one that a model wants, by their names.
+
+    Args:
+        declared: names that the dataset gives its channels, `None` if it gives none.
+        wanted: names that those have which the model was trained on.
+        findings: take a note of another order.
+
+    Raises:
+        DataError: CH_OTHER for other names, unless accepted.
+    """
+    there = [name.strip().casefold() for name in declared or ()]
+    asked = [name.strip().casefold() for name in wanted]
+    if not there or there == asked or wanted == UNNAMED:
+        return [*range(len(asked))]
+    told = f"{', '.join(declared or ())}, the model's {', '.join(wanted)}"
+    if sorted(there) == sorted(asked) and len(set(there)) == len(there):
+        findings.note("CH_ORDER", f"channels are in the order {told}; taken by their names")
+        return [there.index(name) for name in asked]
+    findings.ask("CH_OTHER", f"channels are {told}", "predict with a model of these channels")
+    return [*range(len(asked))]
 
 
 def check_same_grid(image: Scan, label: Scan, what: str = "label", on: str = "image") -> None:

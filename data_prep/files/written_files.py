@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import parse_json
+from data_prep.core.parse import parse_json, read_bounded
 
 MARK = ".sdunet"
 LIST = "written.jsonl"
+_LINE = 1 << 16  # bytes; more are no record
 Part = tuple[int, int]  # number of a part of a run, from 0, and number of parts
 # Where lists of files and hashes are, which a copy of one's own has to do without.
 AGAIN = "make it again; if that is meant, copy the folder without .sdunet and predictions.json"
@@ -62,11 +63,12 @@ class Written:
         if status.st_size > self._read:
             with path.open("rb") as file:
                 file.seek(self._read)
-                data = file.read()
-            data = data[: data.rfind(b"\n") + 1]  # whole lines
-            self._read += len(data)
-            for record in _records(data):
-                self._take(record)
+                while line := file.readline(_LINE):
+                    if len(line) < _LINE and not line.endswith(b"\n"):
+                        break  # it is being written
+                    self._read += len(line)
+                    for record in _records(line):
+                        self._take(record)
         return self
 
     def expected(self, name: str) -> list[str | None]:
@@ -199,9 +201,14 @@ def _signature(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def read_written(path: str | Path) -> bytes:
-    """Return the content of a file, see `check_written`."""
-    data = Path(path).read_bytes()
+def read_written(path: str | Path, most: int | None = None) -> bytes:
+    """Return the content of a file, see `check_written`.
+
+    Raises:
+        DataError: OUT_CHANGED.
+        ValueError: if it has more bytes than `most`.
+    """
+    data = Path(path).read_bytes() if most is None else read_bounded(path, most)
     check_written(Path(path), data)
     return data
 

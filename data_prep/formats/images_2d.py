@@ -37,6 +37,7 @@ _UNPACKING = {
     32773: PackBits,
     34925: lzma.LZMADecompressor,
 }
+_NOT_SPACE = {"C": "channels", "T": "times"}  # axes of a stack, as tifffile names them
 _AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
 
@@ -160,6 +161,11 @@ def _decode_tiff(data: bytes, findings: Findings) -> Samples:
         if told != len(pages) or held != sum(page.size for page in pages):
             found = f"{len(pages)} pages, described as {told} and {held} samples"
             raise DataError("IMG_PAGES", found, "save the stack again")
+        series = file.series[0]
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        several = [f"{sizes[a]} {name}" for a, name in _NOT_SPACE.items() if sizes.get(a, 1) > 1]
+        if several and len(pages) > 1:
+            findings.ask("IMG_STACK", f"pages of {', '.join(several)}", "save a volume a file")
         if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
             found = f"{len(pages)} pages {pages[0].shape}"
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")

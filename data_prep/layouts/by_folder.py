@@ -10,7 +10,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, kept_apart, layout_of, no_image
-from data_prep.layouts.split_folders import shared_folders
+from data_prep.layouts.split_folders import of_no_part, shared_folders
 from data_prep.layouts.words import part_of_folders, without_part
 
 LABEL_FOLDERS = (
@@ -66,6 +66,7 @@ def folder_pairs(tree: Tree) -> Layout | None:
     images: dict[str, list[str]] = defaultdict(list)  # by the part of the split
     labels: dict[str, list[str]] = defaultdict(list)
     problems: list[DataError] = []
+    silent: list[str] = []
     names = [name for name in tree.names if is_scan_name(name)]
     shared = shared_folders(names)
     for name in names:
@@ -74,17 +75,21 @@ def folder_pairs(tree: Tree) -> Layout | None:
         if not kinds & {*LABEL_FOLDERS, *IMAGE_FOLDERS}:
             continue
         try:
-            part = part_of_folders(folders) or "train"
+            told = part_of_folders(folders)
         except ValueError as error:
             problems.append(DataError("LAY_FOLD", str(error), "rename the folders", file=name))
             continue
-        (labels if kinds & set(LABEL_FOLDERS) else images)[part].append(name)
+        labelled = bool(kinds & set(LABEL_FOLDERS))
+        (labels if labelled else images)[told or "train"].append(name)
+        silent += [] if labelled or told else [name]
     if not images or not labels:
         return None
     if "train" not in images:  # all of one part are no split
         images = {"train": [name for names in images.values() for name in names]}
         labels = {"train": [name for names in labels.values() for name in names]}
-    return _parted(images, labels, problems)
+    layout = _parted(images, labels, problems)
+    findings = of_no_part(silent, sum(map(len, images.values())) - len(silent))
+    return replace(layout, findings=(*layout.findings, *findings))
 
 
 def _parted(

@@ -1,5 +1,7 @@
 """Which layout a raw dataset has."""
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -34,6 +36,10 @@ _TEXTS = (
     *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
 )
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation", "thumbs")
+_HEADER = 1 << 20  # bytes
+_VOXELS = re.compile(
+    rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
+)
 # Layouts whose cases lie in folders, which may tell of a split.
 _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "dicom")
 _OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
@@ -83,11 +89,11 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
         return layout
     cases = (*layout.cases, *layout.unlabelled)
     used = {name for case in cases for name in case.files} | {*layout.apart, layout.listed_in}
-    told = used | {error.file for error in layout.problems}
+    told = used | {error.file for error in layout.problems} | _voxels_beside(tree, used)
     named = {case.id for case in cases} | {error.case for error in layout.problems}
     beside = {PurePosixPath(name).parent for name in used if name}
     above = beside - {PurePosixPath(".")}
-    # Voxels beside a header, and what else describes a file of a case, share its name.
+    # What else describes a file of a case shares its name.
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
     near, far, series = [], [], []
     for name in tree.names:
@@ -113,6 +119,21 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
     if far:
         findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
     return replace(layout, findings=(*layout.findings, *findings.found))
+
+
+def _voxels_beside(tree: Tree, used: Collection[str]) -> set[str]:
+    """Return the files of voxels that headers of cases name."""
+    found = set()
+    for name in used:
+        if name.lower().endswith((".nhdr", ".mhd")):
+            try:
+                header = tree.read(name, _HEADER)
+            except DataError:
+                continue  # which its case tells of
+            if named := _VOXELS.search(header):
+                file = named[1].decode("utf-8", "replace").strip()
+                found.add((PurePosixPath(name).parent / file).as_posix())
+    return found
 
 
 def _with_losses(tree: Tree, layout: Layout) -> Layout:

@@ -6,6 +6,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.layouts.cases import Case, Layout, kept_apart
 from data_prep.layouts.words import part_of_folders
 
@@ -18,7 +19,7 @@ def split_by_folders(layout: Layout) -> Layout:
     """
     cases = (*layout.cases, *layout.unlabelled)
     shared = shared_folders(case.image for case in cases)
-    parts, problems = {}, list(layout.problems)
+    parts, problems, silent = {}, list(layout.problems), []
     for case in cases:
         try:
             told = part_of_folders(PurePosixPath(case.image).parts[shared:-1])
@@ -26,8 +27,10 @@ def split_by_folders(layout: Layout) -> Layout:
             problems.append(DataError("LAY_FOLD", str(error), "rename the folders", case=case.id))
             continue
         parts[case.id] = told or "train"
+        silent += [] if told else [case.image]
+    findings = (*layout.findings, *of_no_part(silent, len(parts) - len(silent)))
     if set(parts.values()) <= {"train"} or "train" not in parts.values():
-        return replace(layout, problems=tuple(problems))
+        return replace(layout, problems=tuple(problems), findings=findings)
     tests = {id_ for id_, part in parts.items() if part == "test"}
     if not tests & {case.id for case in layout.cases}:
         problems = [e for e in problems if e.code != "PAIR_NO_LABEL" or e.case not in tests]
@@ -37,8 +40,19 @@ def split_by_folders(layout: Layout) -> Layout:
         cases=tuple(_apart(case, parts) for case in layout.cases if case.id in parts),
         unlabelled=tuple(_apart(case, parts) for case in layout.unlabelled if case.id in parts),
         problems=tuple(problems),
-        findings=(*layout.findings, *kept_apart(validating, "the folders for validation")),
+        findings=(*findings, *kept_apart(validating, "the folders for validation")),
     )
+
+
+def of_no_part(names: list[str], others: int) -> tuple[Finding, ...]:
+    """Return a warning of files in folders that name no part, if other folders name one."""
+    if not names or not others:
+        return ()
+    folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
+    found = f"{len(names)} cases are used for training, whose folders name no part of the split "
+    found += f"as others do: {', '.join(folders[:4])}"
+    fix = "name the folders train, validation or test"
+    return (Finding("warning", "SPLIT_FOLDERS", found, fix),)
 
 
 def shared_folders(names: Iterable[str]) -> int:

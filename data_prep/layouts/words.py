@@ -20,8 +20,8 @@ _ROLES: dict[Role, tuple[str, ...]] = {
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 _PARTS = {
     "": (*("", "train", "training", "tr", "none", "nan"),),
-    "validation": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "ts"),
+    "validation": ("val", "valid", "validation", "dev", "tuning"),
+    "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
 }
 _PART_OF = {word: part for part, words in _PARTS.items() for word in words}
 _TESTS = ("imagests", "labelsts")  # of nnU-Net and the Decathlon
@@ -94,7 +94,9 @@ def part_of_folders(folders: Iterable[str]) -> Literal["train", "validation", "t
     """
     told: set[Literal["train", "validation", "test"]] = set()
     for folder in folders:
-        words = {"test"} if folder.lower() in _TESTS else set(_words(folder))
+        several = _words(folder)
+        words = set(map(_part_word, [*several, "".join(several)]))  # `hold_out` is one word
+        words = {"test"} if folder.lower() in _TESTS else words
         parts = {_PART_OF[word] or "train" for word in words & set(_PART_OF) - {"none", "nan"}}
         told |= parts if len(parts) == 1 else set()
     if len(told) > 1:
@@ -104,8 +106,14 @@ def part_of_folders(folders: Iterable[str]) -> Literal["train", "validation", "t
 
 def without_part(folder: str) -> str:
     """Return a folder's name in lower case without the word for a part of a split."""
-    kept = [word for word in _words(folder) if word not in _PART_OF]
+    kept = [word for word in _words(folder) if _part_word(word) not in _PART_OF]
     return "_".join(kept) or folder.lower()
+
+
+def _part_word(word: str) -> str:
+    """Return the word for a part without what people add to it: `test2`, `testset`."""
+    bare = re.sub(r"(?<=.)[0-9]+$", "", word)
+    return re.sub(r"(?<=.)(data|(data)?sets?)$", "", bare)
 
 
 def _words(folder: str) -> list[str]:

@@ -21,6 +21,7 @@ class Fingerprint:
             empty without foreground.
         pixels_sha256: of the values alone, whatever the file.
         coarse: see `coarse_picture`.
+        label_sha256: of the classes of all voxels; empty without foreground.
     """
 
     size: tuple[int, ...]
@@ -33,3 +34,4 @@ class Fingerprint:
     foreground: np.ndarray
     pixels_sha256: str
     coarse: np.ndarray
+    label_sha256: str = ""

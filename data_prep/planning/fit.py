@@ -84,8 +84,6 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
     if not pictures:
         spacings = np.array([fact.spacing for fact in facts])
         spacing = config.spacing or _spacing(spacings, sizes, why)
-        if min(spacing) <= 0:
-            raise DataError("PLAN_SPACING", f"spacing {spacing} mm", "give numbers above 0")
         sizes = sizes * spacings / spacing
         if max(spacing) >= THICK * min(spacing):
             why["spatial_dims"] = (

@@ -12,7 +12,7 @@ import jsonargparse
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
-from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, task_of
+from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, say_unused, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, say, tell
 
@@ -102,12 +102,10 @@ def _describe_convert(parser: Parser) -> None:
 
 
 def _convert(options: jsonargparse.Namespace) -> int:
-    from data_prep.checks.settings import of_planning
     from data_prep.convert import convert, lost_of
 
     config = task_of(options).dataset
-    for finding in of_planning(config):
-        say(str(finding))
+    say_unused(config)
     written, checked, problems = convert(
         options.DATA, options.out, config, options.to, bar, **jobs_of(options)
     )

@@ -9,9 +9,10 @@ import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
 from data_prep.core.codes import groups
-from data_prep.core.config import PositiveNumber, Seed
+from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
+from data_prep.core.parse import MAX_BYTES
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import choose_device
@@ -95,10 +96,20 @@ def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
     if options.cases is None:
         return None
     try:
-        lines = read_written(options.cases).decode("utf-8-sig").splitlines()
+        lines = read_written(options.cases, MAX_BYTES).decode("utf-8-sig").splitlines()
     except UnicodeError as error:
         raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
+    except ValueError as error:
+        raise DataError("CASE_FILE", f"{options.cases}: {error}", "give a list of ids") from error
     return {line.strip() for line in lines if line.strip()}
+
+
+def say_unused(config: DataConfig) -> None:
+    """Tell of settings of planning, for commands that plan nothing."""
+    from data_prep.checks.settings import of_planning
+
+    for finding in of_planning(config):
+        say(str(finding))
 
 
 def add_accept(parser: Parser, what: str = "findings that are meant to be so") -> None:

@@ -7,12 +7,11 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
 import jsonargparse
 import yaml
 
-from data_prep.core.parse import check_yaml
+from data_prep.core.parse import check_yaml, read_bounded
 from sdunet.runtime.run_record import say
 
 _load = jsonargparse.get_loader("yaml")
@@ -58,9 +57,11 @@ class Parser(jsonargparse.ArgumentParser):
     ) -> jsonargparse.Namespace:
         """Parse a file of settings, which is UTF-8 whatever the terminal is."""
         try:
-            content = Path(path).read_bytes().decode("utf-8-sig")
+            content = read_bounded(path).decode("utf-8-sig")
         except UnicodeError:
             self.error(f"{path} is not UTF-8; save it as UTF-8")
+        except ValueError as error:
+            self.error(f"{path} has {error}; give a file of settings")
         return self.parse_string(content, str(path), *args, **kwargs)
 
     def instantiate(

@@ -2,6 +2,7 @@
 
 import jsonargparse
 
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from sdunet.cli.options import (
     Command,
@@ -11,6 +12,7 @@ from sdunet.cli.options import (
     cases_of,
     max_ram_of,
     report,
+    say_unused,
 )
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, tell
@@ -28,6 +30,7 @@ def _describe_evaluate(parser: Parser) -> None:
 def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.evaluation.evaluate import evaluate
 
+    say_unused(options.dataset)
     summary, problems = evaluate(
         options.pred,
         options.ref,
@@ -82,6 +85,7 @@ def _describe_overlay(parser: Parser) -> None:
 def _overlay(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.review.overlay import overlay
 
+    say_unused(options.dataset)
     page, problems = overlay(
         options.images,
         options.ref,
@@ -130,10 +134,12 @@ def _compare(options: jsonargparse.Namespace) -> int:
             "a page needs --images, --ref and as many --pred as scores",
             "give all of them, or none",
         )
-    if not any(for_page) and (options.colour_blind or options.max_ram):
+    say_unused(options.dataset)
+    of_page = options.colour_blind or options.max_ram or options.dataset != DataConfig()
+    if of_page and not any(for_page):
         raise DataError(
             "COMPARE_PAGE",
-            "--colour-blind and --max-ram are of a page, and none is asked for",
+            "--colour-blind, --max-ram and --dataset are of a page, and none is asked for",
             "give --images, --ref and --pred, too, or leave them out",
         )
     only = cases_of(options)

@@ -10,11 +10,15 @@ from jsonargparse.typing import PositiveInt
 
 from data_prep.core.config import NumberFrom0
 from data_prep.core.errors import DataError
+from data_prep.core.parse import read_bounded, usable
 from data_prep.files.atomic import write_bytes
+from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
 from sdunet.cli.options import Command, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, tell
+
+_RECORD = "pictures.json"  # which model drew them
 
 if TYPE_CHECKING:  # commands import what they run, so that help does not wait for it
     from sdunet.vae.model import Model
@@ -61,12 +65,17 @@ def _describe_interpolate(parser: Parser) -> None:
     parser.add_argument("--pairs", type=PositiveInt, default=4, help="rows of the picture")
     parser.add_argument("--steps", type=PositiveInt, default=7, help="images between two")
     parser.add_argument("--layers", type=PositiveInt, help="only the top so many; others drawn")
-    parser.add_argument("--temperature", type=NumberFrom0, default=0.7, help="of the drawn layers")
+    parser.add_argument(
+        "--temperature", type=NumberFrom0, help="of the drawn layers; default 0.7 with --layers"
+    )
 
 
 def _interpolate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.evaluation.samples import interpolate
 
+    if options.temperature is not None and options.layers is None:
+        found = f"--temperature {options.temperature:g} changes nothing: no layer is drawn"
+        raise DataError("OPTION", found, "give --layers, too, or leave it out")
     model = vae_of(options)
     ends = _some_images(options, model, 2 * options.pairs)
     torch.manual_seed(options.seed)
@@ -78,7 +87,7 @@ def _interpolate(options: jsonargparse.Namespace) -> int:
                 pair,
                 options.steps,
                 layers=options.layers,
-                temperature=options.temperature,
+                temperature=0.7 if options.temperature is None else options.temperature,
             )
         except ValueError as error:
             raise DataError("OPTION", str(error), "change --layers") from error
@@ -132,6 +141,7 @@ def _neighbours(options: jsonargparse.Namespace) -> int:
     stored = same_images(model, load_packed(options.data))
     merge = stored.levels // model.config.images.levels
     train = stored.images("train")
+    _check_number(options.neighbours, "train", len(train))
     found = nearest(images, train, options.neighbours, merge=merge, progress=bar)
     rows = [
         torch.cat([image[None], torch.from_numpy(np.stack([train[i] // merge for i in indices]))])
@@ -163,24 +173,42 @@ def _traverse(options: jsonargparse.Namespace) -> int:
 
 
 def _some_images(options: jsonargparse.Namespace, model: "Model", count: int) -> torch.Tensor:
-    """Return test images, or training images if there are no others, chosen by the seed."""
+    """Return test images, or training images if there are no others, chosen by the seed.
+
+    Raises:
+        DataError: OPTION if there are not so many.
+    """
     from sdunet.vae.data.packed import PackedImages, load_packed
 
     data = same_images(model, load_packed(options.data))
     split = "test" if "test" in data.splits else "train"
     images = PackedImages(data.images(split), data.levels, model.config.images.levels)
+    _check_number(count, split, len(images))
     chosen = np.random.default_rng(options.seed).permutation(len(images))[:count]
     return torch.stack([images[int(i)] for i in chosen]).to(options.device)
+
+
+def _check_number(asked: int, split: str, there: int) -> None:
+    if asked > there:
+        found = f"{asked} images of {split} are asked for, there are {there}"
+        raise DataError("OPTION", found, "ask for fewer")
 
 
 def _write(
     out: str, name: str, images: torch.Tensor, model: "Model", columns: int | None = None
 ) -> None:
     from sdunet.vae.evaluation.samples import to_png
+    from sdunet.vae.model import weights_sha256
 
-    path = Path(out) / name
-    with own_folder(out, "vae pictures", [name]):
+    path, record = Path(out) / name, Path(out) / _RECORD
+    drawn_by = {"weights_sha256": weights_sha256(model.root)}
+    with own_folder(out, "vae pictures", [name, _RECORD]) as output:
+        with usable("MODEL_JSON", record, "give another folder"):
+            other = record.is_file() and parse_hashed(read_bounded(record)) != drawn_by
         write_bytes(path, to_png(images, model.config.images.levels, columns))
+        write_hashed(record, drawn_by)
+        if other:
+            output.remove_rest()  # pictures of another model
     tell(f"wrote {path}")
 
 

@@ -21,9 +21,9 @@ from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
 from sdunet.cli.main import main
 from sdunet.runtime.checkpoint import StateIO
-from sdunet.runtime.safetensors_io import read_tensors, read_weights
+from sdunet.runtime.safetensors_io import read_tensors, read_weights, write_weights
 from sdunet.vae.data.packed import load_packed
-from sdunet.vae.model import build_vae, load_description, save_description
+from sdunet.vae.model import WEIGHTS, build_vae, load_description, save_description
 from sdunet.vae.training.lightning_module import VAEModule
 from sdunet.vae.training.train import train
 
@@ -207,6 +207,26 @@ def test_pictures_have_the_size_of_their_grid(run, packed, tmp_path, capsys):
         assert (height, width) == (rows * 50 - 2, columns * 66 - 2), name
     assert main([*walk, "--layers=9"]) == 1
     assert "layers must be from 1 to 2, got 9" in capsys.readouterr().err
+    assert main([*walk, "--temperature=0"]) == 1
+    assert "--temperature 0 changes nothing" in capsys.readouterr().err
+    for command in ([*walk, "--pairs=90"], [*near, "--neighbours=900"]):
+        assert main(command) == 1
+        assert "are asked for, there are" in capsys.readouterr().err
+
+
+def test_pictures_of_another_model_go_when_new_ones_are_drawn(run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other, ignore=shutil.ignore_patterns(".sdunet"))
+    weights = read_weights(run / WEIGHTS)
+    write_weights(other / WEIGHTS, {name: tensor * 1.01 for name, tensor in weights.items()})
+    out = tmp_path / "pictures"
+    sample = ["vae", "sample", "-o", str(out), "--count=1", "--model"]
+    assert main([*sample, str(run), "--temperature", "0.5", "1"]) == 0
+    assert main([*sample, str(run), "--pixels"]) == 0
+    names = {"samples_0.5.png", "samples_1.png", "pixels_1.png"}
+    assert {path.name for path in out.glob("*.png")} == names
+    assert main([*sample, str(other)]) == 0
+    assert {path.name for path in out.glob("*.png")} == {"samples_1.png"}
 
 
 def test_sampling_repeats_by_seed(run, tmp_path):

@@ -7,30 +7,39 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, named_errors
 from data_prep.core.memory_limits import check_bytes, room
 from data_prep.files.decompress import PackBits, unpacked_size
 from data_prep.formats.header_fields import agreed
 
 _AGAIN = "export the series again"
+_HEAD = 4096  # bytes that hold what a file is
 _META = 132  # where the meta information starts
 _J2K = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream, with the segment of its size
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # of the markers C0 to CF, those that are no start of a frame
 _RLE_HEADER = 64
+_ITEM = b"\xfe\xff\x00\xe0"
+# Bytes that an item and a number written as text take in memory; those of contours are read
+# without an object of pydicom's for each.
+_OBJECT, _NUMBER, _COORDINATE = 2000, 500, 60
 
 
-def check_deflated(data: bytes) -> None:
-    """Refuse a deflated file that unpacks to more than memory has room for.
+def check_unpacked(data: bytes) -> None:
+    """Refuse a file of which memory has no room for its bytes, deflated or not, or its values.
 
     Raises:
-        DataError: IO_MEMORY, IO_TOO_LARGE; IO_DAMAGED if it does not say where its data start.
+        DataError: IO_MEMORY, IO_TOO_LARGE; IO_DAMAGED if a deflated file does not say where its
+            data start.
     """
-    if DeflatedExplicitVRLittleEndian.encode() not in data[:4096]:
-        return
-    if data[_META - 4 : _META + 6] != b"DICM\2\0\0\0UL":
-        raise DataError("IO_DAMAGED", "a deflated file without length of its head", _AGAIN)
-    start = _META + 12 + struct.unpack_from("<I", data, _META + 8)[0]
-    check_bytes(unpacked_size(data[start:], zlib.decompressobj(-zlib.MAX_WBITS), room()))
+    if DeflatedExplicitVRLittleEndian.encode() in data[:_HEAD]:
+        if data[_META - 4 : _META + 6] != b"DICM\2\0\0\0UL":
+            raise DataError("IO_DAMAGED", "a deflated file without length of its head", _AGAIN)
+        start = _META + 12 + struct.unpack_from("<I", data, _META + 8)[0]
+        check_bytes(unpacked_size(data[start:], zlib.decompressobj(-zlib.MAX_WBITS), room()))
+        with named_errors(fix=_AGAIN):
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:])
+    number = _COORDINATE if b"RTSTRUCT" in data[:_HEAD] else _NUMBER
+    check_bytes(data.count(b"\\") * number + data.count(_ITEM) * _OBJECT, copies=1)
 
 
 def check_frames(one: Dataset, frames: int, samples: int) -> None:

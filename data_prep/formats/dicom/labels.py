@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from skimage.draw import polygon2mask
 
@@ -21,6 +22,7 @@ from data_prep.formats.dicom.series import parse
 from data_prep.formats.header_fields import agreed
 
 _OFF = 0.1  # voxels: how far rounding may bring a point from where it is to be
+_NEARLY = 0.9  # of the voxels of two contours in common: one drawn twice, and no hole
 _BORDER = 1  # voxels beside the image in which a contour may still lie, which it loses there
 _AGAIN = "export the structures again, on the series they were drawn on"
 _MEANT = "look whether the structure is meant"
@@ -51,9 +53,10 @@ def read_contours(
 
     Raises:
         DataError: DCM_CONTOUR for contours that are not in the image's slices; DCM_PATIENTS,
-            DCM_REFERENCE for a label of another series; HDR_CONFLICT for numbers or names that do
-            not tell structures apart; LBL_LOST if no structure holds a voxel of the image;
-            LBL_OVERLAP.
+            DCM_REFERENCE for a label of another series; DCM_LOST for one of slices that are not
+            there, DCM_CROSSING for contours that cross, unless accepted; HDR_CONFLICT for numbers
+            or names that do not tell structures apart; LBL_LOST if no structure holds a voxel of
+            the image; LBL_OVERLAP.
     """
     one = parse(data)
     references = References(one, source, image)
@@ -146,9 +149,19 @@ def _filled(
     """Return whether each voxel of the image is in an odd number of contours, `(X, Y, Z)`."""
     width, height, depth = image.size
     mask = np.zeros((width + 2 * _BORDER, height + 2 * _BORDER, depth), bool)
+    by_slice = defaultdict(list)
     for contour in contours:
-        slice_ = _draw(contour, image, mask, name)
+        slice_, points = _placed(contour, image, name)
         references.check_slice(contour.get("ContourImageSequence") or [], slice_, repr(name))
+        meant = contour.ContourGeometricType == "CLOSEDPLANAR_XOR"
+        by_slice[slice_].append((points + _BORDER, meant))
+    for slice_, drawn in by_slice.items():
+        where, planes = f"{name!r} in slice {slice_}", []
+        for points, meant in drawn:
+            planes.append((polygon2mask(mask.shape[:2], points), meant))
+            if _crosses_itself(points, int(planes[-1][0].sum())) and not meant:
+                findings.ask("DCM_CROSSING", f"{where}: a contour that crosses itself", _MEANT)
+        mask[:, :, slice_] = _in_odd_number(planes, where, findings)
     inside = mask[_BORDER:-_BORDER, _BORDER:-_BORDER]
     cells, left = int(mask.sum()), int(inside.sum())
     if not contours:
@@ -162,12 +175,47 @@ def _filled(
     return inside
 
 
-def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> int:
-    """Draw a contour, and return the number of its slice."""
+def _in_odd_number(
+    planes: list[tuple[np.ndarray, bool]], where: str, findings: Findings
+) -> np.ndarray:
+    """Return whether each cell is in an odd number of contours; one that is there twice is one.
+
+    Args:
+        planes: whether each cell is in a contour, and whether it says that it is meant so.
+        where: they are.
+        findings: take copies, and contours that cross.
+    """
+    apart: list[tuple[np.ndarray, bool]] = []
+    for plane, meant in planes:
+        if plane.any() and any((plane == other).all() for other, _ in apart):
+            findings.note("DCM_COPY", f"{where}: a contour that is there twice counts once")
+            continue
+        for other, other_meant in apart:
+            both, fewer, more = int((plane & other).sum()), *sorted((plane.sum(), other.sum()))
+            crossing = 0 < both < fewer or both > _NEARLY * more
+            if crossing and not (meant and other_meant):
+                found = f"{where}: two contours that have {both} voxels in common"
+                findings.ask("DCM_CROSSING", found, _MEANT)
+        apart.append((plane, meant))
+    return np.logical_xor.reduce([plane for plane, _ in apart])
+
+
+def _crosses_itself(points: np.ndarray, cells: int) -> bool:
+    """Tell a contour, such as one drawn twice, whose area is far from that of its cells.
+
+    The cells of one that does not cross itself differ from its area by less than its length.
+    """
+    steps = np.roll(points, -1, axis=0) - points
+    area = abs(float(points[:, 0] @ steps[:, 1] - points[:, 1] @ steps[:, 0])) / 2
+    return abs(area - cells) > float(np.hypot(*steps.T).sum()) + 1
+
+
+def _placed(contour: Dataset, image: Scan, name: str) -> tuple[int, np.ndarray]:
+    """Return the slice of a contour, and its points in voxels, `(n, 2)`."""
     if contour.get("ContourGeometricType") not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
         kind = contour.get("ContourGeometricType")
         raise DataError("DCM_CONTOUR", f"{name!r}: a contour of type {kind!r}", "remove it")
-    points = np.array([float(n) for n in contour.ContourData])
+    points = _numbers_of(contour)
     if len(points) % 3 or len(points) < 9 or not np.isfinite(points).all():
         raise DataError("DCM_CONTOUR", f"{name!r}: {len(points)} coordinates", _AGAIN)
     said = contour.get("NumberOfContourPoints")
@@ -180,8 +228,15 @@ def _draw(contour: Dataset, image: Scan, mask: np.ndarray, name: str) -> int:
     edge = 0.5 + _BORDER + _OFF
     if (at[:, :2] < -edge).any() or (at[:, :2] > np.array(image.size[:2]) - 1 + edge).any():
         raise DataError("DCM_CONTOUR", f"{name!r}: a contour outside of the image", _AGAIN)
-    mask[:, :, slice_] ^= polygon2mask(mask.shape[:2], at[:, :2] + _BORDER)
-    return slice_
+    return slice_, at[:, :2]
+
+
+def _numbers_of(contour: Dataset) -> np.ndarray:
+    """Return the coordinates, without an object of pydicom's for each, which takes 500 bytes."""
+    element = contour.get_item("ContourData")
+    if isinstance(element, RawDataElement) and element.value:
+        return np.array(element.value.rstrip(b" \0").split(b"\\")).astype(float)
+    return np.array([float(n) for n in contour.ContourData])
 
 
 def _origin(group: Dataset, shared: Dataset) -> np.ndarray:

@@ -74,6 +74,8 @@ class References:
             if uid
         }
         listed = set(self._listed(label))
+        # Of a label that lists none of the series' images, these may only have been renamed.
+        self.missing = len(listed - source.places.keys()) if listed & source.places.keys() else 0
         self.all = np.array([z for zs in self.slices.values() for z in zs])
         self.listed = np.array([z for uid, zs in self.slices.items() if uid in listed for z in zs])
         self.unlisted = self.unknown = self.named = 0
@@ -111,7 +113,14 @@ class References:
             raise DataError("DCM_REFERENCE", found, _AGAIN)
 
     def tell(self, findings: Findings) -> None:
-        """Tell of images that are referred to and not there, or not listed."""
+        """Tell of images that are referred to and not there, or not listed.
+
+        Raises:
+            DataError: DCM_LOST if images are listed that the series lacks, unless accepted.
+        """
+        if self.missing:
+            found = f"the label lists {self.missing} images that are not in the series"
+            findings.ask("DCM_LOST", found, "add the slices")
         if self.unknown:
             found = f"{self.unknown} of {self.named} contours or frames are of images not there"
             findings.warn("DCM_REFERENCE", found, "look whether the series is the one meant")

@@ -19,7 +19,7 @@ from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
-from data_prep.formats.dicom.bounds import check_deflated
+from data_prep.formats.dicom.bounds import check_unpacked
 from data_prep.formats.dicom.frame import Frame, alike_of, said_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
@@ -47,7 +47,7 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
     Raises:
         DataError: IO_TRUNCATED, IO_DAMAGED, IO_MEMORY.
     """
-    check_deflated(data)
+    check_unpacked(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values; those that are used are checked
@@ -69,7 +69,7 @@ def start_of(data: bytes) -> Dataset:
     Raises:
         DataError: IO_DAMAGED.
     """
-    check_deflated(data)
+    check_unpacked(data)
     with named_errors(fix=_AGAIN):
         return read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
 

@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_each, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
+from data_prep.core.scan_checks import order_of_channels
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
 from data_prep.files.output_folder import NOT_WHOLE, below, check_free, own_folder, partial_of
@@ -100,6 +101,10 @@ def predict(
     check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
+    accepting = Findings({*ensemble.plan.accept, *options.accept})
+    order = order_of_channels(layout.channels, ensemble.plan.channels, accepting)
+    for finding in accepting.found:
+        say(str(finding))
     number, parts = options.shard
     chosen = choose(layout.cases, only)
     cases = chosen[number::parts]
@@ -124,7 +129,9 @@ def predict(
                 with case_errors(case.id, case.image):
                     for path in files:
                         output.claim(path)
-                    record = _predict_case(ensemble, tree, case, out, options, before.get(case.id))
+                    record = _predict_case(
+                        ensemble, tree, case, out, options, order, before.get(case.id)
+                    )
             except DataError as error:
                 problems.append(error)
                 manifest.failed_with(error)
@@ -176,6 +183,7 @@ def _predict_case(
     case: Case,
     out: Path,
     options: PredictOptions,
+    order: list[int],
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
@@ -187,6 +195,9 @@ def _predict_case(
         scan = read_case_image(reading, case, findings)
         if before and before.get("source") == source and _is_there(out, before, folders):
             return before
+        if order != sorted(order) and len(scan.array) == len(order):
+            scan = replace(scan, array=scan.array[order])
+            findings.note("CH_ORDER", f"channels {order} of the dataset, by their names")
         findings.place(case=case.id)
         with tempfile.TemporaryDirectory(dir=partial_of(out), prefix=NOT_WHOLE) as folder:
             found = predict_scan(

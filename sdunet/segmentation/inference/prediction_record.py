@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import usable
+from data_prep.core.parse import read_bounded, usable
 from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.written_files import MARK
 
@@ -71,7 +71,7 @@ class Manifest:
         if not self.path.exists():
             return {}, {}
         with usable("PRED_MANIFEST", self.path, "remove the folder, or give another"):
-            there = parse_hashed(self.path.read_bytes())
+            there = parse_hashed(read_bounded(self.path))
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
             parts, own = there.get("parts") or {}, self.parts or {}
             # Another number of parts begins anew: the folder is whole when all of those are done.

@@ -32,7 +32,7 @@ from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import named
-from sdunet.segmentation.config import NetworkConfig, TaskConfig, network_config
+from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     SETTINGS,
@@ -107,7 +107,7 @@ def train(
             _check_out(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
             write_hashed(out / SETTINGS, settings)
-            if not config.deterministic:
+            if _may_differ(device, config):
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
             _say_unused(task.network, module.network)
@@ -224,6 +224,11 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
         "trainer": asdict(task.trainer),
     }
     return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
+
+
+def _may_differ(device: str, config: TrainingConfig) -> bool:
+    """Tell whether another run of the same settings may end in other bits."""
+    return device == "cuda" and not config.deterministic
 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import usable, whole
+from data_prep.core.parse import read_bounded, usable, whole
 from data_prep.files.atomic import complete_file
 from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
@@ -183,8 +183,8 @@ def load_packed(root: str | Path) -> Packed:
     check_whole(root)
     if not path.is_file():
         raise DataError("PACK_MISSING", f"no packed set in {root}", "run sdunet vae prepare first")
-    data = path.read_bytes()
     with usable("PACK_JSON", path, _COPY_AGAIN):
+        data = read_bounded(path)
         record = parse_hashed(data)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']}, known is {SCHEMA}")

@@ -28,8 +28,9 @@ from bombs import (
     tiff_of,
     zeros,
 )
-from dicom_files import STORED, encode, new_slice
+from dicom_files import STORED, box, encode, new_slice, structures
 from PIL import Image
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -42,8 +43,9 @@ from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import memory_within
 from data_prep.files.file_tree import open_tree
-from data_prep.formats.dicom.series import read_series
+from data_prep.formats.dicom.series import parse, read_series
 from data_prep.formats.images_2d import read_picture
 from sdunet.vae.data.sources import read_source
 
@@ -60,15 +62,15 @@ print(json.dumps([peak, sorted(checked.facts), [(e.case, e.code) for e in checke
 """
 
 
-def deflated(slice_, packer=None):
+def deflated(slice_, size=768 * MB):
     """A slice whose data set is deflated, with zeros after it."""
     plain = encode(slice_)
     start = 144 + int.from_bytes(plain[140:144], "little")
     slice_.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     head = encode(slice_)
     head = head[: 144 + int.from_bytes(head[140:144], "little")]
-    packer = packer or zlib.compressobj(1, zlib.DEFLATED, -15)
-    return head + zeros(packer, before=plain[start:])
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return head + zeros(packer, size, plain[start:])
 
 
 def encapsulated(slice_, frame, syntax):
@@ -125,6 +127,21 @@ def assert_all_refused(path, bombs, config=None):
     assert used == {"good_0", "good_1", "good_2", "bad"}
     assert bombs <= errors.keys(), errors
     return errors
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("change", ["numbers", "items"])
+def test_values_of_dicom_are_counted_before_they_are_made(change, packed):
+    one = structures([("tumour", box(2, 1, 7, 1, 5))])
+    if change == "numbers":
+        one.ROIContourSequence[0].ContourSequence[0].ContourData = ["1"] * 30_000
+    else:
+        one.ROIContourSequence = [Dataset() for _ in range(3000)]
+    data = deflated(one, size=0) if packed else encode(one)
+    with memory_within(1e6), pytest.raises(DataError, match="IO_MEMORY"):
+        parse(data)
+    with memory_within(1e8):
+        parse(data)
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_image
 
@@ -20,3 +21,15 @@ def test_half_precision_is_taken_without_a_warning():
 def test_values_beyond_any_scale_are_refused(dtype):
     with pytest.raises(DataError, match=r"INT_RANGE: values up to 1e\+31"):
         check_image(Scan(np.array([[[0, 1e31]]], dtype)))
+
+
+@pytest.mark.parametrize("kind", ["empty", "copy"])
+def test_a_channel_of_a_volume_that_says_nothing_is_refused_unless_accepted(kind):
+    one = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    array = np.stack([one, one * 0 if kind == "empty" else one])
+    with pytest.raises(DataError, match="INT_CHANNEL: channel 1"):
+        check_image(Scan(array, np.eye(4)))
+    findings = Findings({"INT_CHANNEL"})
+    check_image(Scan(array, np.eye(4)), findings)
+    assert [finding.code for finding in findings.found] == ["INT_CHANNEL"]
+    check_image(Scan(array[..., 0]))  # colours of a 2D image may be alike

@@ -144,6 +144,12 @@ def test_structures_that_cannot_be_told_apart_are_refused(write_tree, contours, 
         (APART[:1], without_points, {}, ["warning DCM_EMPTY (rt/00): 'tumour' is declared"]),
         ([("tumour", box(2, 0, 8, 0, 6))], lambda one: None, {1: 48}, []),  # the whole slice
         (
+            [("tumour", box(2, 1, 7, 1, 5)), ("tumour", box(2, 1, 7, 1, 5)[::-1])],
+            lambda one: None,
+            {1: 24},
+            ["note DCM_COPY (rt/00): 'tumour' in slice 2: a contour that is there twice"],
+        ),
+        (
             [("tumour", box(2, -1, 3, 1, 5))],
             lambda one: None,
             {1: 12},
@@ -166,6 +172,50 @@ def test_what_structures_lack_is_told(write_tree, contours, change, cells, said)
     assert dict(zip(numbers.tolist(), counts.tolist(), strict=True)) == cells
     assert len(findings.found) == len(said)
     assert all(str(f).startswith(s) for f, s in zip(findings.found, said, strict=True))
+
+
+CROSSING = [("tumour", box(2, 1, 4, 1, 5)), ("tumour", box(2, 3, 7, 1, 5))]
+
+
+def test_contours_of_a_structure_that_cross_are_refused_unless_accepted(write_tree):
+    tree = write_tree(ct=series(), rt=[structures(CROSSING)])
+    (case,) = find_layout(tree).cases
+    with pytest.raises(
+        DataError, match=r"DCM_CROSSING: 'tumour' in slice 2: .* 4 voxels in common"
+    ):
+        read_case_label(tree, case, RULES)
+    accepted = read_case_label(tree, case, RULES, findings=Findings({"DCM_CROSSING"})).array
+    assert accepted.sum() == 12 + 16 - 2 * 4
+
+
+OUTLINE = box(2, 0, 8, 0, 6)
+CUT = np.vstack([OUTLINE[:3], OUTLINE[3] + (1.1, 0, 0), OUTLINE[3] - (0, 0.9, 0)])  # by one corner
+
+
+@pytest.mark.parametrize(
+    ("contours", "found"),
+    [
+        ([("tumour", [*OUTLINE, *OUTLINE])], "a contour that crosses itself"),
+        ([("tumour", OUTLINE), ("tumour", CUT)], "47 voxels in common"),
+        ([("tumour", OUTLINE), ("tumour", box(2, 0.6, 8, 0, 6))], None),  # a wall of one voxel
+    ],
+)
+def test_contours_drawn_twice_are_refused_and_holes_are_not(write_tree, contours, found):
+    tree = write_tree(ct=series(), rt=[structures(contours)])
+    (case,) = find_layout(tree).cases
+    if found is None:
+        assert read_case_label(tree, case, RULES).array.sum() == 6
+    else:
+        with pytest.raises(DataError, match=f"DCM_CROSSING: 'tumour' in slice 2: .*{found}"):
+            read_case_label(tree, case, RULES)
+
+
+def test_contours_that_are_meant_to_cross_are_read(write_tree):
+    one = structures(CROSSING)
+    for contour in one.ROIContourSequence[0].ContourSequence:
+        contour.ContourGeometricType = "CLOSEDPLANAR_XOR"
+    tree = write_tree(ct=series(), rt=[one])
+    assert read_case_label(tree, find_layout(tree).cases[0], RULES).array.sum() == 20
 
 
 def test_segments_lie_on_the_grid_of_their_series(write_tree):

@@ -236,7 +236,10 @@ def test_stack_that_tells_of_other_pages_is_refused(count):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"imagej": True, "metadata": {"spacing": 0.5, "unit": "mm"}}, r"spacing 0\.5, unit mm"),
+        (
+            {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 0.5, "unit": "mm"}},
+            r"spacing 0\.5, unit mm",
+        ),
         (
             {"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 2, "PhysicalSizeZ": 5}},
             'PhysicalSizeX="2".*PhysicalSizeZ="5"',
@@ -253,3 +256,15 @@ def test_spacing_of_a_stack_that_is_not_read_is_told(options, told):
 def test_ends_of_the_axes_that_fit_the_spacing_are_read():
     ends = b"raw\naxis mins: 0 0 0\naxis maxs: 4 10 15\nnumber: 120"  # of cells, and of centres
     assert np.array_equal(read_nrrd(replaced(NRRD, b"raw", ends)).array[0], VOLUME)
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+@pytest.mark.parametrize(("axes", "told"), [("CYX", "3 channels"), ("TYX", "3 times")])
+def test_pages_that_are_no_slices_are_refused(kind, axes, told):
+    buffer = io.BytesIO()
+    pixels = np.arange(240, dtype=np.uint8).reshape(3, 8, 10)
+    tifffile.imwrite(buffer, pixels, **{kind: True}, metadata={"axes": axes})
+    with pytest.raises(DataError, match=f"IMG_STACK: pages of {told}"):
+        read_picture(buffer.getvalue(), Findings({"GEO_NONE"}))
+    accepted = read_picture(buffer.getvalue(), Findings({"GEO_NONE", "IMG_STACK"}))
+    assert accepted.array.shape == (1, 10, 8, 3)

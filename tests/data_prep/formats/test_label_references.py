@@ -13,13 +13,15 @@ from data_prep.reading.label import read_case_label
 RULES = Rules(("CT",), {"background": 0, "tumour": 1, "organ": 2})
 SHOWN = ["1.7.0", "1.7.1", "1.7.2", "1.7.3", "1.7.4", "1.7.5", "1.7.6", "1.7.7", "1.7.8", "1.7.9"]
 
+LOST = -1  # number of a slice that is not there
+
 
 def images(*numbers, unknown=False):
     """Items that refer to slices of the series."""
     items = []
     for number in numbers:
         item = Dataset()
-        item.ReferencedSOPInstanceUID = "1.9.9" if unknown else SHOWN[number]
+        item.ReferencedSOPInstanceUID = "1.9.9" if unknown or number == LOST else SHOWN[number]
         items.append(item)
     return items
 
@@ -116,6 +118,14 @@ WRONG = [
             make,
             both(refer, lambda one: list_images(one, 2, 5)),
             "DCM_REFERENCE: .* lies in slice 3, which is none of those",
+        )
+        for make in BOTH
+    ),
+    *(
+        (
+            make,
+            lambda one: list_images(one, 2, 3, 4, LOST),
+            "DCM_LOST: the label lists 1 images that are not in the series",
         )
         for make in BOTH
     ),

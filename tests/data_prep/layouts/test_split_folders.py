@@ -52,6 +52,42 @@ def test_folders_of_parts_are_obeyed_in_every_layout(written, layout, word, code
     assert set(splits(alone).values()) == {None}
 
 
+WORDS = [
+    *("test1", "Test2", "testset", "test_set", "testdata", "hold-out", "holdout", "eval", "tst"),
+    *("unseen", "images_test"),
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("layout", ["file pairs", "folder pairs"])
+def test_usual_words_for_testing_are_obeyed(written, layout, word):
+    if layout == "file pairs":
+        files = in_folder(layout, "train", "a", 1) | in_folder(layout, word, "b", 2)
+    else:
+        files = {}
+        for folder, name, seed in (("train", "a", 1), (word, "b", 2)):
+            files[f"{folder}/images/{name}.png"] = png(picture(seed))
+            files[f"{folder}/masks/{name}.png"] = png(mask())
+    assert splits(written(files)) == {"a": None, "b": "test"}
+
+
+@pytest.mark.parametrize("layout", IN_FOLDERS)
+def test_folders_of_no_part_beside_others_are_warned_of(written, layout):
+    files = in_folder(layout, "train", "a", 1) | in_folder(layout, "external", "b", 2)
+    (told,) = find_layout(open_tree(written(files))).findings
+    assert (told.level, told.code) == ("warning", "SPLIT_FOLDERS")
+    assert "external" in told.found
+
+
+def test_folders_of_no_part_beside_pairs_of_folders_are_warned_of(written):
+    files = {}
+    for folder, name, seed in (("train/", "a", 1), ("external/", "b", 2)):
+        files[f"{folder}images/{name}.png"] = png(picture(seed))
+        files[f"{folder}masks/{name}.png"] = png(mask())
+    (told,) = find_layout(open_tree(written(files))).findings
+    assert (told.level, told.code) == ("warning", "SPLIT_FOLDERS")
+
+
 @pytest.mark.parametrize("layout", IN_FOLDERS)
 def test_cases_for_testing_without_labels_are_no_error_in_any_layout(written, layout):
     hidden = in_folder(layout, "test", "c", 3)

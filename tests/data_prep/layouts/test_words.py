@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK
 import tifffile
 from bad_sets import blob, gz, mask, nifti, noise, picture, png
 from dicom_files import encode, series
@@ -193,7 +194,7 @@ def test_parts_of_a_split_go_by_any_usual_name(written, name, told, meant):
     assert tuple(case.split for case in layout.cases) == meant
 
 
-@pytest.mark.parametrize("word", ["holdout", "0.5", "-1", "train/test"])
+@pytest.mark.parametrize("word", ["later", "0.5", "-1", "train/test"])
 def test_a_part_that_is_not_known_is_an_error(written, word):
     layout = find_layout(open_tree(written(table("image,label,split", word, "", "", ""))))
     assert [(p.code, p.case) for p in layout.problems] == [("LAY_FOLD", "i/a.png")]
@@ -230,6 +231,26 @@ def test_images_elsewhere_are_noted_and_texts_are_not(written):
     assert (told.level, told.code) == ("note", "LAY_UNUSED")
     assert "1 images elsewhere" in told.found
     assert "extra/x.png" in told.found
+
+
+@pytest.mark.parametrize(
+    ("suffix", "line"), [("nhdr", "data file: {}"), ("mhd", "ElementDataFile = {}")]
+)
+def test_voxels_beside_headers_are_used_and_others_are_not(tmp_path, suffix, line):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for k, name in enumerate("ab"):
+            image = SimpleITK.GetImageFromArray(noise(k) if folder == "images" else blob())
+            SimpleITK.WriteImage(image, str(tmp_path / f"{folder}/{name}.{suffix}"))
+    header = tmp_path / f"images/a.{suffix}"
+    assert line.format("a.raw") in header.read_text()
+    (tmp_path / "images/a.raw").rename(tmp_path / "images/x.bin")
+    header.write_text(header.read_text().replace("a.raw", "x.bin"))
+    assert find_layout(open_tree(tmp_path)).findings == ()
+    (tmp_path / "images/y.raw").write_bytes(b"voxels of nothing")
+    (told,) = find_layout(open_tree(tmp_path)).findings
+    assert told.code == "LAY_UNUSED"
+    assert "images/y.raw" in told.found
 
 
 @pytest.mark.parametrize("name", ["ct/{}.dcm", "ct/{}", "ct/1.2.{}", "ct/{}.IMA"])

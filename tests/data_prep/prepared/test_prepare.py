@@ -273,12 +273,6 @@ def test_damaged_arrays_are_found_before_training(discs, tmp_path):
         dataset.verify()
 
 
-@pytest.mark.parametrize("settings", [{"spacing": (0.0, 1, 1)}, {"spacing": (-1.0, 1, 1)}])
-def test_spacing_that_cannot_be_is_refused(balls, tmp_path, settings):
-    with pytest.raises(DataError, match="PLAN_SPACING"):
-        prepare(balls(), tmp_path / "out", DataConfig(**settings))
-
-
 def test_resampling_beyond_memory_is_refused(balls):
     scan = Scan(np.zeros((1, 90, 90, 90)), np.diag([900.0, 900, 900, 1]))
     with pytest.raises(DataError, match=r"GEO_RESAMPLE: 5.\d+e\+14 voxels"):

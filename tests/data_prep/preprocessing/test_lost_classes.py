@@ -75,7 +75,7 @@ def test_class_that_a_case_loses_is_told_with_its_cells(tmp_path, capsys):
 def test_class_that_a_case_loses_most_of_is_told(tmp_path):
     label = large(((28, 32, 32), 4))
     label[1, 4:34, 4:34] = 2  # a plate that fills no coarse voxel by half
-    root = planted(tmp_path / "raw", SEEN, SEEN.copy(), label)
+    root = planted(tmp_path / "raw", SEEN, np.roll(SEEN, 2, axis=0), label)
     told = []
     config = DataConfig(labels=LABELS, spacing=COARSE)
     _, problems = prepare(root, tmp_path / "out", config, tell=told.append)

@@ -20,6 +20,7 @@ from sdunet.runtime.checkpoint import PREVIOUS, STATE
 from sdunet.runtime.safetensors_io import write_weights
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
+from sdunet.segmentation.training import train_fold
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 STEPS = 8  # an epoch: 4 training cases, 4 patches each, in batches of 2
@@ -190,10 +191,14 @@ def test_weights_and_masks_are_the_same_bits_from_any_number_of_workers(disc_run
     assert len(made) == 1
 
 
-def test_without_it_a_run_says_that_it_may_differ(disc_run, tmp_path, capsys):
+def test_without_it_a_run_on_a_gpu_says_that_it_may_differ(disc_run, tmp_path, capsys, monkeypatch):
     assert run(*arguments_of(disc_run, tmp_path / "a", "--epochs=1")) == 0
+    assert "--deterministic prevents that" not in capsys.readouterr().err
+    may_differ = train_fold._may_differ
+    monkeypatch.setattr(train_fold, "_may_differ", lambda _, config: may_differ("cuda", config))
+    assert run(*arguments_of(disc_run, tmp_path / "b", "--epochs=1")) == 0
     assert "--deterministic prevents that" in capsys.readouterr().err
-    assert run(*arguments_of(disc_run, tmp_path / "b", "--epochs=1", "--deterministic")) == 0
+    assert run(*arguments_of(disc_run, tmp_path / "c", "--epochs=1", "--deterministic")) == 0
     assert "--deterministic prevents that" not in capsys.readouterr().err
 
 

@@ -1,0 +1,72 @@
+"""Records and lists that someone made huge are refused before they are read whole."""
+
+import argparse
+import tracemalloc
+
+import pytest
+
+from data_prep.core.errors import DataError
+from data_prep.files.written_files import LIST, MARK, check_written
+from data_prep.planning.splits import read_folds, read_groups
+from sdunet.cli.main import main
+from sdunet.cli.options import cases_of
+from sdunet.segmentation.inference.prediction_record import MANIFEST, Manifest
+from sdunet.vae.data.packed import load_packed
+
+HUGE = 1 << 29
+MOST = 1 << 28
+
+
+def huge(path):
+    """A file of zeros that takes no room on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.truncate(HUGE)
+    return path
+
+
+def as_config(folder):
+    main(["check", str(folder), "--config", str(huge(folder / "task.yaml"))])
+
+
+def as_cases(folder):
+    cases_of(argparse.Namespace(cases=str(huge(folder / "cases.txt"))))
+
+
+def as_groups(folder):
+    read_groups(huge(folder / "groups.csv"))
+
+
+def as_folds(folder):
+    read_folds(huge(folder / "folds.json"), {})
+
+
+def as_predictions(folder):
+    huge(folder / MANIFEST)
+    Manifest(folder, {}).before(resume=True)
+
+
+def as_packed(folder):
+    load_packed(huge(folder / "dataset.json").parent)
+
+
+@pytest.mark.parametrize(
+    "read", [as_config, as_cases, as_groups, as_folds, as_predictions, as_packed]
+)
+def test_huge_files_are_refused_before_they_are_read_whole(read, tmp_path):
+    tracemalloc.start()
+    try:
+        with pytest.raises((DataError, SystemExit)):
+            read(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < MOST
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_huge_list_of_what_was_written_is_read_by_pieces(tmp_path):
+    huge(tmp_path / MARK / LIST)
+    (tmp_path / "a.txt").write_text("a")
+    tracemalloc.start()
+    check_written(tmp_path / "a.txt", b"a")
+    assert tracemalloc.get_traced_memory()[1] < MOST
+    tracemalloc.stop()
