@@ -3,23 +3,13 @@
 from collections.abc import Collection, Sequence
 
 import torch
-from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName
-from sdunet.layers import Direction
-from sdunet.nets.stages import (
-    Spec,
-    Stages,
-    Upsample,
-    check_input,
-    check_levels,
-    crop,
-    pad_to_multiple,
-)
+from sdunet.nets.base import SweepingUNet
+from sdunet.nets.stages import Stages, check_input, crop, pad_to_multiple
 
 
-class NestedSDUNet(nn.Module):
+class NestedSDUNet(SweepingUNet):
     r"""U-Net++ with spatial dependency layers in its lower scales.
 
     Between encoder and decoder, every level has stages that see all earlier ones of their level
@@ -31,23 +21,10 @@ class NestedSDUNet(nn.Module):
     With no sweeping level this is the plain U-Net++ of the same widths.
 
     Args:
-        spatial_dims: as are all other arguments, see `SDUNet`.
-        in_channels: see `SDUNet`.
-        out_channels: see `SDUNet`.
-        features: see `SDUNet`.
-        norm: see `SDUNet`.
-        act: see `SDUNet`.
-        dropout: see `SDUNet`.
+        spatial_dims: as are all arguments that are not named here, see `SDUNet`.
         sdn_decoder: levels whose stages after the encoder sweep. Default: from 2 on, at least
             the lowest.
-        sdn_encoder: encoder levels that sweep.
-        num_features: see `SDUNet`.
-        directions: see `SDUNet`.
-        residual: see `SDUNet`.
-        upsample: see `SDUNet`.
         deep_supervision: give logits of every full-resolution stage while training.
-        cell: see `SDUNet`.
-        init: see `SDUNet`.
 
     Shape:
         As of `SDUNet`; while training with `deep_supervision` a list of logits, all of full
@@ -61,56 +38,33 @@ class NestedSDUNet(nn.Module):
         Dependent U-Nets, 2021, arXiv 2103.11713.
     """
 
-    def __init__(
+    @staticmethod
+    def usual_levels(depth: int) -> range:
+        """Return the levels from 2 on, at least the lowest."""
+        return range(min(2, depth - 2), depth - 1)
+
+    @staticmethod
+    def widths_aside(features: Sequence[int]) -> Sequence[int]:
+        """Return the channels of the full-resolution stages between the first and the last."""
+        return [features[0]] * (len(features) - 2)
+
+    def add_stages(
         self,
-        spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
-        features: Sequence[int] = (16, 32, 64, 128, 256),
-        norm: Spec = ("instance", {"affine": True}),
-        act: Spec = ("leakyrelu", {"negative_slope": 0.1, "inplace": True}),
-        dropout: float = 0.0,
-        *,
-        sdn_decoder: Collection[int] | None = None,
-        sdn_encoder: Collection[int] = (),
-        num_features: int | Sequence[int] = 16,
-        directions: Sequence[Direction] | None = None,
-        residual: bool = True,
-        upsample: Upsample = "deconv",
-        deep_supervision: bool = False,
-        cell: CellName = "carry",
-        init: InitName = "reach",
+        stages: Stages,
+        widths_in: Sequence[int],
+        sdn_encoder: Collection[int],
+        sdn_decoder: Collection[int],
     ) -> None:
-        super().__init__()
-        stages = Stages(
-            *(spatial_dims, features, norm, act, dropout),
-            *(num_features, directions, residual, upsample, cell, init),
-        )
-        depth = stages.depth
-        if sdn_decoder is None:
-            sdn_decoder = range(min(2, depth - 2), depth - 1)
-        check_levels("sdn_decoder", sdn_decoder, depth - 1)
-        check_levels("sdn_encoder", sdn_encoder, depth)
-        self.spatial_dims = spatial_dims
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.depth = depth
-        self.down = Pool["max", spatial_dims](2)
-        widths_in = [in_channels, *features[:-1]]
+        """Add the stages `X_ij` by their names `i_j`, see `SweepingUNet`."""
         self.stages = nn.ModuleDict()
         self.up = nn.ModuleDict()
         for level, width in enumerate(widths_in):
             self.stages[f"{level}_0"] = stages.stage(level, width, sdn_encoder)
-        for column in range(1, depth):
-            for level in range(depth - column):
-                name, width = f"{level}_{column}", features[level]
+        for column in range(1, stages.depth):
+            for level in range(stages.depth - column):
+                name, width = f"{level}_{column}", stages.features[level]
                 self.up[name] = stages.up(level)
                 self.stages[name] = stages.stage(level, (column + 1) * width, sdn_decoder)
-        conv = Conv["conv", spatial_dims]
-        self.head = conv(features[0], out_channels, 1)
-        self.aside = nn.ModuleList(
-            conv(features[0], out_channels, 1) for _ in range(depth - 2) if deep_supervision
-        )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of the classes, `(N, out_channels, ...)`."""

@@ -3,23 +3,13 @@
 from collections.abc import Collection, Sequence
 
 import torch
-from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName
-from sdunet.layers import Direction
-from sdunet.nets.stages import (
-    Spec,
-    Stages,
-    Upsample,
-    check_input,
-    check_levels,
-    crop,
-    pad_to_multiple,
-)
+from sdunet.nets.base import SweepingUNet
+from sdunet.nets.stages import Stages, check_input, crop, pad_to_multiple
 
 
-class SDUNet(nn.Module):
+class SDUNet(SweepingUNet):
     """U-Net with spatial dependency layers.
 
     A plain stage is two 3x3 convolutions, each with normalisation, dropout and activation. In a
@@ -59,58 +49,38 @@ class SDUNet(nn.Module):
         Carvalho et al., Spatially Dependent U-Nets, 2021, arXiv 2103.11713.
     """
 
-    def __init__(
+    @staticmethod
+    def usual_levels(depth: int) -> range:
+        """Return all levels below full resolution."""
+        return range(1, depth - 1)
+
+    @staticmethod
+    def widths_aside(features: Sequence[int]) -> Sequence[int]:
+        """Return the channels of the decoder levels below full resolution."""
+        return features[1:-1]
+
+    def add_stages(
         self,
-        spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
-        features: Sequence[int] = (16, 32, 64, 128, 256),
-        norm: Spec = ("instance", {"affine": True}),
-        act: Spec = ("leakyrelu", {"negative_slope": 0.1, "inplace": True}),
-        dropout: float = 0.0,
-        *,
-        sdn_decoder: Collection[int] | None = None,
-        sdn_encoder: Collection[int] = (),
-        num_features: int | Sequence[int] = 16,
-        directions: Sequence[Direction] | None = None,
-        residual: bool = True,
-        upsample: Upsample = "deconv",
-        deep_supervision: bool = False,
-        cell: CellName = "carry",
-        init: InitName = "reach",
+        stages: Stages,
+        widths_in: Sequence[int],
+        sdn_encoder: Collection[int],
+        sdn_decoder: Collection[int],
     ) -> None:
-        super().__init__()
-        stages = Stages(
-            *(spatial_dims, features, norm, act, dropout),
-            *(num_features, directions, residual, upsample, cell, init),
-        )
-        depth = stages.depth
-        sdn_decoder = range(1, depth - 1) if sdn_decoder is None else sdn_decoder
-        check_levels("sdn_decoder", sdn_decoder, depth - 1)
-        check_levels("sdn_encoder", sdn_encoder, depth)
-        self.spatial_dims = spatial_dims
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.down = Pool["max", spatial_dims](2)
-        widths_in = [in_channels, *features[:-1]]
+        """Add a stage per level of the encoder and of the decoder, see `SweepingUNet`."""
+        levels = range(stages.depth - 1)
         self.encoder = nn.ModuleList(
             stages.stage(level, width, sdn_encoder) for level, width in enumerate(widths_in)
         )
-        self.up = nn.ModuleList(stages.up(level) for level in range(depth - 1))
+        self.up = nn.ModuleList(stages.up(level) for level in levels)
         self.decoder = nn.ModuleList(
-            stages.stage(level, 2 * features[level], sdn_decoder) for level in range(depth - 1)
-        )
-        conv = Conv["conv", spatial_dims]
-        self.head = conv(features[0], out_channels, 1)
-        self.aside = nn.ModuleList(
-            conv(width, out_channels, 1) for width in features[1:-1] if deep_supervision
+            stages.stage(level, 2 * stages.features[level], sdn_decoder) for level in levels
         )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of the classes, `(N, out_channels, ...)`."""
         check_input(x, self.in_channels, self.spatial_dims)
         sizes = x.shape[2:]
-        x = pad_to_multiple(x, 2 ** (len(self.encoder) - 1))
+        x = pad_to_multiple(x, 2 ** (self.depth - 1))
         skips = []
         for level, stage in enumerate(self.encoder):
             x = stage(self.down(x) if level else x)
