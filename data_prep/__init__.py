@@ -1,7 +1,8 @@
 """From raw scans to a prepared dataset: read, check, plan, preprocess, split, write."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 if TYPE_CHECKING:
     from data_prep.checks.run import check
@@ -21,17 +22,14 @@ __all__ = [
 ]
 
 # Imported when first asked for: preparing needs MONAI, which takes seconds.
-_PLACES = {
-    "DataConfig": "data_prep.core.config",
-    "DataError": "data_prep.core.errors",
-    "check": "data_prep.checks.run",
-    "load_dataset": "data_prep.prepared.dataset",
-    "prepare": "data_prep.prepared.prepare",
-    "read_scan": "data_prep.reading.scan_file",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'data_prep' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+__getattr__, __dir__, _ = attach(
+    __name__,
+    submod_attrs={
+        "checks.run": ["check"],
+        "core.config": ["DataConfig"],
+        "core.errors": ["DataError"],
+        "prepared.dataset": ["load_dataset"],
+        "prepared.prepare": ["prepare"],
+        "reading.scan_file": ["read_scan"],
+    },
+)

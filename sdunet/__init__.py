@@ -6,9 +6,11 @@ Imported before torch, it chooses how torch's threads wait for each other (see
 
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lazy_loader import attach
+
+from data_prep.core.errors import DataError
 from sdunet.runtime.threads import waiting_policy
 
 if "torch" not in sys.modules:  # which reads the choice when it is loaded
@@ -17,7 +19,6 @@ if "torch" not in sys.modules:  # which reads the choice when it is loaded
 from sdunet.ops import carry_sweep, sdn_sweep  # at once: exported programs look for them
 
 if TYPE_CHECKING:
-    from data_prep.core.errors import DataError
     from sdunet.api import train
     from sdunet.layers import ResSDNLayer, SDNLayer
     from sdunet.nets.nested import NestedSDUNet
@@ -43,21 +44,15 @@ __all__ = [
 ]
 
 # Imported when first asked for: the layer alone needs neither MONAI nor Lightning.
-_PLACES = {
-    "DataError": "data_prep.core.errors",
-    "LadderVAE": "sdunet.vae.models.ladder",
-    "NestedSDUNet": "sdunet.nets.nested",
-    "Prediction": "sdunet.segmentation.inference.predictor",
-    "Predictor": "sdunet.segmentation.inference.predictor",
-    "ResSDNLayer": "sdunet.layers",
-    "SDNLayer": "sdunet.layers",
-    "SDUNet": "sdunet.nets.unet",
-    "evaluate": "sdunet.segmentation.evaluation.evaluate",
-    "train": "sdunet.api",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'sdunet' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+__getattr__, __dir__, _ = attach(
+    __name__,
+    submod_attrs={
+        "api": ["train"],
+        "layers": ["ResSDNLayer", "SDNLayer"],
+        "nets.nested": ["NestedSDUNet"],
+        "nets.unet": ["SDUNet"],
+        "segmentation.evaluation.evaluate": ["evaluate"],
+        "segmentation.inference.predictor": ["Prediction", "Predictor"],
+        "vae.models.ladder": ["LadderVAE"],
+    },
+)
