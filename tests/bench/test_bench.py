@@ -22,6 +22,7 @@ def small_and_without_interpreter(monkeypatch):
     monkeypatch.setattr("sdunet.ops.triton_backend.why_not", lambda *_: "interpreted")
 
 
+@pytest.mark.long
 def test_quick_sweep_prints_a_table_and_keeps_json_and_picture(tmp_path, capsys):
     assert main(["bench", "sweep", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out

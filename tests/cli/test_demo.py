@@ -18,6 +18,7 @@ def test_image_is_the_annotated_one():
     assert len(np.unique(nuclei)) == 126  # 125 nuclei and the background
 
 
+@pytest.mark.long
 def test_demo_runs_and_uses_the_trained_model_again(tmp_path, monkeypatch, capsys):
     small = replace(road.TASK.network, features=(4, 6, 8), num_features=2)
     few = replace(road.TASK.training, epochs=1, patches_per_case=1)

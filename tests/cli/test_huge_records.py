@@ -63,6 +63,7 @@ def test_huge_files_are_refused_before_they_are_read_whole(read, tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.long
 def test_a_huge_list_of_what_was_written_is_read_by_pieces(tmp_path):
     huge(tmp_path / MARK / LIST)
     (tmp_path / "a.txt").write_text("a")

@@ -84,6 +84,7 @@ def test_training_twice_with_a_seed_gives_the_same_weights(disc_run):
     assert (root / "run" / WEIGHTS).read_bytes() != (root / "other" / WEIGHTS).read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("turned", "codes"), [(False, (0, 2)), (True, (1, 4)), (True, (2, 0))])
 def test_volumes_come_back_on_their_own_grid(balls, tmp_path, turned, codes, write_nifti):
     raw = balls()

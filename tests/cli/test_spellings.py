@@ -44,6 +44,7 @@ def test_check_and_plan_show_no_settings_of_training(capsys):
     assert "--training.epochs" in help_of(capsys, "train")
 
 
+@pytest.mark.long
 def test_what_had_no_name_goes_on_working_with_a_note(discs, disc_run, tmp_path, capsys):
     raw = discs()
     assert run("prepare", raw, tmp_path / "set") == 0

@@ -86,6 +86,7 @@ def test_mixing_operator_passes_the_checks_of_pytorch(sizes, planes):
 
 
 # PyTorch's own compiler does what its own warnings forbid.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_network_is_one_graph_and_agrees(network, image):
     network, image = network.double(), image.double()

@@ -292,6 +292,7 @@ def test_commands_of_measured_rows_parse(capsys):
         assert left.value.code == 0, capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_commands_of_the_first_hour_run_in_their_order(make_discs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_discs(tmp_path / "my_data", foreground=255)

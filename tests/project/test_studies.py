@@ -102,6 +102,7 @@ def test_images_hang_on_the_seed_alone(curves):
     assert not np.array_equal(first.masks, other.masks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_networks_are_of_one_size_and_take_any_map(networks, spatial_dims):
     wanted = networks.PARAMETERS[spatial_dims]

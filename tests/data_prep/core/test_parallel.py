@@ -88,6 +88,7 @@ def test_prepared_sets_are_the_same_bytes_wherever_they_were_made(tmp_path, clus
     assert files(tmp_path / "here") == files(tmp_path / "processes") == files(tmp_path / "cluster")
 
 
+@pytest.mark.long
 def test_case_too_large_for_the_memory_is_refused_by_its_header(tmp_path):
     planted = Volumes(tmp_path / "raw")
     declared = nifti(np.zeros((1000, 1000, 4), np.int16))
@@ -119,6 +120,7 @@ sys.exit(main(["prepare", sys.argv[1], sys.argv[2], "--dataset.intensity", "unit
 """
 
 
+@pytest.mark.long
 def test_full_disk_is_named_and_what_was_there_stays(tmp_path):
     Volumes(tmp_path / "raw")
     prepare(tmp_path / "raw", tmp_path / "out", DataConfig())

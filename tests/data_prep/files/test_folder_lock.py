@@ -79,6 +79,7 @@ READERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize("change", [1, 2, 4, None])
 def test_what_was_cut_short_is_not_read_and_can_be_run_again(

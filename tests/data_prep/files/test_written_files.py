@@ -81,6 +81,7 @@ READERS["overlay"] += ["-o", "out"]
 READERS["compare"] += ["--ref", "discs/raw", "--pred", "pred", "pred", "-o", "out"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("file", ["disc_1.png", "probabilities/1/disc_1.tif"])
@@ -130,6 +131,7 @@ def test_a_file_in_the_place_of_a_prediction_is_not_taken_for_it(
         assert summary["mean"]["1"]["missing"] == (0 if "/" in other else 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("own", [None, edit, replace])
 def test_predictions_of_others_and_as_they_were_written_are_taken(

@@ -32,6 +32,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", [stop_before_the_end, stop_after_resuming])
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_a_run_that_was_stopped_is_used_only_if_that_is_accepted(disc_run, capsys, command, stop):

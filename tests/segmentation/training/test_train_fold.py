@@ -147,6 +147,7 @@ def test_nothing_to_resume_is_said(disc_run, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)], ids=str
 )
@@ -177,6 +178,7 @@ def test_no_epoch_is_begun_that_would_pass_the_time(disc_run, tmp_path, capsys):
     assert 1 <= len(rows_of(tmp_path / "run")) < 500
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on few cores
 def test_weights_and_masks_are_the_same_bits_from_any_number_of_workers(disc_run, tmp_path):
     raw, _, _ = disc_run
@@ -219,6 +221,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.long
 def test_a_full_disk_is_named_and_earlier_states_stay(disc_run, tmp_path):
     command = arguments_of(disc_run, tmp_path / "run")
     assert run(*command, "--epochs=1") == 0
@@ -316,6 +319,7 @@ def test_signals_that_nohup_hides_stay_hidden(tmp_path):
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.long
 def test_loader_workers_leave_signals_to_the_training():
     code = (
         "import os; from sdunet.segmentation.training.data_module import _deaf, SIGNALS; _deaf(0);"
