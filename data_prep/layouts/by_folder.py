@@ -11,7 +11,7 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, kept_apart, layout_of, no_image
 from data_prep.layouts.split_folders import of_no_part, shared_folders
-from data_prep.layouts.words import part_of_folders, without_part
+from data_prep.layouts.words import is_split, part_of_folders, split_of_part, without_part
 
 LABEL_FOLDERS = (
     *("mask", "masks", "label", "labels", "labelstr", "labelsts", "gt", "groundtruth"),
@@ -84,7 +84,7 @@ def folder_pairs(tree: Tree) -> Layout | None:
         silent += [] if labelled or told else [name]
     if not images or not labels:
         return None
-    if "train" not in images:  # all of one part are no split
+    if not is_split(images):
         images = {"train": [name for names in images.values() for name in names]}
         labels = {"train": [name for names in labels.values() for name in names]}
     layout = _parted(images, labels, problems)
@@ -107,7 +107,7 @@ def _parted(
             replace(
                 case,
                 id=f"{part}_{case.id}" if ids[case.id] > 1 else case.id,
-                split=None if part == "train" else "test",
+                split=split_of_part(part),
             )
             for case in found
         ]

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.layouts.cases import Case, Layout, kept_apart
-from data_prep.layouts.words import part_of_folders
+from data_prep.layouts.words import is_split, part_of_folders, split_of_part
 
 
 def split_by_folders(layout: Layout) -> Layout:
@@ -29,7 +29,7 @@ def split_by_folders(layout: Layout) -> Layout:
         parts[case.id] = told or "train"
         silent += [] if told else [case.image]
     findings = (*layout.findings, *of_no_part(silent, len(parts) - len(silent)))
-    if set(parts.values()) <= {"train"} or "train" not in parts.values():
+    if not is_split(parts.values()):
         return replace(layout, problems=tuple(problems), findings=findings)
     tests = {id_ for id_, part in parts.items() if part == "test"}
     if not tests & {case.id for case in layout.cases}:
@@ -62,4 +62,5 @@ def shared_folders(names: Iterable[str]) -> int:
 
 
 def _apart(case: Case, parts: dict[str, str]) -> Case:
-    return case if parts[case.id] == "train" else replace(case, split="test")
+    split = split_of_part(parts[case.id])
+    return case if split is None else replace(case, split=split)

@@ -1,7 +1,7 @@
 """What people call the columns of a list and the parts of a split."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from data_prep.core.parse import whole
@@ -24,6 +24,7 @@ _PARTS = {
     "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
 }
 _PART_OF = {word: part for part, words in _PARTS.items() for word in words}
+_FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 _TESTS = ("imagests", "labelsts")  # of nnU-Net and the Decathlon
 
 
@@ -84,24 +85,44 @@ def names_validation(split: object, fold: object) -> bool:
         return False  # it says nothing that is known
 
 
-def part_of_folders(folders: Iterable[str]) -> Literal["train", "validation", "test"] | None:
+def part_of_folders(folders: Iterable[str]) -> str | None:
     """Return the part of a split that names of folders tell; `None` where they tell none.
 
     A folder of several words, such as `train_and_test`, holds both and tells nothing.
 
+    Returns:
+        `train`, `validation`, `test`, or `fold_` and its number.
+
     Raises:
         ValueError: if folders tell of several parts.
     """
-    told: set[Literal["train", "validation", "test"]] = set()
+    told: set[str] = set()
     for folder in folders:
+        if fold := _FOLD.fullmatch(folder):
+            told.add(f"fold_{int(fold[1])}")
+            continue
         several = _words(folder)
         words = set(map(_part_word, [*several, "".join(several)]))  # `hold_out` is one word
         words = {"test"} if folder.lower() in _TESTS else words
         parts = {_PART_OF[word] or "train" for word in words & set(_PART_OF) - {"none", "nan"}}
         told |= parts if len(parts) == 1 else set()
+    if any(part.startswith("fold_") for part in told):
+        told.discard("train")  # of which a fold is a part
     if len(told) > 1:
         raise ValueError(f"folders of several parts: {', '.join(sorted(told))}")
     return told.pop() if told else None
+
+
+def is_split(parts: Collection[str]) -> bool:
+    """Tell whether parts are a split: those without any for training are all of one dataset."""
+    return len(set(parts)) > 1 and any(p == "train" or p.startswith("fold_") for p in parts)
+
+
+def split_of_part(part: str) -> Literal["test"] | int | None:
+    """Return where cases of a part go: cases for validation are kept apart as for testing."""
+    if part.startswith("fold_"):
+        return int(part.removeprefix("fold_"))
+    return None if part == "train" else "test"
 
 
 def without_part(folder: str) -> str:

@@ -71,6 +71,30 @@ def test_usual_words_for_testing_are_obeyed(written, layout, word):
     assert splits(written(files)) == {"a": None, "b": "test"}
 
 
+@pytest.mark.parametrize("layout", [*IN_FOLDERS, "folder pairs"])
+@pytest.mark.parametrize("name", ["fold_{}", "Fold{}", "fold-0{}"])
+def test_folders_of_folds_are_obeyed(written, layout, name):
+    files = {}
+    for k, case in enumerate("abc"):
+        folder = name.format(k % 2)
+        if layout == "folder pairs":
+            files[f"{folder}/images/{case}.png"] = png(picture(k))
+            files[f"{folder}/masks/{case}.png"] = png(mask())
+        elif layout == "dsb2018":
+            files[f"{folder}/{case}/images/{case}.png"] = png(picture(k))
+            files[f"{folder}/{case}/masks/{case}.png"] = png(mask())
+        else:
+            files |= in_folder(layout, folder, case, k)
+    assert list(splits(written(files)).values()) == [0, 1, 0]
+
+
+def test_folds_within_a_folder_for_training_are_beside_its_test_set(written):
+    files = in_folder("file pairs", "train/fold_0", "a", 1)
+    files |= in_folder("file pairs", "train/fold_1", "b", 2)
+    files |= in_folder("file pairs", "test", "c", 3)
+    assert splits(written(files)) == {"a": 0, "b": 1, "c": "test"}
+
+
 @pytest.mark.parametrize("layout", IN_FOLDERS)
 def test_folders_of_no_part_beside_others_are_warned_of(written, layout):
     files = in_folder(layout, "train", "a", 1) | in_folder(layout, "external", "b", 2)
