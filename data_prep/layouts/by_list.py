@@ -48,7 +48,7 @@ def listed(tree: Tree) -> Layout | None:
                 raise ValueError(f"a list {key!r} of images; call it one of {', '.join(_LISTS)}")
         results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
         results += [_of_record(tree, root, name, r, test=True) for r in apart]
-        results = _without_tested(results, _hidden(root, name, apart))
+        results = _without_tested(results, _hidden(tree, root, name, apart))
         results += miscounted(
             name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
         )
@@ -59,7 +59,7 @@ def listed(tree: Tree) -> Layout | None:
     records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
     keys = dict.fromkeys(key for record in records for key in record)
     findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
-    apart = tuple(_hidden(root, name, apart))
+    apart = tuple(_hidden(tree, root, name, apart))
     return replace(layout, findings=findings, listed_in=name, apart=apart)
 
 
@@ -79,13 +79,13 @@ def _of_record(
     named_by = PurePosixPath(name).name
     if test and isinstance(record, str):
         record = {"image": record}
-    images = _images_in(root, named_by, record)
+    images = _images_in(tree, root, named_by, record)
     label = _label_in(record)
     if label is None and test:
         # Hidden references: images alone are no cases to learn from.
         found = pair(tree, images, None, "test")
         return found if isinstance(found, DataError) else None
-    label = None if label is None else inside(root, label, named_by)
+    label = None if label is None else inside(tree, root, label, named_by)
     try:
         split = "test" if test else split_of(*_split_and_fold(record))
     except ValueError as error:
@@ -94,11 +94,11 @@ def _of_record(
     return pair(tree, images, label, split, groups=groups_in(record))
 
 
-def _images_in(root: PurePosixPath, named_by: str, record: dict) -> list[str]:
+def _images_in(tree: Tree, root: PurePosixPath, named_by: str, record: dict) -> list[str]:
     roles, _ = by_role([key for key in record if role_of(key) == "image"])
     images = record[roles["image"]]
     images = [images] if isinstance(images, str) else list(images)
-    return [inside(root, image, named_by) for image in images]
+    return [inside(tree, root, image, named_by) for image in images]
 
 
 def _label_in(record: dict) -> Any:
@@ -111,14 +111,14 @@ def _label_in(record: dict) -> Any:
     return record[roles["label"]] if roles else None
 
 
-def _hidden(root: PurePosixPath, name: str, apart: list) -> set[str]:
+def _hidden(tree: Tree, root: PurePosixPath, name: str, apart: list) -> set[str]:
     """Return the images of the test set whose labels are not given."""
     records = [{"image": record} if isinstance(record, str) else record for record in apart]
     return {
         image
         for record in records
         if _label_in(record) is None
-        for image in _images_in(root, PurePosixPath(name).name, record)
+        for image in _images_in(tree, root, PurePosixPath(name).name, record)
     }
 
 

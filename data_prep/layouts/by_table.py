@@ -106,8 +106,8 @@ def _rows(data: bytes) -> tuple[list[tuple[dict[Role, str], list[str]]], list[st
 def _of_row(tree: Tree, name: str, row: dict[Role, str], more: list[str]) -> Case | DataError:
     """Return the case of a row, or what is wrong with it."""
     root = PurePosixPath(name).parent
-    images = [inside(root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
-    label = inside(root, row["label"], name) if row.get("label") else None
+    images = [inside(tree, root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
+    label = inside(tree, root, row["label"], name) if row.get("label") else None
     try:
         if any(more):
             raise ValueError(f"more cells than columns: {more}")

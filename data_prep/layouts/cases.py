@@ -9,6 +9,7 @@ from unicodedata import normalize
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
+from data_prep.files.file_tree import Tree
 from data_prep.layouts.words import role_of
 
 LabelKind = Literal["classes", "objects", "contours", "segments"]
@@ -191,13 +192,22 @@ def _shared(cases: list[Case]) -> dict[str, DataError]:
     }
 
 
-def inside(root: PurePosixPath, name: str, named_by: str) -> str:
-    """Return the path in the tree of a file that a list names.
+def inside(tree: Tree, root: PurePosixPath, name: str, named_by: str) -> str:
+    """Return the path in the tree of a file that a list names, perhaps as Windows writes it.
+
+    Args:
+        tree: the dataset.
+        root: folder in it that names are relative to; that of the list.
+        name: of the file, also by its absolute path.
+        named_by: the list.
 
     Raises:
         DataError: LAY_PATH if it leads out of the dataset.
     """
-    path = PurePosixPath(str(name))
+    path = PurePosixPath(str(name) if str(name) in tree.names else str(name).replace("\\", "/"))
+    top = tree.root.resolve()
+    if path.is_absolute() and path.is_relative_to(top.as_posix()):
+        root, path = PurePosixPath(), path.relative_to(top.as_posix())
     if path.is_absolute() or ".." in path.parts or "\0" in str(name):
         raise DataError("LAY_PATH", f"{named_by} names {name!r}", "name files inside the dataset")
     return (root / path).as_posix()

@@ -132,6 +132,31 @@ def test_lists_cannot_name_files_outside(tree_of, name):
         find_layout(tree_of({"cases.csv": text.encode(), "l/a.nii.gz": PAIR[1]}))
 
 
+@pytest.mark.parametrize("name", ["..\\secret.nii.gz", "i\\..\\..\\secret.nii.gz"])
+def test_back_slashes_do_not_lead_outside(tree_of, name):
+    text = f"image,label\n{name},l/a.nii.gz\n"
+    with pytest.raises(DataError, match=r"LAY_PATH: cases.csv names"):
+        find_layout(tree_of({"cases.csv": text.encode(), "l/a.nii.gz": PAIR[1]}))
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("path", ["i\\{}.nii.gz", ".\\i\\{}.nii.gz", "{root}/i/{}.nii.gz"])
+def test_lists_name_files_as_windows_does_and_by_absolute_paths(tmp_path, tree_of, kind, path):
+    files = {f"i/{n}.nii.gz": PAIR[0] for n in "ab"} | {f"l/{n}.nii.gz": PAIR[1] for n in "ab"}
+    root = tree_of(files).root.resolve()
+    pairs = [(path.format(n, root=root), f"l/{n}.nii.gz") for n in "ab"]
+    if kind == "csv":
+        listed = {"cases.csv": "\n".join(["image,label", *map(",".join, pairs)]).encode()}
+    else:
+        records = [{"image": image, "label": label} for image, label in pairs]
+        listed = {"list.json": json.dumps({"training": records}).encode()}
+    layout = find_layout(tree_of(files | listed))
+    assert [(case.id, case.image) for case in layout.cases] == [
+        ("a", "i/a.nii.gz"),
+        ("b", "i/b.nii.gz"),
+    ]
+
+
 def test_bids_pairs_scans_with_derivatives_by_their_entities(tree_of):
     tree = tree_of(
         {
