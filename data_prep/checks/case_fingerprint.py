@@ -15,6 +15,7 @@ from data_prep.layouts import Case
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.preprocessing.grid import Grid, grid_of
 from data_prep.preprocessing.hot_values import look_at_hot_values
+from data_prep.preprocessing.intensity import largest_of
 from data_prep.reading.case import read_case
 
 _QUANTILES = 501
@@ -46,6 +47,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Fingerprint | None, l
         hashlib.sha256(image.array).hexdigest(),
         coarse_picture(image),
         hashlib.sha256(label.array).hexdigest() if label.array.any() else "",
+        largest_of(image.array),
     )
     return facts, findings.found
 

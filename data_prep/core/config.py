@@ -205,6 +205,8 @@ class Plan:
         levels: of each channel, for intensity `ct`.
         seen: what the training cases were like; `None` of so few that it would tell of single ones.
         form: how masks that are 2D images are stored; `None` if that was not looked at.
+        largest: number of the type of all training images, by which intensity `unit` divides;
+            `None` where they have none, or several.
     """
 
     spatial_dims: int
@@ -220,6 +222,7 @@ class Plan:
     levels: tuple[Levels, ...] | None = None
     seen: Seen | None = None
     form: MaskForm | None = None
+    largest: int | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -257,4 +260,5 @@ class Plan:
             None if levels is None else tuple(Levels(**level) for level in levels),
             None if seen is None else Seen.from_json(seen),
             None if form is None else MaskForm.from_json(form),
+            record.get("largest"),
         )

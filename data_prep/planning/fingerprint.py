@@ -22,6 +22,7 @@ class Fingerprint:
         pixels_sha256: of the values alone, whatever the file.
         coarse: see `coarse_picture`.
         label_sha256: of the classes of all voxels; empty without foreground.
+        largest: number of the type of its intensities; `None` for real numbers.
     """
 
     size: tuple[int, ...]
@@ -35,3 +36,4 @@ class Fingerprint:
     pixels_sha256: str
     coarse: np.ndarray
     label_sha256: str = ""
+    largest: int | None = None

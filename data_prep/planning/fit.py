@@ -100,6 +100,10 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
             "PLAN_PATCH", f"patch_size {patch}", f"give no more than {MOST_CELLS:,} voxels"
         )
     intensity = _intensity(config, rules, pictures, why)
+    largest = {fact.largest for fact in facts}
+    if intensity == "unit" and len(largest) > 1:
+        found = f"types of images whose largest numbers are {sorted(map(str, largest))}"
+        raise DataError("INT_UNIT", found, "save all images in one type")
     return Plan(
         dims,
         rules.channels,
@@ -114,6 +118,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         _levels(facts) if intensity == "ct" else None,
         _seen(facts) if len(facts) >= _ENOUGH_CASES else None,
         rules.form,
+        *(largest if len(largest) == 1 else ()),
     )
 
 

@@ -63,6 +63,8 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"spatial_dims must be 2 or 3, got {dims!r}")
     if plan.intensity not in get_args(Intensity):
         raise ValueError(f"intensity must be one of {get_args(Intensity)}, got {plan.intensity!r}")
+    if plan.largest is not None and (type(plan.largest) is not int or plan.largest < 1):
+        raise ValueError(f"largest must be a whole number above 0 or null, got {plan.largest!r}")
     patch = plan.patch_size
     if len(patch) != dims or not all(type(n) is int and n > 0 for n in patch):
         raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")

@@ -35,12 +35,17 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
         plan: says which kind of intensity.
 
     Raises:
-        DataError: INT_UNIT for real numbers, whose type has no largest number to divide by.
+        DataError: INT_UNIT for real numbers, whose type has no largest number to divide by, and
+            for a type of another one than the images have that were planned for.
     """
     if plan.intensity == "unit":
-        if array.dtype.kind not in "ui":
+        largest = largest_of(array)
+        if largest is None:
             raise DataError("INT_UNIT", f"{array.dtype} values for unit", "use intensity: zscore")
-        return Scaling([0.0] * len(array), [float(np.iinfo(array.dtype).max)] * len(array))
+        if plan.largest not in (None, largest):
+            found = f"{array.dtype} values, up to {largest}; planned for up to {plan.largest}"
+            raise DataError("INT_UNIT", found, "save the image in the type of the others")
+        return Scaling([0.0] * len(array), [float(largest)] * len(array))
     if plan.intensity == "ct":
         return Scaling(
             [level.mean for level in plan.levels],
@@ -62,6 +67,11 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
         low=[h.low if h else float(c.min()) for h, c in zip(hot, array, strict=True)],
         high=[h.high if h else float(c.max()) for h, c in zip(hot, array, strict=True)],
     )
+
+
+def largest_of(array: np.ndarray) -> int | None:
+    """Return the largest number of the type of an array; `None` for real numbers."""
+    return int(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else None
 
 
 def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:

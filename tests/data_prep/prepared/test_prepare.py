@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from by_hand import rewrite
+from PIL import Image
 
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -277,6 +278,24 @@ def test_resampling_beyond_memory_is_refused(balls):
     scan = Scan(np.zeros((1, 90, 90, 90)), np.diag([900.0, 900, 900, 1]))
     with pytest.raises(DataError, match=r"GEO_RESAMPLE: 5.\d+e\+14 voxels"):
         grid_of(scan, (1.0, 1.0, 1.0))
+
+
+def test_unit_takes_images_of_the_planned_type_only():
+    plan = Plan(2, ("a",), CLASSES, {}, "unit", None, (4, 4), largest=255)
+    assert scaling_of(np.ones((1, 2, 2), np.uint8), plan).scale == [255.0]
+    with pytest.raises(DataError, match="INT_UNIT: uint16 values, up to 65535; planned for up to"):
+        scaling_of(np.ones((1, 2, 2), np.uint16), plan)
+
+
+def test_images_of_two_types_are_refused_for_unit(discs, tmp_path):
+    root = discs()
+    path = root / "images/disc_1.png"
+    pixels = np.asarray(Image.open(path)).astype(np.uint16)
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(DataError, match="INT_UNIT: types of images whose largest numbers"):
+        prepare(root, tmp_path / "out", DataConfig(intensity="unit"))
+    dataset, _ = prepare(root, tmp_path / "out", DataConfig())
+    assert dataset.plan.largest is None
 
 
 def test_unit_is_refused_for_real_numbers():
