@@ -2,16 +2,18 @@
 
 import csv
 import io
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Literal
 
 from data_prep.core.errors import DataError, words_of
-from data_prep.core.parse import MAX_BYTES
+from data_prep.core.findings import Finding
+from data_prep.core.parse import MAX_BYTES, once
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image
-from data_prep.layouts.words import split_of
+from data_prep.layouts.words import by_role, role_of, split_of
 
 _SUBJECTS = "participants.tsv"
 # Entities that say how a derivative was made; without them it is named like its scan.
@@ -57,25 +59,43 @@ def bids(tree: Tree) -> Layout | None:
         for key, files in labels.items()
         if key not in used
     ]
-    splits = _splits_of_subjects(tree)
+    splits, findings = _splits_of_subjects(tree, {case.group for case in cases})
     cases = [replace(case, split=splits.get(case.group or "")) for case in cases]
-    return layout_of("bids", cases, problems)
+    return layout_of("bids", cases, problems, findings=findings)
 
 
-def _splits_of_subjects(tree: Tree) -> dict[str, Literal["test"] | int | None]:
+def _splits_of_subjects(
+    tree: Tree, subjects: Collection[str | None]
+) -> tuple[dict[str, Literal["test"] | int | None], tuple[Finding, ...]]:
+    """Return where the table of subjects puts each, and warnings of what it says in vain."""
     if _SUBJECTS not in tree.names:
-        return {}
+        return {}, ()
     try:
         text = tree.read(_SUBJECTS, MAX_BYTES + 1).decode("utf-8-sig", "replace")
         head, *rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-        at = {column.strip().lower(): place for place, column in enumerate(head)}
-        told = [at[name] for name in ("split", "fold") if name in at]
-        if not told:
-            return {}
-        subject, rows = at["participant_id"], [row for row in rows if any(row)]
+        roles, _ = by_role([column for column in head if role_of(column) in ("split", "fold")])
+        if "participant_id" not in head:
+            return {}, _in_vain("it has no column participant_id, set apart by tabs")
+        if not roles:
+            return {}, ()
+        rows = [row for row in rows if any(row)]
         if any(len(row) != len(head) for row in rows):
             raise ValueError("rows of more or fewer cells than columns")
-        cells = {row[subject]: [row[k].replace("n/a", "") for k in told] for row in rows}
-        return {id_: split_of(found[0], found[-1]) for id_, found in cells.items()}
-    except (ValueError, KeyError, csv.Error) as error:
+        told = [head.index(column) for column in roles.values()]
+        names = ["sub-" + row[head.index("participant_id")].removeprefix("sub-") for row in rows]
+        cells = once(
+            [
+                (name, [row[k].replace("n/a", "") for k in told])
+                for name, row in zip(names, rows, strict=True)
+            ]
+        )
+        splits = {id_: split_of(found[0], found[-1]) for id_, found in cells.items()}
+    except (ValueError, csv.Error) as error:
         raise DataError("LAY_CSV", words_of(error), "repair the table", file=_SUBJECTS) from error
+    strange = sorted(splits.keys() - subjects)
+    found = f"{len(strange)} subjects of it are not there: {', '.join(strange[:5])}"
+    return splits, _in_vain(found) if strange else ()
+
+
+def _in_vain(found: str) -> tuple[Finding, ...]:
+    return (Finding("warning", "LAY_UNUSED", found, "repair the table", file=_SUBJECTS),)

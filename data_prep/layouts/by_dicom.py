@@ -26,6 +26,7 @@ class _File:
     name: str
     series: str
     modality: str
+    study: str
     patient: str
     refers: frozenset[str]
 
@@ -76,19 +77,24 @@ def dicom(tree: Tree) -> Layout | None:
         found = f"{len(rest)} files that are no image: {sample(rest)}"
         findings.append(Finding("note", "DCM_OTHER", found, ""))
     ids = _ids(images)
+    # A series without PatientID is of the patient that others of its study name.
+    named = {file.study: file.patient for file in files if file.patient != file.study}
     cases = []
     for series, members in images.items():
         id_, scan = ids[series], tuple(sorted(file.name for file in members))
         drawn = [label for label in labels if series in label.refers]
         missing = [one for one in lost if _concerns(one, series, members)]
         problem = _problem(members, missing, drawn)
+        first = members[0]
+        alone = first.patient == first.study
+        group = named.get(first.study, first.patient) if alone else first.patient
         if problem:
             problems.append(problem.at(case=id_))
         else:
             kind = _LABELS[drawn[0].modality] if drawn else "classes"
             names = tuple(label.name for label in drawn)
             wanted = "an RTSTRUCT or SEG that refers to the series"
-            cases.append(Case(id_, (scan,), names, kind, group=members[0].patient, wanted=wanted))
+            cases.append(Case(id_, (scan,), names, kind, group=group, wanted=wanted))
     for label in labels:
         if not label.refers & images.keys():
             id_ = PurePosixPath(label.name).stem
@@ -137,17 +143,22 @@ def _look(tree: Tree, name: str) -> list[_File | _Lost]:
             if modality not in {*_LABELS, *_NO_IMAGES} and "Rows" not in one:
                 series = ""  # which may be cut, too
                 raise DataError("IO_TRUNCATED", "a header without an image", "fetch it again")
-            patient = str(one.get("PatientID") or one.get("StudyInstanceUID") or series)
+            study = str(one.get("StudyInstanceUID") or series)
             file = _File(
                 name,
                 series,
                 modality,
-                hashlib.sha256(patient.encode()).hexdigest()[:12],
+                _hashed(study),
+                _hashed(str(one.get("PatientID") or study)),
                 frozenset(_series_referred_to(one)),
             )
     except DataError as error:
         return [_Lost(name, error, seen, series)]
     return [file]
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _not_there(tree: Tree, name: str, directory: Dataset) -> list[_File | _Lost]:

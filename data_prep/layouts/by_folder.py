@@ -66,7 +66,7 @@ def folder_pairs(tree: Tree) -> Layout | None:
     images: dict[str, list[str]] = defaultdict(list)  # by the part of the split
     labels: dict[str, list[str]] = defaultdict(list)
     problems: list[DataError] = []
-    silent: list[str] = []
+    silent, training = [], 0
     names = [name for name in tree.names if is_scan_name(name)]
     shared = shared_folders(names)
     for name in names:
@@ -82,13 +82,14 @@ def folder_pairs(tree: Tree) -> Layout | None:
         labelled = bool(kinds & set(LABEL_FOLDERS))
         (labels if labelled else images)[told or "train"].append(name)
         silent += [] if labelled or told else [name]
+        training += told == "train"
     if not images or not labels:
         return None
     if not is_split(images):
         images = {"train": [name for names in images.values() for name in names]}
         labels = {"train": [name for names in labels.values() for name in names]}
     layout = _parted(images, labels, problems)
-    findings = of_no_part(silent, sum(map(len, images.values())) - len(silent))
+    findings = of_no_part(silent, training)
     return replace(layout, findings=(*layout.findings, *findings))
 
 

@@ -19,7 +19,7 @@ def split_by_folders(layout: Layout) -> Layout:
     """
     cases = (*layout.cases, *layout.unlabelled)
     shared = shared_folders(case.image for case in cases)
-    parts, problems, silent = {}, list(layout.problems), []
+    parts, problems, silent, training = {}, list(layout.problems), [], 0
     for case in cases:
         try:
             told = part_of_folders(PurePosixPath(case.image).parts[shared:-1])
@@ -28,7 +28,8 @@ def split_by_folders(layout: Layout) -> Layout:
             continue
         parts[case.id] = told or "train"
         silent += [] if told else [case.image]
-    findings = (*layout.findings, *of_no_part(silent, len(parts) - len(silent)))
+        training += told == "train"
+    findings = (*layout.findings, *of_no_part(silent, training))
     if not is_split(parts.values()):
         return replace(layout, problems=tuple(problems), findings=findings)
     tests = {id_ for id_, part in parts.items() if part == "test"}
@@ -44,9 +45,9 @@ def split_by_folders(layout: Layout) -> Layout:
     )
 
 
-def of_no_part(names: list[str], others: int) -> tuple[Finding, ...]:
-    """Return a warning of files in folders that name no part, if other folders name one."""
-    if not names or not others:
+def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:
+    """Return a warning of files in folders that name no part, if others are named for training."""
+    if not names or not training:
         return ()
     folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
     found = f"{len(names)} cases are used for training, whose folders name no part of the split "

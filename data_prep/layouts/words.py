@@ -138,4 +138,5 @@ def _part_word(word: str) -> str:
 
 
 def _words(folder: str) -> list[str]:
-    return [word for word in re.split(r"[_\-. ]+", folder.lower()) if word]
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", folder)  # `imagesVal`
+    return [word for word in re.split(r"[_\-. ]+", apart.lower()) if word]

@@ -228,3 +228,14 @@ def test_modality_names_the_channel_and_several_are_told(write_tree, modalities,
     layout = find_layout(write_tree(a=scans[0], b=scans[1]), need_labels=False)
     assert layout.channels == channels
     assert [finding.code for finding in layout.findings] == codes
+
+
+def test_a_series_without_patient_is_of_that_of_its_study(write_tree):
+    scans = [series(series=f"1.2.{n}") for n in range(3)]
+    for one in scans[1]:
+        one.PatientID = ""
+    for one in scans[2]:
+        one.PatientID, one.StudyInstanceUID = "", "1.99"
+    tree = write_tree(a=scans[0], b=scans[1], c=scans[2])
+    groups = [case.group for case in find_layout(tree, need_labels=False).cases]
+    assert groups[0] == groups[1] != groups[2]

@@ -159,6 +159,7 @@ def scans_of_subjects(table):
         ("split", ("train", "test", "n/a"), [None, "test", None]),
         ("fold", ("0", "1", "0"), [0, 1, 0]),
         ("age", ("40", "50", "60"), [None, None, None]),
+        ("Subset", ("train", "test", ""), [None, "test", None]),
     ],
 )
 def test_split_of_subjects_is_obeyed(written, column, cells, want):
@@ -167,7 +168,46 @@ def test_split_of_subjects_is_obeyed(written, column, cells, want):
     assert list(splits(written(scans_of_subjects(table))).values()) == want
 
 
-@pytest.mark.parametrize("table", ["participant_id\tsplit\nsub-1\tnever", "id\tsplit\nsub-1\ttest"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "participant_id\tsplit\nsub-1\tnever",
+        "participant_id\tsplit\nsub-1\ttest\nsub-1\ttrain",
+        "participant_id\tsplit\nsub-1",
+    ],
+)
 def test_a_table_of_subjects_that_cannot_be_used_is_an_error(written, table):
     with pytest.raises(DataError, match="LAY_CSV"):
         find_layout(open_tree(written(scans_of_subjects(table))))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"participant_id,split\nsub-1,test",
+        "participant_id\tsplit\nsub-1\ttest".encode("utf-16"),
+        b"id\tsplit\nsub-1\ttest",
+        b"participant_id\tsplit\nsub-01\ttest",
+    ],
+)
+def test_a_table_of_subjects_that_is_not_used_is_told(written, table):
+    files = scans_of_subjects("") | {"participants.tsv": table}
+    layout = find_layout(open_tree(written(files)))
+    assert [(f.level, f.code) for f in layout.findings] == [("warning", "LAY_UNUSED")]
+    assert {case.split for case in layout.cases} == {None}
+
+
+def test_subjects_without_their_prefix_are_known(written):
+    table = "participant_id\tsplit\n1\ttest"
+    assert list(splits(written(scans_of_subjects(table))).values()) == ["test", None, None]
+
+
+@pytest.mark.parametrize("word", ["images_test", "imagesTest"])
+def test_folders_without_a_word_beside_those_for_testing_are_for_training(written, word):
+    files = {}
+    for folder, name, seed in (("", "a", 1), (word.removeprefix("images"), "b", 2)):
+        files[f"images{folder}/{name}.png"] = png(picture(seed))
+        files[f"masks{folder}/{name}.png"] = png(mask())
+    layout = find_layout(open_tree(written(files)))
+    assert [(case.id, case.split) for case in layout.cases] == [("a", None), ("b", "test")]
+    assert layout.findings == ()
