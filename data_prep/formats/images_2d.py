@@ -37,6 +37,7 @@ _UNPACKING = {
     32773: PackBits,
     34925: lzma.LZMADecompressor,
 }
+_PLANES = 33629  # tag of MetaMorph
 _NOT_SPACE = {"C": "channels", "T": "times"}  # axes of a stack, as tifffile names them
 _AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
@@ -147,6 +148,8 @@ def _decode_tiff(data: bytes, findings: Findings) -> Samples:
         pages = list(file.pages)
         if len(pages) == 1 and (len(file.series) != 1 or file.series[0].shape != pages[0].shape):
             raise DataError("IMG_PAGES", f"a stack {file.series[0].shape}", "save one page a file")
+        if _PLANES in pages[0].tags:  # behind each other in one page, of which readers see one
+            raise DataError("IMG_PAGES", "a stack of MetaMorph", "save it as pages of TIFF")
         kinds = {(p.shape, p.dtype, p.axes, p.photometric.name) for p in pages}
         if len(kinds) > 1:
             sizes = sorted({page.shape for page in pages})[:4]

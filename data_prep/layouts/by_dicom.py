@@ -149,7 +149,7 @@ def _look(tree: Tree, name: str) -> list[_File | _Lost]:
                 series,
                 modality,
                 _hashed(study),
-                _hashed(str(one.get("PatientID") or study)),
+                _hashed(str(one.get("PatientID") or "").strip() or study),
                 frozenset(_series_referred_to(one)),
             )
     except DataError as error:

@@ -232,6 +232,8 @@ def test_modality_names_the_channel_and_several_are_told(write_tree, modalities,
 
 def test_a_series_without_patient_is_of_that_of_its_study(write_tree):
     scans = [series(series=f"1.2.{n}") for n in range(3)]
+    for one in scans[0]:
+        one.PatientID = " P1 "  # blanks around it mean nothing
     for one in scans[1]:
         one.PatientID = ""
     for one in scans[2]:

@@ -268,3 +268,12 @@ def test_pages_that_are_no_slices_are_refused(kind, axes, told):
         read_picture(buffer.getvalue(), Findings({"GEO_NONE"}))
     accepted = read_picture(buffer.getvalue(), Findings({"GEO_NONE", "IMG_STACK"}))
     assert accepted.array.shape == (1, 10, 8, 3)
+
+
+def test_planes_that_a_page_only_tells_of_are_refused():
+    buffer = io.BytesIO()
+    pixels = np.arange(80, dtype=np.uint8).reshape(8, 10)
+    planes = [(33629, "I", 12, [0] * 12, True)]  # as MetaMorph numbers them
+    tifffile.imwrite(buffer, pixels, metadata=None, extratags=planes)
+    with pytest.raises(DataError, match="IMG_PAGES: a stack of MetaMorph"):
+        read_picture(buffer.getvalue())
