@@ -19,6 +19,7 @@ from data_prep.core.errors import DataError
 # What rebuilding a record from JSON of the wrong form raises.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 MAX_BYTES = 64 << 20
+MAX_LIST_BYTES = 4 << 20  # of ids, a line each: some 100,000 cases, and 50 times as much in memory
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")

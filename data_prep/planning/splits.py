@@ -12,7 +12,7 @@ from unicodedata import normalize
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.parse import once, read_bounded, read_json, usable
+from data_prep.core.parse import MAX_LIST_BYTES, once, read_bounded, read_json, usable
 
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
@@ -133,7 +133,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
         DataError: SPLIT_GROUPS if it cannot be used.
     """
     with usable("SPLIT_GROUPS", path, "give a CSV file with columns case and group"):
-        text = read_bounded(path).decode("utf-8-sig")
+        text = read_bounded(path, MAX_LIST_BYTES).decode("utf-8-sig")
         columns, *cells = csv.reader(io.StringIO(text), strict=True)
         rows = [once(list(zip(columns, row, strict=True))) for row in cells if row]
         groups = {row["case"].strip(): row["group"].strip() for row in rows}

@@ -12,7 +12,7 @@ from data_prep.core.codes import groups
 from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
-from data_prep.core.parse import MAX_BYTES
+from data_prep.core.parse import MAX_LIST_BYTES
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import choose_device
@@ -96,7 +96,7 @@ def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
     if options.cases is None:
         return None
     try:
-        lines = read_written(options.cases, MAX_BYTES).decode("utf-8-sig").splitlines()
+        lines = read_written(options.cases, MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
     except UnicodeError as error:
         raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
     except ValueError as error:
