@@ -119,10 +119,12 @@ class MaskForm:
         colours: whether red, green and blue are colours, and not a number three times; `None` if
             as many masks say either.
         palette: colour of each index, `0xRRGGBB`; `None` where no two masks agree.
+        plain: numbers up to 255 that masks without a palette hold.
     """
 
     colours: bool | None
     palette: dict[int, int | None]
+    plain: tuple[int, ...] = ()
 
     @classmethod
     def from_json(cls, record: dict) -> "MaskForm":
@@ -131,7 +133,7 @@ class MaskForm:
         if colours not in (True, False, None):
             raise ValueError(f"colours must be true, false or null, got {colours!r}")
         pairs = [(whole(i), None if c is None else whole(c)) for i, c in palette.items()]
-        return cls(colours, once(pairs))
+        return cls(colours, once(pairs), tuple(map(whole, record.get("plain", ()))))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ masks of a set, and each is held to what was decided.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,11 +30,13 @@ class MaskLook:
         kind: `either` for what is the same in both: equal samples, or nothing but 0.
         rgb: whether it stores red, green and blue.
         palette: `0xRRGGBB` of each index that is used; empty without a palette.
+        plain: numbers up to 255 that it holds without a palette.
     """
 
     kind: Literal["colours", "numbers", "either"]
     rgb: bool
     palette: Mapping[int, int]
+    plain: frozenset[int] = frozenset()
 
 
 def drawn_masks(names: Iterable[str]) -> list[str]:
@@ -73,7 +75,8 @@ def decide(looks: Iterable[MaskLook], before: MaskForm | None = None) -> MaskFor
         for index, colour in look.palette.items():
             seen[index][colour] += 1
     palette = {index: _most(found) for index, found in sorted(seen.items())}
-    return MaskForm(colours, palette | (before.palette if before else {}))
+    plain = frozenset().union(*(look.plain for look in looks), before.plain if before else ())
+    return MaskForm(colours, palette | (before.palette if before else {}), tuple(sorted(plain)))
 
 
 def read_picture_label(
@@ -101,6 +104,7 @@ def read_picture_label(
         _hold(look, _palette_of(samples), form)
     if rules:
         _hold_shown(samples, rules.label_map)
+        _hold_greys(look, rules.label_map, form.plain if form else ())
     if look.palette:
         alike = [c for c, times in Counter(look.palette.values()).items() if times > 1]
         shown = "".join(f"; {_indices(look.palette, c)} are all #{c:06x}" for c in alike)
@@ -123,7 +127,8 @@ def _look(samples: Samples) -> MaskLook:
     used = np.unique(array)
     shown = _palette_of(samples)
     palette = {int(n): shown[int(n)] for n in used if int(n) in shown}
-    return MaskLook("numbers" if used.any() else "either", False, palette)
+    plain = frozenset() if shown else frozenset(int(n) for n in used[used <= 255] if n == int(n))
+    return MaskLook("numbers" if used.any() else "either", False, palette, plain)
 
 
 def _palette_of(samples: Samples) -> dict[int, int]:
@@ -164,6 +169,16 @@ def _hold(look: MaskLook, palette: Mapping[int, int], form: MaskForm) -> None:
         if place is not None and index not in form.palette and palette.get(place) != colour:
             found = f"#{colour:06x} has index {index}, in other masks of its set {place}"
             raise DataError("LBL_MIXED", found, _AGAIN)
+
+
+def _hold_greys(look: MaskLook, label_map: Mapping[int, int], plain: Collection[int]) -> None:
+    """Refuse a palette of greys that are other classes in masks of the set without a palette."""
+    for index, colour in look.palette.items():
+        grey = colour & 0xFF
+        other = label_map.get(grey, grey) != label_map.get(index, index)
+        if colour == grey * 0x010101 and grey in plain and other:
+            found = f"index {index} of its palette is shown as grey {grey}, which is a number of "
+            raise DataError("LBL_MIXED", f"{found}masks of its set without a palette", _AGAIN)
 
 
 def _hold_shown(samples: Samples, label_map: Mapping[int, int]) -> None:

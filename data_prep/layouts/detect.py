@@ -36,6 +36,12 @@ _TEXTS = (
     *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
 )
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation", "thumbs")
+# Names of tables that people keep beside a set, and those that layouts read.
+_LIST = re.compile(
+    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata)(?![a-z])"
+)
+_LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+_READ = {"nnunet": ("splits_final.json",), "bids": ("participants.tsv",)}
 _HEADER = 1 << 20  # bytes
 _VOXELS = re.compile(
     rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
@@ -95,12 +101,14 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
     above = beside - {PurePosixPath(".")}
     # What else describes a file of a case shares its name.
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
-    near, far, series = [], [], []
+    near, far, series, lists = [], [], [], []
     for name in tree.names:
         path = PurePosixPath(name)
         if name in told or stem(name) in named or (path.parent, stem(name)) in known:
             continue
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
+            named_like = _LIST.search(path.stem) and path.suffix.lower() in _LIST_SUFFIXES
+            lists += [name] if named_like and path.name not in _READ.get(layout.name, ()) else []
             continue
         if path.parent in beside or above & set(path.parents):
             near.append(name)
@@ -116,6 +124,9 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
     if series:
         found = f"{len(series)} DICOM files are not used: {sample(series)}"
         findings.warn("LAY_UNUSED", found, "keep them in a dataset of their own")
+    if lists:
+        found = f"files that may tell of a split or of patients are not read: {sample(lists)}"
+        findings.note("LAY_UNUSED", found)
     if far:
         findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
     return replace(layout, findings=(*layout.findings, *findings.found))

@@ -71,9 +71,17 @@ def build_network(
     return kind(**ends, features=features, **plain, sdn_decoder=())
 
 
-def passed_over(name: NetworkName, *, match_parameters: bool) -> tuple[str, ...]:
-    """Return the arguments of sweeps, where a network has none and is matched to none."""
-    return () if name in _OURS or match_parameters else _SWEEPING
+def passed_over(name: NetworkName, *, match_parameters: bool, sweeps: bool) -> tuple[str, ...]:
+    """Return the arguments of sweeps, where a network has none and is matched to none.
+
+    Args:
+        name: of the network.
+        match_parameters: whether it is matched to one that sweeps.
+        sweeps: whether any of its levels does.
+    """
+    if name in _OURS:  # whose levels that sweep may be none
+        return () if sweeps else _SWEEPING[2:]
+    return () if match_parameters else _SWEEPING
 
 
 def count_parameters(network: nn.Module) -> int:

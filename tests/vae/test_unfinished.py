@@ -7,6 +7,8 @@ import pytest
 from vae_runs import LADDER, arguments, config
 
 from sdunet.cli.main import main
+from sdunet.vae.config import LadderConfig, VAEConfig, VanillaConfig
+from sdunet.vae.training.train import _say_unused
 
 
 @pytest.mark.parametrize("command", ["evaluate", "sample", "interpolate"])
@@ -43,3 +45,32 @@ def test_settings_of_sweeps_where_nothing_sweeps_are_told(packed, tmp_path, caps
     assert main(["vae", "train", "--data", packed, "--out", out, *given]) == 0
     told = "ladder.sdn_features, ladder.sdn_directions change nothing"
     assert (told in capsys.readouterr().err) == (scale == 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            VAEConfig(ladder=LadderConfig(init="reach")),
+            "nothing sweeps: ladder.init change nothing",
+        ),
+        (
+            VAEConfig(ladder=LadderConfig(posterior="gaussian", context_channels=7)),
+            "ladder.posterior is gaussian: ladder.context_channels change nothing",
+        ),
+        (
+            VAEConfig(vanilla=VanillaConfig(z_size=7)),
+            "model is ladder: vanilla.z_size change nothing",
+        ),
+        (
+            VAEConfig(model="vanilla", vanilla=VanillaConfig(sdn_features=9)),
+            "nothing sweeps: vanilla.sdn_features change nothing",
+        ),
+        (VAEConfig(), ""),
+    ],
+)
+def test_settings_that_others_leave_without_effect_are_told(capsys, given, told):
+    _say_unused(given)
+    said = capsys.readouterr().err
+    assert told in said
+    assert bool(said) == bool(told)

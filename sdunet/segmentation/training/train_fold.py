@@ -132,7 +132,7 @@ def _say_unused(config: NetworkConfig, network: nn.Module) -> None:
     sweeps = any(isinstance(part, Sweep) for part in network.modules())
     if config.name in SWEEPING_NETWORKS and config.sdn_decoder is None and not sweeps:
         say("note: no level sweeps: name more than two network.features, or network.sdn_decoder")
-    over = passed_over(config.name, match_parameters=config.match_parameters)
+    over = passed_over(config.name, match_parameters=config.match_parameters, sweeps=sweeps)
     given = [n for n in over if getattr(config, n) != getattr(NetworkConfig(), n)]
     if given:
         say(

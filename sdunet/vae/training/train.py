@@ -1,7 +1,7 @@
 """Train a VAE on a packed image set."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from sdunet.runtime.device import choose_device
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
-from sdunet.vae.config import LadderConfig, VAEConfig
+from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
     DESCRIPTION,
@@ -36,7 +36,9 @@ from sdunet.vae.model import (
 from sdunet.vae.training.lightning_module import VAEModule
 
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, RECORD)
-_OF_SWEEPS = ("sdn_min_scale", "sdn_features", "sdn_features_step", "sdn_directions", "cell")
+_OF_SWEEPS = (
+    *("sdn_min_scale", "sdn_features", "sdn_features_step", "sdn_directions", "cell", "init"),
+)
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -109,14 +111,37 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
 
 
 def _say_unused(config: VAEConfig) -> None:
-    """Tell of settings of sweeps, given to a ladder in which nothing sweeps."""
-    if config.model != "ladder" or config.ladder.sdn_max_scale:
-        return
-    plain = LadderConfig()
-    names = [n for n in _OF_SWEEPS if getattr(config.ladder, n) != getattr(plain, n)]
-    if names:
-        given = ", ".join(f"ladder.{name}" for name in names)
-        say(f"note: ladder.sdn_max_scale is 0, so that nothing sweeps: {given} change nothing")
+    """Tell of settings that are given, and change nothing as others are."""
+    ladder, vanilla, of_ladder = config.ladder, config.vanilla, config.model == "ladder"
+    other = "vanilla" if of_ladder else "ladder"
+    rules = [
+        (True, f"model is {config.model}", other, [f.name for f in fields(getattr(config, other))]),
+        (
+            of_ladder and not ladder.sdn_max_scale,
+            "ladder.sdn_max_scale is 0, so that nothing sweeps",
+            "ladder",
+            _OF_SWEEPS,
+        ),
+        (
+            of_ladder and ladder.posterior != "iaf",
+            f"ladder.posterior is {ladder.posterior}",
+            "ladder",
+            ["context_channels"],
+        ),
+        (
+            not of_ladder and not vanilla.sdn_scales,
+            "vanilla.sdn_scales is empty, so that nothing sweeps",
+            "vanilla",
+            _OF_SWEEPS,
+        ),
+    ]
+    for holds, why, section, names in rules:
+        there = getattr(config, section)
+        plain = type(there)()
+        given = [n for n in names if getattr(there, n, None) != getattr(plain, n, None)]
+        if holds and given:
+            told = ", ".join(f"{section}.{name}" for name in given)
+            say(f"note: {why}: {told} change nothing")
 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:

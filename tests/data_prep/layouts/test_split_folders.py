@@ -211,3 +211,14 @@ def test_folders_without_a_word_beside_those_for_testing_are_for_training(writte
     layout = find_layout(open_tree(written(files)))
     assert [(case.id, case.split) for case in layout.cases] == [("a", None), ("b", "test")]
     assert layout.findings == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["splits_final.json", "test.txt", "split.csv", "metadata.csv", "train_val.json"]
+)
+def test_lists_beside_a_set_that_are_not_read_are_told(written, name):
+    files = {f"{folder}/a.png": png(mask()) for folder in ("images", "masks")}
+    layout = find_layout(open_tree(written({**files, name: b"a", "notes.txt": b"on testing"})))
+    (told,) = layout.findings
+    assert (told.level, told.code) == ("note", "LAY_UNUSED")
+    assert told.found.endswith(f"are not read: {name}")

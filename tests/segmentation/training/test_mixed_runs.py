@@ -55,7 +55,10 @@ def test_memory_other_than_was_planned_for_is_refused(disc_run, capsys):
         (["--network.name=unet", "--network.match_parameters=true"], ""),
         (["--network.cell=gru"], ""),
         (["--network.features=[4,8]"], "no level sweeps: name more than two network.features"),
-        (["--network.features=[4,8]", "--network.sdn_decoder=[]"], ""),
+        (
+            ["--network.sdn_decoder=[]", "--network.cell=gru"],
+            "sdunet does not sweep: network.num_features, network.cell change nothing",
+        ),
     ],
 )
 def test_settings_of_sweeps_of_a_network_without_are_told(disc_run, capsys, given, said):
