@@ -332,5 +332,5 @@ def test_commands_on_densities_run_in_their_order(tmp_path, monkeypatch, capsys)
         status = main([*arguments, *(quick if arguments[1] == "train" else [])])
         assert status == 0, f"{command}: {capsys.readouterr().err}"
     pictures = {path.suffix for path in (tmp_path / "pictures").iterdir() if path.is_file()}
-    assert pictures == {".png"}
+    assert pictures == {".png", ".json"}
     assert json.loads((tmp_path / "runs/digits/evaluation.json").read_text())["samples"] == 20
