@@ -9,7 +9,7 @@ from typing import Literal
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding
-from data_prep.core.parse import MAX_BYTES, once
+from data_prep.core.parse import MAX_LIST_BYTES, once
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image
@@ -71,7 +71,10 @@ def _splits_of_subjects(
     if _SUBJECTS not in tree.names:
         return {}, ()
     try:
-        text = tree.read(_SUBJECTS, MAX_BYTES + 1).decode("utf-8-sig", "replace")
+        data = tree.read(_SUBJECTS, MAX_LIST_BYTES + 1)
+        if len(data) > MAX_LIST_BYTES:
+            raise ValueError(f"more than {MAX_LIST_BYTES} bytes")
+        text = data.decode("utf-8-sig", "replace")
         head, *rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
         roles, _ = by_role([column for column in head if role_of(column) in ("split", "fold")])
         if "participant_id" not in head:

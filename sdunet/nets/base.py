@@ -1,5 +1,6 @@
 """What the U-Nets of this package share: their arguments, and all that does not differ."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 
 from monai.networks.layers.factories import Conv, Pool
@@ -10,7 +11,7 @@ from sdunet.layers import Direction
 from sdunet.nets.stages import Spec, Stages, Upsample, check_levels
 
 
-class SweepingUNet(nn.Module):
+class SweepingUNet(nn.Module, ABC):
     """A U-Net of some shape; subclasses say which stages it has. Arguments as in `SDUNet`.
 
     Raises:
@@ -58,15 +59,16 @@ class SweepingUNet(nn.Module):
         self.aside = nn.ModuleList(conv(width, out_channels, 1) for width in widths)
 
     @staticmethod
+    @abstractmethod
     def usual_levels(depth: int) -> range:
         """Return the decoder levels that sweep if none are given."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def widths_aside(features: Sequence[int]) -> Iterable[int]:
         """Return the channels of each map that deep supervision makes logits of, but the last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_stages(
         self,
         stages: Stages,
@@ -82,4 +84,3 @@ class SweepingUNet(nn.Module):
             sdn_encoder: encoder levels that sweep.
             sdn_decoder: decoder levels that sweep.
         """
-        raise NotImplementedError

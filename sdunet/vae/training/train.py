@@ -37,7 +37,12 @@ from sdunet.vae.training.lightning_module import VAEModule
 
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, METRICS, CURVE, RECORD)
 _OF_SWEEPS = (
-    *("sdn_min_scale", "sdn_features", "sdn_features_step", "sdn_directions", "cell", "init"),
+    "sdn_min_scale",
+    "sdn_features",
+    "sdn_features_step",
+    "sdn_directions",
+    "cell",
+    "init",
 )
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")

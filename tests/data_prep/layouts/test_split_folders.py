@@ -5,6 +5,7 @@ from bad_sets import blob, gz, mask, nifti, noise, picture, png
 from dicom_files import encode, series
 
 from data_prep.core.errors import DataError
+from data_prep.core.parse import MAX_LIST_BYTES
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
 
@@ -174,7 +175,9 @@ def test_split_of_subjects_is_obeyed(written, column, cells, want):
         "participant_id\tsplit\nsub-1\tnever",
         "participant_id\tsplit\nsub-1\ttest\nsub-1\ttrain",
         "participant_id\tsplit\nsub-1",
+        "participant_id\tsplit\nsub-1\ttest" + "\n" * MAX_LIST_BYTES,
     ],
+    ids=["word", "twice", "cells", "huge"],
 )
 def test_a_table_of_subjects_that_cannot_be_used_is_an_error(written, table):
     with pytest.raises(DataError, match="LAY_CSV"):
