@@ -301,7 +301,7 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     if other := planned_for_other_memory(asked, dataset.plan):
         raise DataError(
             "CONFIG_DATASET",
-            f"dataset.memory_gb is {asked.memory_gb:g}, the dataset was planned for another: {other}",
+            f"dataset.memory_gb is {asked.memory_gb:g}, planned for is another: {other}",
             "prepare again, or leave the setting out",
         )
     for given in (known, wants):
