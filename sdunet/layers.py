@@ -5,7 +5,7 @@ volumes `(N, C, D, H, W)`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_args
 
 import torch
 import torch.nn.functional as F
@@ -144,13 +144,23 @@ class SDNLayer(nn.Module):
         return _channels_last(self.sweeps(x))
 
 
+class SweepOptions(TypedDict, total=False):
+    """What `SDNLayer` takes by name."""
+
+    directions: Sequence[Direction]
+    upsample: bool
+    spatial_dims: int
+    cell: CellName
+    init: InitName
+
+
 class ResSDNLayer(nn.Module):
     r"""A convolution and an SDN layer side by side, mixed by a gate that the SDN layer emits.
 
     $$y = g \cdot \mathrm{conv}(x) + (1 - g) \cdot s, \quad [s, g'] = \mathrm{SDN}(x), \quad
       g = \sigma(g')$$
 
-    Arguments and errors are those of `SDNLayer`.
+    Arguments, their defaults and errors are those of `SDNLayer`.
     """
 
     def __init__(
@@ -161,29 +171,13 @@ class ResSDNLayer(nn.Module):
         kernel_size: int = 3,
         stride: int = 1,
         padding: int = 1,
-        *,
-        directions: Sequence[Direction] = ("right", "left", "down", "up"),
-        upsample: bool = False,
-        spatial_dims: int = 2,
-        cell: CellName = "carry",
-        init: InitName = "reach",
+        **options: Unpack[SweepOptions],
     ) -> None:
         super().__init__()
-        self.sdn = SDNLayer(
-            in_channels,
-            2 * out_channels,
-            num_features,
-            kernel_size,
-            stride,
-            padding,
-            directions=directions,
-            upsample=upsample,
-            spatial_dims=spatial_dims,
-            cell=cell,
-            init=init,
-        )
-        conv = _CONVS[spatial_dims][upsample]
-        self.conv = conv(in_channels, out_channels, kernel_size, stride, padding)
+        window = (kernel_size, stride, padding)
+        self.sdn = SDNLayer(in_channels, 2 * out_channels, num_features, *window, **options)
+        conv = _CONVS[self.sdn.spatial_dims][options.get("upsample", False)]
+        self.conv = conv(in_channels, out_channels, *window)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, sized as by the convolution of the same arguments."""

@@ -39,8 +39,7 @@ def carry_sweep(
             of G groups of channels that are mixed alike, then of C values. G must divide C.
         b: biases, `(2C + (K-1)*G,)`.
         reverse: sweep from the last line to the first.
-        backend: `"auto"` or one of `backends()`. Auto takes the fastest that can run on the
-            device of `x`; a named backend never falls back to another.
+        backend: see `sdn_sweep`.
 
     Returns:
         Tensor of the shape and dtype of `x`. Half-precision maps are swept in float32, also
