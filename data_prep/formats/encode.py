@@ -6,13 +6,13 @@ import io
 import nibabel as nib
 import numpy as np
 import tifffile
-from PIL import Image
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import SAME_FORM, furthest
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
+from data_prep.files.png import array_to_png
 from data_prep.formats.images_2d import read_picture
 from data_prep.formats.nifti import read_nifti
 
@@ -66,10 +66,7 @@ def _nifti(scan: Scan) -> bytes:
 
 
 def _png(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    shown = array[0] if len(array) == 1 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
-    Image.fromarray(shown).save(buffer, "PNG")
-    return buffer.getvalue()
+    return array_to_png(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1))
 
 
 def _tiff(array: np.ndarray) -> bytes:

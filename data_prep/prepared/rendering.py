@@ -1,11 +1,10 @@
 """Arrays as people look at them."""
 
-import io
-
 import nibabel as nib
 import numpy as np
-from PIL import Image
 from skimage.segmentation import find_boundaries
+
+from data_prep.files.png import array_to_png
 
 # Told apart by eyes of all kinds, after Okabe and Ito.
 _CLASSES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -82,9 +81,12 @@ def thumbnail(image: np.ndarray, label: np.ndarray) -> bytes:
         z = int((plane != 0).sum((0, 1)).argmax())
         image, plane = plane_of(image, 2, z), plane_of(plane, 2, z)
     colours = (to_colours(image) * 255).astype(np.uint8)
-    edges = find_boundaries(plane, mode="inner")
+    edges = outlines(plane)
     for number in np.unique(plane[edges]):
         colours[edges & (plane == number)] = tuple(bytes.fromhex(class_colour(int(number))[1:]))
-    picture = io.BytesIO()
-    Image.fromarray(colours).save(picture, "PNG")
-    return picture.getvalue()
+    return array_to_png(colours)
+
+
+def outlines(label: np.ndarray) -> np.ndarray:
+    """Return where a label `(H, W)` has another value above, below, left or right, as booleans."""
+    return find_boundaries(label, mode="inner")

@@ -3,8 +3,6 @@
 The page needs no other file and no network. It names cases by their ids; of headers, nothing.
 """
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from PIL import Image
 from data_prep.checks.run import Checked
 from data_prep.core.safe_text import inert
 from data_prep.files.atomic import write_bytes
+from data_prep.files.png import array_to_png, figure_to_png, in_page
 from data_prep.prepared.dataset import Dataset
 from data_prep.prepared.rendering import class_colour
 
@@ -75,9 +74,7 @@ def _facts(dataset: Dataset, case_id: str) -> str:
 def _thumbnail(dataset: Dataset, case_id: str) -> str:
     image = Image.open(dataset.root / f"qc/{case_id}.png")
     image.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return in_page(array_to_png(np.asarray(image)))
 
 
 def _spread(dataset: Dataset) -> str:
@@ -106,6 +103,4 @@ def _spread(dataset: Dataset) -> str:
         axes.set_xlabel(inert(name), parse_math=False)
         axes.set_ylabel("cases")
         axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return in_page(figure_to_png(figure, dpi=90))

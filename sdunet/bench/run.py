@@ -9,9 +9,9 @@ import torch
 
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.output_folder import check_free, own_folder
+from data_prep.files.png import figure_to_png
 from sdunet.bench import net, sweep
 from sdunet.bench.report import draw_growth, slopes, table
-from sdunet.runtime.png import to_png
 from sdunet.runtime.run_record import tell
 
 
@@ -80,7 +80,7 @@ def bench_sweep(options: Options, say: Callable[[str], None]) -> int:
     title = "Four sweeps over a square map, 16 features, batch 1"
     with own_folder(options.out, "bench"):
         write_json(options.out / "sweep.json", record)
-        write_bytes(options.out / "sweep.png", to_png(draw_growth(growth, title)))
+        write_bytes(options.out / "sweep.png", figure_to_png(draw_growth(growth, title)))
     return _finish(rows, options)
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from data_prep.core.safe_text import inert
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.output_folder import RECORD
-from sdunet.runtime.png import to_png
+from data_prep.files.png import figure_to_png
 from sdunet.runtime.run_record import Pulse
 
 METRICS, CURVE = "metrics.csv", "curve.png"
@@ -101,7 +101,7 @@ class EpochLines(pl.Callback, ABC):
         self.rows.append(epochs | self.figures(trainer, module, found))
         if trainer.is_global_zero:
             write_bytes(self.out / METRICS, _table(self.rows))
-            write_bytes(self.out / CURVE, to_png(self.curve()))
+            write_bytes(self.out / CURVE, figure_to_png(self.curve()))
         text, score = self.measured(self.rows[-1])
         mark = "  best" if score > self.best else ""
         self.best = max(self.best, score)

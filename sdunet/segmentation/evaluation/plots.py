@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sdunet.runtime.png import to_png
+from data_prep.files.png import figure_to_png
 from sdunet.segmentation.metrics.calibration import Calibration
 
 _INK, _SOFT, _ALARM = "#2b6cb0", "#a9c3dd", "#d7301f"
@@ -125,4 +125,4 @@ def _agreement(axes: Axes, rows: Sequence[Mapping[str, Any]], unit: str) -> None
 def _plain(figure: Figure) -> bytes:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-    return to_png(figure)
+    return figure_to_png(figure)

@@ -15,11 +15,12 @@ def interval(values: Sequence[float]) -> list[float] | None:
     """
     if len(values) < 2:
         return None
-    array = np.asarray(values, np.float64)
-    random = np.random.default_rng(0)
+    if len(set(values)) == 1:
+        return [float(values[0])] * 2  # of which SciPy would say that it is degenerate
     # In parts: all draws of thousands of cases at once would fill the memory.
-    parts = [random.choice(array, (_DRAWS // 20, len(array))).mean(1) for _ in range(20)]
-    return [float(bound) for bound in np.percentile(np.concatenate(parts), (2.5, 97.5))]
+    draws = {"n_resamples": _DRAWS, "batch": _DRAWS // 20, "rng": np.random.default_rng(0)}
+    bounds = stats.bootstrap((values,), np.mean, method="percentile", **draws).confidence_interval
+    return [float(bounds.low), float(bounds.high)]
 
 
 def signed_rank(differences: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sdunet.runtime.png import to_png
+from data_prep.files.png import figure_to_png
 from sdunet.segmentation.review.case_view import AXIAL, View, coloured
 from sdunet.segmentation.review.error_map import COLOURS, KINDS, WRONG_CLASS, Palette
 
@@ -61,7 +61,7 @@ def draw_case(view: View, title: str, names: Sequence[str], palette: Palette) ->
         title="pixels" if view.affine is None else "voxels of the volume; right is on the left",
         title_fontsize=8,
     )
-    return to_png(figure)
+    return figure_to_png(figure)
 
 
 def _height(view: View, axis: int) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sdunet.runtime.png import to_png
+from data_prep.files.png import figure_to_png
 from sdunet.segmentation.review.case_figure import said, step_of
 from sdunet.segmentation.review.case_view import AXIAL, View, coloured
 from sdunet.segmentation.review.error_map import COLOURS, KINDS, Palette
@@ -57,4 +57,4 @@ class ContactSheet:
             frameon=False,
             title=f"worst {len(self.tiles)} of {self.seen} cases, worst first",
         )
-        return to_png(figure)
+        return figure_to_png(figure)

@@ -7,7 +7,6 @@ on and off, and no browser changes a value on the way.
 """
 
 import base64
-import io
 import json
 import zlib
 from collections.abc import Sequence
@@ -17,11 +16,11 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
 
 from data_prep.core.safe_text import inert
 from data_prep.files.atomic import remove_file, write_bytes
-from data_prep.prepared.rendering import to_colours
+from data_prep.files.png import array_to_png, in_page
+from data_prep.prepared.rendering import outlines, to_colours
 from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions, mean_scores
 from sdunet.segmentation.metrics.instance_table import AXES, place_in, volume_in
 from sdunet.segmentation.metrics.overlap import POLICY
@@ -154,7 +153,8 @@ def _image_slices(view: View) -> list[str]:
     for z in range(view.slices):
         picture = to_colours(view.cut(view.image, AXIAL, z), view.window) * 255
         picture = np.rint(picture).astype(np.uint8)
-        slices.append(_png(picture if len(view.image) == 3 else picture[..., 0]))
+        shown = picture if len(view.image) == 3 else picture[..., 0]
+        slices.append(in_page(array_to_png(shown, compress_level=3)))
     return slices
 
 
@@ -166,22 +166,11 @@ def _code_slices(view: View) -> list[str | None]:
             view.cut(label, AXIAL, z) for label in (view.reference, view.prediction, view.errors)
         )
         codes = codes.copy()
-        codes[outline(reference)] |= REFERENCE_OUTLINE
-        codes[outline(prediction)] |= PREDICTION_OUTLINE
+        codes[outlines(reference)] |= REFERENCE_OUTLINE
+        codes[outlines(prediction)] |= PREDICTION_OUTLINE
         packed = zlib.compress(np.ascontiguousarray(codes))
         slices.append(base64.b64encode(packed).decode() if codes.any() else None)
     return slices
-
-
-def outline(label: np.ndarray) -> np.ndarray:
-    """Return the voxels of a label `(H, W)` with another value above, below, left or right."""
-    edge = np.zeros(label.shape, bool)
-    for axis in (0, 1):
-        differ = np.diff(label, axis=axis) != 0
-        first, last = np.moveaxis(edge, axis, 0)[:-1], np.moveaxis(edge, axis, 0)[1:]
-        first |= np.moveaxis(differ, axis, 0)
-        last |= np.moveaxis(differ, axis, 0)
-    return edge & (label != 0)
 
 
 def _wrong(view: View) -> list[dict[str, Any]]:
@@ -203,9 +192,3 @@ def _wrong(view: View) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _png(array: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", compress_level=3)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -3,16 +3,15 @@
 Images are uint8 levels, `(N, C, H, W)`.
 """
 
-import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from data_prep.files.png import array_to_png
 from sdunet.vae.model import VAE
 
 _SMALLEST_SIDE = 64  # small images are enlarged, each pixel to a square
@@ -152,6 +151,4 @@ def to_png(images: Tensor, levels: int, columns: int | None = None) -> bytes:
         top, left = (index // columns) * step[0], (index % columns) * step[1]
         where = np.s_[top : top + height * scale, left : left + width * scale]
         sheet[where] = image.transpose(1, 2, 0)  # grey spreads over the three channels
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "PNG")
-    return buffer.getvalue()
+    return array_to_png(sheet)

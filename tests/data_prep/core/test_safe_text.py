@@ -20,8 +20,8 @@ from nasty_names import HARMLESS, NAMES, NASTY
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.safe_text import inert, inert_json, placeless
+from data_prep.files.png import figure_to_png
 from sdunet.cli.main import main
-from sdunet.runtime.png import to_png
 from sdunet.runtime.run_record import say, tell, versions
 from sdunet.runtime.tables import aligned, markdown, plain_markdown, write_csv
 from sdunet.segmentation.export.model_card import model_card
@@ -151,7 +151,7 @@ def test_names_in_legends_are_no_formulas(name):
     axes = figure.subplots()
     axes.plot([1, 2], label=name)
     axes.legend()
-    assert to_png(figure).startswith(b"\x89PNG")
+    assert figure_to_png(figure).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["$import os", "@bundle_root", "%configs/metadata.json"])

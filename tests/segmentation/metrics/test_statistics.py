@@ -31,10 +31,14 @@ def test_interval_covers_the_mean_about_as_often_as_it_says():
     assert 0.89 <= inside / 200 <= 0.99  # 0.95, with the noise of 200 trials
 
 
-def test_interval_is_that_of_scipy():
-    values = np.random.default_rng(1).exponential(1, 40)
-    want = stats.bootstrap((values,), np.mean, method="percentile", rng=0).confidence_interval
-    assert interval(values) == pytest.approx([want.low, want.high], abs=0.02)
+def test_interval_of_many_cases_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(1).uniform(0, 1, 4000)
+    half = stats.norm.ppf(0.975) * values.std() / len(values) ** 0.5
+    assert interval(values) == pytest.approx([values.mean() - half, values.mean() + half], abs=5e-4)
+
+
+def test_interval_of_equal_cases_is_a_point():
+    assert interval([0.25] * 7) == [0.25, 0.25]
 
 
 def test_interval_repeats_and_needs_two_cases():

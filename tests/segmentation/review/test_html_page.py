@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from data_prep.core.config import DataConfig
+from data_prep.prepared.rendering import outlines
 from sdunet.segmentation.evaluation.compare_models import read_scores
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.review.compare_page import side_by_side
 from sdunet.segmentation.review.error_map import COLOURS
-from sdunet.segmentation.review.html_page import outline
 from sdunet.segmentation.review.overlay import overlay
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -318,5 +318,5 @@ def test_outlines_are_the_cells_beside_another_value():
     label[1:6, 5:7] = 2
     want = label > 0
     want[2:5, 2:4] = False
-    np.testing.assert_array_equal(outline(label), want)
-    assert not outline(np.ones((3, 3), np.uint8)).any()
+    np.testing.assert_array_equal(outlines(label), want)
+    assert not outlines(np.ones((3, 3), np.uint8)).any()

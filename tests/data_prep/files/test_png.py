@@ -4,7 +4,7 @@ import warnings
 
 from matplotlib.figure import Figure
 
-from sdunet.runtime.png import to_png
+from data_prep.files.png import figure_to_png
 
 
 def test_names_are_escaped_and_no_warning_comes_of_them():
@@ -15,6 +15,6 @@ def test_names_are_escaped_and_no_warning_comes_of_them():
     axes.legend()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert to_png(figure).startswith(b"\x89PNG")
+        assert figure_to_png(figure).startswith(b"\x89PNG")
     assert axes.get_title() == "a\\x1b[31m\\u202eb\n肝"
     assert axes.get_legend().get_texts()[0].get_text() == "x\\x07$y_$"
