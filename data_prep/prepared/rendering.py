@@ -2,7 +2,6 @@
 
 import nibabel as nib
 import numpy as np
-from skimage.segmentation import find_boundaries
 
 from data_prep.files.png import array_to_png
 
@@ -81,12 +80,24 @@ def thumbnail(image: np.ndarray, label: np.ndarray) -> bytes:
         z = int((plane != 0).sum((0, 1)).argmax())
         image, plane = plane_of(image, 2, z), plane_of(plane, 2, z)
     colours = (to_colours(image) * 255).astype(np.uint8)
-    edges = outlines(plane)
-    for number in np.unique(plane[edges]):
-        colours[edges & (plane == number)] = tuple(bytes.fromhex(class_colour(int(number))[1:]))
+    lines = outlines(plane)
+    for number in np.unique(plane[lines]):
+        colours[lines & (plane == number)] = tuple(bytes.fromhex(class_colour(int(number))[1:]))
     return array_to_png(colours)
 
 
 def outlines(label: np.ndarray) -> np.ndarray:
     """Return where a label `(H, W)` has another value above, below, left or right, as booleans."""
-    return find_boundaries(label, mode="inner")
+    return edges(label, 0) | edges(label, 1)
+
+
+def edges(label: np.ndarray, axis: int) -> np.ndarray:
+    """Return where a label, not the background, has another value before or behind on an axis."""
+    found = np.zeros(label.shape, bool)
+    along, differ = (
+        np.moveaxis(found, axis, 0),
+        np.moveaxis(np.diff(label, axis=axis) != 0, axis, 0),
+    )
+    along[:-1] |= differ
+    along[1:] |= differ
+    return found & (label != 0)

@@ -3,10 +3,10 @@
 The page is one HTML file. What it shows of a case lies in a folder beside it and is loaded when the
 case is opened; no network is needed. Each case is a script that hands over its slices, the image as
 PNG and, packed by zlib, a code for each voxel; so one array is enough for all that can be switched
-on and off, and no browser changes a value on the way.
+on and off, and no browser changes a value on the way. Coronal and sagittal planes are put together
+in the browser.
 """
 
-import base64
 import json
 import zlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ import numpy as np
 from data_prep.core.safe_text import inert
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.png import array_to_png, in_page
-from data_prep.prepared.rendering import outlines, to_colours
+from data_prep.prepared.rendering import edges, to_colours
 from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions, mean_scores
 from sdunet.segmentation.metrics.instance_table import AXES, place_in, volume_in
 from sdunet.segmentation.metrics.overlap import POLICY
@@ -30,9 +30,10 @@ from sdunet.segmentation.review.error_map import COLOURS, KINDS, Palette
 PAGE = "review.html"
 _FOLDER = "review"
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("cases.js", "lists.js", "drawing.js", "controls.js")  # one after another
-# Bits of a code beside the kind of error.
-REFERENCE_OUTLINE, PREDICTION_OUTLINE = 8, 16
+_SCRIPTS = ("cases.js", "planes.js", "lists.js", "drawing.js", "controls.js")  # one after another
+# Beside the kind of error, a code holds whether the label has an edge along columns, rows and
+# slices: three bits from these on. Outlines in a plane are the edges along its two axes.
+REFERENCE_EDGES, PREDICTION_EDGES = 8, 64
 
 
 class Page:
@@ -86,9 +87,10 @@ class Page:
                 "id": first.id,
                 "file": file,
                 "size": [width, height, first.slices],
-                "aspect": first.aspect(),
-                "width": first.width(),
-                "start": first.row_and_column(first.worst)[0],
+                "aspect": [first.aspect(axis) for axis in range(3)],
+                "width": [first.width(axis) for axis in range(3)],
+                "start": first.row_and_column(first.worst)[::-1],
+                "window": list(map(float, first.window)) if len(first.image) != 3 else None,
                 "unit": "px" if first.affine is None else "ml",
                 "models": [
                     _summary(view, found) for view, found in zip(views, scores, strict=True)
@@ -160,17 +162,14 @@ def _image_slices(view: View) -> list[str]:
 
 def _code_slices(view: View) -> list[str | None]:
     """Return the packed codes of each slice, row by row; `None` where there is nothing."""
-    slices: list[str | None] = []
-    for z in range(view.slices):
-        reference, prediction, codes = (
-            view.cut(label, AXIAL, z) for label in (view.reference, view.prediction, view.errors)
-        )
-        codes = codes.copy()
-        codes[outlines(reference)] |= REFERENCE_OUTLINE
-        codes[outlines(prediction)] |= PREDICTION_OUTLINE
-        packed = zlib.compress(np.ascontiguousarray(codes))
-        slices.append(base64.b64encode(packed).decode() if codes.any() else None)
-    return slices
+    codes = view.errors.astype("<u2")
+    axes = (1, 0) if view.affine is None else (0, 1, 2)  # of columns, rows, slices
+    labels = ((REFERENCE_EDGES, view.reference), (PREDICTION_EDGES, view.prediction))
+    for first, label in labels:
+        for place, axis in enumerate(axes):
+            codes[edges(label, axis)] |= first << place
+    slices = (np.ascontiguousarray(view.cut(codes, AXIAL, z)) for z in range(view.slices))
+    return [in_page(zlib.compress(part)) if part.any() else None for part in slices]
 
 
 def _wrong(view: View) -> list[dict[str, Any]]:

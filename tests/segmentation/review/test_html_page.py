@@ -192,6 +192,69 @@ def test_areas_on_the_screen_are_the_counts(opened):
 
 
 @in_browser
+@pytest.mark.parametrize(
+    ("key", "number", "areas", "last"),
+    # Of `far`, whose prediction lies 4 voxels to the right: the organ spans x 4 to 8, y 4 to 8 and
+    # z 3 to 5. So many voxels of a cut at y or x are right, false positive, false negative.
+    [("c", 6, (3, 12, 12), 13), ("s", 8, (15, 0, 0), 15), ("s", 5, (0, 0, 15), 15)],
+)
+def test_each_plane_shows_what_a_cut_of_the_volume_holds(opened, key, number, areas, last):
+    tab = opened()
+    opaque(tab)
+    tab.keyboard.press(key)
+    tab.locator("#slice").fill(str(number))
+    assert shown(tab) == [number, "far"]
+    assert tab.locator("#number").text_content() == f"{number} of 0 to {last}"
+    seen = np.array([pixels_like(tab, COLOURS["usual"][code]) for code in (1, 2, 3)])
+    box = tab.locator("canvas").bounding_box()
+    wide, each = (16, 1) if key == "c" else (14, 2)  # voxels across, mm of each
+    cell = min(box["width"] / (wide * each), box["height"] / (9 * 3)) ** 2 * each * 3
+    assert seen / cell == pytest.approx(np.array(areas), rel=0.05, abs=0.1)
+    assert pixels_like(tab, "#ffd92f") == 0
+    tab.locator("[data-layer='8']").check()
+    assert (pixels_like(tab, "#ffd92f") > 200) == bool(areas[0] or areas[2])
+    tab.keyboard.press("a")
+    tab.locator("#slice").fill("8")
+    assert shown(tab)[0] == 8
+
+
+@in_browser
+def test_planes_meet_in_the_voxel_of_a_wrong_component(opened):
+    tab = opened()
+    spot = tab.locator("#wrong tbody tr").filter(has_text="<b>spot</b>").first
+    x, y, z = (float(part) for part in spot.locator("td").nth(4).text_content().split(","))
+    for key, at in (("a", z / 3), ("c", y / 2), ("s", x)):
+        tab.keyboard.press(key)
+        tab.locator("#slice").fill("0")
+        tab.locator("#slice").evaluate("element => element.blur()")
+        spot.click()
+        assert shown(tab)[0] == round(at)
+        assert pixels_like(tab, "#ffffff") > 100  # a ring around it
+
+
+@in_browser
+def test_window_and_level_change_the_greys_and_nothing_else(opened):
+    tab = opened()
+    opaque(tab)
+    tab.locator("#slice").fill("8")  # nothing is labelled there
+    middle = "#7f7f7f"
+    greys = pixels_like(tab, middle)
+    assert tab.locator("#window-value").text_content() == "49"  # of 0 to 50
+    tab.locator("#window").fill("10")
+    assert 0 < pixels_like(tab, middle) < greys / 4
+    dark, bright = pixels_like(tab, "#000000"), pixels_like(tab, "#ffffff")
+    tab.locator("#level").fill("90")
+    assert pixels_like(tab, "#000000") > dark + 1000
+    assert pixels_like(tab, "#ffffff") < bright / 1.5
+    tab.locator("#slice").fill("4")
+    before = pixels_like(tab, COLOURS["usual"][2])
+    tab.locator("#reset").click()
+    assert pixels_like(tab, COLOURS["usual"][2]) == before
+    tab.locator("#slice").fill("8")
+    assert pixels_like(tab, middle) == greys
+
+
+@in_browser
 def test_a_click_on_a_wrong_piece_jumps_to_it(opened):
     tab = opened()
     rows = tab.locator("#wrong tbody tr")

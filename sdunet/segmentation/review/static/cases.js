@@ -7,15 +7,18 @@ const byId = (id) => document.getElementById(id);
 const KINDS = Object.entries(data.kinds).map(([code, name]) => ({ code: Number(code), name }));
 const OUTLINES = [
   { bit: 8, name: "reference outline", colour: [255, 217, 47] },
-  { bit: 16, name: "predicted outline", colour: [255, 255, 255] },
-];
+  { bit: 64, name: "predicted outline", colour: [255, 255, 255] },
+]; // the bit of an edge along columns; rows and slices follow
 const KEPT = 4; // cases in memory
 const SLICES = 24; // decoded, of the case that is shown
+// Axes: 0 columns, 1 rows, 2 slices of the axial planes. Each plane by the axis that it cuts.
+const [SAGITTAL, CORONAL, AXIAL] = [0, 1, 2];
 
 const state = {
   order: [], // numbers of the cases in the list, as sorted and filtered
   current: -1,
-  slice: 0,
+  plane: AXIAL,
+  at: [0, 0, 0], // the voxel that planes are cut through: column, row, slice
   hidden: false,
   chosen: [], // per model, number of the wrong piece jumped to
   view: { scale: 1, x: 0, y: 0 }, // beyond fitting, in pixels of the screen
@@ -68,26 +71,16 @@ async function decode(base64) {
 
 // Codes are unpacked, not drawn and read back: some browsers change what is read from a canvas.
 async function codesOf(base64, cells) {
-  if (base64 === null) return new Uint8Array(cells);
+  if (base64 === null) return new Uint16Array(cells);
   const packed = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-function slicePictures({ index, given, pictures }, z) {
-  const [width, height] = data.cases[index].size;
-  if (!pictures.has(z)) {
-    const codes = given.models.map((model) => codesOf(model.codes[z], width * height));
-    pictures.set(z, Promise.all([decode(given.image[z]), ...codes]));
-    if (pictures.size > SLICES) pictures.delete(pictures.keys().next().value);
-  }
-  return pictures.get(z);
+  return new Uint16Array(await new Response(stream).arrayBuffer());
 }
 
 async function open(index) {
   const record = data.cases[index];
   state.current = index;
-  state.slice = record.start;
+  state.at = [...record.start];
   state.chosen = data.models.map(() => -1);
   content = null;
   byId("title").textContent = record.id;
@@ -96,8 +89,8 @@ async function open(index) {
     button.setAttribute("aria-current", mine);
     if (mine) button.scrollIntoView({ block: "nearest" });
   }
-  byId("slices").hidden = record.size[2] < 2;
-  byId("slice").max = record.size[2] - 1;
+  byId("slices").hidden = byId("planes").hidden = record.size[2] < 2;
+  byId("greys").hidden = record.window === null || !CAN_FILTER;
   fit();
   clear();
   await new Promise((done) => setTimeout(done, 30)); // a key held down passes cases by
@@ -105,7 +98,7 @@ async function open(index) {
   try {
     const given = await load(index);
     if (state.current !== index) return;
-    content = { index, given, pictures: new Map() };
+    content = { index, given, pictures: new Map(), volume: null };
   } catch (error) {
     if (state.current === index) byId("title").textContent = `${record.id}: ${error.message}`;
     return;

@@ -13,9 +13,28 @@ function zoom(factor, x = 0, y = 0) {
   show();
 }
 
-function toSlice(z) {
-  const last = data.cases[state.current].size[2] - 1;
-  state.slice = Math.min(last, Math.max(0, z));
+function toSlice(wanted) {
+  const record = data.cases[state.current];
+  const last = record.size[state.plane] - 1;
+  state.at[state.plane] = numbered(record, Math.min(last, Math.max(0, wanted)));
+  show();
+}
+
+function bySlices(by) {
+  toSlice(numbered(data.cases[state.current], state.at[state.plane]) + by);
+}
+
+function toPlane(plane) {
+  if (data.cases[state.current].size[2] < 2) return;
+  state.plane = plane;
+  byId("plane").value = plane;
+  fit();
+  show();
+}
+
+function resetGreys() {
+  byId("window").value = 100;
+  byId("level").value = 50;
   show();
 }
 
@@ -86,8 +105,11 @@ function hide(yes) {
 }
 
 const KEYS = {
-  ArrowLeft: () => toSlice(state.slice - 1),
-  ArrowRight: () => toSlice(state.slice + 1),
+  ArrowLeft: () => bySlices(-1),
+  ArrowRight: () => bySlices(1),
+  a: () => toPlane(AXIAL),
+  c: () => toPlane(CORONAL),
+  s: () => toPlane(SAGITTAL),
   ArrowUp: () => step(-1),
   ArrowDown: () => step(1),
   n: () => nextWrong(1),
@@ -103,7 +125,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || state.current < 0) return;
   if (target.matches("input[type=search], select")) return;
   if (key === " " && target.matches("button, summary, input[type=checkbox]")) return;
-  if (key.startsWith("Arrow") && target.matches("#opacity")) return;
+  if (key.startsWith("Arrow") && target.matches("#opacity, #window, #level")) return;
   const action = KEYS[key];
   if (action) {
     event.preventDefault();
@@ -123,12 +145,15 @@ byId("palette").value = data.palette;
 byId("palette").onchange = recolour;
 byId("opacity").oninput = () => show();
 byId("slice").oninput = () => toSlice(Number(byId("slice").value));
+byId("plane").onchange = () => toPlane(Number(byId("plane").value));
+byId("window").oninput = byId("level").oninput = () => show();
+byId("reset").onclick = resetGreys;
 byId("closer").onclick = () => zoom(1.25);
 byId("farther").onclick = () => zoom(0.8);
 byId("fit").onclick = () => (fit(), show());
 byId("order").onsubmit = (event) => event.preventDefault();
 byId("metric").onchange = byId("first").onchange = byId("filter").oninput = list;
-for (const id of ["metric", "first", "palette"]) {
+for (const id of ["metric", "first", "palette", "plane"]) {
   byId(id).addEventListener("change", () => byId(id).blur()); // keys belong to the page again
 }
 addToggles();

@@ -4,37 +4,60 @@ const colours = () => data.colours[byId("palette").value];
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const isOn = (key) => document.querySelector(`[data-layer="${key}"]`).checked;
 const canvases = () => [...document.querySelectorAll("canvas")];
+const CAN_FILTER = "filter" in CanvasRenderingContext2D.prototype;
 
 async function show() {
   if (!content) return;
   const begun = performance.now();
   const shown = content;
-  const z = state.slice;
+  const { plane } = state;
+  const place = state.at[plane];
   const record = data.cases[shown.index];
-  byId("slice").value = z;
-  byId("number").textContent = `${z} of 0 to ${record.size[2] - 1}`;
-  const [image, ...codes] = await slicePictures(shown, z);
-  if (shown !== content || z !== state.slice) return; // overtaken by a later step
+  const last = record.size[plane] - 1;
+  byId("slice").max = last;
+  byId("slice").value = numbered(record, place);
+  byId("number").textContent = `${numbered(record, place)} of 0 to ${last}`;
+  const grey = greys(record);
+  const [image, ...codes] = await picturesOf(shown, plane, place);
+  if (shown !== content || plane !== state.plane || place !== state.at[plane]) return; // overtaken
   const { models } = shown.given;
-  canvases().forEach((canvas, m) => draw(canvas, record, image, codes[m], models[m], m));
+  canvases().forEach((canvas, m) => draw(canvas, record, image, grey, codes[m], models[m], m));
   // For whoever measures: which slice is on the screen, and how long that took.
-  document.body.dataset.slice = z;
+  document.body.dataset.slice = numbered(record, place);
+  document.body.dataset.plane = plane;
   document.body.dataset.case = record.id;
   document.body.dataset.paint = (performance.now() - begun).toFixed(2);
-  for (const near of [z + 1, z - 1]) {
-    if (near >= 0 && near < record.size[2]) slicePictures(shown, near);
+  for (const near of [place + 1, place - 1]) {
+    if (near >= 0 && near <= last) picturesOf(shown, plane, near);
   }
+}
+
+// Window and level as a filter of the picture, whose black and white are the ends of record.window;
+// their values, in the image's intensities, beside the sliders.
+function greys(record) {
+  if (record.window === null || !CAN_FILTER) return "none";
+  const [black, white] = record.window;
+  const share = Number(byId("window").value) / 100;
+  const middle = Math.min(1 - share / 2, Math.max(share / 2, Number(byId("level").value) / 100));
+  const digits = white - black > 20 ? 0 : 3;
+  byId("window-value").textContent = (share * (white - black)).toFixed(digits);
+  byId("level-value").textContent = (black + middle * (white - black)).toFixed(digits);
+  // From black at middle - share / 2 to white at middle + share / 2, by CSS filter effects: a factor,
+  // then a factor about one half.
+  return `brightness(${1 / (2 * middle)}) contrast(${(2 * middle) / share})`;
 }
 
 function layer(codes, [width, height]) {
   const opacity = Math.round(2.55 * byId("opacity").value);
-  const table = new Uint32Array(32); // code -> colour, little-endian RGBA
-  for (let code = 0; code < 32; code++) {
+  const table = new Uint32Array(512); // code -> colour, little-endian RGBA
+  const sides = AXES_OF[state.plane];
+  for (let code = 0; code < 512; code++) {
     let colour = null;
     const kind = code & 7;
     if (data.kinds[kind] && isOn(kind)) colour = [...rgb(colours()[kind]), opacity];
     for (const line of OUTLINES) {
-      if (code & line.bit && isOn(line.bit)) colour = [...line.colour, 255];
+      const edge = sides.some((axis) => code & (line.bit << axis));
+      if (edge && isOn(line.bit)) colour = [...line.colour, 255];
     }
     if (colour) table[code] = (colour[3] << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0];
   }
@@ -48,9 +71,10 @@ function layer(codes, [width, height]) {
 
 // Where a slice lies on a canvas: its left upper corner and the size of a cell.
 function placeOn(canvas, record) {
-  const [width, height] = record.size;
-  const cell = Math.min(canvas.width / width, canvas.height / (height * record.aspect));
-  const [w, h] = [cell * state.view.scale, cell * record.aspect * state.view.scale];
+  const [width, height] = planeSize(record);
+  const aspect = record.aspect[state.plane];
+  const cell = Math.min(canvas.width / width, canvas.height / (height * aspect));
+  const [w, h] = [cell * state.view.scale, cell * aspect * state.view.scale];
   const x = (canvas.width - w * width) / 2 + state.view.x;
   const y = (canvas.height - h * height) / 2 + state.view.y;
   return { x, y, w, h };
@@ -59,15 +83,18 @@ function placeOn(canvas, record) {
 // Moves the cell of a piece to the middle of the canvases.
 function centre(piece) {
   const canvas = canvases()[0];
-  const { x, y, w, h } = placeOn(canvas, data.cases[state.current]);
-  state.view.x += canvas.width / 2 - (x + (piece.column + 0.5) * w);
-  state.view.y += canvas.height / 2 - (y + (piece.row + 0.5) * h);
+  const record = data.cases[state.current];
+  const { x, y, w, h } = placeOn(canvas, record);
+  const [column, row] = seenAt(record, voxelOf(piece));
+  state.view.x += canvas.width / 2 - (x + (column + 0.5) * w);
+  state.view.y += canvas.height / 2 - (y + (row + 0.5) * h);
 }
 
 // A bar of a round length in millimetres, or in pixels of 2D images, of about a fifth of the canvas.
 function drawScale(context, canvas, record, w) {
-  const unit = record.width === null ? "px" : "mm";
-  const each = w / (record.width ?? 1); // pixels of the screen
+  const wide = record.width[state.plane];
+  const unit = wide === null ? "px" : "mm";
+  const each = w / (wide ?? 1); // pixels of the screen
   const most = canvas.width / 5 / each;
   const ten = 10 ** Math.floor(Math.log10(most));
   const length = [5, 2, 1].map((n) => n * ten).find((n) => n <= most);
@@ -82,7 +109,9 @@ function drawScale(context, canvas, record, w) {
   context.fillText(`${length} ${unit}`, right, bottom - 8);
 }
 
-function draw(canvas, record, image, codes, model, m) {
+const voxelOf = ({ column, row, slice }) => [column, row, slice];
+
+function draw(canvas, record, image, grey, codes, model, m) {
   const { clientWidth, clientHeight } = canvas;
   if (canvas.width !== clientWidth) canvas.width = clientWidth;
   if (canvas.height !== clientHeight) canvas.height = clientHeight;
@@ -90,8 +119,10 @@ function draw(canvas, record, image, codes, model, m) {
   context.imageSmoothingEnabled = false;
   context.clearRect(0, 0, canvas.width, canvas.height);
   const { x, y, w, h } = placeOn(canvas, record);
-  const [width, height] = record.size;
+  const [width, height] = planeSize(record);
+  context.filter = grey;
   context.drawImage(image, x, y, w * width, h * height);
+  context.filter = "none";
   if (!state.hidden && KINDS.some(({ code }) => isOn(code))) {
     // Grey below the colours: on a stained section green over blue would read as a miss.
     context.globalCompositeOperation = "saturation";
@@ -100,14 +131,15 @@ function draw(canvas, record, image, codes, model, m) {
     context.globalCompositeOperation = "source-over";
   }
   if (!state.hidden) {
-    context.drawImage(layer(codes, record.size), x, y, w * width, h * height);
+    context.drawImage(layer(codes, [width, height]), x, y, w * width, h * height);
     const piece = model.wrong[state.chosen[m]];
-    if (piece && piece.slice === state.slice) {
+    if (piece && voxelOf(piece)[state.plane] === state.at[state.plane]) {
+      const [column, row] = seenAt(record, voxelOf(piece));
       context.strokeStyle = "white";
       context.lineWidth = 2;
       context.beginPath();
       const radius = Math.max(14, 4 * w);
-      context.arc(x + (piece.column + 0.5) * w, y + (piece.row + 0.5) * h, radius, 0, 2 * Math.PI);
+      context.arc(x + (column + 0.5) * w, y + (row + 0.5) * h, radius, 0, 2 * Math.PI);
       context.stroke();
     }
   }

@@ -115,7 +115,7 @@ function jump(m, i) {
   const piece = content?.given.models[m].wrong[i];
   if (!piece) return;
   state.chosen = data.models.map((_, k) => (k === m ? i : -1));
-  state.slice = piece.slice;
+  state.at = voxelOf(piece);
   document.querySelectorAll("#wrong section").forEach((section, k) =>
     section.querySelectorAll("tbody tr").forEach((row, j) => {
       row.classList.toggle("chosen", k === m && j === i);
