@@ -35,6 +35,8 @@ Acceptance = Literal[
     "IO_TRAILING",
     "LBL_ABSENT",
     "PAIR_OTHER_IMAGE",
+    "PROB_LABEL",
+    "PROB_SUM",
     "SET_DUPLICATE",
     "SPLIT_COVER",
 ]

@@ -19,6 +19,7 @@ from sdunet.runtime.run_record import versions
 from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import plots
 from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
+from sdunet.segmentation.evaluation.probabilities import Probabilities
 from sdunet.segmentation.metrics.calibration import Calibration
 from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions
 from sdunet.segmentation.metrics.instance_table import COLUMNS, object_rows, volume_in
@@ -120,10 +121,11 @@ class _Tables:
         """Add a case, with the scores of class 1, 2, ...; all of it, or nothing if that fails."""
         affine = pair.reference.affine
         rows, objects, calibrated = [], [], []
+        read = self._probabilities(pair)
         for number, found in enumerate(scores, start=1):
             begin = {"case": pair.id, "class": self.names[number]}
             rows.append(begin | _row(found, volume_in(affine)))
-            probabilities = self._probabilities(pair, number)
+            probabilities = read and read(number)
             objects += [begin | row for row in object_rows(found, affine, probabilities)]
             if probabilities is not None:
                 sums = Calibration()
@@ -140,13 +142,15 @@ class _Tables:
         for number, sums in calibrated:
             self.calibration[number].add(sums)
 
-    def _probabilities(self, pair: Pair, number: int) -> np.ndarray | None:
-        """Return the probabilities of a class, if there are any to be used."""
+    def _probabilities(self, pair: Pair) -> Probabilities | None:
+        """Return the probabilities of a case, if there are any to be used."""
         try:
-            return None if pair.probabilities is None else pair.probabilities(number)
+            if pair.probabilities:
+                pair.probabilities.check()
         except DataError as error:
             self.problems.append(error)
             return None
+        return pair.probabilities
 
     def summary(self) -> dict[str, Any]:
         """Return means, with intervals and numbers, and the scores of every case."""

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +16,15 @@ from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree, held_to, open_tree
 from data_prep.formats.mask_images import decide, look_at_masks
-from data_prep.formats.registry import is_scan_name, read_label, read_scan, stem, suffix_of
+from data_prep.formats.registry import is_scan_name, read_label, stem, suffix_of
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import read_case_label, read_objects, to_classes
+from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
 from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
-
-_CHANCES = BESIDE[1]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Pair:
     problem: DataError | None = None
     lost: tuple[DataError, ...] = ()
     objects: np.ndarray | None = None
-    probabilities: Callable[[int], np.ndarray] | None = None
+    probabilities: Probabilities | None = None
     memory: float | None = None
     source: frozenset[str] = frozenset()
 
@@ -149,7 +147,19 @@ class Pairs:
                 prediction = to_classes(scan.array, self.rules.labels, label_map)
         except DataError as error:
             problem = error
-        probabilities = partial(self._probabilities, case.id, reference)
+        probabilities = None
+        if self.has_probabilities and prediction is not None:
+            probabilities = Probabilities(
+                self._predictions,
+                case.id,
+                reference,
+                prediction,
+                self.num_classes,
+                {self.rules.labels.get(name) for name in self._record.tidied},
+                self._record.rules is not None,
+                self.rules.accept,
+                self.memory,
+            )
         return Pair(
             case.id,
             reference,
@@ -159,7 +169,7 @@ class Pairs:
             problem,
             tuple(error.at(case=case.id) for error in lost),
             None if objects is None else objects.array,
-            probabilities if self.has_probabilities and prediction is not None else None,
+            probabilities,
             self.memory,
             source,
         )
@@ -167,7 +177,7 @@ class Pairs:
     @property
     def has_probabilities(self) -> bool:
         """Whether probabilities were predicted, too."""
-        return any(name.startswith(_CHANCES) for name in self._predictions.names)
+        return any(name.startswith(FOLDER) for name in self._predictions.names)
 
     def _check_image(self, case: Case, source: frozenset[str]) -> None:
         """Refuse a case whose image is there, and not the one that was predicted.
@@ -206,36 +216,6 @@ class Pairs:
             lost = [finding.error for finding in findings.found if finding.level == "warning"]
             return fitted, lost
         return reference, []
-
-    def _probabilities(self, case_id: str, reference: Scan, number: int) -> np.ndarray:
-        """Return the probability of a class.
-
-        Raises:
-            DataError: PROB_MISSING; PROB_RANGE if a value is none; as `check_same_grid`.
-        """
-        folder = f"{_CHANCES}{number}/"
-        there = [name for name in self._predictions.names if name.startswith(folder)]
-        files = [name for name in there if stem(name) == case_id]
-        if len(files) > 1:
-            found = f"{' and '.join(files)}: none is taken"
-            raise DataError("PRED_DUPLICATE", found, "keep one", case=case_id)
-        file = next(iter(files), None)
-        if file is None:
-            raise DataError(
-                "PROB_MISSING",
-                f"no probabilities of class {number}",
-                "predict it with --probabilities",
-                case=case_id,
-            )
-        try:
-            with memory_within(self.memory):
-                scan = read_scan(self._predictions, file, Findings(self.rules.accept))
-            check_same_grid(reference, scan, "probabilities", "reference")
-            if len(scan.array) != 1 or not ((scan.array >= 0) & (scan.array <= 1)).all():
-                raise DataError("PROB_RANGE", "a value outside 0..1, or channels", "predict again")
-        except DataError as error:
-            raise error.at(case=case_id, file=file) from None
-        return scan.array
 
     def _prediction(self, file: str | None) -> Scan:
         if file is None:

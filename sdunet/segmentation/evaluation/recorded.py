@@ -19,12 +19,14 @@ class Recorded:
         hashes: SHA-256 of each file.
         sources: SHA-256 of the files that each case was predicted from.
         models: SHA-256 of each network that predicted.
+        tidied: names of the classes whose small components were removed.
     """
 
     rules: Rules | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    tidied: frozenset[str] = frozenset()
 
 
 def read_recorded(tree: Tree) -> Recorded:
@@ -49,5 +51,6 @@ def read_recorded(tree: Tree) -> Recorded:
         sources = {id_: frozenset(case.get("source", {}).values()) for id_, case in cases.items()}
         hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
         models = tuple(str(sha256) for sha256 in manifest.get("models", []))
+        tidied = frozenset(map(str, manifest.get("removed", {})))
         rules = Rules((), labels, label_map, structures, accept, form)
-        return Recorded(rules, hashes, sources, models)
+        return Recorded(rules, hashes, sources, models, tidied)
