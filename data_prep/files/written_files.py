@@ -130,6 +130,13 @@ def list_of(path: Path) -> Written | None:
     return None
 
 
+def is_listed(path: Path) -> bool:
+    """Tell whether a file is in the list of its folder, so that a change of it would be told."""
+    listed = list_of(path)
+    name = listed and path.absolute().relative_to(listed.folder).as_posix()
+    return bool(listed and listed.expected(name))
+
+
 def new_list(folder: Path) -> Written:
     """Return the list of a folder, read from the start."""
     _LISTS[folder] = Written(folder)

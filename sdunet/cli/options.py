@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
-from data_prep.core.codes import groups
+from data_prep.core.codes import explain, groups
 from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
@@ -163,7 +163,8 @@ def vae_of(options: jsonargparse.Namespace) -> "Model":
     accept = accepted(options)
     options.device = choose_device(options.device)
     model = load_model(options.model, options.device)
-    check_finished(model, accept)
+    if not check_finished(model, accept):
+        say(f"note RUN_UNFINISHED: accepted: {explain('RUN_UNFINISHED').meaning}")
     return model
 
 

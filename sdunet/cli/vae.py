@@ -13,7 +13,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import write_hashed
 from sdunet.cli import vae_samples
-from sdunet.cli.options import Command, add_vae, same_images, vae_of
+from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
 from sdunet.cli.spellings import add_old_position
 from sdunet.runtime.run_record import RunRecord, bar, tell
@@ -102,7 +102,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import load_packed
     from sdunet.vae.evaluation.evaluate import evaluate
     from sdunet.vae.evaluation.published import EVALUATION
-    from sdunet.vae.model import count_parameters, weights_sha256
+    from sdunet.vae.model import check_finished, count_parameters, weights_sha256
 
     model = vae_of(options)
     for name in ("samples", "limit", "batch_size"):
@@ -119,6 +119,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         seed=options.seed,
         progress=bar,
     )
+    ended = check_finished(model, accepted(options))
+    found["doubts"] = [] if ended else ["RUN_UNFINISHED"]
     found["data"] = model.data_name
     found["parameters"] = count_parameters(model.network)["total"]
     found["weights_sha256"] = weights_sha256(Path(options.model))

@@ -62,7 +62,7 @@ class RunRecord:
         write_hashed(folder / RECORD, self.facts | facts | {"seconds": seconds})
 
 
-def check_ended(run: Path, planned: Mapping[str, Any], accept: Collection[str]) -> None:
+def check_ended(run: Path, planned: Mapping[str, Any], accept: Collection[str]) -> bool:
     """Refuse the weights of a training that did not come to its end.
 
     Args:
@@ -70,17 +70,20 @@ def check_ended(run: Path, planned: Mapping[str, Any], accept: Collection[str]) 
         planned: settings that tell when it ends, by name, as they stood when it began.
         accept: RUN_UNFINISHED, to take the weights all the same.
 
+    Returns:
+        Whether it did come to its end.
+
     Raises:
         DataError: RUN_UNFINISHED; RUN_RECORD if the record is damaged.
     """
-    if "RUN_UNFINISHED" in accept:
-        return
     path = run / RECORD
     with usable("RUN_RECORD", path, "train anew"):
         record = read_hashed(path) if path.exists() else {}
         ended = (record.get("config") or record).get("training")
         if ended and all(ended[name] == value for name, value in planned.items()):
-            return
+            return True
+    if "RUN_UNFINISHED" in accept:
+        return False
     raise DataError(
         "RUN_UNFINISHED",
         f"{run} was not trained to its end",

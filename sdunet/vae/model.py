@@ -138,13 +138,16 @@ def weights_sha256(run: Path) -> str:
     return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
 
 
-def check_finished(model: Model, accept: Collection[str] = ()) -> None:
+def check_finished(model: Model, accept: Collection[str] = ()) -> bool:
     """Refuse a model whose training was stopped before its end, unless RUN_UNFINISHED is accepted.
+
+    Returns:
+        Whether the training came to its end.
 
     Raises:
         DataError: RUN_UNFINISHED; RUN_RECORD if the record of its training is damaged.
     """
-    check_ended(model.root, {"epochs": model.config.training.epochs}, accept)
+    return check_ended(model.root, {"epochs": model.config.training.epochs}, accept)
 
 
 def check_images_fit(config: ImagesConfig, data: Packed) -> None:

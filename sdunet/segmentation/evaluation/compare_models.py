@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.core.codes import explain
 from data_prep.core.errors import DataError
 from data_prep.core.parse import once, usable
 from data_prep.core.safe_text import plain_name
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import check_free, own_folder
-from sdunet.runtime.tables import markdown, write_csv
+from sdunet.runtime.run_record import say
+from sdunet.runtime.tables import markdown, plain_markdown, write_csv
 from sdunet.segmentation.evaluation.plots import paired_differences
 from sdunet.segmentation.metrics.case_scores import METRICS, USUAL, ScoreOptions
 from sdunet.segmentation.metrics.statistics import holm, interval, signed_rank
+from sdunet.segmentation.models.doubts import findings_of
 
 _SAME = 1e-12
 _FILES = ("compare.csv", "compare.md", "differences.png")
@@ -34,6 +37,7 @@ class Scored:
         cases: of each case the scores of each class number, by their labels.
         references: of each case the SHA-256 of its reference.
         predictions: of each case that of its prediction, `None` if there was none.
+        doubts: codes of what is doubtful about the networks that predicted.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Scored:
     cases: dict[str, dict[str, dict[str, Any]]]
     references: dict[str, str]
     predictions: dict[str, str | None]
+    doubts: tuple[str, ...] = ()
 
 
 def compare(
@@ -75,6 +80,9 @@ def compare(
             common case; CASE_UNKNOWN if a case asked for is in none.
     """
     scored, problems = read_scores(folders, names, only)
+    doubts = [f"{model.name}: {one}" for model in scored for one in findings_of(model.doubts)]
+    for doubt in doubts:
+        say(doubt)
     check_free(out, "compare", _FILES)
     rows = [
         row
@@ -95,7 +103,8 @@ def compare(
     with own_folder(out, "compare", _FILES) as output:
         output.remove_rest()  # of an earlier comparison, its page too
         write_csv(out / "compare.csv", columns, rows)
-        write_bytes(out / "compare.md", markdown(*cells_of(rows)).encode())
+        text = markdown(*cells_of(rows)) + "".join(f"\n{plain_markdown(d)}\n" for d in doubts)
+        write_bytes(out / "compare.md", text.encode())
         if picture:
             write_bytes(out / "differences.png", picture)
     return rows, problems
@@ -187,7 +196,8 @@ def _read(folder: Path, name: str) -> Scored:
             {record["case"]: record[f"{side}_sha256"] for record in summary["metric_per_case"]}
             for side in ("reference", "prediction")
         ]
-        return Scored(name, classes, ScoreOptions(**summary["options"]), cases, *hashes)
+        doubts = tuple(explain(str(code)).name for code in summary.get("doubts", ()))
+        return Scored(name, classes, ScoreOptions(**summary["options"]), cases, *hashes, doubts)
 
 
 def _other(first: Scored, second: Scored, what: str) -> DataError:

@@ -90,7 +90,11 @@ def evaluate(
             f"no reference can be used, the last: {last}",
             "correct what it names, then run again",
         )
-    summary = tables.summary() | {"options": asdict(options), "versions": versions()}
+    summary = tables.summary() | {
+        "options": asdict(options),
+        "versions": versions(),
+        "doubts": pairs.doubts,
+    }
     files = tables.files(summary)
     with own_folder(out, "evaluate", _FILES) as output:
         output.remove_rest()  # tables of two evaluations must never stand beside each other

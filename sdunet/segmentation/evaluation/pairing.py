@@ -21,10 +21,12 @@ from data_prep.layouts import Case, choose, find_layout
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import read_case_label, read_objects, to_classes
+from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
 from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
+from sdunet.segmentation.models.doubts import findings_of
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,13 @@ class Pairs:
         """Which predictions these are, in words for a page."""
         networks = ", ".join(sha256[:12] for sha256 in self._record.models)
         by = f" by {networks} (SHA-256 of the network)" if networks else ""
-        return f"Predictions in {self._predictions.root.name}{by}"
+        doubts = "".join(f"; {finding}" for finding in findings_of(self.doubts))
+        return f"Predictions in {self._predictions.root.name}{by}{doubts}"
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Codes of what is doubtful about the networks that predicted."""
+        return self._record.doubts
 
     @property
     def num_classes(self) -> int:
@@ -265,7 +273,10 @@ def open_pairs(
     """
     memory = None if max_ram is None else max_ram * 1e9
     with memory_within(memory):
-        return replace(_open(predictions, references, only, config), memory=memory)
+        pairs = replace(_open(predictions, references, only, config), memory=memory)
+    for finding in findings_of(pairs.doubts):
+        say(f"{predictions}: {finding}")
+    return pairs
 
 
 def _open(

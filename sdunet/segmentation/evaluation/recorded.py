@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from data_prep.core.codes import explain
 from data_prep.core.config import MaskForm, Rules
 from data_prep.core.parse import once, usable, whole
 from data_prep.files.file_tree import Tree
@@ -20,6 +21,7 @@ class Recorded:
         sources: SHA-256 of the files that each case was predicted from.
         models: SHA-256 of each network that predicted.
         tidied: names of the classes whose small components were removed.
+        doubts: codes of what is doubtful about the networks.
     """
 
     rules: Rules | None = None
@@ -27,6 +29,7 @@ class Recorded:
     sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     tidied: frozenset[str] = frozenset()
+    doubts: tuple[str, ...] = ()
 
 
 def read_recorded(tree: Tree) -> Recorded:
@@ -52,5 +55,6 @@ def read_recorded(tree: Tree) -> Recorded:
         hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
         models = tuple(str(sha256) for sha256 in manifest.get("models", []))
         tidied = frozenset(map(str, manifest.get("removed", {})))
+        doubts = tuple(explain(str(code)).name for code in manifest.get("doubts", []))
         rules = Rules((), labels, label_map, structures, accept, form)
-        return Recorded(rules, hashes, sources, models, tidied)
+        return Recorded(rules, hashes, sources, models, tidied, doubts)

@@ -21,7 +21,7 @@ def bundle_files(
     Args:
         model: the trained network.
         network: its `NetworkConfig`, as JSON.
-        facts: `labels` and `versions`.
+        facts: `labels`, `doubts` and `versions`.
     """
     plan, versions = model.plan, facts["versions"]
     metadata = {
@@ -31,7 +31,9 @@ def bundle_files(
         "numpy_version": versions["numpy"],
         "required_packages_version": {"sdunet": versions["sdunet"]},
         "task": "segmentation",
-        "description": "A network trained by sdunet; see README.md",
+        "description": ". ".join(
+            ["A network trained by sdunet; see README.md", *facts.get("doubts", ())]
+        ),
         "authors": "",
         "copyright": "",
         "network_data_format": {

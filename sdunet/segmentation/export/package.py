@@ -23,13 +23,14 @@ from data_prep.files.output_folder import RECORD
 from data_prep.files.written_files import read_written
 from data_prep.prepared.rendering import class_colour
 from sdunet.nets.registry import count_parameters
-from sdunet.runtime.run_record import versions
+from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.inference.postprocessing import RULES, read_rules
+from sdunet.segmentation.models.doubts import doubts_of, findings_of, write_accepted
 from sdunet.segmentation.models.integrity import NEEDED, seal
-from sdunet.segmentation.models.trained_model import Model, check_finished, load_model
+from sdunet.segmentation.models.trained_model import Model, load_model
 
 PROGRAM, EXAMPLE = "program.pt2", "example.safetensors"
 _ALIKE = 1e-4  # of logits, between processors; on one they are the same bits
@@ -51,7 +52,7 @@ def export(
 
     Raises:
         DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
-            if the package does not give what the network gave, as `check_finished` and
+            if the package does not give what the network gave, as `doubts_of` and
             `load_model`.
     """
     run, out = Path(run), Path(out)
@@ -59,13 +60,15 @@ def export(
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     if out.exists():
         raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
-    check_finished(run, accept)
+    doubts = doubts_of(run, accept)
+    for finding in findings_of(doubts, accept):
+        say(str(finding))
     model = load_model(run)
     read_rules(run, model.plan.labels, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
         made = Path(folder) / "package"
-        _write(model, run, made)
+        _write(model, run, made, doubts)
         check = (
             "from data_prep.parent_process import end_with_parent; end_with_parent(); "
             f"from {__name__} import check_package; check_package({str(made)!r})"
@@ -100,7 +103,7 @@ def check_package(path: str | Path) -> None:
             raise DataError("PACKAGE_CHECK", f"the {name} differs by {gap:.3g}", "export it again")
 
 
-def _write(model: Model, run: Path, out: Path) -> None:
+def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
     plan = model.plan
     size = (1, len(plan.channels), *plan.patch_size)
     image = torch.randn(size, generator=torch.Generator().manual_seed(0))
@@ -118,10 +121,12 @@ def _write(model: Model, run: Path, out: Path) -> None:
         "parameters": count_parameters(model.network),
         "training": record.get("training"),
         "versions": versions(),
+        "doubts": [finding.found for finding in findings_of(doubts)],
     }
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if (run / name).exists():
             write_bytes(out / name, read_written(run / name))
+    write_accepted(out, doubts)
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
     write_bytes(out / "README.md", model_card(model, facts).encode())

@@ -30,13 +30,13 @@ from sdunet.segmentation.inference.postprocessing import (
     remove_pieces,
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
+from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.integrity import is_sealed, unpack
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     RUNS,
     WEIGHTS,
     Model,
-    check_finished,
     load_model,
 )
 
@@ -51,11 +51,13 @@ class Ensemble:
         models: each with its network.
         rules: what is removed from their predictions.
         mirror: whether windows are also seen mirrored, along the axes of training.
+        doubts: codes of what is doubtful about the models, see `doubts_of`.
     """
 
     models: tuple[Model, ...]
     rules: Rules
     mirror: bool = False
+    doubts: frozenset[str] = frozenset()
 
     @property
     def plan(self) -> Plan:
@@ -145,7 +147,7 @@ def load_ensemble(
     Raises:
         DataError: PRED_TEAM if they were not trained for the same plan; PRED_TWICE if two are the
             same; PRED_RULES if paths have different rules; PRED_MEMORY if the device has no room
-            for them; PACKAGE_... for damaged packages; as `check_finished` and `load_model`.
+            for them; PACKAGE_... for damaged packages; as `doubts_of` and `load_model`.
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
@@ -153,8 +155,7 @@ def load_ensemble(
             for number, path in enumerate(map(Path, paths))
         ]
         folders = [found for root in roots for found in find_models(root)]
-        for found in folders:
-            check_finished(found, accept)
+        doubts = frozenset[str]().union(*(doubts_of(found, accept) for found in folders))
         models = [_on_device(load_model(found), device) for found in folders]
         labels = models[0].plan.labels
         rules = _rules_of(roots, labels) if tidy else {}
@@ -167,7 +168,7 @@ def load_ensemble(
                 f"{model.root} and {models[0].root} were trained for different plans",
                 "predict together with networks of one prepared dataset",
             )
-    return Ensemble(tuple(models), rules, mirror)
+    return Ensemble(tuple(models), rules, mirror, doubts)
 
 
 def _rules_of(roots: Sequence[Path], labels: Mapping[str, int]) -> Rules:

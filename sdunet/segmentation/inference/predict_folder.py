@@ -28,6 +28,7 @@ from sdunet.runtime.device import own_device
 from sdunet.runtime.run_record import say, say_if_slow, versions
 from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
 from sdunet.segmentation.inference.prediction_record import Manifest
+from sdunet.segmentation.models.doubts import findings_of
 
 _NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
 
@@ -96,6 +97,8 @@ def predict(
         ensemble = load_ensemble(
             runs, device, mirror=options.mirror, tidy=options.tidy, accept=options.accept
         )
+    for finding in findings_of(ensemble.doubts, options.accept):
+        say(str(finding))
     tree = open_tree(images)
     check_output(out, tree, images)
     check_free(out, "predict")
@@ -118,7 +121,12 @@ def predict(
         say(f"part {number} of {parts}: {len(cases)} cases")
     form = ensemble.plan.form and asdict(ensemble.plan.form)
     manifest = Manifest(
-        out, _facts(ensemble), _division(chosen, parts), versions=versions(), form=form
+        out,
+        _facts(ensemble),
+        _division(chosen, parts),
+        versions=versions(),
+        form=form,
+        doubts=sorted(ensemble.doubts),
     )
     before = manifest.before(resume=options.resume)
     done: list[str] = []

@@ -15,6 +15,7 @@ from data_prep.core.scan import Scan, spacing_of
 from data_prep.reading.scan_file import read_scan
 from sdunet.runtime.device import choose_device
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
+from sdunet.segmentation.models.doubts import findings_of
 
 _AXES = {2: "H, W", 3: "X, Y, Z"}
 
@@ -43,6 +44,7 @@ class Predictor:
 
     Args:
         ensemble: the networks; `Predictor.load` reads them.
+        accept: codes of what is meant to be so about them.
 
     Attributes:
         labels: class names to the numbers that predictions hold.
@@ -56,8 +58,9 @@ class Predictor:
         True
     """
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, ensemble: Ensemble, accept: Collection[str] = ()) -> None:
         self._ensemble = ensemble
+        self._accept = accept
 
     @classmethod
     def load(
@@ -85,7 +88,9 @@ class Predictor:
         paths = [path] if isinstance(path, str | Path) else list(path)
         if not paths:
             raise DataError("MODEL_MISSING", "no path of a model", "give the folder of a run")
-        return cls(load_ensemble(paths, choose_device(device), mirror=mirroring, accept=accept))
+        device = choose_device(device)
+        ensemble = load_ensemble(paths, device, mirror=mirroring, accept=accept)
+        return cls(ensemble, accept)
 
     @property
     def labels(self) -> dict[str, int]:
@@ -144,7 +149,10 @@ class Predictor:
         if probabilities:
             numbers = range(self._ensemble.plan.num_classes)
             every = np.concatenate([found.probability_of(number) for number in numbers])
-        told = [str(f) for f in findings.found if f.level == "warning" or f.code.startswith("PRED")]
+        told = [str(f) for f in findings_of(self._ensemble.doubts, self._accept)]
+        told += [
+            str(f) for f in findings.found if f.level == "warning" or f.code.startswith("PRED")
+        ]
         return Prediction(found.label[0], every, tuple(told))
 
 

@@ -13,7 +13,8 @@ SCHEMA = 1
 NEEDED = ("model.json", "best.safetensors")
 # What no run has: a package that was copied in part is none, even where its list is missing.
 _OF_PACKAGES = (LIST, "facts.json", "example.safetensors", "program.pt2")
-_READ = (*NEEDED, "postprocess.json")  # what prediction reads
+ACCEPTED = "accepted.json"  # what was doubtful about its run
+_READ = (*NEEDED, "postprocess.json", ACCEPTED)  # what prediction reads
 
 
 def seal(folder: Path) -> None:
@@ -70,7 +71,7 @@ def unpack(package: Path, folder: Path) -> Path:
     Raises:
         DataError: as `verify`.
     """
-    contents = verify(open_tree(package))
+    contents = {ACCEPTED: b'{"accepted": []}'} | verify(open_tree(package))  # older ones lack it
     for name in _READ:
         if name in contents:
             write_bytes(folder / name, contents[name])

@@ -143,19 +143,22 @@ def load_model(root: str | Path) -> Model:
     return Model(network.eval(), plan, overlap, axes, sha256, root)
 
 
-def check_finished(run: Path, accept: Collection[str] = ()) -> None:
+def check_finished(run: Path, accept: Collection[str] = ()) -> bool:
     """Refuse a run whose training was stopped before its end, unless RUN_UNFINISHED is accepted.
 
     A training that `max_time` or `patience` ended is at its end. Packages are not looked at.
+
+    Returns:
+        Whether the training came to its end.
 
     Raises:
         DataError: RUN_UNFINISHED; RUN_SETTINGS if its records are damaged.
     """
     if not (run / SETTINGS).exists():
-        return
+        return True
     with usable("RUN_SETTINGS", run / SETTINGS, "train anew"):
         planned = read_hashed(run / SETTINGS)["training"]
-        check_ended(run, {name: planned[name] for name in _LENGTH}, accept)
+        return check_ended(run, {name: planned[name] for name in _LENGTH}, accept)
 
 
 def _read(path: Path) -> bytes:

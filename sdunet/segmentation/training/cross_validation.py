@@ -17,6 +17,7 @@ from data_prep.files.output_folder import own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
+from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference.ensemble import essence, find_models
 from sdunet.segmentation.inference.postprocessing import (
@@ -28,7 +29,8 @@ from sdunet.segmentation.inference.postprocessing import (
     weights_of,
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
-from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, check_finished, load_model
+from sdunet.segmentation.models.doubts import doubts_of, findings_of
+from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, load_model
 from sdunet.segmentation.training.train_fold import (
     FREE,
     VALIDATION_CASES,
@@ -162,8 +164,9 @@ def find_rules(
     """
     dataset = load_dataset(data)
     folders = find_models(runs)
-    for folder in folders:
-        check_finished(folder, accept)
+    doubts = set[str]().union(*(doubts_of(folder, accept) for folder in folders))
+    for finding in findings_of(doubts, accept):
+        say(str(finding))
     path = Path(runs) / RULES
     with own_folder(runs, "train", part=None, adopt=()) as output:
         output.claim(path)  # before the work
@@ -171,7 +174,8 @@ def find_rules(
         rules: Rules = {name: rule for name, (rule, _, _) in chosen.items() if rule is not None}
         scores = {name: {"before": b, "after": a} for name, (_, b, a) in chosen.items()}
         weights = weights_of(folders)
-        write_hashed(path, {"rules": rules, "validation_dice": scores, "weights": weights})
+        facts = {"validation_dice": scores, "weights": weights, "doubts": sorted(doubts)}
+        write_hashed(path, {"rules": rules} | facts)
     return chosen
 
 

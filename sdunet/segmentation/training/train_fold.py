@@ -21,7 +21,7 @@ from data_prep.core.parse import usable
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
-from data_prep.files.written_files import read_written
+from data_prep.files.written_files import is_listed, read_written
 from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
 from sdunet.layers import Sweep
 from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_over
@@ -33,6 +33,7 @@ from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import named
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
+from sdunet.segmentation.models.doubts import UNLISTED, findings_of
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     SETTINGS,
@@ -98,6 +99,9 @@ def train(
     _check_out(out, settings, resume)
     if not resume:
         check_free(out, "train")
+    elif state and not is_listed(state) and rank_zero_only.rank == 0:
+        for finding in findings_of({UNLISTED}):
+            say(str(finding))
     dataset.verify()
     keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
     trainer = build_trainer(task, out, keep)

@@ -1,6 +1,8 @@
 """A training that was stopped before its end is never taken for one that came to it."""
 
 import json
+import shutil
+import zipfile
 
 import pytest
 from by_hand import rewrite
@@ -71,3 +73,55 @@ def test_what_ends_a_resumed_training_finishes_it(disc_run, limit):
     resume = ["train", *data, "--out", root / "run", "--resume"]
     assert run(*resume, limit) == 0
     assert run("predict", "--model", root / "run", "-i", raw, "-o", root / "out") == 0
+
+
+def test_all_that_is_made_with_a_run_that_was_stopped_tells_it(disc_run, capsys):
+    raw, root, _ = disc_run
+    stop_before_the_end(root / "run")
+    accept = ["--accept", "RUN_UNFINISHED"]
+    assert run("export", "--model", root / "run", "-o", root / "p.zip", "--zip", *accept) == 0
+    with zipfile.ZipFile(root / "p.zip") as package:
+        card = package.read("README.md").decode()
+        assert "a training was stopped before its end" in card
+        assert "a training was stopped" in package.read("configs/metadata.json").decode()
+    for name, model, given in (("one", root / "run", accept), ("two", root / "p.zip", [])):
+        capsys.readouterr()
+        assert run("predict", "--model", model, "-i", raw, "-o", root / name, *given) == 0
+        assert "RUN_UNFINISHED: " in capsys.readouterr().err
+        recorded = json.loads((root / name / "predictions.json").read_text())
+        assert recorded["doubts"] == ["RUN_UNFINISHED"]
+        assert run("evaluate", "--pred", root / name, "--ref", raw, "-o", root / f"s_{name}") == 0
+        assert "warning RUN_UNFINISHED: a training was stopped" in capsys.readouterr().err
+    assert run("compare", root / "s_one", root / "s_two", "-o", root / "c") == 0
+    assert "s_one: warning RUN_UNFINISHED" in capsys.readouterr().err
+    assert "stopped before its end" in (root / "c/compare.md").read_text()
+    shown = ["--images", raw, "--ref", raw, "--pred", root / "one", "-o", root / "shown"]
+    assert run("overlay", *shown) == 0
+    assert "stopped before its end" in (root / "shown/review.html").read_text()
+
+
+def test_a_finished_run_tells_nothing(disc_run, capsys):
+    raw, root, _ = disc_run
+    accept = ["--accept", "RUN_UNFINISHED", "RUN_UNLISTED"]
+    assert run("predict", "--model", root / "run", "-i", raw, "-o", root / "out", *accept) == 0
+    assert run("export", "--model", root / "run", "-o", root / "package", *accept) == 0
+    assert "RUN_" not in capsys.readouterr().err
+    assert json.loads((root / "out/predictions.json").read_text())["doubts"] == []
+    assert json.loads((root / "package/accepted.json").read_text())["accepted"] == []
+
+
+def test_a_run_that_was_copied_without_its_list_is_told(disc_run, capsys):
+    raw, root, config = disc_run
+    shutil.rmtree(root / "run/.sdunet")
+    predict = ["predict", "--model", root / "run", "-i", raw]
+    assert run(*predict, "-o", root / "out") == 0
+    assert "warning RUN_UNLISTED: the folder of the run was copied" in capsys.readouterr().err
+    assert run("evaluate", "--pred", root / "out", "--ref", raw, "-o", root / "scores") == 0
+    assert "warning RUN_UNLISTED" in capsys.readouterr().err
+    assert run(*predict, "-o", root / "again", "--accept", "RUN_UNLISTED") == 0
+    assert "note RUN_UNLISTED: accepted: " in capsys.readouterr().err
+    assert run("export", "--model", root / "run", "-o", root / "package") == 0
+    assert "warning RUN_UNLISTED" in capsys.readouterr().err
+    resume = ["train", "--config", config, "--data", root / "set", "--out", root / "run"]
+    assert run(*resume, "--resume", "--epochs", 7) == 0
+    assert "warning RUN_UNLISTED" in capsys.readouterr().err

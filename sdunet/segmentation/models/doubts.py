@@ -1,0 +1,47 @@
+"""What is doubtful about trained networks and was accepted; all that is made with them tells it."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from data_prep.core.codes import explain
+from data_prep.core.findings import Finding
+from data_prep.core.parse import parse_json, usable
+from data_prep.files.atomic import write_json
+from data_prep.files.written_files import is_listed
+from sdunet.segmentation.models.integrity import ACCEPTED, is_sealed
+from sdunet.segmentation.models.trained_model import DESCRIPTION, WEIGHTS, check_finished
+
+UNFINISHED, UNLISTED = "RUN_UNFINISHED", "RUN_UNLISTED"
+
+
+def doubts_of(run: Path, accept: Collection[str] = ()) -> set[str]:
+    """Return the codes of what is doubtful about a run, or was about that of a package.
+
+    Raises:
+        DataError: RUN_UNFINISHED, unless accepted; PACKAGE_LIST if the record is damaged.
+    """
+    found = set() if check_finished(run, accept) else {UNFINISHED}
+    if (run / ACCEPTED).exists():
+        with usable("PACKAGE_LIST", run / ACCEPTED, "fetch the package again"):
+            record = parse_json((run / ACCEPTED).read_bytes())
+            return found | {explain(str(code)).name for code in record["accepted"]}
+    if not is_sealed(run) and not all(is_listed(run / n) for n in (DESCRIPTION, WEIGHTS)):
+        found.add(UNLISTED)
+    return found
+
+
+def findings_of(codes: Iterable[str], accept: Collection[str] = ()) -> list[Finding]:
+    """Return what is said of such codes: a warning, or a note of those that were accepted."""
+    found = []
+    for code in map(explain, sorted(codes)):
+        known = code.name in accept
+        told = f"{'accepted: ' * known}{code.meaning[0].lower()}{code.meaning[1:-1]}"
+        found.append(
+            Finding("note" if known else "warning", code.name, told, "" if known else code.fix[:-1])
+        )
+    return found
+
+
+def write_accepted(folder: Path, codes: Iterable[str]) -> None:
+    """Write into a package what was doubtful about its run."""
+    write_json(folder / ACCEPTED, {"accepted": sorted(codes)})
