@@ -48,6 +48,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Fingerprint | None, l
         coarse_picture(image),
         hashlib.sha256(label.array).hexdigest() if label.array.any() else "",
         largest_of(image.array),
+        frozenset(findings.held),
     )
     return facts, findings.found
 

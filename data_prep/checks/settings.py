@@ -1,6 +1,6 @@
 """Settings that contradict the plan or the data, and settings that change nothing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -117,4 +117,44 @@ def without_effect(
         if reason:
             found = f"dataset.{name} {getattr(config, name)} changes nothing: {reason}"
             findings.warn("SET_UNUSED", found, "leave it out")
+    held = frozenset[int | str]().union(*(fact.held for fact in facts))
+    return [*findings.found, *never_held(config, held)] if facts else findings.found
+
+
+def never_held(config: DataConfig, held: Collection[int | str]) -> list[Finding]:
+    """Return a warning, SET_UNUSED, for numbers and names that are mapped and in no label.
+
+    Args:
+        config: with `label_map` and `structures`.
+        held: what the labels hold, see `Findings.held`.
+    """
+    findings = Findings()
+    numbers = sorted(value for value in held if isinstance(value, int))
+    names = sorted(value for value in held if isinstance(value, str))
+    kinds: dict[str, Sequence[int | str]] = {"label_map": numbers, "structures": names}
+    for name, there in kinds.items():
+        # Where no label is of DICOM, `structures` as a whole has no effect, which is told.
+        if name == "structures" and not there:
+            continue
+        mapped = getattr(config, name)
+        never = [key for key in mapped if (key if name == "label_map" else _plain(key)) not in held]
+        if never:
+            found = (
+                f"dataset.{name} maps {_several(never)}, which no label that is read holds; they "
+                f"hold {_several(there) or 'no numbers of classes'}"
+            )
+            findings.warn("SET_UNUSED", found, "correct it, or leave it out")
     return findings.found
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower()
+
+
+def _several(values: Sequence[int | str]) -> str:
+    more = f" and {len(values) - 8} more" * (len(values) > 8)
+    return ", ".join(_written(value) for value in values[:8]) + more
+
+
+def _written(value: int | str) -> str:
+    return f"0x{value:06x}" if isinstance(value, int) and value > 0xFFFF else repr(value)

@@ -90,11 +90,15 @@ class Findings:
 
     Args:
         accept: codes of what is accepted, see `Acceptance`.
+
+    Attributes:
+        held: numbers or, in lower case, names of structures that the label holds.
     """
 
     def __init__(self, accept: Collection[str] = ()) -> None:
         self.accept = frozenset(accept)
         self.found: list[Finding] = []
+        self.held: set[int | str] = set()
 
     def note(self, code: str, found: str) -> None:
         """Tell of a lossless repair."""

@@ -23,6 +23,7 @@ class Fingerprint:
         coarse: see `coarse_picture`.
         label_sha256: of the classes of all voxels; empty without foreground.
         largest: number of the type of its intensities; `None` for real numbers.
+        held: numbers or names of structures in its label, before they are mapped to classes.
     """
 
     size: tuple[int, ...]
@@ -37,3 +38,4 @@ class Fingerprint:
     coarse: np.ndarray
     label_sha256: str = ""
     largest: int | None = None
+    held: frozenset[int | str] = frozenset()

@@ -92,6 +92,8 @@ def to_classes(
     if findings is not None and (values != whole).any():
         furthest = float(np.abs(values - whole).max())
         findings.note("LBL_ROUNDED", f"values up to {furthest:.2g} off whole numbers, rounded")
+    if findings is not None:
+        findings.held.update(map(int, whole))
     classes = np.array([label_map.get(int(number), int(number)) for number in whole])
     unknown = ~np.isin(classes, list(labels.values()))
     if unknown.any():

@@ -274,6 +274,7 @@ def _merged(
     classes: Mapping[str, int],
     findings: Findings,
 ) -> Scan:
+    findings.held.update(name.strip().lower() for name in names)
     unused = [name for name in names if not _known(name, classes)]
     if not structures:
         raise DataError(

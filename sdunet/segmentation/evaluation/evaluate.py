@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_prep.checks.settings import never_held
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.progress import Progress, silent
@@ -15,7 +16,7 @@ from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import check_free, own_folder
-from sdunet.runtime.run_record import versions
+from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import plots
 from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
@@ -83,6 +84,8 @@ def evaluate(
         with set_aside(tables.problems, case.id, case.labels[0]):
             pair = pairs.read(case)
             tables.add(pair, pair.scores(pairs.num_classes, options))
+    for finding in never_held(config or DataConfig(), pairs.held) if pairs.held else ():
+        say(str(finding))
     if not tables.records:
         last = [*pairs.problems, *tables.problems][-1]
         raise DataError(

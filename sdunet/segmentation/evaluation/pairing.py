@@ -3,14 +3,14 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError, case_errors
-from data_prep.core.findings import Findings
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
@@ -95,6 +95,7 @@ class Pairs:
         problems: incomplete cases and predictions without a reference.
         cases: those with a reference.
         memory: bytes that one case may take; `None` for no limit.
+        held: numbers or names in the references that were read, see `Findings.held`.
     """
 
     rules: Rules
@@ -106,6 +107,7 @@ class Pairs:
     _predicted: Rules
     _record: Recorded
     memory: float | None = None
+    held: set[int | str] = field(default_factory=set)
 
     @property
     def told(self) -> str:
@@ -119,6 +121,19 @@ class Pairs:
     def doubts(self) -> tuple[str, ...]:
         """Codes of what is doubtful about the networks that predicted."""
         return self._record.doubts
+
+    def differing(self, asked: DataConfig) -> list[Finding]:
+        """Return a warning for each setting that is not the one the predictions were made with."""
+        findings, nothing = Findings(), DataConfig()
+        for name, known in self._record.settings.items():
+            given = getattr(asked, name)
+            if given not in (known, getattr(nothing, name)):
+                findings.warn(
+                    "SET_OTHER",
+                    f"dataset.{name} is {given}, the predictions were made with {known}",
+                    "leave it out, unless the references are stored in another way",
+                )
+        return findings.found
 
     @property
     def num_classes(self) -> int:
@@ -201,7 +216,10 @@ class Pairs:
 
     def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
         if case.kind != "objects":
-            return read_case_label(self._references, case, self.rules), None
+            findings = Findings(self.rules.accept)
+            label = read_case_label(self._references, case, self.rules, findings=findings)
+            self.held.update(findings.held)
+            return label, None
         objects = read_objects(self._references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
         return Scan(mask, objects.affine, objects.codes), objects
@@ -274,7 +292,7 @@ def open_pairs(
     memory = None if max_ram is None else max_ram * 1e9
     with memory_within(memory):
         pairs = replace(_open(predictions, references, only, config), memory=memory)
-    for finding in findings_of(pairs.doubts):
+    for finding in (*findings_of(pairs.doubts), *pairs.differing(config or DataConfig())):
         say(f"{predictions}: {finding}")
     return pairs
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from data_prep.core.codes import explain
 from data_prep.core.config import MaskForm, Rules
@@ -22,6 +23,7 @@ class Recorded:
         models: SHA-256 of each network that predicted.
         tidied: names of the classes whose small components were removed.
         doubts: codes of what is doubtful about the networks.
+        settings: of the dataset that they were trained on, by name.
     """
 
     rules: Rules | None = None
@@ -30,6 +32,7 @@ class Recorded:
     models: tuple[str, ...] = ()
     tidied: frozenset[str] = frozenset()
     doubts: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_recorded(tree: Tree) -> Recorded:
@@ -56,5 +59,8 @@ def read_recorded(tree: Tree) -> Recorded:
         models = tuple(str(sha256) for sha256 in manifest.get("models", []))
         tidied = frozenset(map(str, manifest.get("removed", {})))
         doubts = tuple(explain(str(code)).name for code in manifest.get("doubts", []))
+        settings: dict[str, Any] = {"label_map": label_map, "structures": structures}
+        if "channels" in manifest:
+            settings["channels"] = tuple(map(str, manifest["channels"]))
         rules = Rules((), labels, label_map, structures, accept, form)
-        return Recorded(rules, hashes, sources, models, tidied, doubts)
+        return Recorded(rules, hashes, sources, models, tidied, doubts, settings)

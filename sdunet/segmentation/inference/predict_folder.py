@@ -127,6 +127,7 @@ def predict(
         versions=versions(),
         form=form,
         doubts=sorted(ensemble.doubts),
+        channels=ensemble.plan.channels,
     )
     before = manifest.before(resume=options.resume)
     done: list[str] = []

@@ -1,6 +1,7 @@
 """Settings held to the plan, to each other and to the data; those that change nothing are told."""
 
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -265,3 +266,18 @@ def test_why_no_case_could_be_written_is_said(tmp_path):
             path.write_bytes(gz(data))
     with pytest.raises(DataError, match=r"SET_EMPTY: none of 2 .*first: OUT_TYPE case 0"):
         convert(tmp_path / "raw", tmp_path / "out", DataConfig())
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (Pictures, {"label_map": {77: 1}}, "label_map maps 77, which no label .* they hold 0, 1"),
+        (Series, {"structures": {"tumour": 1, "Livre": 1}}, "structures maps 'Livre', .* 'tumour'"),
+    ],
+)
+def test_what_is_mapped_and_in_no_label_is_told(tmp_path, kind, settings, words):
+    kind(tmp_path)
+    given = {**getattr(kind, "config", {}), **settings}
+    told = [f for f in check(tmp_path, DataConfig(**given)).findings if f.level != "note"]
+    assert [(f.level, f.code) for f in told] == [("warning", "SET_UNUSED")]
+    assert re.search(words, told[0].found)
