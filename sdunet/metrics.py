@@ -1,10 +1,13 @@
 """Scores of a prediction against its reference, as `sdunet evaluate` computes them.
 
 `POLICY` says what each score is where a mask is empty: never NaN, and never left out unsaid.
+Masks and labels are truth values, integers, or reals that are whole. Anything else is a
+`ValueError` that names the argument: NaN, infinity, fractions, other shapes, numbers of no class.
 """
 
 import numpy as np
 
+from sdunet.segmentation.metrics.arguments import masks_of
 from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions, score_case
 from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import POLICY, Overlap, overlaps, summarise
@@ -38,13 +41,12 @@ def dice(prediction: np.ndarray, reference: np.ndarray) -> float | None:
         `None` if both are empty, 0 if one of them is, see `POLICY`.
 
     Raises:
-        ValueError: if shapes differ.
+        ValueError: if shapes differ, or a mask holds NaN, infinity or fractions, such as
+            probabilities.
 
     Examples:
         >>> import numpy as np
         >>> dice(np.array([[1, 1, 0]]), np.array([[0, 1, 1]]))
         0.5
     """
-    return overlaps((prediction != 0).astype(np.uint8), (reference != 0).astype(np.uint8), 2)[
-        0
-    ].dice
+    return overlaps(*masks_of(prediction, reference), 2)[0].dice

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from data_prep.core.config import NumberFrom0, ShareBelowOne
 from data_prep.core.memory_limits import check_bytes
+from sdunet.segmentation.metrics.arguments import labels_of, lengths_of
 from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps
 from sdunet.segmentation.metrics.surface import diagonal_of, surface_distances
@@ -114,10 +115,15 @@ def score_case(
         One for each class 1, 2, ...
 
     Raises:
-        ValueError: if shapes differ or a number is no class.
+        ValueError: if shapes differ, a number is no class, or there is not one length above 0 for
+            each axis; as `labels_of`.
         DataError: IO_MEMORY, see `memory_within`.
     """
     options = options or ScoreOptions()
+    reference = labels_of("reference", reference)
+    lengths_of(spacing, reference.ndim)
+    if prediction is not None:
+        prediction = labels_of("prediction", prediction)
     if prediction is None:
         counted = missing(reference, num_classes)
         prediction = np.zeros_like(reference)

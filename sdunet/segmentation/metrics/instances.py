@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.segmentation import relabel_sequential
 
+from sdunet.segmentation.metrics.arguments import labels_of, masks_of
 from sdunet.segmentation.metrics.connected_components import connected_components
 
 THRESHOLDS = tuple(float(t) for t in np.arange(50, 100, 5) / 100)
@@ -83,7 +84,16 @@ def find_objects(
         reference: mask, the same shape.
         numbered: number, not 0, of the object at each voxel of the reference, where objects that
             touch are known. Default: its connected components.
+
+    Raises:
+        ValueError: if shapes differ; as `masks_of`.
     """
+    prediction, reference = masks_of(prediction, reference)
+    if numbered is not None:
+        numbered = labels_of("numbered", numbered)
+        if numbered.shape != reference.shape:
+            found = f"{reference.shape}, got {numbered.shape}"
+            raise ValueError(f"numbered must have the reference's shape {found}")
     if numbered is None:
         there = connected_components(reference)[0]
     else:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from data_prep.core.memory_limits import check_bytes
+from sdunet.segmentation.metrics.arguments import lengths_of, masks_of
 
 _COPIES = 100  # bytes that a voxel of a surface takes, measured on noise
 
@@ -68,14 +69,12 @@ def surface_distances(
         `None` if both masks are empty.
 
     Raises:
-        ValueError: if shapes differ, or there is not one length above 0 for each axis.
+        ValueError: if shapes differ, or there is not one length above 0 for each axis;
+            as `masks_of`.
         DataError: IO_MEMORY, see `memory_within`.
     """
-    if prediction.shape != reference.shape:
-        raise ValueError(f"masks of shapes {prediction.shape} and {reference.shape}")
-    lengths = np.asarray(spacing, float)
-    if lengths.shape != (reference.ndim,) or not (np.isfinite(lengths) & (lengths > 0)).all():
-        raise ValueError(f"spacing must be {reference.ndim} lengths above 0, got {spacing}")
+    prediction, reference = masks_of(prediction, reference)
+    lengths_of(spacing, reference.ndim)
     surfaces = [surface(mask) for mask in (prediction, reference)]
     check_bytes(sum(map(np.count_nonzero, surfaces)), _COPIES)
     points = [np.argwhere(cells) * spacing for cells in surfaces]

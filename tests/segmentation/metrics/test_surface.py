@@ -114,5 +114,7 @@ def test_diagonal_is_measured_in_millimetres():
     [((4, 5), (1, 1)), ((4, 4), (1, 0)), ((4, 4), (1, -1)), ((4, 4), (1,)), ((4, 4), (1, np.nan))],
 )
 def test_masks_and_lengths_that_do_not_fit_are_refused(size, spacing):
-    with pytest.raises(ValueError, match=r"masks of shapes|spacing must be 2 lengths"):
+    with pytest.raises(ValueError, match=r"the reference's shape|spacing must be 2 lengths"):
+        ValueError, match=r"must have the reference's shape|spacing must be 2 lengths"
+    ):
         surface_distances(np.ones(size, bool), np.ones((4, 4), bool), spacing)

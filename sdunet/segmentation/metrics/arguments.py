@@ -1,0 +1,66 @@
+"""What masks and labels must be before they are scored; a `ValueError` names what is not."""
+
+import numpy as np
+
+
+def labels_of(name: str, array: np.ndarray) -> np.ndarray:
+    """Return whole numbers: truth values are 0 and 1, reals are taken if all are whole.
+
+    Args:
+        name: of the argument.
+        array: any shape.
+
+    Raises:
+        ValueError: for NaN, infinity, fractions and what are no real numbers.
+    """
+    array = np.asarray(array)
+    if array.dtype == bool:
+        return array.astype(np.uint8)
+    if array.dtype.kind in "ui":
+        return array
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} must hold whole numbers, got an array of {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold whole numbers, got NaN or infinity")
+    fractions = array[array != np.rint(array)]
+    if fractions.size:
+        raise ValueError(
+            f"{name} must hold whole numbers, got {fractions[0]:.4g}: of probabilities take those "
+            "above a threshold, or the largest"
+        )
+    return array.astype(np.int64)
+
+
+def masks_of(prediction: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two masks of one shape as truth values; what is not 0 is inside.
+
+    Raises:
+        ValueError: if shapes differ; as `labels_of`.
+    """
+    masks = labels_of("prediction", prediction) != 0, labels_of("reference", reference) != 0
+    check_shapes(*masks)
+    return masks
+
+
+def check_shapes(prediction: np.ndarray, reference: np.ndarray) -> None:
+    """Refuse arrays of different shapes, which NumPy would stretch over one another.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    if prediction.shape != reference.shape:
+        raise ValueError(
+            f"prediction must have the reference's shape {reference.shape}, got {prediction.shape}"
+        )
+
+
+def lengths_of(spacing: tuple[float, ...], axes: int) -> np.ndarray:
+    """Return the spacing along each axis.
+
+    Raises:
+        ValueError: if there is not one length above 0 for each axis.
+    """
+    lengths = np.asarray(spacing, float)
+    if lengths.shape != (axes,) or not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise ValueError(f"spacing must be {axes} lengths above 0, got {spacing}")
+    return lengths

@@ -1,0 +1,52 @@
+"""What is no mask or label is refused by every score, whatever NumPy would make of it."""
+
+import numpy as np
+import pytest
+
+from sdunet.metrics import dice, find_objects, overlaps, score_case, surface_distances
+
+GOOD = np.pad(np.ones((2, 3), np.uint8), 2)
+SCORES = {
+    "dice": dice,
+    "overlaps": lambda *masks: overlaps(*masks, 2),
+    "find_objects": find_objects,
+    "surface_distances": lambda *masks: surface_distances(*masks, (1.0, 1.0)),
+    "score_case": lambda *masks: score_case(*masks, (1.0, 1.0), 2),
+}
+BAD = {
+    "NaN": (np.where(GOOD, np.nan, 0), "must hold whole numbers, got NaN or infinity"),
+    "infinity": (np.where(GOOD, np.inf, 0), "must hold whole numbers, got NaN or infinity"),
+    "probabilities": (GOOD * 0.4, "must hold whole numbers, got 0.4"),
+    "complex": (GOOD * 1j, "must hold whole numbers, got an array of complex128"),
+    "text": (GOOD.astype(str), "must hold whole numbers, got an array of <U"),
+    "one row": (GOOD[:1], "must have the reference's shape"),
+    "another axis": (GOOD[None], "must have the reference's shape"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("score", SCORES)
+def test_what_is_no_mask_is_named(score, bad):
+    array, words = BAD[bad]
+    with pytest.raises(ValueError, match=f"^prediction {words}"):
+        SCORES[score](array, GOOD)
+    with pytest.raises(ValueError, match=r"^(reference|prediction|spacing) must "):
+        SCORES[score](GOOD, array)
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.uint16, np.int64, np.float16, np.float64])
+def test_a_mask_may_be_of_any_type_that_holds_it(kind):
+    other = np.roll(GOOD, 1, 0)
+    assert dice(other.astype(kind), GOOD) == dice(other, GOOD)
+    assert overlaps(other.astype(kind), GOOD.astype(bool), 2) == overlaps(other, GOOD, 2)
+    (given,), (plain,) = (score_case(o, GOOD, (1.0, 1.0), 2) for o in (other.astype(kind), other))
+    assert given.values == plain.values
+
+
+def test_spacing_and_numbers_of_objects_fit_the_masks():
+    with pytest.raises(ValueError, match="spacing must be 2 lengths above 0"):
+        score_case(GOOD, GOOD, (1.0,), 2)
+    with pytest.raises(ValueError, match="numbered must have the reference's shape"):
+        find_objects(GOOD, GOOD, GOOD[:1])
+    with pytest.raises(ValueError, match="reference must hold classes below 2, got 3"):
+        score_case(None, GOOD * 3, (1.0, 1.0), 2)
