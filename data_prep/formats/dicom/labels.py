@@ -16,6 +16,7 @@ from skimage.draw import polygon2mask
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.formats.dicom.gaps import tell_gaps
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.references import References, Source, to_voxels
 from data_prep.formats.dicom.series import parse
@@ -108,15 +109,21 @@ def read_segments(
     _check_declared(numbers, names, "a frame of segment")
     places = [tuple(np.round(_origin(group, shared), 3).tolist()) for group in groups]
     _once(((at, None) for at in zip(numbers, places, strict=True)), "a frame, (segment, place),")
-    for frame, group, number in zip(frames, groups, numbers, strict=True):
+    at = to_voxels(np.array([_origin(group, shared) for group in groups]), image)
+    across = int(np.ptp(at, axis=0).argmax())  # the axis that frames follow each other along
+    drawn: dict[int, set[int]] = defaultdict(set)
+    for frame, group, number, place in zip(frames, groups, numbers, at, strict=True):
         _lay(frame != 0, group, shared, image, masks[number])
-        at = float(to_voxels(_origin(group, shared)[None], image)[0, 2])
-        references.check_slice(_sources(group, shared), at, f"a frame of {names[number]!r}")
+        drawn[number].add(round(place[across]))
+        references.check_slice(_sources(group, shared), place[2], f"a frame of {names[number]!r}")
     references.tell(findings)
-    structures = [Structure(name, masks[n]) for n, name in names.items() if _known(name, classes)]
-    for structure in structures:
-        if not structure.mask.any():
-            findings.warn("DCM_EMPTY", f"{structure.name!r} is declared and is nowhere", _MEANT)
+    structures = []
+    for number, name in names.items():
+        if _known(name, classes):
+            structures.append(Structure(name, masks[number]))
+            tell_gaps(masks[number], across, drawn[number], name, "frame", findings)
+            if not masks[number].any():
+                findings.warn("DCM_EMPTY", f"{name!r} is declared and is nowhere", _MEANT)
     return _merged(structures, sorted(names.values()), image, classes, findings)
 
 
@@ -172,6 +179,7 @@ def _filled(
     elif left < cells:
         found = f"{name}: {cells - left} of {cells} voxels in its contours are not in the image"
         findings.warn("LBL_LOST", found, _AGAIN)
+    tell_gaps(inside, 2, by_slice, name, "contour", findings)
     return inside
 
 

@@ -276,4 +276,5 @@ def test_what_segments_lack_is_told(write_tree, change, said):
     tree = write_tree(ct=series(), seg=[one])
     label = read_case_label(tree, find_layout(tree).cases[0], RULES, findings=findings).array
     assert (label == 1).sum() == 8
-    assert [str(finding).split(";")[0] for finding in findings.found] == [said]
+    found = [finding for finding in findings.found if finding.code != "DCM_SKIPPED"]
+    assert [str(finding).split(";")[0] for finding in found] == [said]
