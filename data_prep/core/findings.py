@@ -34,6 +34,7 @@ Acceptance = Literal[
     "IO_LINK",
     "IO_TRAILING",
     "LBL_ABSENT",
+    "LBL_NEAR",
     "PAIR_OTHER_IMAGE",
     "PROB_LABEL",
     "PROB_SUM",

@@ -15,6 +15,7 @@ from data_prep.formats.dicom.labels import read_contours, read_segments
 from data_prep.formats.dicom.references import source_of
 from data_prep.formats.dicom.series import parse
 from data_prep.formats.registry import open_file, read_label
+from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
 from data_prep.reading.image import read_case_image
 
@@ -48,7 +49,8 @@ def read_case_label(
             scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
         elif case.kind in ("contours", "segments"):
             image = image or read_case_image(tree, case, Findings(rules.accept))
-            classes = {n.lower(): k for n, k in (rules.structures or rules.labels).items() if k}
+            names = rules.structures or rules.labels
+            classes = {plain(name): number for name, number in names.items() if number}
             read = read_contours if case.kind == "contours" else read_segments
             with named_errors():
                 data = open_file(tree, case.labels[0], findings)

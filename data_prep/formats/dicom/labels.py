@@ -21,6 +21,7 @@ from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.references import References, Source, to_voxels
 from data_prep.formats.dicom.series import parse
 from data_prep.formats.header_fields import agreed
+from data_prep.formats.structure_names import check_names, plain
 
 _OFF = 0.1  # voxels: how far rounding may bring a point from where it is to be
 _NEARLY = 0.9  # of the voxels of two contours in common: one drawn twice, and no hole
@@ -57,7 +58,7 @@ def read_contours(
             DCM_REFERENCE for a label of another series; DCM_LOST for one of slices that are not
             there, DCM_CROSSING for contours that cross, unless accepted; HDR_CONFLICT for numbers
             or names that do not tell structures apart; LBL_LOST if no structure holds a voxel of
-            the image; LBL_OVERLAP.
+            the image; LBL_OVERLAP; LBL_NEAR as `check_names`.
     """
     one = parse(data)
     references = References(one, source, image)
@@ -91,7 +92,7 @@ def read_segments(
     Raises:
         DataError: DCM_SEGMENT for fractional segments or frames not on the grid; DCM_PATIENTS,
             DCM_REFERENCE, HDR_CONFLICT as `read_contours`, and for two frames of a segment in one
-            place; LBL_OVERLAP.
+            place; LBL_OVERLAP; LBL_NEAR as `check_names`.
     """
     one = parse(data)
     references = References(one, source, image)
@@ -143,7 +144,7 @@ def _check_declared(numbers: Iterable[int], declared: Collection[int], what: str
 
 
 def _known(name: str, classes: Mapping[str, int]) -> bool:
-    return name.strip().lower() in classes
+    return plain(name) in classes
 
 
 def _filled(
@@ -284,6 +285,7 @@ def _merged(
 ) -> Scan:
     findings.held.update(name.strip().lower() for name in names)
     unused = [name for name in names if not _known(name, classes)]
+    check_names(names, classes, findings)
     if not structures:
         raise DataError(
             "DCM_STRUCTURES",
@@ -292,10 +294,10 @@ def _merged(
         )
     if unused:
         findings.note("DCM_UNUSED", f"{len(unused)} structures are no class: {unused[:8]}")
-    _check_names(structures, findings)
+    _check_alike(structures, findings)
     label = np.zeros(image.size, np.uint8 if max(classes.values()) < 256 else np.uint16)
     for structure in structures:
-        number = classes[structure.name.strip().lower()]
+        number = classes[plain(structure.name)]
         overlap = structure.mask & (label != 0) & (label != number)
         if overlap.any():
             raise DataError(
@@ -307,7 +309,7 @@ def _merged(
     return Scan(label[None], image.affine, image.codes)
 
 
-def _check_names(structures: list[Structure], findings: Findings) -> None:
+def _check_alike(structures: list[Structure], findings: Findings) -> None:
     """Take structures of one name together where they cannot be two versions of one.
 
     Raises:
@@ -315,7 +317,7 @@ def _check_names(structures: list[Structure], findings: Findings) -> None:
     """
     by_name = defaultdict(list)
     for structure in structures:
-        by_name[structure.name.strip().lower()].append(structure.mask)
+        by_name[plain(structure.name)].append(structure.mask)
     for name, (first, *others) in by_name.items():
         held = first.copy()
         for mask in others:

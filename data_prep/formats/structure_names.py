@@ -1,0 +1,54 @@
+"""Names of structures in a file, held to the names of the classes."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from data_prep.core.findings import Findings
+
+_SHOWN = 8
+
+
+def plain(name: str) -> str:
+    """Return a name as names are compared: its capitals and blanks around it do not matter."""
+    return name.strip().lower()
+
+
+def check_names(names: Iterable[str], classes: Mapping[str, int], findings: Findings) -> None:
+    """Tell of classes that no structure of a file is called by, and of names nearly theirs.
+
+    Args:
+        names: of the structures of one file.
+        classes: names of structures, see `plain`, to class numbers.
+        findings: take what is found.
+
+    Raises:
+        DataError: LBL_NEAR if a structure that is no class is called nearly as a class that has
+            none here, unless accepted.
+    """
+    names = sorted(set(names))
+    there = {classes[plain(name)] for name in names if plain(name) in classes}
+    unused = [name for name in names if plain(name) not in classes]
+    near: dict[int, list[str]] = defaultdict(list)
+    numbers = {_bare(name): number for name, number in classes.items()}
+    for name in unused:
+        if _bare(name) and _bare(name) in numbers:
+            near[numbers[_bare(name)]].append(name)
+    called = {number: name for name, number in reversed(classes.items())}
+    for number, several in near.items():
+        found = f"{several[:_SHOWN]} are no class, and called nearly as class {called[number]}"
+        if number in there:
+            findings.warn("LBL_NEAR", f"{found}, which is there", "look whether they belong to it")
+        else:
+            fix = "call them alike, or name all structures: dataset.structures: {name: number}"
+            findings.ask("LBL_NEAR", f"{found}, which is not there", fix)
+    for number in sorted(set(classes.values()) - there - set(near)):
+        if unused:
+            found = f"no structure of class {called[number]}; what is no class: {unused[:_SHOWN]}"
+            findings.warn("LBL_MISSING", found, "look whether it is there by another name")
+
+
+def _bare(name: str) -> str:
+    """Return a name without accents, plural, and what stands between words; `+` tells margins."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in letters if c.isalnum() or c == "+").removesuffix("s")
