@@ -9,6 +9,7 @@ from data_prep.layouts.cases import Layout
 from data_prep.planning.fingerprint import Fingerprint
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "spacing", "patch_size")
+_NAMED = (".nrrd", ".nhdr")  # files of labels that may name their segments
 _FOR_PLANS = ("intensity", "spacing", "patch_size", "memory_gb", "folds", "test_share", "seed")
 _FOR_PLANS = (*_FOR_PLANS, "split_file", "group_pattern", "group_file")
 
@@ -104,7 +105,8 @@ def without_effect(
         and "2D images have none",
         "structures": config.structures
         and not kinds & {"contours", "segments"}
-        and "no label is a DICOM RTSTRUCT or SEG",
+        and not any(name.lower().endswith(_NAMED) for c in layout.cases for name in c.labels)
+        and "no label is a DICOM RTSTRUCT or SEG, or a NRRD that names segments",
         "test_share": config.test_share and tested and "the dataset has a test set of its own",
         "seed": config.seed
         and numbered

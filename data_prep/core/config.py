@@ -32,7 +32,8 @@ class DataConfig:
             background 0 and foreground 1.
         label_map: numbers in the files to class numbers, such as `{255: 1}`; colours are written
             `0xRRGGBB`.
-        structures: names of DICOM structures to class numbers. Default: those named like a class.
+        structures: names of DICOM structures, and of segments of NRRD files, to class numbers.
+            Default: those named like a class.
         accept: codes of findings that are meant to be so, see `data_prep.core.findings.Acceptance`.
         intensity: `zscore` gives each channel of each image mean 0 and deviation 1; where single
             values lie far beyond all others, those decide, and it clips to their range; `unit`

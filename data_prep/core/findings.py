@@ -35,6 +35,7 @@ Acceptance = Literal[
     "IO_TRAILING",
     "LBL_ABSENT",
     "LBL_NEAR",
+    "LBL_SEGMENT",
     "PAIR_OTHER_IMAGE",
     "PROB_LABEL",
     "PROB_SUM",

@@ -1,6 +1,7 @@
 """What a reader returns, and what every reader shares."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,14 @@ from data_prep.core.errors import DataError
 _CACHE_LINE = 16  # voxels
 UNNAMED = ("image",)  # the channels of a dataset that does not name them
 SCANNER_CODES = (1, 1)  # both of NIfTI's transforms lead to the scanner's millimetres
+
+
+class Segment(NamedTuple):
+    """What a header says of one value of a label: its name, and the channel it is a value of."""
+
+    name: str
+    layer: int
+    value: int
 
 
 @dataclass(frozen=True)
@@ -20,11 +29,13 @@ class Scan:
             the last axis fastest in memory; an array in another order is copied into it.
         affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for 2D images.
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
+        segments: of a label whose header names its values.
     """
 
     array: np.ndarray
     affine: np.ndarray | None = None
     codes: tuple[int, int] = (0, 0)
+    segments: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", in_order(self.array))

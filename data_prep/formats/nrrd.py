@@ -16,6 +16,7 @@ from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
 from data_prep.formats.header_fields import agreed, ask_scale
+from data_prep.formats.slicer_segments import segments_of
 
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -61,7 +62,7 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
         DataError: IO_..., HDR_... or GEO_... if it cannot be read without doubt.
     """
     findings = findings or Findings()
-    fields, rest = _header(data)
+    fields, keys, rest = _header(data)
     sizes = _numbers(fields, "sizes", int)
     rank = len(sizes)
     if _numbers(fields, "dimension", int) != [rank] or not 2 <= rank <= 4 or min(sizes) < 1:
@@ -88,11 +89,12 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     channels = _channel_axis(fields, sizes)
     array = array[None] if channels is None else np.moveaxis(array, channels, 0)
     array = array.reshape((*array.shape, 1)[:4])
-    return Scan(array, _affine(fields, channels, sizes, findings), SCANNER_CODES)
+    affine = _affine(fields, channels, sizes, findings)
+    return Scan(array, affine, SCANNER_CODES, segments_of(keys, len(array)))
 
 
-def _header(data: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the fields by their name, lower case without spaces, and what follows them."""
+def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:
+    """Return the fields by name, lower case without spaces, the writer's own keys, and the rest."""
     parts = re.split(rb"\r?\n\r?\n", data[: 1 << 20], maxsplit=1)
     try:
         lines = parts[0].decode("utf-8").splitlines()[1:]
@@ -101,8 +103,14 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
             "HDR_DAMAGED", f"the header is no text: {words_of(error)}", _AGAIN
         ) from error
     fields: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for line in lines:
-        if line.startswith("#") or ":=" in line:  # comments, and keys of the writer's own
+        if line.startswith("#"):
+            continue
+        if ":=" in line:
+            key, _, text = line.partition(":=")
+            if keys.setdefault(key, text) != text:
+                raise DataError("HDR_CONFLICT", f"{key[:60]!r} is there twice", _AGAIN)
             continue
         name, colon, value = line.partition(":")
         name = name.replace(" ", "").lower()  # `data file` is also written `datafile`
@@ -110,7 +118,7 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
             raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
         fields[name] = value.strip()
     start = len(data) if len(parts) == 1 else min(len(data), 1 << 20) - len(parts[1])
-    return fields, data[start:]
+    return fields, keys, data[start:]
 
 
 def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings) -> bytes:

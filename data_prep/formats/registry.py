@@ -75,6 +75,8 @@ def read_label(
 ) -> Scan:
     """Read a label file: `(1, ...)` of the numbers stored; not yet checked against the classes.
 
+    One whose header names segments may have several layers of them, see `Scan.segments`.
+
     Args:
         tree: where it is.
         name: of the file.
@@ -86,7 +88,7 @@ def read_label(
     """
     findings = findings or Findings()
     scan = _read(tree, name, findings, lambda format_: partial(format_.read_label, rules=rules))
-    if len(scan.array) != 1:
+    if len(scan.array) != 1 and not scan.segments:
         channels = len(scan.array)
         raise DataError("LBL_4D", f"{channels} channels in one label", "save one", file=name)
     return scan

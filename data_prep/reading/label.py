@@ -18,6 +18,7 @@ from data_prep.formats.registry import open_file, read_label
 from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
 from data_prep.reading.image import read_case_image
+from data_prep.reading.segments import segments_to_classes
 
 _LOSSY = 32  # unknown values: more, each in single voxels, come from compression or soft edges
 
@@ -60,12 +61,23 @@ def read_case_label(
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
         if case.kind == "classes":
-            array = to_classes(scan.array, rules.labels, rules.label_map, findings)
+            array = as_classes(scan, rules, findings)
             scan = Scan(array, scan.affine, scan.codes)
     except DataError as error:
         raise error.at(file=case.labels[0]) from error.__cause__
     findings.place(since, file=case.labels[0])
     return scan
+
+
+def as_classes(scan: Scan, rules: Rules, findings: Findings | None = None) -> np.ndarray:
+    """Return class numbers of a label, by the names of its header where it has such.
+
+    Raises:
+        DataError: as `to_classes` and `segments_to_classes`.
+    """
+    if scan.segments:
+        return segments_to_classes(scan, rules, findings or Findings(rules.accept))
+    return to_classes(scan.array, rules.labels, rules.label_map, findings)
 
 
 def to_classes(
@@ -173,7 +185,7 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
         try:
             check_same_grid(first, mask, "mask", "first mask")
             values = np.unique(mask.array)
-            if len(values[values != 0]) > 1:
+            if len(values[values != 0]) > 1 or len(mask.array) > 1:
                 raise DataError(
                     "LBL_OBJECT",
                     f"several values {values[:5].tolist()} in the mask of one object",

@@ -20,7 +20,7 @@ from data_prep.formats.registry import is_scan_name, read_label, stem, suffix_of
 from data_prep.layouts import Case, choose, find_layout
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label
-from data_prep.reading.label import read_case_label, read_objects, to_classes
+from data_prep.reading.label import as_classes, read_case_label, read_objects
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
@@ -166,8 +166,8 @@ class Pairs:
                 reference, lost = self._fitted(reference, scan)
                 if objects is not None:
                     objects, _ = self._fitted(objects, scan)
-                label_map = self._predicted.label_map
-                prediction = to_classes(scan.array, self.rules.labels, label_map)
+                told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
+                prediction = as_classes(scan, told)
         except DataError as error:
             problem = error
         probabilities = None

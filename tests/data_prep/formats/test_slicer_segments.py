@@ -1,0 +1,171 @@
+"""Segments that a NRRD header names are of the class they are called by, in every case."""
+
+import numpy as np
+import pytest
+from volume_files import NRRD
+
+from data_prep.core.config import Rules
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.files.file_tree import open_tree
+from data_prep.formats.nrrd import read_nrrd
+from data_prep.layouts import find_layout
+from data_prep.reading.case import read_case
+
+TWO = {"background": 0, "liver": 1, "tumour": 2}
+ONE = {"background": 0, "foreground": 1}
+LIVER, TUMOUR = np.s_[0:2, 0:3, 0:4], np.s_[2:4, 1:5, 3:6]
+IMAGE = NRRD + np.arange(120, dtype=np.int16).tobytes()
+
+
+def seg_nrrd(segments, layers=1, old=False):
+    """A file of `(name, value, layer, voxels)`; `old` as before Slicer 4.11."""
+    array = np.zeros((layers, 4, 5, 6), np.int16)
+    keys = []
+    for n, (name, value, layer, where) in enumerate(segments):
+        array[layer][where] = value
+        keys += [f"Segment{n}_Name:={name}", f"Segment{n}_ID:=Segment_{n}"]
+        if not old:
+            keys += [f"Segment{n}_LabelValue:={value}", f"Segment{n}_Layer:={layer}"]
+    header = NRRD.replace(b"key:=value\n", "".join(f"{key}\n" for key in keys).encode())
+    if layers > 1:
+        header = header.replace(b"dimension: 3", b"dimension: 4")
+        header = header.replace(b"sizes: 4 5 6", b"sizes: %d 4 5 6" % layers)
+        header = header.replace(b"space directions: (", b"space directions: none (")
+    return header + array.tobytes(order="F")
+
+
+def read(written, label, labels=TWO, accept=(), **told):
+    tree = open_tree(written({"images/a.nrrd": IMAGE, "labels/a.seg.nrrd": label}))
+    (case,) = find_layout(tree).cases
+    findings = Findings(accept)
+    _, scan = read_case(tree, case, Rules(("image",), labels, accept=accept, **told), findings)
+    return scan.array[0], [(f.level, f.code) for f in findings.found]
+
+
+def want(liver=1, tumour=2):
+    array = np.zeros((4, 5, 6), int)
+    array[LIVER], array[TUMOUR] = liver, tumour
+    return array
+
+
+@pytest.mark.parametrize(
+    ("label", "labels", "told", "codes"),
+    [
+        (seg_nrrd([("Liver", 1, 0, LIVER), ("tumour", 2, 0, TUMOUR)]), TWO, {}, []),
+        (
+            seg_nrrd([("tumour", 1, 0, TUMOUR), ("liver", 2, 0, LIVER)]),
+            TWO,
+            {},
+            [("note", "LBL_BY_NAME")],
+        ),
+        (
+            seg_nrrd([("tumour", 7, 1, TUMOUR), ("liver", 7, 0, LIVER)], layers=2),
+            TWO,
+            {},
+            [("note", "LBL_BY_NAME")],
+        ),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER), ("tumour", 1, 1, TUMOUR)], layers=2, old=True),
+            TWO,
+            {},
+            [("note", "LBL_BY_NAME")],
+        ),
+        (seg_nrrd([("Segment_1", 1, 0, LIVER), ("Segment_2", 2, 0, TUMOUR)]), TWO, {}, []),
+        (
+            seg_nrrd([("Leber", 2, 0, LIVER), ("Krebs", 1, 0, TUMOUR)]),
+            TWO,
+            {"structures": {"leber": 1, "krebs": 2}},
+            [("note", "LBL_BY_NAME")],
+        ),
+        (
+            seg_nrrd([("Leber", 5, 0, LIVER), ("Krebs", 4, 0, TUMOUR)]),
+            TWO,
+            {"label_map": {5: 1, 4: 2}},
+            [],
+        ),
+    ],
+)
+def test_a_name_is_one_class_whatever_its_value(written, label, labels, told, codes):
+    array, found = read(written, label, labels, **told)
+    np.testing.assert_array_equal(array, want())
+    assert found == codes
+
+
+def test_a_name_that_tells_nothing_else_is_the_one_class(written):
+    array, found = read(written, seg_nrrd([("lesion", 1, 0, LIVER)]), ONE)
+    np.testing.assert_array_equal(array, want(tumour=0))
+    assert found == [("note", "LBL_SEGMENT")]
+
+
+def test_what_is_no_class_by_name_and_value_is_left_out(written):
+    label = seg_nrrd([("liver", 1, 0, LIVER), ("BODY", 9, 0, TUMOUR)])
+    array, found = read(written, label)
+    np.testing.assert_array_equal(array, want(tumour=0))
+    assert found == [("warning", "LBL_MISSING"), ("note", "DCM_UNUSED")]
+
+
+UNNAMED = [("liver", 1, 0, LIVER), ("Lesion", 2, 0, TUMOUR)]
+
+
+@pytest.mark.parametrize(
+    ("label", "told", "message"),
+    [
+        (seg_nrrd(UNNAMED), {}, "LBL_SEGMENT: segment 'Lesion' has value 2, that of class tumour"),
+        (
+            seg_nrrd([("Krebs", 1, 0, TUMOUR), ("Leber", 2, 0, LIVER)]),
+            {},
+            "LBL_SEGMENT: segment 'Krebs' has value 1, that of class liver",
+        ),
+        (seg_nrrd([("Krebs", 9, 0, TUMOUR)]), {}, "LBL_UNKNOWN: segment 'Krebs' has value 9"),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER), ("Tumours", 2, 0, TUMOUR)]),
+            {},
+            r"LBL_NEAR: \['Tumours'\]",
+        ),
+        (
+            seg_nrrd([("liver", 2, 0, LIVER)]),
+            {"label_map": {2: 2}},
+            "HDR_CONFLICT: segment 'liver' is class 1, its value 2 in label_map class 2",
+        ),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER), ("tumour", 1, 1, LIVER)], layers=2),
+            {},
+            "LBL_OVERLAP: 24 voxels of 'tumour' are in another class",
+        ),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER), ("tumour", 1, 0, TUMOUR)]),
+            {},
+            "HDR_CONFLICT: 2 segments have value 1 of layer 0",
+        ),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER)]).replace(b"Layer:=0", b"Layer:=1"),
+            {},
+            "HDR_CONFLICT: segment 0 is value 1 of layer 1, of 1",
+        ),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER)]).replace(b"LabelValue:=1", b"LabelValue:=2"),
+            {},
+            "HDR_CONFLICT: voxels of value 1, which no segment has",
+        ),
+        (
+            seg_nrrd([("liver", 1, 0, LIVER)]).replace(b"LabelValue:=1", b"LabelValue:=x"),
+            {},
+            "HDR_DAMAGED: segment 0 is told by",
+        ),
+    ],
+)
+def test_names_and_values_that_contradict_each_other_are_refused(written, label, told, message):
+    with pytest.raises(DataError, match=message):
+        read(written, label, **told)
+
+
+def test_values_of_other_names_count_where_that_is_accepted(written):
+    array, _ = read(written, seg_nrrd(UNNAMED), accept=("LBL_SEGMENT",))
+    np.testing.assert_array_equal(array, want())
+
+
+def test_a_key_that_is_there_twice_is_refused():
+    label = seg_nrrd([("liver", 1, 0, LIVER)]).replace(b"Segment0_ID", b"Segment0_Name")
+    with pytest.raises(DataError, match="HDR_CONFLICT: 'Segment0_Name' is there twice"):
+        read_nrrd(label)
