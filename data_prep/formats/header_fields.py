@@ -8,6 +8,7 @@ import numpy as np
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 
+APART = 1.5  # of the thickness of slices, up to which they are a stack without holes
 _AGAIN = "fetch or export the file again"
 
 
@@ -42,6 +43,14 @@ def ask_scale(found: str, findings: Findings) -> None:
         DataError: HDR_SCALE, unless it is accepted.
     """
     findings.ask("HDR_SCALE", found, "save the scaled values")
+
+
+def tell_apart(thick: list[float], spacing: list[float], findings: Findings) -> None:
+    """Warn of samples that lie far further apart along an axis than they are thick."""
+    for axis, (of_one, step) in enumerate(zip(thick, spacing, strict=False)):
+        if of_one > 0 and step > APART * of_one:
+            found = f"samples of axis {axis} lie {step:.4g} mm apart and are {of_one:.4g} mm thick"
+            findings.warn("DCM_APART", found, "check that no slices are missing")
 
 
 def whole(name: str, numbers: list[float]) -> list[int]:

@@ -38,6 +38,12 @@ _UNPACKING = {
     34925: lzma.LZMADecompressor,
 }
 _PLANES = 33629  # tag of MetaMorph
+_GDAL, _NO_DATA = 42112, 42113  # tags of GDAL
+# Tags of TIFF that bring stored values to others, which no reader of images does.
+_CURVES = {291: "GrayResponseCurve", 301: "TransferFunction", 433: "Decode"}
+_GDAL_SCALE = re.compile(r'role="(scale|offset)"[^>]*>([^<]*)<')
+_GAMMA = 1 / 2.2  # of a PNG that says nothing else
+_ROUNDED = 1e-3  # what a gamma written to some digits differs by
 _NOT_SPACE = {"C": "channels", "T": "times"}  # axes of a stack, as tifffile names them
 _AGAIN = "fetch or export the file again"
 _RESAVE = "save it again as an 8-bit or 16-bit PNG or TIFF"
@@ -174,9 +180,11 @@ def _decode_tiff(data: bytes, findings: Findings) -> Samples:
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
         check_size(len(pages) * pages[0].size, pages[0].dtype.itemsize)
         for page in pages:
+            _check_values(page, findings)
             _check_strips(page, len(data))
             _check_packed(page, data)
         arrays = [_decode_page(page) for page in pages]
+        _tell_no_data(pages[0], arrays, findings)
         palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
         if palette is not None and any((palette != p.colormap.T).any() for p in pages):
             raise DataError("IMG_PAGES", "pages of several palettes", "save one page a file")
@@ -192,6 +200,36 @@ def _unread_spacing(file: tifffile.TiffFile) -> str:
     told = [f"{name} {imagej[name]}" for name in ("spacing", "unit") if name in imagej]
     told += re.findall(r'PhysicalSize[XYZ](?:Unit)?="[^"]{1,20}"', file.ome_metadata or "")[:6]
     return f"whose spacing is not read ({', '.join(told)})" if told else ""
+
+
+def _check_values(page: tifffile.TiffPage, findings: Findings) -> None:
+    """Refuse tags by which other values are meant than those that are stored."""
+    if curves := [name for number, name in _CURVES.items() if number in page.tags]:
+        ask_scale(f"values that a TIFF tag brings to others, {', '.join(curves)}", findings)
+    told = str(page.tags[_GDAL].value) if _GDAL in page.tags else ""
+    scale = {
+        role: text[:40]
+        for role, text in _GDAL_SCALE.findall(told)
+        if _number(text) != (role == "scale")
+    }
+    if scale:
+        ask_scale(f"values to be scaled as GDAL does, {scale}", findings)
+
+
+def _tell_no_data(page: tifffile.TiffPage, arrays: list[np.ndarray], findings: Findings) -> None:
+    """Warn of pixels that a tag of GDAL says are none."""
+    value = _number(str(page.tags[_NO_DATA].value)) if _NO_DATA in page.tags else None
+    count = sum(int((array == value).sum()) for array in arrays)
+    if count:
+        found = f"{count} samples have the value {value:g} that the file says is no data"
+        findings.warn("IMG_NO_DATA", found, "fill them, or cut the image")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.strip(" \0"))
+    except ValueError:
+        return None
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:
@@ -274,10 +312,28 @@ def _decode_other(data: bytes, findings: Findings) -> Samples:
     if data.startswith(b"\x89PNG") and data[25] == 0 and data[24] in (2, 4):
         levels = 2 ** data[24] - 1
         array = array // (255 // levels)  # Pillow spreads 2 and 4 bits over 0..255
+    array = array.reshape(*array.shape[:2], -1)
+    _check_png(image, array, findings)
     palette = None
     if image.mode == "P":
         palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    return Samples(array.reshape(*array.shape[:2], -1), palette, levels)
+    return Samples(array, palette, levels)
+
+
+def _check_png(image: Image.Image, array: np.ndarray, findings: Findings) -> None:
+    """Refuse pixels of the value that a PNG says is transparent; tell of another gamma."""
+    key = image.info.get("transparency")
+    if key is not None and image.mode != "P":
+        key = min(key, 1) if image.mode == "1" else key  # Pillow shows 1 as 255
+        hidden = int((array == np.array(key)).all(-1).sum())
+        if hidden:
+            found = f"{hidden} pixels of the value {key}, which is transparent"
+            findings.ask("IMG_ALPHA", found, "flatten it, then save again")
+        else:
+            findings.note("IMG_OPAQUE", "a value that is transparent, and that no pixel has")
+    gamma = image.info.get("gamma")
+    if gamma is not None and "srgb" not in image.info and abs(gamma - _GAMMA) > _ROUNDED:
+        findings.note("IMG_GAMMA", f"gamma {gamma:g}; values are taken as they are stored")
 
 
 def _without_alpha(array: np.ndarray, findings: Findings) -> np.ndarray:

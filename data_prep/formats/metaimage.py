@@ -30,6 +30,7 @@ _TYPES = {
 }
 _LAST_FIELD = "elementdatafile"
 _SCALE = {"ElementToIntensityFunctionSlope": "1", "ElementToIntensityFunctionOffset": "0"}
+_PLACES = ("Offset", "Position", "Origin", "ImagePosition", "ImagePositionPatient")
 _MILLIMETRES = ("mm", "?", "millimeters", "millimetres")
 _ROUNDED = 1e-4  # what numbers written to some digits differ by
 _DIRECTION = 1e-3  # what directions written to some digits are longer or shorter by
@@ -120,7 +121,7 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
     rank = len(fields["dimsize"].split())
     spacing = _agreed_numbers(fields, "ElementSpacing", "ElementSize")
     rows = _agreed_numbers(fields, "TransformMatrix", "Rotation", "Orientation")
-    place = _agreed_numbers(fields, "Offset", "Position", "Origin")
+    place = _agreed_numbers(fields, *_PLACES)
     for name, numbers, due in (("spacing", spacing, rank), ("matrix", rows, rank * rank)):
         if numbers is not None and len(numbers) != due:
             raise DataError("HDR_DAMAGED", f"{name} of {len(numbers)} numbers", _AGAIN)

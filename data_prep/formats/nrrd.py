@@ -15,7 +15,7 @@ from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
-from data_prep.formats.header_fields import agreed, ask_scale
+from data_prep.formats.header_fields import agreed, ask_scale, tell_apart
 from data_prep.formats.slicer_segments import segments_of
 
 _TYPES = {
@@ -173,6 +173,7 @@ def _affine(
     _check_count("spacings", spacing, rank)
     spacing = spacing and [mm for axis, mm in enumerate(spacing) if axis != channels]
     _check_units(fields, channels, rank)
+    _check_centres(fields, channels, rank)
     if space in _SPACES and "spacedirections" in fields:
         columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
         origin = _vectors(fields.get("spaceorigin", "(0,0,0)"))[0]
@@ -188,6 +189,11 @@ def _affine(
         lengths = np.array([*(spacing or [1.0] * rank), 1.0][:3])
         affine = AS_SCANNED @ np.diag([*lengths, 1.0])
     _check_extent(fields, channels, sizes, lengths)
+    if "thicknesses" in fields:
+        thick = _numbers(fields, "thicknesses", float)
+        _check_count("thicknesses", thick, rank)
+        thick = [mm for axis, mm in enumerate(thick) if axis != channels]
+        tell_apart(thick, lengths.tolist(), findings)
     check_affine(affine, findings)
     return affine
 
@@ -195,6 +201,18 @@ def _affine(
 def _check_count(name: str, values: list | None, rank: int) -> None:
     if values is not None and len(values) != rank:
         raise DataError("HDR_DAMAGED", f"{name} of {len(values)} axes, there are {rank}", _AGAIN)
+
+
+def _check_centres(fields: dict[str, str], channels: int | None, rank: int) -> None:
+    """Refuse samples that are centres of voxels along one axis, and corners along another."""
+    centres = re.split(r"\s+", (fields.get("centerings") or fields.get("centers", "")).lower())
+    if centres == [""]:
+        return
+    _check_count("centerings", centres, rank)
+    told = {c for axis, c in enumerate(centres) if axis != channels} - {"???", "none"}
+    if len(told) > 1:
+        found = f"centerings {' '.join(centres)}"
+        raise DataError("HDR_CONFLICT", found[:80], "write one of them for all axes")
 
 
 def _check_extent(

@@ -15,9 +15,9 @@ from data_prep.core.geometry import check_affine, from_lps, shear_of
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.formats.dicom.frame import Frame
 from data_prep.formats.dicom.one_image import check_identity, check_order
+from data_prep.formats.header_fields import APART
 
 _SAME_DIRECTION = 1e-3
-_APART = 1.5  # of the thickness of slices, up to which they are a stack without holes
 _SAME_PLACE_MM = 1e-3
 _EVEN = 1e-2  # of the distance between slices
 _ROUNDING_MM = 0.02  # twice what positions written to 0.01 mm leave
@@ -116,7 +116,7 @@ def _check_step(frames: list[Frame], step: float, findings: Findings) -> None:
                 "export the missing slices",
             )
     thinnest = min((frame.thickness or step for frame in frames), default=step)
-    if all(frame.between is None for frame in frames) and step > _APART * thinnest:
+    if all(frame.between is None for frame in frames) and step > APART * thinnest:
         findings.warn(
             "DCM_APART",
             f"slices lie {step:.4g} mm apart and are {thinnest:.4g} mm thick",
