@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
 from data_prep.files.archives import open_archive
-from data_prep.files.written_files import AGAIN, check_whole, check_written, missing
+from data_prep.files.hidden import is_hidden, parted
+from data_prep.files.written_files import AGAIN, MARK, check_whole, check_written, missing
 
 # Lists, and how many times their size they take once parsed: lists of empty lists, short rows.
 _LISTS = {".json": 24, ".csv": 100}
@@ -30,6 +31,9 @@ class Tree:
     outside: frozenset[str] = frozenset()  # names of links that lead out of the folder
     lost: Mapping[str, str] = field(default_factory=dict)  # members not read: what they are
     unnamed: tuple[str, ...] = ()  # names that are not UTF-8, which are left out
+    hidden: tuple[
+        str, ...
+    ] = ()  # files and folders that are left out, see `data_prep.files.hidden`
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the content of a file, whole or at most its first `limit` bytes.
@@ -133,14 +137,20 @@ def open_tree(path: str | Path) -> Tree:
         raise DataError("IO_NOT_FILE", f"{path} is no file or folder", "check the path")
     check_whole(path if path.is_dir() else path.parent)
     if path.is_dir():
-        names = _visible({*_files_below(path), *missing(path)})
+        names, hidden = parted({*_files_below(path), *missing(path)})
         tree = Tree(
-            path, names, lambda n, limit: _read_file(path / n, limit), _leaving(path, names)
+            path,
+            names,
+            lambda n, limit: _read_file(path / n, limit),
+            _leaving(path, names),
+            hidden=tuple(name for name in hidden if PurePosixPath(name).name != MARK),
         )
     elif path.suffix.lower() in _LISTS:
         tree = _listed_by(path)
     elif archive := open_archive(path):
-        tree = Tree(path, _visible(archive.names), archive.read, lost=archive.lost)
+        names, hidden = parted(archive.names)
+        lost = {name: archive.lost[name] for name in {*names} & archive.lost.keys()}
+        tree = Tree(path, names, archive.read, lost=lost, hidden=hidden)
     else:
         tree = Tree(path.parent, (path.name,), lambda _, limit: _read_file(path, limit))
     wrong = tuple(name for name in tree.names if not _is_utf8(name))
@@ -158,15 +168,19 @@ def _listed_by(path: Path) -> Tree:
     return replace(tree, names=tuple(names))
 
 
-def _files_below(folder: Path) -> tuple[str, ...]:
+def _files_below(folder: Path) -> list[str]:
+    """Return the names of all files but those in hidden folders, of which the folder alone."""
     found, seen = [], {folder.resolve()}
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         real = {name: (Path(parent) / name).resolve() for name in folders}
         # A link back to a folder already walked would go round for ever.
-        folders[:] = [n for n in folders if not n.startswith(".") and real[n] not in seen]
+        hidden = [name for name in folders if is_hidden(name)]
+        folders[:] = [n for n in folders if n not in hidden and real[n] not in seen]
         seen.update(real.values())
-        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in files]
-    return _visible(found)
+        found += [
+            (Path(parent) / name).relative_to(folder).as_posix() for name in (*files, *hidden)
+        ]
+    return found
 
 
 def _leaving(folder: Path, names: tuple[str, ...]) -> frozenset[str]:
@@ -196,17 +210,6 @@ def check_output(out: str | Path, tree: Tree, source: str | Path) -> None:
     inside = target.is_relative_to(root) if Path(source).is_dir() else target == root
     if inside:
         raise DataError("OUT_IN_DATA", f"{out} lies in the data", "give a folder outside of it")
-
-
-def _visible(names: Iterable[str]) -> tuple[str, ...]:
-    """Sort, and leave out what file managers and archivers add."""
-    return tuple(
-        sorted(
-            name
-            for name in names
-            if not PurePosixPath(name).name.startswith(".") and not name.startswith("__MACOSX/")
-        )
-    )
 
 
 def _read_file(path: Path, limit: int | None) -> bytes:

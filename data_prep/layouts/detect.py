@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Findings
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
@@ -35,7 +35,7 @@ _TEXTS = (
     *(".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".yaml", ".yml", ".xml", ".html"),
     *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
 )
-_PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation", "thumbs")
+_PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
 _LIST = re.compile(
     r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata)(?![a-z])"
@@ -71,10 +71,12 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
             layout = _with_unused(tree, _with_losses(tree, layout))
+            layout = replace(layout, findings=(*layout.findings, *_hidden(tree)))
             return layout if need_labels else _images_of(layout)
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
         layout = layout_of("images", [Case(stem(n), ((n,),)) for n in images], problems)
+        layout = replace(layout, findings=(*layout.findings, *_hidden(tree)))
         return _images_of(_with_losses(tree, layout))
     if not tree.names:
         raise problems[0]
@@ -130,6 +132,15 @@ def _with_unused(tree: Tree, layout: Layout) -> Layout:
     if far:
         findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
     return replace(layout, findings=(*layout.findings, *findings.found))
+
+
+def _hidden(tree: Tree) -> list[Finding]:
+    """Return a note of what is left out by its name, if there is any."""
+    findings = Findings()
+    if tree.hidden:
+        found = f"{len(tree.hidden)} files and folders that are hidden, or left by file servers "
+        findings.note("LAY_HIDDEN", f"{found}and managers, are not read: {sample(tree.hidden)}")
+    return findings.found
 
 
 def _voxels_beside(tree: Tree, used: Collection[str]) -> set[str]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.memory_limits import check_bytes, check_size, memory_each, memory_within
+from data_prep.files.hidden import is_hidden
 from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.data.records import read_cifar10, read_idx
 
@@ -128,7 +129,12 @@ def _read_folder(root: Path) -> RawImages:
 
 
 def _pictures(root: Path) -> Iterator[Path]:
-    return (path for path in root.rglob("*") if path.suffix.lower() in _PICTURES)
+    return (
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in _PICTURES
+        and not any(map(is_hidden, path.relative_to(root).parts))
+    )
 
 
 def _picture_images(files: Sequence[Path], root: Path) -> Images:
