@@ -33,6 +33,7 @@ Acceptance = Literal[
     "INT_NONFINITE",
     "IO_LINK",
     "IO_TRAILING",
+    "LAY_UNUSED",
     "LBL_ABSENT",
     "LBL_NEAR",
     "LBL_SEGMENT",

@@ -31,9 +31,8 @@ class Tree:
     outside: frozenset[str] = frozenset()  # names of links that lead out of the folder
     lost: Mapping[str, str] = field(default_factory=dict)  # members not read: what they are
     unnamed: tuple[str, ...] = ()  # names that are not UTF-8, which are left out
-    hidden: tuple[
-        str, ...
-    ] = ()  # files and folders that are left out, see `data_prep.files.hidden`
+    hidden: tuple[str, ...] = ()  # files and folders left out, see `data_prep.files.hidden`
+    list: str = ""  # the list that was given in place of its folder
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the content of a file, whole or at most its first `limit` bytes.
@@ -165,7 +164,7 @@ def open_tree(path: str | Path) -> Tree:
 def _listed_by(path: Path) -> Tree:
     tree = open_tree(path.parent)
     names = (n for n in tree.names if n == path.name or not n.lower().endswith(tuple(_LISTS)))
-    return replace(tree, names=tuple(names))
+    return replace(tree, names=tuple(names), list=path.name)
 
 
 def _files_below(folder: Path) -> list[str]:

@@ -29,6 +29,7 @@ class _File:
     study: str
     patient: str
     refers: frozenset[str]
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def dicom(tree: Tree) -> Layout | None:
     findings = []
     rest = sorted(set(tree.names) - used - {one.name for one in lost})
     if rest:
-        found = f"{len(rest)} files that are no image: {sample(rest)}"
+        found = f"{len(rest)} files that are no DICOM image: {sample(rest)}"
         findings.append(Finding("note", "DCM_OTHER", found, ""))
     ids = _ids(images)
     # A series without PatientID is of the patient that others of its study name.
@@ -94,21 +95,22 @@ def dicom(tree: Tree) -> Layout | None:
             kind = _LABELS[drawn[0].modality] if drawn else "classes"
             names = tuple(label.name for label in drawn)
             wanted = "an RTSTRUCT or SEG that refers to the series"
-            cases.append(Case(id_, (scan,), names, kind, group=group, wanted=wanted))
+            channels = (first.kind,) if first.kind else None
+            cases.append(Case(id_, (scan,), names, kind, group, wanted=wanted, channels=channels))
     for label in labels:
         if not label.refers & images.keys():
             id_ = PurePosixPath(label.name).stem
             problems.append(no_image(id_, label.name, "the series it refers to"))
-    channels, told = _channels([members[0].modality for members in images.values()])
+    channels, told = _channels([members[0].kind for members in images.values()])
     return layout_of("dicom", cases, problems, channels=channels, findings=(*findings, *told))
 
 
-def _channels(modalities: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]:
-    """Return the name of the channel if all series are CT, and a warning of several modalities."""
-    counts = Counter(modalities)
+def _channels(kinds: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]:
+    """Return the name of the channel if all series are alike, and a warning if they are not."""
+    counts = Counter(kinds)
     if len(counts) < 2:
-        return (("CT",) if counts.keys() == {"CT"} else None), ()
-    found = ", ".join(f"{modality or 'none'} {n}" for modality, n in sorted(counts.items()))
+        return next(((kind,) for kind in counts if kind), None), ()
+    found = ", ".join(f"{kind or 'none'} ({n})" for kind, n in sorted(counts.items()))
     fix = "split them into datasets of their own, or join them as channels of cases by a CSV list"
     return None, (Finding("warning", "DCM_MODALITIES", f"series of {found}", fix),)
 
@@ -151,10 +153,18 @@ def _look(tree: Tree, name: str) -> list[_File | _Lost]:
                 _hashed(study),
                 _hashed(str(one.get("PatientID") or "").strip() or study),
                 frozenset(_series_referred_to(one)),
+                _kind(one),
             )
     except DataError as error:
         return [_Lost(name, error, seen, series)]
     return [file]
+
+
+def _kind(one: Dataset) -> str:
+    """Return the modality, with the unit of its values where that is not the usual one."""
+    modality = str(one.get("Modality") or "")
+    unit = str(one.get("Units" if modality == "PT" else "RescaleType") or "").strip()
+    return modality if unit in ("", "HU", "US") else f"{modality} {unit}"
 
 
 def _hashed(text: str) -> str:
@@ -226,11 +236,12 @@ def _problem(members: list[_File], missing: list[_Lost], drawn: list[_File]) -> 
             f"{sample([one.name for one in missing])}, {first.code} {first.found}",
             "fetch or export them again, or move what is no slice out of the folder",
         )
-    patients, modalities = ({getattr(f, n) for f in members} for n in ("patient", "modality"))
+    patients, kinds = ({getattr(f, n) for f in members} for n in ("patient", "kind"))
     if len(patients) > 1:
         return DataError("DCM_PATIENTS", f"{len(patients)} patients in one series", "split it")
-    if len(modalities) > 1:
-        return DataError("DCM_MIXED", f"modalities {sorted(modalities)} in one series", "split it")
+    if len(kinds) > 1:
+        found = f"modalities or units {sorted(kinds)} in one series"
+        return DataError("DCM_MIXED", found, "split it")
     if len(drawn) > 1:
         found = f"several labels: {sample([label.name for label in drawn])}"
         return DataError("PAIR_DUPLICATE", found, "keep one")

@@ -47,8 +47,10 @@ def listed(tree: Tree) -> Layout | None:
             if key not in _LISTS and isinstance(value, list) and _names_images(value):
                 raise ValueError(f"a list {key!r} of images; call it one of {', '.join(_LISTS)}")
         results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
-        results += [_of_record(tree, root, name, r, test=True) for r in apart]
-        results = _without_tested(results, _hidden(tree, root, name, apart))
+        tests_found = [_of_record(tree, root, name, r, test=True) for r in apart]
+        hidden = [case for case in tests_found if isinstance(case, Case) and not case.labels]
+        results += [case for case in tests_found if case not in hidden]
+        results = _without_tested(results, {name for case in hidden for name in case.files})
         results += miscounted(
             name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
         )
@@ -59,8 +61,7 @@ def listed(tree: Tree) -> Layout | None:
     records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
     keys = dict.fromkeys(key for record in records for key in record)
     findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
-    apart = tuple(_hidden(tree, root, name, apart))
-    return replace(layout, findings=findings, listed_in=name, apart=apart)
+    return replace(layout, findings=findings, listed_in=name, apart=tuple(hidden))
 
 
 def _split_and_fold(record: dict) -> tuple[object, object]:
@@ -74,17 +75,15 @@ def _names_images(records: list) -> bool:
 
 def _of_record(
     tree: Tree, root: PurePosixPath, name: str, record: Any, *, test: bool
-) -> Case | DataError | None:
-    """Return the case of a record, or what is wrong with it; `None` for images without label."""
+) -> Case | DataError:
+    """Return the case of a record, or what is wrong with it."""
     named_by = PurePosixPath(name).name
     if test and isinstance(record, str):
         record = {"image": record}
     images = _images_in(tree, root, named_by, record)
     label = _label_in(record)
     if label is None and test:
-        # Hidden references: images alone are no cases to learn from.
-        found = pair(tree, images, None, "test")
-        return found if isinstance(found, DataError) else None
+        return pair(tree, images, None, "test")  # whose reference others keep
     label = None if label is None else inside(tree, root, label, named_by)
     try:
         split = "test" if test else split_of(*_split_and_fold(record))
@@ -109,17 +108,6 @@ def _label_in(record: dict) -> Any:
     """
     roles, _ = by_role([key for key in record if role_of(key) == "label"])
     return record[roles["label"]] if roles else None
-
-
-def _hidden(tree: Tree, root: PurePosixPath, name: str, apart: list) -> set[str]:
-    """Return the images of the test set whose labels are not given."""
-    records = [{"image": record} if isinstance(record, str) else record for record in apart]
-    return {
-        image
-        for record in records
-        if _label_in(record) is None
-        for image in _images_in(tree, root, PurePosixPath(name).name, record)
-    }
 
 
 def _without_tested(

@@ -10,6 +10,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import stem
 from data_prep.layouts.by_list import pair, several_lists
 from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of, not_used
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
@@ -106,6 +107,9 @@ def _rows(data: bytes) -> tuple[list[tuple[dict[Role, str], list[str]]], list[st
 def _of_row(tree: Tree, name: str, row: dict[Role, str], more: list[str]) -> Case | DataError:
     """Return the case of a row, or what is wrong with it."""
     root = PurePosixPath(name).parent
+    if not row["image"].strip():
+        found, case = "its row names no image", row.get("id") or stem(row.get("label") or name)
+        return DataError("PAIR_NO_IMAGE", found, "add it, or remove the row", case=case, file=name)
     images = [inside(tree, root, image, name) for image in re.split(r"\s*\|\s*", row["image"])]
     label = inside(tree, root, row["label"], name) if row.get("label") else None
     try:

@@ -1,7 +1,7 @@
 """What a layout consists of: cases, and what is wrong with those that are none."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
@@ -32,6 +32,7 @@ class Case:
         split: `test` for cases the dataset keeps apart, or the number of the fold it puts the
             case into.
         wanted: where the label was looked for, if there is none.
+        channels: their names, where files say what the case is an image of.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Case:
     patient: str | None = None
     split: Literal["test"] | int | None = None
     wanted: str = ""
+    channels: tuple[str, ...] | None = None
 
     @property
     def image(self) -> str:
@@ -72,7 +74,7 @@ class Layout:
         channels: channel names, where the dataset declares them.
         findings: warnings and notes about the whole.
         listed_in: file that lists the cases; empty where their names tell.
-        apart: files of images for testing, whose labels are kept by others.
+        apart: cases for testing, whose labels are kept by others.
     """
 
     name: str
@@ -83,18 +85,22 @@ class Layout:
     channels: tuple[str, ...] | None = None
     findings: tuple[Finding, ...] = ()
     listed_in: str = ""
-    apart: tuple[str, ...] = ()
+    apart: tuple[Case, ...] = ()
 
 
-def choose(cases: Iterable[Case], only: set[str] | None) -> list[Case]:
-    """Return the cases asked for.
+def choose(
+    cases: Iterable[Case], only: set[str] | None, problems: Sequence[DataError] = ()
+) -> list[Case]:
+    """Return the cases asked for; `problems` say why there are no others.
 
     Raises:
         DataError: CASE_NONE if there are none, CASE_UNKNOWN if one asked for is not there.
     """
     cases = list(cases)
     if not cases or (only is not None and not only):
-        raise DataError("CASE_NONE", "no case to work on", "check the folder or the list of cases")
+        why = f"; {len(problems)} have errors, the first: {problems[0]}" if problems else ""
+        fix = "check the folder or the list of cases"
+        raise DataError("CASE_NONE", f"no case to work on{why}", fix)
     if only is None:
         return cases
     unknown = sorted(only - {case.id for case in cases})

@@ -1,7 +1,6 @@
 """Which layout a raw dataset has."""
 
-import re
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -11,13 +10,14 @@ from data_prep.core.parse import MAX_BYTES
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
-from data_prep.layouts.by_dicom import dicom, is_dicom_file
+from data_prep.layouts.by_dicom import dicom
 from data_prep.layouts.by_folder import dsb2018, file_pairs, folder_pairs, lits
 from data_prep.layouts.by_list import listed, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
 from data_prep.layouts.nnunet import nnunet
-from data_prep.layouts.split_folders import split_by_folders
+from data_prep.layouts.split_folders import shared_folders, split_by_folders
+from data_prep.layouts.unused import unused_files
 
 
 def _listed(tree: Tree) -> Layout | None:
@@ -30,35 +30,21 @@ def _listed(tree: Tree) -> Layout | None:
 
 # The first that fits is taken: lists before names, special names before general ones.
 _LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
-# Files that describe others, or a dataset.
-_TEXTS = (
-    *(".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".yaml", ".yml", ".xml", ".html"),
-    *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
-)
-_PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
-# Names of tables that people keep beside a set, and those that layouts read.
-_LIST = re.compile(
-    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata)(?![a-z])"
-)
-_LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
-_READ = {"nnunet": ("splits_final.json",), "bids": ("participants.tsv",)}
-_HEADER = 1 << 20  # bytes
-_VOXELS = re.compile(
-    rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
-)
 # Layouts whose cases lie in folders, which may tell of a split.
 _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "dicom")
-_OF_LABELS = ("PAIR_NO_LABEL", "PAIR_NO_IMAGE", "SET_COUNT")  # nothing to images alone
+_OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
 
 def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     """Find the layout of a raw dataset and its cases.
 
-    Without `need_labels`, images alone are cases, and any tree of images is a layout.
+    Without `need_labels`, images alone are cases, and any tree of images is a layout; then all
+    files that may be images and belong to no case are a warning, not those beside cases alone.
 
     Raises:
-        DataError: LAY_UNKNOWN if no layout fits, with what was found instead; LAY_LISTS if several
-            lists tell of cases; as `listed`, `nnunet` and `csv_list` for lists that are damaged.
+        DataError: LAY_UNKNOWN if no layout fits, with what was found instead; LAY_LIST if the list
+            that was given tells of no cases; LAY_LISTS if several lists tell of cases; as
+            `listed`, `nnunet` and `csv_list` for lists that are damaged.
     """
     problems = [
         DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")
@@ -68,16 +54,16 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     for find in _LAYOUTS:
         layout = find(tree)
         if layout is not None:
+            _hold_to_list(tree, layout)
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
-            layout = _with_unused(tree, _with_losses(tree, layout))
-            layout = replace(layout, findings=(*layout.findings, *_hidden(tree)))
+            layout = _with_left_out(tree, layout, need_labels)
             return layout if need_labels else _images_of(layout)
+    _hold_to_list(tree, Layout("", ()))
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
-        layout = layout_of("images", [Case(stem(n), ((n,),)) for n in images], problems)
-        layout = replace(layout, findings=(*layout.findings, *_hidden(tree)))
-        return _images_of(_with_losses(tree, layout))
+        layout = layout_of("images", _named_by_path(images), problems)
+        return _images_of(_with_left_out(tree, layout, need_labels))
     if not tree.names:
         raise problems[0]
     raise DataError(
@@ -88,50 +74,11 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     )
 
 
-def _with_unused(tree: Tree, layout: Layout) -> Layout:
-    """Tell of files that belong to no case, and may be meant to.
-
-    Those beside files of cases, or below them, and DICOM are a warning, images elsewhere a note.
-    """
-    if layout.name == "dicom":  # which looks at every file itself
-        return layout
-    cases = (*layout.cases, *layout.unlabelled)
-    used = {name for case in cases for name in case.files} | {*layout.apart, layout.listed_in}
-    told = used | {error.file for error in layout.problems} | _voxels_beside(tree, used)
-    named = {case.id for case in cases} | {error.case for error in layout.problems}
-    beside = {PurePosixPath(name).parent for name in used if name}
-    above = beside - {PurePosixPath(".")}
-    # What else describes a file of a case shares its name.
-    known = {(PurePosixPath(name).parent, stem(name)) for name in used}
-    near, far, series, lists = [], [], [], []
-    for name in tree.names:
-        path = PurePosixPath(name)
-        if name in told or stem(name) in named or (path.parent, stem(name)) in known:
-            continue
-        if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
-            named_like = _LIST.search(path.stem) and path.suffix.lower() in _LIST_SUFFIXES
-            lists += [name] if named_like and path.name not in _READ.get(layout.name, ()) else []
-            continue
-        if path.parent in beside or above & set(path.parents):
-            near.append(name)
-        elif is_scan_name(name):
-            far.append(name)
-        elif is_dicom_file(tree, name):
-            series.append(name)
-    findings = Findings()
-    fix = "remove them, or name them as files of a case"
-    if near:
-        found = f"{len(near)} files beside those of cases are not used: {sample(near)}"
-        findings.warn("LAY_UNUSED", found, fix)
-    if series:
-        found = f"{len(series)} DICOM files are not used: {sample(series)}"
-        findings.warn("LAY_UNUSED", found, "keep them in a dataset of their own")
-    if lists:
-        found = f"files that may tell of a split or of patients are not read: {sample(lists)}"
-        findings.note("LAY_UNUSED", found)
-    if far:
-        findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
-    return replace(layout, findings=(*layout.findings, *findings.found))
+def _with_left_out(tree: Tree, layout: Layout, need_labels: bool) -> Layout:
+    """Add what is told of files that belong to no case."""
+    layout = _with_losses(tree, layout)
+    findings = (*layout.findings, *unused_files(tree, layout, need_labels), *_hidden(tree))
+    return replace(layout, findings=findings)
 
 
 def _hidden(tree: Tree) -> list[Finding]:
@@ -141,21 +88,6 @@ def _hidden(tree: Tree) -> list[Finding]:
         found = f"{len(tree.hidden)} files and folders that are hidden, or left by file servers "
         findings.note("LAY_HIDDEN", f"{found}and managers, are not read: {sample(tree.hidden)}")
     return findings.found
-
-
-def _voxels_beside(tree: Tree, used: Collection[str]) -> set[str]:
-    """Return the files of voxels that headers of cases name."""
-    found = set()
-    for name in used:
-        if name.lower().endswith((".nhdr", ".mhd")):
-            try:
-                header = tree.read(name, _HEADER)
-            except DataError:
-                continue  # which its case tells of
-            if named := _VOXELS.search(header):
-                file = named[1].decode("utf-8", "replace").strip()
-                found.add((PurePosixPath(name).parent / file).as_posix())
-    return found
 
 
 def _with_losses(tree: Tree, layout: Layout) -> Layout:
@@ -186,6 +118,45 @@ def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
 
 
 def _images_of(layout: Layout) -> Layout:
-    cases = sorted((*layout.cases, *layout.unlabelled), key=lambda case: case.id)
-    problems = [e for e in layout.problems if e.code not in _OF_LABELS]
-    return replace(layout, cases=tuple(cases), unlabelled=(), problems=tuple(problems))
+    """Return the layout with every image as a case, those for testing too."""
+    images = (*layout.cases, *layout.unlabelled, *layout.apart)
+    found = layout_of(layout.name, images, [e for e in layout.problems if not _of_label(layout, e)])
+    cases = sorted((*found.cases, *found.unlabelled), key=lambda case: case.id)
+    problems = tuple(error for error in found.problems if error.code not in _OF_LABELS)
+    return replace(layout, cases=tuple(cases), unlabelled=(), apart=(), problems=problems)
+
+
+def _of_label(layout: Layout, error: DataError) -> bool:
+    """Tell whether an error is about a label alone; an image that a list names is missed."""
+    if error.code != "PAIR_NO_IMAGE":
+        return error.code in _OF_LABELS
+    folder = PurePosixPath(error.file or "").parent.name
+    return not layout.listed_in or folder in ("labelsTr", "labelsTs")
+
+
+def _named_by_path(names: list[str]) -> list[Case]:
+    """Return a case for each image, named by its folders too where its name alone is another's."""
+    stems = Counter(stem(name) for name in names)
+    shared = shared_folders(names)
+    cases = []
+    for name in names:
+        *folders, _ = PurePosixPath(name).parts[shared:]
+        alone = stems[stem(name)] == 1
+        cases.append(Case(stem(name) if alone else "_".join((*folders, stem(name))), ((name,),)))
+    return cases
+
+
+def _hold_to_list(tree: Tree, layout: Layout) -> None:
+    """Refuse a layout that was not told by the list that was given.
+
+    Raises:
+        DataError: LAY_LIST.
+    """
+    if tree.list and layout.listed_in != tree.list:
+        raise DataError(
+            "LAY_LIST",
+            "no list of cases: a CSV list has a column image, JSON a list training or test of "
+            "records with the key image",
+            "name its columns or keys so, or give the folder",
+            file=tree.list,
+        )

@@ -81,13 +81,13 @@ def nnunet(tree: Tree) -> Layout | None:
     named += [f for by_id in labels.values() for files in by_id.values() for f in files]
     results += _other_ending(name, described, named)
     count = len(channels) if channels else max(map(len, images["Tr"].values()))
-    apart: list[str] = []
+    apart: list[Case] = []
     for part, by_id in images.items():
         for id_, files in by_id.items():
             case = _of_channels(id_, files, labels[part].get(id_, []), count, part)
             # Of tests without labels only images are there, which are no cases to learn from.
             if part == "Ts" and isinstance(case, Case) and not case.labels:
-                apart += case.files
+                apart.append(case)
             else:
                 results.append(case)
         results += [
@@ -104,6 +104,26 @@ def nnunet(tree: Tree) -> Layout | None:
     ]
     layout = sorted_layout("nnunet", results, labels_declared, channels)
     return replace(layout, listed_in=name, apart=tuple(apart), findings=findings)
+
+
+def joined_channels(layout: Layout, count: int) -> Layout:
+    """Return a layout of images alone, a case of each `x_0000`, `x_0001` ... as nnU-Net has them.
+
+    Args:
+        layout: of images; any other is returned as it is, as are images of other names.
+        count: of channels.
+    """
+    if layout.name != "images" or not all(CHANNEL.search(case.id) for case in layout.cases):
+        return layout
+    by_id: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for case in layout.cases:
+        channel = CHANNEL.search(case.id)
+        if channel:
+            by_id[case.id[: channel.start()]][int(channel[1])].append(case.image)
+    found = [_of_channels(id_, files, [], count, "Ts") for id_, files in by_id.items()]
+    cases = tuple(replace(case, split=None) for case in found if isinstance(case, Case))
+    problems = [error for error in found if isinstance(error, DataError)]
+    return replace(layout, cases=cases, problems=(*layout.problems, *problems))
 
 
 def _roots(tree: Tree) -> set[PurePosixPath]:

@@ -142,9 +142,10 @@ def _patch(size: np.ndarray, memory_gb: float, why: dict[str, str]) -> tuple[int
     while patch.prod() > cells and patch.max() > low:
         axis = int(np.where(patch > low, patch / size, 0).argmax())
         patch[axis] -= _STEP
+    fits = "within" if patch.prod() <= cells else "the smallest, which take more than"
     why["patch_size"] = (
         f"median size {'x'.join(f'{n:.0f}' for n in size)} to the nearest multiple of {_STEP}, "
-        f"{low} to {high}, {_BATCH} at a time within {memory_gb:g} GB"
+        f"{low} to {high}, {_BATCH} at a time {fits} {memory_gb:g} GB"
     )
     return tuple(int(n) for n in patch)
 

@@ -95,11 +95,15 @@ def groups_of(
 
 
 def _spelled_alike(groups: Mapping[str, str]) -> dict[str, str]:
+    """Return groups by the first spelling of each: `P1` and `p1 `, `1`, `01` and `1.0` are one."""
     spelling: dict[str, str] = {}
-    return {
-        id_: spelling.setdefault(" ".join(normalize("NFKC", name).casefold().split()), name)
-        for id_, name in groups.items()
-    }
+    return {id_: spelling.setdefault(_plain(name), name) for id_, name in groups.items()}
+
+
+def _plain(name: str) -> str:
+    plain = " ".join(normalize("NFKC", name).casefold().split())
+    # Tables write numbers as numbers: pandas adds `.0`, spreadsheets take zeros away.
+    return re.sub(r"^0+(?=\d)", "", re.sub(r"\.0+$", "", plain)) if plain[:1].isdigit() else plain
 
 
 def group_of(case_id: str, pattern: str | None) -> str:

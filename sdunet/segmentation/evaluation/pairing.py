@@ -305,7 +305,7 @@ def _open(
 ) -> Pairs:
     tree = open_tree(references)
     layout = find_layout(tree)
-    cases = choose(layout.cases, only)
+    cases = choose(layout.cases, only, layout.problems)
     predicted = open_tree(predictions)
     recorded = read_recorded(predicted)
     hashes = recorded.hashes

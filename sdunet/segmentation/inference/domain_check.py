@@ -45,7 +45,7 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
                 "give the scan in Hounsfield units",
                 "--accept {code}",
             )
-        elif not least / _FAR <= high - low <= most * _FAR:
+        elif apart or not least / _FAR <= high - low <= most * _FAR:
             findings.warn(RANGE, found, "check that it is of the same kind")
     if scan.affine is None or seen.spacing is None:
         return

@@ -22,7 +22,8 @@ from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
 from data_prep.files.output_folder import NOT_WHOLE, below, check_free, own_folder, partial_of
 from data_prep.formats.encode import encode
-from data_prep.layouts import Case, choose, find_layout
+from data_prep.layouts import Case, Layout, choose, find_layout
+from data_prep.layouts.nnunet import joined_channels
 from data_prep.reading.image import read_case_image
 from sdunet.runtime.device import own_device
 from sdunet.runtime.run_record import say, say_if_slow, versions
@@ -104,14 +105,18 @@ def predict(
     check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
+        layout = joined_channels(layout, len(ensemble.plan.channels))
     accepting = Findings({*ensemble.plan.accept, *options.accept})
-    order = order_of_channels(layout.channels, ensemble.plan.channels, accepting)
+    say(f"layout {layout.name}, {len(layout.cases)} cases")
+    unused = _unused(layout, accepting)
+    order_of_channels(layout.channels, ensemble.plan.channels, accepting)
     for finding in accepting.found:
         say(str(finding))
     number, parts = options.shard
-    chosen = choose(layout.cases, only)
+    chosen = choose(layout.cases, only, layout.problems)
     cases = chosen[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
+    problems += unused if only is None else []
     out = Path(out)
     if len(ensemble.models) > 1:
         say(f"{len(ensemble.models)} networks predict together, as an ensemble")
@@ -139,7 +144,12 @@ def predict(
                     for path in files:
                         output.claim(path)
                     record = _predict_case(
-                        ensemble, tree, case, out, options, order, before.get(case.id)
+                        ensemble,
+                        tree,
+                        replace(case, channels=case.channels or layout.channels),
+                        out,
+                        options,
+                        before.get(case.id),
                     )
             except DataError as error:
                 problems.append(error)
@@ -157,6 +167,23 @@ def predict(
             "correct what it names, then run again",
         )
     return sorted(done), problems
+
+
+def _unused(layout: Layout, accepting: Findings) -> list[DataError]:
+    """Tell what was noticed of the files, and return errors for those that may be images, too.
+
+    What a list leaves out is left out on purpose.
+    """
+    left = []
+    for finding in layout.findings:
+        if (finding.level, finding.code) == ("warning", "LAY_UNUSED") and not layout.listed_in:
+            try:
+                accepting.ask("LAY_UNUSED", finding.found, finding.fix, "--accept {code}")
+            except DataError as error:
+                left.append(error)
+        else:
+            say(str(finding))
+    return left
 
 
 def _memory(options: PredictOptions) -> float:
@@ -192,7 +219,6 @@ def _predict_case(
     case: Case,
     out: Path,
     options: PredictOptions,
-    order: list[int],
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
@@ -202,12 +228,12 @@ def _predict_case(
     folders = _folders(ensemble, options)
     with memory_within(memory):
         scan = read_case_image(reading, case, findings)
+        order = order_of_channels(case.channels, ensemble.plan.channels, findings)
         if before and before.get("source") == source and _is_there(out, before, folders):
             return before
         if order != sorted(order) and len(scan.array) == len(order):
             scan = replace(scan, array=scan.array[order])
             findings.note("CH_ORDER", f"channels {order} of the dataset, by their names")
-        findings.place(case=case.id)
         with tempfile.TemporaryDirectory(dir=partial_of(out), prefix=NOT_WHOLE) as folder:
             found = predict_scan(
                 ensemble,
@@ -219,6 +245,7 @@ def _predict_case(
                 memory=memory,
             )
             files = _write(case, scan, found, folders, out)
+    findings.place(case=case.id)
     for name in set(_files_of(case.id, ensemble.plan.num_classes)) - set(files):
         remove_file(out / name)  # of an earlier prediction, which asked for more
     for finding in findings.found:

@@ -219,7 +219,7 @@ def test_series_alone_can_be_predicted(write_tree):
     ("modalities", "channels", "codes"),
     [
         (("CT", "CT"), ("CT",), []),
-        (("MR", "MR"), None, []),
+        (("MR", "MR"), ("MR",), []),
         (("CT", "MR"), None, ["DCM_MODALITIES"]),
     ],
 )

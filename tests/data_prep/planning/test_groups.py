@@ -71,6 +71,23 @@ def test_spelling_parts_no_group(listed, kind, spelling):
     assert ("SPLIT_LEAK", "b") in codes(checked)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("1", "1.0"), ("7", "07"), ("0", "00"), ("10.00", "010"), ("3a", "03A")]
+)
+def test_numbers_as_tables_write_them_are_one_group(listed, first, second):
+    patients = {**PATIENTS, "a": first, "b": second}
+    checked = check(listed("csv", patient=patients, fold=ACROSS), DataConfig())
+    assert {("SPLIT_LEAK", "a"), ("SPLIT_LEAK", "b")} <= codes(checked)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("1", "10"), ("1.5", "1"), ("p0", "p"), ("a1", "a01")]
+)
+def test_other_names_are_other_groups(listed, first, second):
+    patients = {"a": first, "b": second, **{id_: id_ for id_ in "cdef"}}
+    assert not codes(check(listed("csv", patient=patients, fold=ACROSS), DataConfig()))
+
+
 @pytest.mark.parametrize("kind", ["csv", "json"])
 @pytest.mark.parametrize("empty", ["", "  ", None])
 def test_case_without_group_among_others_is_named(listed, kind, empty):

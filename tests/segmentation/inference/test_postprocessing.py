@@ -57,6 +57,13 @@ def test_values_that_cannot_be_hounsfield_units_are_refused(low, high, refused):
         assert not findings.found
 
 
+@pytest.mark.parametrize(("low", "high"), [(4000, 6000), (-5000, -2000)])
+def test_values_that_training_had_none_of_are_warned_of(low, high):
+    plan = replace(CT, channels=("MR",), intensity="zscore")
+    check_like_training(Scan(values(low, high), np.eye(4)), plan, f := Findings())
+    assert [(one.level, one.code) for one in f.found] == [("warning", "PRED_RANGE")]
+
+
 def test_other_contrast_and_spacing_are_warned_of():
     plan = replace(CT, channels=("MR",), intensity="zscore")
     check_like_training(Scan(values(0, 1), np.diag([9.0, 0.6, 0.6, 1])), plan, f := Findings())

@@ -1,0 +1,114 @@
+"""Files of a dataset that belong to no case, and may be meant to."""
+
+import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding, Findings
+from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import is_scan_name, stem
+from data_prep.layouts.by_dicom import is_dicom_file
+from data_prep.layouts.cases import Layout, sample
+
+# Files that describe others, or a dataset.
+_TEXTS = (
+    *(".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".yaml", ".yml", ".xml", ".html"),
+    *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
+)
+_PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
+# Names of tables that people keep beside a set, and those that layouts read.
+_LIST = re.compile(
+    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata)(?![a-z])"
+)
+_LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+_READ = {"nnunet": ("splits_final.json",), "bids": ("participants.tsv",)}
+# What holds files, perhaps cases, and formats of scans that are not read.
+_NOT_READ = (
+    *(".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".part", ".crdownload"),
+    *(".mgz", ".mgh", ".mnc", ".vtk", ".vti", ".svs", ".czi", ".lif", ".nd2", ".ndpi", ".mrxs"),
+    *(".gif", ".webp", ".jp2", ".j2k", ".jxl", ".heic", ".tga", ".ppm", ".pgm", ".pbm", ".h5"),
+)
+_HEADER = 1 << 20  # bytes
+_VOXELS = re.compile(
+    rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
+)
+_FIX = "remove them, or name them as files of a case"
+
+
+def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]:
+    """Return what is told of files that belong to no case, LAY_UNUSED.
+
+    Those beside files of cases, or below them, and DICOM are a warning. Files elsewhere may be
+    anything in a dataset of images and labels: there images are a note. Where all images are
+    wanted, whatever is no text is a warning, wherever it lies.
+    """
+    cases = (*layout.cases, *layout.unlabelled, *layout.apart)
+    used = {name for case in cases for name in case.files} | {layout.listed_in}
+    told = used | {error.file for error in layout.problems} | _voxels_beside(tree, used)
+    refused = {error.case for error in layout.problems}
+    beside = {PurePosixPath(name).parent for name in used if name}
+    top = PurePosixPath(".")
+    above = beside - {top}
+    # What else describes a file of a case shares its name.
+    known = {(PurePosixPath(name).parent, stem(name)) for name in used}
+    # Which looks at every file itself, and tells of those that are no image.
+    by_content = layout.name == "dicom"
+    near, far, series, lists, unread = [], [], [], [], []
+    for name in tree.names:
+        path = PurePosixPath(name)
+        if name in told or stem(name) in refused or (path.parent, stem(name)) in known:
+            continue
+        if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
+            named_like = _LIST.search(path.stem) and path.suffix.lower() in _LIST_SUFFIXES
+            lists += [name] if named_like and path.name not in _READ.get(layout.name, ()) else []
+        elif is_not_read(name) and path.parent not in beside - {top}:
+            unread.append(name)
+        elif by_content:
+            near += [name] if is_scan_name(name) and not need_labels else []
+        elif path.parent in beside or above & set(path.parents):
+            near.append(name)
+        elif is_dicom_file(tree, name):
+            series.append(name)
+        elif is_scan_name(name) or not need_labels:
+            far.append(name)
+    findings = Findings()
+    if near:
+        found = f"{len(near)} files beside those of cases are not used: {sample(near)}"
+        findings.warn("LAY_UNUSED", found, _FIX)
+    if series:
+        found = f"{len(series)} DICOM files are not used: {sample(series)}"
+        findings.warn("LAY_UNUSED", found, "keep them in a dataset of their own")
+    if unread:
+        found = f"{len(unread)} files that may hold cases are not read: {sample(unread)}"
+        fix = "unpack or convert them, or move them out of the dataset"
+        findings.warn("LAY_UNUSED", found, fix)
+    if lists:
+        found = f"files that may tell of a split or of patients are not read: {sample(lists)}"
+        findings.note("LAY_UNUSED", found)
+    if far and need_labels:
+        findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
+    elif far:
+        found = f"{len(far)} files elsewhere are not used: {sample(far)}"
+        findings.warn("LAY_UNUSED", found, _FIX)
+    return findings.found
+
+
+def is_not_read(name: str) -> bool:
+    """Tell by its name whether a file is packed, or a scan of a format that is not read."""
+    return name.lower().endswith(_NOT_READ) and not is_scan_name(name)
+
+
+def _voxels_beside(tree: Tree, used: Collection[str | None]) -> set[str]:
+    """Return the files of voxels that headers of cases name."""
+    found = set()
+    for name in used:
+        if name and name.lower().endswith((".nhdr", ".mhd")):
+            try:
+                header = tree.read(name, _HEADER)
+            except DataError:
+                continue  # which its case tells of
+            if named := _VOXELS.search(header):
+                file = named[1].decode("utf-8", "replace").strip()
+                found.add((PurePosixPath(name).parent / file).as_posix())
+    return found
