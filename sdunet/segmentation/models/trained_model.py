@@ -7,18 +7,21 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
-from data_prep.core.memory_limits import check_bytes
+from data_prep.core.memory_limits import check_bytes, memory_each
 from data_prep.core.parse import usable, whole
 from data_prep.files.file_tree import open_tree
 from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.written_files import check_written
 from data_prep.planning.plan_json import plan_from
-from sdunet.nets.registry import build_network
+from sdunet.nets.registry import build_network, count_parameters
 from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
 from sdunet.segmentation.config import NetworkConfig, network_config
@@ -28,6 +31,7 @@ SCHEMA = 2
 DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
 SETTINGS = "settings.json"  # that a run was trained with, written when it begins
 RUNS = "runs.json"  # lists the runs that were to be trained together, beside their folders
+_MOST = 32  # levels, each of half the size, and sweeps of a layer
 _LENGTH = ("epochs", "patience", "max_time")  # settings that tell when a training is over
 # MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
 _NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
@@ -75,15 +79,53 @@ def build(
     """Build the untrained network of a configuration.
 
     Raises:
-        DataError: CONFIG_NETWORK if an argument does not fit.
+        DataError: CONFIG_NETWORK if an argument does not fit, or the weights do not fit in memory.
     """
+    size = 4 * count_parameters(_outline(config, spatial_dims, in_channels, out_channels))
+    room = memory_each(1)
+    if room is not None and size > room * 1e9:
+        raise DataError(
+            "CONFIG_NETWORK",
+            f"its weights take {size / 1e9:.3g} GB, there are {room:.3g} GB of memory",
+            "lower network.features",
+        )
+    return _build(config, spatial_dims, in_channels, out_channels)
+
+
+class _OnProcessor(TorchFunctionMode):
+    """Makes on the processor what MONAI reads back while it builds a network."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        return func(*args, **kwargs | ({"device": "cpu"} if func is torch.linspace else {}))
+
+
+def _outline(
+    config: NetworkConfig, spatial_dims: int, in_channels: int, out_channels: int
+) -> nn.Module:
+    """Build a network without any numbers in it, whatever its size.
+
+    Raises:
+        DataError: CONFIG_NETWORK.
+    """
+    for name in ("features", "directions"):
+        if len(getattr(config, name) or ()) > _MOST:
+            found = f"network.{name} names more than {_MOST}"
+            raise DataError("CONFIG_NETWORK", found, "change it under network")
+    with torch.device("meta"), _OnProcessor():
+        return _build(config, spatial_dims, in_channels, out_channels)
+
+
+def _build(
+    config: NetworkConfig, spatial_dims: int, in_channels: int, out_channels: int
+) -> nn.Module:
     arguments = asdict(config)
     name = arguments.pop("name")
     arguments |= {"norm": _NORMS[config.norm], "act": _ACTS[config.act]}
     try:
         return build_network(name, spatial_dims, in_channels, out_channels, **arguments)
     # Networks of others say in many ways that they cannot be built so.
-    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+    except (ValueError, TypeError, IndexError, RuntimeError, OverflowError) as error:
         raise DataError("CONFIG_NETWORK", str(error)[:300], "change it under network") from error
 
 
@@ -128,12 +170,15 @@ def load_model(root: str | Path) -> Model:
             raise ValueError(f"overlap must be from 0 to below 1, got {overlap}")
         if not set(axes) <= set(range(plan.spatial_dims)):
             raise ValueError(f"flip_axes must be axes of {plan.spatial_dims}, got {axes}")
-        network = network_for(config, plan)
+        # Without numbers: of a description that was changed by hand, they might fill the memory.
+        network = _outline(config, plan.spatial_dims, len(plan.channels), plan.num_classes)
     weights = read_weights(root / WEIGHTS, data)
     check_written(root / WEIGHTS, data)
     sha256 = hashlib.sha256(text + data).hexdigest()
+    types = {name: tensor.dtype for name, tensor in network.state_dict().items()}
+    weights = {name: tensor.to(types.get(name)) for name, tensor in weights.items()}
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise DataError(
             "MODEL_WEIGHTS",

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+from typing import get_args
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from by_hand import rewrite
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from sdunet.bundle import network_of
+from sdunet.nets.names import NetworkName
 from sdunet.runtime.safetensors_io import read_weights, write_weights
 from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.models import trained_model
 from sdunet.segmentation.models.trained_model import (
     WEIGHTS,
     load_model,
@@ -22,6 +25,8 @@ from sdunet.segmentation.models.trained_model import (
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {255: 1}, "zscore", None, (16, 16))
 CONFIG = NetworkConfig(features=(4, 6, 8), num_features=(2, 3, 4))
+
+HUGE = [10**5, 10**6, 10**6]  # some 100 TB of weights
 
 
 @pytest.fixture
@@ -78,6 +83,14 @@ def not_a_number(root):
             lambda r: rewrite(r / "model.json", lambda d: d["network"].update(features=[4, 6, 10])),
             "MODEL_WEIGHTS: weights do not fit model.json",
         ),
+        (
+            lambda r: rewrite(r / "model.json", lambda d: d["network"].update(features=HUGE)),
+            "MODEL_WEIGHTS: weights do not fit model.json",
+        ),
+        (
+            lambda r: rewrite(r / "model.json", lambda d: d["network"].update(features=[4] * 2000)),
+            "CONFIG_NETWORK: network.features names more than 32",
+        ),
         (lambda r: (r / "model.json").write_text("{"), "MODEL_JSON"),
     ],
 )
@@ -120,3 +133,32 @@ def test_descriptions_changed_by_hand_to_what_cannot_be_are_refused(saved, chang
     rewrite(root / "model.json", changed)
     with pytest.raises(DataError, match=r"MODEL_JSON|CONFIG_NETWORK|LBL_CLASSES"):
         load_model(root)
+
+
+def test_a_network_that_no_memory_holds_is_refused_before_it_is_built():
+    with pytest.raises(DataError, match=r"CONFIG_NETWORK: its weights take .* GB, there are"):
+        network_for(dataclasses.replace(CONFIG, features=HUGE), PLAN)
+    with pytest.raises(DataError, match="CONFIG_NETWORK"):
+        network_for(dataclasses.replace(CONFIG, features=(4, 6, 10**30)), PLAN)
+
+
+@pytest.mark.parametrize("name", get_args(NetworkName))
+def test_every_network_loads_as_it_was_and_is_drawn_from_the_seed_alone(tmp_path, name):
+    config = NetworkConfig(name=name, features=(24, 32, 32, 48, 48), num_features=2)
+    torch.manual_seed(3)
+    network = network_for(config, PLAN).eval()
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    trained_model._build(config, PLAN.spatial_dims, len(PLAN.channels), PLAN.num_classes)
+    assert torch.equal(torch.get_rng_state(), after)
+    save_description(tmp_path, config, PLAN, 0.5, (0, 1))
+    weights = network.state_dict()
+    write_weights(tmp_path / WEIGHTS, {n: w.double() if w.is_floating_point() else w
+                                       for n, w in weights.items()})  # fmt: skip
+    loaded = load_model(tmp_path).network
+    found = {**dict(loaded.named_parameters()), **dict(loaded.named_buffers())}
+    assert {(t.device.type, t.dtype) for t in found.values()} <= {
+        ("cpu", t.dtype) for t in weights.values()
+    }
+    x = torch.randn(1, 1, 32, 32)
+    assert torch.equal(loaded(x), network(x))
