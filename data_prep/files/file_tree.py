@@ -12,6 +12,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
 from data_prep.files.archives import open_archive
 from data_prep.files.hidden import is_hidden, parted
+from data_prep.files.links import real
 from data_prep.files.written_files import AGAIN, MARK, check_whole, check_written, missing
 
 # Lists, and how many times their size they take once parsed: lists of empty lists, short rows.
@@ -169,13 +170,13 @@ def _listed_by(path: Path) -> Tree:
 
 def _files_below(folder: Path) -> list[str]:
     """Return the names of all files but those in hidden folders, of which the folder alone."""
-    found, seen = [], {folder.resolve()}
+    found, seen = [], {real(folder)}
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
-        real = {name: (Path(parent) / name).resolve() for name in folders}
+        places = {name: real(Path(parent) / name) for name in folders}
         # A link back to a folder already walked would go round for ever.
         hidden = [name for name in folders if is_hidden(name)]
-        folders[:] = [n for n in folders if n not in hidden and real[n] not in seen]
-        seen.update(real.values())
+        folders[:] = [n for n in folders if n not in hidden and places[n] not in seen]
+        seen.update(places.values())
         found += [
             (Path(parent) / name).relative_to(folder).as_posix() for name in (*files, *hidden)
         ]
@@ -183,8 +184,8 @@ def _files_below(folder: Path) -> list[str]:
 
 
 def _leaving(folder: Path, names: tuple[str, ...]) -> frozenset[str]:
-    root = folder.resolve()
-    return frozenset(n for n in names if not (folder / n).resolve().is_relative_to(root))
+    root = real(folder)
+    return frozenset(n for n in names if not real(folder / n).is_relative_to(root))
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -205,7 +206,7 @@ def check_output(out: str | Path, tree: Tree, source: str | Path) -> None:
     Raises:
         DataError: OUT_IN_DATA.
     """
-    target, root = Path(out).resolve(), tree.root.resolve()
+    target, root = real(Path(out)), real(tree.root)
     inside = target.is_relative_to(root) if Path(source).is_dir() else target == root
     if inside:
         raise DataError("OUT_IN_DATA", f"{out} lies in the data", "give a folder outside of it")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data_prep.core.errors import DataError
 from data_prep.files.folder_lock import held, is_lock
+from data_prep.files.links import lies_in
 from data_prep.files.written_files import LIST, MARK, FileHashes, Part, Written, list_of, new_list
 
 _PARTIAL = "partial"
@@ -55,7 +56,7 @@ class Output:
         Raises:
             DataError: OUT_TAKEN if it is not ours, OUT_PATH if it lies elsewhere, through a link.
         """
-        if not path.parent.resolve().is_relative_to(self.root.resolve()):
+        if not lies_in(path, self.root):
             raise DataError("OUT_PATH", f"{path} leads out of {self.root}", "remove the link")
         if os.path.lexists(path) and not self.owns(path):
             name = self._name(path)
@@ -110,7 +111,7 @@ class Output:
         """Remove what earlier runs wrote and this one did not; what is not ours stays."""
         for name in self.listed.update().versions.keys() - self.written:
             path = self.root / name
-            if path.resolve().is_relative_to(self.root.resolve()):
+            if lies_in(path, self.root):
                 self.remove(path)
 
     def _hashes(self, name: str) -> list[str]:
@@ -121,13 +122,13 @@ class Output:
 
 
 def below(folder: Path, name: str) -> Path:
-    """Return the place of a file in a folder.
+    """Return the place of a file in a folder; a link that is there is not followed.
 
     Raises:
         DataError: OUT_PATH if it would lie elsewhere.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not lies_in(path, folder):
         raise DataError("OUT_PATH", f"{name!r} leads out of {folder}", "rename the case")
     return path
 

@@ -19,6 +19,7 @@ def quiet_lightning() -> None:
         "The number of training batches",
         "Experiment logs directory .* exists",
         "Checkpoint directory .* exists",
+        "The dirpath has changed",  # of a run that was moved: only the last state is kept there
         ".*LeafSpec.* is deprecated",
         ".*sync_dist=True",  # scores are gathered from all processes before they are logged
     ):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -364,3 +365,12 @@ def test_a_folder_that_another_run_trains_in_is_refused(run, packed, tmp_path, r
         with pytest.raises(DataError, match="OUT_BUSY"):
             train(config(), packed, out, resume=resume)
         assert content_of(out) == before
+
+
+def test_a_run_that_was_moved_resumes_without_a_warning(packed, tmp_path):
+    train(config(epochs=1), packed, tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    with warnings.catch_warnings(record=True) as told:
+        train(config(epochs=2), packed, tmp_path / "moved", resume=True)
+    assert not [str(one.message) for one in told if "dirpath" in str(one.message)]
+    assert not (tmp_path / "run").exists()

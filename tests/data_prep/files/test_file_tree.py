@@ -158,3 +158,11 @@ def test_what_takes_too_much_memory_has_not_changed(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.checks.case_fingerprint.read_case", full)
     with pytest.raises(DataError, match=r"SET_EMPTY.*IO_MEMORY"):
         prepare(root, tmp_path / "out", DataConfig())
+
+
+def test_a_link_that_leads_to_itself_is_an_error_of_its_case(tmp_path):
+    Pictures(root := tmp_path / "raw")
+    (root / "images/bad.png").unlink()
+    (root / "images/bad.png").symlink_to("bad.png")
+    (error,) = check(root, DataConfig()).errors
+    assert (error.code, error.case) == ("IO_UNREADABLE", "bad")

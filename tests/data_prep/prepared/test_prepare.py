@@ -354,3 +354,27 @@ def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         write_json(tmp_path / "a.json", {"dice": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+LINKS = {
+    "inside": "disc_1.png",
+    "outside": "../../else.png",
+    "nowhere": "none.png",
+    "itself": "disc_0.png",
+}
+
+
+@pytest.mark.parametrize("to", LINKS)
+def test_a_link_in_the_place_of_a_picture_is_named_and_stays(discs, tmp_path, to):
+    raw, out = discs(), tmp_path / "out"
+    (tmp_path / "else.png").write_bytes(b"mine")
+    prepare(raw, out, DataConfig())
+    described = (out / "dataset.json").read_bytes()
+    link = out / "qc/disc_0.png"
+    link.unlink()
+    link.symlink_to(LINKS[to])
+    with pytest.raises(DataError, match=r"OUT_TAKEN: qc/disc_0.png in .* was changed since"):
+        prepare(raw, out, DataConfig())
+    assert link.is_symlink()
+    assert (tmp_path / "else.png").read_bytes() == b"mine"
+    assert (out / "dataset.json").read_bytes() == described
