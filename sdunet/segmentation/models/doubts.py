@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from data_prep.core.codes import explain
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import parse_json, usable
 from data_prep.files.atomic import write_json
 from data_prep.files.written_files import is_listed
@@ -30,16 +30,23 @@ def doubts_of(run: Path, accept: Collection[str] = ()) -> set[str]:
     return found
 
 
-def findings_of(codes: Iterable[str], accept: Collection[str] = ()) -> list[Finding]:
+def findings_of(codes: Collection[str], accept: Collection[str] = ()) -> list[Finding]:
     """Return what is said of such codes: a warning, or a note of those that were accepted."""
-    found = []
-    for code in map(explain, sorted(codes)):
-        known = code.name in accept
-        told = f"{'accepted: ' * known}{code.meaning[0].lower()}{code.meaning[1:-1]}"
-        found.append(
-            Finding("note" if known else "warning", code.name, told, "" if known else code.fix[:-1])
-        )
-    return found
+    findings = Findings(accept)
+    if UNFINISHED in codes:
+        found = "a training was stopped before its end, and its weights are used as they are"
+        _doubt(findings, "RUN_UNFINISHED", found, "finish it by sdunet train --resume")
+    if UNLISTED in codes:
+        found = "the folder of the run was copied without .sdunet: nobody can tell of changes"
+        _doubt(findings, "RUN_UNLISTED", found, "copy the run again, with .sdunet")
+    return findings.found
+
+
+def _doubt(findings: Findings, code: str, found: str, fix: str) -> None:
+    if code in findings.accept:
+        findings.note(code, f"accepted: {found}")
+    else:
+        findings.warn(code, found, fix)
 
 
 def write_accepted(folder: Path, codes: Iterable[str]) -> None:
