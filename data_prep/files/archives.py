@@ -33,6 +33,7 @@ _END_MARK = 2  # of a member's flags: its LZMA stream ends with a mark
 _HEADER = 1 << 20  # more than any header of a tar takes
 _DIRECTORY = 1 << 26  # more than the directory of a zip of 500,000 files takes
 _FOLDER = "a folder"
+_GAP = 64  # bytes after a file, of which a descriptor of it takes 24 at most
 _END = 22  # bytes of the end of a zip, without its comment
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
@@ -190,6 +191,26 @@ def check_zip(archive: zipfile.ZipFile, file: BinaryIO) -> None:
         if bytes_:
             found = f"{bytes_} bytes {where} its files, which may be another archive"
             raise DataError("IO_ARCHIVE", found, _UNPACK)
+    _check_listed(archive, file)
+
+
+def _check_listed(archive: zipfile.ZipFile, file: BinaryIO) -> None:
+    """Refuse a zip that holds files which its directory does not list: they would be lost.
+
+    Raises:
+        DataError: IO_ARCHIVE.
+    """
+    members = sorted(archive.infolist(), key=lambda member: member.header_offset)
+    starts = [*(member.header_offset for member in members), archive.start_dir][1:]
+    for member, start in zip(members, starts, strict=True):
+        file.seek(member.header_offset + 26)
+        end = file.tell() + 4 + sum(struct.unpack("<HH", file.read(4))) + member.compress_size
+        if start > end + 3:
+            file.seek(end)
+            between = file.read(min(start - end, _GAP))
+            if b"PK\3\4" in between:
+                found = f"a file after {member.filename!r} that its directory does not list"
+                raise DataError("IO_ARCHIVE", found, _UNPACK)
 
 
 def _zip_kind(member: zipfile.ZipInfo) -> str:

@@ -10,7 +10,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import Case, Layout, duplicate, kept_apart, layout_of, no_image
-from data_prep.layouts.split_folders import of_no_part, shared_folders
+from data_prep.layouts.split_folders import kept_for_testing, of_no_part, shared_folders
 from data_prep.layouts.words import is_split, part_of_folders, split_of_part, without_part
 
 LABEL_FOLDERS = (
@@ -117,6 +117,8 @@ def _parted(
     hidden = [] if labels.get("test") else split.pop("test", [])
     layout = layout_of("folder pairs", [c for found in split.values() for c in found], problems)
     findings = kept_apart(len(split.get("validation", [])), "the folders for validation")
+    tested = [case.image for case in split.get("test", []) if case.labels]
+    findings += kept_for_testing(tested, sum(map(len, split.values())))
     return replace(layout, unlabelled=(*layout.unlabelled, *hidden), findings=findings)
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
-from data_prep.layouts.cases import Case, Layout, kept_apart
+from data_prep.layouts.cases import Case, Layout, kept_apart, sample
 from data_prep.layouts.words import is_split, part_of_folders, split_of_part
 
 
@@ -35,14 +35,34 @@ def split_by_folders(layout: Layout) -> Layout:
     tests = {id_ for id_, part in parts.items() if part == "test"}
     if not tests & {case.id for case in layout.cases}:
         problems = [e for e in problems if e.code != "PAIR_NO_LABEL" or e.case not in tests]
+    tested = [case.image for case in layout.cases if case.id in tests]
     validating = sum(parts.get(case.id) == "validation" for case in layout.cases)
     return replace(
         layout,
         cases=tuple(_apart(case, parts) for case in layout.cases if case.id in parts),
         unlabelled=tuple(_apart(case, parts) for case in layout.unlabelled if case.id in parts),
         problems=tuple(problems),
-        findings=(*findings, *kept_apart(validating, "the folders for validation")),
+        findings=(
+            *findings,
+            *kept_apart(validating, "the folders for validation"),
+            *kept_for_testing(tested, len(parts)),
+        ),
     )
+
+
+def kept_for_testing(names: list[str], cases: int) -> tuple[Finding, ...]:
+    """Return a note of images that are kept apart by their folders, if there are any.
+
+    Args:
+        names: of the images.
+        cases: how many there are in all.
+    """
+    if not names:
+        return ()
+    folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
+    found = f"{len(names)} of {cases} cases are the test set and in no fold, as their folders "
+    found += f"say: {sample(folders)}"
+    return (Finding("note", "SPLIT_TEST", found, ""),)
 
 
 def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:

@@ -24,6 +24,7 @@ _PARTS = {
     "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
 }
 _PART_OF = {word: part for part, words in _PARTS.items() for word in words}
+PARTS_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
 _FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 _TESTS = ("imagests", "labelsts")  # of nnU-Net and the Decathlon
 
@@ -59,7 +60,12 @@ def part_of(told: object) -> Literal["", "validation", "test"] | int:
         ValueError: if it names none.
     """
     word = "" if told is None else str(told).strip().lower()
-    return _PART_OF[word] if word in _PART_OF else whole(told, low=0)
+    if word in _PART_OF:
+        return _PART_OF[word]
+    try:
+        return whole(told, low=0)
+    except ValueError as error:
+        raise ValueError(f"{told!r:.80} is no part of a split; {PARTS_ALLOWED}") from error
 
 
 def split_of(split: object, fold: object) -> Literal["test"] | int | None:

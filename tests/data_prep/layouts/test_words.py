@@ -198,6 +198,9 @@ def test_parts_of_a_split_go_by_any_usual_name(written, name, told, meant):
 def test_a_part_that_is_not_known_is_an_error(written, word):
     layout = find_layout(open_tree(written(table("image,label,split", word, "", "", ""))))
     assert [(p.code, p.case) for p in layout.problems] == [("LAY_FOLD", "i/a.png")]
+    assert (
+        "allowed are train, validation, test and the numbers of folds" in layout.problems[0].found
+    )
 
 
 def test_columns_called_mask_and_img_are_label_and_image(written):
