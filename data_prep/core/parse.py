@@ -19,6 +19,9 @@ from data_prep.core.errors import DataError
 # What rebuilding a record from JSON of the wrong form raises.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 MAX_BYTES = 64 << 20
+MAX_SETTINGS_BYTES = 1 << 20  # of YAML, whose parser takes 500 times as much in memory
+# Of JSON and tables: more files than any dataset lists, and 0.4 GB in memory whatever they are.
+MAX_VALUES = 2_000_000
 MAX_LIST_BYTES = 4 << 20  # of ids, a line each: some 100,000 cases, and 50 times as much in memory
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
@@ -58,11 +61,12 @@ def parse_json(data: bytes | str, kind: type = dict) -> Any:
 
     Raises:
         ValueError: for what is no JSON, a key given twice, a number that is none or has more than
-            64 bits, nesting beyond 50, text that is no Unicode, or another `kind`.
+            64 bits, nesting beyond 50, text that is no Unicode, another `kind`, or too many values.
     """
     if len(data) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
     text = data.decode(json.detect_encoding(data)) if isinstance(data, bytes) else data
+    check_values(text, "[{,")
     try:
         found = json.loads(
             text,
@@ -79,6 +83,20 @@ def parse_json(data: bytes | str, kind: type = dict) -> Any:
         got = names.get(type(found), type(found).__name__)
         raise ValueError(f"{names[kind]} is needed, {got} was found")
     return found
+
+
+def check_values(text: str, marks: str) -> None:
+    """Refuse a text of more values than `MAX_VALUES`, before they are built.
+
+    Args:
+        text: of JSON or of a table.
+        marks: characters of which each value has one at the most, beside those in quotes.
+
+    Raises:
+        ValueError: if there are more.
+    """
+    if sum(map(text.count, marks)) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
 
 
 def read_json(path: str | Path, kind: type = dict) -> Any:
@@ -114,8 +132,8 @@ def check_yaml(text: str) -> None:
     Raises:
         yaml.YAMLError: with what is wrong in it.
     """
-    if len(text) > MAX_BYTES:
-        raise yaml.YAMLError(f"more than {MAX_BYTES} characters")
+    if len(text) > MAX_SETTINGS_BYTES:
+        raise yaml.YAMLError(f"more than {MAX_SETTINGS_BYTES} characters")
     depth = 0
     for event in yaml.parse(text, _Unique):
         if isinstance(event, yaml.ScalarEvent) and depth and not event.style:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
-from data_prep.core.parse import MAX_BYTES
+from data_prep.core.parse import MAX_BYTES, check_values
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem
 from data_prep.layouts.by_list import pair, several_lists
@@ -81,6 +81,7 @@ def _rows(data: bytes) -> tuple[list[tuple[dict[Role, str], list[str]]], list[st
         raise ValueError("it is not UTF-8: bytes of 0")
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
+    check_values(text, f"{delimiter}\n")
     file = io.StringIO(text, newline="")
     lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     columns = [column.strip() for column in next(lines)]

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import jsonargparse
 import yaml
 
-from data_prep.core.parse import check_yaml, read_bounded
+from data_prep.core.parse import MAX_SETTINGS_BYTES, check_yaml, read_bounded
 from sdunet.runtime.run_record import say
 
 _load = jsonargparse.get_loader("yaml")
@@ -57,7 +57,7 @@ class Parser(jsonargparse.ArgumentParser):
     ) -> jsonargparse.Namespace:
         """Parse a file of settings, which is UTF-8 whatever the terminal is."""
         try:
-            content = read_bounded(path).decode("utf-8-sig")
+            content = read_bounded(path, MAX_SETTINGS_BYTES).decode("utf-8-sig")
         except UnicodeError:
             self.error(f"{path} is not UTF-8; save it as UTF-8")
         except ValueError as error:

@@ -7,6 +7,7 @@ import pytest
 
 from data_prep.core.errors import DataError
 from data_prep.files.written_files import LIST, MARK, check_written
+from data_prep.planning.plan_json import read_plan
 from data_prep.planning.splits import read_folds, read_groups
 from sdunet.cli.main import main
 from sdunet.cli.options import cases_of
@@ -48,6 +49,34 @@ def as_predictions(folder):
 
 def as_packed(folder):
     load_packed(huge(folder / "dataset.json").parent)
+
+
+def many(path, item):
+    """A file of more values than any needs, in few bytes, which would take gigabytes if parsed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[" + f"{item}," * 5_000_000 + "0]", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("item", ["[]", '{"a":{}}', "1"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: read_folds(path, {}),
+        read_plan,
+        lambda path: main(["check", str(path.parent), "--config", str(path)]),
+    ],
+    ids=["folds", "plan", "settings"],
+)
+def test_many_values_are_refused_before_they_are_built(read, item, tmp_path):
+    path = many(tmp_path / "file.json", item)
+    tracemalloc.start()
+    try:
+        with pytest.raises((DataError, SystemExit)):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 5 * path.stat().st_size + (1 << 25)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

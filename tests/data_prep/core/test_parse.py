@@ -137,6 +137,7 @@ BAD_YAML = {
     "list for an object": "dataset: {labels: [a, b]}",
     "list for a section": "dataset: [1, 2]",
     "control": "dataset: {folds: \0}",
+    "more than any": "dataset: {folds: 3}\n" + "# x\n" * (1 << 18),
 }
 
 

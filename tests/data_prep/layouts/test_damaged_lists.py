@@ -33,6 +33,7 @@ TABLES = {
     "a line above": "\n" + TABLE,
     "a line that names the separator": "sep=,\n" + TABLE,
     "a remark above": "# version 2\n" + TABLE,
+    "more cells than any": HEAD + ",\n" * 1_100_000 + "".join(ROWS),
     "a cell of many megabytes": HEAD + "x" * 200_000 + "\n" + "".join(ROWS),
     "rows without end": HEAD + "a,b,\n" * 15_000_000,
 }
@@ -49,6 +50,7 @@ LISTS = {
     "zeros behind": DUMPED + "\0" * 20,
     "no number": DUMPED[:-1] + ', "x": NaN}',
     "two bytes a character, cut": json.dumps(LIST).encode("utf-16")[:-9],
+    "more values than any": DUMPED[:-1] + ', "x": [' + "[]," * 2_000_000 + "0]}",
     "longer than any": DUMPED[:-1] + " " * (64 << 20) + "}",
 }
 
