@@ -4,6 +4,8 @@ Letters in this file: C channels that are swept, K = 3 (9) cells read on the lin
 """
 
 import math
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -19,6 +21,24 @@ _GAIN, _DAMPING, _UPDATE_BIAS = 1.2, 0.3, -3.0
 _LINES = 256
 _SIDES = 0.02  # share of the mix from beside
 _MOST_GROUPS = 4
+
+
+def check_whole(low: int = 1, **arguments: int | Sequence[int]) -> None:
+    """Refuse arguments that are no whole numbers from `low` on, such as a width of 0.
+
+    Args:
+        low: the smallest allowed.
+        arguments: by their names, each a number or several.
+
+    Raises:
+        ValueError: naming the first that is wrong, and its range.
+    """
+    for name, value in arguments.items():
+        several = list(value) if isinstance(value, list | tuple | range) else [value]
+        whole = all(isinstance(n, Integral) and not isinstance(n, bool) for n in several)
+        if not whole or min(map(int, several), default=low) < low:
+            what = "a whole number" if several == [value] else "whole numbers"
+            raise ValueError(f"{name} must be {what} from {low} on, got {value!r}")
 
 
 class GRUSweepCell(nn.GRUCell):
@@ -80,9 +100,16 @@ class CarryCell(nn.Module):
         init: see `reset_to_reach`; "published" is PyTorch's own of a linear layer.
         groups: G, groups of channels that share the weights of the K cells. Default: the largest
             divisor of C up to 4.
+
+    Raises:
+        ValueError: if `groups` is no divisor of C.
     """
 
     def __init__(self, channels: int, taps: int, init: InitName, groups: int | None = None) -> None:
+        if groups is not None:
+            check_whole(groups=groups)
+            if channels % groups:
+                raise ValueError(f"groups must divide channels {channels}, got {groups}")
         groups = groups or max(g for g in range(1, _MOST_GROUPS + 1) if channels % g == 0)
         super().__init__()
         self.channels = channels
@@ -125,8 +152,10 @@ def build_cell(name: CellName, init: InitName, channels: int, spatial_dims: int)
     """Return a new cell for maps of so many channels and axes.
 
     Raises:
-        ValueError: if the cell or its initialisation is unknown.
+        ValueError: if the cell or its initialisation is unknown, or `channels` is no whole number
+            above 0.
     """
+    check_whole(channels=channels)
     if name not in _CELLS:
         raise ValueError(f"cell must be one of {get_args(CellName)}, got {name!r}")
     if init not in get_args(InitName):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName, build_cell
+from sdunet.cells import CellName, InitName, build_cell, check_whole
 from sdunet.ops import gated_mix
 
 Direction = Literal["right", "left", "down", "up", "forward", "backward"]
@@ -43,8 +43,8 @@ class Sweep(nn.Module):
         backend: handed on to the operator, "auto" at first.
 
     Raises:
-        ValueError: if the direction is unknown or has no axis in so many dimensions, or the cell
-            or the initialisation is unknown.
+        ValueError: if the direction is unknown or has no axis in so many dimensions, the cell
+            or the initialisation is unknown, or `channels` is no whole number above 0.
     """
 
     def __init__(
@@ -93,8 +93,9 @@ class SDNLayer(nn.Module):
         init: see `Sweep`.
 
     Raises:
-        ValueError: if `directions` is empty or holds a name that does not fit `spatial_dims`, or
-            the cell or the initialisation is unknown.
+        ValueError: if `directions` is empty or holds a name that does not fit `spatial_dims`, the
+            cell or the initialisation is unknown, or a number is out of its range: `padding` may
+            be 0, all others are whole numbers above 0.
 
     Reference:
         Miladinovic et al., Spatial Dependency Networks, ICLR 2021, arXiv 2103.08877.
@@ -117,6 +118,9 @@ class SDNLayer(nn.Module):
     ) -> None:
         super().__init__()
         _check_spatial_dims(spatial_dims)
+        check_whole(in_channels=in_channels, out_channels=out_channels, num_features=num_features)
+        check_whole(kernel_size=kernel_size, stride=stride)
+        check_whole(0, padding=padding)
         if isinstance(directions, str) or not directions:
             raise ValueError(
                 f"directions must be a non-empty sequence of names, got {directions!r}"
@@ -174,6 +178,7 @@ class ResSDNLayer(nn.Module):
         **options: Unpack[SweepOptions],
     ) -> None:
         super().__init__()
+        check_whole(out_channels=out_channels)  # which is doubled on
         window = (kernel_size, stride, padding)
         self.sdn = SDNLayer(in_channels, 2 * out_channels, num_features, *window, **options)
         conv = _CONVS[self.sdn.spatial_dims][options.get("upsample", False)]

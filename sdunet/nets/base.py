@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 
-from sdunet.cells import CellName, InitName
+from sdunet.cells import CellName, InitName, check_whole
 from sdunet.layers import Direction
 from sdunet.nets.stages import Spec, Stages, Upsample, check_levels
 
@@ -39,6 +39,7 @@ class SweepingUNet(nn.Module, ABC):
         init: InitName = "reach",
     ) -> None:
         super().__init__()
+        check_whole(in_channels=in_channels, out_channels=out_channels)
         stages = Stages(
             *(spatial_dims, features, norm, act, dropout),
             *(num_features, directions, residual, upsample, cell, init),

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from monai.networks import nets
 from torch import Tensor, nn
 
-from sdunet.nets.stages import Spec, Upsample, check_input, crop, pad_to_multiple
+from sdunet.cells import check_whole
+from sdunet.nets.stages import (
+    Spec,
+    Upsample,
+    check_input,
+    check_share,
+    crop,
+    pad_to_multiple,
+)
 
 
 class Baseline(nn.Module):
@@ -74,6 +82,15 @@ def build_baseline(name: str, **arguments: object) -> Baseline:
         ValueError: if the network cannot be built so.
     """
     wanted = Wanted(**arguments)
+    if wanted.spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 or 3, got {wanted.spatial_dims}")
+    check_whole(in_channels=wanted.in_channels, out_channels=wanted.out_channels)
+    check_whole(features=wanted.features)
+    check_share("dropout", wanted.dropout)
+    if not wanted.features:
+        raise ValueError("features must name the width of each level, got none")
+    if name == "swin_unetr" and wanted.features[0] % 12:
+        raise ValueError(f"features of {name} must begin with a multiple of 12")
     if wanted.deep_supervision and name not in _SUPERVISED:
         raise ValueError(f"{name} has no deep supervision")
     if name != "swin_unetr" and len(wanted.features) < 2:

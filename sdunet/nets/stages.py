@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from monai.networks.blocks import ADN, Convolution, UpSample
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName
+from sdunet.cells import CellName, InitName, check_whole
 from sdunet.layers import Direction, ResSDNLayer, SDNLayer
 
 Spec = str | tuple[str, dict]
@@ -41,6 +41,7 @@ class Stages:
     def __post_init__(self) -> None:
         if self.spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims must be 2 or 3, got {self.spatial_dims}")
+        check_whole(features=self.features, num_features=self.num_features)
         if len(self.features) < 2:
             raise ValueError(f"features must name at least two levels, got {tuple(self.features)}")
         if self.upsample not in get_args(Upsample):
@@ -49,6 +50,7 @@ class Stages:
             raise ValueError(
                 f"num_features must be one or {self.depth} numbers, got {self.num_features}"
             )
+        check_share("dropout", self.dropout)
 
     @property
     def depth(self) -> int:
@@ -90,6 +92,16 @@ class Stages:
             norm=self.norm,
             dropout=self.dropout,
         )
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a probability that is none.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
 
 
 def check_levels(name: str, levels: Collection[int], count: int) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from sdunet.cells import CellName, InitName
+from sdunet.cells import CellName, InitName, check_whole
 from sdunet.layers import Direction, ResSDNLayer
 from sdunet.vae.models.flows import AutoregressiveFlow, MaskedConv2d
 from sdunet.vae.models.gaussian import draw_gaussian, gaussian_kl, gaussian_log_prob
@@ -163,6 +163,15 @@ class LadderVAE(nn.Module):
         init: InitName = "reach",
     ) -> None:
         super().__init__()
+        check_whole(channels=channels, size=size, depth=depth, z_channels=z_channels)
+        check_whole(h_channels=h_channels, context_channels=context_channels)
+        check_whole(
+            0,
+            sdn_max_scale=sdn_max_scale,
+            sdn_min_scale=sdn_min_scale,
+            sdn_features=sdn_features,
+            sdn_features_step=sdn_features_step,
+        )
         sweeping = Sweeping(
             sdn_max_scale, sdn_min_scale, sdn_features, sdn_features_step, sdn_directions
         )

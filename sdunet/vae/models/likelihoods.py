@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdunet.cells import check_whole
+
 LikelihoodName = Literal["mixture", "logistic", "bernoulli"]
 
 
@@ -67,6 +69,7 @@ class Mixture(nn.Module):
 
     def __init__(self, channels: int, levels: int, mixtures: int) -> None:
         super().__init__()
+        check_whole(mixtures=mixtures)
         self.channels = channels
         self.levels = levels
         self.mixtures = mixtures

@@ -11,7 +11,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName
+from sdunet.cells import CellName, InitName, check_whole
 from sdunet.layers import Direction, SDNLayer
 from sdunet.vae.models.gaussian import draw_gaussian, gaussian_kl, gaussian_log_prob
 from sdunet.vae.models.ladder import check_images
@@ -38,7 +38,8 @@ class VanillaVAE(nn.Module):
         init: of the sweeps, see `Sweep`.
 
     Raises:
-        ValueError: if the size does not fit, or a scale does not occur.
+        ValueError: if the size does not fit, a number is out of its range, or a scale does not
+            occur.
 
     Reference:
         Miladinovic et al., Spatial Dependency Networks, ICLR 2021, section 5.3; the networks are
@@ -60,10 +61,13 @@ class VanillaVAE(nn.Module):
         init: InitName = "reach",
     ) -> None:
         super().__init__()
-        if any(side % 16 for side in size):
+        check_whole(channels=channels, z_size=z_size, decoder_channels=decoder_channels)
+        if len(size) != 2 or any(side < 16 or side % 16 for side in size):
             raise ValueError(f"size must be multiples of 16, got {tuple(size)}")
         if not 1 <= sdn_directions <= 4:
             raise ValueError(f"sdn_directions must be from 1 to 4, got {sdn_directions}")
+        if sdn_scales:
+            check_whole(sdn_features=sdn_features)
         if len(decoder_channels) != 4:
             raise ValueError(f"decoder_channels must be four, got {tuple(decoder_channels)}")
         scales = [max(size) // shrink for shrink in (8, 4, 2, 1)]
