@@ -6,7 +6,7 @@ Letters in this file: C channels that are swept, K = 3 (9) cells read on the lin
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,9 @@ def check_whole(low: int = 1, **arguments: int | Sequence[int]) -> None:
         ValueError: naming the first that is wrong, and its range.
     """
     for name, value in arguments.items():
-        several = list(value) if isinstance(value, list | tuple | range) else [value]
+        several: list[Any] = list(value) if isinstance(value, list | tuple | range) else [value]
         whole = all(isinstance(n, Integral) and not isinstance(n, bool) for n in several)
-        if not whole or min(map(int, several), default=low) < low:
+        if not whole or min(several, default=low) < low:
             what = "a whole number" if several == [value] else "whole numbers"
             raise ValueError(f"{name} must be {what} from {low} on, got {value!r}")
 
