@@ -62,7 +62,7 @@ def kept_for_testing(names: list[str], cases: int) -> tuple[Finding, ...]:
     folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
     found = f"{len(names)} of {cases} cases are the test set and in no fold, as their folders "
     found += f"say: {sample(folders)}"
-    return (Finding("note", "SPLIT_TEST", found, ""),)
+    return (Finding("note", "SPLIT_KEPT", found, ""),)
 
 
 def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:

@@ -39,7 +39,7 @@ IN_FOLDERS = ["file pairs", "file pairs in folders", "dsb2018", "lits"]
 
 
 @pytest.mark.parametrize("layout", IN_FOLDERS)
-@pytest.mark.parametrize(("word", "code"), [("test", "SPLIT_TEST"), ("val", "SPLIT_VALIDATION")])
+@pytest.mark.parametrize(("word", "code"), [("test", "SPLIT_KEPT"), ("val", "SPLIT_VALIDATION")])
 def test_folders_of_parts_are_obeyed_in_every_layout(written, layout, word, code):
     root = written(
         in_folder(layout, "train", "a", 1)
@@ -49,7 +49,7 @@ def test_folders_of_parts_are_obeyed_in_every_layout(written, layout, word, code
     found = find_layout(open_tree(root))
     assert [case.split for case in found.cases] == [None, None, "test"]
     assert [f.code for f in found.findings] == [code]
-    assert {"SPLIT_TEST": "1 of 3 cases", "SPLIT_VALIDATION": "1 cases"}[code] in str(
+    assert {"SPLIT_KEPT": "1 of 3 cases", "SPLIT_VALIDATION": "1 cases"}[code] in str(
         found.findings[0]
     )
     alone = written(in_folder(layout, word, "a", 1) | in_folder(layout, word, "b", 2), "alone")
@@ -216,7 +216,7 @@ def test_folders_without_a_word_beside_those_for_testing_are_for_training(writte
         files[f"masks{folder}/{name}.png"] = png(mask())
     layout = find_layout(open_tree(written(files)))
     assert [(case.id, case.split) for case in layout.cases] == [("a", None), ("b", "test")]
-    assert [f.code for f in layout.findings] == ["SPLIT_TEST"]
+    assert [f.code for f in layout.findings] == ["SPLIT_KEPT"]
 
 
 @pytest.mark.parametrize(
