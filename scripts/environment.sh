@@ -19,7 +19,8 @@ fi
 requirements=$(cat setup.* pyproject.toml constraints.txt sdunet/ops/csrc/* | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
     echo "Installing sdunet[$extra] into .venv: some minutes, in which pip is silent" >&2
-    .venv/bin/python -m pip install --disable-pip-version-check --quiet \
+    # Most modules are never imported: those that are compile themselves then.
+    .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile \
         --constraint constraints.txt --editable ".[$extra]"
     printf '%s\n' "$requirements" >"$stamp"
 fi

@@ -133,12 +133,16 @@ def group_of(case_id: str, pattern: str | None) -> str:
 def read_groups(path: str | Path) -> dict[str, str]:
     """Read case ids and groups from a CSV file with columns `case` and `group`.
 
+    Cells may be divided by semicolons or tabs, too.
+
     Raises:
         DataError: SPLIT_GROUPS if it cannot be used.
     """
     with usable("SPLIT_GROUPS", path, "give a CSV file with columns case and group"):
         text = read_bounded(path, MAX_LIST_BYTES).decode("utf-8-sig")
-        columns, *cells = csv.reader(io.StringIO(text), strict=True)
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        columns, *cells = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+        columns = [column.strip().lower() for column in columns]
         rows = [once(list(zip(columns, row, strict=True))) for row in cells if row]
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
     if len(groups) != len(rows) or not all(groups.values()):

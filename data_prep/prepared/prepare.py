@@ -49,6 +49,7 @@ from data_prep.reading.case import read_checked
 
 FOLDS = 5  # where nothing says how many
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
+_MOST_TOLD = 20  # warnings of cases
 _NAMES = ("dataset.json", _PREVIOUS, "splits.json", REPORT)
 
 
@@ -97,8 +98,8 @@ def prepare(
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
         plan: to prepare by, see `read_plan`. Default: one fitted to the training cases.
-        tell: is told of each class that a case loses, or most of it, when it is resampled; and of
-            warnings and notes about the whole.
+        tell: is told of each class that a case loses, or most of it, when it is resampled; of
+            warnings and notes about the whole; and of warnings about cases, the first of many.
 
     Returns:
         The dataset, and one error for each case left out.
@@ -141,8 +142,12 @@ def prepare(
         }
         checked = replace(checked, findings=(*map(Finding.of, only), *lost, *checked.findings))
         of_all = [f for f in checked.findings if f.case is None and f.level != "error"]
-        for finding in (*of_all, *lost) if tell else ():
+        of_cases = [f for f in checked.findings if f.case and f.level == "warning"]
+        of_cases = [f for f in of_cases if f not in lost]
+        for finding in (*of_all, *lost, *of_cases[:_MOST_TOLD]) if tell else ():
             tell(finding)
+        if tell and (more := len(of_cases) - _MOST_TOLD) > 0:
+            tell(Finding("note", "CASE_MORE", f"{more} more warnings of cases, in {REPORT}", ""))
         _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
         if not records:
             raise nothing_left(problems)

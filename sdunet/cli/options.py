@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -105,11 +106,11 @@ def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
 
 
 def say_unused(config: DataConfig) -> None:
-    """Tell of settings of planning, for commands that plan nothing."""
+    """Note settings of planning, for commands that plan nothing but take the same file."""
     from data_prep.checks.settings import of_planning
 
     for finding in of_planning(config):
-        say(str(finding))
+        say(str(replace(finding, level="note", fix="")))
 
 
 def add_accept(parser: Parser, what: str = "findings that are meant to be so") -> None:

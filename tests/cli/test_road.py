@@ -74,6 +74,7 @@ def test_best_weights_are_kept_and_give_the_logged_dice(disc_run):
     assert scored["foreground_mean"]["Dice"] == pytest.approx(logged, abs=1e-6)
 
 
+@pytest.mark.long
 def test_training_twice_with_a_seed_gives_the_same_weights(disc_run):
     _, root, config = disc_run
     again = ["--config", config, "--data", root / "set", "--out", root / "again"]

@@ -182,6 +182,7 @@ def test_options_win_over_files_wherever_they_stand(tmp_path, capsys):
     assert "--config" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, monkeypatch):
     _, root, config = disc_run
     arguments = ["--config", config, "--data", root / "set", "--out", root / "stopped"]

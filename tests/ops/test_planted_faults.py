@@ -224,6 +224,7 @@ def test_oracle_catches_a_planted_fault(fault, plant, sweep_args, gru_cell_by_ce
     assert not torch.allclose(got, gru_cell_by_cell(*args), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", GRADIENT_FAULTS.values(), ids=GRADIENT_FAULTS)
 def test_finite_differences_catch_a_planted_fault(fault, plant, sweep_args):
     backend = "torch" if (named := plant(*fault)) == "reference" else named
@@ -239,6 +240,7 @@ def test_without_a_fault_the_edited_copies_pass(plant, sweep_args, gru_cell_by_c
         torch.testing.assert_close(sdn_sweep(*args, backend=backend), gru_cell_by_cell(*args))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", CARRY_VALUE_FAULTS.values(), ids=CARRY_VALUE_FAULTS)
 def test_cells_spelt_out_catch_a_planted_fault(fault, plant, carry_args, carry_cell_by_cell):
     backend = plant(*fault)

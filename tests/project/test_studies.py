@@ -35,7 +35,9 @@ def study(script, monkeypatch):
     return module
 
 
-@pytest.fixture(scope="module", params=SIZES, ids=str)
+@pytest.fixture(
+    scope="module", params=[SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.long)], ids=str
+)
 def images(request, curves):
     """Images of one size, and the cells of all of their curves."""
     size, seed = request.param, 7
@@ -69,6 +71,7 @@ def test_a_curve_is_one_thin_course_that_keeps_off_itself(curves, images):
         assert (apart[along > curves.OWN] > curves.GAP).all()
 
 
+@pytest.mark.long
 def test_lengths_are_spread_over_their_range(curves):
     lengths = curves.make_curves(40, (64, 64)).lengths
     assert min(lengths) >= 64 * curves.SHORTEST
@@ -95,6 +98,7 @@ def test_the_mask_is_the_curve_that_begins_at_the_dot_and_the_dot(curves, images
         np.testing.assert_array_equal(image > 0.5, everything)
 
 
+@pytest.mark.long
 def test_images_hang_on_the_seed_alone(curves):
     first, again, other = (curves.make_curves(4, (48, 48), seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first.images, again.images)
@@ -121,6 +125,7 @@ def test_unknown_networks_are_refused(networks):
         networks.build("unet4+1_group", 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", ["1_group+side_by_side", "side_by_side+1_group"])
 def test_changes_of_a_network_add_up(networks, order):
     network = networks.build(f"sdunet_carry+{order}+batch_norm", 2)

@@ -355,6 +355,7 @@ def content_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_folder_that_another_run_trains_in_is_refused(run, packed, tmp_path, resume):
     out = tmp_path / "run"

@@ -222,6 +222,7 @@ def members(path):
         yield path.read_bytes()
 
 
+@pytest.mark.long
 def test_nothing_written_tells_where_it_was_made(outputs, trained_discs):
     source = Path(torch.__file__).parents[1], Path(__file__).parents[4]
     places = {outputs.parent, trained_discs, Path.home(), Path(sys.prefix), *source}
@@ -238,6 +239,7 @@ def test_nothing_written_tells_where_it_was_made(outputs, trained_discs):
     assert arguments == ["predict", "--model", "run", "-i", "new", "-o", "pred"]
 
 
+@pytest.mark.long
 def test_the_program_of_a_package_gives_what_the_network_gives(outputs):
     image = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(1))
     program = torch.export.load(outputs / "package/program.pt2").module()

@@ -273,6 +273,7 @@ def test_damaged_or_doubtful_volumes_are_refused(data, message):
         read_nifti(data)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_damage_to_a_gzipped_volume_gives_a_wrong_voxel(data):

@@ -162,6 +162,19 @@ def test_group_file_with_cases_that_are_not_there_is_told(listed, tmp_path):
     assert "names 1 cases that are not there: ['g']" in finding.found
 
 
+@pytest.mark.parametrize(
+    "text", ["case;group\n{}", "Case,Group\n{}", "\ufeffCASE\t group\n{}", "group,case,age\n{}"]
+)
+def test_group_file_is_read_as_spreadsheets_write_it(listed, tmp_path, text):
+    mark = max(";\t,", key=text.count)
+    turned = text.startswith("group")
+    rows = [(p, i, "9") if turned else (i, p) for i, p in PATIENTS.items()]
+    path = tmp_path / "groups.csv"
+    path.write_text(text.format("".join(mark.join(row) + "\n" for row in rows)), encoding="utf-8")
+    checked = check(listed("csv", fold=ACROSS), DataConfig(group_file=str(path)))
+    assert {("SPLIT_LEAK", id_) for id_ in "abcd"} <= codes(checked)
+
+
 def test_bad_case_may_be_missing_in_groups_and_is_known_to_them(listed, tmp_path):
     root = listed("csv")
     (root / "i/a.png").write_bytes(b"")

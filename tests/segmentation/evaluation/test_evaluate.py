@@ -90,6 +90,7 @@ class Killed(BaseException):
     """Stands for a process that is gone."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("written", range(5))
 @pytest.mark.parametrize("again", [False, True])
 def test_an_evaluation_that_was_cut_short_is_none(predicted, tmp_path, monkeypatch, written, again):

@@ -88,6 +88,7 @@ def package(trained_discs, tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["best.safetensors", "README.md", "MANIFEST.json"])
 def test_a_package_takes_no_more_memory_than_allowed(
     trained_discs, package, tmp_path, capsys, name

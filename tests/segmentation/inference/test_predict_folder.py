@@ -180,6 +180,7 @@ def test_resumed_prediction_keeps_what_is_there_and_makes_the_rest(disc_run, tmp
     assert len(calls) == 1
 
 
+@pytest.mark.long
 def test_resumed_with_more_asked_for_that_is_made_too(disc_run, tmp_path):
     raw, root, _ = disc_run
     command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]

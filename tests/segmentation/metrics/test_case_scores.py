@@ -45,6 +45,7 @@ def test_a_prediction_like_its_reference_has_the_best_scores(reference):
             assert value is None or value == METRICS[name].best, name
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(LABELS, LABELS)
 def test_scores_keep_their_range_and_most_are_symmetric(prediction, reference):

@@ -39,6 +39,7 @@ def all_distances(prediction, reference, spacing):
     return table.min(1), table.min(0)
 
 
+@pytest.mark.long
 def test_distances_are_those_of_all_cells_with_all():
     compared = 0
     for seed in range(MASKS):

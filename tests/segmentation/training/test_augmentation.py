@@ -35,6 +35,7 @@ def test_patches_are_the_same_from_any_number_of_workers(disc_run, workers):
             assert torch.equal(got["label"], want["label"])
 
 
+@pytest.mark.long
 def test_augmentation_computes_as_in_a_worker(discs, tmp_path):
     prepare(discs(), tmp_path / "set", DataConfig(patch_size=(256, 256)))
     dataset = load_dataset(tmp_path / "set")

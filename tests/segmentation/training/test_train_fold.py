@@ -94,6 +94,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(
     assert "MODEL_WEIGHTS" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_finished_run_can_be_made_longer(disc_run, tmp_path):
     command = arguments_of(disc_run, tmp_path / "run")
     assert run(*command, "--training.epochs=1") == 0
@@ -262,6 +263,7 @@ def test_a_run_whose_time_is_over_stands_still(disc_run, tmp_path):
     assert len(rows_of(tmp_path / "run")) == 1
 
 
+@pytest.mark.long
 def test_an_epoch_of_one_step_killed_before_its_state_begins_anew(
     disc_run, tmp_path, monkeypatch, capsys
 ):
@@ -285,6 +287,7 @@ def test_an_epoch_of_one_step_killed_before_its_state_begins_anew(
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_weights_that_are_gone_are_not_passed_over(disc_run, tmp_path, capsys):
     command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
     assert run(*command) == 0
@@ -293,6 +296,7 @@ def test_weights_that_are_gone_are_not_passed_over(disc_run, tmp_path, capsys):
     assert "RUN_WEIGHTS" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["on_validation_batch_start", "on_train_epoch_end"])
 def test_signals_before_the_first_step_and_after_the_last_are_heard(
     disc_run, tmp_path, monkeypatch, moment
@@ -329,6 +333,7 @@ def test_loader_workers_leave_signals_to_the_training():
     assert done.stdout == "goes on\n"
 
 
+@pytest.mark.long
 def test_a_run_is_not_put_around_others(disc_run, tmp_path, capsys):
     command = arguments_of(disc_run, tmp_path / "all", "--epochs=1")
     assert run(*command, "--fold=all") == 0
