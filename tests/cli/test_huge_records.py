@@ -44,7 +44,7 @@ def as_folds(folder):
 
 def as_predictions(folder):
     huge(folder / MANIFEST)
-    Manifest(folder, {}).before(resume=True)
+    Manifest(folder, {}).before()
 
 
 def as_packed(folder):

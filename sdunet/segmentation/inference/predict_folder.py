@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.core.errors import DataError, case_errors
-from data_prep.core.findings import Findings
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import memory_each, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
@@ -23,6 +23,7 @@ from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
 from data_prep.files.output_folder import NOT_WHOLE, below, check_free, own_folder, partial_of
 from data_prep.formats.encode import encode
 from data_prep.layouts import Case, Layout, choose, find_layout
+from data_prep.layouts.cases import sample
 from data_prep.layouts.nnunet import joined_channels
 from data_prep.reading.image import read_case_image
 from sdunet.runtime.device import own_device
@@ -134,7 +135,8 @@ def predict(
         doubts=sorted(ensemble.doubts),
         channels=ensemble.plan.channels,
     )
-    before = manifest.before(resume=options.resume)
+    before = manifest.before()
+    _tell_of_others(before, [case.id for case in chosen])
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):
@@ -149,7 +151,7 @@ def predict(
                         replace(case, channels=case.channels or layout.channels),
                         out,
                         options,
-                        before.get(case.id),
+                        before.get(case.id) if options.resume else None,
                     )
             except DataError as error:
                 problems.append(error)
@@ -158,6 +160,8 @@ def predict(
                 for path in files:
                     output.remove(path)
             else:
+                if case.id in before and before[case.id].get("source") != record["source"]:
+                    say(f"case {case.id} takes the place of a prediction of another image")
                 manifest.done(case.id, record)
                 done.append(case.id)
     if not done and cases:
@@ -184,6 +188,16 @@ def _unused(layout: Layout, accepting: Findings) -> list[DataError]:
         else:
             say(str(finding))
     return left
+
+
+def _tell_of_others(before: Collection[str], now: Collection[str]) -> None:
+    """Warn of predictions in the folder that are of no case of this input."""
+    if others := sorted(set(before) - set(now)):
+        found = (
+            f"{len(others)} predictions of cases that are not in this input stay in the folder: "
+        )
+        fix = "give another folder, unless they belong together"
+        say(str(Finding("warning", "PRED_KEPT", found + sample(others), fix)))
 
 
 def _memory(options: PredictOptions) -> float:

@@ -58,13 +58,13 @@ class Manifest:
         """Write what was done, whatever ended it."""
         self.write()
 
-    def before(self, *, resume: bool) -> dict[str, dict[str, Any]]:
-        """Return the cases recorded before, if they are to be kept.
+    def before(self) -> dict[str, dict[str, Any]]:
+        """Return the cases recorded before.
 
         Raises:
             DataError: OUT_OTHER if they are of other models or settings.
         """
-        return self._recorded()[0] if resume else {}
+        return self._recorded()[0]
 
     def _recorded(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         """Return the cases recorded and those that failed, of these models and settings."""

@@ -248,7 +248,7 @@ def test_prepared_case_twice_is_refused(prepared, tmp_path):
 
 
 def manifest_of(folder):
-    return Manifest(folder, {}).before(resume=True)
+    return Manifest(folder, {}).before()
 
 
 OURS = [

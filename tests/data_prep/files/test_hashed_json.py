@@ -72,7 +72,7 @@ def rules(folder):
 
 def before(folder):
     facts = json.loads((folder / "predictions.json").read_text())
-    Manifest(folder, {"models": facts["models"]}).before(resume=True)
+    Manifest(folder, {"models": facts["models"]}).before()
 
 
 def rename(plan):

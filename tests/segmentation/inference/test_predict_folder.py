@@ -326,6 +326,25 @@ def test_one_scan_without_memory_leaves_the_others(disc_run, tmp_path, capsys, m
     assert len(list((tmp_path / "p").glob("*.png"))) == 5
 
 
+def test_predictions_of_other_inputs_in_the_folder_are_told(disc_run, tmp_path, capsys):
+    raw, root, _ = disc_run
+    for folder, names in (("one", "01"), ("two", "12")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            shutil.copy(raw / f"images/disc_{name}.png", tmp_path / folder)
+    shutil.copy(raw / "images/disc_5.png", tmp_path / "two/disc_1.png")
+    out = ("--model", root / "run", "-o", tmp_path / "p")
+    assert run("predict", "-i", tmp_path / "one", *out) == 0
+    assert "PRED_KEPT" not in capsys.readouterr().err
+    assert run("predict", "-i", tmp_path / "two", *out) == 0
+    said = capsys.readouterr().err
+    assert "PRED_KEPT: 1 predictions of cases that are not in this input stay" in said
+    assert "disc_0" in said
+    assert "case disc_1 takes the place of a prediction of another image" in said
+    assert run("predict", "-i", tmp_path / "two", *out) == 0
+    assert "takes the place" not in capsys.readouterr().err
+
+
 def test_every_file_of_the_input_is_predicted_or_named(disc_run, tmp_path, capsys):
     _, root, _ = disc_run
     images = tmp_path / "images"

@@ -32,7 +32,7 @@ def test_parts_of_other_models_keep_out_of_a_folder(disc_run, tmp_path):
 
 def test_of_two_that_begin_at_once_one_has_the_folder(tmp_path):
     one, other = (Manifest(tmp_path, {"models": [name]}) for name in "ab")
-    assert one.before(resume=False) == other.before(resume=True) == {}
+    assert one.before() == other.before() == {}
     refused = pytest.raises(DataError, match=r"OUT_OTHER: .* made with other weights")
     with own_folder(tmp_path, "predict", part=(0, 2)), one, refused, other:
         raise AssertionError
