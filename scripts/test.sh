@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Set up everything and check the project: lint, format, types, documentation, tests. `--full` runs
-# the long tests, too; other arguments go to pytest.
+# the long tests, too; `--coverage` counts the lines that the others run, and fails below the floor.
+# Other arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-long=(-m "not long")
+options=(-m "not long")
 if [ "${1:-}" = --full ]; then
-    long=()
+    options=()
+    shift
+elif [ "${1:-}" = --coverage ]; then
+    options+=(--cov=sdunet --cov=data_prep --cov-report=term:skip-covered --cov-fail-under=85)
     shift
 fi
 source scripts/environment.sh test
@@ -17,4 +21,4 @@ site=$(mktemp -d)
 trap 'rm -rf "$site"' EXIT
 .venv/bin/mkdocs build --strict --quiet --site-dir "$site"
 # Two workers: with more, tests that hold processes to their memory would take it from each other.
-.venv/bin/python -m pytest --numprocesses 2 --dist worksteal "${long[@]}" "$@"
+.venv/bin/python -m pytest --numprocesses 2 --dist worksteal "${options[@]}" "$@"
