@@ -47,7 +47,8 @@ class DataConfig:
         memory_gb: what training may take, for choosing the patch. Default: 8.
         group_pattern: regular expression whose first group, searched in the case id, names what
             must not be split between folds, such as the patient. Default: each case alone.
-        group_file: CSV file with columns `case` and `group` that says the same.
+        group_file: CSV file with columns `case` and `group`, such as the patient. Cases of one
+            group never lie in different folds.
         folds: number of folds for cross-validation. Default: those of the dataset or of
             `split_file`, else five.
         split_file: JSON list of folds to use instead, as nnU-Net's `splits_final.json`.
