@@ -49,12 +49,17 @@ def csv_list(tree: Tree) -> Layout | None:
 
 def _lists(tree: Tree, name: str) -> bool:
     """Tell by its first line whether a table lists images, whatever is wrong further on."""
+    return "image" in roles_in(tree, name)
+
+
+def roles_in(tree: Tree, name: str) -> set[Role | None]:
+    """Return what the columns of a table hold, by its first line."""
     try:
         start = tree.read(name, min(_START, room(100)))
     except DataError:
-        return False  # `find_layout` tells of it
+        return set()  # `find_layout` tells of it
     text = start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
-    return "image" in map(role_of, _columns(text))
+    return set(map(role_of, _columns(text)))
 
 
 def _columns(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.by_dicom import is_dicom_file
+from data_prep.layouts.by_table import roles_in
 from data_prep.layouts.cases import Layout, sample
 
 # Files that describe others, or a dataset.
@@ -60,8 +61,8 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
         if name in told or stem(name) in refused or (path.parent, stem(name)) in known:
             continue
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
-            named_like = _LIST.search(path.stem) and path.suffix.lower() in _LIST_SUFFIXES
-            lists += [name] if named_like and path.name not in _READ.get(layout.name, ()) else []
+            read = path.name in _READ.get(layout.name, ())
+            lists += [name] if _may_list(tree, name) and not read else []
         elif is_not_read(name) and path.parent not in beside - {top}:
             unread.append(name)
         elif by_content:
@@ -84,7 +85,7 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
         fix = "unpack or convert them, or move them out of the dataset"
         findings.warn("LAY_UNUSED", found, fix)
     if lists:
-        found = f"files that may tell of a split or of patients are not read: {sample(lists)}"
+        found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
     if far and need_labels:
         findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
@@ -92,6 +93,15 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _may_list(tree: Tree, name: str) -> bool:
+    """Tell whether a text may say of cases what no layout reads from it."""
+    path = PurePosixPath(name)
+    if path.suffix.lower() == ".csv" and roles_in(tree, name) - {None, "id"}:
+        return True
+    named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
+    return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES
 
 
 def is_not_read(name: str) -> bool:

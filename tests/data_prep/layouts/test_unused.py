@@ -49,6 +49,26 @@ def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
     assert told(layout) == {("warning", "LAY_UNUSED")}
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("groups.csv", "case,group\na,p1\n"),
+        ("mine.csv", "id;Patient ID\na;p1\n"),
+        ("more/x.csv", "id,fold\na,0\n"),
+        ("dataset.json", '{"labels": {"background": 0, "liver": 1}}'),
+        ("split.txt", "a train"),
+    ],
+)
+def test_texts_that_may_tell_of_cases_are_noted(written, name, text):
+    layout = layout_of(written({**PAIRS, name: text.encode()}), need_labels=True)
+    assert told(layout) == {("note", "LAY_UNUSED")}
+
+
+@pytest.mark.parametrize("text", ["id,age\na,9\n", "a,b\n1,2\n", ""])
+def test_tables_of_something_else_are_not(written, text):
+    assert not layout_of(written({**PAIRS, "x.csv": text.encode()}), need_labels=True).findings
+
+
 @pytest.mark.parametrize("name", ["p9.zip", "b/c.tar.gz", "p9.7z"])
 def test_what_may_hold_cases_beside_dicom_is_a_warning(written, name):
     slices = {f"ct/{z}.dcm": encode(one) for z, one in enumerate(series())}
