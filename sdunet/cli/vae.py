@@ -16,7 +16,7 @@ from sdunet.cli import vae_samples
 from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
 from sdunet.cli.spellings import add_old_position
-from sdunet.runtime.run_record import RunRecord, bar, tell
+from sdunet.runtime.run_record import RunRecord, bar, say, tell
 from sdunet.vae.config import VAEConfig
 
 
@@ -57,6 +57,8 @@ def _prepare(options: jsonargparse.Namespace) -> int:
 
     raw = read_source(options.SOURCE, options.kind, options.name, options.max_ram)
     packed = pack(raw, options.out, progress=bar)
+    for finding in (*raw.findings, *packed.findings()):
+        say(str(finding))
     counts = ", ".join(f"{split} {packed.images(split).shape[0]}" for split in packed.splits)
     height, width = packed.size
     tell(
@@ -93,7 +95,7 @@ def _describe_evaluate(parser: Parser) -> None:
     """
     add_vae(parser, data=True)
     parser.add_argument("--samples", type=int, default=1, help="importance samples an image")
-    parser.add_argument("--split", choices=["train", "test"], default="test")
+    parser.add_argument("--split", choices=["train", "test", "validation"], default="test")
     parser.add_argument("--limit", type=PositiveInt, help="only so many images")
     parser.add_argument("--batch-size", type=int, default=64)
 

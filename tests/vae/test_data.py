@@ -9,22 +9,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from image_sets import assert_splits, raw_of, save_pictures, some, whole
 from PIL import Image
 
 from data_prep.core.errors import DataError
 from sdunet.vae.data.packed import PackedImages, load_packed, pack
 from sdunet.vae.data.raw import Images, RawImages
 from sdunet.vae.data.sources import read_source
-
-RNG = np.random.default_rng(0)
-
-
-def some(*shape, high=256):
-    return RNG.integers(0, high, shape).astype(np.uint8)
-
-
-def whole(images):
-    return np.concatenate(list(images.blocks()))
 
 
 def idx_bytes(images, magic=0x803):
@@ -37,26 +28,6 @@ def idx_folder(tmp_path):
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(train)))
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(test))
     return tmp_path, train, test
-
-
-def save_pictures(folder, images):
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{i:03}.png")
-
-
-def raw_of(train, levels=256, **splits):
-    made = {
-        name: Images(a.shape, lambda a=a: iter(np.array_split(a, 3)))
-        for name, a in {"train": train, **splits}.items()
-    }
-    return RawImages("made", levels, made)
-
-
-def assert_splits(raw, train, test):
-    assert raw.splits["train"].shape == train.shape
-    np.testing.assert_array_equal(whole(raw.splits["train"]), train)
-    np.testing.assert_array_equal(whole(raw.splits["test"]), test)
 
 
 def test_idx_files_are_read_zipped_or_not(idx_folder):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.parse import read_bounded, usable, whole
 from data_prep.files.atomic import complete_file
 from data_prep.files.hashed_json import parse_hashed, write_hashed
@@ -34,7 +35,8 @@ class Packed:
         channels: 1 or 3.
         size: height and width.
         levels: grey levels.
-        splits: by name, `count`, `file` and `sha256`; `factors` and `factors_sha256` if known.
+        splits: by name, `count`, `file` and `sha256`; `factors` and `factors_sha256` if known;
+            `copies`, how many of its images are among those for training, if any are.
         fingerprint: SHA-256 of its description, which holds the hashes of all else.
     """
 
@@ -82,6 +84,19 @@ class Packed:
             )
         return np.array(self._map(split, "factors", "factors_sha256"))
 
+    def findings(self) -> tuple[Finding, ...]:
+        """Return a warning for each split whose images are among those for training, too."""
+        return tuple(
+            Finding(
+                "warning",
+                "SOURCE_COPIES",
+                f"{split['copies']} of {split['count']} {name} images are also train images",
+                "remove them from one of the splits, or read their score as one of training",
+            )
+            for name, split in self.splits.items()
+            if split.get("copies")
+        )
+
     def verify(self) -> None:
         """Check every file.
 
@@ -128,11 +143,13 @@ def pack(
 
 def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterable]) -> Packed:
     splits: dict[str, dict] = {}
+    trained = np.empty(0, np.uint64)
     hashes = FileHashes()
     for split, images in raw.splits.items():
         with complete_file(out / f"{split}.npy") as file:
             _write_header(file, images.shape, np.uint8)
             written = 0
+            seen = []
             for block in progress(images.blocks(), split):
                 written += len(block)
                 if block.size and block.max() >= raw.levels:
@@ -143,6 +160,7 @@ def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterabl
                         "give the set's true number of levels",
                     )
                 file.write(np.ascontiguousarray(block).tobytes())
+                seen += [_digest(image) for image in block]
             if written != images.shape[0]:
                 raise DataError(
                     "SOURCE_COUNT",
@@ -158,6 +176,10 @@ def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterabl
                 _write_header(file, factors.shape, np.int64)
                 file.write(factors.tobytes())
             record["factors_sha256"] = hashes.of(out / record["factors"])
+        if split == "train":
+            trained = np.array(seen, np.uint64)
+        elif copies := int(np.isin(np.array(seen, np.uint64), trained).sum()):
+            record["copies"] = copies
         splits[split] = record
     _, channels, *size = next(iter(raw.splits.values())).shape
     description = {
@@ -193,7 +215,12 @@ def load_packed(root: str | Path) -> Packed:
         for split in splits.values():
             if Path(split["file"]).name != split["file"]:
                 raise ValueError(f"file {split['file']!r} is not in the folder")
-            whole(split["count"]), split["sha256"], "factors" in split and split["factors_sha256"]
+            (
+                whole(split["count"]),
+                whole(split.get("copies", 0)),
+                split["sha256"],
+                "factors" in split and split["factors_sha256"],
+            )
         packed = Packed(
             root,
             str(record["name"]),
@@ -235,6 +262,10 @@ class PackedImages(Dataset):
 
     def __getitem__(self, index: int) -> Tensor:
         return torch.from_numpy(self.array[index] // np.uint8(self.merge))
+
+
+def _digest(image: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest())
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: type) -> None:

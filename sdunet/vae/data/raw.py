@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 
 BLOCK = 1000
 COPY_AGAIN = "fetch the file again"
@@ -32,14 +33,16 @@ class RawImages:
     Args:
         name: as in tables.
         levels: values are from 0 to `levels - 1`.
-        splits: `train`, and `test` if there is one.
+        splits: `train`, and `test` and `validation` if there are any.
         factors: of each split, the index of every image's factors, `(N, factors)`, if known.
+        findings: warnings of what is doubtful about the split, or left out.
     """
 
     name: str
     levels: int
     splits: dict[str, Images]
     factors: dict[str, np.ndarray] | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def in_memory(images: np.ndarray) -> Images:

@@ -3,18 +3,16 @@
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from data_prep.core.errors import DataError, words_of
-from data_prep.core.memory_limits import check_bytes, check_size, memory_each, memory_within
-from data_prep.files.hidden import is_hidden
+from data_prep.core.memory_limits import check_bytes, memory_each, memory_within
+from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, read_folder
 from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.data.records import read_cifar10, read_idx
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def read_source(
@@ -29,8 +27,8 @@ def read_source(
         max_ram: gigabytes of memory that files held whole may take. Default: what there is.
 
     Raises:
-        DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, FILE_DAMAGED, IMG_SIZE, IMG_MODE,
-            IMG_LEVELS, IO_MEMORY, IO_TOO_LARGE.
+        DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, SOURCE_TWICE, FILE_DAMAGED,
+            LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_STACK, IMG_LEVELS, IO_MEMORY, IO_TOO_LARGE.
     """
     path = Path(path)
     if kind not in ("digits", "factors") and not path.exists():
@@ -44,7 +42,7 @@ def read_source(
             raise DataError("SOURCE_EMPTY", f"0 {split} images in {path}", "fetch the set again")
     anonymous = kind in ("folder", "npz", "idx")
     named = name or (path.stem if anonymous else raw.name)
-    return RawImages(named, raw.levels, raw.splits, raw.factors)
+    return replace(raw, name=named)
 
 
 def _tell_kind(path: Path) -> str:
@@ -60,7 +58,7 @@ def _tell_kind(path: Path) -> str:
         return "cifar10"
     elif (path / "train_32x32").is_dir() or list(path.glob("train_data_batch_*.npz")):
         return "imagenet32"
-    elif next(_pictures(path), None) is not None:
+    elif files_of(path)[0]:
         return "folder"
     there = [] if path.is_file() else sorted(p.name for p in path.iterdir())[:5]
     raise DataError(
@@ -74,11 +72,12 @@ def _read_imagenet32(root: Path) -> RawImages:
     """Read the older set, folders of PNG, or the newer one, npz batches."""
     if (root / "train_32x32").is_dir():
         folders = {"train": root / "train_32x32", "test": root / "valid_32x32"}
-        splits = {}
+        splits, findings = {}, ()
         for split, folder in folders.items():
-            files = sorted(_pictures(folder)) if folder.is_dir() else []
-            splits[split] = _picture_images(files, folder)
-        return RawImages("imagenet32", 256, splits)
+            pictures, others = files_of(folder) if folder.is_dir() else ([], [])
+            splits[split] = picture_images([folder / name for name in pictures], folder)
+            findings += left_out(others, f"are no pictures in {folder.name}")
+        return RawImages("imagenet32", 256, splits, findings=findings)
     train = sorted(root.glob("train_data_batch_*.npz"))
     if not train or not (root / "val_data.npz").is_file():
         raise DataError(
@@ -95,7 +94,7 @@ def _read_imagenet32(root: Path) -> RawImages:
 
 def _npz_batches(files: Sequence[Path]) -> Images:
     def batch(file: Path) -> np.ndarray:
-        data = _load_npz(file, ("data",))["data"]
+        data = _load_npz(file, ("data",))[0]["data"]
         if data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
             raise DataError(
                 "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", COPY_AGAIN, file=str(file)
@@ -110,84 +109,17 @@ def _npz_batches(files: Sequence[Path]) -> Images:
     return Images((count, 3, 32, 32), blocks)
 
 
-def _read_folder(root: Path) -> RawImages:
-    """Read any folder of pictures; without `train` and `test`, every tenth is for testing."""
-    if (root / "train").is_dir():
-        test = next((n for n in ("test", "valid", "val") if (root / n).is_dir()), None)
-        parts = {"train": "train"} | ({"test": test} if test else {})
-        files = {split: sorted(_pictures(root / part)) for split, part in parts.items()}
-    else:
-        every = sorted(_pictures(root))
-        held_out = every[9::10]
-        files = {"train": [f for i, f in enumerate(every) if i % 10 != 9]}
-        files |= {"test": held_out} if held_out else {}
-    splits = {split: _picture_images(paths, root) for split, paths in files.items()}
-    shapes = {images.shape[1:] for images in splits.values()}
-    if len(shapes) > 1:
-        raise DataError("IMG_SIZE", f"splits differ in shape: {shapes}", "make them alike")
-    return RawImages("folder", 256, splits)
-
-
-def _pictures(root: Path) -> Iterator[Path]:
-    return (
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in _PICTURES
-        and not any(map(is_hidden, path.relative_to(root).parts))
-    )
-
-
-def _picture_images(files: Sequence[Path], root: Path) -> Images:
-    if not files:
-        raise DataError("SOURCE_EMPTY", f"no pictures in {root}", "give a folder that has some")
-    first = _picture(files[0])
-    shape = first.shape
-
-    def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, len(files), BLOCK):
-            yield np.stack([_picture(file, shape) for file in files[start : start + BLOCK]])
-
-    return Images((len(files), *shape), blocks)
-
-
-def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return one picture, `(C, H, W)`, and refuse one of another shape."""
-    try:
-        with Image.open(file) as image:
-            check_size(image.width * image.height * len(image.getbands()), 1)
-            image.verify()  # all checksums; loading stops at the last pixel
-        with Image.open(file) as image:
-            image.load()
-            mode, pixels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise damaged(file, f"not a whole picture: {words_of(error)}") from error
-    if mode not in ("L", "RGB"):
-        raise DataError(
-            "IMG_MODE",
-            f"mode {mode} is neither 8-bit grey (L) nor RGB",
-            "convert the picture",
-            file=str(file),
-        )
-    array = pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
-    if shape is not None and array.shape != shape:
-        code, what = ("IMG_MODE", "modes") if len(array) != shape[0] else ("IMG_SIZE", "sizes")
-        raise DataError(
-            code,
-            f"mixed {what}: {len(array)} x {array.shape[1]} x {array.shape[2]}, the first has "
-            f"{shape[0]} x {shape[1]} x {shape[2]}",
-            "make all alike",
-            file=str(file),
-        )
-    return array
-
-
 def _read_npz(file: Path) -> RawImages:
-    """Read arrays `train` and `test`, or `images`; and `levels`, if given."""
-    arrays = _load_npz(file, ("train", "images", "test", "levels"))
+    """Read arrays `train` (or `images`), `test` and `validation`; and `levels`, if given."""
+    arrays, others = _load_npz(file, ("train", "images", "test", "validation", "levels"))
     levels = int(arrays.get("levels", 256))
     if not 2 <= levels <= 256:
         raise DataError("IMG_LEVELS", f"levels is {levels}", "give 2 to 256", file=str(file))
-    splits = {"train": arrays.get("train", arrays.get("images")), "test": arrays.get("test")}
+    if "train" in arrays and "images" in arrays:
+        found = "has both train and images, one of which would be lost"
+        raise DataError("SOURCE_TWICE", found, "keep the one that is meant", file=str(file))
+    splits = {split: arrays.get(split) for split in ("train", "test", "validation")}
+    splits["train"] = arrays.get("images") if splits["train"] is None else splits["train"]
     if splits["train"] is None:
         raise DataError(
             "SOURCE_EMPTY", "has neither train nor images", "name an array so", file=str(file)
@@ -198,12 +130,16 @@ def _read_npz(file: Path) -> RawImages:
         if array is not None
     }
     if len({part.shape[1:] for part in images.values()}) > 1:
-        raise DataError("IMG_SIZE", "train and test differ in shape", "make them alike")
-    return RawImages("npz", levels, images)
+        raise DataError("IMG_SIZE", "the splits differ in shape", "make them alike")
+    findings = left_out(others, "are not called train, images, test, validation or levels")
+    return RawImages("npz", levels, images, findings=findings)
 
 
-def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return those arrays of the file that it has; an object array would need unpickling."""
+def _load_npz(file: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return those arrays of the file that it has, and the names of all others.
+
+    An object array would need unpickling.
+    """
     try:
         with zipfile.ZipFile(file) as packed:
             wanted = {f"{name}.npy" for name in names}
@@ -212,6 +148,7 @@ def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
             if missing := not any(name in archive.files for name in names):
                 held = ", ".join(archive.files)
             arrays = {name: archive[name] for name in names if name in archive.files}
+            others = sorted({*archive.files} - {*names})
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise damaged(file, f"not a whole npz file: {words_of(error)}") from error
     except ValueError as error:
@@ -225,7 +162,7 @@ def _load_npz(file: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
             "name the arrays so",
             file=str(file),
         )
-    return arrays
+    return arrays, others
 
 
 def _channels_first(images: np.ndarray, file: Path) -> np.ndarray:
@@ -302,7 +239,7 @@ SOURCES: dict[str, Callable[[Path], RawImages]] = {
     "cifar10": read_cifar10,
     "imagenet32": _read_imagenet32,
     "shapes3d": _read_shapes3d,
-    "folder": _read_folder,
+    "folder": read_folder,
     "npz": _read_npz,
     "digits": _read_digits,
     "factors": _read_factors,
