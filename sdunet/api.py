@@ -55,7 +55,7 @@ def train(
     Raises:
         ValueError: as `read_task`.
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
-        FloatingPointError: if the loss is not finite.
+        DataError: RUN_NONFINITE if the loss is not finite.
         Stopped: if a signal or a file stopped it; it can be resumed.
     """
     return train_fold(read_task(config, settings), data, out, fold, resume=resume)

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if chosen.command in ("prepare", "predict", "evaluate", "overlay", "compare"):
             record.write(Path(options.out), status=status)
         return status
-    except (DataError, FloatingPointError) as error:
+    except DataError as error:
         say(f"error: {error}")
     except MemoryError as error:
         say(f"error: out of memory: {error}; close other programs, or give smaller scans")

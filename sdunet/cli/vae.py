@@ -17,6 +17,7 @@ from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
 from sdunet.cli.spellings import add_old_position
 from sdunet.runtime.run_record import RunRecord, bar, say, tell
+from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.config import VAEConfig
 
 
@@ -166,7 +167,10 @@ def _disentangle(options: jsonargparse.Namespace) -> int:
     def encode(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             x = torch.from_numpy(np.ascontiguousarray(images) // merge).to(options.device)
-            return model.network(x).latents[0].mean.flatten(1).cpu().numpy()
+            means = model.network(x).latents[0].mean.flatten(1).cpu()
+        if not torch.isfinite(means).all():
+            raise not_finite("what the model encodes is not finite")
+        return means.numpy()
 
     images = stored.images("train")
     scores = {

@@ -13,6 +13,15 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in _MEMORY)
 
 
+def not_finite(found: str) -> DataError:
+    """Return the error of a training, or of a model it left, that gives NaN or infinity."""
+    return DataError(
+        "RUN_NONFINITE",
+        found,
+        "train anew with a lower training.learning_rate, or with training.precision 32-true",
+    )
+
+
 def named(error: RuntimeError) -> DataError | None:
     """Return what an error of a training is called; `None` where it is none that users can mend."""
     text = str(error).strip()

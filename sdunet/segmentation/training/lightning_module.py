@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from sdunet.runtime.torch_errors import not_finite
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.metrics.overlap import Overlap, overlaps, summarise
@@ -41,7 +43,7 @@ class SegmentationModule(pl.LightningModule):
         config: optimiser settings.
 
     Raises:
-        FloatingPointError: at the first loss or gradient that is not finite.
+        DataError: RUN_NONFINITE at the first loss or gradient that is not finite.
     """
 
     def __init__(self, network: nn.Module, plan: Plan, config: TrainingConfig) -> None:
@@ -145,10 +147,9 @@ class SegmentationModule(pl.LightningModule):
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
 
-    def _not_finite(self, what: str, value: float) -> FloatingPointError:
-        return FloatingPointError(
-            f"{what} is {value} at epoch {self.current_epoch}, step {self.global_step}; train anew "
-            "with a lower training.learning_rate, or with training.precision 32-true"
+    def _not_finite(self, what: str, value: float) -> DataError:
+        return not_finite(
+            f"{what} is {value} at epoch {self.current_epoch}, step {self.global_step}"
         )
 
     def _everyones(self, counted: list[list[Overlap]]) -> list[list[Overlap]]:

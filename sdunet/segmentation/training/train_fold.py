@@ -76,7 +76,7 @@ def train(
 
     Raises:
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
-        FloatingPointError: if the loss is not finite.
+        DataError: RUN_NONFINITE if the loss is not finite.
         Stopped: if a signal or a file stopped it; it can be resumed.
     """
     out, config = Path(out), task.training

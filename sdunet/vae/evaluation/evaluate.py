@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.data.packed import Packed, PackedImages
 from sdunet.vae.evaluation.bounds import Moments, bounds
 from sdunet.vae.model import Model, check_images_fit, check_same_data
@@ -41,8 +42,8 @@ def evaluate(
         distortion.
 
     Raises:
-        DataError: if the data is not what the model was trained on.
-        FloatingPointError: if a bound is not finite, naming the images.
+        DataError: if the data is not what the model was trained on; RUN_NONFINITE if a bound is
+            not finite, naming the images.
 
     Reference:
         Burda et al., Importance Weighted Autoencoders, 2016, equation 8.
@@ -69,9 +70,7 @@ def evaluate(
             for kept, value in zip((elbos, likelihoods, distortions, rates), found, strict=True):
                 kept.append(value.double().cpu())
             if not (torch.isfinite(elbos[-1]).all() and torch.isfinite(likelihoods[-1]).all()):
-                raise FloatingPointError(
-                    f"the bound of images {start} to {stop - 1} of {split} is not finite"
-                )
+                raise not_finite(f"the bound of {split} images {start} to {stop - 1} is not finite")
     dims = math.prod(images[0].shape)
     by_layer = torch.cat(rates, 1).mean(1).tolist()
     bits = dims * math.log(2)

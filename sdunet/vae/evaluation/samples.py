@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from data_prep.files.png import array_to_png
+from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.model import VAE
 
 _SMALLEST_SIDE = 64  # small images are enlarged, each pixel to a square
@@ -35,9 +36,14 @@ def sample(
         latents: fixed latents, see `LadderVAE.decode`.
         pixels: also draw each pixel from its distribution, a true sample of the model at
             temperature 1; otherwise its likeliest component's mean.
+
+    Raises:
+        DataError: RUN_NONFINITE if the model gives NaN or infinity.
     """
     with torch.inference_mode(), parametrize.cached():
         params = network.decode(count, latents, temperature)
+        if not torch.isfinite(params).all():  # or pictures of NaN would look like images
+            raise not_finite("what the model decodes is not finite")
         draw = network.likelihood.sample if pixels else network.likelihood.mode
         return draw(params)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.models.terms import Terms
 
@@ -24,7 +25,7 @@ class VAEModule(pl.LightningModule):
         config: all settings.
 
     Raises:
-        FloatingPointError: after more than `max_skipped` non-finite steps in a row.
+        DataError: RUN_NONFINITE after more than `max_skipped` non-finite steps in a row.
     """
 
     def __init__(self, network: nn.Module, config: VAEConfig) -> None:
@@ -70,10 +71,9 @@ class VAEModule(pl.LightningModule):
         self.skipped += 1
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row > self.config.training.max_skipped:
-            raise FloatingPointError(
+            raise not_finite(
                 f"{self.skipped_in_a_row} steps in a row had a gradient that is not finite, at "
-                f"epoch {self.current_epoch}; what the epoch before left is kept. Lower "
-                "training.learning_rate or training.clip, or use training.precision 32-true"
+                f"epoch {self.current_epoch}; what the epoch before left is kept"
             )
 
     def on_train_batch_end(self, *_: Any) -> None:

@@ -1,11 +1,13 @@
 """Train a VAE on a packed image set."""
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
@@ -22,6 +24,7 @@ from sdunet.runtime.device import choose_device
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
+from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
@@ -65,8 +68,8 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         The negative ELBO of the test images in bits a dimension, NaN if none was computed.
 
     Raises:
-        DataError: if the data or the configuration cannot be used, or `out` is taken.
-        FloatingPointError: if training does not stay finite.
+        DataError: if the data or the configuration cannot be used, or `out` is taken;
+            RUN_NONFINITE if training does not stay finite, or leaves weights that give no bound.
     """
     out = Path(out)
     packed = load_packed(data)
@@ -104,6 +107,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
         bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
+        _check_usable(module, packed, "val_bpd" in trainer.callback_metrics, bits)
         if trainer.is_global_zero:
             record.write(
                 out,
@@ -113,6 +117,22 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
                 parameters=count_parameters(module.network)["total"],
             )
     return bits
+
+
+def _check_usable(module: VAEModule, packed: Packed, validated: bool, bits: float) -> None:
+    """Refuse to end a run whose averaged weights give no finite bound, as if it were a model.
+
+    Steps that are skipped, one after another until the last, leave such weights, too.
+    """
+    if validated and not math.isfinite(bits):
+        raise not_finite(f"-ELBO of the test images is {bits} bits/dim at the end of training")
+    stored = PackedImages(packed.images("train"), packed.levels, module.config.images.levels)
+    images = torch.stack([stored[i] for i in range(min(len(stored), 4))]).to(module.device)
+    with torch.inference_mode():
+        elbo = module.average.eval()(images).elbo
+    if not torch.isfinite(elbo).all():
+        found = "the bound of the first training images is not finite at the end of training"
+        raise not_finite(f"{found}; {module.skipped} steps had a gradient that is not finite")
 
 
 def _say_unused(config: VAEConfig) -> None:
