@@ -10,7 +10,7 @@ from data_prep.checks.run import Checked, check, nothing_left
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_bytes, write_json
@@ -60,8 +60,7 @@ def convert(
     checked = check(data, config, progress, **jobs)
     checked.require_usable()
     problems = list(checked.errors)
-    max_ram = jobs.get("max_ram")
-    memory = None if max_ram is None else max_ram * 1e9
+    memory = bytes_of(jobs.get("max_ram"))
     with own_folder(out, "convert") as output:
         written: dict[str, tuple[list[str], str]] = {}
         cases = [case for case in checked.layout.cases if case.id in checked.facts]

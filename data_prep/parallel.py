@@ -35,8 +35,11 @@ def run(
         scheduler: address of a Dask scheduler, such as `tcp://host:8786`.
 
     Raises:
-        DataError: JOB_SCHEDULER if the cluster cannot be reached.
+        DataError: JOB_SCHEDULER if the cluster cannot be reached; OPTION for a number of workers
+            that cannot be.
     """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise DataError("OPTION", f"workers is {workers!r:.80}", "give a whole number from 0")
     if scheduler is not None:
         return _on_cluster(work, items, scheduler)
     if workers > 0:

@@ -11,7 +11,7 @@ from data_prep.checks.settings import check_settings, without_effect
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import UNNAMED
 from data_prep.files.file_tree import open_again, open_tree, token_of
@@ -95,7 +95,7 @@ def check(
         DataError: if it cannot be read at all: no known layout, classes that cannot be.
     """
     tree = open_tree(data)
-    memory = None if max_ram is None else max_ram * 1e9
+    memory = bytes_of(max_ram)
     with memory_within(memory):
         layout = find_layout(tree)
     check_settings(config, layout)

@@ -3,12 +3,15 @@
 Its texts stand in `codes.yaml`, by subject; `scripts/make_reference.py` makes a page of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 import yaml
+
+from data_prep.core.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,26 @@ def groups() -> tuple[Group, ...]:
         )
         for group in yaml.safe_load(text)
     )
+
+
+def acceptable(names: str | Iterable[str], option: str) -> tuple[str, ...]:
+    """Return codes that a user accepts; one alone is a text.
+
+    Args:
+        names: the codes.
+        option: by which they are given.
+
+    Raises:
+        DataError: PRED_ACCEPT for one that does not exist or cannot be accepted.
+    """
+    names = (names,) if isinstance(names, str) else tuple(names)
+    known = [code.name for group in groups() for code in group.codes if code.accepted]
+    for name in names:
+        if name not in known:
+            close = get_close_matches(str(name), known, n=1)
+            fix = f"did you mean {close[0]}" if close else "give the code as the finding shows it"
+            raise DataError("PRED_ACCEPT", f"{option} {name!s:.80}", fix)
+    return names
 
 
 def explain(name: str) -> Code:

@@ -36,6 +36,20 @@ def memory_within(limit: float | None) -> Iterator[None]:
         _MEMORY.reset(token)
 
 
+def bytes_of(max_ram: float | None) -> float | None:
+    """Return the bytes of so many gigabytes that a user allows; `None` for no limit.
+
+    Raises:
+        DataError: OPTION for what is no number above 0: nothing is larger than NaN.
+    """
+    if max_ram is None:
+        return None
+    number = isinstance(max_ram, int | float) and not isinstance(max_ram, bool)
+    if not (number and max_ram > 0):
+        raise DataError("OPTION", f"max_ram is {max_ram!r:.80}", "give gigabytes above 0")
+    return max_ram * 1e9
+
+
 def check_size(values: int, itemsize: int) -> int:
     """Return the bytes that so many values take, as a header declares them.
 

@@ -32,6 +32,9 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
         DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0.
     """
     labels = config.labels or declared or {"background": 0, "foreground": 1}
+    if wrong := [number for number in labels.values() if type(number) is not int]:
+        found = f"the class number {wrong[0]!r:.80} is no int"
+        raise DataError("LBL_CLASSES", found, "number the classes 0, 1, ...")
     numbers = Counter(labels.values())
     if twice := [number for number, times in numbers.items() if times > 1]:
         named = ", ".join(name for name, number in labels.items() if number == twice[0])

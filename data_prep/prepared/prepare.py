@@ -15,7 +15,7 @@ from data_prep.core.chunked_stats import class_counts
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.atomic import move_file, remove_file, write_array, write_bytes
 from data_prep.files.file_tree import Tree, check_output, open_again, open_tree, token_of
@@ -131,7 +131,7 @@ def prepare(
         # While arrays change, the folder must not pass for a dataset.
         if (out / "dataset.json").exists():
             move_file(out / "dataset.json", out / _PREVIOUS)
-        memory = None if max_ram is None else max_ram * 1e9
+        memory = bytes_of(max_ram)
         work = Work(*place, str(out.absolute()), plan, memory)
         records, failed = _write_cases(work, checked, before, progress, jobs)
         problems += failed

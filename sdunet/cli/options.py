@@ -3,13 +3,12 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
-from data_prep.core.codes import explain, groups
+from data_prep.core.codes import acceptable, explain
 from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
@@ -124,13 +123,7 @@ def accepted(options: jsonargparse.Namespace) -> tuple[str, ...]:
     Raises:
         DataError: PRED_ACCEPT for one that cannot be.
     """
-    known = [code.name for group in groups() for code in group.codes if code.accepted]
-    for name in options.accept:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            fix = f"did you mean {close[0]}" if close else "give the code as the finding shows it"
-            raise DataError("PRED_ACCEPT", f"--accept {name:.80}", fix)
-    return tuple(options.accept)
+    return acceptable(options.accept, "--accept")
 
 
 def report(problems: Sequence[DataError]) -> int:

@@ -1,21 +1,31 @@
 """Where a command computes."""
 
 import os
+import re
 
 import torch
 
 from data_prep.core.errors import DataError
 
 
-def choose_device(name: str) -> str:
-    """Return torch's name for `auto`, `cpu` or `gpu`.
+def choose_device(name: str | torch.device) -> str:
+    """Return torch's name for `auto`, `cpu` or `gpu`; its own names `cuda` and `cuda:N` as well.
 
     Raises:
-        DataError: CONFIG_DEVICE if a GPU is asked for and there is none.
+        DataError: CONFIG_DEVICE if a GPU is asked for and there is none, or for another name.
     """
-    if name == "gpu" and not torch.cuda.is_available():
+    name = str(name)
+    gpu = re.fullmatch(r"gpu|cuda(?::([0-9]{1,3}))?", name)
+    if gpu is None and name not in ("auto", "cpu"):
+        raise DataError("CONFIG_DEVICE", f"no device {name!r:.80}", "use auto, cpu or gpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpu and not count:
         raise DataError("CONFIG_DEVICE", "no GPU can be used here", "use cpu or auto")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+    if gpu and gpu[1]:
+        if int(gpu[1]) >= count:
+            raise DataError("CONFIG_DEVICE", f"{name} of {count} GPUs", "count them from 0")
+        return name
+    return "cuda" if name != "cpu" and count else "cpu"
 
 
 def own_device(name: str) -> str:

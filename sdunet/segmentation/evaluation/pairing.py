@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree, held_to, open_tree
@@ -289,7 +289,7 @@ def open_pairs(
     Raises:
         DataError: if there are no cases, or the record of the predictions is damaged.
     """
-    memory = None if max_ram is None else max_ram * 1e9
+    memory = bytes_of(max_ram)
     with memory_within(memory):
         pairs = replace(_open(predictions, references, only, config), memory=memory)
     for finding in (*findings_of(pairs.doubts), *pairs.differing(config or DataConfig())):

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.memory_limits import memory_each, memory_within
+from data_prep.core.memory_limits import bytes_of, memory_each, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import order_of_channels
@@ -202,7 +202,8 @@ def _tell_of_others(before: Collection[str], now: Collection[str]) -> None:
 
 def _memory(options: PredictOptions) -> float:
     """Return the bytes that one scan may take."""
-    return (options.max_ram or memory_each(1) or math.inf) * 1e9
+    allowed = memory_each(1) if options.max_ram is None else options.max_ram
+    return bytes_of(allowed) or math.inf
 
 
 def _division(cases: Sequence[Case], parts: int) -> dict[str, Any] | None:

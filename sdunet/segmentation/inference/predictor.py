@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from data_prep.core.codes import acceptable
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -60,7 +61,7 @@ class Predictor:
 
     def __init__(self, ensemble: Ensemble, accept: Collection[str] = ()) -> None:
         self._ensemble = ensemble
-        self._accept = accept
+        self._accept = acceptable(accept, "accept")
 
     @classmethod
     def load(
@@ -75,7 +76,7 @@ class Predictor:
         Args:
             path: folder of a run, of all folds, an exported package (folder or zip), or several
                 of these; the models found form an ensemble.
-            device: `auto`, `cpu` or `gpu`.
+            device: `auto`, `cpu` or `gpu`; `cuda` is a GPU, `cuda:1` the second.
             mirroring: test-time augmentation: average over windows mirrored along the axes that
                 training flipped.
             accept: RUN_UNFINISHED, to take runs that were stopped before their end.
@@ -83,11 +84,14 @@ class Predictor:
         Raises:
             DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS or PACKAGE_... for models that
                 cannot be used; RUN_UNFINISHED, unless accepted; PRED_TEAM if they do
-                not fit together; CONFIG_DEVICE.
+                not fit together; CONFIG_DEVICE; PRED_ACCEPT and OPTION for arguments that
+                cannot be.
         """
         paths = [path] if isinstance(path, str | Path) else list(path)
         if not paths:
             raise DataError("MODEL_MISSING", "no path of a model", "give the folder of a run")
+        _check_truth("mirroring", mirroring)
+        accept = acceptable(accept, "accept")
         device = choose_device(device)
         ensemble = load_ensemble(paths, device, mirror=mirroring, accept=accept)
         return cls(ensemble, accept)
@@ -122,11 +126,13 @@ class Predictor:
             probabilities: whether to return those of all classes, too.
 
         Raises:
-            DataError: CH_AXES if the axes of an array are not as above; GEO_SHEAR and
+            DataError: CH_AXES if the axes of an array are not as above, or voxels are masked;
+                OPTION if `probabilities` is no truth value; GEO_SHEAR and
                 HDR_SPACING_RANGE for affines that a file is refused for, too; GEO_SPACING if a
                 volume has no spacing or two that contradict each other, or a 2D image or a file
                 has one; as `sdunet predict` for scans it refuses.
         """
+        _check_truth("probabilities", probabilities)
         findings = Findings(self._ensemble.plan.accept)
         if isinstance(scan, str | Path):
             if affine is not None or spacing is not None:
@@ -156,6 +162,12 @@ class Predictor:
         return Prediction(found.label[0], every, tuple(told))
 
 
+def _check_truth(name: str, value: object) -> None:
+    """Refuse `"no"`, which would be taken for true."""
+    if not isinstance(value, bool | np.bool_):
+        raise DataError("OPTION", f"{name} is {value!r:.80}", "give True or False")
+
+
 def _scan_of(
     array: np.ndarray | Tensor,
     plan: Plan,
@@ -165,6 +177,9 @@ def _scan_of(
     if isinstance(array, Tensor):  # NumPy has no bfloat16
         array = array.detach().cpu()
         array = (array.float() if array.dtype.is_floating_point else array).numpy()
+    if np.ma.is_masked(array):
+        found = f"an array with {np.ma.count_masked(array)} masked voxels"
+        raise DataError("CH_AXES", found, "fill them by what they are, as array.filled(0) does")
     array = np.asarray(array)
     if array.dtype == bool:
         array = array.astype(np.uint8)

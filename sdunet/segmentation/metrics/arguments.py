@@ -11,8 +11,12 @@ def labels_of(name: str, array: np.ndarray) -> np.ndarray:
         array: any shape.
 
     Raises:
-        ValueError: for NaN, infinity, fractions and what are no real numbers.
+        ValueError: for NaN, infinity, fractions and what are no real numbers; for a masked array
+            whose mask leaves elements out, as no score would.
     """
+    if np.ma.is_masked(array):
+        count = np.ma.count_masked(array)
+        raise ValueError(f"{name} must hold whole numbers, got {count} masked: fill or cut them")
     array = np.asarray(array)
     if array.dtype == bool:
         return array.astype(np.uint8)
@@ -40,6 +44,25 @@ def masks_of(prediction: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray,
     masks = labels_of("prediction", prediction) != 0, labels_of("reference", reference) != 0
     check_shapes(*masks)
     return masks
+
+
+def numbers_of(numbered: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the numbers of the objects of a reference.
+
+    Raises:
+        ValueError: if shapes differ, a number is below 0, or a voxel of the reference has none;
+            as `labels_of`.
+    """
+    numbered = labels_of("numbered", numbered)
+    if numbered.shape != reference.shape:
+        found = f"{reference.shape}, got {numbered.shape}"
+        raise ValueError(f"numbered must have the reference's shape {found}")
+    if numbered.size and numbered.min() < 0:
+        raise ValueError(f"numbered must be from 0 on, got {numbered.min()}")
+    if without := int(np.count_nonzero((reference != 0) & (numbered == 0))):
+        found = f"got 0 at {without} voxels"
+        raise ValueError(f"numbered must tell the object of each voxel of the reference, {found}")
+    return numbered
 
 
 def check_shapes(prediction: np.ndarray, reference: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from data_prep.core.config import NumberFrom0, ShareBelowOne
 from data_prep.core.memory_limits import check_bytes
-from sdunet.segmentation.metrics.arguments import labels_of, lengths_of
+from sdunet.segmentation.metrics.arguments import labels_of, lengths_of, numbers_of
 from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps
 from sdunet.segmentation.metrics.surface import diagonal_of, surface_distances
@@ -122,6 +122,8 @@ def score_case(
     options = options or ScoreOptions()
     reference = labels_of("reference", reference)
     lengths_of(spacing, reference.ndim)
+    if numbered is not None:
+        numbered = numbers_of(numbered, reference)  # whole, before boxes are cut from it
     if prediction is not None:
         prediction = labels_of("prediction", prediction)
     if prediction is None:

@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.segmentation import relabel_sequential
 
-from sdunet.segmentation.metrics.arguments import labels_of, masks_of
+from sdunet.segmentation.metrics.arguments import masks_of, numbers_of
 from sdunet.segmentation.metrics.connected_components import connected_components
 
 THRESHOLDS = tuple(float(t) for t in np.arange(50, 100, 5) / 100)
@@ -90,10 +90,7 @@ def find_objects(
     """
     prediction, reference = masks_of(prediction, reference)
     if numbered is not None:
-        numbered = labels_of("numbered", numbered)
-        if numbered.shape != reference.shape:
-            found = f"{reference.shape}, got {numbered.shape}"
-            raise ValueError(f"numbered must have the reference's shape {found}")
+        numbered = numbers_of(numbered, reference)
     if numbered is None:
         there = connected_components(reference)[0]
     else:

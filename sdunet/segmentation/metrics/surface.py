@@ -4,6 +4,7 @@ The surface of a mask is its voxels with a face towards another value or the ima
 are between centres of voxels. These are the definitions of `monai.metrics`, but for empty masks.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +70,14 @@ def surface_distances(
         `None` if both masks are empty.
 
     Raises:
-        ValueError: if shapes differ, or there is not one length above 0 for each axis;
-            as `masks_of`.
+        ValueError: if shapes differ, or there is not one length above 0 for each axis
+            or for the diagonal; as `masks_of`.
         DataError: IO_MEMORY, see `memory_within`.
     """
     prediction, reference = masks_of(prediction, reference)
     lengths_of(spacing, reference.ndim)
+    if diagonal is not None and not 0 < diagonal < math.inf:
+        raise ValueError(f"diagonal must be a length above 0, got {diagonal}")
     surfaces = [surface(mask) for mask in (prediction, reference)]
     check_bytes(sum(map(np.count_nonzero, surfaces)), _COPIES)
     points = [np.argwhere(cells) * spacing for cells in surfaces]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.file_tree import check_output, open_tree
 from data_prep.files.output_folder import check_free, own_folder
@@ -54,7 +54,8 @@ def side_by_side(
     """
     options = models[0].options
     only = only or set(models[0].cases)
-    share = None if max_ram is None else max_ram / len(predictions)
+    memory = bytes_of(max_ram)
+    share = None if memory is None else memory / 1e9 / len(predictions)
     pairs = [open_pairs(folder, references, only, config, share) for folder in predictions]
     first = pairs[0]
     if any(other.rules.labels != first.rules.labels for other in pairs):

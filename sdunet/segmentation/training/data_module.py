@@ -118,7 +118,7 @@ class SegmentationData(pl.LightningDataModule):
 
     def __init__(self, dataset: Dataset, fold: int, config: TrainingConfig) -> None:
         super().__init__()
-        if fold not in range(len(dataset.folds)):
+        if isinstance(fold, bool) or fold not in range(len(dataset.folds)):
             raise DataError(
                 "SPLIT_FOLD", f"fold {fold} of {len(dataset.folds)}", "count folds from 0"
             )

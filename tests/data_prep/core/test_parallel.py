@@ -10,6 +10,7 @@ from bad_sets import Volumes, gz, nifti, noise
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import bytes_of
 from data_prep.parallel import run
 from data_prep.prepared.prepare import prepare
 
@@ -57,6 +58,21 @@ def test_case_that_was_killed_by_chance_is_done_in_the_end(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("workers", [-1, 1.0, "2", True, None])
+def test_a_number_of_workers_that_cannot_be_is_refused(workers):
+    with pytest.raises(DataError, match="OPTION"):
+        run(work.square, ITEMS, workers=workers)
+
+
+@pytest.mark.parametrize("max_ram", [float("nan"), 0, -1, "1", True])
+def test_memory_that_cannot_be_is_no_limit_left_out(tmp_path, max_ram):
+    assert (bytes_of(None), bytes_of(2)) == (None, 2e9)
+    Volumes(tmp_path / "raw")
+    with pytest.raises(DataError, match=r"OPTION.*max_ram"):
+        prepare(tmp_path / "raw", tmp_path / "out", DataConfig(), max_ram=max_ram)
+    assert not (tmp_path / "out").exists()
+
+
 def test_cluster_gives_the_same_and_goes_on_when_a_worker_dies(cluster, tmp_path):
     want = [*SQUARES[:13], "UNLUCKY", *SQUARES[14:]]
     assert told(run(work.square, ITEMS, scheduler=cluster)) == want

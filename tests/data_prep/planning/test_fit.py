@@ -13,7 +13,7 @@ from data_prep.core.config import DataConfig, Plan, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.scan import Scan
 from data_prep.planning.fingerprint import Fingerprint
-from data_prep.planning.fit import fit_plan
+from data_prep.planning.fit import classes_of, fit_plan
 from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
@@ -228,3 +228,9 @@ def test_skew_scans_are_prepared_where_that_is_accepted(tmp_path):
     volume = label.sum() * abs(np.linalg.det(skew[:3, :3]))
     again = dataset.cases["bad"].voxels[1] * np.prod(dataset.plan.spacing)
     assert again == pytest.approx(volume, rel=0.15)
+
+
+@pytest.mark.parametrize("number", [1.0, True, "1", None])
+def test_a_class_number_of_another_type_is_refused(number):
+    with pytest.raises(DataError, match="LBL_CLASSES"):
+        classes_of(DataConfig(labels={"background": 0, "organ": number}), None)

@@ -131,3 +131,30 @@ def test_a_folder_of_several_images_is_for_the_command(disc_run):
     raw, root, _ = disc_run
     with pytest.raises(DataError, match="IO_SEVERAL: 6 images"):
         Predictor.load(root / "run", device="cpu")(raw / "images")
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"device": "tpu"}, "CONFIG_DEVICE"),
+        ({"mirroring": "no"}, "OPTION"),
+        ({"accept": ["NO_CODE"]}, "PRED_ACCEPT"),
+        ({"accept": "RUN"}, "PRED_ACCEPT"),
+    ],
+)
+def test_arguments_that_cannot_be_are_named(disc_run, given, code):
+    _, root, _ = disc_run
+    with pytest.raises(DataError, match=code):
+        Predictor.load(root / "run", **given)
+    assert Predictor.load(root / "run", device="cpu", accept="RUN_UNFINISHED")
+
+
+def test_masked_voxels_and_words_for_truth_are_refused():
+    predictor, array = predictor_of(PLAN), noise(2, 14, 11, 9)
+    whole = np.ma.masked_array(array, False)
+    assert predictor(whole, spacing=(1, 1, 1)).labels.shape == (14, 11, 9)
+    whole[0, 3] = np.ma.masked
+    with pytest.raises(DataError, match=r"CH_AXES.*99 masked"):
+        predictor(whole, spacing=(1, 1, 1))
+    with pytest.raises(DataError, match="OPTION"):
+        predictor(array, spacing=(1, 1, 1), probabilities="no")

@@ -19,6 +19,7 @@ BAD = {
     "probabilities": (GOOD * 0.4, "must hold whole numbers, got 0.4"),
     "complex": (GOOD * 1j, "must hold whole numbers, got an array of complex128"),
     "text": (GOOD.astype(str), "must hold whole numbers, got an array of <U"),
+    "masked": (np.ma.masked_array(GOOD, GOOD == 1), "must hold whole numbers, got 6 masked"),
     "one row": (GOOD[:1], "must have the reference's shape"),
     "another axis": (GOOD[None], "must have the reference's shape"),
 }
@@ -50,3 +51,30 @@ def test_spacing_and_numbers_of_objects_fit_the_masks():
         find_objects(GOOD, GOOD, GOOD[:1])
     with pytest.raises(ValueError, match="reference must hold classes below 2, got 3"):
         score_case(None, GOOD * 3, (1.0, 1.0), 2)
+
+
+def test_a_masked_array_that_leaves_nothing_out_is_its_data():
+    assert dice(np.ma.masked_array(GOOD, False), GOOD) == 1
+
+
+@pytest.mark.parametrize(
+    ("numbered", "words"),
+    [
+        (GOOD * 0, "the object of each voxel of the reference, got 0 at 6 voxels"),
+        (np.where(np.arange(6)[:, None] > 2, GOOD, 0), "got 0 at 3 voxels"),
+        (-GOOD.astype(int), "from 0 on"),
+        (np.ones((9, 9), int), "the reference's shape"),
+        (GOOD * 0.5, "whole numbers"),
+    ],
+)
+def test_numbers_of_objects_that_contradict_the_reference_are_refused(numbered, words):
+    with pytest.raises(ValueError, match=f"^numbered must .*{words}"):
+        find_objects(GOOD, GOOD, numbered)
+    with pytest.raises(ValueError, match=f"^numbered must .*{words}"):
+        score_case(GOOD, GOOD, (1.0, 1.0), 2, numbered=numbered)
+
+
+@pytest.mark.parametrize("diagonal", [-5, 0, np.nan, np.inf])
+def test_a_diagonal_is_a_length(diagonal):
+    with pytest.raises(ValueError, match="diagonal must be a length above 0"):
+        surface_distances(GOOD * 0, GOOD, (1.0, 1.0), diagonal)
