@@ -1,7 +1,8 @@
 """The list of hashes that seals a package, and what it is checked for at every load."""
 
 import hashlib
-from pathlib import Path
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import parse_json, usable
@@ -33,8 +34,8 @@ def verify(tree: Tree) -> dict[str, bytes]:
     """Check every file of a package against its hash, and return what prediction reads, by name.
 
     Raises:
-        DataError: PACKAGE_LIST if the list cannot be used, PACKAGE_HASH if a file is missing or
-            not as it was.
+        DataError: PACKAGE_LIST if the list cannot be used, PACKAGE_HASH if a file is missing,
+            was added, or is not as it was.
     """
     if LIST not in tree.names:
         raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
@@ -46,9 +47,12 @@ def verify(tree: Tree) -> dict[str, bytes]:
         missing = [name for name in NEEDED if name not in files]
         if missing:
             raise ValueError(f"{missing[0]} is not in it")
-    for name in _READ:
-        if name in tree.names and name not in files:
-            raise DataError("PACKAGE_HASH", f"{name} was added", "fetch the package again")
+    if added := _added(tree, files):
+        several = f" and {len(added) - 1} others" * (len(added) > 1)
+        were = "were" if several else "was"
+        raise DataError(
+            "PACKAGE_HASH", f"{added[0]}{several} {were} added", "fetch the package again"
+        )
     contents = {}
     for name, sha256 in files.items():
         if name not in tree.names:
@@ -61,6 +65,19 @@ def verify(tree: Tree) -> dict[str, bytes]:
         if name in _READ:  # all together may be larger than the memory
             contents[name] = data
     return contents
+
+
+def _added(tree: Tree, files: Collection[str]) -> list[str]:
+    """Return the names that the list lacks.
+
+    A folder of its own in a package that is a folder, such as the predictions of the MONAI bundle,
+    is none of the package's.
+    """
+    added = [name for name in tree.names if name not in files and name != LIST]
+    if tree.root.is_dir():
+        own = {PurePosixPath(name).parts[:-1][:1] for name in files} | {()}
+        added = [name for name in added if PurePosixPath(name).parts[:-1][:1] in own]
+    return sorted(added)
 
 
 def unpack(package: Path, folder: Path) -> Path:

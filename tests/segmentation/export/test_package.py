@@ -70,6 +70,33 @@ def test_monai_loads_the_network_of_a_package_with_its_weights(packages):
     assert all(torch.equal(got[name], weight) for name, weight in want.items())
 
 
+@pytest.mark.parametrize("name", ["evil.py", "configs/more.json", "models/evil.pt"])
+def test_what_was_added_to_a_package_is_refused(packages, tmp_path, name):
+    shutil.copytree(packages / "folder", tmp_path / "package")
+    (tmp_path / "package" / name).write_text("x")
+    zipped = changed(packages, tmp_path / "zipped.zip", lambda files: files.update({name: b"x"}))
+    for path in (tmp_path / "package", zipped):
+        with pytest.raises(DataError, match=f"PACKAGE_HASH: {name} was added"):
+            verify(open_tree(path))
+
+
+def test_a_name_that_leads_out_of_a_package_is_refused(packages, tmp_path):
+    out = {"../../evil.txt": b"x", "own/a.txt": b"x"}
+    zipped = changed(packages, tmp_path / "out.zip", lambda files: files.update(out))
+    with pytest.raises(DataError, match=r"PACKAGE_HASH: \.\..* and 1 others were added"):
+        verify(open_tree(zipped))
+
+
+def test_a_package_may_hold_what_its_bundle_predicts_and_what_file_managers_leave(
+    packages, tmp_path
+):
+    shutil.copytree(packages / "folder", tmp_path / "package")
+    (tmp_path / "package/predictions").mkdir()
+    (tmp_path / "package/predictions/a.png").write_bytes(b"x")
+    (tmp_path / "package/.DS_Store").write_bytes(b"x")
+    assert load_model(tmp_path / "package").network
+
+
 def test_rules_that_were_added_to_a_package_are_refused(packages, tmp_path):
     shutil.copytree(packages / "folder", tmp_path / "package")
     rules = {"rules": {"disc": "largest"}, "validation_dice": {}}
@@ -201,7 +228,8 @@ def test_names_that_lead_outside_write_nothing_there(packages, tmp_path):
         files["../outside"] = b"x"
 
     package = changed(packages, tmp_path / "bad.zip", change)
-    unpack(package, tmp_path / "inner/folder")
+    with pytest.raises(DataError, match=r"PACKAGE_HASH: \.\./outside was added"):
+        unpack(package, tmp_path / "inner/folder")
     assert not list(tmp_path.rglob("outside"))
 
 
