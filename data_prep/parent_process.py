@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 
+LEADER = "SDUNET_LEADER"  # the process that Lightning starts the others of a training from
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent ends
 
 
@@ -22,6 +23,18 @@ def end_with_parent(*_: object) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if multiprocessing.parent_process() is not None:  # else it was started as a command
         threading.Thread(target=_follow, daemon=True).start()
+
+
+def end_with_leader() -> None:
+    """Let this process end with its parent if it is one of a training that Lightning started.
+
+    Called before anything large is imported: where its parent is killed in the seconds that takes,
+    it would go on, and wait for the others. `sdunet.runtime.lightning_setup.end_together` looks
+    again once it trains.
+    """
+    started = os.environ.get("LOCAL_RANK", "0") != "0" and "TORCHELASTIC_RUN_ID" not in os.environ
+    if started and os.environ.get(LEADER) == str(os.getppid()):
+        end_with_parent()
 
 
 def _follow() -> None:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from lazy_loader import attach
 
 from data_prep.core.errors import DataError
+from data_prep.parent_process import end_with_leader
 from sdunet.runtime.threads import waiting_policy
 
-if "torch" not in sys.modules:  # which reads the choice when it is loaded
+if "torch" not in sys.modules:
+    end_with_leader()  # or it would outlive its leader for the seconds that torch takes to load
+    # torch reads this choice when it is loaded.
     os.environ.update(waiting_policy())
 
 from sdunet.ops import carry_sweep, sdn_sweep  # at once: exported programs look for them

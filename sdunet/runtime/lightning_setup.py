@@ -6,9 +6,7 @@ import warnings
 
 import torch
 
-from data_prep.parent_process import end_with_parent
-
-_LEADER = "SDUNET_LEADER"  # the process that Lightning starts the others of a training from
+from data_prep.parent_process import LEADER, end_with_parent
 
 
 def quiet_lightning() -> None:
@@ -29,12 +27,12 @@ def quiet_lightning() -> None:
 def end_together() -> None:
     """Let the processes that Lightning starts for a training end with the one that starts them."""
     own = str(os.getpid())
-    leader = os.environ.setdefault(_LEADER, own)
+    leader = os.environ.setdefault(LEADER, own)
     if leader == own:
         return
     if "LOCAL_RANK" not in os.environ or torch.distributed.is_torchelastic_launched():
         # A command of its own, started by a process that has trained before.
-        os.environ[_LEADER] = own
+        os.environ[LEADER] = own
         return
     if leader != str(os.getppid()):  # it ended before this process came here
         os._exit(1)

@@ -48,6 +48,14 @@ if __name__ == "__main__":
     peak_extra_bytes("cpu", sleep, 100)
 """
 
+STARTING = """
+import os, subprocess, sys, time
+
+os.environ |= {"SDUNET_LEADER": str(os.getpid()), "LOCAL_RANK": sys.argv[1]}
+subprocess.Popen([sys.executable, "-c", "import sdunet, time; time.sleep(100)"])
+time.sleep(100)
+"""  # as Lightning starts the other processes of a training
+
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
@@ -123,3 +131,22 @@ def test_what_a_command_started_ends_with_it(trained_discs, packed, tmp_path, wh
     for child in alive:
         child.kill()
     assert not alive
+
+
+@pytest.mark.parametrize(("rank", "ends"), [("1", True), ("0", False)])
+def test_a_process_of_a_training_ends_with_its_leader_while_it_still_imports(tmp_path, rank, ends):
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen([sys.executable, "-c", STARTING, rank], stdout=said, stderr=said)
+    try:
+        (child,) = started_by(process, 1, tmp_path / "said")
+        for _ in range(200):  # until it loads torch, and has not yet come to its end
+            if "torch" in " ".join(m.path for m in child.memory_maps()):
+                break
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs([child], timeout=2)
+    for one in alive:
+        one.kill()
+    assert bool(alive) != ends
