@@ -125,7 +125,7 @@ def _describe_compare(parser: Parser) -> None:
 def _compare(options: jsonargparse.Namespace) -> int:
     from sdunet.runtime.tables import aligned
     from sdunet.segmentation.evaluation.compare_models import cells_of, compare, read_scores
-    from sdunet.segmentation.review.compare_page import side_by_side
+    from sdunet.segmentation.review.compare_page import open_sides, side_by_side
 
     for_page = (options.images, options.ref, options.pred)
     if any(for_page) and not (all(for_page) and len(options.pred) == len(options.SCORES)):
@@ -143,23 +143,28 @@ def _compare(options: jsonargparse.Namespace) -> int:
             "give --images, --ref and --pred, too, or leave them out",
         )
     only = cases_of(options)
+    if all(for_page):  # or its tables would be there, and say nothing of the page that is not
+        scored, _ = read_scores(options.SCORES, options.names, only)
+        shown = set(scored[0].cases)
+        memory = max_ram_of(options)
+        sides = open_sides(*for_page, options.out, shown, options.dataset, memory)
     metrics = list(dict.fromkeys(options.metrics))
     rows, problems = compare(options.SCORES, options.out, metrics, options.names, only)
     tell(*aligned(*cells_of(rows)).splitlines())
     tell(f"tables in {options.out}")
     if all(for_page):
-        scored, _ = read_scores(options.SCORES, options.names, only)
         page, more = side_by_side(
             options.images,
             options.ref,
             options.pred,
             scored,
             options.out,
-            set(scored[0].cases),
+            shown,
             options.dataset,
             bar,
             palette="colour_blind" if options.colour_blind else "usual",
-            max_ram=max_ram_of(options),
+            max_ram=memory,
+            sides=sides,
         )
         tell(f"side by side in {page}")
         problems = [*problems, *more]

@@ -11,6 +11,7 @@ import numpy as np
 from data_prep.checks.settings import never_held
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
+from data_prep.core.findings import Finding
 from data_prep.core.progress import Progress, silent
 from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import check_output, open_tree
@@ -80,12 +81,17 @@ def evaluate(
     check_free(out, "evaluate", _FILES)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)
+    same: list[bool] = []
     for case in progress(pairs.cases, "scoring"):
         with set_aside(tables.problems, case.id, case.labels[0]):
             pair = pairs.read(case)
             tables.add(pair, pair.scores(pairs.num_classes, options))
+            same.append(pair.is_reference)
     for finding in never_held(config or DataConfig(), pairs.held) if pairs.held else ():
         say(str(finding))
+    if any(same) and all(same):
+        found = f"all {len(same)} predictions are their references, voxel for voxel"
+        say(str(Finding("warning", "EVAL_SAME", found, "check that they are predictions")))
     if not tables.records:
         last = [*pairs.problems, *tables.problems][-1]
         raise DataError(

@@ -69,6 +69,11 @@ class Pair:
         """Millimetres between voxels along each axis; ones for pictures."""
         return self.reference.spacing or (1.0,) * len(self.reference.size)
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether every voxel is predicted as in the reference."""
+        return self.prediction is not None and np.array_equal(self.prediction, self.reference.array)
+
     def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:
         """Score each class; without a prediction all is missed.
 

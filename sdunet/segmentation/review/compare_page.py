@@ -1,20 +1,70 @@
 """The errors of several models on the same cases, beside each other on one page."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.files.file_tree import check_output, open_tree
+from data_prep.files.file_tree import Tree, check_output, open_tree
 from data_prep.files.output_folder import check_free, own_folder
 from data_prep.layouts import find_layout
+from data_prep.layouts.cases import Case
 from sdunet.segmentation.evaluation.compare_models import Scored
 from sdunet.segmentation.evaluation.pairing import Pair, Pairs, hash_of, open_pairs
 from sdunet.segmentation.review.case_view import open_view
 from sdunet.segmentation.review.error_map import Palette
 from sdunet.segmentation.review.html_page import PAGE, Page, remove_page
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a page is made of.
+
+    Attributes:
+        pairs: of each model.
+        images: where they are.
+        cases: of the images, by their ids.
+    """
+
+    pairs: list[Pairs]
+    images: Tree
+    cases: dict[str, Case]
+
+
+def open_sides(
+    images: str | Path,
+    references: str | Path,
+    predictions: Sequence[str | Path],
+    out: str | Path,
+    only: set[str],
+    config: DataConfig | None = None,
+    max_ram: float | None = None,
+) -> Sides:
+    """Return what a page is made of, or refuse it before anything is written.
+
+    Raises:
+        DataError: as `side_by_side`.
+    """
+    memory = bytes_of(max_ram)
+    share = None if memory is None else memory / 1e9 / len(predictions)
+    pairs = [open_pairs(folder, references, only, config, share) for folder in predictions]
+    first = pairs[0]
+    for folder, other in zip(predictions, pairs, strict=True):
+        if other.rules.labels != first.rules.labels:
+            found = f"{predictions[0]} has the classes {', '.join(first.names)}, {folder} has "
+            found += ", ".join(other.names)
+            fix = "compare those of one, or name them by --dataset.labels"
+            raise DataError("LBL_CLASSES", found, fix)
+    tree = open_tree(images)
+    for source in (images, references, *predictions):
+        check_output(out, open_tree(source), source)
+    check_free(out, "compare", [PAGE])
+    with memory_within(first.memory):
+        layout = find_layout(tree, need_labels=False)
+    return Sides(pairs, tree, {case.id: case for case in layout.cases})
 
 
 def side_by_side(
@@ -29,6 +79,7 @@ def side_by_side(
     *,
     palette: Palette = "usual",
     max_ram: float | None = None,
+    sides: Sides | None = None,
 ) -> tuple[Path, list[DataError]]:
     """Write `review.html` with the errors of each model on every case.
 
@@ -43,6 +94,7 @@ def side_by_side(
         progress: wraps the loop over cases, given a title.
         palette: of the errors.
         max_ram: gigabytes of memory that one case, with all predictions of it, may take.
+        sides: what `open_sides` gave for the same arguments, if it was called before.
 
     Returns:
         The page, and an error for each case that could not be shown as it should: COMPARE_PRED or
@@ -54,19 +106,9 @@ def side_by_side(
     """
     options = models[0].options
     only = only or set(models[0].cases)
-    memory = bytes_of(max_ram)
-    share = None if memory is None else memory / 1e9 / len(predictions)
-    pairs = [open_pairs(folder, references, only, config, share) for folder in predictions]
+    sides = sides or open_sides(images, references, predictions, out, only, config, max_ram)
+    pairs, tree, cases = sides.pairs, sides.images, sides.cases
     first = pairs[0]
-    if any(other.rules.labels != first.rules.labels for other in pairs):
-        raise DataError("LBL_CLASSES", "the models predict other classes", "compare those of one")
-    tree = open_tree(images)
-    for source in (images, references, *predictions):
-        check_output(out, open_tree(source), source)
-    check_free(out, "compare", [PAGE])
-    with memory_within(first.memory):
-        layout = find_layout(tree, need_labels=False)
-    cases = {case.id: case for case in layout.cases}
     names = [model.name for model in models]
     problems: list[DataError] = []
     with own_folder(out, "compare", [PAGE]):

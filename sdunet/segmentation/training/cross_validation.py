@@ -52,7 +52,7 @@ def train_several(
     """Train a network for each fold and seed, one after the other, in folders of their own.
 
     Resumed, runs that came to their end are kept, the one that was stopped goes on, and the others
-    begin.
+    begin; at least one must be there, in the folder that this fold and seed has.
 
     Args:
         task: settings; its seed is replaced.
@@ -80,7 +80,7 @@ def train_several(
     }
     begun = {run for run in runs.values() if (run / SETTINGS).exists()}
     if resume and not begun:
-        raise DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
+        raise _none_to_resume(Path(out), runs.values())
     taken = [run for run in runs.values() if has_trained(run)]
     if taken and not resume:
         raise DataError(
@@ -101,6 +101,19 @@ def train_several(
         own = replace(task, training=replace(task.training, seed=seed))
         scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun)
     return scores
+
+
+def _none_to_resume(out: Path, runs: Collection[Path]) -> DataError:
+    """Return the error of runs that are not there, which names those that are there instead."""
+    there = [path.parent.relative_to(out).as_posix() for path in out.rglob(SETTINGS)]
+    if not there:
+        return DataError("RUN_MISSING", f"no run to resume in {out}", "leave out --resume")
+    wanted = [run.relative_to(out).as_posix() for run in runs]
+    lists = [", ".join(sorted(names)[:4]) + ", ..." * (len(names) > 4) for names in (wanted, there)]
+    told = [text if text != "." else "a single run" for text in lists]
+    found = f"no run to resume in {out}: asked for is {told[0]}, there is {told[1]}"
+    fix = "give the --fold, --seeds and --training.seed of what is there, or another --out"
+    return DataError("RUN_MISSING", found, fix)
 
 
 def _refuse_others(out: Path, runs: Collection[Path], task: TaskConfig) -> None:

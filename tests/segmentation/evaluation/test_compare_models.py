@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from data_prep.core.errors import DataError
+from data_prep.files.hashed_json import write_hashed
 from sdunet.cli.main import main
 from sdunet.segmentation.evaluation.compare_models import compare, read_scores
 from sdunet.segmentation.evaluation.evaluate import evaluate
@@ -220,6 +221,20 @@ def test_page_of_two_models_comes_with_the_table(scored, tmp_path, capsys):
     assert "COMPARE_PRED" in capsys.readouterr().err
     assert run("compare", *scores, *images, "--pred", a / "predictions") == 1
     assert "COMPARE_PAGE" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_is_refused_before_the_tables_are_written(scored, tmp_path, capsys):
+    raw, a, b = scored
+    command = ["compare", a / "scores", b / "scores", "-o", tmp_path / "out"]
+    both = ["--pred", a / "predictions", b / "predictions"]
+    assert run(*command, "--images", tmp_path / "none", "--ref", raw, *both) == 1
+    assert "IO_MISSING" in capsys.readouterr().err
+    record = {"labels": {"background": 0, "other": 1}, "label_map": {}}
+    write_hashed(b / "predictions/predictions.json", record)
+    assert run(*command, "--images", raw, "--ref", raw, *both) == 1
+    said = capsys.readouterr().err
+    assert "LBL_CLASSES" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_folder_is_no_comparison(scored, tmp_path):

@@ -90,6 +90,14 @@ class Killed(BaseException):
     """Stands for a process that is gone."""
 
 
+def test_predictions_that_are_the_references_are_told(predicted, tmp_path, capsys):
+    raw, folder = predicted
+    evaluate(folder, raw, tmp_path / "out")
+    assert "EVAL_SAME" not in capsys.readouterr().err
+    evaluate(raw / "masks", raw, tmp_path / "same")
+    assert "EVAL_SAME: all 4 predictions are their references" in capsys.readouterr().err
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("written", range(5))
 @pytest.mark.parametrize("again", [False, True])

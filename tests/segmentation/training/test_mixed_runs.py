@@ -41,6 +41,23 @@ def test_runs_of_the_same_settings_are_added(seeds):
     assert sorted(path.name for path in many.glob("seed_*")) == [f"seed_{n}" for n in (0, 1, 7, 8)]
 
 
+def test_runs_of_other_folds_and_seeds_are_named_where_none_can_be_resumed(seeds, capsys):
+    many, command = seeds
+    assert run(*command, "--fold", "all", "--resume") == 1
+    said = capsys.readouterr().err
+    assert f"RUN_MISSING: no run to resume in {many}: asked for is fold_0, fold_1" in said
+    assert "there is seed_0, seed_1; give the --fold, --seeds" in said
+    assert not (many / "fold_0").exists()
+
+
+def test_resumed_runs_are_kept_and_the_rest_begins(seeds):
+    many, command = seeds
+    before = (many / "seed_1/best.safetensors").read_bytes()
+    assert run(*command, "--seeds", 3, "--resume") == 0
+    assert sorted(path.name for path in many.glob("seed_*")) == ["seed_0", "seed_1", "seed_2"]
+    assert (many / "seed_1/best.safetensors").read_bytes() == before
+
+
 def test_memory_other_than_was_planned_for_is_refused(disc_run, capsys):
     _, root, _ = disc_run
     train = ["train", "--data", root / "set", "-o", root / "new"]
