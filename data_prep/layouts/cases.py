@@ -95,8 +95,11 @@ def choose(
 
     Raises:
         DataError: CASE_NONE if there are none, CASE_UNKNOWN if one asked for is not there.
+        TypeError: if `only` is one text, whose letters would be taken for ids.
     """
-    cases = list(cases)
+    if isinstance(only, str):
+        raise TypeError(f"give a set of ids, not one text: {only!r:.80}")
+    cases, only = list(cases), None if only is None else set(only)
     if not cases or (only is not None and not only):
         why = f"; {len(problems)} have errors, the first: {problems[0]}" if problems else ""
         fix = "check the folder or the list of cases"
