@@ -7,7 +7,7 @@ from data_prep.core.chunked_stats import block_means
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 
-_AIR_HU = -300  # above it no air: a CT scan of a body has some at its edge
+AIR_HU = -300  # above it no air: a CT scan of a body has some at its edge
 _PADDING_HU = -1100  # below it no tissue and no air
 _DESCRIPTOR = 12  # voxels along each axis of the coarse picture that finds near-duplicates
 
@@ -16,7 +16,7 @@ def look_at_image(image: Scan, channels: tuple[str, ...], findings: Findings) ->
     """Add what is doubtful about the intensities of an image."""
     for name, values in zip(channels, image.array, strict=True):
         if name.strip().lower().startswith("ct") and image.affine is not None:
-            _look_at_hounsfield(values, findings)
+            look_at_hounsfield(values, findings)
         if values.dtype.kind in "iuf" and 60000 < values.max() < 1 << 17:
             # Also where they were moved since, as to Hounsfield units.
             high, low = (values > 60000 - 2048).mean(), (values < 5000).mean()
@@ -28,9 +28,10 @@ def look_at_image(image: Scan, channels: tuple[str, ...], findings: Findings) ->
                 )
 
 
-def _look_at_hounsfield(values: np.ndarray, findings: Findings) -> None:
+def look_at_hounsfield(values: np.ndarray, findings: Findings) -> None:
+    """Add what is doubtful about the values of a CT, if they are Hounsfield units."""
     low, high = float(values.min()), float(values.max())
-    if low > _AIR_HU:
+    if low > AIR_HU:
         findings.warn(
             "CT_NOT_HU",
             f"CT values from {low:g} to {high:g}, without air",

@@ -13,6 +13,7 @@ from data_prep.files.file_tree import Tree
 from data_prep.layouts.words import role_of
 
 LabelKind = Literal["classes", "objects", "contours", "segments"]
+_NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 
 
@@ -162,6 +163,8 @@ def groups_in(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
         if type(name) not in (str, int):
             raise ValueError(f"{key} must be a name, got {name!r:.80}")
         text = str(name).strip()
+        # What tables write where there is no value.
+        text = "" if text.casefold() in _NO_VALUE else text
         if text and named.setdefault(role, text) != text:
             raise ValueError(f"{role} is {named[role]!r} by one name and {text!r} by {key!r}")
     patient = named.get("patient")

@@ -113,6 +113,8 @@ def _voxels_beside(tree: Tree, used: Collection[str | None]) -> set[str]:
     """Return the files of voxels that headers of cases name."""
     found = set()
     for name in used:
+        if name and name.lower().endswith(".hdr"):
+            found |= {f"{name[:-4]}{suffix}" for suffix in (".img", ".IMG", ".img.gz")}
         if name and name.lower().endswith((".nhdr", ".mhd")):
             try:
                 header = tree.read(name, _HEADER)

@@ -40,6 +40,8 @@ class SweepingUNet(nn.Module, ABC):
     ) -> None:
         super().__init__()
         check_whole(in_channels=in_channels, out_channels=out_channels)
+        if directions is not None and not directions:
+            raise ValueError("directions must name a sweep, or be left out")
         stages = Stages(
             *(spatial_dims, features, norm, act, dropout),
             *(num_features, directions, residual, upsample, cell, init),

@@ -1,5 +1,6 @@
 """Whether a new scan is like those a network was trained on."""
 
+from data_prep.checks.plausibility import AIR_HU, look_at_hounsfield
 from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import Plan
 from data_prep.core.findings import Findings
@@ -31,11 +32,17 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
     if seen is None:
         return
     for number, name in enumerate(plan.channels):
+        if plan.intensity == "ct" and seen.low[number] <= AIR_HU:
+            look_at_hounsfield(scan.array[number], findings)
         low, high = extent_of(scan.array[number])
         least, most = seen.span[number]
         found = (
             f"channel {name} from {low:.4g} to {high:.4g}, in training from "
             f"{seen.low[number]:.4g} to {seen.high[number]:.4g}"
+        )
+        whole = seen.high[number] - seen.low[number]
+        beyond = plan.intensity == "ct" and not (
+            low >= seen.low[number] - whole and high <= seen.high[number] + whole
         )
         apart = high < seen.low[number] or low > seen.high[number]
         if plan.intensity == "ct" and (apart or high - low < least / _NARROW):
@@ -45,7 +52,7 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
                 "give the scan in Hounsfield units",
                 "--accept {code}",
             )
-        elif apart or not least / _FAR <= high - low <= most * _FAR:
+        elif apart or beyond or not least / _FAR <= high - low <= most * _FAR:
             findings.warn(RANGE, found, "check that it is of the same kind")
     if scan.affine is None or seen.spacing is None:
         return

@@ -191,3 +191,9 @@ def test_channels_in_files_of_their_own_are_joined(written):
 def test_images_of_other_names_are_not_joined(written):
     layout = layout_of(written({n: png(picture(1)) for n in ("a_0000.png", "b.png")}))
     assert joined_channels(layout, 1) == layout
+
+
+def test_voxels_of_analyze_headers_are_theirs(written):
+    layout = layout_of(written({n: b"some" for n in ("a.hdr", "a.img", "b.hdr", "b.img.gz")}))
+    assert [case.id for case in layout.cases] == ["a", "b"]
+    assert not layout.findings

@@ -89,7 +89,7 @@ def test_other_names_are_other_groups(listed, first, second):
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
-@pytest.mark.parametrize("empty", ["", "  ", None])
+@pytest.mark.parametrize("empty", ["", "  ", None, "nan", "N/A", "none", "-"])
 def test_case_without_group_among_others_is_named(listed, kind, empty):
     patients = {**PATIENTS, "a": empty}
     if empty is None:

@@ -42,7 +42,13 @@ def values(low, high):
 
 @pytest.mark.parametrize(
     ("low", "high", "refused"),
-    [(-1000, 2000, False), (-1000, 60, False), (0, 1, True), (0, 4095, False), (5000, 9000, True)],
+    [
+        (-1000, 2000, False),
+        (-1000, 60, False),
+        (0, 1, True),
+        (-1024, 4095, False),
+        (5000, 9000, True),
+    ],
 )
 def test_values_that_cannot_be_hounsfield_units_are_refused(low, high, refused):
     scan = Scan(values(low, high), np.eye(4))
@@ -55,6 +61,21 @@ def test_values_that_cannot_be_hounsfield_units_are_refused(low, high, refused):
     else:
         check_like_training(scan, CT, findings := Findings())
         assert not findings.found
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "code"),
+    [(0, 4095, "CT_NOT_HU"), (24, 3000, "CT_NOT_HU"), (-10240, 30000, "PRED_RANGE")],
+)
+def test_a_ct_of_other_numbers_is_warned_of(low, high, code):
+    check_like_training(Scan(values(low, high), np.eye(4)), CT, f := Findings())
+    assert [(one.level, one.code) for one in f.found if one.level != "note"] == [("warning", code)]
+
+
+def test_a_ct_without_air_is_like_training_without_air():
+    plan = replace(CT, seen=replace(SEEN, low=(-200.0,), span=((100.0, 4000.0),)))
+    check_like_training(Scan(values(-150, 1000), np.eye(4)), plan, f := Findings())
+    assert not f.found
 
 
 @pytest.mark.parametrize(("low", "high"), [(4000, 6000), (-5000, -2000)])
