@@ -194,6 +194,6 @@ def test_images_of_other_names_are_not_joined(written):
 
 
 def test_voxels_of_analyze_headers_are_theirs(written):
-    layout = layout_of(written({n: b"some" for n in ("a.hdr", "a.img", "b.hdr", "b.img.gz")}))
+    layout = layout_of(written(dict.fromkeys(("a.hdr", "a.img", "b.hdr", "b.img.gz"), b"some")))
     assert [case.id for case in layout.cases] == ["a", "b"]
     assert not layout.findings
