@@ -206,6 +206,30 @@ def description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
     return found[0] if found else None
 
 
+def other_list(tree: Tree) -> str | None:
+    """Return a JSON file that lists images and is read by no layout, if there is one."""
+    for name in tree.names:
+        if name.lower().endswith(".json") and name.count("/") < 2:
+            data = _bytes_of(tree, name, "training", whole=False)
+            if not any(_holds(data, key) for key in ("image", "img", "scan")):
+                continue
+            if data.lstrip()[:1] == b"[":
+                return name
+            try:
+                content = parse_json(data)
+            except (ValueError, RecursionError):
+                continue  # which is no list, whatever it is
+            if "training" not in content and _lists_images(content):
+                return name
+    return None
+
+
+def _lists_images(content: dict) -> bool:
+    inner = [part for part in content.values() if isinstance(part, dict)]
+    lists = [part for part in content.values() if isinstance(part, list)]
+    return any(map(_names_images, lists)) or any(map(_lists_images, inner))
+
+
 def _bytes_of(tree: Tree, name: str, key: str, *, whole: bool) -> bytes:
     """Return the content of a file; of one that cannot be read whole and is no list, nothing.
 

@@ -12,7 +12,7 @@ from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
 from data_prep.layouts.by_dicom import dicom
 from data_prep.layouts.by_folder import dsb2018, file_pairs, folder_pairs, lits
-from data_prep.layouts.by_list import listed, several_lists
+from data_prep.layouts.by_list import listed, other_list, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
 from data_prep.layouts.nnunet import nnunet
@@ -147,16 +147,19 @@ def _named_by_path(names: list[str]) -> list[Case]:
 
 
 def _hold_to_list(tree: Tree, layout: Layout) -> None:
-    """Refuse a layout that was not told by the list that was given.
+    """Refuse a layout that was not told by the list that was given, or lies beside another.
 
     Raises:
         DataError: LAY_LIST.
     """
-    if tree.list and layout.listed_in != tree.list:
+    file = tree.list if layout.listed_in != tree.list else ""
+    if not tree.list and layout.name in ("folder pairs", "file pairs", "nnunet", "images", ""):
+        file = other_list(tree) or ""
+    if file:
         raise DataError(
             "LAY_LIST",
             "no list of cases: a CSV list has a column image, JSON a list training or test of "
             "records with the key image",
-            "name its columns or keys so, or give the folder",
-            file=tree.list,
+            "name its columns or keys so, or take it out of the dataset",
+            file=file,
         )

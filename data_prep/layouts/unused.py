@@ -51,6 +51,8 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
     beside = {PurePosixPath(name).parent for name in used if name}
     top = PurePosixPath(".")
     above = beside - {top}
+    # Folders that folders of cases lie in: what lies beside those may be a case, too.
+    siblings = {folder.parent for folder in above}
     # What else describes a file of a case shares its name.
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
     # Which looks at every file itself, and tells of those that are no image.
@@ -71,6 +73,8 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
             near.append(name)
         elif is_dicom_file(tree, name):
             series.append(name)
+        elif path.parent.parent in siblings and path.parent != top and not is_scan_name(name):
+            unread.append(name)
         elif is_scan_name(name) or not need_labels:
             far.append(name)
     findings = Findings()

@@ -74,31 +74,40 @@ def states(run: Path) -> list[Path]:
     return [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
 
 
-def state_to_resume(run: Path) -> Path:
-    """Return the newest whole state of a training in the folder `run`.
+def state_to_resume(run: Path, epochs: int) -> Path:
+    """Return the newest whole state of a training in the folder `run`, to go on to `epochs`.
 
     Raises:
         DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole, OUT_CHANGED if it
-            is of another run.
+            is of another run, CONFIG_RESUME if it has more epochs already.
     """
     found = states(run)
     if not found:
         raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
     for path in found[:-1]:
         try:
-            return _whole(path)
+            return _whole(path, epochs)
         except DataError as error:
+            if error.code == "CONFIG_RESUME":
+                raise
             say(f"{error}; the run resumes from the state saved before it")
-    return _whole(found[-1])
+    return _whole(found[-1], epochs)
 
 
-def _whole(path: Path) -> Path:
+def _whole(path: Path, epochs: int) -> Path:
     state = StateIO().load_checkpoint(path)
     if not isinstance(state, dict) or "state_dict" not in state:
         raise DataError(
             "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
         )
     read_written(path)  # or it is of another run
+    begun = state["epoch"] + 1
+    if begun > epochs:
+        raise DataError(
+            "CONFIG_RESUME",
+            f"the run has come to epoch {begun}, {epochs} are asked for",
+            "ask for as many, or more",
+        )
     return path
 
 

@@ -39,6 +39,33 @@ def own_device(name: str) -> str:
     return f"cuda:{os.environ['LOCAL_RANK']}" if own else device
 
 
+def check_processes(devices: int, nodes: int) -> None:
+    """Hold the processes that were started for a training to the number that it is set to.
+
+    Others would each train in the same folder, or be one that never writes.
+
+    Raises:
+        DataError: CONFIG_DEVICES.
+    """
+    wanted = devices * nodes
+    if torch.distributed.is_torchelastic_launched():
+        started = int(os.environ["WORLD_SIZE"])
+        if started != wanted:
+            raise DataError(
+                "CONFIG_DEVICES",
+                f"torchrun started {started} processes, devices x nodes are {wanted}",
+                f"set devices to those that each node starts, such as {started}",
+            )
+        return
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    if wanted == 1 and (rank := next((n for n in names if int(os.environ.get(n) or 0)), None)):
+        raise DataError(
+            "CONFIG_DEVICES",
+            f"{rank} is {os.environ[rank]}, as in one of several processes; devices x nodes are 1",
+            f"set devices, or unset {rank}",
+        )
+
+
 def own_part() -> tuple[int, int]:
     """Return the number of this process, and how many torchrun started; 0 and 1 without it."""
     if not torch.distributed.is_torchelastic_launched():

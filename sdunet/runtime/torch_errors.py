@@ -1,8 +1,11 @@
 """What torch's bare errors are called here, so that users read what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, words_of
 from data_prep.core.memory_limits import TORCH_FULL
 
 _MEMORY = (TORCH_FULL, "CUDA error: out of memory", "ALLOC_FAILED")
@@ -11,6 +14,22 @@ _MEMORY = (TORCH_FULL, "CUDA error: out of memory", "ALLOC_FAILED")
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Tell whether the memory of a device was too small."""
     return isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in _MEMORY)
+
+
+@contextmanager
+def lightning_errors() -> Iterator[None]:
+    """Name what Lightning refuses.
+
+    Raises:
+        DataError: CONFIG_DEVICES for what SLURM starts otherwise than it is set.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "SLURM" not in str(error):
+            raise
+        fix = "start it by srun with --ntasks-per-node, or without tasks"
+        raise DataError("CONFIG_DEVICES", words_of(error), fix) from error
 
 
 def not_finite(found: str) -> DataError:

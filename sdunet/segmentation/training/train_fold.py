@@ -27,11 +27,11 @@ from sdunet.layers import Sweep
 from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_over
 from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
-from sdunet.runtime.device import choose_device
+from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
-from sdunet.runtime.torch_errors import named
+from sdunet.runtime.torch_errors import lightning_errors, named
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
 from sdunet.segmentation.models.doubts import UNLISTED, findings_of
 from sdunet.segmentation.models.trained_model import (
@@ -84,6 +84,7 @@ def train(
     check_contradictions(task.dataset, dataset)
     device = choose_device(config.device)
     quiet_lightning()
+    check_processes(task.trainer.devices, task.trainer.num_nodes)
     end_together()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
@@ -95,7 +96,7 @@ def train(
     if resume and not states(out) and (out / SETTINGS).exists():
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
-        state = state_to_resume(out)
+        state = state_to_resume(out, config.epochs)
     _check_out(out, settings, resume)
     if not resume:
         check_free(out, "train")
@@ -104,7 +105,8 @@ def train(
             say(str(finding))
     dataset.verify()
     keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
-    trainer = build_trainer(task, out, keep)
+    with lightning_errors():
+        trainer = build_trainer(task, out, keep)
     # The first process keeps other runs out; the others are its own.
     with _own(out, resume) if rank_zero_only.rank == 0 else nullcontext():
         if rank_zero_only.rank == 0:

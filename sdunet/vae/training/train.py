@@ -20,11 +20,11 @@ from data_prep.files.written_files import read_written
 from data_prep.parent_process import end_with_parent
 from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
-from sdunet.runtime.device import choose_device
+from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
-from sdunet.runtime.torch_errors import not_finite
+from sdunet.runtime.torch_errors import lightning_errors, not_finite
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
@@ -71,11 +71,12 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         DataError: if the data or the configuration cannot be used, or `out` is taken;
             RUN_NONFINITE if training does not stay finite, or leaves weights that give no bound.
     """
+    check_processes(config.training.devices, config.training.nodes)
     out = Path(out)
     packed = load_packed(data)
     check_images_fit(config.images, packed)
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
-    state = str(state_to_resume(out)) if resume else None
+    state = str(state_to_resume(out, config.training.epochs)) if resume else None
     _check_out(out, config, packed, resume)
     if not resume:
         check_free(out, "vae train")
@@ -94,7 +95,8 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     first = rank_zero_only.rank == 0
     if first:
         packed.verify()
-    trainer = build_trainer(config, out, validate="test" in packed.splits)
+    with lightning_errors():
+        trainer = build_trainer(config, out, validate="test" in packed.splits)
     # The first process keeps other runs out; the others are its own.
     with _own(out, resume) if first else nullcontext():
         if first:
@@ -140,6 +142,12 @@ def _say_unused(config: VAEConfig) -> None:
     ladder, vanilla, of_ladder = config.ladder, config.vanilla, config.model == "ladder"
     other = "vanilla" if of_ladder else "ladder"
     rules = [
+        (
+            config.likelihood.name != "mixture",
+            f"likelihood.name is {config.likelihood.name}",
+            "likelihood",
+            ["mixtures"],
+        ),
         (True, f"model is {config.model}", other, [f.name for f in fields(getattr(config, other))]),
         (
             of_ladder and not ladder.sdn_max_scale,

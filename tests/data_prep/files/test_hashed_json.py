@@ -177,14 +177,14 @@ def test_a_changed_file_of_a_training_is_neither_replaced_nor_packed(
 
 def test_the_state_of_another_run_is_not_gone_on_from(written, tmp_path):
     shutil.copytree(written / "run", tmp_path / "run")
-    assert state_to_resume(tmp_path / "run").name == STATE
+    assert state_to_resume(tmp_path / "run", 99).name == STATE
     tensors, texts = read_tensors(tmp_path / "run" / STATE)
     write_weights(tmp_path / STATE, {name: 2 * tensor for name, tensor in tensors.items()}, **texts)
     shutil.copy(tmp_path / STATE, tmp_path / "run")  # whole, and of the same network
-    assert state_to_resume(tmp_path / "run").name == PREVIOUS
+    assert state_to_resume(tmp_path / "run", 99).name == PREVIOUS
     (tmp_path / "run" / PREVIOUS).unlink()
     with pytest.raises(DataError, match="OUT_CHANGED"):
-        state_to_resume(tmp_path / "run")
+        state_to_resume(tmp_path / "run", 99)
 
 
 RECORD = {"b": [1, 2.5e-17, None, True], "a": {"é": "\x1b", "2": -0.0}}

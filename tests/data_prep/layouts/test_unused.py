@@ -110,6 +110,39 @@ def test_a_list_that_is_given_and_names_no_images_is_an_error(written, file, nee
         layout_of(root / file, need_labels=need_labels)
 
 
+RECORD = {"image": "images/a.png", "label": "masks/a.png"}
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "datalist.json", "more/dataset_0.json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"train": [RECORD], "test": [RECORD]},
+        {"Training": [RECORD]},
+        {"fold_0": [RECORD], "fold_1": [RECORD]},
+        {"data": {"train": [RECORD]}},
+        [RECORD],
+    ],
+)
+def test_a_list_of_other_keys_beside_folders_is_an_error(written, name, content):
+    root = written({**PAIRS, name: json.dumps(content).encode()})
+    with pytest.raises(DataError, match=r"LAY_LIST|LAY_JSON"):
+        layout_of(root, need_labels=True)
+
+
+@pytest.mark.parametrize("content", [{"image": "x"}, {"images": 3}, {"a": [{"score": 1}]}, [1, 2]])
+def test_json_that_lists_no_images_is_no_list(written, content):
+    assert layout_of(written({**PAIRS, "x.json": json.dumps(content).encode()})).cases
+
+
+@pytest.mark.parametrize("name", ["scan", "scan.gpg", "scan.zip.001", "scan.raw", "scan.avif"])
+@pytest.mark.parametrize("need_labels", [True, False])
+def test_a_case_in_a_folder_of_its_own_that_cannot_be_read_is_named(written, name, need_labels):
+    files = {f"p{k}/s{k}{n}": png(picture(k)) for k in (1, 2) for n in (".png", "_mask.png")}
+    layout = layout_of(written({**files, f"p3/{name}": b"some"}), need_labels=need_labels)
+    assert ("warning", "LAY_UNUSED") in told(layout)
+
+
 @pytest.mark.parametrize("need_labels", [True, False])
 def test_a_list_that_is_given_is_taken_alone(written, need_labels):
     root = written({**PAIRS, "list.csv": b"image,label\nimages/a.png,masks/a.png\n"})
