@@ -9,7 +9,8 @@ from data_prep.core.scan import spacing_of
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # How scanners write a stack of 2D images: columns to the left, rows to the back, slices upwards.
 AS_SCANNED = LPS_TO_RAS
-SAME_FORM = 1e-3  # mm, up to which qform and sform are the same
+SAME_PLACE = 0.1  # voxels, up to which two grids are one: no voxel is nearer to another one
+ROUNDED = 0.01  # voxels, up to which that is the rounding of headers, and nothing to tell of
 _SHEAR = 1e-3  # cosine between axes that header rounding leaves
 
 
@@ -42,6 +43,16 @@ def furthest(one: np.ndarray, other: np.ndarray, size: tuple[int, ...]) -> float
     """Return the largest distance along an axis, mm, between the corners that two affines give."""
     corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(size)[:, None]
     return float(np.abs((one - other)[:3] @ np.vstack([corners, np.ones(8)])).max())
+
+
+def voxels_apart(one: np.ndarray, other: np.ndarray, size: tuple[int, ...]) -> float:
+    """Return the largest distance between the corners that two affines give, in voxels of `one`.
+
+    Along each axis of a voxel for itself, as voxels may be ten times as long as they are wide.
+    """
+    corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(size)[:, None]
+    shift = (other - one)[:3] @ np.vstack([corners, np.ones(8)])
+    return float(np.abs(np.linalg.solve(one[:3, :3], shift)).max())
 
 
 def from_lps(directions: np.ndarray, origin: np.ndarray) -> np.ndarray:

@@ -6,10 +6,8 @@ import numpy as np
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.geometry import ROUNDED, SAME_PLACE, voxels_apart
 from data_prep.core.scan import UNNAMED, Scan, times
-
-# Half a hundredth of a millimetre: above header rounding, below anything that shifts a voxel.
-_AFFINE_TOLERANCE_MM = 5e-3
 
 
 def check_image(scan: Scan, findings: Findings | None = None) -> Scan:
@@ -75,8 +73,17 @@ def order_of_channels(
     return [*range(len(asked))]
 
 
-def check_same_grid(image: Scan, label: Scan, what: str = "label", on: str = "image") -> None:
+def check_same_grid(
+    image: Scan,
+    label: Scan,
+    what: str = "label",
+    on: str = "image",
+    findings: Findings | None = None,
+) -> None:
     """Refuse a label (named `what`) that does not lie on the grid of its image (named `on`).
+
+    Both are one grid if no corner of it is further apart than a tenth of a voxel; `findings`
+    take a note of what is more than rounding.
 
     Raises:
         DataError: GEO_SHAPE or GEO_AFFINE.
@@ -92,9 +99,13 @@ def check_same_grid(image: Scan, label: Scan, what: str = "label", on: str = "im
     corners = np.indices((2, 2, 2)).reshape(3, -1) * np.array(image.size)[:, None]
     shift = ((image.affine - label.affine)[:3] @ np.vstack([corners, np.ones(8)])).T
     distance = float(np.linalg.norm(shift, axis=1).max())
-    if distance > _AFFINE_TOLERANCE_MM:
+    apart = voxels_apart(image.affine, label.affine, image.size)
+    if apart > SAME_PLACE:
         raise DataError(
             "GEO_AFFINE",
             f"{what} lies up to {distance:.3g} mm away from the {on}",
             f"export the {what} on the grid of the {on}",
         )
+    if apart > ROUNDED and findings is not None:
+        found = f"{what} lies up to {distance:.3g} mm away from the {on}, {apart:.2g} of a voxel"
+        findings.note("GEO_AFFINE", f"{found}: taken to be the same place")

@@ -9,7 +9,7 @@ import tifffile
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import SAME_FORM, furthest
+from data_prep.core.geometry import furthest
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.png import array_to_png
@@ -18,6 +18,7 @@ from data_prep.formats.nifti import read_nifti
 
 # What a scan may have been accepted with, its copy has too.
 _AS_BEFORE = frozenset({"GEO_NONE", "GEO_SHEAR", "HDR_SPACING_RANGE"})
+_SAME_FORM = 1e-3  # mm, by which a qform may miss the affine that it is written for
 _NIFTI_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 
 
@@ -57,7 +58,7 @@ def _nifti(scan: Scan) -> bytes:
     qform_code, sform_code = scan.codes
     image.set_qform(scan.affine if qform_code else None, qform_code)
     # A qform has no words for skew axes, not even for those that rounding leaves.
-    if qform_code and not furthest(image.get_qform(), scan.affine, scan.size) < SAME_FORM:
+    if qform_code and not furthest(image.get_qform(), scan.affine, scan.size) < _SAME_FORM:
         image.set_qform(None, 0)
         sform_code = max(scan.codes)
     image.set_sform(scan.affine if sform_code else None, sform_code)

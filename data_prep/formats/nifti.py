@@ -12,7 +12,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import SAME_FORM, check_affine, furthest
+from data_prep.core.geometry import ROUNDED, SAME_PLACE, check_affine, furthest, voxels_apart
 from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
 from data_prep.core.scan import Scan, times
 from data_prep.files.decompress import Beside, alone, gunzip, silenced
@@ -189,11 +189,13 @@ def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, t
             qform, sform = image.get_qform(), image.get_sform()
         except ValueError as error:
             raise DataError("HDR_DAMAGED", f"qform: {words_of(error)}", _AGAIN) from error
-        gap = furthest(qform, sform, (*image.shape, 1, 1)[:3])
-        if not gap < SAME_FORM:
-            findings.ask(
-                "GEO_SQFORM", f"qform and sform differ by {gap:.3g} mm", "make them the same"
-            )
+        size = (*image.shape, 1, 1)[:3]
+        found = f"qform and sform differ by {furthest(qform, sform, size):.3g} mm"
+        apart = voxels_apart(qform, sform, size)  # a quaternion of single precision is that rough
+        if not apart <= SAME_PLACE:
+            findings.ask("GEO_SQFORM", found, "make them the same")
+        elif apart > ROUNDED:
+            findings.note("GEO_SQFORM", f"{found}, {apart:.2g} of a voxel: the sform is used")
     affine = image.affine.copy()
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     stored = np.abs((*header.get_zooms(), 1, 1, 1)[:3])

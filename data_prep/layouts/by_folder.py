@@ -122,6 +122,16 @@ def _parted(
     return replace(layout, unlabelled=(*layout.unlabelled, *hidden), findings=findings)
 
 
+def labels_alone(names: list[str]) -> Layout:
+    """The labels of one folder, as cases without an image."""
+    by_id = defaultdict(list)
+    for name in names:
+        by_id[stem(name)].append(name)
+    cases = [Case(id_, (), (files[0],)) for id_, files in by_id.items() if len(files) == 1]
+    several = [duplicate(id_, files) for id_, files in by_id.items() if len(files) > 1]
+    return layout_of("labels", cases, several)
+
+
 def lits(tree: Tree) -> Layout | None:
     """`volume-N.nii` with `segmentation-N.nii`, in any folders."""
     images, labels = {}, {}

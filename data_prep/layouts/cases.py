@@ -48,8 +48,8 @@ class Case:
 
     @property
     def image(self) -> str:
-        """The first file of the image, to name it by."""
-        return self.scans[0][0]
+        """The first file of the image, to name it by; of the label, where that is alone."""
+        return self.scans[0][0] if self.scans else self.labels[0]
 
     @property
     def masks(self) -> tuple[str, ...]:

@@ -11,7 +11,13 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
 from data_prep.layouts.by_dicom import dicom
-from data_prep.layouts.by_folder import dsb2018, file_pairs, folder_pairs, lits
+from data_prep.layouts.by_folder import (
+    dsb2018,
+    file_pairs,
+    folder_pairs,
+    labels_alone,
+    lits,
+)
 from data_prep.layouts.by_list import listed, other_list, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
@@ -72,6 +78,21 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
         "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
     )
+
+
+def find_labels(tree: Tree) -> Layout:
+    """Find references: the cases of a raw dataset, or a folder of nothing but label files.
+
+    Raises:
+        DataError: as `find_layout`.
+    """
+    try:
+        return find_layout(tree)
+    except DataError as error:
+        names = [name for name in tree.names if is_scan_name(name)]
+        if error.code != "LAY_UNKNOWN" or len({PurePosixPath(n).parent for n in names}) != 1:
+            raise
+        return _with_left_out(tree, labels_alone(names), need_labels=True)
 
 
 def _with_left_out(tree: Tree, layout: Layout, need_labels: bool) -> Layout:

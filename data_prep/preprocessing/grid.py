@@ -1,7 +1,8 @@
 """From a scan to the grid of a plan, and back; labels brought to the grid of their image."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import ndimage
 from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import shear_of
+from data_prep.core.geometry import SAME_PLACE, shear_of, voxels_apart
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan, in_order, spacing_of
 from data_prep.core.scan_checks import check_same_grid
@@ -143,7 +144,56 @@ def _turn(array: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     return np.moveaxis(moved, -1, 0)
 
 
-def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
+def turned_to(on: Scan, other: Scan) -> Scan:
+    """Return a scan with its axes turned to those of another one that has the very same voxels.
+
+    Any other scan is returned as it is.
+    """
+    if on.affine is None or other.affine is None:
+        return other
+    orientation = nib.io_orientation(np.linalg.solve(on.affine, other.affine))
+    if np.array_equal(orientation, [[0, 1], [1, 1], [2, 1]]):
+        return other
+    affine = other.affine @ nib.orientations.inv_ornt_aff(orientation, other.size)
+    array = _turn(other.array, orientation)
+    if array.shape[1:] != on.size or not voxels_apart(on.affine, affine, on.size) <= SAME_PLACE:
+        return other
+    return replace(other, array=array, affine=affine)
+
+
+def fit_image(on: Scan, image: Scan, findings: Findings, what: str, where: str) -> Scan:
+    """Return an image (named `what`) on the grid of another: as it is, or if accepted, resampled.
+
+    Raises:
+        DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images, and for images
+            that have no place in common.
+    """
+    try:
+        check_same_grid(on, image, what, where, findings)
+        return image
+    except DataError as error:
+        if on.affine is None or image.affine is None:
+            raise
+        findings.ask(error.code, error.found, error.fix)
+        code, fix = error.code, error.fix
+    turned = turned_to(on, image)
+    if turned is not image:
+        return turned
+    ones = np.ones((1, *image.size), np.uint8)
+    beyond = int((_nearest(ones, image.affine, on.affine, on.size) == 0).sum())
+    cells = math.prod(on.size)
+    if beyond == cells:
+        raise DataError(code, f"no voxel of the {where} lies in the {what}", fix)
+    if beyond:
+        found = f"{beyond} of {cells} voxels of the {where} ({beyond / cells:.0%}) lie beyond the "
+        findings.warn(code, f"{found}{what}, whose border is repeated there", fix)
+    array = resample(image.array, image.affine, on.affine, on.size)
+    return Scan(array, on.affine, on.codes)
+
+
+def fit_label(
+    image: Scan, label: Scan, findings: Findings, what: str = "label", on: str = "image"
+) -> Scan:
     """Return a label on the grid of its image: as it is, or resampled where that is accepted.
 
     Raises:
@@ -151,7 +201,7 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
             class is left.
     """
     try:
-        check_same_grid(image, label)
+        check_same_grid(image, label, what, on, findings)
         return label
     except DataError as error:
         if image.affine is None or label.affine is None:
@@ -159,7 +209,8 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
         findings.ask(error.code, error.found, error.fix)
     array = _nearest(label.array, label.affine, image.affine, image.size)
     if label.array.any() and not array.any():
-        raise DataError("LBL_LOST", "no label is left on the grid of the image", "label it there")
+        found = f"nothing of the {what} is left on the grid of the {on}"
+        raise DataError("LBL_LOST", found, f"export the {what} on the grid of the {on}")
     after = dict(zip(*value_counts(array[0]), strict=True))
     image_there = _nearest(
         np.ones((1, *image.size), np.uint8), image.affine, label.affine, label.size
@@ -169,8 +220,8 @@ def fit_label(image: Scan, label: Scan, findings: Findings) -> Scan:
     for number, cells in zip(*value_counts(label.array[0]), strict=True):
         lost = loss_of(cells, after.get(number, 0), growth, cut.get(number, 0))
         if number and lost:
-            found = f"class {number}: {lost} on the grid of the image"
-            findings.warn("LBL_LOST", found, "label it on the grid of the image")
+            found = f"class {number}: {lost} on the grid of the {on}"
+            findings.warn("LBL_LOST", found, f"export the {what} on the grid of the {on}")
     return Scan(array, image.affine, image.codes)
 
 

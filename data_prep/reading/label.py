@@ -9,7 +9,6 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
-from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.labels import read_contours, read_segments
 from data_prep.formats.dicom.references import source_of
@@ -17,6 +16,7 @@ from data_prep.formats.dicom.series import parse
 from data_prep.formats.registry import open_file, read_label
 from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
+from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.image import read_case_image
 from data_prep.reading.segments import segments_to_classes
 
@@ -175,7 +175,7 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
         rules: say how masks are stored. Default: each is read by itself.
 
     Raises:
-        DataError: LBL_OBJECT if a mask holds several values; as `check_same_grid`.
+        DataError: LBL_OBJECT if a mask holds several values; as `fit_label`.
     """
     first: Scan | None = None
     for number, name in enumerate(case.labels, start=1):
@@ -183,7 +183,7 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
         if first is None:
             first, numbered = mask, np.zeros(mask.array.shape, np.uint16)
         try:
-            check_same_grid(first, mask, "mask", "first mask")
+            mask = fit_label(first, mask, findings, "mask", "first mask")
             values = np.unique(mask.array)
             if len(values[values != 0]) > 1 or len(mask.array) > 1:
                 raise DataError(

@@ -81,7 +81,7 @@ def test_images_on_another_grid_than_the_reference_are_not_drawn(
         write_nifti(path, nib.load(path).get_fdata(dtype=np.float32), np.diag([-1.0, 1, 1, 1]))
     arguments = ["--images", raw, "--ref", raw, "--pred", raw / "labelsTr", "-o", tmp_path / "o"]
     assert run("overlay", *arguments) == 1
-    assert "GEO_AFFINE case ball_3: reference lies up to" in capsys.readouterr().err
+    assert "GEO_AFFINE case ball_3: image lies up to" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 

@@ -60,7 +60,8 @@ def evaluate(
 
     Args:
         predictions: folder of label files named like the cases.
-        references: raw dataset in a known layout.
+        references: raw dataset in a known layout, or a folder of label files. Predictions are
+            brought to their grid.
         out: folder for the scores.
         only: ids of the cases to score. Default: all.
         config: classes and label map. Default: those recorded with the predictions.

@@ -13,13 +13,12 @@ from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.scan import Scan
-from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree, held_to, open_tree
 from data_prep.formats.mask_images import decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label, stem, suffix_of
-from data_prep.layouts import Case, choose, find_layout
+from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.fit import classes_of
-from data_prep.preprocessing.grid import fit_label
+from data_prep.preprocessing.grid import fit_label, turned_to
 from data_prep.reading.label import as_classes, read_case_label, read_objects
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
@@ -40,7 +39,7 @@ class Pair:
         reference_file: name of its file, the first of several.
         prediction_file: name of its file, if there is one.
         problem: why there is no prediction.
-        lost: one for each class that the reference lost on the way to the prediction's grid.
+        lost: one for each class that the prediction lost on the way to the reference's grid.
         objects: number of the object at each voxel, `(1, ...)`, of references that tell them apart.
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
@@ -167,12 +166,9 @@ class Pairs:
         prediction = problem = None
         try:
             with case_errors(case.id, file), memory_within(self.memory):
-                scan = self._prediction(file)
-                reference, lost = self._fitted(reference, scan)
-                if objects is not None:
-                    objects, _ = self._fitted(objects, scan)
-                told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
-                prediction = as_classes(scan, told)
+                predicted = self._prediction(file)
+                fitted, lost = self._fitted(predicted, reference)
+                prediction = fitted.array
         except DataError as error:
             problem = error
         probabilities = None
@@ -180,8 +176,8 @@ class Pairs:
             probabilities = Probabilities(
                 self._predictions,
                 case.id,
+                predicted,
                 reference,
-                prediction,
                 self.num_classes,
                 {self.rules.labels.get(name) for name in self._record.tidied},
                 self._record.rules is not None,
@@ -229,29 +225,26 @@ class Pairs:
         mask = (objects.array != 0).astype(np.uint8)
         return Scan(mask, objects.affine, objects.codes), objects
 
-    def _fitted(self, reference: Scan, prediction: Scan) -> tuple[Scan, list[DataError]]:
-        """Return the reference on the grid of its prediction, which is that of the image.
+    def _fitted(self, prediction: Scan, reference: Scan) -> tuple[Scan, list[DataError]]:
+        """Return a prediction on the grid of its reference, which is never changed itself.
 
         With it comes an error for each class that is lost on the way.
 
         Raises:
-            DataError: as `check_same_grid`, unless it is accepted that references lie elsewhere.
+            DataError: as `fit_label`.
         """
-        try:
-            check_same_grid(reference, prediction, "prediction", "reference")
-        except DataError as error:
-            if error.code not in self.rules.accept:
-                raise
-            findings = Findings(self.rules.accept)
-            fitted = fit_label(prediction, reference, findings)
-            lost = [finding.error for finding in findings.found if finding.level == "warning"]
-            return fitted, lost
-        return reference, []
+        findings = Findings(self.rules.accept)
+        turned = turned_to(reference, prediction)
+        fitted = fit_label(reference, turned, findings, "prediction", "reference")
+        return fitted, [found.error for found in findings.found if found.level == "warning"]
 
     def _prediction(self, file: str | None) -> Scan:
+        """Return class numbers, `(1, ...)`, on the grid that they were predicted on."""
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
-        return read_label(self._predictions, file, Findings(self.rules.accept), self._predicted)
+        scan = read_label(self._predictions, file, Findings(self.rules.accept), self._predicted)
+        told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
+        return Scan(as_classes(scan, told), scan.affine, scan.codes)
 
 
 def ask_other_image(findings: Findings) -> None:
@@ -286,7 +279,7 @@ def open_pairs(
 
     Args:
         predictions: folder of label files named like the cases.
-        references: raw dataset in a known layout.
+        references: raw dataset in a known layout, or a folder of label files.
         only: ids of the cases to compare. Default: all.
         config: classes and label map.
         max_ram: gigabytes of memory that one case may take. Default: no limit.
@@ -309,7 +302,7 @@ def _open(
     config: DataConfig | None,
 ) -> Pairs:
     tree = open_tree(references)
-    layout = find_layout(tree)
+    layout = find_labels(tree)
     cases = choose(layout.cases, only, layout.problems)
     predicted = open_tree(predictions)
     recorded = read_recorded(predicted)

@@ -12,6 +12,7 @@ from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import read_scan, stem
+from data_prep.preprocessing.grid import fit_image, turned_to
 from sdunet.segmentation.inference.prediction_record import BESIDE
 
 FOLDER = BESIDE[1]
@@ -29,8 +30,8 @@ class Probabilities:
     Attributes:
         tree: of the predictions, with a folder for each class.
         case: its id.
-        reference: on whose grid they lie.
-        label: class numbers that were predicted, `(1, ...)`.
+        predicted: class numbers, on whose grid they lie.
+        reference: to whose grid they are brought.
         num_classes: background included.
         tidied: classes whose components may have been made background afterwards.
         recorded: whether sdunet recorded these predictions; of those the background is there.
@@ -40,8 +41,8 @@ class Probabilities:
 
     tree: Tree
     case: str
+    predicted: Scan
     reference: Scan
-    label: np.ndarray
     num_classes: int
     tidied: Collection[int] = ()
     recorded: bool = False
@@ -50,13 +51,22 @@ class Probabilities:
     _checked: bool = False
 
     def __call__(self, number: int) -> np.ndarray:
-        """Return the probability of a class, `(1, ...)`.
+        """Return the probability of a class on the grid of the reference, `(1, ...)`.
 
         Raises:
             DataError: as `check`.
         """
         self.check()
-        return self._read(number)
+        with memory_within(self.memory):
+            scan = turned_to(self.reference, self._read(number))
+            return fit_image(
+                self.reference, scan, Findings(self.accept), "probabilities", "reference"
+            ).array
+
+    @property
+    def label(self) -> np.ndarray:
+        """Class numbers that were predicted, `(1, ...)`, on their own grid."""
+        return self.predicted.array
 
     def check(self) -> None:
         """Refuse what are no probabilities, or not those of the label.
@@ -82,7 +92,7 @@ class Probabilities:
             total, largest, own = (np.zeros(self.label.shape, np.float32) for _ in range(3))
             background = self.label == 0
             for number in self._stored():
-                found = self._read(number).astype(np.float32, copy=False)
+                found = self._read(number).array.astype(np.float32, copy=False)
                 total += found
                 self._compare(number, found, largest, own, background)
             if 0 not in self._stored() and total.max() <= 1 + self._apart:
@@ -136,7 +146,7 @@ class Probabilities:
                 "give labels and probabilities of one prediction",
             )
 
-    def _read(self, number: int) -> np.ndarray:
+    def _read(self, number: int) -> Scan:
         folder = f"{FOLDER}{number}/"
         there = [name for name in self.tree.names if name.startswith(folder)]
         files = [name for name in there if stem(name) == self.case]
@@ -154,11 +164,11 @@ class Probabilities:
         try:
             with memory_within(self.memory):
                 scan = read_scan(self.tree, file, Findings(self.accept))
-            check_same_grid(self.reference, scan, "probabilities", "reference")
+            check_same_grid(self.predicted, scan, "probabilities", "prediction")
             _check_range(scan.array)
         except DataError as error:
             raise error.at(case=self.case, file=file) from None
-        return scan.array
+        return scan
 
 
 def _check_range(array: np.ndarray) -> None:

@@ -12,10 +12,10 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.scan import Scan, spacing_of
-from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.prepared.rendering import plane_of, to_colours, turned, window_of
+from data_prep.preprocessing.grid import fit_image, turned_to
 from data_prep.reading.image import read_case_image
 from sdunet.segmentation.evaluation.pairing import Pair, ask_other_image
 from sdunet.segmentation.review.error_map import (
@@ -138,7 +138,8 @@ def open_view(
         scan = read_case_image(reading, case, Findings(rules.accept))
         if pair.source and pair.source != frozenset(now.values()):
             ask_other_image(Findings(rules.accept))
-        check_same_grid(scan, pair.reference, "reference")
+        scan = turned_to(pair.reference, scan)
+        scan = fit_image(pair.reference, scan, Findings(rules.accept), "image", "reference")
         return _view(pair, scan)
 
 

@@ -8,7 +8,7 @@ import pytest
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
-from data_prep.core.scan_checks import check_image
+from data_prep.core.scan_checks import check_image, check_same_grid
 
 
 def test_half_precision_is_taken_without_a_warning():
@@ -33,3 +33,24 @@ def test_a_channel_of_a_volume_that_says_nothing_is_refused_unless_accepted(kind
     check_image(Scan(array, np.eye(4)), findings)
     assert [finding.code for finding in findings.found] == ["INT_CHANNEL"]
     check_image(Scan(array[..., 0]))  # colours of a 2D image may be alike
+
+
+SPACING = np.array([0.5, 0.5, 5.0])
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize(
+    ("part", "codes"), [(0.009, []), (0.09, ["GEO_AFFINE"]), (0.11, None)], ids=str
+)
+def test_a_place_is_the_same_up_to_a_tenth_of_a_voxel(axis, part, codes):
+    affine, findings = np.diag([*SPACING, 1]), Findings()
+    one = Scan(np.zeros((1, 4, 5, 6)), affine)
+    moved = affine.copy()
+    moved[axis, 3] += part * SPACING[axis]
+    other = Scan(one.array, moved)
+    if codes is None:
+        with pytest.raises(DataError, match="GEO_AFFINE"):
+            check_same_grid(one, other)
+        return
+    check_same_grid(one, other, findings=findings)
+    assert [(f.level, f.code) for f in findings.found] == [("note", code) for code in codes]

@@ -170,20 +170,27 @@ def test_part_of_a_class_lost_on_the_grid_of_its_image_is_told(tmp_path, label, 
     found = [f for f in check(tmp_path / "raw", config).findings if f.code == "LBL_LOST"]
     assert [(f.level, f.case) for f in found] == [("warning", "bad")] * bool(said)
     assert not said or found[0].found == f"{said} on the grid of the image"
-    for name in ("good_0", "good_1", "good_2", "bad"):
-        made.write(f"../pred/{name}.nii.gz", gz(nifti(blob())))
-    _, problems = evaluate(tmp_path / "pred", tmp_path / "raw", tmp_path / "out", config=config)
+    made.write("../pred/bad.nii.gz", label)
+    made.label(gz(nifti(blob())))
+    _, problems = evaluate(
+        tmp_path / "pred", tmp_path / "raw", tmp_path / "out", {"bad"}, config=config
+    )
     assert [(p.code, p.case) for p in problems] == [("LBL_LOST", "bad")] * bool(said)
+    assert not said or problems[0].found == f"{said} on the grid of the reference"
 
 
-def test_class_of_a_reference_lost_on_the_grid_of_the_prediction_is_told(tmp_path):
+def test_reference_is_never_brought_to_the_grid_of_a_prediction(tmp_path):
+    """A lesion too small for a voxel of the prediction is missed, and no true negative."""
     made = Volumes(tmp_path / "raw")
     made.label(fine(2, (33, 33, 33)))
-    for name in ("good_0", "good_1", "good_2", "bad"):
-        made.write(f"../pred/{name}.nii.gz", gz(nifti(blob())))
+    made.write("../pred/bad.nii.gz", gz(nifti(blob())))
     config = DataConfig(labels=LABELS, accept=("GEO_SHAPE",))
-    _, problems = evaluate(tmp_path / "pred", tmp_path / "raw", tmp_path / "out", config=config)
-    assert [(p.code, p.case) for p in problems] == [("LBL_LOST", "bad")]
+    summary, problems = evaluate(
+        tmp_path / "pred", tmp_path / "raw", tmp_path / "out", {"bad"}, config=config
+    )
+    assert not problems
+    lesion = summary["metric_per_case"][0]["metrics"]["2"]
+    assert (lesion["outcome"], lesion["n_ref"], lesion["FN"]) == ("missed", 1, 1)
 
 
 def test_object_that_another_covers_is_told(tmp_path):
