@@ -36,6 +36,7 @@ Acceptance = Literal[
     "LAY_UNUSED",
     "LBL_ABSENT",
     "LBL_NEAR",
+    "LBL_OVERLAP",
     "LBL_SEGMENT",
     "PAIR_OTHER_IMAGE",
     "PROB_LABEL",

@@ -3,8 +3,8 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pydicom.dataset import Dataset
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
+from data_prep.formats.dicom.references import images_referred_to
 from data_prep.formats.dicom.series import is_dicom, parse, start_of
 from data_prep.formats.registry import is_scan_name
 from data_prep.layouts.cases import Case, Layout, layout_of, no_image, sample
@@ -30,6 +31,8 @@ class _File:
     patient: str
     refers: frozenset[str]
     kind: str
+    uid: str
+    images: frozenset[str]  # that it refers to, if it is a label that names no series
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def dicom(tree: Tree) -> Layout | None:
         return None
     lost = _slices_lost([found for found in looked if isinstance(found, _Lost)], files)
     problems = [one.error for one in lost]
-    labels = [file for file in files if file.modality in _LABELS]
+    series_of = {file.uid: file.series for file in files if file.modality not in _LABELS}
+    labels = [_by_images(file, series_of) for file in files if file.modality in _LABELS]
     images = defaultdict(list)
     for file in files:
         if file.modality not in _LABELS:
@@ -152,8 +156,10 @@ def _look(tree: Tree, name: str) -> list[_File | _Lost]:
                 modality,
                 _hashed(study),
                 _hashed(str(one.get("PatientID") or "").strip() or study),
-                frozenset(_series_referred_to(one)),
+                refers := frozenset(_series_referred_to(one)),
                 _kind(one),
+                str(one.get("SOPInstanceUID") or name),
+                frozenset() if refers else frozenset(images_referred_to(one)),
             )
     except DataError as error:
         return [_Lost(name, error, seen, series)]
@@ -242,10 +248,17 @@ def _problem(members: list[_File], missing: list[_Lost], drawn: list[_File]) -> 
     if len(kinds) > 1:
         found = f"modalities or units {sorted(kinds)} in one series"
         return DataError("DCM_MIXED", found, "split it")
-    if len(drawn) > 1:
-        found = f"several labels: {sample([label.name for label in drawn])}"
-        return DataError("PAIR_DUPLICATE", found, "keep one")
+    if len({label.modality for label in drawn}) > 1:
+        found = f"labels of two kinds: {sample([label.name for label in drawn])}"
+        return DataError("PAIR_DUPLICATE", found, "keep RTSTRUCT or SEG")
     return None
+
+
+def _by_images(label: _File, series_of: Mapping[str, str]) -> _File:
+    """Return a label with the series of its images where it names no series itself."""
+    if label.refers:
+        return label
+    return replace(label, refers=frozenset(series_of.get(uid, "") for uid in label.images) - {""})
 
 
 def _series_referred_to(one: Dataset) -> list[str]:

@@ -10,7 +10,7 @@ from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import Tree
-from data_prep.formats.dicom.labels import read_contours, read_segments
+from data_prep.formats.dicom.labels import read_drawn
 from data_prep.formats.dicom.references import source_of
 from data_prep.formats.dicom.series import parse
 from data_prep.formats.registry import open_file, read_label
@@ -52,12 +52,11 @@ def read_case_label(
             image = image or read_case_image(tree, case, Findings(rules.accept))
             names = rules.structures or rules.labels
             classes = {plain(name): number for name, number in names.items() if number}
-            read = read_contours if case.kind == "contours" else read_segments
             with named_errors():
-                data = open_file(tree, case.labels[0], findings)
                 files = (open_file(tree, name, Findings(rules.accept)) for name in case.scans[0])
                 source = source_of(parse(file, pixels=False) for file in files)
-                scan = read(data, image, source, classes, findings)
+                drawn = ((name, open_file(tree, name, findings)) for name in case.labels)
+                scan = read_drawn(case.kind, drawn, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
         if case.kind == "classes":

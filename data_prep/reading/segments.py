@@ -29,8 +29,8 @@ def segments_to_classes(scan: Scan, rules: Rules, findings: Findings) -> np.ndar
     Raises:
         DataError: LBL_SEGMENT for a segment whose value is that of a class and whose name is that
             of none, unless accepted; LBL_NEAR as `check_names`; LBL_UNKNOWN for a value that is
-            no class; LBL_OVERLAP; HDR_CONFLICT for voxels of no segment, or for a name and a
-            value in `label_map` that mean different classes.
+            no class; LBL_OVERLAP, unless accepted; HDR_CONFLICT for voxels of no segment, or
+            for a name and a value in `label_map` that mean different classes.
     """
     names = {plain(name): n for name, n in (rules.structures or rules.labels).items()}
     there = [(one, scan.array[one.layer] == one.value) for one in _all(scan, rules.label_map)]
@@ -56,9 +56,9 @@ def segments_to_classes(scan: Scan, rules: Rules, findings: Findings) -> np.ndar
         overlap = int((mask & (out != 0) & (out != number)).sum()) if number else 0
         if overlap:
             found = f"{overlap} voxels of {one.name!r} are in another class too"
-            raise DataError("LBL_OVERLAP", found, "save segments that do not overlap")
+            findings.ask("LBL_OVERLAP", found, "save segments that do not overlap")
         if number:
-            out[mask] = number
+            np.maximum(out, number, out=out, where=mask, casting="unsafe")
     if unused:
         found = f"{len(unused)} segments are no class: {unused[:_SHOWN]}"
         findings.note("DCM_UNUSED", found)

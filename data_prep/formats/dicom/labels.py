@@ -6,25 +6,24 @@ Source: DICOM PS3.3, C.8.8.6 (ROI contours), C.8.20.2 (segmentation).
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from skimage.draw import polygon2mask
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.formats.dicom.drawing import Contour, fill
 from data_prep.formats.dicom.gaps import tell_gaps
-from data_prep.formats.dicom.pixels import pixels_of
-from data_prep.formats.dicom.references import References, Source, to_voxels
+from data_prep.formats.dicom.references import References, Source, sources_of, to_voxels
+from data_prep.formats.dicom.segment_frames import frames_of
 from data_prep.formats.dicom.series import parse
 from data_prep.formats.header_fields import agreed
 from data_prep.formats.structure_names import check_names, plain
 
 _OFF = 0.1  # voxels: how far rounding may bring a point from where it is to be
-_NEARLY = 0.9  # of the voxels of two contours in common: one drawn twice, and no hole
 _BORDER = 1  # voxels beside the image in which a contour may still lie, which it loses there
 _AGAIN = "export the structures again, on the series they were drawn on"
 _MEANT = "look whether the structure is meant"
@@ -38,27 +37,52 @@ class Structure:
     mask: np.ndarray  # (X, Y, Z)
 
 
-def read_contours(
-    data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
+def read_drawn(
+    kind: Literal["contours", "segments"],
+    files: Iterable[tuple[str, bytes]],
+    image: Scan,
+    source: Source,
+    classes: Mapping[str, int],
+    findings: Findings,
 ) -> Scan:
-    """Draw the contours of an RTSTRUCT file as class numbers, `(1, X, Y, Z)`.
-
-    A voxel is in a structure if its centre lies in an odd number of its contours, so that a
-    contour in another is a hole.
+    """Draw the structures of one or several files as class numbers, `(1, X, Y, Z)`.
 
     Args:
-        data: the file.
+        kind: what the files hold.
+        files: their names and bytes.
         image: the scan they were drawn on.
         source: what its files say of what labels refer to.
         classes: names of structures, by lower case, to class numbers.
         findings: names of structures that are no class are noted.
 
     Raises:
+        DataError: as `_contours` and `_segments`; HDR_CONFLICT for structures of one name that
+            overlap; DCM_STRUCTURES if none is a class; LBL_OVERLAP, unless accepted; LBL_NEAR as
+            `check_names`.
+    """
+    read = _contours if kind == "contours" else _segments
+    structures: list[Structure] = []
+    names: list[str] = []
+    for file, data in files:
+        since = len(findings.found)
+        with named_errors(file):
+            drawn, called = read(data, image, source, classes, findings)
+        findings.place(since, file=file)
+        structures += drawn
+        names += called
+    return _merged(structures, sorted(names), image, classes, findings)
+
+
+def _contours(
+    data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
+) -> tuple[list[Structure], list[str]]:
+    """Draw the contours of an RTSTRUCT file; return them with the names of all structures.
+
+    Raises:
         DataError: DCM_CONTOUR for contours that are not in the image's slices; DCM_PATIENTS,
             DCM_REFERENCE for a label of another series; DCM_LOST for one of slices that are not
-            there, DCM_CROSSING for contours that cross, unless accepted; HDR_CONFLICT for numbers
-            or names that do not tell structures apart; LBL_LOST if no structure holds a voxel of
-            the image; LBL_OVERLAP; LBL_NEAR as `check_names`.
+            there, unless accepted; DCM_CROSSING as `fill`; HDR_CONFLICT for numbers that do not
+            tell structures apart; LBL_LOST if no structure holds a voxel of the image.
     """
     one = parse(data)
     references = References(one, source, image)
@@ -81,42 +105,45 @@ def read_contours(
     if any(map(contours.get, classed)) and not any(one.mask.any() for one in structures):
         found = f"no voxel of the image is in any of {len(structures)} structures"
         raise DataError("LBL_LOST", found, _AGAIN)
-    return _merged(structures, sorted(names.values()), image, classes, findings)
+    return structures, [*names.values()]
 
 
-def read_segments(
+def _segments(
     data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
-) -> Scan:
-    """Lay the segments of a DICOM-SEG file on the image's grid, `(1, X, Y, Z)`.
+) -> tuple[list[Structure], list[str]]:
+    """Lay the segments of a DICOM-SEG file on the image's grid; return them with all names.
 
     Raises:
-        DataError: DCM_SEGMENT for fractional segments or frames not on the grid; DCM_PATIENTS,
-            DCM_REFERENCE, HDR_CONFLICT as `read_contours`, and for two frames of a segment in one
-            place; LBL_OVERLAP; LBL_NEAR as `check_names`.
+        DataError: DCM_SEGMENT for an unknown type or frames not on the grid; DCM_PATIENTS,
+            DCM_REFERENCE, HDR_CONFLICT as `_contours`, and for two frames of a segment in one
+            place.
     """
     one = parse(data)
     references = References(one, source, image)
-    if one.get("SegmentationType") != "BINARY":
-        raise DataError("DCM_SEGMENT", f"type {one.get('SegmentationType')!r}", "save it as BINARY")
     segments = one.get("SegmentSequence") or []
     names = _once(
         ((int(part.SegmentNumber), str(part.get("SegmentLabel", ""))) for part in segments),
         "segment",
     )
-    frames, groups = pixels_of(one)[..., 0], one.PerFrameFunctionalGroupsSequence
-    masks = {number: np.zeros(image.size, bool) for number in names}
+    groups = one.PerFrameFunctionalGroupsSequence
     shared = one.SharedFunctionalGroupsSequence[0]
-    numbers = [int(g.SegmentIdentificationSequence[0].ReferencedSegmentNumber) for g in groups]
-    _check_declared(numbers, names, "a frame of segment")
-    places = [tuple(np.round(_origin(group, shared), 3).tolist()) for group in groups]
-    _once(((at, None) for at in zip(numbers, places, strict=True)), "a frame, (segment, place),")
-    at = to_voxels(np.array([_origin(group, shared) for group in groups]), image)
+    masks = {number: np.zeros(image.size, bool) for number in names}
+    frames = frames_of(one, shared, names, findings)
+    _check_declared((frame.number for frame in frames), names, "a frame of segment")
+    origins = [_origin(group, shared) for group in groups]
+    places = [tuple(np.round(origin, 3).tolist()) for origin in origins]
+    pairs = [(frame.number, places[frame.index]) for frame in frames]
+    _once(((pair, None) for pair in pairs), "a frame, (segment, place),")
+    at = to_voxels(np.array(origins), image)
     across = int(np.ptp(at, axis=0).argmax())  # the axis that frames follow each other along
     drawn: dict[int, set[int]] = defaultdict(set)
-    for frame, group, number, place in zip(frames, groups, numbers, at, strict=True):
-        _lay(frame != 0, group, shared, image, masks[number])
-        drawn[number].add(round(place[across]))
-        references.check_slice(_sources(group, shared), place[2], f"a frame of {names[number]!r}")
+    for frame in frames:
+        group, place = groups[frame.index], at[frame.index]
+        if frame.mask.any():
+            _lay(frame.mask, group, shared, image, masks[frame.number])
+        drawn[frame.number].add(round(place[across]))
+        what = f"a frame of {names[frame.number]!r}"
+        references.check_slice(sources_of(group, shared), place[2], what)
     references.tell(findings)
     structures = []
     for number, name in names.items():
@@ -125,7 +152,7 @@ def read_segments(
             tell_gaps(masks[number], across, drawn[number], name, "frame", findings)
             if not masks[number].any():
                 findings.warn("DCM_EMPTY", f"{name!r} is declared and is nowhere", _MEANT)
-    return _merged(structures, sorted(names.values()), image, classes, findings)
+    return structures, [*names.values()]
 
 
 def _once(pairs: Iterable[tuple[Any, Any]], what: str) -> dict[Any, Any]:
@@ -154,22 +181,25 @@ def _filled(
     name: str,
     findings: Findings,
 ) -> np.ndarray:
-    """Return whether each voxel of the image is in an odd number of contours, `(X, Y, Z)`."""
+    """Return whether each voxel of the image is in the contours, see `fill`, `(X, Y, Z)`."""
     width, height, depth = image.size
     mask = np.zeros((width + 2 * _BORDER, height + 2 * _BORDER, depth), bool)
     by_slice = defaultdict(list)
+    points_alone = 0
     for contour in contours:
+        if _is_no_area(contour):
+            points_alone += 1
+            continue
         slice_, points = _placed(contour, image, name)
         references.check_slice(contour.get("ContourImageSequence") or [], slice_, repr(name))
-        meant = contour.ContourGeometricType == "CLOSEDPLANAR_XOR"
-        by_slice[slice_].append((points + _BORDER, meant))
+        xor = contour.ContourGeometricType == "CLOSEDPLANAR_XOR"
+        by_slice[slice_].append(Contour(points + _BORDER, xor))
     for slice_, drawn in by_slice.items():
-        where, planes = f"{name!r} in slice {slice_}", []
-        for points, meant in drawn:
-            planes.append((polygon2mask(mask.shape[:2], points), meant))
-            if _crosses_itself(points, int(planes[-1][0].sum())) and not meant:
-                findings.ask("DCM_CROSSING", f"{where}: a contour that crosses itself", _MEANT)
-        mask[:, :, slice_] = _in_odd_number(planes, where, findings)
+        where = f"{name!r} in slice {slice_}"
+        mask[:, :, slice_] = fill(drawn, mask.shape[:2], where, findings)
+    if points_alone:
+        found = f"{name!r}: {points_alone} of {len(contours)} contours are of one or two points, "
+        findings.note("DCM_POINTS", f"{found}and are not drawn")
     inside = mask[_BORDER:-_BORDER, _BORDER:-_BORDER]
     cells, left = int(mask.sum()), int(inside.sum())
     if not contours:
@@ -184,39 +214,9 @@ def _filled(
     return inside
 
 
-def _in_odd_number(
-    planes: list[tuple[np.ndarray, bool]], where: str, findings: Findings
-) -> np.ndarray:
-    """Return whether each cell is in an odd number of contours; one that is there twice is one.
-
-    Args:
-        planes: whether each cell is in a contour, and whether it says that it is meant so.
-        where: they are.
-        findings: take copies, and contours that cross.
-    """
-    apart: list[tuple[np.ndarray, bool]] = []
-    for plane, meant in planes:
-        if plane.any() and any((plane == other).all() for other, _ in apart):
-            findings.note("DCM_COPY", f"{where}: a contour that is there twice counts once")
-            continue
-        for other, other_meant in apart:
-            both, fewer, more = int((plane & other).sum()), *sorted((plane.sum(), other.sum()))
-            crossing = 0 < both < fewer or both > _NEARLY * more
-            if crossing and not (meant and other_meant):
-                found = f"{where}: two contours that have {both} voxels in common"
-                findings.ask("DCM_CROSSING", found, _MEANT)
-        apart.append((plane, meant))
-    return np.logical_xor.reduce([plane for plane, _ in apart])
-
-
-def _crosses_itself(points: np.ndarray, cells: int) -> bool:
-    """Tell a contour, such as one drawn twice, whose area is far from that of its cells.
-
-    The cells of one that does not cross itself differ from its area by less than its length.
-    """
-    steps = np.roll(points, -1, axis=0) - points
-    area = abs(float(points[:, 0] @ steps[:, 1] - points[:, 1] @ steps[:, 0])) / 2
-    return abs(area - cells) > float(np.hypot(*steps.T).sum()) + 1
+def _is_no_area(contour: Dataset) -> bool:
+    """Tell contours of one or two points, which have a place and nothing in them."""
+    return len(_numbers_of(contour)) in (3, 6)
 
 
 def _placed(contour: Dataset, image: Scan, name: str) -> tuple[int, np.ndarray]:
@@ -252,12 +252,6 @@ def _origin(group: Dataset, shared: Dataset) -> np.ndarray:
     """Return where the first voxel of a frame is, in LPS millimetres."""
     sequence = group.get("PlanePositionSequence") or shared.get("PlanePositionSequence")
     return np.array(sequence[0].ImagePositionPatient, float)
-
-
-def _sources(group: Dataset, shared: Dataset) -> list[Dataset]:
-    """Return the items that refer to the images a frame was drawn on."""
-    derived = group.get("DerivationImageSequence") or shared.get("DerivationImageSequence") or []
-    return [item for one in derived for item in one.get("SourceImageSequence") or []]
 
 
 def _lay(frame: np.ndarray, group: Dataset, shared: Dataset, image: Scan, mask: np.ndarray) -> None:
@@ -300,12 +294,9 @@ def _merged(
         number = classes[plain(structure.name)]
         overlap = structure.mask & (label != 0) & (label != number)
         if overlap.any():
-            raise DataError(
-                "LBL_OVERLAP",
-                f"{int(overlap.sum())} voxels of {structure.name!r} are in another class too",
-                "export structures that do not overlap",
-            )
-        label[structure.mask] = number
+            found = f"{int(overlap.sum())} voxels of {structure.name!r} are in another class too"
+            findings.ask("LBL_OVERLAP", found, "export structures that do not overlap")
+        np.maximum(label, number, out=label, where=structure.mask, casting="unsafe")
     return Scan(label[None], image.affine, image.codes)
 
 

@@ -149,6 +149,24 @@ class References:
         return [slices[int(n) - 1] for n in numbers if 0 < int(n) <= len(slices)]
 
 
+def sources_of(group: Dataset, shared: Dataset) -> list[Dataset]:
+    """Return the items that refer to the images a frame of a SEG was drawn on."""
+    derived = group.get("DerivationImageSequence") or shared.get("DerivationImageSequence") or []
+    return [item for one in derived for item in one.get("SourceImageSequence") or []]
+
+
+def images_referred_to(label: Dataset) -> set[str]:
+    """Return the SOPInstanceUIDs of all images that an RTSTRUCT or SEG says it was drawn on."""
+    items = []
+    for roi in label.get("ROIContourSequence") or []:
+        for contour in roi.get("ContourSequence") or []:
+            items += contour.get("ContourImageSequence") or []
+    shared = (label.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for group in label.get("PerFrameFunctionalGroupsSequence") or []:
+        items += sources_of(group, shared)
+    return set(map(_image, items)) - {""}
+
+
 def to_voxels(places: np.ndarray, image: Scan) -> np.ndarray:
     """Return the voxel indices `(n, 3)` of points in LPS millimetres."""
     homogeneous = np.column_stack([places, np.ones(len(places))]) @ LPS_TO_RAS.T

@@ -76,7 +76,7 @@ def test_qform_and_sform_are_the_same_up_to_a_tenth_of_a_voxel(mm, told):
     image.set_sform(nib.affines.from_matvec(np.eye(3), (mm, 0, 0)), 1)
     findings = Findings()
     if told is None:
-        with pytest.raises(DataError, match="GEO_SQFORM: qform and sform differ by 0.2 mm"):
+        with pytest.raises(DataError, match=r"GEO_SQFORM: qform and sform differ by 0\.2 mm"):
             read_nifti(image.to_bytes(), findings)
     else:
         read_nifti(image.to_bytes(), findings)
