@@ -94,13 +94,15 @@ class Findings:
 
     Args:
         accept: codes of what is accepted, see `Acceptance`.
+        how: something is accepted where these findings are made, with `{code}` in it.
 
     Attributes:
         held: numbers or, in lower case, names of structures that the label holds.
     """
 
-    def __init__(self, accept: Collection[str] = ()) -> None:
+    def __init__(self, accept: Collection[str] = (), how: str = "dataset.accept: [{code}]") -> None:
         self.accept = frozenset(accept)
+        self.how = how
         self.found: list[Finding] = []
         self.held: set[int | str] = set()
 
@@ -112,20 +114,20 @@ class Findings:
         """Tell of what is doubtful and yet used."""
         self.found.append(Finding("warning", code, found, fix))
 
-    def ask(self, code: str, found: str, fix: str, how: str = "dataset.accept: [{code}]") -> None:
+    def ask(self, code: str, found: str, fix: str, how: str | None = None) -> None:
         """Refuse what must not be guessed over, unless it is accepted.
 
         Args:
             code: of what was found.
             found: with the values.
             fix: what to do about it.
-            how: to accept it, with `{code}` in it.
+            how: to accept it, if not as elsewhere, with `{code}` in it.
 
         Raises:
             DataError: `code`, if it is not accepted.
         """
         if code not in self.accept:
-            fix += f", or accept it: {how.format(code=code)}"
+            fix += f", or accept it: {(how or self.how).format(code=code)}"
             raise DataError(code, found, fix)
         self.note(code, f"accepted: {found}")
 

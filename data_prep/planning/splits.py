@@ -180,6 +180,13 @@ def make_folds(
     members = defaultdict(list)
     for case_id, group in sorted(groups.items()):
         members[group].append(case_id)
+    if len(members) == 1 < len(groups):
+        raise DataError(
+            "SPLIT_FEW",
+            f"all {len(groups)} cases are of one group or patient, as if one PatientID had been "
+            "written into all files",
+            "say whose each case is: dataset.group_file or dataset.group_pattern",
+        )
     if len(members) < 2 or folds < 2:
         raise DataError(
             "SPLIT_FEW",

@@ -74,7 +74,7 @@ def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
         raise DataError(
             "GEO_RESAMPLE",
             f"{cells:.3g} voxels when resampled from {before} to {spacing} mm",
-            "check the spacing of the scan, or give dataset.spacing",
+            "check the spacing of the scan, or prepare with another dataset.spacing",
         )
     check_size(len(scan.array) * int(cells), np.dtype(np.float32).itemsize)
     return Grid(orientation, turned_size, turned_affine, tuple(int(n) for n in size), affine)

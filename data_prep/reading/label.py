@@ -20,6 +20,8 @@ from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.image import read_case_image
 from data_prep.reading.segments import segments_to_classes
 
+_VOIDS = (254, 255, 65535)  # usual numbers of what belongs to no class
+_IDS = 5  # unknown values: more are most likely numbers of objects
 _LOSSY = 32  # unknown values: more, each in single voxels, come from compression or soft edges
 
 
@@ -111,7 +113,8 @@ def to_classes(
     unknown = ~np.isin(classes, list(labels.values()))
     if unknown.any():
         regions = _in_regions(array, values[unknown])
-        raise _unknown(whole[unknown], counts[unknown], labels, regions=regions)
+        others = bool(classes[~unknown].any())
+        raise _unknown(whole[unknown], counts[unknown], labels, regions=regions, others=others)
     dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
     out = np.zeros_like(array, dtype)
     for value, number in zip(values, classes, strict=True):
@@ -128,7 +131,12 @@ def _in_regions(array: np.ndarray, values: np.ndarray) -> bool:
 
 
 def _unknown(
-    values: np.ndarray, counts: np.ndarray, labels: Mapping[str, int], *, regions: bool
+    values: np.ndarray,
+    counts: np.ndarray,
+    labels: Mapping[str, int],
+    *,
+    regions: bool,
+    others: bool,
 ) -> DataError:
     if len(values) > _LOSSY and not regions and values.min() < 0:
         return DataError(
@@ -149,11 +157,28 @@ def _unknown(
         for value, count in list(zip(values, counts, strict=True))[:5]
     )
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-    return DataError(
-        "LBL_UNKNOWN",
-        f"unknown label value {several}{more}, classes are {known}",
-        f"declare it in dataset.labels, or map it to the class that it means: dataset.label_map: "
-        f"{{{_written(values[0])}: {max(labels.values())}}}",
+    found = f"unknown label value {several}{more}, classes are {known}"
+    return DataError("LBL_UNKNOWN", found, _advice(values, labels, others=others))
+
+
+def _advice(values: np.ndarray, labels: Mapping[str, int], *, others: bool) -> str:
+    """Return what to do about unknown values, none of which is taken for a class unasked."""
+    first = _written(values[0])
+    if len(values) == 1 and values[0] in _VOIDS and others:
+        return (
+            f"{first} beside classes often marks what is not to count: map it to the background, "
+            f"dataset.label_map: {{{first}: 0}}, or declare it in dataset.labels if it is a class"
+        )
+    if len(values) > _IDS and values.max() <= 0xFFFF:  # more are colours
+        return (
+            "declare classes in dataset.labels; if each is the number of an object, save 1 "
+            "wherever there is one, or a mask an object in a folder masks/"
+        )
+    number = max(labels.values()) if len(labels) == 2 and len(values) == 1 and not others else None
+    meant = "its class" if number is None else number
+    return (
+        "declare it in dataset.labels, or map it to the class that it means: dataset.label_map: "
+        f"{{{first}: {meant}}}"
     )
 
 

@@ -73,6 +73,11 @@ def test_unused_latents_do_not_count(perfect):
     assert score(factor_vae_score, idle) == 0.0
 
 
+def test_latents_of_small_scale_count_up_to_the_threshold_of_their_deviation(perfect):
+    assert score(factor_vae_score, 0.051 * perfect) == 1.0
+    assert score(factor_vae_score, 0.049 * perfect) == 0.0
+
+
 @pytest.mark.parametrize("metric", SCORES)
 def test_scores_repeat_by_seed(metric, perfect):
     codes = perfect + np.random.default_rng(0).normal(size=perfect.shape)

@@ -120,6 +120,7 @@ def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
         "validation_dice": record.get("validation_dice"),
         "parameters": count_parameters(model.network),
         "training": record.get("training"),
+        "training_cases": record.get("training_cases"),
         "versions": versions(),
         "doubts": [finding.found for finding in findings_of(doubts)],
     }

@@ -50,7 +50,6 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
                 RANGE,
                 f"{found}: not in Hounsfield units",
                 "give the scan in Hounsfield units",
-                "--accept {code}",
             )
         elif apart or beyond or not least / _FAR <= high - low <= most * _FAR:
             findings.warn(RANGE, found, "check that it is of the same kind")

@@ -32,6 +32,7 @@ from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_en
 from sdunet.segmentation.inference.prediction_record import Manifest
 from sdunet.segmentation.models.doubts import findings_of
 
+_HOW = "--accept {code}"  # the option of this command
 _NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
 
 
@@ -107,7 +108,7 @@ def predict(
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
         layout = joined_channels(layout, len(ensemble.plan.channels))
-    accepting = Findings({*ensemble.plan.accept, *options.accept})
+    accepting = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
     say(f"layout {layout.name}, {len(layout.cases)} cases")
     unused = _unused(layout, accepting)
     order_of_channels(layout.channels, ensemble.plan.channels, accepting)
@@ -182,7 +183,7 @@ def _unused(layout: Layout, accepting: Findings) -> list[DataError]:
     for finding in layout.findings:
         if (finding.level, finding.code) == ("warning", "LAY_UNUSED") and not layout.listed_in:
             try:
-                accepting.ask("LAY_UNUSED", finding.found, finding.fix, "--accept {code}")
+                accepting.ask("LAY_UNUSED", finding.found, finding.fix)
             except DataError as error:
                 left.append(error)
         else:
@@ -238,7 +239,7 @@ def _predict_case(
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
     memory = _memory(options)
-    findings = Findings({*ensemble.plan.accept, *options.accept})
+    findings = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
     reading, source = recorded(tree)
     folders = _folders(ensemble, options)
     with memory_within(memory):

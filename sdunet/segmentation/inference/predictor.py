@@ -133,7 +133,7 @@ class Predictor:
                 has one; as `sdunet predict` for scans it refuses.
         """
         _check_truth("probabilities", probabilities)
-        findings = Findings(self._ensemble.plan.accept)
+        findings = Findings(self._ensemble.plan.accept, "train with dataset.accept: [{code}]")
         if isinstance(scan, str | Path):
             if affine is not None or spacing is not None:
                 raise DataError("GEO_SPACING", "a file and a spacing", "the file holds its own")

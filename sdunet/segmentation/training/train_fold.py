@@ -128,6 +128,7 @@ def train(
             epochs=trainer.current_epoch,
             steps=trainer.global_step,
             validation_dice=keep.score,
+            training_cases=len(dataset.folds[fold]["train"]),
             parameters=count_parameters(module.network),
         )
     return keep.score

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 Encode = Callable[[np.ndarray], np.ndarray]
-# Kim and Mnih leave out latents that the encoder hardly uses.
+# Kim and Mnih leave out latents that the encoder hardly uses: by their standard deviation.
 _INACTIVE = 0.05
 
 
@@ -40,11 +40,11 @@ def factor_vae_score(
     rng = np.random.default_rng(seed)
     varying = _check(images, factors)
     codes = _encode_all(encode, images)
-    variance = codes.var(0)
-    active = variance > _INACTIVE
+    deviation = codes.std(0)
+    active = deviation > _INACTIVE
     if not active.any():
         return 0.0
-    codes = codes[:, active] / np.sqrt(variance[active])
+    codes = codes[:, active] / deviation[active]
 
     def count_votes() -> np.ndarray:
         counts = np.zeros((codes.shape[1], factors.shape[1]), int)

@@ -9,6 +9,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_image, check_same_grid
+from data_prep.reading.label import to_classes
 
 
 def test_half_precision_is_taken_without_a_warning():
@@ -54,3 +55,34 @@ def test_a_place_is_the_same_up_to_a_tenth_of_a_voxel(axis, part, codes):
         return
     check_same_grid(one, other, findings=findings)
     assert [(f.level, f.code) for f in findings.found] == [("note", code) for code in codes]
+
+
+LABELS = {"background": 0, "organ": 1, "lesion": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "advice"),
+    [
+        ([0, 255], {"background": 0, "organ": 1}, "label_map: {255: 1}"),
+        ([0, 1, 255], {"background": 0, "organ": 1}, "label_map: {255: 0}, or declare"),
+        ([0, 2, 3], {"background": 0, "organ": 1}, "label_map: {2: its class}"),
+        ([0, 1, 7], LABELS, "label_map: {7: its class}"),
+        ([0, *range(3, 20)], LABELS, "if each is the number of an object"),
+        ([0, *(n << 16 for n in range(1, 9))], LABELS, "label_map: {0x010000: its class}"),
+    ],
+    ids=["mask", "void", "two", "another", "objects", "colours"],
+)
+def test_no_class_is_proposed_for_a_value_that_may_be_none(values, labels, advice):
+    array = np.repeat(np.array(values), 4)[None, None]
+    with pytest.raises(DataError, match="LBL_UNKNOWN") as raised:
+        to_classes(array, labels, {})
+    assert advice in raised.value.fix
+
+
+def test_a_code_is_accepted_as_the_command_has_it():
+    for findings, how in (
+        (Findings(), r"dataset\.accept"),
+        (Findings((), "--accept {code}"), "--acc"),
+    ):
+        with pytest.raises(DataError, match=how):
+            check_image(Scan(np.array([[[0, np.nan, 1]]])), findings)

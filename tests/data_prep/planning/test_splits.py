@@ -24,8 +24,10 @@ def test_folds_cover_every_case_once_and_never_split_a_group():
 
 def test_folds_are_no_more_than_groups_and_need_two():
     assert len(make_folds({"a": "a", "b": "b", "c": "c"}, 5, 0)) == 3
-    with pytest.raises(DataError, match=r"SPLIT_FEW: 1 groups into 5 folds"):
+    with pytest.raises(DataError, match=r"SPLIT_FEW: all 2 cases are of one group.*PatientID"):
         make_folds({"a": "p", "b": "p"}, 5, 0)
+    with pytest.raises(DataError, match=r"SPLIT_FEW: 1 groups into 5 folds"):
+        make_folds({"a": "p"}, 5, 0)
 
 
 def test_foreground_is_dealt_evenly():
