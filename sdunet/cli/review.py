@@ -43,7 +43,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     )
     shown = ("Dice", "IoU", "NSD", "HD95", "AP")
     scored = "".join(f"{name:>9}" for name in ("Jaccard", "NSD", "HD95", "AP"))
-    tell(f"{'class':<20}{'Dice (95 %)':<25}{scored}{'n':>6}  left out or zero")
+    width = max([18, *(len(scores["name"]) for scores in summary["mean"].values())]) + 2
+    tell(f"{'class':<{width}}{'Dice (95 %)':<25}{scored}{'n':>6}  left out or zero")
     for scores in summary["mean"].values():
         outcomes = ("true_negatives", "false_alarms", "missed", "missing")
         rest = ", ".join(f"{scores[o]} {o.replace('_', ' ')}" for o in outcomes if scores[o])
@@ -52,7 +53,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         if bounds:
             dice += f" ({bounds[0]:.4f} to {bounds[1]:.4f})"
         numbers = "".join(f"{number:>9}" for number in others)
-        tell(f"{scores['name']:<20}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
+        tell(f"{scores['name']:<{width}}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
     tell(f"scores in {options.out}")
     return report(problems)
 

@@ -1,5 +1,6 @@
 """Plots about scores, as PNG."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from data_prep.files.png import figure_to_png
 from sdunet.segmentation.metrics.calibration import Calibration
 
+_MOST = 24  # panels that can still be read, and are drawn within seconds
 _INK, _SOFT, _ALARM = "#2b6cb0", "#a9c3dd", "#d7301f"
 
 
@@ -30,8 +32,14 @@ def volume_agreement(rows: Sequence[Mapping[str, Any]], unit: str) -> bytes:
 
 def found_by_size(sizes: Mapping[str, Sequence[Mapping[str, Any]]], unit: str) -> bytes:
     """Draw the share of reference objects found, by groups of their size, one panel a class."""
-    figure, panels = _figure(list(sizes))
-    for axes, groups in zip(panels, sizes.values(), strict=True):
+    shares_of = {
+        name: sum(group["found"] for group in groups) / sum(group["objects"] for group in groups)
+        for name, groups in sizes.items()
+        if groups
+    }
+    names = _worst(list(sizes), shares_of)
+    figure, panels = _figure(names, len(sizes))
+    for axes, groups in zip(panels, (sizes[name] for name in names), strict=True):
         shares = [group["found"] / group["objects"] for group in groups]
         axes.bar(range(len(groups)), shares, color=_SOFT, edgecolor=_INK)
         for place, group in enumerate(groups):
@@ -45,9 +53,12 @@ def found_by_size(sizes: Mapping[str, Sequence[Mapping[str, Any]]], unit: str) -
 
 def calibration(curves: Mapping[str, Calibration]) -> bytes:
     """Draw frequency over probability, and how many voxels stand behind each point."""
-    figure = Figure((4.2 * len(curves), 4.6), layout="constrained")
-    panels = figure.subplots(2, len(curves), squeeze=False, height_ratios=(3, 1), sharex="col")
-    for (above, below), (name, sums) in zip(panels.T, curves.items(), strict=True):
+    names = _worst(list(curves), {name: -sums.compute() for name, sums in curves.items()}, 8)
+    figure = Figure((4.2 * len(names), 4.6), layout="constrained")
+    _say_which(figure, names, len(curves))
+    panels = figure.subplots(2, len(names), squeeze=False, height_ratios=(3, 1), sharex="col")
+    for (above, below), name in zip(panels.T, names, strict=True):
+        sums = curves[name]
         probabilities, share, cells = sums.curve
         above.plot((0, 1), (0, 1), color=_SOFT, linewidth=1)
         above.plot(probabilities, share, "o-", color=_INK, markersize=4)
@@ -60,8 +71,9 @@ def calibration(curves: Mapping[str, Calibration]) -> bytes:
 
 def paired_differences(tables: Mapping[str, Sequence[float]], label: str) -> bytes:
     """Draw the difference of two models on every case, one panel a pair of models and class."""
-    figure, panels = _figure(list(tables))
-    for axes, differences in zip(panels, tables.values(), strict=True):
+    names = _worst(list(tables), {n: -abs(float(np.mean(d))) for n, d in tables.items() if len(d)})
+    figure, panels = _figure(names, len(tables))
+    for axes, differences in zip(panels, (tables[name] for name in names), strict=True):
         ordered = np.sort(differences)
         colours = [_INK if value >= 0 else _ALARM for value in ordered]
         axes.bar(range(len(ordered)), ordered, color=colours, width=1)
@@ -78,17 +90,35 @@ def _short(value: float) -> str:
 
 
 def _panels(rows: Sequence[Mapping[str, Any]], draw: Any) -> bytes:
-    names = list(dict.fromkeys(row["class"] for row in rows))
-    figure, panels = _figure(names)
+    by_class: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_class[row["class"]].append(row)
+    dice = {name: [r["dice"] for r in of if r["dice"] is not None] for name, of in by_class.items()}
+    names = _worst([*by_class], {name: float(np.mean(all_)) for name, all_ in dice.items() if all_})
+    figure, panels = _figure(names, len(by_class))
     for axes, name in zip(panels, names, strict=True):
-        draw(axes, [row for row in rows if row["class"] == name])
+        draw(axes, by_class[name])
     return _plain(figure)
 
 
-def _figure(names: Sequence[str]) -> tuple[Figure, list[Axes]]:
+def _worst(names: Sequence[str], worth: Mapping[str, float], most: int = _MOST) -> list[str]:
+    """Return the names, in their order; of more than can be shown, those of least worth."""
+    ranked = sorted(names, key=lambda name: worth.get(name, np.inf))
+    chosen = set(ranked[:most])
+    return [name for name in names if name in chosen]
+
+
+def _say_which(figure: Figure, names: Sequence[str], of: int) -> None:
+    if len(names) < of:
+        figure.suptitle(f"the {len(names)} worst of {of}; the tables have all", fontsize=10)
+
+
+def _figure(names: Sequence[str], of: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of a panel for each name, of as many as there are."""
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
     figure = Figure((4.4 * columns, 3.6 * lines), layout="constrained")
+    _say_which(figure, names, of)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
