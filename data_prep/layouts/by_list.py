@@ -18,6 +18,7 @@ from data_prep.layouts.cases import (
     inside,
     kept_apart,
     layout_of,
+    no_channel,
     no_image,
     not_used,
 )
@@ -150,6 +151,8 @@ def pair(
         images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
     id_ = id_ or CHANNEL.sub("", stem(images[0]))
     missing = [image for image in images if image not in tree.names]
+    if missing and len(images) > 1:
+        return no_channel(id_, label or images[0], images.index(missing[0]), missing[0])
     if missing:
         return no_image(id_, label or images[0], missing[0])
     if len(set(images)) != len(images):

@@ -251,6 +251,12 @@ def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
     return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
 
 
+def no_channel(id_: str, file: str, number: int, wanted: str) -> DataError:
+    """Return the error of an image that lacks one of its channels, by their numbers from 0."""
+    found, fix = f"no channel {number}, looked for {wanted}", "add it, or remove the others"
+    return DataError("PAIR_NO_IMAGE", found, fix, case=id_, file=file)
+
+
 def no_image(id_: str, label: str, wanted: str = "the folder of images") -> DataError:
     """Return the error of a label without image."""
     return DataError(

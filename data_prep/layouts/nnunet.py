@@ -18,7 +18,7 @@ from data_prep.layouts.by_list import (
     miscounted,
     sorted_layout,
 )
-from data_prep.layouts.cases import Case, Layout, duplicate, no_image
+from data_prep.layouts.cases import Case, Layout, duplicate, no_channel, no_image
 
 _FOLDS = "splits_final.json"
 _FIX = "give it by dataset.split_file, or remove it"
@@ -157,7 +157,8 @@ def _of_channels(
         return duplicate(id_, several[0])
     missing = sorted(set(range(count)) - set(files))
     if missing:
-        return no_image(id_, next(iter(files.values()))[0], f"{id_}_{missing[0]:04d}")
+        file = next(iter(files.values()))[0]
+        return no_channel(id_, file, missing[0], f"{id_}_{missing[0]:04d}")
     if len(files) > count:
         found = f"files of {len(files)} channels, {count} declared"
         return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)

@@ -61,7 +61,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
 def _add_scored(parser: Parser, out: str) -> None:
     """Add predictions, references and how they are scored."""
     parser.add_argument("--pred", required=True, help="folder of predictions")
-    parser.add_argument("--ref", required=True, help="raw dataset with the references")
+    parser.add_argument("--ref", required=True, help="raw dataset, or folder of label files")
     parser.add_argument("-o", "--out", required=True, help=out)
     parser.add_class_arguments(ScoreOptions, "score")
     add_cases(parser)
@@ -115,7 +115,7 @@ def _describe_compare(parser: Parser) -> None:
         "--metrics", nargs="+", choices=list(METRICS), default=list(USUAL), help="scores to test"
     )
     parser.add_argument("--images", help="raw dataset or folder of images, for a page")
-    parser.add_argument("--ref", help="raw dataset with the references, for a page")
+    parser.add_argument("--ref", help="raw dataset, or folder of label files, for a page")
     parser.add_argument("--pred", nargs="+", help="predictions of each model, for a page")
     parser.add_argument("--colour-blind", action="store_true", help="colours for every eye")
     add_cases(parser)

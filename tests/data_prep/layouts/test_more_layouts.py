@@ -69,8 +69,8 @@ def test_nnunet_raw_joins_its_channels(tree_of, channel_key):
     image = read_case_image(tree, case).array
     np.testing.assert_array_equal(image, [noise(), noise(3)])
     assert [str(p) for p in layout.problems] == [
-        "PAIR_NO_IMAGE case b: no image, looked for b_0001 (imagesTr/b_0000.nii.gz); "
-        "add it, or remove the label"
+        "PAIR_NO_IMAGE case b: no channel 1, looked for b_0001 (imagesTr/b_0000.nii.gz); "
+        "add it, or remove the others"
     ]
 
 
