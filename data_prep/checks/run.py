@@ -107,7 +107,8 @@ def check(
     looks = run(look_at_case, drawn, **shards)
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
-    rules = Rules(channels, labels, config.label_map, config.structures, config.accept, form)
+    of_labels = labels, config.label_map, config.structures
+    rules = Rules(channels, *of_labels, config.accept, form, layout.ignored)
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Fingerprint] = {}
     items = [(*place, case, rules, memory) for case in layout.cases]

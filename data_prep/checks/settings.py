@@ -1,6 +1,6 @@
 """Settings that contradict the plan or the data, and settings that change nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -49,12 +49,30 @@ def _conflict(name: str, wanted: object, other: str) -> DataError:
     return DataError("PLAN_CONFLICT", found, "leave it out, change the plan, or plan again")
 
 
+def _overlapping(regions: Mapping[str, Sequence[int]]) -> DataError:
+    """Return the error of regions in place of classes, with the classes that tell them apart."""
+    inside: dict[int, list[str]] = {}
+    for name, values in regions.items():
+        for value in values:
+            inside.setdefault(value, []).append(name)
+    names = {value: "+".join(inside[value]) for value in sorted(inside) if value}
+    labels = {name: n for n, name in enumerate(dict.fromkeys(names.values()), start=1)}
+    moved = {value: labels[name] for value, name in names.items() if value != labels[name]}
+    fix = f"name classes that do not overlap: dataset.labels: { ({'background': 0} | labels) }"
+    fix += f", dataset.label_map: {moved}" if moved else ""
+    found = ", ".join(f"{name} {list(values)}" for name, values in regions.items() if any(values))
+    return DataError("LBL_REGIONS", f"labels are regions of several values: {found}", fix)
+
+
 def check_settings(config: DataConfig, layout: Layout) -> None:
     """Refuse settings that contradict each other or the dataset.
 
     Raises:
-        DataError: SET_CONFLICT, naming both.
+        DataError: SET_CONFLICT, naming both; LBL_REGIONS where the dataset declares regions, and
+            the settings no classes.
     """
+    if layout.regions and layout.regions.values and not config.labels:
+        raise _overlapping(layout.regions.values)
     if config.split_file and config.test_share:
         raise DataError(
             "SET_CONFLICT",

@@ -140,7 +140,10 @@ class MaskForm:
 
 @dataclass(frozen=True)
 class Rules:
-    """What reading a case needs to know; see `DataConfig` and `MaskForm`."""
+    """What reading a case needs to know; see `DataConfig` and `MaskForm`.
+
+    A value that the dataset declares to be `ignored` is no class, and no background either.
+    """
 
     channels: tuple[str, ...]
     labels: dict[str, int]
@@ -148,6 +151,7 @@ class Rules:
     structures: dict[str, int] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
     form: MaskForm | None = None
+    ignored: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from data_prep.formats.registry import stem, suffix_of
 from data_prep.layouts.cases import (
     Case,
     Layout,
+    Regions,
     duplicate,
     groups_in,
     inside,
@@ -40,6 +41,7 @@ def listed(tree: Tree) -> Layout | None:
     results: list[Case | DataError | None] = []
     with usable("LAY_JSON", name, "repair the list"):
         labels, channels = declared(described)
+        regions = regions_of(described)
         tests = [*described.get("test", []), *described.get("testing", [])]
         apart = [*described.get("validation", []), *tests]
         if not described["training"] and not apart:
@@ -62,7 +64,8 @@ def listed(tree: Tree) -> Layout | None:
     records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
     keys = dict.fromkeys(key for record in records for key in record)
     findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
-    return replace(layout, findings=findings, listed_in=name, apart=tuple(hidden))
+    told = {"findings": findings, "apart": tuple(hidden), "regions": regions}
+    return replace(layout, listed_in=name, **told)
 
 
 def _split_and_fold(record: dict) -> tuple[object, object]:
@@ -284,20 +287,45 @@ def declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | 
     if labels is not None:
         by_number = all(key.isdecimal() for key in labels)
         if not by_number and any(isinstance(value, list) for value in labels.values()):
-            raise ValueError("labels of overlapping regions, which are not supported")
+            return None, _channels_declared(described)  # see `regions_of`
         pairs = [(n, k) if by_number else (k, n) for k, n in labels.items()]
         labels = once([(str(name), whole(number)) for name, number in pairs])
         once([(number, name) for name, number in labels.items()])  # also that of `ignore`
         labels = {name: n for name, n in labels.items() if name != "ignore"}
+    return labels, _channels_declared(described)
+
+
+def regions_of(described: dict) -> Regions | None:
+    """Return the values of each region, where labels are declared so, and the ignored value.
+
+    Raises:
+        ValueError: if they are no numbers.
+    """
+    labels = described.get("labels") or {}
+    if all(key.isdecimal() for key in labels):
+        labels = once([(str(name), whole(number)) for number, name in labels.items()])
+    ignored = whole(labels["ignore"]) if "ignore" in labels else None
+    regions = {
+        name: tuple(map(whole, values if isinstance(values, list) else [values]))
+        for name, values in labels.items()
+        if name != "ignore"
+    }
+    overlap = any(isinstance(values, list) for values in labels.values())
+    if ignored is not None and ignored in [n for values in regions.values() for n in values]:
+        raise ValueError(f"value {ignored} is ignored, and of a class")
+    return Regions(regions if overlap else {}, ignored) if overlap or ignored is not None else None
+
+
+def _channels_declared(described: dict) -> tuple[str, ...] | None:
     both = [described[key] for key in ("channel_names", "modality") if key in described]
     if not both:
-        return labels, None
+        return None
     if both[0] != both[-1]:
         raise ValueError(f"channel_names {both[0]} and modality {both[1]} differ")
     channels = once([(whole(number), str(name)) for number, name in both[0].items()])
     if sorted(channels) != list(range(len(channels))):
         raise ValueError(f"channels must be numbered 0, 1, ..., got {sorted(channels)}")
-    return labels, tuple(channels[number] for number in range(len(channels)))
+    return tuple(channels[number] for number in range(len(channels)))
 
 
 def miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataError]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
+from posixpath import normpath
 from typing import Any, Literal
 from unicodedata import normalize
 
@@ -63,6 +64,19 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Regions:
+    """Values of labels that are no class of their own.
+
+    Attributes:
+        values: of each region, where a dataset declares those in place of classes.
+        ignored: the value of voxels that say nothing, if one is declared.
+    """
+
+    values: dict[str, tuple[int, ...]]
+    ignored: int | None
+
+
+@dataclass(frozen=True)
 class Layout:
     """The cases found, and what the dataset says of itself.
 
@@ -76,6 +90,7 @@ class Layout:
         findings: warnings and notes about the whole.
         listed_in: file that lists the cases; empty where their names tell.
         apart: cases for testing, whose labels are kept by others.
+        regions: what labels hold beside classes, where the dataset declares such.
     """
 
     name: str
@@ -87,6 +102,12 @@ class Layout:
     findings: tuple[Finding, ...] = ()
     listed_in: str = ""
     apart: tuple[Case, ...] = ()
+    regions: Regions | None = None
+
+    @property
+    def ignored(self) -> int | None:
+        """The value of voxels that say nothing, if the dataset declares one."""
+        return self.regions.ignored if self.regions else None
 
 
 def choose(
@@ -220,9 +241,11 @@ def inside(tree: Tree, root: PurePosixPath, name: str, named_by: str) -> str:
     top = tree.root.resolve()
     if path.is_absolute() and path.is_relative_to(top.as_posix()):
         root, path = PurePosixPath(), path.relative_to(top.as_posix())
-    if path.is_absolute() or ".." in path.parts or "\0" in str(name):
+    # nnU-Net's own lists go up and down again: `../images/x.nii.gz`.
+    whole = PurePosixPath(normpath(root / path))
+    if path.is_absolute() or ".." in whole.parts or "\0" in str(name):
         raise DataError("LAY_PATH", f"{named_by} names {name!r}", "name files inside the dataset")
-    return (root / path).as_posix()
+    return whole.as_posix()
 
 
 def _no_label(case: Case) -> DataError:

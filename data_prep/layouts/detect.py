@@ -21,7 +21,7 @@ from data_prep.layouts.by_folder import (
 from data_prep.layouts.by_list import listed, other_list, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
-from data_prep.layouts.nnunet import nnunet
+from data_prep.layouts.nnunet import nnunet, several_sets
 from data_prep.layouts.split_folders import shared_folders, split_by_folders
 from data_prep.layouts.unused import unused_files
 
@@ -31,6 +31,8 @@ def _listed(tree: Tree) -> Layout | None:
     described, table = listed(tree) or nnunet(tree), csv_list(tree)
     if described and described.listed_in and table:
         raise several_lists([described.listed_in, table.listed_in])
+    if not table and not described:
+        several_sets(tree)
     return table or described
 
 

@@ -10,15 +10,18 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.parse import MAX_BYTES, parse_json, usable
 from data_prep.files.file_tree import Tree
+from data_prep.formats.images_2d import SUFFIXES
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.by_list import (
     CHANNEL,
     declared,
     description,
     miscounted,
+    pair,
+    regions_of,
     sorted_layout,
 )
-from data_prep.layouts.cases import Case, Layout, duplicate, no_channel, no_image
+from data_prep.layouts.cases import Case, Layout, duplicate, inside, no_channel, no_image
 
 _FOLDS = "splits_final.json"
 _FIX = "give it by dataset.split_file, or remove it"
@@ -58,8 +61,9 @@ def _is_partition(fold: Mapping[str, Any], ids: set[str]) -> bool:
 def nnunet(tree: Tree) -> Layout | None:
     """nnU-Net raw: `imagesTr/x_0000.nii.gz`, a file a channel, and `labelsTr/x.nii.gz`.
 
-    `dataset.json` may be missing. Cases of `imagesTs` with a label in `labelsTs` are the test set.
-    Folds are those of `splits_final.json`, if it lies beside.
+    `dataset.json` may be missing; if it has a key `dataset`, that names the files of the training
+    cases. A 2D image in colours is one file. Cases of `imagesTs` with a label in `labelsTs` are
+    the test set. Folds are those of `splits_final.json`, if it lies beside.
     """
     found = description(tree, "channel_names", dict) or description(tree, "modality", dict)
     name, described = found or ("", {})
@@ -67,20 +71,24 @@ def nnunet(tree: Tree) -> Layout | None:
     if len(roots) != 1:
         return None
     (root,) = roots
-    images, labels = _training_and_testing(tree, root)
-    if not images["Tr"] or not (found or labels["Tr"]):
+    ending = str(described.get("file_ending") or "")
+    images, labels = _training_and_testing(tree, root, ending)
+    named = described.get("dataset")
+    if not (images["Tr"] or named) or not (found or labels["Tr"]):
         return None
-    counts = {"numTraining": len(images["Tr"]), "numTest": len(images["Ts"])}
+    results: list[Case | DataError | None] = []
     with usable("LAY_JSON", name, "repair the list"):
         labels_declared, channels = declared(described)
-        if described.get("dataset"):
-            raise ValueError("'dataset' names files of cases, which is not read; give a CSV list")
-        results: list[Case | DataError | None] = [*miscounted(name, described, counts)]
-    named = [f for by_id in images.values() for by_channel in by_id.values()
-             for files in by_channel.values() for f in files]  # fmt: skip
-    named += [f for by_id in labels.values() for files in by_id.values() for f in files]
-    results += _other_ending(name, described, named)
-    count = len(channels) if channels else max(map(len, images["Tr"].values()))
+        if named:
+            count = len(channels or ())
+            results += [_of_record(tree, name, id_, r, count) for id_, r in named.items()]
+            del images["Tr"], labels["Tr"]
+        training = list(map(str, named or images["Tr"]))
+        counts = {"numTraining": len(training), "numTest": len(images["Ts"])}
+        results += miscounted(name, described, counts)
+        regions = regions_of(described)
+    results += _other_ending(tree, root, name, ending)
+    count = len(channels or max(images.get("Tr", {}).values(), key=len, default=()))
     apart: list[Case] = []
     for part, by_id in images.items():
         for id_, files in by_id.items():
@@ -95,7 +103,7 @@ def nnunet(tree: Tree) -> Layout | None:
             for id_, files in labels[part].items()
             if id_ not in by_id
         ]
-    folds, findings = _folds_beside(tree, root, images["Tr"])
+    folds, findings = _folds_beside(tree, root, training)
     results = [
         replace(case, split=folds[case.id])
         if isinstance(case, Case) and case.split is None and case.id in folds
@@ -103,7 +111,44 @@ def nnunet(tree: Tree) -> Layout | None:
         for case in results
     ]
     layout = sorted_layout("nnunet", results, labels_declared, channels)
-    return replace(layout, listed_in=name, apart=tuple(apart), findings=findings)
+    return replace(
+        layout,
+        listed_in=name,
+        apart=tuple(apart),
+        findings=findings,
+        regions=regions,
+    )
+
+
+def several_sets(tree: Tree) -> None:
+    """Refuse a folder of several raw datasets without a list.
+
+    Raises:
+        DataError: LAY_LISTS.
+    """
+    labelled = {PurePosixPath(n).parent.parent for n in tree.names if "labelsTr/" in n}
+    several = sorted(root.as_posix() for root in _roots(tree) & labelled)
+    if len(several) > 1:
+        found = f"several datasets of nnU-Net: {', '.join(several[:4])}"
+        raise DataError("LAY_LISTS", found, "give the folder of one dataset as DATA")
+
+
+def _of_record(tree: Tree, name: str, id_: str, record: Any, count: int) -> Case | DataError:
+    """Return the case that the key `dataset` names the files of, or what is wrong with it."""
+    root = PurePosixPath(name).parent
+    images = [inside(tree, root, str(image), name) for image in record["images"]]
+    if not images or not isinstance(record["images"], list):
+        raise ValueError(f"case {id_!r:.80} names no list of images")
+    case = pair(tree, images, inside(tree, root, str(record["label"]), name), None, str(id_))
+    if isinstance(case, Case) and len(case.scans) != count and not _in_colours(images, count):
+        found = f"files of {len(case.scans)} channels, {count} declared"
+        return DataError("CH_COUNT", found, "name a file for each channel", case=str(id_))
+    return case
+
+
+def _in_colours(files: list[str], count: int) -> bool:
+    """Tell whether one 2D image may hold all channels; nnU-Net takes its colours for them."""
+    return len(files) == 1 and count > 1 and files[0].lower().endswith(SUFFIXES)
 
 
 def joined_channels(layout: Layout, count: int) -> Layout:
@@ -133,12 +178,17 @@ def _roots(tree: Tree) -> set[PurePosixPath]:
 
 
 def _training_and_testing(
-    tree: Tree, root: PurePosixPath
+    tree: Tree, root: PurePosixPath, ending: str
 ) -> tuple[dict[str, dict[str, dict[int, list[str]]]], dict[str, dict[str, list[str]]]]:
-    """Return the files of `imagesTr` and `imagesTs` by case and channel, and those of labels."""
+    """Return the files of `imagesTr` and `imagesTs` by case and channel, and those of labels.
+
+    Only those of the ending that is declared, as nnU-Net reads them, if there are any.
+    """
+    files = list(filter(is_scan_name, tree.names))
+    files = [file for file in files if file.endswith(ending)] or files
     images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Ts")}
     labels = {part: defaultdict(list) for part in ("Tr", "Ts")}
-    for file in filter(is_scan_name, tree.names):
+    for file in files:
         path = PurePosixPath(file)
         channel = CHANNEL.search(stem(file))
         for part in images:
@@ -155,6 +205,10 @@ def _of_channels(
     several = [found for found in (*files.values(), labels) if len(found) > 1]
     if several:
         return duplicate(id_, several[0])
+    split = "test" if part == "Ts" else None
+    wanted = f"labels{part}/{id_}"
+    if set(files) == {0} and _in_colours(files[0], count):
+        return Case(id_, ((files[0][0],),), tuple(labels), split=split, wanted=wanted)
     missing = sorted(set(range(count)) - set(files))
     if missing:
         file = next(iter(files.values()))[0]
@@ -163,19 +217,18 @@ def _of_channels(
         found = f"files of {len(files)} channels, {count} declared"
         return DataError("CH_COUNT", found, "declare all channels, or remove files", case=id_)
     scans = tuple((files[i][0],) for i in range(count))
-    split = "test" if part == "Ts" else None
-    return Case(id_, scans, tuple(labels), split=split, wanted=f"labels{part}/{id_}")
+    return Case(id_, scans, tuple(labels), split=split, wanted=wanted)
 
 
-def _other_ending(name: str, described: dict, files: list[str]) -> list[DataError]:
+def _other_ending(tree: Tree, root: PurePosixPath, name: str, ending: str) -> list[DataError]:
     """Return an error if no file ends as declared."""
-    ending = described.get("file_ending")
-    if ending is None or any(file.endswith(str(ending)) for file in files):
+    own = [n for n in filter(is_scan_name, tree.names) if root in PurePosixPath(n).parents]
+    if not own or any(file.endswith(ending) for file in own):
         return []
     return [
         DataError(
             "LAY_JSON",
-            f"file_ending {ending!r} declared, {files[0]} found",
+            f"file_ending {ending!r} declared, {own[0]} found",
             "correct the ending, or add the files that are meant",
             file=name,
         )

@@ -78,7 +78,7 @@ def as_classes(scan: Scan, rules: Rules, findings: Findings | None = None) -> np
     """
     if scan.segments:
         return segments_to_classes(scan, rules, findings or Findings(rules.accept))
-    return to_classes(scan.array, rules.labels, rules.label_map, findings)
+    return to_classes(scan.array, rules.labels, rules.label_map, findings, rules.ignored)
 
 
 def to_classes(
@@ -86,13 +86,15 @@ def to_classes(
     labels: Mapping[str, int],
     label_map: Mapping[int, int],
     findings: Findings | None = None,
+    ignored: int | None = None,
 ) -> np.ndarray:
     """Return class numbers of a `(1, ...)` label in the smallest of uint8 and uint16.
 
     Float values are taken if they are whole up to 1e-3, the noise that scaled headers leave.
 
     Raises:
-        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN.
+        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN; LBL_IGNORED
+            for voxels of the value that the dataset declares `ignored`.
     """
     values, counts = value_counts(array[0])
     if not np.isfinite(values).all():
@@ -111,6 +113,10 @@ def to_classes(
         findings.held.update(map(int, whole))
     classes = np.array([label_map.get(int(number), int(number)) for number in whole])
     unknown = ~np.isin(classes, list(labels.values()))
+    if (void := unknown & (whole == ignored)).any():
+        found = f"{counts[void].sum()} voxels of value {ignored}, which the dataset ignores"
+        fix = "such voxels cannot be left out: label them, or leave the case out"
+        raise DataError("LBL_IGNORED", found, fix)
     if unknown.any():
         regions = _in_regions(array, values[unknown])
         others = bool(classes[~unknown].any())

@@ -326,7 +326,8 @@ def _open(
     masks = [name for case in layout.cases for name in case.masks]
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None)
-    rules = Rules((), classes, config.label_map, config.structures, accept, form)
+    maps = config.label_map, config.structures
+    rules = Rules((), classes, *maps, accept, form, layout.ignored)
     files, doubtful = _files_by_case(predicted)
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map

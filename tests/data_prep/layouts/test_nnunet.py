@@ -1,0 +1,168 @@
+"""Raw datasets of nnU-Net as it writes them: colours in one file, lists of files, regions."""
+
+from ast import literal_eval
+
+import numpy as np
+import pytest
+from bad_sets import blob, gz, nifti, noise, png
+
+from data_prep.checks.run import check
+from data_prep.convert import convert
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
+from data_prep.layouts.nnunet import joined_channels
+
+IMAGES = {id_: gz(nifti(noise(seed))) for seed, id_ in enumerate("ab")}
+IMAGE, LABEL = IMAGES["a"], gz(nifti(blob()))
+COLOURS = {
+    id_: png(np.random.default_rng(seed).integers(0, 255, (16, 16, 3), np.uint8))
+    for seed, id_ in enumerate("ab")
+}
+MASK = png(np.eye(16, dtype=np.uint8))
+
+
+def described(**changes):
+    return {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "organ": 1},
+        "file_ending": ".nii.gz",
+        **changes,
+    }
+
+
+def in_colours(**changes):
+    names = {"0": "R", "1": "G", "2": "B"}
+    told = described(channel_names=names, file_ending=".png", **changes)
+    pairs = {f"imagesTr/{id_}_0000.png": COLOURS[id_] for id_ in "ab"}
+    return {"dataset.json": told} | pairs | {f"labelsTr/{id_}.png": MASK for id_ in "ab"}
+
+
+def volumes(told, label=LABEL):
+    images = {f"imagesTr/{id_}_0000.nii.gz": IMAGES[id_] for id_ in "ab"}
+    return {"dataset.json": told} | images | {f"labelsTr/{id_}.nii.gz": label for id_ in "ab"}
+
+
+def test_a_2d_image_in_colours_is_one_file(written):
+    layout = find_layout(open_tree(written(in_colours())))
+    assert [case.scans for case in layout.cases] == [
+        (("imagesTr/a_0000.png",),),
+        (("imagesTr/b_0000.png",),),
+    ]
+    assert not layout.problems
+
+
+def test_a_volume_lacks_a_file_for_each_channel(written):
+    told = described(channel_names={"0": "T1", "1": "T2"})
+    layout = find_layout(open_tree(written(volumes(told))))
+    assert [error.code for error in layout.problems] == ["PAIR_NO_IMAGE"] * 2
+
+
+def test_what_is_written_for_nnunet_is_read_again(written, tmp_path):
+    root = written(in_colours())
+    convert(root, tmp_path / "out", DataConfig(), "nnunet")
+    again = check(tmp_path / "out", DataConfig())
+    assert (sorted(again.facts), again.errors) == (["a", "b"], ())
+
+
+def test_colours_alone_are_one_image_of_all_channels(written):
+    root = written({f"{id_}_0000.png": COLOURS[id_] for id_ in "ab"})
+    layout = joined_channels(find_layout(open_tree(root), need_labels=False), 3)
+    assert [case.id for case in layout.cases] == ["a", "b"]
+    assert not layout.problems
+
+
+@pytest.mark.parametrize("up", ["", "scans/../"])
+def test_the_files_that_a_key_dataset_names_are_the_cases(written, up):
+    record = {"images": [f"{up}scans/x.nii.gz"], "label": f"{up}drawn/y.nii.gz"}
+    files = {"scans/x.nii.gz": IMAGE, "drawn/y.nii.gz": LABEL}
+    root = written({"dataset.json": described(dataset={"a": record}, numTraining=1)} | files)
+    layout = find_layout(open_tree(root))
+    (case,) = layout.cases
+    assert (case.id, case.files) == ("a", ("scans/x.nii.gz", "drawn/y.nii.gz"))
+    assert not layout.problems
+
+
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        ({"images": ["x.nii.gz", "x2.nii.gz"], "label": "y.nii.gz"}, "CH_COUNT"),
+        ({"images": ["gone.nii.gz"], "label": "y.nii.gz"}, "PAIR_NO_IMAGE"),
+        ({"images": ["x.nii.gz"], "label": "gone.nii.gz"}, "PAIR_NO_LABEL"),
+    ],
+)
+def test_a_record_of_the_key_dataset_that_is_wrong_is_named(written, record, code):
+    files = {"x.nii.gz": IMAGE, "x2.nii.gz": IMAGE, "y.nii.gz": LABEL}
+    root = written({"dataset.json": described(dataset={"a": record})} | files)
+    layout = find_layout(open_tree(root))
+    assert [(error.case, error.code) for error in layout.problems] == [("a", code)]
+
+
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        ({"images": ["../../x.nii.gz"], "label": "y.nii.gz"}, "LAY_PATH"),
+        ({"images": "x.nii.gz", "label": "y.nii.gz"}, "LAY_JSON"),
+        ({"label": "y.nii.gz"}, "LAY_JSON"),
+        ("x.nii.gz", "LAY_JSON"),
+    ],
+)
+def test_a_key_dataset_that_cannot_be_used_is_an_error(written, record, code):
+    files = {"x.nii.gz": IMAGE, "y.nii.gz": LABEL}
+    root = written({"dataset.json": described(dataset={"a": record})} | files)
+    with pytest.raises(DataError, match=code):
+        find_layout(open_tree(root))
+
+
+def test_files_of_another_ending_than_declared_are_told_and_not_read(written):
+    files = volumes(described()) | {"imagesTr/c_0000.nii": b"", "labelsTr/c.nii": b""}
+    layout = find_layout(open_tree(written(files)))
+    assert [case.id for case in layout.cases] == ["a", "b"]
+    assert [(f.level, f.code) for f in layout.findings] == [("warning", "LAY_UNUSED")]
+    assert "imagesTr/c_0000.nii" in layout.findings[0].found
+
+
+REGIONS = {"background": 0, "whole": [1, 2, 4], "core": [1, 4], "active": 4}
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "list.json"])
+def test_regions_are_no_classes_and_advice_tells_those_that_are(written, name):
+    label = 2 * blob()
+    label[label.shape[0] // 2 :] *= 2
+    told = described(labels=REGIONS)
+    if name == "list.json":
+        told = {"labels": REGIONS, "training": [
+            {"image": f"imagesTr/{id_}_0000.nii.gz", "label": f"labelsTr/{id_}.nii.gz"}
+            for id_ in "ab"]}  # fmt: skip
+    files = volumes(told, gz(nifti(label)))
+    root = written({name: files.pop("dataset.json")} | files)
+    with pytest.raises(DataError, match=r"LBL_REGIONS.*core \[1, 4\]") as refused:
+        check(root, DataConfig())
+    labels, label_map = refused.value.fix.partition("labels: ")[2].split(", dataset.label_map: ")
+    labels, label_map = literal_eval(labels), literal_eval(label_map)
+    assert labels == {"background": 0, "whole+core": 1, "whole": 2, "whole+core+active": 3}
+    checked = check(root, DataConfig(labels=labels, label_map=label_map))
+    assert len(checked.facts) == 2
+
+
+def test_ignored_voxels_are_neither_a_class_nor_background(written):
+    told = described(labels={"background": 0, "organ": 1, "ignore": 2})
+    root = written(volumes(told, gz(nifti(2 * blob()))))
+    checked = check(root, DataConfig())
+    assert {error.code for error in checked.errors} == {"LBL_IGNORED"}
+    assert "label_map" not in checked.errors[0].fix
+    assert not checked.facts
+
+
+def test_voxels_of_an_ignored_value_that_the_user_says_is_a_class_are_that_class(written):
+    told = described(labels={"background": 0, "organ": 1, "ignore": 2})
+    root = written(volumes(told, gz(nifti(2 * blob()))))
+    assert len(check(root, DataConfig(label_map={2: 1})).facts) == 2
+
+
+def test_several_raw_datasets_without_lists_are_named(written):
+    files = {name: data for name, data in volumes({}).items() if name != "dataset.json"}
+    both = {f"{folder}/{name}": data for folder in ("A", "B") for name, data in files.items()}
+    with pytest.raises(DataError, match="LAY_LISTS: several datasets of nnU-Net: A, B"):
+        find_layout(open_tree(written(both)))
