@@ -87,7 +87,7 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
             f"dataset.channels are {', '.join(named)}, those of the dataset {', '.join(told)}",
             "name them in the order of the dataset",
         )
-    declared, asked = layout.labels or {}, config.labels or {}
+    declared, asked = layout.stated or {}, config.labels or {}
     other = [name for name in declared if asked.get(name, declared[name]) != declared[name]]
     if other and not config.label_map:
         name = other[0]
@@ -122,12 +122,12 @@ def without_effect(
         and all(fact.spacing is None for fact in facts)
         and "2D images have none",
         "structures": config.structures
-        and not kinds & {"contours", "segments"}
+        and not kinds & {"contours", "segments", "class masks"}
         and not any(name.lower().endswith(_NAMED) for c in layout.cases for name in c.labels)
-        and "no label is a DICOM RTSTRUCT or SEG, or a NRRD that names segments",
+        and "no label is a DICOM RTSTRUCT or SEG, a file a class, or a NRRD that names segments",
         "label_map": config.label_map
         and not kinds & {"classes", "objects"}
-        and "all labels are DICOM RTSTRUCT or SEG, whose names tell the class",
+        and "all labels are DICOM RTSTRUCT or SEG, or a file a class, whose names tell the class",
         "test_share": config.test_share and tested and "the dataset has a test set of its own",
         "seed": config.seed
         and numbered

@@ -2,14 +2,26 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
-from data_prep.layouts.cases import Case, Layout, duplicate, kept_apart, layout_of, no_image
+from data_prep.layouts.cases import (
+    LABEL_WORDS,
+    Case,
+    LabelKind,
+    Layout,
+    begins_with,
+    called,
+    duplicate,
+    kept_apart,
+    layout_of,
+    no_image,
+)
 from data_prep.layouts.split_folders import kept_for_testing, of_no_part, shared_folders
 from data_prep.layouts.words import is_split, part_of_folders, split_of_part, without_part
 
@@ -21,11 +33,8 @@ IMAGE_FOLDERS = (
     *("image", "images", "img", "imgs", "imagestr", "imagests", "scan", "scans", "original"),
     *("volume", "volumes"),
 )
-_LABEL_WORDS = (
-    *("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "groundtruth"),
-    *("labelmap", "annotation", "manual"),
-)
 _IMAGE_WORDS = ("image", "img", "scan", "volume", "vol", "orig", "original", "ct", "mr", "mri")
+_SILENT = {"", "imaging", "image", "img", "scan", "volume", "vol", "orig", "original", "data"}
 
 
 def dsb2018(tree: Tree) -> Layout | None:
@@ -159,7 +168,7 @@ def lits(tree: Tree) -> Layout | None:
 def file_pairs(tree: Tree) -> Layout | None:
     """Labels beside their images: `x.png` with `x_mask.png`, `img_1.tif` with `mask_1.tif`."""
     names = [name for name in tree.names if is_scan_name(name)]
-    labels = [name for name in names if set(_words(stem(name))) & set(_LABEL_WORDS)]
+    labels = [name for name in names if set(_words(stem(name))) & set(LABEL_WORDS)]
     images = [name for name in names if name not in set(labels)]
     if not images or not labels:
         return None
@@ -193,10 +202,168 @@ def _paired(
     return cases, problems
 
 
+@dataclass
+class _Folder:
+    """Files of one case, by what they are called besides it: images, labels, a file a class."""
+
+    images: dict[str, list[str]]
+    labels: dict[str, list[str]]
+    classes: list[str]
+
+    @property
+    def files(self) -> list[str]:
+        several = [*self.images.values(), *self.labels.values()]
+        return [*(file for files in several for file in files), *self.classes]
+
+
+def case_folders(tree: Tree) -> Layout | None:
+    """A folder a case: `x/x_t1.nii.gz`, `x/x_t2.nii.gz` and `x/x_seg.nii.gz`.
+
+    What most folders hold are the channels, by their names. A label that is called as one of them
+    is of it alone. In place of a label there may be a file for each class, named by it, in a
+    folder such as `x/segmentations/`.
+    """
+    folders = _folders_of_cases(tree)
+    images = Counter(role for found in folders.values() for role in found.images)
+    channels = sorted(role for role, times in images.items() if 2 * times > len(folders))
+    if not channels or not any(found.labels or found.classes for found in folders.values()):
+        return None
+    labels = {role for found in folders.values() for role in found.labels}
+    if "" not in labels and not labels & set(channels):
+        _take_as_classes(folders.values(), single=len(labels) == 1)
+        labels = {role for found in folders.values() for role in found.labels}
+    whole = "" in labels or not labels
+    shared = shared_folders(name for found in folders.values() for name in found.files)
+    results: list[Case | DataError] = []
+    for folder, found in folders.items():
+        id_ = "_".join(folder.parts[shared:]) or folder.name
+        if whole:
+            results.append(_of_folder(id_, found, channels, found.labels.get("", [])))
+            continue
+        for role in sorted(labels & set(channels)):
+            case = _of_folder(f"{id_}_{role}", found, [role], found.labels.get(role, []))
+            results.append(replace(case, group=id_) if isinstance(case, Case) else case)
+    named = tuple(map(str.strip, channels)) if whole else ()
+    if len(named) < 2 and set(named) <= _SILENT:
+        named = ()
+    cases = [case for case in results if isinstance(case, Case)]
+    problems = [error for error in results if isinstance(error, DataError)]
+    masks = Counter(called(f) for c in cases if c.kind == "class masks" for f in c.labels)
+    if len(cases) > 1 and set(masks.values()) == {1}:  # names that are those of no class
+        wanted = "masks that are called alike in all folders"
+        cases = [replace(c, labels=(), kind="classes", wanted=wanted) for c in cases]
+        masks.clear()
+    numbers = {name: n for n, name in enumerate(["background", *sorted(masks)])} if masks else None
+    return layout_of("case folders", cases, problems, numbers, named or None)
+
+
+def joined_folders(layout: Layout, channels: Sequence[str]) -> Layout:
+    """Return a layout of images alone, a case of each folder whose files are called as channels.
+
+    Args:
+        layout: of images; any other is returned as it is, as are images of other names.
+        channels: names of those a case must have.
+    """
+    folders: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for case in layout.cases if layout.name == "images" else ():
+        folders[PurePosixPath(case.image).parent].append(case.image)
+    roles = {folder: roles_in(folder.name, files) for folder, files in folders.items()}
+    wanted = [name.strip().lower() for name in channels]
+    if not roles or not all(
+        set(found) <= {*wanted} and folder.name for folder, found in roles.items()
+    ):
+        return layout
+    shared = shared_folders(case.image for case in layout.cases)
+    results = []
+    for folder, files in folders.items():
+        sorts = _Folder(defaultdict(list), {}, [])
+        for role, file in zip(roles[folder], files, strict=True):
+            sorts.images[role].append(file)
+        id_ = "_".join(folder.parts[shared:]) or folder.name
+        results.append(_of_folder(id_, sorts, wanted, []))
+    cases = [case for case in results if isinstance(case, Case)]
+    problems = [error for error in results if isinstance(error, DataError)]
+    joined = layout_of("case folders", cases, [], channels=tuple(channels))
+    problems += [error for error in joined.problems if error.code != "PAIR_NO_LABEL"]
+    return replace(
+        joined,
+        cases=joined.unlabelled,
+        unlabelled=(),
+        problems=(*layout.problems, *problems),
+        findings=layout.findings,
+    )
+
+
+def _take_as_classes(folders: Iterable[_Folder], *, single: bool) -> None:
+    """Take labels called by more than a word for labels as files of a class each.
+
+    Args:
+        folders: of all cases, to be changed.
+        single: whether all are called alike: then each is the label of its case.
+    """
+    for found in folders:
+        files = [file for several in found.labels.values() for file in several]
+        found.labels.clear()
+        if single and not found.classes:
+            found.labels[""] = files
+        else:
+            found.classes += files
+
+
+def _folders_of_cases(tree: Tree) -> dict[PurePosixPath, _Folder]:
+    direct: dict[PurePosixPath, list[str]] = defaultdict(list)
+    below: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for name in filter(is_scan_name, tree.names):
+        folder = PurePosixPath(name).parent
+        if folder.name.lower() in LABEL_FOLDERS:
+            below[folder.parent].append(name)
+        else:
+            direct[folder].append(name)
+    found = {}
+    for folder, files in direct.items():
+        if not folder.name:
+            continue  # of files that lie in no folder
+        sorts = _Folder(defaultdict(list), defaultdict(list), below[folder])
+        for role, file in zip(roles_in(folder.name, files), files, strict=True):
+            kind = sorts.labels if set(_words(role)) & set(LABEL_WORDS) else sorts.images
+            kind[_key(role) if kind is sorts.labels else role].append(file)
+        if len(sorts.classes) == 1 and not _key(stem(sorts.classes[0])):
+            sorts.labels[""] += [sorts.classes.pop()]  # `x/labels/seg.nii.gz`
+        if sorts.images:
+            found[folder] = sorts
+    return found
+
+
+def roles_in(folder: str, files: list[str]) -> list[str]:
+    """Return what each file of a case is called, in lower case, besides the case's own name."""
+    stems = [stem(file).lower() for file in files]
+    start = folder.lower()
+    if not all(begins_with(text, start) for text in stems):
+        words = zip(*(re.split(r"(?<=[_\-. ])", text) for text in stems), strict=False)
+        alike = [several[0] for several in takewhile(lambda w: len(set(w)) == 1, words)]
+        start = "".join(alike) if len(stems) > 1 else ""
+    return [text[len(start) :].strip("_-. ") for text in stems]
+
+
+def _of_folder(
+    id_: str, found: _Folder, channels: list[str], labels: list[str]
+) -> Case | DataError:
+    images = [found.images.get(role, []) for role in channels]
+    if several := next((files for files in (*images, labels) if len(files) > 1), None):
+        return duplicate(id_, several)
+    missing = [role for role, files in zip(channels, images, strict=True) if not files]
+    if missing:
+        return no_image(id_, found.files[0], " and ".join(missing))
+    kind: LabelKind = "classes" if labels else "class masks"
+    masks = tuple(labels or found.classes)
+    scans = tuple((files[0],) for files in images)
+    return Case(id_, scans, masks, kind if masks else "classes", wanted="a label in its folder")
+
+
 def _words(text: str) -> list[str]:
     return re.split(r"[_\-. ]+", text.lower())
 
 
 def _key(text: str) -> str:
     """Return a stem without the words that say whether it is an image or a label."""
-    return "_".join(w for w in _words(text) if w not in _LABEL_WORDS + _IMAGE_WORDS)
+    return "_".join(w for w in _words(text) if w not in LABEL_WORDS + _IMAGE_WORDS)

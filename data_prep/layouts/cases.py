@@ -1,5 +1,6 @@
 """What a layout consists of: cases, and what is wrong with those that are none."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,15 @@ from unicodedata import normalize
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
+from data_prep.formats.registry import stem
 from data_prep.layouts.words import role_of
 
-LabelKind = Literal["classes", "objects", "contours", "segments"]
 _NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
+LabelKind = Literal["classes", "objects", "class masks", "contours", "segments"]
+LABEL_WORDS = (
+    *("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "groundtruth"),
+    *("labelmap", "annotation", "manual"),
+)
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 
 
@@ -28,7 +34,7 @@ class Case:
             scan are a DICOM series.
         labels: files of the label; empty where the case has none.
         kind: what label files hold: class numbers, each the mask of one object (its nonzero
-            values), DICOM contours, or DICOM segments.
+            values) or of the class that it is called by, DICOM contours, or DICOM segments.
         group: what must not be split between folds, where the dataset says so.
         patient: whose image it is, where the dataset says so beside the group.
         split: `test` for cases the dataset keeps apart, or the number of the fold it puts the
@@ -103,6 +109,11 @@ class Layout:
     listed_in: str = ""
     apart: tuple[Case, ...] = ()
     regions: Regions | None = None
+
+    @property
+    def stated(self) -> dict[str, int] | None:
+        """The classes as the dataset itself numbers them; masks have names alone."""
+        return None if any(case.kind == "class masks" for case in self.cases) else self.labels
 
     @property
     def ignored(self) -> int | None:
@@ -223,6 +234,23 @@ def _shared(cases: list[Case]) -> dict[str, DataError]:
         if len(ids) > 1
         for id_ in ids
     }
+
+
+def called(name: str) -> str:
+    """Return the class that a mask is called by: its name without that of its case's folder."""
+    text = stem(name)
+    for folder in PurePosixPath(name).parts[-3:-1]:
+        if begins_with(text.lower(), folder.lower()):
+            text = text[len(folder) :]
+    text = text.strip("_-. ")
+    words = re.split(r"[_\-. ]+", text)
+    kept = [word for word in words if word.lower() not in LABEL_WORDS]
+    return text if len(kept) == len(words) else "_".join(kept) or text
+
+
+def begins_with(text: str, name: str) -> bool:
+    """Tell whether text begins with a name, and with nothing that goes on with it."""
+    return text.startswith(name) and not text[len(name) :][:1].isalnum()
 
 
 def inside(tree: Tree, root: PurePosixPath, name: str, named_by: str) -> str:

@@ -12,6 +12,7 @@ from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
 from data_prep.layouts.by_dicom import dicom
 from data_prep.layouts.by_folder import (
+    case_folders,
     dsb2018,
     file_pairs,
     folder_pairs,
@@ -37,9 +38,9 @@ def _listed(tree: Tree) -> Layout | None:
 
 
 # The first that fits is taken: lists before names, special names before general ones.
-_LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, dicom)
+_LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, case_folders, dicom)
 # Layouts whose cases lie in folders, which may tell of a split.
-_IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "dicom")
+_IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "case folders", "dicom")
 _OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
 
@@ -78,7 +79,8 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
         "LAY_UNKNOWN",
         f"no known layout in {tree.root.resolve().name}: {sample(tree.names)}",
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
-        "CSV or JSON, DICOM, or a dataset of the Decathlon, nnU-Net, BIDS, LiTS or DSB2018",
+        "CSV or JSON, DICOM, a folder a case (x/x_t1, x/x_seg), or a dataset of the Decathlon, "
+        "nnU-Net, BIDS, LiTS or DSB2018",
     )
 
 

@@ -24,6 +24,7 @@ from data_prep.layouts.by_list import (
 from data_prep.layouts.cases import Case, Layout, duplicate, inside, no_channel, no_image
 
 _FOLDS = "splits_final.json"
+_COLOURS = 3
 _FIX = "give it by dataset.split_file, or remove it"
 
 
@@ -148,7 +149,7 @@ def _of_record(tree: Tree, name: str, id_: str, record: Any, count: int) -> Case
 
 def _in_colours(files: list[str], count: int) -> bool:
     """Tell whether one 2D image may hold all channels; nnU-Net takes its colours for them."""
-    return len(files) == 1 and count > 1 and files[0].lower().endswith(SUFFIXES)
+    return len(files) == 1 and count == _COLOURS and files[0].lower().endswith(SUFFIXES)
 
 
 def joined_channels(layout: Layout, count: int) -> Layout:

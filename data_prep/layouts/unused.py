@@ -60,7 +60,8 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
     near, far, series, lists, unread = [], [], [], [], []
     for name in tree.names:
         path = PurePosixPath(name)
-        if name in told or stem(name) in refused or (path.parent, stem(name)) in known:
+        id_ = path.parent.name if layout.name == "case folders" else stem(name)
+        if name in told or id_ in refused or (path.parent, stem(name)) in known:
             continue
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             read = path.name in _READ.get(layout.name, ())

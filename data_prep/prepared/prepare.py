@@ -114,7 +114,8 @@ def prepare(
     if plan is not None:
         check_agrees(config, plan)
         rules = asdict(plan.rules)
-        del rules["form"]
+        for name in ("form", "ignored"):  # which the dataset tells
+            del rules[name]
         config = replace(config, **rules)
     form = plan.form if plan else None
     checked = check(data, config, progress, max_ram=max_ram, form=form, **jobs)

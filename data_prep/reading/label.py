@@ -17,6 +17,7 @@ from data_prep.formats.registry import open_file, read_label
 from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
 from data_prep.preprocessing.grid import fit_label
+from data_prep.reading.class_masks import read_class_masks
 from data_prep.reading.image import read_case_image
 from data_prep.reading.segments import segments_to_classes
 
@@ -50,6 +51,8 @@ def read_case_label(
         if case.kind == "objects":
             scan = read_objects(tree, case, findings, rules)
             scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
+        elif case.kind == "class masks":
+            scan = read_class_masks(tree, case, rules, findings)
         elif case.kind in ("contours", "segments"):
             image = image or read_case_image(tree, case, Findings(rules.accept))
             names = rules.structures or rules.labels

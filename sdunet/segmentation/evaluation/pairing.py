@@ -310,7 +310,7 @@ def _open(
     predicted = held_to(predicted, {**hashes, **_in_their_place(predicted.names, hashes)})
     asked = config or DataConfig()
     known = recorded.rules or Rules((), {})
-    declared = [c for c in (asked.labels, known.labels, layout.labels) if c]
+    declared = [c for c in (asked.labels, known.labels, layout.stated) if c]
     if any(classes != declared[0] for classes in declared):
         raise DataError(
             "LBL_CLASSES",
@@ -318,7 +318,7 @@ def _open(
             "score predictions of the same classes",
         )
     config = DataConfig(
-        labels=declared[0] if declared else None,
+        labels=declared[0] if declared else layout.labels,
         label_map=asked.label_map or known.label_map,
         structures=asked.structures or known.structures,
     )

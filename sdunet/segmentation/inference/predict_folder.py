@@ -23,6 +23,7 @@ from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
 from data_prep.files.output_folder import NOT_WHOLE, below, check_free, own_folder, partial_of
 from data_prep.formats.encode import encode
 from data_prep.layouts import Case, Layout, choose, find_layout
+from data_prep.layouts.by_folder import joined_folders
 from data_prep.layouts.cases import sample
 from data_prep.layouts.nnunet import joined_channels
 from data_prep.reading.image import read_case_image
@@ -108,6 +109,7 @@ def predict(
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
         layout = joined_channels(layout, len(ensemble.plan.channels))
+        layout = joined_folders(layout, ensemble.plan.channels)
     accepting = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
     say(f"layout {layout.name}, {len(layout.cases)} cases")
     unused = _unused(layout, accepting)
