@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from data_prep.core.config import Rules
 from data_prep.core.errors import DataError, named_errors
@@ -115,8 +116,11 @@ def open_file(tree: Tree, name: str, findings: Findings, limit: int | None = Non
 
 
 def stem(name: str) -> str:
-    """Return the name without folders and without the suffix of a known format."""
-    name = name.rsplit("/", 1)[-1]
+    """Return the name without folders and without the suffix of a known format.
+
+    Letters with accents are written in one way: file systems change one into the other.
+    """
+    name = normalize("NFC", name.rsplit("/", 1)[-1])
     return name[: len(name) - len(suffix_of(name))]
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -18,7 +18,7 @@ from data_prep.layouts.words import by_role, role_of, split_of
 _SUBJECTS = "participants.tsv"
 # Entities that say how a derivative was made; without them it is named like its scan.
 _MADE = ("label", "desc", "space", "res", "den", "atlas", "seg")
-_LABEL_SUFFIXES = ("mask", "dseg", "seg", "lesion")
+_LABEL_SUFFIXES = ("mask", "dseg", "seg", "lesion", "msk")
 
 
 def bids(tree: Tree) -> Layout | None:
@@ -34,19 +34,23 @@ def bids(tree: Tree) -> Layout | None:
         *entities, suffix = stem(name).split("_")
         if not entities or not entities[0].startswith("sub-"):
             continue
-        if "derivatives" in PurePosixPath(name).parts and suffix in _LABEL_SUFFIXES:
+        derived = "derivatives" in PurePosixPath(name).parts
+        # Beside its scan, a label says what it is: sub-1_label-L_desc-T1lesion_mask.
+        named = suffix == "mask" and any(e.startswith(("label-", "desc-")) for e in entities)
+        if suffix in _LABEL_SUFFIXES and (derived or named):
             # Some pipelines keep the suffix of the scan: sub-1_T1w_seg.
-            kept = tuple(e for e in entities if e.split("-")[0] not in _MADE)
-            labels.setdefault(kept, []).append(name)
-        elif "derivatives" not in PurePosixPath(name).parts:
+            labels.setdefault(_without_made(entities), []).append(name)
+        elif not derived:
             scans.setdefault((*entities,), []).append((suffix, name))
     if not scans or not labels:
         return None
     cases, problems, used = [], [], set()
     for entities, named in scans.items():
         for suffix, name in named:
-            keys = [(*entities, suffix)] + ([entities] if len(named) == 1 else [])
-            found = [file for key in keys for file in labels.get(key, [])]
+            own = _without_made(entities)
+            keys = [(*own, suffix)] + ([own] if len(named) == 1 else [])
+            space = _space(name)
+            found = [f for k in keys for f in labels.get(k, []) if not space or _space(f) == space]
             used.update(key for key in keys if key in labels)
             id_ = stem(name)
             if len(found) > 1:
@@ -62,6 +66,15 @@ def bids(tree: Tree) -> Layout | None:
     splits, findings = _splits_of_subjects(tree, {case.group for case in cases})
     cases = [replace(case, split=splits.get(case.group or "")) for case in cases]
     return layout_of("bids", cases, problems, findings=findings)
+
+
+def _without_made(entities: Sequence[str]) -> tuple[str, ...]:
+    return tuple(entity for entity in entities if entity.split("-")[0] not in _MADE)
+
+
+def _space(name: str) -> str:
+    """Return the space that a file says it lies in; empty for that of the scanner."""
+    return next((e for e in stem(name).split("_") if e.startswith("space-")), "")
 
 
 def _splits_of_subjects(

@@ -361,7 +361,13 @@ def _of_folder(
 
 
 def _words(text: str) -> list[str]:
-    return re.split(r"[_\-. ]+", text.lower())
+    """Return the words of a name; those for images and labels without a number at their end."""
+    words = []
+    for word in re.split(r"[_\-. ]+", text.lower()):
+        bare = word.rstrip("0123456789")
+        known = bare != word and bare in LABEL_WORDS + _IMAGE_WORDS
+        words += [bare, word[len(bare) :]] if known else [word]  # `img0001`, `label0001`
+    return words
 
 
 def _key(text: str) -> str:

@@ -273,7 +273,12 @@ def inside(tree: Tree, root: PurePosixPath, name: str, named_by: str) -> str:
     whole = PurePosixPath(normpath(root / path))
     if path.is_absolute() or ".." in whole.parts or "\0" in str(name):
         raise DataError("LAY_PATH", f"{named_by} names {name!r}", "name files inside the dataset")
-    return whole.as_posix()
+    if whole.as_posix() in tree.names:
+        return whole.as_posix()
+    # Letters with accents are written in two ways, and file systems change one into the other.
+    wanted = normalize("NFC", whole.as_posix())
+    alike = [name for name in tree.names if normalize("NFC", name) == wanted]
+    return alike[0] if len(alike) == 1 else whole.as_posix()
 
 
 def _no_label(case: Case) -> DataError:
