@@ -1,6 +1,7 @@
 """Where a PNG, JPEG or BMP ends, by its own word: decoders read on to no end.
 
-A TIFF says of no end. Sources: PNG (ISO/IEC 15948) 5.3, JPEG (ITU T.81) B.1, BITMAPINFOHEADER.
+A TIFF says of no end, but its strips of JPEG or Group 4 do. Sources: PNG (ISO/IEC 15948) 5.3, JPEG
+(ITU T.81) B.1, BITMAPINFOHEADER, Group 4 (ITU T.6) 2.4.1.1.
 """
 
 import struct
@@ -30,6 +31,18 @@ def check_end(data: bytes, findings: Findings) -> None:
     more = len(data) - end
     if more > 0 and not (data.startswith(_JPEG) and not any(data[end:])):
         findings.ask("IO_TRAILING", f"{more} bytes too many", _AGAIN)
+
+
+def is_whole_jpeg(strip: bytes) -> bool:
+    """Tell whether JPEG goes on to its mark of the end; decoders fill up what is missing."""
+    return strip.rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def is_whole_group4(strip: bytes) -> bool:
+    """Tell whether Group 4 goes on to its mark of the end, in either order of bits."""
+    bits = bin(int.from_bytes(b"\1" + strip[-8:], "big"))[3:]
+    turned = "".join(bits[at : at + 8][::-1] for at in range(0, len(bits), 8))
+    return any(text.rstrip("0").endswith("000000000001" * 2) for text in (bits, turned))
 
 
 def _end_of_png(data: bytes) -> int:

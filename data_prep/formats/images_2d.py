@@ -10,6 +10,7 @@ import lzma
 import math
 import re
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import PackBits, silenced, unpacked_size
 from data_prep.formats.header_fields import ask_scale
-from data_prep.formats.image_ends import check_end
+from data_prep.formats.image_ends import check_end, is_whole_group4, is_whole_jpeg
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -37,6 +38,17 @@ _UNPACKING = {
     32773: PackBits,
     34925: lzma.LZMADecompressor,
 }
+# Compressions of TIFF that Pillow unpacks by libtiff, within the pixels of a strip: LZW, JPEG,
+# Group 4 and zstd; where those two end, their strips say.
+_BY_PILLOW: dict[int, Callable[[bytes], bool]] = {
+    5: lambda _: True,
+    50000: lambda _: True,
+    7: is_whole_jpeg,
+    4: is_whole_group4,
+}
+_JPEG = 7
+_LOSSY = (6, 7, 22610, 33003, 33005, 34712, 34892, 34934, 50001, 50002)
+_MODES = ("1", "L", "P", "I", "F", "I;16", "I;16B", "LA", "RGB", "RGBA")
 _PLANES = 33629  # tag of MetaMorph
 _GDAL, _NO_DATA = 42112, 42113  # tags of GDAL
 # Tags of TIFF that bring stored values to others, which no reader of images does.
@@ -99,7 +111,7 @@ def mask_samples(data: bytes, findings: Findings) -> Samples:
     Raises:
         DataError: LBL_LOSSY for JPEG, else as `read_picture`.
     """
-    if data.startswith(_JPEG_MAGIC):
+    if data.startswith(_JPEG_MAGIC) or _is_lossy_tiff(data):
         raise DataError(
             "LBL_LOSSY", "a JPEG mask, whose values are not exact", "export masks as PNG or TIFF"
         )
@@ -139,8 +151,8 @@ def _decode(data: bytes, findings: Findings) -> Samples:
         ) from error
     except UnidentifiedImageError as error:
         raise DataError("IO_NOT_IMAGE", "no known image format", _RESAVE) from error
-    except ValueError as error:
-        if "imagecodecs" in str(error):
+    except (ValueError, ModuleNotFoundError) as error:
+        if "imagecodecs" in str(error) or isinstance(error, ModuleNotFoundError):
             raise DataError("IMG_CODEC", words_of(error), "pip install imagecodecs") from error
         raise DataError("IO_DAMAGED", f"cannot be decoded: {words_of(error)}", _AGAIN) from error
     # Decoders raise whatever their C libraries report; all of it means the same here.
@@ -183,7 +195,7 @@ def _decode_tiff(data: bytes, findings: Findings) -> Samples:
             _check_values(page, findings)
             _check_strips(page, len(data))
             _check_packed(page, data)
-        arrays = [_decode_page(page) for page in pages]
+        arrays = [_decode_page(page, data) for page in pages]
         _tell_no_data(pages[0], arrays, findings)
         palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
         if palette is not None and any((palette != p.colormap.T).any() for p in pages):
@@ -260,7 +272,39 @@ def _check_packed(page: tifffile.TiffPage, data: bytes) -> None:
             raise DataError("IO_DAMAGED", f"a strip of more than {most} bytes", _AGAIN)
 
 
-def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
+def _is_lossy_tiff(data: bytes) -> bool:
+    """Tell whether a TIFF is compressed as JPEG is; of one that is damaged, decoding tells."""
+    if not data.startswith(_TIFF_MAGIC):
+        return False
+    try:
+        with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
+            return any(int(page.compression) in _LOSSY for page in file.pages)
+    except Exception:  # whatever it is, `_decode` meets it too
+        return False
+
+
+def _by_pillow(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
+    """Return the `(H, W, S)` samples of a page that tifffile cannot unpack by itself.
+
+    Raises:
+        DataError: IO_TRUNCATED for strips without their end; IMG_CODEC if Pillow gives others than
+            are stored.
+    """
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if not _BY_PILLOW[int(page.compression)](data[start : start + count]):
+            raise DataError("IO_TRUNCATED", f"a strip of {count} bytes without its end", _AGAIN)
+    image = Image.open(io.BytesIO(data))
+    image.seek(page.index)
+    array = np.asarray(image) if image.mode in _MODES else np.empty(0, np.uint8)
+    wanted = page.imagelength, page.imagewidth, page.samplesperpixel
+    stored = np.dtype(bool) if page.bitspersample == 1 else page.dtype
+    if array.size != math.prod(wanted) or array.dtype != stored.newbyteorder("="):
+        kind = f"{page.compression.name} of {page.samplesperpixel} {page.dtype} a pixel"
+        raise DataError("IMG_CODEC", f"a TIFF of {kind}", "pip install imagecodecs")
+    return array.reshape(wanted)
+
+
+def _decode_page(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     """Return the `(H, W, S)` samples of a page."""
     photometric = page.photometric.name
     if photometric == "MINISWHITE":
@@ -268,12 +312,14 @@ def _decode_page(page: tifffile.TiffPage) -> np.ndarray:
         raise DataError("IMG_WHITE_ZERO", "a TIFF whose white is zero", _RESAVE)
     if page.tags.get("Orientation") and page.tags["Orientation"].value != 1:
         raise DataError("IMG_ROTATED", "a rotation tag", "save it the right way up")
-    if photometric not in ("MINISBLACK", "RGB", "PALETTE"):
+    packed = int(page.compression) in _BY_PILLOW
+    as_rgb = photometric == "YCBCR" and int(page.compression) == _JPEG  # which Pillow brings to RGB
+    if photometric not in ("MINISBLACK", "RGB", "PALETTE") and not as_rgb:
         raise DataError("IMG_COLORS", f"TIFF colours {photometric}", "save it as RGB")
-    array = page.asarray()
-    if page.axes == "SYX":
+    array = _by_pillow(page, data) if packed else page.asarray()
+    if not packed and page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
-    elif page.axes != "YXS":
+    elif not packed and page.axes != "YXS":
         array = array.reshape(*array.shape, 1)
     if array.ndim != 3:
         raise DataError("IMG_AXES", f"TIFF axes {page.axes}", "save a single 2D image a page")
