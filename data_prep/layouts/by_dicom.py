@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from pydicom.dataset import Dataset
 
@@ -14,10 +15,19 @@ from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.references import images_referred_to
 from data_prep.formats.dicom.series import is_dicom, parse, start_of
-from data_prep.formats.registry import is_scan_name
-from data_prep.layouts.cases import Case, Layout, layout_of, no_image, sample
+from data_prep.formats.registry import is_scan_name, stem
+from data_prep.layouts.by_folder import LABEL_FOLDERS
+from data_prep.layouts.cases import (
+    LABEL_WORDS,
+    Case,
+    LabelKind,
+    Layout,
+    layout_of,
+    no_image,
+    sample,
+)
 
-_LABELS = {"RTSTRUCT": "contours", "SEG": "segments"}
+_LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
 _SUFFIXES = (".dcm", ".ima", ".dicom")
 _NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
 
@@ -75,7 +85,10 @@ def dicom(tree: Tree) -> Layout | None:
             images[file.series].append(file)
     for series in [s for s, group in images.items() if {f.modality for f in group} <= _NO_IMAGES]:
         del images[series]
+    masks = _masks_beside(tree, images, {one.name for one in lost})
+    masks = {s: n for s, n in masks.items() if not any(s in label.refers for label in labels)}
     used = {file.name for file in (*labels, *(f for group in images.values() for f in group))}
+    used |= {name for several in masks.values() for name in several}
     findings = []
     rest = sorted(set(tree.names) - used - {one.name for one in lost})
     if rest:
@@ -89,16 +102,17 @@ def dicom(tree: Tree) -> Layout | None:
         id_, scan = ids[series], tuple(sorted(file.name for file in members))
         drawn = [label for label in labels if series in label.refers]
         missing = [one for one in lost if _concerns(one, series, members)]
-        problem = _problem(members, missing, drawn)
+        beside = masks.get(series, [])
+        problem = _problem(members, missing, drawn) or _several_masks(beside)
         first = members[0]
         alone = first.patient == first.study
         group = named.get(first.study, first.patient) if alone else first.patient
         if problem:
             problems.append(problem.at(case=id_))
         else:
-            kind = _LABELS[drawn[0].modality] if drawn else "classes"
-            names = tuple(label.name for label in drawn)
-            wanted = "an RTSTRUCT or SEG that refers to the series"
+            kind: LabelKind = _LABELS[drawn[0].modality] if drawn else "classes"
+            names = tuple(label.name for label in drawn) or tuple(beside)
+            wanted = "an RTSTRUCT or SEG that refers to the series, or a mask called as its folder"
             channels = (first.kind,) if first.kind else None
             cases.append(Case(id_, (scan,), names, kind, group, wanted=wanted, channels=channels))
     for label in labels:
@@ -109,6 +123,63 @@ def dicom(tree: Tree) -> Layout | None:
     return layout_of("dicom", cases, problems, channels=channels, findings=(*findings, *told))
 
 
+def _masks_beside(
+    tree: Tree, images: dict[str, list[_File]], lost: set[str]
+) -> dict[str, list[str]]:
+    """Return the masks of series that are no DICOM: in the folder of a series, or called as it.
+
+    A mask is told by a word of its name or by its folder. One that fits several series is none's.
+    """
+    masks = [n for n in tree.names if is_scan_name(n) and n not in lost and _is_mask(n)]
+    places = {series: PurePosixPath(min(f.name for f in group)) for series, group in images.items()}
+    found, claims = {}, Counter[str]()
+    for series, first in places.items():
+        folder = first.parent
+        alone = sum(folder.parent in place.parents for place in places.values()) == 1
+        near = {folder, folder.parent} if alone and folder.name else {folder}
+        mine = sum(place.parent == folder for place in places.values()) == 1
+        several = [n for n in masks if mine and _without_label_folder(n) in near]
+        if not several:
+            names = {_plain(folder.name), _plain(folder.parent.name)} - {""}
+            if len(images[series]) == 1:
+                names = {_plain(_stem_of_any(first.name))}
+            several = [n for n in masks if _plain(_stem_of_any(n)) in names]
+        found[series] = several
+        claims.update(several)
+    return {series: [n for n in names if claims[n] == 1] for series, names in found.items()}
+
+
+def _is_mask(name: str) -> bool:
+    words = re.split(r"[_\-. ]+", _stem_of_any(name).lower())
+    folder = PurePosixPath(name).parent.name.lower()
+    return bool(set(words) & set(LABEL_WORDS)) or folder in LABEL_FOLDERS
+
+
+def _without_label_folder(name: str) -> PurePosixPath:
+    """Return the folder of a mask, or that above if it is for masks alone."""
+    folder = PurePosixPath(name).parent
+    return folder.parent if folder.name.lower() in LABEL_FOLDERS else folder
+
+
+def _plain(text: str) -> str:
+    """Return a name as masks and series are compared: without words for masks."""
+    words = re.split(r"[_\-. ]+", normalize("NFC", text).lower())
+    return "_".join(word for word in words if word not in LABEL_WORDS)
+
+
+def _stem_of_any(name: str) -> str:
+    """Return a name without folders and its suffix, that of DICOM too."""
+    text = stem(name)
+    return text.rsplit(".", 1)[0] if text.lower().endswith(_SUFFIXES) else text
+
+
+def _several_masks(names: list[str]) -> DataError | None:
+    if len(names) < 2:
+        return None
+    found = f"several masks for one series: {sample(names)}"
+    return DataError("PAIR_DUPLICATE", found, "keep one, a volume on the grid of the series")
+
+
 def _channels(kinds: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]:
     """Return the name of the channel if all series are alike, and a warning if they are not."""
     counts = Counter(kinds)
@@ -117,6 +188,32 @@ def _channels(kinds: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]
     found = ", ".join(f"{kind or 'none'} ({n})" for kind, n in sorted(counts.items()))
     fix = "split them into datasets of their own, or join them as channels of cases by a CSV list"
     return None, (Finding("warning", "DCM_MODALITIES", f"series of {found}", fix),)
+
+
+def series_in(tree: Tree, folder: str) -> Case | DataError | None:
+    """Return the only series in a folder as a case, what is wrong with it, or nothing."""
+    names = tuple(name for name in tree.names if name.startswith(f"{folder}/"))
+    layout = dicom(replace(tree, names=names)) if names else None
+    if layout is None:
+        return None
+    found = (*layout.cases, *layout.unlabelled)
+    wrong = [
+        error for error in layout.problems if error.code not in ("PAIR_NO_LABEL", "PAIR_NO_IMAGE")
+    ]
+    if wrong:
+        return min(wrong, key=lambda error: error.case is None)  # what it means for the series
+    if len(found) != 1:
+        several = f"{len(found)} series in {folder}"
+        return DataError("PAIR_DUPLICATE", several, "name the folder of one series")
+    return found[0]
+
+
+def kind_of_label(tree: Tree, name: str) -> LabelKind:
+    """Return what a file that is named as a label holds: DICOM structures, or class numbers."""
+    if is_scan_name(name) or not is_dicom_file(tree, name):
+        return "classes"
+    looked = [one.modality for one in _look(tree, name) if isinstance(one, _File)]
+    return _LABELS.get(looked[0], "classes") if looked else "classes"
 
 
 def is_dicom_file(tree: Tree, name: str) -> bool:

@@ -10,10 +10,12 @@ from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem, suffix_of
+from data_prep.layouts.by_dicom import kind_of_label, series_in
 from data_prep.layouts.cases import (
     Case,
     Layout,
     Regions,
+    alike,
     duplicate,
     groups_in,
     inside,
@@ -144,7 +146,7 @@ def pair(
 
     Args:
         tree: where the files are.
-        images: a file, or one a channel.
+        images: a file or the folder of a DICOM series, or one a channel.
         label: file of the label, if one is listed.
         split: `test`, the number of a fold, or nothing.
         id_: id of the case. Default: from the name of its image.
@@ -153,18 +155,31 @@ def pair(
     if len(images) == 1 and images[0] not in tree.names:
         images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
     id_ = id_ or CHANNEL.sub("", stem(images[0]))
-    missing = [image for image in images if image not in tree.names]
-    if missing and len(images) > 1:
-        return no_channel(id_, label or images[0], images.index(missing[0]), missing[0])
-    if missing:
-        return no_image(id_, label or images[0], missing[0])
     if len(set(images)) != len(images):
         return duplicate(id_, images)
+    scans, modalities = [], []
+    for image in images:
+        series = None if image in tree.names else series_in(tree, image)
+        if isinstance(series, DataError):
+            series.case = id_  # in place of the one by its folder
+            return series
+        if image not in tree.names and series is None and len(images) > 1:
+            return no_channel(id_, label or images[0], images.index(image), image)
+        if image not in tree.names and series is None:
+            return no_image(id_, label or images[0], image)
+        scans.append(series.scans[0] if series else (image,))
+        modalities += series.channels or () if series else ()
     labels = (label,) if label in tree.names else ()
-    wanted = label or "a label in the list"
-    scans = tuple((image,) for image in images)
-    group, patient = groups
-    return Case(id_, scans, labels, group=group, patient=patient, split=split, wanted=wanted)
+    return Case(
+        id_,
+        tuple(scans),
+        labels,
+        kind_of_label(tree, labels[0]) if labels else "classes",
+        *groups,
+        split=split,
+        wanted=label or "a label in the list",
+        channels=tuple(modalities) if len(modalities) == len(scans) else None,
+    )
 
 
 def sorted_layout(
@@ -176,7 +191,7 @@ def sorted_layout(
     """Return the layout of cases, and of what is wrong with others."""
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
-    return layout_of(kind, cases, problems, labels, channels)
+    return layout_of(kind, cases, problems, labels, channels or alike(cases))
 
 
 def _channels_of(tree: Tree, image: str) -> list[str]:

@@ -12,7 +12,16 @@ from data_prep.core.parse import MAX_BYTES, check_values
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem
 from data_prep.layouts.by_list import pair, several_lists
-from data_prep.layouts.cases import Case, Layout, groups_in, inside, kept_apart, layout_of, not_used
+from data_prep.layouts.cases import (
+    Case,
+    Layout,
+    alike,
+    groups_in,
+    inside,
+    kept_apart,
+    layout_of,
+    not_used,
+)
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
@@ -43,7 +52,7 @@ def csv_list(tree: Tree) -> Layout | None:
     problems = [result for result in results if isinstance(result, DataError)]
     validating = sum(names_validation(row.get("split"), row.get("fold")) for row, _ in rows)
     findings = (*kept_apart(validating, name), *not_used("columns", unused, name))
-    layout = layout_of("csv", cases, problems, findings=findings)
+    layout = layout_of("csv", cases, problems, None, alike(cases), findings)
     return replace(layout, listed_in=name)
 
 

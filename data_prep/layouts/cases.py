@@ -181,6 +181,12 @@ def layout_of(
     return Layout(name, complete, unlabelled, tuple(problems), labels, channels, findings)
 
 
+def alike(cases: Iterable[Case]) -> tuple[str, ...] | None:
+    """Return the names of the channels that files tell of, if all cases have the same."""
+    told = {case.channels for case in cases}
+    return told.pop() if len(told) == 1 else None
+
+
 def groups_in(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the group and the patient that a row or record of a list names.
 

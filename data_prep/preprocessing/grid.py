@@ -196,10 +196,14 @@ def fit_label(
 ) -> Scan:
     """Return a label on the grid of its image: as it is, or resampled where that is accepted.
 
+    Axes in another order or direction are turned, where the voxels then lie on each other, and a 2D
+    mask is laid on the only slice of a volume.
+
     Raises:
         DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images. LBL_LOST if no
             class is left.
     """
+    label = _turned_like(image, label, findings)
     try:
         check_same_grid(image, label, what, on, findings)
         return label
@@ -223,6 +227,28 @@ def fit_label(
             found = f"class {number}: {lost} on the grid of the {on}"
             findings.warn("LBL_LOST", found, f"export the {what} on the grid of the {on}")
     return Scan(array, image.affine, image.codes)
+
+
+def _turned_like(image: Scan, label: Scan, findings: Findings) -> Scan:
+    """Return a label with its axes as those of the image, where it lies on the same voxels then."""
+    if image.affine is None:
+        return label
+    if label.affine is None:
+        if (*label.size[::-1], 1) != image.size:
+            return label
+        return Scan(label.array.swapaxes(1, 2)[..., None], image.affine, image.codes)
+    wanted, own = (nib.io_orientation(affine) for affine in (image.affine, label.affine))
+    if np.isnan((wanted, own)).any() or (wanted == own).all():
+        return label
+    way = nib.orientations.ornt_transform(own, wanted)
+    affine = label.affine @ nib.orientations.inv_ornt_aff(way, label.size)
+    turned = Scan(in_order(_turn(label.array, way)), affine, label.codes)
+    try:
+        check_same_grid(image, turned)
+    except DataError:
+        return label
+    findings.note("GEO_TURNED", "its axes are turned to those of the image; voxels are the same")
+    return turned
 
 
 def _nearest(

@@ -83,7 +83,7 @@ def test_a_strip_that_is_cut_is_an_error(compression, share):
 
 
 def test_what_no_decoder_here_unpacks_names_the_package():
-    with pytest.raises(DataError, match="IMG_CODEC.*pip install imagecodecs"):
+    with pytest.raises(DataError, match=r"IMG_CODEC.*pip install imagecodecs"):
         read_picture(tiff(GREY > 99, "group3"))
 
 

@@ -1,0 +1,153 @@
+"""Series of DICOM whose labels are other files: masks beside them, or named by a list."""
+
+import numpy as np
+import pytest
+from bad_sets import gz, nifti, png
+from dicom_files import STORED, box, encode, new_slice, series, structures
+
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
+from data_prep.core.findings import Findings
+from data_prep.core.geometry import LPS_TO_RAS
+from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
+from data_prep.preprocessing.grid import fit_label
+from data_prep.reading.case import read_case
+
+IDS = ("p1", "p2")
+LABEL = np.zeros((8, 6, 10), np.uint8)
+LABEL[2:5, 1:4, 3:6] = 1
+AFFINE = LPS_TO_RAS @ np.array([[0.9, 0, 0, 5], [0, 0.7, 0, -7], [0, 0, 2.0, 11], [0, 0, 0, 1]])
+
+
+def slices(folder, uid, count=10, **changes):
+    changed = {"StudyInstanceUID": f"1.{uid}", "PatientID": f"P{uid}", **changes}
+    stack = series(count, series=f"1.2.{uid}", **changed)
+    for one in stack:
+        one.PixelData = ((np.frombuffer(one.PixelData, np.uint16) + 7 * uid) % 4000).tobytes()
+    return {f"{folder}/s{n:02}.dcm": encode(one) for n, one in enumerate(stack)}
+
+
+def two_series(where="{}", **changes):
+    return {
+        k: v for n, i in enumerate(IDS) for k, v in slices(where.format(i), n, **changes).items()
+    }
+
+
+def mask(label=LABEL, affine=AFFINE):
+    return gz(nifti(label, affine))
+
+
+@pytest.mark.parametrize(
+    ("series_in", "mask_in"),
+    [
+        ("{}", "{}/mask.nii.gz"),
+        ("{}/ct", "{}/label.nii.gz"),
+        ("{}/ct", "{}/labels/x.nii.gz"),
+        ("images/{}", "labels/{}.nii.gz"),
+        ("images/{}", "out/{}_seg.nii.gz"),
+        ("images/{}/ct", "masks/{}.nii.gz"),
+    ],
+)
+def test_a_mask_is_that_of_the_series_it_lies_by_or_is_called_as(written, series_in, mask_in):
+    files = two_series(series_in) | {mask_in.format(id_): mask() for id_ in IDS}
+    root = written(files)
+    checked = check(root, DataConfig())
+    assert [case.labels for case in checked.layout.cases] == [(mask_in.format(i),) for i in IDS]
+    assert len(checked.facts) == 2
+    tree = open_tree(root)
+    _, label = read_case(tree, checked.layout.cases[0], checked.rules, Findings())
+    np.testing.assert_array_equal(label.array[0], LABEL)
+
+
+@pytest.mark.parametrize(
+    ("series_in", "masks"),
+    [
+        ("{}", ["{}/scan.nii.gz"]),  # the series itself, as something else
+        ("{}", ["{}/preview.png"]),
+        ("all/{}/ct", ["masks/ct.nii.gz"]),  # called as both
+        ("all/{}", ["all/mask.nii.gz"]),  # beside both
+    ],
+)
+def test_what_is_no_mask_or_fits_several_series_is_no_label(written, series_in, masks):
+    files = two_series(series_in) | {m.format(id_): mask() for id_ in IDS for m in masks}
+    layout = find_layout(open_tree(written(files)))
+    assert not layout.cases
+    assert [error.code for error in layout.problems] == ["PAIR_NO_LABEL"] * 2
+    assert [f.code for f in layout.findings] == ["DCM_OTHER"]
+
+
+def test_several_masks_of_a_series_are_an_error(written):
+    files = two_series() | {f"{id_}/mask_{n}.nii.gz": mask() for id_ in IDS for n in (1, 2)}
+    layout = find_layout(open_tree(written(files)))
+    assert [error.code for error in layout.problems] == ["PAIR_DUPLICATE"] * 2
+
+
+def test_a_picture_masks_a_single_slice(written):
+    drawn = np.zeros((6, 8), np.uint8)  # rows, columns
+    drawn[1:3, 4:7] = 1
+    files = two_series(count=1) | {f"{id_}/mask.png": png(drawn) for id_ in IDS}
+    root = written(files)
+    checked = check(root, DataConfig())
+    case = checked.layout.cases[0]
+    image, label = read_case(open_tree(root), case, checked.rules, Findings())
+    assert image.size == label.size == (8, 6, 1)
+    np.testing.assert_array_equal(label.array[0, :, :, 0].T, drawn)
+
+
+def test_a_list_names_folders_of_series(written):
+    files = two_series("ct/{}") | {f"lab/{id_}.nii.gz": mask() for id_ in IDS}
+    rows = "".join(f"ct/{id_}/,lab/{id_}.nii.gz\n" for id_ in IDS)
+    checked = check(written(files | {"list.csv": b"image,label\n" + rows.encode()}), DataConfig())
+    assert sorted(checked.facts) == [*IDS]
+    assert checked.layout.channels == ("CT",)
+    assert {len(case.scans[0]) for case in checked.layout.cases} == {10}
+
+
+def test_a_list_in_json_names_them_and_their_structures(written):
+    drawn = structures([("organ", box(z, 2, 4, 1, 3)) for z in (3, 4)], referenced="1.2.0")
+    drawn.StudyInstanceUID, drawn.PatientID = "1.0", "P0"
+    record = {"image": "ct/p1", "label": "drawn.dcm"}
+    told = {"training": [record], "labels": {"0": "background", "1": "organ"}}
+    files = two_series("ct/{}") | {"drawn.dcm": encode(drawn), "list.json": told}
+    checked = check(written(files), DataConfig())
+    assert [case.kind for case in checked.layout.cases] == ["contours"]
+    assert sorted(checked.facts) == ["p1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"ct/p1/s03.dcm": encode(new_slice(3, STORED[3], "1.2.0"))[:200]}, "DCM_LOST"),
+        (slices("ct/p1/more", 9), "PAIR_DUPLICATE"),
+    ],
+)
+def test_a_folder_that_is_no_whole_single_series_is_an_error(written, change, code):
+    files = two_series("ct/{}") | {"m.nii.gz": mask()} | change
+    root = written(files | {"list.csv": b"image,label\nct/p1,m.nii.gz\n"})
+    layout = find_layout(open_tree(root))
+    assert [(error.case, error.code) for error in layout.problems] == [("p1", code)]
+
+
+def test_a_folder_that_is_not_there_is_named(written):
+    files = two_series("ct/{}") | {"m.nii.gz": mask()}
+    root = written(files | {"list.csv": b"image,label\nct/p7,m.nii.gz\n"})
+    assert [e.code for e in find_layout(open_tree(root)).problems] == ["PAIR_NO_IMAGE"]
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (2, 0, 1)], ids=str)
+@pytest.mark.parametrize("flips", [(1, 1, 1), (1, -1, 1), (-1, -1, -1)], ids=str)
+def test_a_label_of_turned_axes_lies_on_the_same_voxels(axes, flips):
+    turned, affine = LABEL.transpose(axes), AFFINE[:, [*axes, 3]].copy()
+    for axis, way in enumerate(flips):
+        if way < 0:
+            turned = np.flip(turned, axis)
+            affine[:, 3] += affine[:, axis] * (turned.shape[axis] - 1)
+            affine[:, axis] *= -1
+    image, findings = Scan(np.zeros((1, *LABEL.shape)), AFFINE), Findings()
+    label = fit_label(image, Scan(turned[None], affine), findings)
+    np.testing.assert_array_equal(label.array[0], LABEL)
+    assert (label.affine == AFFINE).all() or np.allclose(label.affine, AFFINE)
+    moved = axes != (0, 1, 2) or flips != (1, 1, 1)
+    assert [f.code for f in findings.found] == ["GEO_TURNED"] * moved
