@@ -14,6 +14,7 @@ Acceptance = Literal[
     "DCM_BITS",
     "DCM_COUNT",
     "DCM_CROSSING",
+    "DCM_KIND",
     "DCM_LOST",
     "DCM_NO_RESCALE",
     "DCM_PHI",

@@ -29,6 +29,13 @@ _KINDS = {
     *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY"),
     *("W", "F", "IP", "OP", "WATER", "FAT", "IN_PHASE", "OUT_PHASE", "OPP_PHASE"),
 }
+# Words of ImageType of what is no stack of slices.
+_NO_SLICES = {
+    *("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT"),
+    *("PROJECTION IMAGE", "MIP", "MINIP", "MIN_IP", "MAX_IP", "MIP_SUB"),
+}
+_COARSE = {"LOCALIZER", "SCOUT", "SURVEY", "TOPOGRAM"}  # slices, but seldom those that are meant
+_SLICED = ("CT", "MR", "PT", "NM")  # modalities of slices
 _AGAIN = "export the series again"
 _SPLIT = "split the series"
 
@@ -37,7 +44,7 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
     """Refuse slices of several images in one series.
 
     Raises:
-        DataError: DCM_MIXED.
+        DataError: DCM_MIXED; DCM_MOSAIC and DCM_KIND as `check_kind`.
     """
     for name in sorted({name for frame in frames for name in frame.alike}):
         values = sorted({frame.alike.get(name, "") for frame in frames})
@@ -48,6 +55,7 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
     if len(kinds) > 1:
         found = ", ".join(" ".join(kind) or "others" for kind in sorted(kinds))
         raise DataError("DCM_MIXED", f"slices of several ImageType: {found}", _SPLIT)
+    check_kind(frames, findings)
     for name, share in _APART.items():
         if values := _differing(frames, name, share):
             raise DataError("DCM_MIXED", f"slices of several {name}, {values}", _SPLIT)
@@ -55,6 +63,27 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
         if values := _differing(frames, name, share):
             found = f"slices of several {name}, {values}"
             findings.warn("DCM_VARIES", found, "look whether they are of one image")
+
+
+def check_kind(frames: Sequence[Frame], findings: Findings) -> None:
+    """Refuse images that are no slices, though they lie in one stack by what they say.
+
+    Raises:
+        DataError: DCM_MOSAIC for slices that are tiles of one image; DCM_KIND for projections and
+            screenshots, unless accepted. Localizers are a warning.
+    """
+    words = {word for frame in frames for word in frame.said.get("ImageType", ())}
+    if "MOSAIC" in words:
+        found = "ImageType MOSAIC: each image shows all slices beside each other"
+        raise DataError("DCM_MOSAIC", found, "convert it to NIfTI, as dcm2niix does")
+    if frames[0].modality not in _SLICED:
+        return
+    if kinds := sorted(map(str, words & _NO_SLICES)):
+        found = f"ImageType {', '.join(kinds)}, which is no stack of slices"
+        findings.ask("DCM_KIND", found, "give the series of slices")
+    if kinds := sorted(map(str, words & _COARSE)):
+        found = f"ImageType {', '.join(kinds)}"
+        findings.warn("DCM_KIND", found, "look whether this series is meant")
 
 
 def _differing(frames: Sequence[Frame], name: str, share: float) -> str:

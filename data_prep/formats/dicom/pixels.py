@@ -32,6 +32,7 @@ def pixels_of(one: Dataset, findings: Findings | None = None) -> np.ndarray:
         raise DataError("DCM_PIXELS", bits, _AGAIN)
     if "TransferSyntaxUID" not in getattr(one, "file_meta", {}):
         raise DataError("DCM_SYNTAX", "no transfer syntax", _AGAIN)
+    _drop_padding(one, frames * samples, findings or Findings())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # decoders warn where they fill in what is missing
@@ -53,6 +54,20 @@ def pixels_of(one: Dataset, findings: Findings | None = None) -> np.ndarray:
         raise DataError("IO_DAMAGED", f"pixels ({syntax}): {words_of(error)}", _AGAIN) from error
     array = _of_stored_bits(array, one.BitsStored, findings or Findings())
     return array.reshape(frames, one.Rows, one.Columns, samples)
+
+
+def _drop_padding(one: Dataset, planes: int, findings: Findings) -> None:
+    """Take zeros away that some writers leave after the pixels; less than there is in one plane."""
+    packed = one.file_meta.TransferSyntaxUID.is_compressed or one.BitsAllocated % 8
+    if packed or str(one.get("PhotometricInterpretation")).endswith("422"):
+        return
+    plane = one.Rows * one.Columns * one.BitsAllocated // 8
+    end = plane * planes + plane * planes % 2  # values have an even number of bytes
+    more = one.PixelData[end:]
+    if 0 < len(more) < plane and not any(more):
+        one.PixelData = one.PixelData[:end]
+        if not any(finding.code == "DCM_PADDED" for finding in findings.found):
+            findings.note("DCM_PADDED", f"{len(more)} bytes of 0 after the pixels, dropped")
 
 
 def _of_stored_bits(array: np.ndarray, bits: int, findings: Findings) -> np.ndarray:

@@ -29,6 +29,8 @@ from data_prep.formats.dicom.stack import stack
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
 _WITH_UNITS = ("CT", "MR", "PT", "NM")
 _COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")  # that pydicom brings to RGB
+_PACKED_COLOURS = ("YBR_ICT", "YBR_RCT")  # that decoders do
 _SERIES = 0x0020000E  # tag of SeriesInstanceUID
 _AGAIN = "export the series again"
 
@@ -133,7 +135,10 @@ def _frames(one: Dataset, findings: Findings) -> list[Frame]:
             raise DataError("DCM_PIXELS", f"no {name}", _AGAIN)
     _check_pixels_are_free_of_names(one, findings)
     samples, colours = one.get("SamplesPerPixel") or 1, str(one.get("PhotometricInterpretation"))
-    if colours != "None" and (samples == 1) != colours.startswith("MONOCHROME"):
+    packed = getattr(one.file_meta.get("TransferSyntaxUID"), "is_compressed", False)
+    known = (*_COLOURS, *_PACKED_COLOURS * packed)
+    fits = colours.startswith("MONOCHROME") if samples == 1 else colours in known
+    if colours != "None" and not fits:
         raise DataError(
             "DCM_COLOR", f"{samples} samples a pixel as {colours!r}", "export grey values"
         )

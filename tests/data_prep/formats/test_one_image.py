@@ -80,7 +80,11 @@ def test_several_images_in_one_series_are_refused(name, values, message):
         ("EchoTime", lambda z: None if z == 4 else 10, []),
         ("DiffusionBValue", lambda z: 1000.0 + z, []),
         ("ImageType", lambda z: ["ORIGINAL", "PRIMARY", "AXIAL", f"CT_SOM5 {'SPI'[z % 3]}"], []),
-        ("ImageType", lambda z: ["DERIVED", "SECONDARY", "LOCALIZER"], []),
+        (
+            "ImageType",
+            lambda z: ["DERIVED", "SECONDARY", "LOCALIZER"],
+            ["warning DCM_KIND: ImageType LOCALIZER"],
+        ),
         ("AcquisitionNumber", lambda z: z % 3, []),
         ("AcquisitionTime", lambda z: f"1200{z:02}", []),
         ("ConvolutionKernel", lambda z: ["Qr40f", "3"], []),
@@ -139,3 +143,49 @@ def test_frames_of_several_images_in_one_file_are_refused(group, name, value):
                 read([one])
         else:
             assert read([one])[0].size == (8, 6, 10)
+
+
+@pytest.mark.parametrize("word", ["PROJECTION IMAGE", "MIP", "SCREEN SAVE"])
+def test_images_that_are_no_slices_are_refused_unless_accepted(word):
+    slices = slices_with("ImageType", lambda z: ["DERIVED", "SECONDARY", word])
+    with pytest.raises(DataError, match=f"DCM_KIND: ImageType {word}"):
+        read(slices)
+    accepted = Findings(["DCM_KIND"])
+    read_series([(f"{i:02}", encode(one)) for i, one in enumerate(slices)], accepted)
+    assert [(f.level, f.code) for f in accepted.found] == [("note", "DCM_KIND")]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_tiles_of_a_volume_are_no_slices(count):
+    slices = slices_with("ImageType", lambda z: ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    with pytest.raises(DataError, match="DCM_MOSAIC"):
+        read(slices[:count])
+
+
+@pytest.mark.parametrize("word", ["AXIAL", "REFORMATTED", "MPR", "M", "AVERAGE"])
+def test_slices_of_usual_kinds_are_read(word):
+    assert not read(slices_with("ImageType", lambda z: ["ORIGINAL", "PRIMARY", word]))[1]
+
+
+@pytest.mark.parametrize("more", [2, 4, 50])
+def test_zeros_after_the_pixels_are_dropped_and_told_once(more):
+    slices = slices_with("PixelData", lambda z: STORED[z].tobytes() + bytes(more))
+    scan, found = read(slices)
+    np.testing.assert_array_equal(scan.array, read(series())[0].array)
+    assert found == [f"note DCM_PADDED: {more} bytes of 0 after the pixels, dropped"]
+
+
+@pytest.mark.parametrize("more", [b"\0\1", bytes(STORED[0].nbytes)])
+def test_what_may_be_pixels_is_not_dropped(more):
+    with pytest.raises(DataError, match="IO_DAMAGED"):
+        read(slices_with("PixelData", lambda z: STORED[z].tobytes() + more))
+
+
+@pytest.mark.parametrize("colours", ["HSV", "YBR_ICT", "YBR_PARTIAL_420", "CMYK"])
+def test_colours_that_nothing_brings_to_rgb_are_refused(colours):
+    (one,) = series(1)
+    one.SamplesPerPixel, one.PlanarConfiguration, one.PhotometricInterpretation = 3, 0, colours
+    one.BitsAllocated = one.BitsStored = 8
+    one.HighBit, one.PixelData = 7, bytes(range(6 * 8 * 3))
+    with pytest.raises(DataError, match=f"DCM_COLOR: 3 samples a pixel as '{colours}'"):
+        read([one])
