@@ -126,7 +126,7 @@ def without_effect(
         and not any(name.lower().endswith(_NAMED) for c in layout.cases for name in c.labels)
         and "no label is a DICOM RTSTRUCT or SEG, a file a class, or a NRRD that names segments",
         "label_map": config.label_map
-        and not kinds & {"classes", "objects"}
+        and not kinds & {"classes", "objects", "numbered"}
         and "all labels are DICOM RTSTRUCT or SEG, or a file a class, whose names tell the class",
         "test_share": config.test_share and tested and "the dataset has a test set of its own",
         "seed": config.seed

@@ -163,8 +163,9 @@ def _format_of(name: str, data: bytes, findings: Findings) -> Format:
 def _beside(tree: Tree, name: str, other: str, findings: Findings) -> bytes:
     """Read a file in the same folder; `*` stands for the stem of `name`."""
     folder = PurePosixPath(name).parent
-    wanted = (folder / other.replace("*", stem(name))).as_posix()
-    found = [n for n in (wanted, f"{wanted}.gz") if n in tree.names]
+    wanted = normalize("NFC", (folder / other.replace("*", stem(name))).as_posix())
+    alike = {normalize("NFC", there): there for there in tree.names}
+    found = [alike[n] for n in (wanted, f"{wanted}.gz") if n in alike]
     if not found or "/" in other:
         raise DataError("IO_BESIDE", f"its voxels are missing, {other!r}", "give both files")
     return open_file(tree, found[0], findings)

@@ -166,13 +166,26 @@ def lits(tree: Tree) -> Layout | None:
 
 
 def file_pairs(tree: Tree) -> Layout | None:
-    """Labels beside their images: `x.png` with `x_mask.png`, `img_1.tif` with `mask_1.tif`."""
+    """Labels beside their images: `x.png` with `x_mask.png`, `img_1.tif` with `mask_1.tif`.
+
+    Those called `x_masks` number their objects, as Cellpose writes them.
+    """
     names = [name for name in tree.names if is_scan_name(name)]
     labels = [name for name in names if set(_words(stem(name))) & set(LABEL_WORDS)]
     images = [name for name in names if name not in set(labels)]
     if not images or not labels:
         return None
+    numbered = {_key(stem(name)) for name in labels if stem(name).lower().endswith("_masks")}
+    # Which Cellpose writes beside, for itself.
+    own = [n for n in labels if n.lower().endswith("_seg.npy") and _key(stem(n)) in numbered]
+    labels = [name for name in labels if name not in own]
     cases, problems = _paired(images, labels, "a file of its name with _mask or _seg")
+    cases = [
+        replace(case, kind="numbered")
+        if any(stem(name).lower().endswith("_masks") for name in case.labels)
+        else case
+        for case in cases
+    ]
     layout = layout_of("file pairs", cases, problems)
     return layout if layout.cases else None
 

@@ -16,7 +16,7 @@ from data_prep.formats.registry import stem
 from data_prep.layouts.words import role_of
 
 _NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
-LabelKind = Literal["classes", "objects", "class masks", "contours", "segments"]
+LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
 LABEL_WORDS = (
     *("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "groundtruth"),
     *("labelmap", "annotation", "manual"),
@@ -33,8 +33,9 @@ class Case:
         scans: files of each scan. Several scans are joined as channels; several files of one
             scan are a DICOM series.
         labels: files of the label; empty where the case has none.
-        kind: what label files hold: class numbers, each the mask of one object (its nonzero
-            values) or of the class that it is called by, DICOM contours, or DICOM segments.
+        kind: what label files hold: class numbers, numbers of objects of one class, each the mask
+            of one object (its nonzero values) or of the class that it is called by, DICOM contours,
+            or DICOM segments.
         group: what must not be split between folds, where the dataset says so.
         patient: whose image it is, where the dataset says so beside the group.
         split: `test` for cases the dataset keeps apart, or the number of the fold it puts the

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import ndimage
 
 from data_prep.core.chunked_stats import value_counts
 from data_prep.core.config import Rules
@@ -23,6 +24,8 @@ from data_prep.reading.segments import segments_to_classes
 
 _VOIDS = (254, 255, 65535)  # usual numbers of what belongs to no class
 _IDS = 5  # unknown values: more are most likely numbers of objects
+_ONE_CLASS = 2  # with the background
+_LOOKED_AT = 50  # objects, whether they are in one piece
 _LOSSY = 32  # unknown values: more, each in single voxels, come from compression or soft edges
 
 
@@ -48,7 +51,7 @@ def read_case_label(
     findings = findings or Findings(rules.accept)
     since = len(findings.found)
     try:
-        if case.kind == "objects":
+        if case.kind == "objects" or is_numbered(case, rules):
             scan = read_objects(tree, case, findings, rules)
             scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
         elif case.kind == "class masks":
@@ -64,7 +67,7 @@ def read_case_label(
                 scan = read_drawn(case.kind, drawn, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
-        if case.kind == "classes":
+        if case.kind == "classes" or (case.kind == "numbered" and not is_numbered(case, rules)):
             array = as_classes(scan, rules, findings)
             scan = Scan(array, scan.affine, scan.codes)
     except DataError as error:
@@ -196,10 +199,38 @@ def _written(value: float) -> str:
     return f"0x{int(value):06x}" if value > 0xFFFF else f"{int(value)}"
 
 
+def is_numbered(case: Case, rules: Rules) -> bool:
+    """Tell whether values of a label are numbers of objects: not where settings say classes."""
+    return case.kind == "numbered" and len(rules.labels) == _ONE_CLASS and not rules.label_map
+
+
+def _read_numbered(tree: Tree, name: str, findings: Findings, rules: Rules | None) -> Scan:
+    scan = read_label(tree, name, findings, rules)
+    values, numbers = np.unique(scan.array, return_inverse=True)
+    if values[0] < 0 or not np.isfinite(values).all() or (values != np.rint(values)).any():
+        shown = values[:5].tolist()
+        found = f"values {shown}, where objects are numbered from 1"
+        raise DataError("LBL_OBJECT", found, "save whole numbers, 0 for none", file=name)
+    objects = len(values) - int(values[0] == 0)
+    in_pieces = sum(_is_in_pieces(scan.array[0] == n) for n in values[values != 0][:_LOOKED_AT])
+    if objects > 1 and 2 * in_pieces > min(objects, _LOOKED_AT):
+        found = f"{in_pieces} of {objects} values are in several pieces each, as classes are"
+        fix = "name the classes, if they are, in dataset.labels"
+        raise DataError("LBL_NUMBERED", found, fix, file=name)
+    if objects > 1:
+        findings.note("LBL_NUMBERED", f"{objects} values are numbers of objects of one class")
+    numbers = numbers.reshape(scan.array.shape) + int(values[0] != 0)
+    return Scan(numbers.astype(np.uint32), scan.affine, scan.codes)
+
+
+def _is_in_pieces(mask: np.ndarray) -> bool:
+    return ndimage.label(mask, np.ones((3,) * mask.ndim))[1] > 1
+
+
 def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None = None) -> Scan:
     """Read masks of one object each as one label of their numbers, from 1, uint16.
 
-    Where masks overlap, the later one stands.
+    Where masks overlap, the later one stands. One label of numbers is read as it is, uint32.
 
     Args:
         tree: where the files are.
@@ -209,7 +240,11 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
 
     Raises:
         DataError: LBL_OBJECT if a mask holds several values; as `fit_label`.
+        DataError: LBL_OBJECT if a mask holds several values, or a label of numbers others; as
+            `check_same_grid`; LBL_NUMBERED if numbers are in pieces, as classes are.
     """
+    if case.kind == "numbered":
+        return _read_numbered(tree, case.labels[0], findings, rules)
     first: Scan | None = None
     for number, name in enumerate(case.labels, start=1):
         mask = read_label(tree, name, findings, rules)

@@ -19,7 +19,7 @@ from data_prep.formats.registry import is_scan_name, read_label, stem, suffix_of
 from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label, turned_to
-from data_prep.reading.label import as_classes, read_case_label, read_objects
+from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
@@ -216,7 +216,7 @@ class Pairs:
                 ask_other_image(Findings(self.rules.accept))
 
     def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
-        if case.kind != "objects":
+        if case.kind != "objects" and not is_numbered(case, self.rules):
             findings = Findings(self.rules.accept)
             label = read_case_label(self._references, case, self.rules, findings=findings)
             self.held.update(findings.held)
