@@ -1,7 +1,7 @@
 """NRRD, one file or a header with its data beside (`.nhdr`).
 
-Only what images and label maps use is taken: raw, gzip and bzip2 encodings, three axes of space
-and at most one of channels. Form: https://teem.sourceforge.net/nrrd/format.html
+Only what images and label maps use is taken: raw, gzip, bzip2 and text encodings, data in one file
+or in a list of them, three axes of space and at most one of channels. Form: https://teem.sourceforge.net/nrrd/format.html
 """
 
 import math
@@ -45,6 +45,8 @@ _KIND_SIZES = {
     **dict.fromkeys(("rgb-color", "hsv-color", "xyz-color"), 3),
     **{"rgba-color": 4, "complex": 2},
 }
+_TEXT = ("ascii", "text", "txt")
+_TOKEN = 64  # bytes that a number takes while it is text
 _MILLIMETRES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
 _ROUNDED = 1e-3  # what spacings written to some digits differ by
 _AGAIN = "fetch or export the file again"
@@ -71,7 +73,8 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     if name not in _TYPES:
         raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
     dtype = np.dtype(_TYPES[name])
-    if dtype.itemsize > 1:
+    text = _one(fields, "encoding").lower() in _TEXT
+    if dtype.itemsize > 1 and not text:
         endian = _one(fields, "endian").lower()
         if endian not in ("little", "big"):
             raise DataError("HDR_ENDIAN", f"endian {endian!r}", _AGAIN)
@@ -81,9 +84,17 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     if limits := {n: fields[n] for n in ("oldmin", "oldmax") if n in fields}:
         ask_scale(f"values that were brought from other limits, {limits}", findings)
     total = check_size(math.prod(sizes), dtype.itemsize)
-    if "datafile" in fields:
-        rest = beside(fields["datafile"])
-    voxels = _decoded(rest, fields, total, findings)
+    files = _files_of(fields, rank)
+    if text:
+        check_size(math.prod(sizes), _TOKEN)
+    parts = [beside(file) for file in files] or [rest]
+    if total % len(parts):
+        raise DataError("HDR_DIMS", f"{total} bytes in {len(parts)} files alike", _AGAIN)
+    total //= len(parts)
+    if text:
+        voxels = b"".join(_of_text(part, total // dtype.itemsize, dtype) for part in parts)
+    else:
+        voxels = b"".join(_decoded(part, fields, total, findings) for part in parts)
     array = np.frombuffer(voxels, dtype).reshape(sizes, order="F")
     array = array.astype(dtype.newbyteorder("="))
     channels = _channel_axis(fields, sizes)
@@ -104,7 +115,7 @@ def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:
         ) from error
     fields: dict[str, str] = {}
     keys: dict[str, str] = {}
-    for line in lines:
+    for number, line in enumerate(lines):
         if line.startswith("#"):
             continue
         if ":=" in line:
@@ -117,8 +128,47 @@ def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:
         if not colon or name in fields:
             raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
         fields[name] = value.strip()
+        if name == "datafile" and fields[name].startswith("LIST"):
+            fields["list"] = "\n".join(lines[number + 1 :])  # to the end, a file a line
+            break
     start = len(data) if len(parts) == 1 else min(len(data), 1 << 20) - len(parts[1])
     return fields, keys, data[start:]
+
+
+def _files_of(fields: dict[str, str], rank: int) -> list[str]:
+    """Return the files that hold the data, in their order; none if it follows the header.
+
+    Raises:
+        DataError: HDR_ENCODING for files that are not slices of the last axis, or are told by a
+            pattern.
+    """
+    if "list" in fields:
+        files = [line.strip() for line in fields["list"].splitlines() if line.strip()]
+        if fields["datafile"].split()[1:] not in ([], [str(rank - 1)]) or not files:
+            found = f"data file {fields['datafile']!r:.60} of {len(files)} names"
+            raise DataError("HDR_ENCODING", found, "save it in one file")
+        if len(set(files)) < len(files):
+            raise DataError("HDR_CONFLICT", "a data file is listed twice", _AGAIN)
+        return files
+    if "%" in fields.get("datafile", ""):
+        found = f"data files by a pattern, {fields['datafile']!r:.60}"
+        raise DataError("HDR_ENCODING", found, "save it in one file")
+    return [fields["datafile"]] if "datafile" in fields else []
+
+
+def _of_text(rest: bytes, count: int, dtype: np.dtype) -> bytes:
+    """Return the bytes of numbers that are written as text, parted by blanks or commas."""
+    words = rest.replace(b",", b" ").split(None, count)
+    if len(words) != count:
+        more = len(words) > count
+        found = f"{'more' if more else len(words)} numbers, {count} are due"
+        raise DataError("IO_DAMAGED" if more else "IO_TRUNCATED", found, _AGAIN)
+    try:
+        if dtype.kind == "f":
+            return np.array([float(word) for word in words], dtype).tobytes()
+        return np.array([int(word) for word in words], dtype).tobytes()
+    except (ValueError, OverflowError) as error:
+        raise DataError("IO_DAMAGED", f"voxels as text: {words_of(error)}", _AGAIN) from error
 
 
 def _decoded(rest: bytes, fields: dict[str, str], total: int, findings: Findings) -> bytes:

@@ -126,6 +126,9 @@ def _voxels_beside(tree: Tree, used: Collection[str | None]) -> set[str]:
             except DataError:
                 continue  # which its case tells of
             if named := _VOXELS.search(header):
-                file = named[1].decode("utf-8", "replace").strip()
-                found.add((PurePosixPath(name).parent / file).as_posix())
+                files = named[1].decode("utf-8", "replace").strip()
+                if files.startswith("LIST"):
+                    files = header[named.end() :].decode("utf-8", "replace").strip()
+                folder = PurePosixPath(name).parent
+                found |= {(folder / file.strip()).as_posix() for file in files.splitlines()}
     return found

@@ -109,7 +109,7 @@ def test_the_headers_written_out_here_are_right():
         (read_nrrd, replaced(NRRD, b"short", b"block"), "HDR_DTYPE: voxels of type 'block'"),
         (read_nrrd, replaced(NRRD, b"endian: little\n", b""), "HDR_DAMAGED: no field 'endian'"),
         (read_nrrd, replaced(NRRD, b"little", b"middle"), "HDR_ENDIAN: endian 'middle'"),
-        (read_nrrd, replaced(NRRD, b"raw", b"ascii"), "HDR_ENCODING: encoding 'ascii'"),
+        (read_nrrd, replaced(NRRD, b"raw", b"hex"), "HDR_ENCODING: encoding 'hex'"),
         (read_nrrd, replaced(NRRD, b"raw", b"gzip"), "IO_CRC: damaged gzip"),
         (read_nrrd, replaced(NRRD, b"raw", b"raw\nbyte skip: 4"), "HDR_OFFSET: byte skip: '4'"),
         (read_nrrd, replaced(NRRD, b"(0,2,0)", b"(0,0,0)"), "GEO_SINGULAR"),
