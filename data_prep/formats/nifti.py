@@ -22,6 +22,7 @@ _IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 _MAGIC = (b"n+1", b"n+2")
 _PAIR_MAGIC = (b"ni1", b"ni2")
 _MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}  # by unit code: metres, millimetres, micrometres
+_VECTORS = (1007, 2003, 2004)  # codes of intent: vector, RGB, RGBA
 _AGAIN = "fetch or export the file again"
 
 
@@ -72,6 +73,8 @@ def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
     else:
         array = image.get_fdata(dtype=np.float32)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.ndim > 4 and array.shape[3] == 1:
+        array = array[:, :, :, 0]  # components of a vector, see `_is_vector`
     array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
     return Scan(np.moveaxis(array, -1, 0), *_geometry(image, findings))
 
@@ -152,7 +155,7 @@ def _declared_bytes(start: bytes) -> int:
     rank, *dims = (int(n) for n in header["dim"])
     if rank not in range(1, 8) or any(n < 1 for n in dims[:rank]):
         raise DataError("HDR_DIMS", f"sizes {dims[: max(rank, 0)]} of {rank} axes", _AGAIN)
-    if any(n != 1 for n in dims[4:rank]):
+    if any(n != 1 for n in dims[4:rank]) and not _is_vector(header, dims[:rank]):
         raise DataError("HDR_DIMS", f"{rank} axes, {times(tuple(dims[:rank]))}", "save 3D volumes")
     units = int(header["xyzt_units"]) & 7
     if units and units not in _MILLIMETRES:
@@ -168,6 +171,11 @@ def _declared_bytes(start: bytes) -> int:
     if not (np.isfinite(offset) and (0 if pair else size) <= offset <= MAX_BYTES):
         raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
     return check_bytes(int(offset) + check_size(math.prod(dims[:rank]), item))
+
+
+def _is_vector(header: nib.Nifti1Header, dims: list[int]) -> bool:
+    """Tell whether a fifth axis holds channels, as ITK stores them: no times, and so declared."""
+    return len(dims) == 5 and dims[3] == 1 and int(header["intent_code"]) in _VECTORS
 
 
 def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:

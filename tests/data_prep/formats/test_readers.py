@@ -341,3 +341,18 @@ def test_channels_change_only_where_nothing_is_lost():
         fit_channels(Scan(colour), ("grey",))
     with pytest.raises(DataError, match=r"CH_COUNT: 1 channels, expected 3"):
         fit_channels(Scan(np.ones((1, 2, 2, 2)), np.eye(4)), ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(("intent", "times"), [("vector", 1), ("none", 1), ("vector", 2)])
+def test_a_fifth_axis_is_channels_only_where_it_is_declared(intent, times):
+    array = np.arange(4 * 5 * 6 * times * 2, dtype=np.int16).reshape(4, 5, 6, times, 2)
+    image = nib.Nifti1Image(array, np.eye(4))
+    image.header.set_intent(intent)
+    if intent == "none" or times > 1:
+        with pytest.raises(DataError, match="HDR_DIMS: 5 axes"):
+            read_nifti(image.to_bytes())
+        return
+    scan = read_nifti(image.to_bytes())
+    np.testing.assert_array_equal(scan.array, np.moveaxis(array[:, :, :, 0], -1, 0))
+    with pytest.raises(DataError, match="LBL_4D"):
+        read_nifti_label(image.to_bytes())
