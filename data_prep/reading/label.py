@@ -239,9 +239,8 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
         rules: say how masks are stored. Default: each is read by itself.
 
     Raises:
-        DataError: LBL_OBJECT if a mask holds several values; as `fit_label`.
         DataError: LBL_OBJECT if a mask holds several values, or a label of numbers others; as
-            `check_same_grid`; LBL_NUMBERED if numbers are in pieces, as classes are.
+            `fit_label`; LBL_NUMBERED if numbers are in pieces, as classes are.
     """
     if case.kind == "numbered":
         return _read_numbered(tree, case.labels[0], findings, rules)
