@@ -136,9 +136,6 @@ WHOLE = [
      "LAY_LISTS: .*dataset.json, folds/list.json"),
     ("list of another name", described(train=LISTED["dataset.json"]["training"]),
      "LAY_JSON.*'train' of images"),
-    ("cases of nnunet by name", {"dataset.json": {**NNUNET["dataset.json"], "dataset": {
-        "a": {"images": ["x.nii.gz"], "label": "y.nii.gz"}}},
-     **{k: v for k, v in NNUNET.items() if k != "dataset.json"}}, "LAY_JSON.*'dataset' names"),
     ("two lists", {f"{n}.json": {"training": []} for n in "ab"}, "LAY_LISTS"),
     ("two sets", {f"{n}/dataset.json": {"training": []} for n in "ab"}, "LAY_LISTS"),
 ]  # fmt: skip
