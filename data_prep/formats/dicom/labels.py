@@ -6,6 +6,7 @@ Source: DICOM PS3.3, C.8.8.6 (ROI contours), C.8.20.2 (segmentation).
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.drawing import Contour, fill
 from data_prep.formats.dicom.gaps import tell_gaps
+from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.references import References, Source, sources_of, to_voxels
 from data_prep.formats.dicom.segment_frames import frames_of
 from data_prep.formats.dicom.series import parse
@@ -125,12 +127,12 @@ def _segments(
         ((int(part.SegmentNumber), str(part.get("SegmentLabel", ""))) for part in segments),
         "segment",
     )
-    groups = one.PerFrameFunctionalGroupsSequence
-    shared = one.SharedFunctionalGroupsSequence[0]
+    groups = groups_of(one)
+    shared = next(iter(one.get("SharedFunctionalGroupsSequence") or []), Dataset())
     masks = {number: np.zeros(image.size, bool) for number in names}
-    frames = frames_of(one, shared, names, findings)
+    frames = frames_of(one, names, findings)
     _check_declared((frame.number for frame in frames), names, "a frame of segment")
-    origins = [_origin(group, shared) for group in groups]
+    origins = [_origin(one, group) for group in groups]
     places = [tuple(np.round(origin, 3).tolist()) for origin in origins]
     pairs = [(frame.number, places[frame.index]) for frame in frames]
     _once(((pair, None) for pair in pairs), "a frame, (segment, place),")
@@ -140,7 +142,7 @@ def _segments(
     for frame in frames:
         group, place = groups[frame.index], at[frame.index]
         if frame.mask.any():
-            _lay(frame.mask, group, shared, image, masks[frame.number])
+            _lay(frame.mask, one, group, image, masks[frame.number])
         drawn[frame.number].add(round(place[across]))
         what = f"a frame of {names[frame.number]!r}"
         references.check_slice(sources_of(group, shared), place[2], what)
@@ -248,19 +250,16 @@ def _numbers_of(contour: Dataset) -> np.ndarray:
     return np.array([float(n) for n in contour.ContourData])
 
 
-def _origin(group: Dataset, shared: Dataset) -> np.ndarray:
+def _origin(one: Dataset, group: Dataset) -> np.ndarray:
     """Return where the first voxel of a frame is, in LPS millimetres."""
-    sequence = group.get("PlanePositionSequence") or shared.get("PlanePositionSequence")
-    return np.array(sequence[0].ImagePositionPatient, float)
+    return np.array(value_of(one, group, "PlanePositionSequence", "ImagePositionPatient"), float)
 
 
-def _lay(frame: np.ndarray, group: Dataset, shared: Dataset, image: Scan, mask: np.ndarray) -> None:
-    def of(sequence: str) -> Dataset:
-        return (group.get(sequence) or shared.get(sequence))[0]
-
-    origin = _origin(group, shared)
-    cosines = np.array(of("PlaneOrientationSequence").ImageOrientationPatient, float).reshape(2, 3)
-    rows, columns = (float(mm) for mm in of("PixelMeasuresSequence").PixelSpacing)
+def _lay(frame: np.ndarray, one: Dataset, group: Dataset, image: Scan, mask: np.ndarray) -> None:
+    origin, of = _origin(one, group), partial(value_of, one, group)
+    cosines = np.array(of("PlaneOrientationSequence", "ImageOrientationPatient"), float)
+    cosines = cosines.reshape(2, 3)
+    rows, columns = (float(mm) for mm in of("PixelMeasuresSequence", "PixelSpacing"))
     i, j = np.indices(frame.shape)  # row, column
     places = origin + j[..., None] * columns * cosines[0] + i[..., None] * rows * cosines[1]
     at = to_voxels(places.reshape(-1, 3), image)

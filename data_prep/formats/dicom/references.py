@@ -15,6 +15,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import LPS_TO_RAS
 from data_prep.core.scan import Scan
+from data_prep.formats.dicom.groups import groups_of, value_of
 
 _NEAR = 0.5  # slices: an image that is further from a contour is another one
 _AGAIN = "export the label again, on the series it was drawn on"
@@ -43,10 +44,8 @@ def source_of(files: Iterable[Dataset]) -> Source:
     places = defaultdict(list)
     for one in files:
         said = {name: value or _text(one, name) for name, value in said.items()}
-        shared = (one.get("SharedFunctionalGroupsSequence") or [None])[0]
-        for group in one.get("PerFrameFunctionalGroupsSequence") or [None]:
-            held = [part.PlanePositionSequence for part in (group, shared) if _placed(part)]
-            place = (held[0][0] if held else one).get("ImagePositionPatient")
+        for group in groups_of(one) or [None]:
+            place = value_of(one, group, "PlanePositionSequence", "ImagePositionPatient")
             places[_text(one, "SOPInstanceUID")].append(np.array(place or [np.nan] * 3, float))
     return Source(*said.values(), dict(places))
 
@@ -175,10 +174,6 @@ def to_voxels(places: np.ndarray, image: Scan) -> np.ndarray:
 
 def _near(slices: np.ndarray, at: float) -> bool:
     return bool((np.abs(slices - at) <= _NEAR).any())
-
-
-def _placed(group: Dataset | None) -> bool:
-    return group is not None and bool(group.get("PlanePositionSequence"))
 
 
 def _image(item: Dataset) -> str:

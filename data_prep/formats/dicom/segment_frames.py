@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.pixels import pixels_of
 
 _AGAIN = "save it as BINARY"
@@ -31,22 +32,19 @@ class SegmentFrame:
     mask: np.ndarray
 
 
-def frames_of(
-    one: Dataset, shared: Dataset, names: Mapping[int, str], findings: Findings
-) -> list[SegmentFrame]:
+def frames_of(one: Dataset, names: Mapping[int, str], findings: Findings) -> list[SegmentFrame]:
     """Return the masks of all frames.
 
     A voxel is in a segment of fractions if at least half of the largest fraction is stored for it.
 
     Args:
         one: the file.
-        shared: what all of its frames share.
         names: of the segments that it declares, by their numbers.
         findings: take a note of fractions.
 
     Raises:
         DataError: DCM_SEGMENT for another type, or a largest fraction that cannot be;
-            HDR_CONFLICT for a value of a label map that is no segment.
+            HDR_CONFLICT for a value of a label map that is no segment, or a frame of two segments.
     """
     kind = str(one.get("SegmentationType") or "")
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
@@ -54,7 +52,7 @@ def frames_of(
     frames = pixels_of(one)[..., 0]
     if kind == "LABELMAP":
         return _of_label_map(one, frames, names)
-    numbers = [_number(group, shared) for group in one.PerFrameFunctionalGroupsSequence]
+    numbers = [_number(one, group) for group in groups_of(one)]
     least = 1.0
     if kind == "FRACTIONAL":
         largest = int(one.get("MaximumFractionalValue") or 0)
@@ -87,6 +85,6 @@ def _of_label_map(one: Dataset, frames: np.ndarray, names: Mapping[int, str]) ->
     return found
 
 
-def _number(group: Dataset, shared: Dataset) -> int:
-    held = group.get("SegmentIdentificationSequence") or shared.SegmentIdentificationSequence
-    return int(held[0].ReferencedSegmentNumber)
+def _number(one: Dataset, group: Dataset) -> int:
+    sequence = "SegmentIdentificationSequence"
+    return int(value_of(one, group, sequence, "ReferencedSegmentNumber"))

@@ -8,6 +8,7 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (mul
 import io
 import warnings
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import pydicom
@@ -21,6 +22,7 @@ from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_unpacked
 from data_prep.formats.dicom.frame import Frame, alike_of, said_of
+from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import stack
@@ -143,14 +145,13 @@ def _frames(one: Dataset, findings: Findings) -> list[Frame]:
             "DCM_COLOR", f"{samples} samples a pixel as {colours!r}", "export grey values"
         )
     pixels = pixels_of(one, findings)
-    shared = (one.get("SharedFunctionalGroupsSequence") or [None])[0]
-    apart = one.get("PerFrameFunctionalGroupsSequence") or [None] * len(pixels)
+    apart = groups_of(one) or [None] * len(pixels)
     if len(apart) != len(pixels):
         raise DataError(
             "DCM_FRAMES", f"{len(pixels)} frames, {len(apart)} descriptions of frames", _AGAIN
         )
     return [
-        _frame(one, number, plane, group, shared, findings)
+        _frame(one, number, plane, group, findings)
         for number, (plane, group) in enumerate(zip(pixels, apart, strict=True))
     ]
 
@@ -159,16 +160,10 @@ def _frame(
     one: Dataset,
     number: int,
     plane: np.ndarray,
-    apart: Dataset | None,
-    shared: Dataset | None,
+    group: Dataset | None,
     findings: Findings,
 ) -> Frame:
-    def of(sequence: str, name: str) -> object:
-        for group in (apart, shared):
-            if group is not None and sequence in group and name in group[sequence][0]:
-                return group[sequence][0][name].value
-        return one.get(name)
-
+    of = partial(value_of, one, group)
     plane = _upright_grey(one, plane, findings)
     slope = of("PixelValueTransformationSequence", "RescaleSlope")
     intercept = of("PixelValueTransformationSequence", "RescaleIntercept")
