@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
-from data_prep.core.codes import acceptable, explain
+from data_prep.core.codes import acceptable
 from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
@@ -16,6 +16,7 @@ from data_prep.core.parse import MAX_LIST_BYTES
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import choose_device
+from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TaskConfig
 
@@ -152,13 +153,13 @@ def add_vae(parser: Parser, *, data: bool = False) -> None:
 
 def vae_of(options: jsonargparse.Namespace) -> "Model":
     """Return the model that was asked for, on its device."""
-    from sdunet.vae.model import check_finished, load_model
+    from sdunet.vae.model import doubts_of, load_model
 
     accept = accepted(options)
     options.device = choose_device(options.device)
     model = load_model(options.model, options.device)
-    if not check_finished(model, accept):
-        say(f"note RUN_UNFINISHED: accepted: {explain('RUN_UNFINISHED').meaning}")
+    for finding in findings_of(doubts_of(model, accept), accept):
+        say(str(finding))
     return model
 
 

@@ -105,7 +105,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import load_packed
     from sdunet.vae.evaluation.evaluate import evaluate
     from sdunet.vae.evaluation.published import EVALUATION
-    from sdunet.vae.model import check_finished, count_parameters, weights_sha256
+    from sdunet.vae.model import count_parameters, doubts_of, weights_sha256
 
     model = vae_of(options)
     for name in ("samples", "limit", "batch_size"):
@@ -122,8 +122,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         seed=options.seed,
         progress=bar,
     )
-    ended = check_finished(model, accepted(options))
-    found["doubts"] = [] if ended else ["RUN_UNFINISHED"]
+    found["doubts"] = sorted(doubts_of(model, accepted(options)))
     found["data"] = model.data_name
     found["parameters"] = count_parameters(model.network)["total"]
     found["weights_sha256"] = weights_sha256(Path(options.model))

@@ -10,7 +10,8 @@ import torch
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed, write_hashed
-from data_prep.files.written_files import check_written
+from data_prep.files.written_files import check_written, is_listed
+from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
 from sdunet.vae.config import (
@@ -138,16 +139,16 @@ def weights_sha256(run: Path) -> str:
     return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
 
 
-def check_finished(model: Model, accept: Collection[str] = ()) -> bool:
-    """Refuse a model whose training was stopped before its end, unless RUN_UNFINISHED is accepted.
-
-    Returns:
-        Whether the training came to its end.
+def doubts_of(model: Model, accept: Collection[str] = ()) -> set[str]:
+    """Return the codes of what is doubtful about a model, see `findings_of`.
 
     Raises:
-        DataError: RUN_UNFINISHED; RUN_RECORD if the record of its training is damaged.
+        DataError: RUN_UNFINISHED if its training was stopped before its end, unless accepted;
+            RUN_RECORD if the record of its training is damaged.
     """
-    return check_ended(model.root, {"epochs": model.config.training.epochs}, accept)
+    ended = check_ended(model.root, {"epochs": model.config.training.epochs}, accept)
+    listed = all(is_listed(model.root / name) for name in (DESCRIPTION, WEIGHTS))
+    return ({UNFINISHED} if not ended else set()) | ({UNLISTED} if not listed else set())
 
 
 def check_images_fit(config: ImagesConfig, data: Packed) -> None:

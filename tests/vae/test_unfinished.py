@@ -1,5 +1,6 @@
 """A VAE whose training was stopped before its end is never judged as one that came to it."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from vae_runs import LADDER, arguments, config
 
 from sdunet.cli.main import main
 from sdunet.vae.config import LadderConfig, VAEConfig, VanillaConfig
-from sdunet.vae.training.train import _say_unused
+from sdunet.vae.training.train import _say_unused, train
 
 
 @pytest.mark.parametrize("command", ["evaluate", "sample", "interpolate"])
@@ -74,3 +75,20 @@ def test_settings_that_others_leave_without_effect_are_told(capsys, given, told)
     said = capsys.readouterr().err
     assert told in said
     assert bool(said) == bool(told)
+
+
+def test_a_run_that_was_copied_without_its_list_is_told(run, packed, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns(".sdunet"))
+    evaluate = ["vae", "evaluate", "--model", str(out), "--data", packed, "--limit", "2"]
+    told = "RUN_UNLISTED: the folder of the run was copied without .sdunet"
+    assert main(evaluate) == 0
+    assert f"warning {told}" in capsys.readouterr().err
+    assert json.loads((out / "evaluation.json").read_text())["doubts"] == ["RUN_UNLISTED"]
+    assert main([*evaluate, "--accept", "RUN_UNLISTED"]) == 0
+    accepted = told.replace(": ", ": accepted: ", 1)
+    assert f"note {accepted}" in capsys.readouterr().err
+    assert main([*evaluate[:3], str(run), *evaluate[4:]]) == 0
+    assert "RUN_UNLISTED" not in capsys.readouterr().err
+    train(config(), packed, out, resume=True)  # of whose epochs none is left
+    assert f"warning {told}" in capsys.readouterr().err

@@ -15,12 +15,12 @@ from data_prep.core.safe_text import plain_name
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import check_free, own_folder
+from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
 from sdunet.runtime.tables import markdown, plain_markdown, write_csv
 from sdunet.segmentation.evaluation.plots import paired_differences
 from sdunet.segmentation.metrics.case_scores import METRICS, USUAL, ScoreOptions
 from sdunet.segmentation.metrics.statistics import holm, interval, signed_rank
-from sdunet.segmentation.models.doubts import findings_of
 
 _SAME = 1e-12
 _FILES = ("compare.csv", "compare.md", "differences.png")

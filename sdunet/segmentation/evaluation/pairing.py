@@ -20,12 +20,12 @@ from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label, turned_to
 from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
+from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
 from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
-from sdunet.segmentation.models.doubts import findings_of
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from data_prep.files.output_folder import RECORD
 from data_prep.files.written_files import read_written
 from data_prep.prepared.rendering import class_colour
 from sdunet.nets.registry import count_parameters
+from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.inference.postprocessing import RULES, read_rules
-from sdunet.segmentation.models.doubts import doubts_of, findings_of, write_accepted
+from sdunet.segmentation.models.doubts import doubts_of, write_accepted
 from sdunet.segmentation.models.integrity import NEEDED, seal
 from sdunet.segmentation.models.trained_model import Model, load_model
 

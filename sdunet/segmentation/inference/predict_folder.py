@@ -28,10 +28,10 @@ from data_prep.layouts.cases import sample
 from data_prep.layouts.nnunet import joined_channels
 from data_prep.reading.image import read_case_image
 from sdunet.runtime.device import own_device
+from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, say_if_slow, versions
 from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
 from sdunet.segmentation.inference.prediction_record import Manifest
-from sdunet.segmentation.models.doubts import findings_of
 
 _HOW = "--accept {code}"  # the option of this command
 _NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may

@@ -15,8 +15,8 @@ from data_prep.core.geometry import check_affine
 from data_prep.core.scan import Scan, spacing_of
 from data_prep.reading.scan_file import read_scan
 from sdunet.runtime.device import choose_device
+from sdunet.runtime.doubts import findings_of
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
-from sdunet.segmentation.models.doubts import findings_of
 
 _AXES = {2: "H, W", 3: "X, Y, Z"}
 

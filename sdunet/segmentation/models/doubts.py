@@ -4,14 +4,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from data_prep.core.codes import explain
-from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import parse_json, usable
 from data_prep.files.atomic import write_json
 from data_prep.files.written_files import is_listed
+from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.segmentation.models.integrity import ACCEPTED, is_sealed
 from sdunet.segmentation.models.trained_model import DESCRIPTION, WEIGHTS, check_finished
-
-UNFINISHED, UNLISTED = "RUN_UNFINISHED", "RUN_UNLISTED"
 
 
 def doubts_of(run: Path, accept: Collection[str] = ()) -> set[str]:
@@ -28,25 +26,6 @@ def doubts_of(run: Path, accept: Collection[str] = ()) -> set[str]:
     if not is_sealed(run) and not all(is_listed(run / n) for n in (DESCRIPTION, WEIGHTS)):
         found.add(UNLISTED)
     return found
-
-
-def findings_of(codes: Collection[str], accept: Collection[str] = ()) -> list[Finding]:
-    """Return what is said of such codes: a warning, or a note of those that were accepted."""
-    findings = Findings(accept)
-    if UNFINISHED in codes:
-        found = "a training was stopped before its end, and its weights are used as they are"
-        _doubt(findings, "RUN_UNFINISHED", found, "finish it by sdunet train --resume")
-    if UNLISTED in codes:
-        found = "the folder of the run was copied without .sdunet: nobody can tell of changes"
-        _doubt(findings, "RUN_UNLISTED", found, "copy the run again, with .sdunet")
-    return findings.found
-
-
-def _doubt(findings: Findings, code: str, found: str, fix: str) -> None:
-    if code in findings.accept:
-        findings.note(code, f"accepted: {found}")
-    else:
-        findings.warn(code, found, fix)
 
 
 def write_accepted(folder: Path, codes: Iterable[str]) -> None:

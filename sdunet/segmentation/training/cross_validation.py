@@ -17,6 +17,7 @@ from data_prep.files.output_folder import own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
+from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference.ensemble import essence, find_models
@@ -29,7 +30,7 @@ from sdunet.segmentation.inference.postprocessing import (
     weights_of,
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
-from sdunet.segmentation.models.doubts import doubts_of, findings_of
+from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, load_model
 from sdunet.segmentation.training.train_fold import (
     FREE,

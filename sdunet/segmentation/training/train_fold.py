@@ -28,12 +28,12 @@ from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_ove
 from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import check_processes, choose_device
+from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import lightning_errors, named
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
-from sdunet.segmentation.models.doubts import UNLISTED, findings_of
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     SETTINGS,

@@ -16,11 +16,12 @@ from torch.utils.data.distributed import DistributedSampler
 
 from data_prep.core.errors import DataError
 from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
-from data_prep.files.written_files import read_written
+from data_prep.files.written_files import is_listed, read_written
 from data_prep.parent_process import end_with_parent
 from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import check_processes, choose_device
+from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
@@ -80,6 +81,9 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     _check_out(out, config, packed, resume)
     if not resume:
         check_free(out, "vae train")
+    elif state and not is_listed(Path(state)) and rank_zero_only.rank == 0:
+        for finding in findings_of({UNLISTED}):
+            say(str(finding))
     training = config.training
     record = RunRecord(
         "vae train",
