@@ -25,7 +25,7 @@ from data_prep.layouts.cases import (
     no_image,
     not_used,
 )
-from data_prep.layouts.words import by_role, names_validation, role_of, split_of
+from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _LISTS = ("training", "validation", "test", "testing")
@@ -56,13 +56,13 @@ def listed(tree: Tree) -> Layout | None:
         hidden = [case for case in tests_found if isinstance(case, Case) and not case.labels]
         results += [case for case in tests_found if case not in hidden]
         results = _without_tested(results, {name for case in hidden for name in case.files})
-        results += miscounted(
-            name, described, {"numTraining": len(described["training"]), "numTest": len(tests)}
-        )
+        validating = sum(names_validation(*_split_and_fold(r)) for r in described["training"])
+        validating += len(described.get("validation", []))
+        counts = {"numTraining": len(described["training"]), "numTest": len(tests)}
+        results += miscounted(name, described, counts | {"numValidation": validating})
     kind = "decathlon" if decathlon else "monai datalist"
     layout = sorted_layout(kind, results, labels, channels)
-    validating = sum(names_validation(*_split_and_fold(r)) for r in described["training"])
-    findings = kept_apart(len(described.get("validation", [])) + validating, name)
+    findings = kept_apart(validating, name)
     records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
     keys = dict.fromkeys(key for record in records for key in record)
     findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
@@ -88,14 +88,15 @@ def _of_record(
         record = {"image": record}
     images = _images_in(tree, root, named_by, record)
     label = _label_in(record)
-    if label is None and test:
-        return pair(tree, images, None, "test")  # whose reference others keep
     label = None if label is None else inside(tree, root, label, named_by)
     try:
-        split = "test" if test else split_of(*_split_and_fold(record))
+        split = (test_of if test else split_of)(*_split_and_fold(record))
     except ValueError as error:
         case, fix = CHANNEL.sub("", stem(images[0])), "number folds 0, 1, ..."
+        fix = "say one of them" if test else fix
         return DataError("LAY_FOLD", str(error), fix, case=case, file=name)
+    if label is None and test:
+        return pair(tree, images, None, "test")  # whose reference others keep
     return pair(tree, images, label, split, groups=groups_in(record))
 
 

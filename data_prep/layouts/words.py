@@ -18,8 +18,9 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     "fold": ("fold",),
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
+_UNTOLD = ("", "none", "nan")
 _PARTS = {
-    "": (*("", "train", "training", "tr", "none", "nan"),),
+    "": ("train", "training", "tr", *_UNTOLD),
     "validation": ("val", "valid", "validation", "dev", "tuning"),
     "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
 }
@@ -81,6 +82,19 @@ def split_of(split: object, fold: object) -> Literal["test"] | int | None:
     if len(told) > 1:
         raise ValueError(f"split {split!r} and fold {fold!r} do not agree")
     return told.pop() if told else None
+
+
+def test_of(split: object, fold: object) -> Literal["test"]:
+    """Return where a record of a list for testing or validation goes, whose values must agree.
+
+    Raises:
+        ValueError: if one names no part, or one for training.
+    """
+    for told in (split, fold):
+        written = "" if told is None else str(told).strip().lower()
+        if written not in _UNTOLD and part_of(told) not in ("validation", "test"):
+            raise ValueError(f"split {split!r} and fold {fold!r} in a list of cases kept apart")
+    return "test"
 
 
 def names_validation(split: object, fold: object) -> bool:

@@ -170,6 +170,12 @@ def test_of_several_lists_the_one_given_is_taken(written, chosen):
             "numTest 0 declared, 1 found",
         ),
         (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"numTraining": 5}}, "numTraining 5"),
+        (LISTED, described(numValidation=2), "numValidation 2 declared, 0 found"),
+        (
+            LISTED | {"i/t.nii.gz": IMAGE},
+            described(numValidation=2, validation=[{"image": "i/t.nii.gz"}]),
+            "numValidation 2 declared, 1 found",
+        ),
     ],
 )
 def test_numbers_declared_are_held_to_those_found(written, tmp_path, files, more, found):
@@ -197,6 +203,8 @@ GOOD = [
     (LISTED, described(training=[r | {"fold": float(n)} for n, r in
      enumerate(LISTED["dataset.json"]["training"])])),
     (LISTED, {"notes.json": {"x": 1}, "ages.csv": b"a\n1\n"}),
+    (LISTED, {"i/t.nii.gz": IMAGE} |
+     described(numValidation=1, validation=[{"image": "i/t.nii.gz", "split": "val"}])),
     (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"numTraining": 2}}),
     (NNUNET, {"dataset.json": NNUNET["dataset.json"] | {"file_ending": ".nii.gz"}}),
     (LISTED, {"i/t.nii.gz": IMAGE} | described(test=["i/t.nii.gz"])),
@@ -219,6 +227,32 @@ def test_validation_and_test_of_a_table_are_kept_apart(written):
     rows = table("image,label,split", f"{ROW_A},val", f"{ROW_B},")
     layout = find_layout(open_tree(written({**FILES, **rows})))
     assert [(case.id, case.split) for case in layout.cases] == [("a", "test"), ("b", None)]
+
+
+@pytest.mark.parametrize("key", ["test", "testing", "validation"])
+@pytest.mark.parametrize("label", [{}, {"label": "l/b.nii.gz"}])
+@pytest.mark.parametrize("told", [{"split": "train"}, {"fold": 1}, {"subset": "tr", "fold": None}])
+def test_records_of_a_list_kept_apart_that_say_otherwise_are_named(written, key, label, told):
+    training = LISTED["dataset.json"]["training"][:1]
+    apart = [{"image": "i/b.nii.gz"} | label | told]
+    layout = find_layout(
+        open_tree(written({**LISTED, **described(training=training, **{key: apart})}))
+    )
+    assert [(e.code, e.case) for e in layout.problems] == [("LAY_FOLD", "b")]
+    assert [case.id for case in (*layout.cases, *layout.apart)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "told", [{"split": "test"}, {"fold": "validation"}, {"split": "", "fold": None}]
+)
+def test_records_of_a_list_kept_apart_may_say_so(written, told):
+    training = LISTED["dataset.json"]["training"]
+    apart = [training[1] | told]
+    layout = find_layout(
+        open_tree(written({**LISTED, **described(training=training[:1], test=apart)}))
+    )
+    assert not layout.problems
+    assert [(case.id, case.split) for case in layout.cases] == [("a", None), ("b", "test")]
 
 
 def test_case_without_fold_among_others_is_named(written):
