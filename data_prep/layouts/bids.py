@@ -12,7 +12,7 @@ from data_prep.core.findings import Finding
 from data_prep.core.parse import MAX_LIST_BYTES, once
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
-from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image
+from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image, not_used
 from data_prep.layouts.words import by_role, role_of, split_of
 
 _SUBJECTS = "participants.tsv"
@@ -80,7 +80,7 @@ def _space(name: str) -> str:
 def _splits_of_subjects(
     tree: Tree, subjects: Collection[str | None]
 ) -> tuple[dict[str, Literal["test"] | int | None], tuple[Finding, ...]]:
-    """Return where the table of subjects puts each, and warnings of what it says in vain."""
+    """Return where the table of subjects puts each, and what is told of what it says in vain."""
     if _SUBJECTS not in tree.names:
         return {}, ()
     try:
@@ -92,8 +92,10 @@ def _splits_of_subjects(
         roles, _ = by_role([column for column in head if role_of(column) in ("split", "fold")])
         if "participant_id" not in head:
             return {}, _in_vain("it has no column participant_id, set apart by tabs")
+        known = [c for c in head if role_of(c) and c not in (*roles.values(), "participant_id")]
+        unused = not_used("columns", known, _SUBJECTS)
         if not roles:
-            return {}, ()
+            return {}, unused
         rows = [row for row in rows if any(row)]
         if any(len(row) != len(head) for row in rows):
             raise ValueError("rows of more or fewer cells than columns")
@@ -110,7 +112,7 @@ def _splits_of_subjects(
         raise DataError("LAY_CSV", words_of(error), "repair the table", file=_SUBJECTS) from error
     strange = sorted(splits.keys() - subjects)
     found = f"{len(strange)} subjects of it are not there: {', '.join(strange[:5])}"
-    return splits, _in_vain(found) if strange else ()
+    return splits, (*unused, *(_in_vain(found) if strange else ()))
 
 
 def _in_vain(found: str) -> tuple[Finding, ...]:

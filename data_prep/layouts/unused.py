@@ -23,6 +23,9 @@ _LIST = re.compile(
     r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata)(?![a-z])"
 )
 _LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+# Of BIDS, where each table names its subjects.
+_OF_SCANS = ("sessions", "scans")
+_PARTED = {"split", "fold", "group", "site"}
 _READ = {"nnunet": ("splits_final.json",), "bids": ("participants.tsv",)}
 # What holds files, perhaps cases, and formats of scans that are not read.
 _NOT_READ = (
@@ -65,7 +68,7 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
             continue
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             read = path.name in _READ.get(layout.name, ())
-            lists += [name] if _may_list(tree, name) and not read else []
+            lists += [name] if _may_list(tree, name, layout.name) and not read else []
         elif is_not_read(name) and path.parent not in beside - {top}:
             unread.append(name)
         elif by_content:
@@ -100,10 +103,15 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
     return findings.found
 
 
-def _may_list(tree: Tree, name: str) -> bool:
+def _may_list(tree: Tree, name: str, layout: str) -> bool:
     """Tell whether a text may say of cases what no layout reads from it."""
     path = PurePosixPath(name)
-    if path.suffix.lower() == ".csv" and roles_in(tree, name) - {None, "id"}:
+    if path.suffix.lower() == ".tsv" and layout == "bids":
+        # Others say what was measured of a subject, and its electrodes have groups, too.
+        of_scans = path.stem.split("_")[-1] in _OF_SCANS or not path.name.startswith("sub-")
+        if of_scans and roles_in(tree, name) & _PARTED:
+            return True
+    elif path.suffix.lower() in (".csv", ".tsv") and roles_in(tree, name) - {None, "id"}:
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES

@@ -203,6 +203,40 @@ def test_a_table_of_subjects_that_is_not_used_is_told(written, table):
     assert {case.split for case in layout.cases} == {None}
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "noted"),
+    [
+        ("sub-1/sub-1_sessions.tsv", "session_id\tsplit", True),
+        ("sub-1/sub-1_scans.tsv", "filename\tfold", True),
+        ("sub-1/sub-1_scans.tsv", "filename\tgroup", True),
+        ("phenotype/clinic.tsv", "participant_id\tsubset", True),
+        ("phenotype/clinic.tsv", "participant_id\tage", False),
+        ("sub-1/sub-1_scans.tsv", "filename\tacq_time", False),
+        ("sub-1/eeg/sub-1_channels.tsv", "name\ttype\tgroup", False),
+    ],
+)
+def test_tables_of_subjects_that_may_tell_of_a_split_are_noted(written, name, columns, noted):
+    files = scans_of_subjects("participant_id\nsub-1") | {name: f"{columns}\na\tb".encode()}
+    layout = find_layout(open_tree(written(files)))
+    assert [(f.level, f.code) for f in layout.findings] == [("note", "LAY_UNUSED")] * noted
+
+
+@pytest.mark.parametrize(
+    ("columns", "unused"),
+    [
+        ("age\tsex", None),
+        ("group\tage", "'group'"),
+        ("split\tsite", "'site'"),
+        ("Patient_ID\tsite_id", "'Patient_ID', 'site_id'"),
+    ],
+)
+def test_columns_of_subjects_that_others_use_are_noted(written, columns, unused):
+    table = f"participant_id\t{columns}\nsub-1\ttest\tx"
+    layout = find_layout(open_tree(written(scans_of_subjects(table))))
+    told = [(f.level, f.code, f.found.partition(": ")[2]) for f in layout.findings]
+    assert told == ([("note", "LAY_COLUMNS", unused)] if unused else [])
+
+
 def test_subjects_without_their_prefix_are_known(written):
     table = "participant_id\tsplit\n1\ttest"
     assert list(splits(written(scans_of_subjects(table))).values()) == ["test", None, None]

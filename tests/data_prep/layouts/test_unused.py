@@ -64,6 +64,12 @@ def test_texts_that_may_tell_of_cases_are_noted(written, name, text):
     assert told(layout) == {("note", "LAY_UNUSED")}
 
 
+@pytest.mark.parametrize("text", ["id\tsplit\na\ttest\n", "case\tpatient\na\tp1\n"])
+def test_tables_set_apart_by_tabs_are_noted_too(written, text):
+    layout = layout_of(written({**PAIRS, "x.tsv": text.encode()}), need_labels=True)
+    assert told(layout) == {("note", "LAY_UNUSED")}
+
+
 @pytest.mark.parametrize("text", ["id,age\na,9\n", "a,b\n1,2\n", ""])
 def test_tables_of_something_else_are_not(written, text):
     assert not layout_of(written({**PAIRS, "x.csv": text.encode()}), need_labels=True).findings
