@@ -21,6 +21,7 @@ _ALIKE = {
     "ReferencedSegmentNumber": (0, 0),
     "RescaleIntercept": (1e-6, 0),
     "RescaleSlope": (1e-6, 0),
+    "RescaleType": (0, 0),
     "SliceThickness": (1e-3, 0),
     "SpacingBetweenSlices": (1e-3, 0),
 }
@@ -63,12 +64,13 @@ def value_of(one: Dataset, group: Dataset | None, sequence: str, name: str) -> A
 
 
 def _check_alike(ways: Mapping[str, Any], share: float, distance: float) -> None:
-    first, *others = told = {way: _numbers(value) for way, value in ways.items()}
+    first, *others = told = {way: _plain(value) for way, value in ways.items()}
     for other in others:
         one, two = told[first], told[other]
-        if one.shape != two.shape or not np.allclose(one, two, rtol=share, atol=distance):
+        near = not isinstance(one, str) and not isinstance(two, str) and one.shape == two.shape
+        if not (near and np.allclose(one, two, rtol=share, atol=distance)):
             agreed({first: one, other: two})
 
 
-def _numbers(value: Any) -> np.ndarray:
-    return np.atleast_1d(np.array(value, float))
+def _plain(value: Any) -> np.ndarray | str:
+    return value.strip() if isinstance(value, str) else np.atleast_1d(np.array(value, float))

@@ -19,6 +19,7 @@ GROUP_OF = {
     "PixelSpacing": "PixelMeasuresSequence",
     "SliceThickness": "PixelMeasuresSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
     "ReferencedSegmentNumber": "SegmentIdentificationSequence",
 }
 OTHERS = {
@@ -117,6 +118,17 @@ def test_a_frame_of_a_label_is_of_one_segment_and_place(write_tree, say, name):
     tree = write_tree(ct=series(), seg=[one])
     with pytest.raises(DataError, match=f"HDR_CONFLICT: {name} of"):
         read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+@pytest.mark.parametrize("say", [apart, in_second_item, in_second_group, in_file])
+def test_a_frame_is_of_one_unit(say):
+    one = multi_frame()
+    one.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0].RescaleType = "HU"
+    say(one, "RescaleType", "HU ")
+    read(one)
+    say(one, "RescaleType", "MGML")
+    with pytest.raises(DataError, match="HDR_CONFLICT: RescaleType of"):
+        read(one)
 
 
 def test_a_label_of_one_segment_may_say_so_for_all_frames(write_tree):
