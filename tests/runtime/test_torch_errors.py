@@ -26,7 +26,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(
     monkeypatch.setattr("sdunet.segmentation.training.losses.DiceCELoss", FailsAfterOneEpoch)
     assert run(*arguments_of(disc_run, tmp_path / "wild")) == 1
     assert (
-        "error: loss is nan at epoch 1, step 8; train anew with a lower" in capsys.readouterr().err
+        "error: RUN_NONFINITE: loss is nan at epoch 1, step 8; train anew with a lower"
+        in capsys.readouterr().err
     )
     assert load_model(tmp_path / "wild").plan.labels == {"background": 0, "disc": 1}
     assert not (tmp_path / "wild/run.json").exists()
@@ -54,7 +55,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     monkeypatch.setattr("sdunet.segmentation.training.losses.DiceCELoss", Finite)
     command = arguments_of(disc_run, tmp_path / "run", "--training.save_steps=1")
     assert run(*command) == 1
-    assert "error: gradient is" in (said := capsys.readouterr().err)
+    assert "error: RUN_NONFINITE: gradient is" in (said := capsys.readouterr().err)
     assert "at epoch 0, step 5" in said
     tensors, _ = read_tensors(tmp_path / "run" / STATE)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())

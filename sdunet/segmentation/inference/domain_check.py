@@ -32,8 +32,6 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
     if seen is None:
         return
     for number, name in enumerate(plan.channels):
-        if plan.intensity == "ct" and seen.low[number] <= AIR_HU:
-            look_at_hounsfield(scan.array[number], findings)
         low, high = extent_of(scan.array[number])
         least, most = seen.span[number]
         found = (
@@ -51,6 +49,8 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
                 f"{found}: not in Hounsfield units",
                 "give the scan in Hounsfield units",
             )
+        elif plan.intensity == "ct" and low > AIR_HU >= seen.low[number]:
+            look_at_hounsfield(scan.array[number], findings)
         elif apart or beyond or not least / _FAR <= high - low <= most * _FAR:
             findings.warn(RANGE, found, "check that it is of the same kind")
     if scan.affine is None or seen.spacing is None:

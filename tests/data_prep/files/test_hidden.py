@@ -9,7 +9,7 @@ from bad_sets import png
 
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from sdunet.vae.data.sources import _pictures
+from sdunet.vae.data.picture_folder import files_of
 
 LEFT = (
     *("@eaDir/SYNOFILE_THUMB_M.png", ".thumbnails/a.png", ".DS_Store", "._a.png", "Thumbs.db"),
@@ -69,4 +69,4 @@ def test_nothing_is_told_where_nothing_is_hidden(written):
 
 def test_pictures_to_generate_from_are_taken_by_the_same_rule(written):
     root = written(dict.fromkeys(("a.png", "x/b.png", *LEFT), PICTURE))
-    assert sorted(path.name for path in _pictures(root)) == ["a.png", "b.png"]
+    assert files_of(root) == (["a.png", "x/b.png"], [])
