@@ -141,6 +141,7 @@ def test_predictions_of_others_and_as_they_were_written_are_taken(
     if own:
         disown(copied / "pred")
         replace(copied / "pred/disc_1.png")
+        shutil.rmtree(copied / "pred/probabilities")  # which would contradict it
         run("evaluate", "--pred", "pred", "--ref", "discs/raw", "-o", "scores")
     assert run(*READERS[reader]) == 0, capsys.readouterr().err
 
