@@ -155,7 +155,7 @@ def turned_to(on: Scan, other: Scan) -> Scan:
     if np.array_equal(orientation, [[0, 1], [1, 1], [2, 1]]):
         return other
     affine = other.affine @ nib.orientations.inv_ornt_aff(orientation, other.size)
-    array = _turn(other.array, orientation)
+    array = in_order(_turn(other.array, orientation))
     if array.shape[1:] != on.size or not voxels_apart(on.affine, affine, on.size) <= SAME_PLACE:
         return other
     return replace(other, array=array, affine=affine)
@@ -168,6 +168,7 @@ def fit_image(on: Scan, image: Scan, findings: Findings, what: str, where: str) 
         DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images, and for images
             that have no place in common.
     """
+    image = _turned(on, image, findings, where)
     try:
         check_same_grid(on, image, what, where, findings)
         return image
@@ -176,9 +177,6 @@ def fit_image(on: Scan, image: Scan, findings: Findings, what: str, where: str) 
             raise
         findings.ask(error.code, error.found, error.fix)
         code, fix = error.code, error.fix
-    turned = turned_to(on, image)
-    if turned is not image:
-        return turned
     ones = np.ones((1, *image.size), np.uint8)
     beyond = int((_nearest(ones, image.affine, on.affine, on.size) == 0).sum())
     cells = math.prod(on.size)
@@ -231,23 +229,17 @@ def fit_label(
 
 def _turned_like(image: Scan, label: Scan, findings: Findings) -> Scan:
     """Return a label with its axes as those of the image, where it lies on the same voxels then."""
-    if image.affine is None:
-        return label
-    if label.affine is None:
-        if (*label.size[::-1], 1) != image.size:
-            return label
+    on_slice = image.affine is not None and label.affine is None
+    if on_slice and (*label.size[::-1], 1) == image.size:
         return Scan(label.array.swapaxes(1, 2)[..., None], image.affine, image.codes)
-    wanted, own = (nib.io_orientation(affine) for affine in (image.affine, label.affine))
-    if np.isnan((wanted, own)).any() or (wanted == own).all():
-        return label
-    way = nib.orientations.ornt_transform(own, wanted)
-    affine = label.affine @ nib.orientations.inv_ornt_aff(way, label.size)
-    turned = Scan(in_order(_turn(label.array, way)), affine, label.codes)
-    try:
-        check_same_grid(image, turned)
-    except DataError:
-        return label
-    findings.note("GEO_TURNED", "its axes are turned to those of the image; voxels are the same")
+    return _turned(image, label, findings, "image")
+
+
+def _turned(on: Scan, other: Scan, findings: Findings, where: str) -> Scan:
+    turned = turned_to(on, other)
+    if turned is not other:
+        found = f"its axes are turned to those of the {where}; voxels are the same"
+        findings.note("GEO_TURNED", found)
     return turned
 
 

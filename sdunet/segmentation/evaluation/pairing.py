@@ -18,7 +18,7 @@ from data_prep.formats.mask_images import decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label, stem, suffix_of
 from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.fit import classes_of
-from data_prep.preprocessing.grid import fit_label, turned_to
+from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
@@ -234,8 +234,7 @@ class Pairs:
             DataError: as `fit_label`.
         """
         findings = Findings(self.rules.accept)
-        turned = turned_to(reference, prediction)
-        fitted = fit_label(reference, turned, findings, "prediction", "reference")
+        fitted = fit_label(reference, prediction, findings, "prediction", "reference")
         return fitted, [found.error for found in findings.found if found.level == "warning"]
 
     def _prediction(self, file: str | None) -> Scan:

@@ -12,7 +12,7 @@ from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import read_scan, stem
-from data_prep.preprocessing.grid import fit_image, turned_to
+from data_prep.preprocessing.grid import fit_image
 from sdunet.segmentation.inference.prediction_record import BESIDE
 
 FOLDER = BESIDE[1]
@@ -58,10 +58,8 @@ class Probabilities:
         """
         self.check()
         with memory_within(self.memory):
-            scan = turned_to(self.reference, self._read(number))
-            return fit_image(
-                self.reference, scan, Findings(self.accept), "probabilities", "reference"
-            ).array
+            scan, findings = self._read(number), Findings(self.accept)
+            return fit_image(self.reference, scan, findings, "probabilities", "reference").array
 
     @property
     def label(self) -> np.ndarray:

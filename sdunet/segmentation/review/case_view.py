@@ -15,7 +15,7 @@ from data_prep.core.scan import Scan, spacing_of
 from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.prepared.rendering import plane_of, to_colours, turned, window_of
-from data_prep.preprocessing.grid import fit_image, turned_to
+from data_prep.preprocessing.grid import fit_image
 from data_prep.reading.image import read_case_image
 from sdunet.segmentation.evaluation.pairing import Pair, ask_other_image
 from sdunet.segmentation.review.error_map import (
@@ -138,7 +138,6 @@ def open_view(
         scan = read_case_image(reading, case, Findings(rules.accept))
         if pair.source and pair.source != frozenset(now.values()):
             ask_other_image(Findings(rules.accept))
-        scan = turned_to(pair.reference, scan)
         scan = fit_image(pair.reference, scan, Findings(rules.accept), "image", "reference")
         return _view(pair, scan)
 
