@@ -57,7 +57,7 @@ def convert(
     tree, out = open_tree(data), Path(out)
     check_output(out, tree, data)
     check_free(out, "convert")
-    checked = check(data, config, progress, **jobs)
+    checked = check(data, config, progress, tree=tree, **jobs)
     checked.require_usable()
     problems = list(checked.errors)
     memory = bytes_of(jobs.get("max_ram"))

@@ -14,7 +14,7 @@ from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import UNNAMED
-from data_prep.files.file_tree import open_again, open_tree, token_of
+from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
 from data_prep.formats.mask_images import MaskLook, decide, drawn_masks, look_at_masks
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
@@ -79,6 +79,7 @@ def check(
     scheduler: str | None = None,
     max_ram: float | None = None,
     form: MaskForm | None = None,
+    tree: Tree | None = None,
 ) -> Checked:
     """Check the raw dataset at `data`; nothing is written.
 
@@ -90,11 +91,12 @@ def check(
         scheduler: address of a Dask cluster to work on instead.
         max_ram: gigabytes of memory one case may take; larger ones are refused by their headers.
         form: how masks are stored in the set that this one is to be read like, if there is one.
+        tree: of `data`, if it is open already.
 
     Raises:
         DataError: if it cannot be read at all: no known layout, classes that cannot be.
     """
-    tree = open_tree(data)
+    tree = tree or open_tree(data)
     memory = bytes_of(max_ram)
     with memory_within(memory):
         layout = find_layout(tree)

@@ -162,6 +162,16 @@ def open_tree(path: str | Path) -> Tree:
     return tree
 
 
+def open_trees(*paths: str | Path) -> tuple[Tree, ...]:
+    """Open several trees; one that is named more than once is listed once.
+
+    Raises:
+        DataError: as `open_tree`.
+    """
+    opened = {path: open_tree(path) for path in dict.fromkeys(map(Path, paths))}
+    return tuple(opened[Path(path)] for path in paths)
+
+
 def _listed_by(path: Path) -> Tree:
     tree = open_tree(path.parent)
     names = (n for n in tree.names if n == path.name or not n.lower().endswith(tuple(_LISTS)))

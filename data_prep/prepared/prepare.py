@@ -118,7 +118,7 @@ def prepare(
             del rules[name]
         config = replace(config, **rules)
     form = plan.form if plan else None
-    checked = check(data, config, progress, max_ram=max_ram, form=form, **jobs)
+    checked = check(data, config, progress, max_ram=max_ram, form=form, tree=tree, **jobs)
     problems = list(checked.errors)
     plan = planned(checked, config, plan)
 

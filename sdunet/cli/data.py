@@ -133,10 +133,11 @@ def _plan(options: jsonargparse.Namespace) -> int:
     from data_prep.prepared.prepare import planned
 
     config = task_of(options).dataset
-    check_output(options.out, open_tree(options.DATA), options.DATA)
+    tree = open_tree(options.DATA)
+    check_output(options.out, tree, options.DATA)
     if os.path.lexists(options.out):
         raise DataError("OUT_TAKEN", f"{options.out} is there", "give a new name, or remove it")
-    checked = check(options.DATA, config, bar, **jobs_of(options))
+    checked = check(options.DATA, config, bar, tree=tree, **jobs_of(options))
     plan = planned(checked, config)
     write_plan(options.out, plan)
     _tell(plan)

@@ -98,6 +98,8 @@ class Pairs:
         rules: names of the classes, and how references are read.
         problems: incomplete cases and predictions without a reference.
         cases: those with a reference.
+        references: the files of the references.
+        predictions: those of the predictions, held to what was recorded of them.
         memory: bytes that one case may take; `None` for no limit.
         held: numbers or names in the references that were read, see `Findings.held`.
     """
@@ -105,8 +107,8 @@ class Pairs:
     rules: Rules
     problems: tuple[DataError, ...]
     cases: tuple[Case, ...]
-    _references: Tree
-    _predictions: Tree
+    references: Tree
+    predictions: Tree
     _files: dict[str, str]
     _predicted: Rules
     _record: Recorded
@@ -119,7 +121,7 @@ class Pairs:
         networks = ", ".join(sha256[:12] for sha256 in self._record.models)
         by = f" by {networks} (SHA-256 of the network)" if networks else ""
         doubts = "".join(f"; {finding}" for finding in findings_of(self.doubts))
-        return f"Predictions in {self._predictions.root.name}{by}{doubts}"
+        return f"Predictions in {self.predictions.root.name}{by}{doubts}"
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -174,7 +176,7 @@ class Pairs:
         probabilities = None
         if self.has_probabilities and prediction is not None:
             probabilities = Probabilities(
-                self._predictions,
+                self.predictions,
                 case.id,
                 predicted,
                 reference,
@@ -201,7 +203,7 @@ class Pairs:
     @property
     def has_probabilities(self) -> bool:
         """Whether probabilities were predicted, too."""
-        return any(name.startswith(FOLDER) for name in self._predictions.names)
+        return any(name.startswith(FOLDER) for name in self.predictions.names)
 
     def _check_image(self, case: Case, source: frozenset[str]) -> None:
         """Refuse a case whose image is there, and not the one that was predicted.
@@ -209,19 +211,19 @@ class Pairs:
         Raises:
             DataError: PAIR_OTHER_IMAGE, unless it is accepted.
         """
-        names = [name for files in case.scans for name in files if name in self._references.names]
+        names = [name for files in case.scans for name in files if name in self.references.names]
         if source and names:
-            hashes = {hashlib.sha256(self._references.read(name)).hexdigest() for name in names}
+            hashes = {hashlib.sha256(self.references.read(name)).hexdigest() for name in names}
             if not hashes <= source:
                 ask_other_image(Findings(self.rules.accept))
 
     def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
         if case.kind != "objects" and not is_numbered(case, self.rules):
             findings = Findings(self.rules.accept)
-            label = read_case_label(self._references, case, self.rules, findings=findings)
+            label = read_case_label(self.references, case, self.rules, findings=findings)
             self.held.update(findings.held)
             return label, None
-        objects = read_objects(self._references, case, Findings(self.rules.accept), self.rules)
+        objects = read_objects(self.references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
         return Scan(mask, objects.affine, objects.codes), objects
 
@@ -241,7 +243,7 @@ class Pairs:
         """Return class numbers, `(1, ...)`, on the grid that they were predicted on."""
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
-        scan = read_label(self._predictions, file, Findings(self.rules.accept), self._predicted)
+        scan = read_label(self.predictions, file, Findings(self.rules.accept), self._predicted)
         told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
         return Scan(as_classes(scan, told), scan.affine, scan.codes)
 
@@ -266,7 +268,7 @@ def hash_of(label: np.ndarray) -> str:
 
 def open_pairs(
     predictions: str | Path,
-    references: str | Path,
+    references: str | Path | Tree,
     only: set[str] | None = None,
     config: DataConfig | None = None,
     max_ram: float | None = None,
@@ -278,7 +280,8 @@ def open_pairs(
 
     Args:
         predictions: folder of label files named like the cases.
-        references: raw dataset in a known layout, or a folder of label files.
+        references: raw dataset in a known layout, or a folder of label files; or its tree, if it
+            is open already.
         only: ids of the cases to compare. Default: all.
         config: classes and label map.
         max_ram: gigabytes of memory that one case may take. Default: no limit.
@@ -296,11 +299,11 @@ def open_pairs(
 
 def _open(
     predictions: str | Path,
-    references: str | Path,
+    references: str | Path | Tree,
     only: set[str] | None,
     config: DataConfig | None,
 ) -> Pairs:
-    tree = open_tree(references)
+    tree = references if isinstance(references, Tree) else open_tree(references)
     layout = find_labels(tree)
     cases = choose(layout.cases, only, layout.problems)
     predicted = open_tree(predictions)

@@ -8,7 +8,7 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.files.file_tree import Tree, check_output, open_tree
+from data_prep.files.file_tree import Tree, check_output, open_trees
 from data_prep.files.output_folder import check_free, own_folder
 from data_prep.layouts import find_layout
 from data_prep.layouts.cases import Case
@@ -50,7 +50,9 @@ def open_sides(
     """
     memory = bytes_of(max_ram)
     share = None if memory is None else memory / 1e9 / len(predictions)
-    pairs = [open_pairs(folder, references, only, config, share) for folder in predictions]
+    with memory_within(bytes_of(share)):
+        tree, labels = open_trees(images, references)
+    pairs = [open_pairs(folder, labels, only, config, share) for folder in predictions]
     first = pairs[0]
     for folder, other in zip(predictions, pairs, strict=True):
         if other.rules.labels != first.rules.labels:
@@ -58,9 +60,10 @@ def open_sides(
             found += ", ".join(other.names)
             fix = "compare those of one, or name them by --dataset.labels"
             raise DataError("LBL_CLASSES", found, fix)
-    tree = open_tree(images)
-    for source in (images, references, *predictions):
-        check_output(out, open_tree(source), source)
+    check_output(out, tree, images)
+    check_output(out, labels, references)
+    for folder, each in zip(predictions, pairs, strict=True):
+        check_output(out, each.predictions, folder)
     check_free(out, "compare", [PAGE])
     with memory_within(first.memory):
         layout = find_layout(tree, need_labels=False)

@@ -6,11 +6,11 @@ import numpy as np
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_bytes
-from data_prep.files.file_tree import check_output, open_tree
+from data_prep.files.file_tree import check_output, open_trees
 from data_prep.files.output_folder import below, own_folder
 from data_prep.formats.encode import encode
 from data_prep.layouts import find_layout
@@ -63,10 +63,12 @@ def overlay(
         DataError: OVERLAY_NONE if no case can be drawn, or as `open_pairs`.
     """
     options = options or ScoreOptions()
-    pairs = open_pairs(predictions, references, only, config, max_ram)
-    tree = open_tree(images)
-    for source in (images, references, predictions):
-        check_output(out, open_tree(source), source)
+    with memory_within(bytes_of(max_ram)):
+        tree, labels = open_trees(images, references)
+    pairs = open_pairs(predictions, labels, only, config, max_ram)
+    check_output(out, tree, images)
+    check_output(out, labels, references)
+    check_output(out, pairs.predictions, predictions)
     with memory_within(pairs.memory):
         layout = find_layout(tree, need_labels=False)
     cases = {case.id: case for case in layout.cases}
