@@ -184,8 +184,8 @@ def _list(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path
 
 def _list_folds(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path) -> None:
     """Write `splits_final.json`, nnU-Net's list of folds, where the dataset has several."""
-    folds = {case.id: case.split for case in checked.layout.cases if case.id in written}
-    folds = {id_: fold for id_, fold in folds.items() if isinstance(fold, int)}
+    cases = [case for case in checked.layout.cases if case.id in written]
+    folds = {case.id: case.split for case in cases if isinstance(case.split, int)}
     if len(set(folds.values())) > 1:
         write_json(out / "splits_final.json", given_folds(folds))
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypedDict
 
 from data_prep.core.errors import DataError, case_errors, words_of
 from data_prep.core.safe_text import make_streams_inert
@@ -17,6 +17,13 @@ from data_prep.parent_process import end_with_parent
 
 # Threads and locks of the parent do not survive a fork; a fresh interpreter is slower and safe.
 _CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Jobs(TypedDict):
+    """How work is spread, as `run` takes it."""
+
+    workers: int
+    scheduler: str | None
 
 
 def run(
@@ -68,7 +75,9 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
                     under_way[-1] = (item, pool.submit(_tried, work, item))
                 if not under_way:
                     return
-                result = under_way[0][1].result()
+                if (first := under_way[0][1]) is None:
+                    raise BrokenProcessPool("it was refused")
+                result = first.result()
             except BrokenProcessPool:
                 # Which of them killed its worker is not known: each is tried by itself.
                 pool.shutdown(cancel_futures=True)

@@ -38,5 +38,6 @@ def end_with_leader() -> None:
 
 
 def _follow() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)

@@ -145,10 +145,12 @@ class CarryCell(nn.Module):
         return carry_sweep(lines, self.weight, self.bias, reverse=reverse, backend=backend)
 
 
-_CELLS = {"gru": GRUSweepCell, "carry": CarryCell}
+_CELLS: dict[str, type[GRUSweepCell] | type[CarryCell]] = {"gru": GRUSweepCell, "carry": CarryCell}
 
 
-def build_cell(name: CellName, init: InitName, channels: int, spatial_dims: int) -> nn.Module:
+def build_cell(
+    name: CellName, init: InitName, channels: int, spatial_dims: int
+) -> GRUSweepCell | CarryCell:
     """Return a new cell for maps of so many channels and axes.
 
     Raises:

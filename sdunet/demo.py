@@ -102,7 +102,7 @@ def nuclei_image() -> tuple[np.ndarray, np.ndarray]:
             'pip install "sdunet[demo]"',
         ) from error
     # Read from the package without importing it: its code compiles for a minute at first use.
-    folder = Path(files.locate_file("stardist/data/images"))
+    folder = Path(str(files.locate_file("stardist/data/images")))
     return tifffile.imread(folder / "img2d.tif"), tifffile.imread(folder / "mask2d.tif")
 
 

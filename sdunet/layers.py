@@ -140,7 +140,7 @@ class SDNLayer(nn.Module):
         """Return the map, sized as by the convolution of the same arguments."""
         _check_map(x, self.spatial_dims)
         swept = self.sweep(self.project_in(_channels_last(x)).tanh_())
-        out = _project(swept, self.project_out.weight, self.project_out.bias)
+        out = _project(swept, self.project_out.weight, _there(self.project_out.bias))
         return _lay_out(out, _layout_of(x))
 
     def sweep(self, x: Tensor) -> Tensor:
@@ -191,13 +191,14 @@ class ResSDNLayer(nn.Module):
         entered, other = self._convolve(_channels_last(x))
         swept = self.sdn.sweep(entered)
         out = self.sdn.project_out
+        bias = _there(out.bias)
         if self.sdn.keeps_bits:
             # Each half projected out on its own: halves of one map would not be dense in memory.
-            halves = zip(out.weight.chunk(2), out.bias.chunk(2), strict=True)
+            halves = zip(out.weight.chunk(2), bias.chunk(2), strict=True)
             value, gate = (_project(swept, *half) for half in halves)
             return _lay_out(torch.lerp(value, other, torch.sigmoid(gate)), layout)
         last = layout != torch.contiguous_format
-        return gated_mix(swept, out.weight.flatten(1), out.bias, other, channels_last=last)
+        return gated_mix(swept, out.weight.flatten(1), bias, other, channels_last=last)
 
     def _convolve(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the map to be swept and the convolution's.
@@ -208,11 +209,21 @@ class ResSDNLayer(nn.Module):
         if self.sdn.keeps_bits or not isinstance(conv, nn.Conv3d):
             return enter(x).tanh_(), conv(x)
         weight, bias = (
-            torch.cat(parts) for parts in ((enter.weight, conv.weight), (enter.bias, conv.bias))
+            torch.cat(parts)
+            for parts in (
+                (enter.weight, conv.weight),
+                (_there(enter.bias), _there(conv.bias)),
+            )
         )
         both = F.conv3d(x, weight, bias, conv.stride, conv.padding)
         entered, other = both.split([enter.out_channels, conv.out_channels], dim=1)
         return entered.tanh(), _channels_last(other)
+
+
+def _there(bias: Tensor | None) -> Tensor:
+    if bias is None:
+        raise ValueError("a convolution without a bias")
+    return bias
 
 
 def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -118,9 +118,9 @@ def _turned(sizes: Mapping[str, tuple[int, ...]]) -> dict[str, DataError]:
         least, next_, *_ = sorted(size)
         if len(size) == 3 and 2 * least <= next_:
             short[id_] = size.index(least)
-    (usual, times), *others = Counter(short.values()).most_common(2) or [(None, 0)]
-    if others and others[0][1] == times:
-        usual = None
+    several = Counter(short.values()).most_common(2)
+    tied = len(several) > 1 and several[0][1] == several[1][1]
+    usual = several[0][0] if several and not tied else None
     fix = "save the axes in the order of the others, or with a header that tells them"
     return {
         id_: DataError(

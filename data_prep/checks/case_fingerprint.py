@@ -44,9 +44,9 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Fingerprint | None, l
         [float(np.median(values)) for values in image.array],
         [extent_of(values) for values in image.array],
         _foreground(image, label),
-        hashlib.sha256(image.array).hexdigest(),
+        hashlib.sha256(image.array.data).hexdigest(),
         coarse_picture(image),
-        hashlib.sha256(label.array).hexdigest() if label.array.any() else "",
+        hashlib.sha256(label.array.data).hexdigest() if label.array.any() else "",
         largest_of(image.array),
         frozenset(findings.held),
     )

@@ -104,9 +104,8 @@ def check(
     channels = config.channels or layout.channels or UNNAMED
     labels = classes_of(config, layout.labels)
     place = str(Path(data).absolute()), token_of(tree)
-    shards = {"workers": workers, "scheduler": scheduler}
     drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
-    looks = run(look_at_case, drawn, **shards)
+    looks = run(look_at_case, drawn, workers=workers, scheduler=scheduler)
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
     of_labels = labels, config.label_map, config.structures
@@ -114,7 +113,7 @@ def check(
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Fingerprint] = {}
     items = [(*place, case, rules, memory) for case in layout.cases]
-    results = run(examine_case, items, **shards)
+    results = run(examine_case, items, workers=workers, scheduler=scheduler)
     for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
         if isinstance(result, DataError):
             errors.append(result.at(case=case.id))
@@ -128,10 +127,11 @@ def check(
     groups, without, found = groups_of(told, config, left_out(layout, errors, facts))
     findings += [*found, *without_effect(config, layout, facts.values())]
     errors += without
-    for error in without:
-        del facts[error.case], groups[error.case]
+    alone = {error.case for error in without}
+    facts = {id_: fact for id_, fact in facts.items() if id_ not in alone}
+    groups = {id_: group for id_, group in groups.items() if id_ not in alone}
     splits = {case.id: case.split for case in layout.cases}
-    unplaced = {finding.case for finding in findings if finding.code == "GEO_NONE"}
+    unplaced = {f.case for f in findings if f.code == "GEO_NONE" and f.case is not None}
     wrong, whole, found = compare(facts, groups, splits, rules, unplaced)
     errors += wrong.values()
     facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}

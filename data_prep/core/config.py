@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
@@ -11,11 +11,16 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_t
 from data_prep.core.findings import Acceptance
 from data_prep.core.parse import once, whole
 
-# jsonargparse's own types of numbers take infinity.
-PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", math.inf)])
-NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
-ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
+if TYPE_CHECKING:  # a type checker knows no ranges
+    PositiveNumber: TypeAlias = float
+    NumberFrom0: TypeAlias = float
+    ShareBelowOne: TypeAlias = float
+    Seed: TypeAlias = int
+else:  # jsonargparse's own types of numbers take infinity
+    PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", math.inf)])
+    NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
+    ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
+    Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 Intensity = Literal["zscore", "unit", "ct"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct"]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
@@ -79,7 +79,7 @@ def parse_json(data: bytes | str, kind: type = dict) -> Any:
         raise ValueError(f"nested more than {_MAX_DEPTH} deep") from error
     _check(found, strings=bool(_SURROGATE.search(text)))
     if not isinstance(found, kind):
-        names = {dict: "an object", list: "a list"}
+        names: dict[type, str] = {dict: "an object", list: "a list"}
         got = names.get(type(found), type(found).__name__)
         raise ValueError(f"{names[kind]} is needed, {got} was found")
     return found
@@ -192,7 +192,13 @@ def _check_number(text: str) -> None:
         )
 
 
-class _Unique(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+if TYPE_CHECKING:
+    _Safe: TypeAlias = yaml.SafeLoader
+else:  # the fast one is there if PyYAML was built with libyaml
+    _Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Unique(_Safe):
     """Loads what is safe, and refuses keys given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.memory_limits import check_bytes
@@ -35,7 +35,12 @@ _DIRECTORY = 1 << 26  # more than the directory of a zip of 500,000 files takes
 _FOLDER = "a folder"
 _GAP = 64  # bytes after a file, of which a descriptor of it takes 24 at most
 _END = 22  # bytes of the end of a zip, without its comment
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_Unpacking = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
+_PACKED: dict[bytes, Callable[[Path], _Unpacking]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def read_member(
     return data
 
 
-def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
+def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     """Return the content of a member as a stream that unpacks no more than is asked for."""
     changed = copy(member)
     del changed.CRC  # of the content; zipfile would compare it with something else here
@@ -120,7 +125,7 @@ def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
     return lzma.LZMAFile(io.BytesIO(packed), format=lzma.FORMAT_ALONE)
 
 
-def _taken(stream: BinaryIO, wanted: int) -> bytes:
+def _taken(stream: IO[bytes], wanted: int) -> bytes:
     out = io.BytesIO()
     while (left := wanted - out.tell()) > 0 and (data := stream.read(min(_PIECE, left))):
         out.write(data)
@@ -134,7 +139,7 @@ class _Stepwise(io.FileIO):
         super().__init__(path)
         self._step = step
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """Read as any file, up to the largest step."""
         if size is None or size < 0:
             size = max(0, os.fstat(self.fileno()).st_size - self.tell())

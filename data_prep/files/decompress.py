@@ -80,7 +80,9 @@ def inflate(data: bytes, total: int) -> bytes:
 class Decompressor(Protocol):
     """Such as those of zlib, bz2 and lzma."""
 
-    eof: bool
+    @property
+    def eof(self) -> bool:
+        """Whether the end was reached."""
 
     def decompress(self, data: bytes, limit: int, /) -> bytes:
         """Return at most `limit` bytes of what `data` and what came before unpack to."""

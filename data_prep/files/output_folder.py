@@ -80,7 +80,9 @@ class Output:
             return
         self._begun = True
         number, parts = self.part
-        gone = [{"file": name, "sha256": None} for name in self.listed.gone()]
+        gone: list[dict[str, str | int | None]] = [
+            {"file": name, "sha256": None} for name in self.listed.gone()
+        ]
         self.listed.append({"began": number, "of": parts}, *gone)
         self.remove(self.root / RECORD)
 
@@ -171,11 +173,11 @@ def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> N
         if there:
             raise DataError("OUT_TAKEN", f"{folder} holds {there[0]}, not of sdunet", _NEW)
         return
-    output = output_of(folder / MARK)
-    if output.listed.command != command:
-        raise DataError("OUT_TAKEN", f"{folder} is of sdunet {output.listed.command}", _NEW)
-    for name in (*files, RECORD):
-        output.claim(folder / name)
+    if output := output_of(folder / MARK):
+        if output.listed.command != command:
+            raise DataError("OUT_TAKEN", f"{folder} is of sdunet {output.listed.command}", _NEW)
+        for name in (*files, RECORD):
+            output.claim(folder / name)
 
 
 def _check_mark(folder: Path) -> None:

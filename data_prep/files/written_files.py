@@ -133,8 +133,9 @@ def list_of(path: Path) -> Written | None:
 def is_listed(path: Path) -> bool:
     """Tell whether a file is in the list of its folder, so that a change of it would be told."""
     listed = list_of(path)
-    name = listed and path.absolute().relative_to(listed.folder).as_posix()
-    return bool(listed and listed.expected(name))
+    if listed is None:
+        return False
+    return bool(listed.expected(path.absolute().relative_to(listed.folder).as_posix()))
 
 
 def new_list(folder: Path) -> Written:
@@ -160,8 +161,9 @@ def missing(folder: Path) -> list[str]:
     gone with its image and its label would be missed by nobody.
     """
     listed = list_of(folder / MARK)
-    ours = listed and listed.folder == folder.absolute() and listed.command == "convert"
-    return listed.gone() if ours else []
+    if listed and listed.folder == folder.absolute() and listed.command == "convert":
+        return listed.gone()
+    return []
 
 
 def check_written(path: Path, data: bytes | None) -> None:

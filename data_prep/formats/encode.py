@@ -32,7 +32,7 @@ def encode(scan: Scan) -> tuple[str, bytes]:
         DataError: OUT_TYPE for values no format holds, OUT_WRITE if the bytes do not read back.
     """
     if scan.affine is not None:
-        suffix, data, read = ".nii.gz", _nifti(scan), read_nifti
+        suffix, data, read = ".nii.gz", _nifti(scan, scan.affine), read_nifti
     elif scan.array.dtype == np.uint8 or (scan.array.dtype == np.uint16 and len(scan.array) == 1):
         suffix, data, read = ".png", _png(scan.array), read_picture
     else:
@@ -44,7 +44,7 @@ def encode(scan: Scan) -> tuple[str, bytes]:
     return suffix, data
 
 
-def _nifti(scan: Scan) -> bytes:
+def _nifti(scan: Scan, affine: np.ndarray) -> bytes:
     array = scan.array
     if array.dtype.str[1:] not in _NIFTI_TYPES:
         small = array.astype(np.int32)
@@ -52,16 +52,16 @@ def _nifti(scan: Scan) -> bytes:
             raise DataError("OUT_TYPE", f"values of {array.dtype} beyond 32 bits", "rescale them")
         array = small
     shown = array[0] if len(array) == 1 else np.moveaxis(array, 0, -1)
-    image = nib.Nifti1Image(np.asfortranarray(shown), scan.affine)
+    image = nib.Nifti1Image(np.asfortranarray(shown), affine)
     image.header.set_slope_inter(1, 0)
     image.header.set_xyzt_units("mm")
     qform_code, sform_code = scan.codes
-    image.set_qform(scan.affine if qform_code else None, qform_code)
+    image.set_qform(affine if qform_code else None, qform_code)
     # A qform has no words for skew axes, not even for those that rounding leaves.
-    if qform_code and not furthest(image.get_qform(), scan.affine, scan.size) < _SAME_FORM:
+    if qform_code and not furthest(image.get_qform(), affine, scan.size) < _SAME_FORM:
         image.set_qform(None, 0)
         sform_code = max(scan.codes)
-    image.set_sform(scan.affine if sform_code else None, sform_code)
+    image.set_sform(affine if sform_code else None, sform_code)
     # A fixed time keeps the bytes of equal scans equal.
     return gzip.compress(image.to_bytes(), mtime=0)
 

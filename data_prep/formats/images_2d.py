@@ -23,7 +23,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.geometry import AS_SCANNED
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
-from data_prep.files.decompress import PackBits, silenced, unpacked_size
+from data_prep.files.decompress import Decompressor, PackBits, silenced, unpacked_size
 from data_prep.formats.header_fields import ask_scale
 from data_prep.formats.image_ends import check_end, is_whole_group4, is_whole_jpeg
 
@@ -32,7 +32,7 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"BM", _JPEG_MAGIC, *_TIFF_MAGIC)
 # Compressions of TIFF that unpack to whatever comes, and bounded decompressors of them.
-_UNPACKING = {
+_UNPACKING: dict[int, Callable[[], Decompressor]] = {
     8: zlib.decompressobj,
     32946: zlib.decompressobj,
     32773: PackBits,
@@ -136,11 +136,8 @@ def to_scan(array: np.ndarray, findings: Findings, unread: str = "") -> Scan:
 
 def _decode(data: bytes, findings: Findings) -> Samples:
     try:
-        return (
-            _decode_tiff(data, findings)
-            if data.startswith(_TIFF_MAGIC)
-            else _decode_other(data, findings)
-        )
+        decode = _decode_tiff if data.startswith(_TIFF_MAGIC) else _decode_other
+        return decode(data, findings)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -163,12 +160,12 @@ def _decode(data: bytes, findings: Findings) -> Samples:
 def _decode_tiff(data: bytes, findings: Findings) -> Samples:
     # What tifffile would log of tags is checked below, as far as pixels depend on it.
     with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = list(file.pages)
+        pages = [page.aspage() for page in file.pages]
         if len(pages) == 1 and (len(file.series) != 1 or file.series[0].shape != pages[0].shape):
             raise DataError("IMG_PAGES", f"a stack {file.series[0].shape}", "save one page a file")
         if _PLANES in pages[0].tags:  # behind each other in one page, of which readers see one
             raise DataError("IMG_PAGES", "a stack of MetaMorph", "save it as pages of TIFF")
-        kinds = {(p.shape, p.dtype, p.axes, p.photometric.name) for p in pages}
+        kinds = {(p.shape, p.dtype, p.axes, p.photometric) for p in pages}
         if len(kinds) > 1:
             sizes = sorted({page.shape for page in pages})[:4]
             raise DataError("IMG_PAGES", f"pages that differ, {sizes}", "save one page a file")
@@ -187,18 +184,25 @@ def _decode_tiff(data: bytes, findings: Findings) -> Samples:
         several = [f"{sizes[a]} {name}" for a, name in _NOT_SPACE.items() if sizes.get(a, 1) > 1]
         if several and len(pages) > 1:
             findings.ask("IMG_STACK", f"pages of {', '.join(several)}", "save a volume a file")
-        if len(pages) * pages[0].size > Image.MAX_IMAGE_PIXELS * 8:
+        size, most = len(pages) * pages[0].size, Image.MAX_IMAGE_PIXELS
+        if most and size > most * 8:
             found = f"{len(pages)} pages {pages[0].shape}"
             raise DataError("IMG_TOO_LARGE", found, "cut it into tiles")
-        check_size(len(pages) * pages[0].size, pages[0].dtype.itemsize)
+        if pages[0].dtype is None:
+            raise DataError("IO_DAMAGED", f"samples of {pages[0].bitspersample} bits", _AGAIN)
+        check_size(size, pages[0].dtype.itemsize)
         for page in pages:
             _check_values(page, findings)
             _check_strips(page, len(data))
             _check_packed(page, data)
         arrays = [_decode_page(page, data) for page in pages]
         _tell_no_data(pages[0], arrays, findings)
-        palette = pages[0].colormap.T if pages[0].photometric.name == "PALETTE" else None
-        if palette is not None and any((palette != p.colormap.T).any() for p in pages):
+        coloured = [page for page in pages if page.photometric == tifffile.PHOTOMETRIC.PALETTE]
+        palettes = [page.colormap.T for page in coloured if page.colormap is not None]
+        if len(palettes) < len(coloured):
+            raise DataError("IO_DAMAGED", "a palette image without its palette", _AGAIN)
+        palette = palettes[0] if palettes else None
+        if any(not np.array_equal(palettes[0], other) for other in palettes):
             raise DataError("IMG_PAGES", "pages of several palettes", "save one page a file")
         bits = pages[0].bitspersample
         levels = 2**bits - 1 if palette is None and bits < 8 else None
@@ -265,7 +269,7 @@ def _check_strips(page: tifffile.TiffPage, size: int) -> None:
 
 def _check_packed(page: tifffile.TiffPage, data: bytes) -> None:
     """Refuse strips and tiles that unpack to more than they hold pixels, before they do."""
-    most = check_size(math.prod(page.chunks), page.dtype.itemsize)
+    most = check_size(math.prod(page.chunks), np.dtype(page.dtype).itemsize)
     for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         stream = _UNPACKING.get(int(page.compression))
         if stream and unpacked_size(data[start : start + count], stream(), most) > most:
@@ -297,16 +301,17 @@ def _by_pillow(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     image.seek(page.index)
     array = np.asarray(image) if image.mode in _MODES else np.empty(0, np.uint8)
     wanted = page.imagelength, page.imagewidth, page.samplesperpixel
-    stored = np.dtype(bool) if page.bitspersample == 1 else page.dtype
+    stored = np.dtype(bool if page.bitspersample == 1 else page.dtype)
     if array.size != math.prod(wanted) or array.dtype != stored.newbyteorder("="):
-        kind = f"{page.compression.name} of {page.samplesperpixel} {page.dtype} a pixel"
+        packing = tifffile.COMPRESSION(page.compression).name
+        kind = f"{packing} of {page.samplesperpixel} {page.dtype} a pixel"
         raise DataError("IMG_CODEC", f"a TIFF of {kind}", "pip install imagecodecs")
     return array.reshape(wanted)
 
 
 def _decode_page(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     """Return the `(H, W, S)` samples of a page."""
-    photometric = page.photometric.name
+    photometric = tifffile.PHOTOMETRIC(page.photometric).name
     if photometric == "MINISWHITE":
         # Some writers mark plain masks so; whether 0 or 1 is meant cannot be known.
         raise DataError("IMG_WHITE_ZERO", "a TIFF whose white is zero", _RESAVE)

@@ -77,8 +77,9 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
             raise DataError("HDR_ENCODING", "voxels in several files", "save one file")
         rest = beside(place)
     if _truth(fields, "CompressedData"):
-        declared = fields.get("compresseddatasize")
-        declared = declared and whole("CompressedDataSize", _numbers(fields, "compresseddatasize"))
+        declared = None
+        if fields.get("compresseddatasize"):
+            declared = whole("CompressedDataSize", _numbers(fields, "compresseddatasize"))
         agreed({"CompressedDataSize": declared or None, "bytes found": [len(rest)]})
         rest = inflate(rest, total)
     if len(rest) < total:

@@ -8,6 +8,7 @@ import math
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.spatialimages import HeaderDataError
 
 from data_prep.core.errors import DataError, words_of
@@ -55,7 +56,7 @@ def read_nifti_label(data: bytes, findings: Findings | None = None, beside: Besi
     findings = findings or Findings()
     image = _parse(data, findings, beside)
     if _scaling(image) != (1, 0):
-        values = np.unique(np.asanyarray(image.dataobj.get_unscaled()))[:5].tolist()
+        values = np.unique(np.asanyarray(_stored(image).get_unscaled()))[:5].tolist()
         raise DataError(
             "LBL_SCALED",
             f"label values scaled by {_scaling(image)}, stored are {values}",
@@ -69,7 +70,7 @@ def read_nifti_label(data: bytes, findings: Findings | None = None, beside: Besi
 
 def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
     if _scaling(image) == (1, 0):
-        array = np.asanyarray(image.dataobj.get_unscaled())
+        array = np.asanyarray(_stored(image).get_unscaled())
     else:
         array = image.get_fdata(dtype=np.float32)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -120,6 +121,8 @@ def _joined(start: bytes, size: int, findings: Findings, beside: Beside) -> byte
 
 def _magic(data: bytes) -> bytes:
     size = _header_size(data)
+    if size is None:
+        return b""
     header = _HEADERS[size](data[:size], check=False)
     return bytes(header["magic"].item()).rstrip(b"\0\r\n\x1a")
 
@@ -180,7 +183,19 @@ def _is_vector(header: nib.Nifti1Header, dims: list[int]) -> bool:
 
 def _scaling(image: nib.Nifti1Image) -> tuple[float, float]:
     """Return slope and intercept; nibabel keeps them with the data, not in the header."""
-    return float(image.dataobj.slope), float(image.dataobj.inter)
+    stored = _stored(image)
+    return float(stored.slope), float(stored.inter)
+
+
+def _stored(image: nib.Nifti1Image) -> ArrayProxy:
+    """Return the voxels of an image that was read, as they are stored.
+
+    Raises:
+        TypeError: if it was made of an array.
+    """
+    if not isinstance(image.dataobj, ArrayProxy):
+        raise TypeError("an image that was not read")
+    return image.dataobj
 
 
 # NaN in damaged headers, which are refused by name: NumPy need not warn of it too.

@@ -76,9 +76,12 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     text = _one(fields, "encoding").lower() in _TEXT
     if dtype.itemsize > 1 and not text:
         endian = _one(fields, "endian").lower()
-        if endian not in ("little", "big"):
+        if endian == "little":
+            dtype = dtype.newbyteorder("<")
+        elif endian == "big":
+            dtype = dtype.newbyteorder(">")
+        else:
             raise DataError("HDR_ENDIAN", f"endian {endian!r}", _AGAIN)
-        dtype = dtype.newbyteorder(endian)
     told = _numbers(fields, "number", int) if "number" in fields else None
     agreed({"number": told, "the product of the sizes": [math.prod(sizes)]})
     if limits := {n: fields[n] for n in ("oldmin", "oldmax") if n in fields}:

@@ -3,6 +3,7 @@
 import io
 import math
 import zipfile
+from typing import Literal
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
     if left != total:
         code = "IO_TRUNCATED" if left < total else "IO_TRAILING"
         raise DataError(code, f"{left} of {total} bytes", _AGAIN)
-    order = "F" if fortran else "C"
+    order: Literal["F", "C"] = "F" if fortran else "C"
     array = np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape, order=order)
     array = array.astype(np.uint8 if dtype.kind == "b" else dtype.newbyteorder("="))
     if array.size == 0 or array.ndim not in (2, 3):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Protocol
 from unicodedata import normalize
 
 from data_prep.core.config import Rules
@@ -20,7 +21,15 @@ from data_prep.formats.nrrd import is_nrrd, read_nrrd
 from data_prep.formats.numpy_files import is_array, read_array
 
 Reader = Callable[[bytes, Findings, Beside], Scan]
-LabelReader = Callable[[bytes, Findings, Beside, Rules | None], Scan]
+
+
+class LabelReader(Protocol):
+    """Reads a label by the rules of its dataset."""
+
+    def __call__(
+        self, data: bytes, findings: Findings, beside: Beside, /, rules: Rules | None
+    ) -> Scan:
+        """Return `(1, ...)` of the numbers stored."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,11 @@ class Format:
 
 def _alike(read: Reader) -> LabelReader:
     """Return a reader of labels that are stored alike in all sets."""
-    return lambda data, findings, beside, rules: read(data, findings, beside)
+
+    def read_label(data: bytes, findings: Findings, beside: Beside, /, rules: Rules | None) -> Scan:
+        return read(data, findings, beside)
+
+    return read_label
 
 
 FORMATS = (

@@ -34,7 +34,7 @@ def check_names(names: Iterable[str], classes: Mapping[str, int], findings: Find
     for name in unused:
         if _bare(name) and _bare(name) in numbers:
             near[numbers[_bare(name)]].append(name)
-    called = {number: name for name, number in reversed(classes.items())}
+    called = {number: name for name, number in reversed(list(classes.items()))}
     for number, several in near.items():
         found = f"{several[:_SHOWN]} are no class, and called nearly as class {called[number]}"
         if number in there:

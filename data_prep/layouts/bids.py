@@ -29,7 +29,8 @@ def bids(tree: Tree) -> Layout | None:
     Raises:
         DataError: LAY_CSV if that table cannot be used; as `Tree.read` if it cannot be read.
     """
-    scans, labels = {}, {}
+    scans: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    labels: dict[tuple[str, ...], list[str]] = {}
     for name in filter(is_scan_name, tree.names):
         *entities, suffix = stem(name).split("_")
         if not entities or not entities[0].startswith("sub-"):
@@ -44,7 +45,8 @@ def bids(tree: Tree) -> Layout | None:
             scans.setdefault((*entities,), []).append((suffix, name))
     if not scans or not labels:
         return None
-    cases, problems, used = [], [], set()
+    cases, problems = [], []
+    used: set[tuple[str, ...]] = set()
     for entities, named in scans.items():
         for suffix, name in named:
             own = _without_made(entities)

@@ -39,7 +39,8 @@ _SILENT = {"", "imaging", "image", "img", "scan", "volume", "vol", "orig", "orig
 
 def dsb2018(tree: Tree) -> Layout | None:
     """A folder a case: `x/images/x.png` and one mask a nucleus in `x/masks/`."""
-    images, masks = defaultdict(list), defaultdict(list)
+    images: dict[str, list[str]] = defaultdict(list)
+    masks: dict[str, list[str]] = defaultdict(list)
     for name in filter(is_scan_name, tree.names):
         parts = PurePosixPath(name).parts
         if len(parts) >= 3 and parts[-2] in ("images", "masks"):
@@ -143,7 +144,8 @@ def labels_alone(names: list[str]) -> Layout:
 
 def lits(tree: Tree) -> Layout | None:
     """`volume-N.nii` with `segmentation-N.nii`, in any folders."""
-    images, labels = {}, {}
+    images: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     for name in filter(is_scan_name, tree.names):
         if found := re.fullmatch(r"(volume|segmentation)-(\d+)", stem(name)):
             (images if found[1] == "volume" else labels).setdefault(found[2], []).append(name)

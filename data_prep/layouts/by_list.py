@@ -66,8 +66,7 @@ def listed(tree: Tree) -> Layout | None:
     records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
     keys = dict.fromkeys(key for record in records for key in record)
     findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
-    told = {"findings": findings, "apart": tuple(hidden), "regions": regions}
-    return replace(layout, listed_in=name, **told)
+    return replace(layout, listed_in=name, findings=findings, apart=tuple(hidden), regions=regions)
 
 
 def _split_and_fold(record: dict) -> tuple[object, object]:
@@ -158,7 +157,8 @@ def pair(
     id_ = id_ or CHANNEL.sub("", stem(images[0]))
     if len(set(images)) != len(images):
         return duplicate(id_, images)
-    scans, modalities = [], []
+    scans: list[tuple[str, ...]] = []
+    modalities: list[str] = []
     for image in images:
         series = None if image in tree.names else series_in(tree, image)
         if isinstance(series, DataError):

@@ -188,7 +188,7 @@ def alike(cases: Iterable[Case]) -> tuple[str, ...] | None:
     return told.pop() if len(told) == 1 else None
 
 
-def groups_in(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def groups_in(record: Mapping[Any, Any]) -> tuple[str | None, str | None]:
     """Return the group and the patient that a row or record of a list names.
 
     Raises:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
@@ -187,7 +187,9 @@ def _training_and_testing(
     """
     files = list(filter(is_scan_name, tree.names))
     files = [file for file in files if file.endswith(ending)] or files
+    images: dict[str, dict[str, dict[int, list[str]]]]
     images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Ts")}
+    labels: dict[str, dict[str, list[str]]]
     labels = {part: defaultdict(list) for part in ("Tr", "Ts")}
     for file in files:
         path = PurePosixPath(file)
@@ -206,7 +208,7 @@ def _of_channels(
     several = [found for found in (*files.values(), labels) if len(found) > 1]
     if several:
         return duplicate(id_, several[0])
-    split = "test" if part == "Ts" else None
+    split: Literal["test"] | None = "test" if part == "Ts" else None
     wanted = f"labels{part}/{id_}"
     if set(files) == {0} and _in_colours(files[0], count):
         return Case(id_, ((files[0][0],),), tuple(labels), split=split, wanted=wanted)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from data_prep.core.parse import whole
 
+Part = Literal["", "validation", "test"]  # of a split; the empty one is for training
 Role = Literal["image", "label", "id", "patient", "group", "site", "split", "fold"]
 _ROLES: dict[Role, tuple[str, ...]] = {
     "image": ("image", "images", "img", "imagepath", "imagefile"),
@@ -19,12 +20,12 @@ _ROLES: dict[Role, tuple[str, ...]] = {
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 _UNTOLD = ("", "none", "nan")
-_PARTS = {
+_PARTS: dict[Part, tuple[str, ...]] = {
     "": ("train", "training", "tr", *_UNTOLD),
     "validation": ("val", "valid", "validation", "dev", "tuning"),
     "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
 }
-_PART_OF = {word: part for part, words in _PARTS.items() for word in words}
+_PART_OF: dict[str, Part] = {word: part for part, words in _PARTS.items() for word in words}
 PARTS_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
 _FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 _TESTS = ("imagests", "labelsts")  # of nnU-Net and the Decathlon
@@ -54,7 +55,7 @@ def by_role(columns: Iterable[str]) -> tuple[dict[Role, str], list[str]]:
     return found, unused
 
 
-def part_of(told: object) -> Literal["", "validation", "test"] | int:
+def part_of(told: object) -> Part | int:
     """Return the part of a split that a value names: the empty one for training, or a fold.
 
     Raises:
@@ -77,8 +78,10 @@ def split_of(split: object, fold: object) -> Literal["test"] | int | None:
     Raises:
         ValueError: for a value that names no part, or if they do not agree.
     """
-    told = {part_of(split), part_of(fold)} - {""}
-    told = {"test" if part == "validation" else part for part in told}
+    parts = {part_of(split), part_of(fold)}
+    told: set[Literal["test"] | int] = {part for part in parts if isinstance(part, int)}
+    if parts & {"validation", "test"}:
+        told.add("test")
     if len(told) > 1:
         raise ValueError(f"split {split!r} and fold {fold!r} do not agree")
     return told.pop() if told else None

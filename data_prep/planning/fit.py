@@ -48,8 +48,8 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
         found = f"background is class {number}, and class 0 another one"
         raise DataError("LBL_CLASSES", found, "number the background 0")
     for names in (labels, config.structures):
-        if wrong := [name for name in names if not isinstance(name, str)]:
-            raise DataError("LBL_CLASSES", f"the name {wrong[0]!r} is no text", "put it in quotes")
+        if others := [name for name in names if not isinstance(name, str)]:
+            raise DataError("LBL_CLASSES", f"the name {others[0]!r} is no text", "put it in quotes")
         lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
         if (several := lower.most_common(1)) and several[0][1] > 1:
             raise DataError(

@@ -142,13 +142,13 @@ def save_dataset(dataset: Dataset) -> None:
 
 
 def _record(described: dict) -> CaseRecord:
-    scaling = {
+    scaling: dict[str, Any] = {
         name: None if numbers is None else [float(number) for number in numbers]
         for name, numbers in described["scaling"].items()
     }
     numbers = {name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")}
-    numbers |= {"size": tuple(numbers["size"]), "scaling": Scaling(**scaling)}
-    return CaseRecord(**described | numbers)
+    size = tuple(numbers.pop("size"))
+    return CaseRecord(**described | numbers | {"size": size, "scaling": Scaling(**scaling)})
 
 
 def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:

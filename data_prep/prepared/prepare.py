@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from data_prep.files.atomic import move_file, remove_file, write_array, write_by
 from data_prep.files.file_tree import Tree, check_output, open_again, open_tree, token_of
 from data_prep.files.output_folder import below, check_free, own_folder
 from data_prep.layouts import Case
-from data_prep.parallel import run
+from data_prep.parallel import Jobs, run
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
 from data_prep.planning.splits import (
@@ -110,7 +110,7 @@ def prepare(
     tree = open_tree(data)
     check_output(out, tree, data)
     check_free(out, "prepare", _NAMES)
-    jobs = {"workers": workers, "scheduler": scheduler}
+    jobs: Jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:
         check_agrees(config, plan)
         rules = asdict(plan.rules)
@@ -145,17 +145,17 @@ def prepare(
         of_all = [f for f in checked.findings if f.case is None and f.level != "error"]
         of_cases = [f for f in checked.findings if f.case and f.level == "warning"]
         of_cases = [f for f in of_cases if f not in lost]
-        for finding in (*of_all, *lost, *of_cases[:_MOST_TOLD]) if tell else ():
-            tell(finding)
-        if tell and (more := len(of_cases) - _MOST_TOLD) > 0:
-            tell(Finding("note", "CASE_MORE", f"{more} more warnings of cases, in {REPORT}", ""))
+        told = [*of_all, *lost, *of_cases[:_MOST_TOLD]]
+        if (more := len(of_cases) - _MOST_TOLD) > 0:
+            found = f"{more} more warnings of cases, in {REPORT}"
+            told.append(Finding("note", "CASE_MORE", found, ""))
+        _tell_each(told, tell)
         _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
         if not records:
             raise nothing_left(problems)
         noticed = Findings(config.accept)
         folds, test = split(checked, list(records), config, noticed)
-        for finding in noticed.found if tell else ():
-            tell(finding)
+        _tell_each(noticed.found, tell)
         checked = replace(checked, findings=(*checked.findings, *noticed.found))
         split_by = split_settings(config)
         dataset = Dataset(out, checked.layout.name, plan, records, folds, test, split_by)
@@ -218,7 +218,7 @@ def split(
     if config.split_file:
         missing = left_out(checked.layout, checked.errors, groups)
         folds = read_folds(config.split_file, rest, missing, findings)
-    numbered = {id_: given[id_] for id_ in rest if isinstance(given[id_], int)}
+    numbered = {id_: fold for id_ in rest if isinstance(fold := given[id_], int)}
     if numbered and len(numbered) == len(rest):
         listed = given_folds(numbered)
         numbers = sorted(set(numbered.values()))
@@ -246,12 +246,18 @@ def _sides(folds: Folds) -> list[list[list[str]]]:
     return sorted([sorted(fold["val"]), sorted(fold["train"])] for fold in folds)
 
 
+def _tell_each(findings: Iterable[Finding], tell: Callable[[Finding], None] | None) -> None:
+    if tell is not None:
+        for finding in findings:
+            tell(finding)
+
+
 def _write_cases(
     work: Work,
     checked: Checked,
     before: dict[str, CaseRecord],
     progress: Progress,
-    jobs: dict,
+    jobs: Jobs,
 ) -> tuple[dict[str, CaseRecord], list[DataError]]:
     cases = [case for case in checked.layout.cases if case.id in checked.facts]
     items = [
@@ -330,7 +336,8 @@ def _lost(
         held = [id_ for id_ in records if number and facts[id_].voxels[number]]
         gone = all(not records[id_].voxels[number] for id_ in held)
         for id_ in held:
-            growth = 1.0 if plan.spacing is None else _volume(plan.spacing, facts[id_].spacing)
+            before = facts[id_].spacing
+            growth = _volume(plan.spacing, before) if plan.spacing and before else 1.0
             lost = loss_of(facts[id_].voxels[number], records[id_].voxels[number], growth)
             found = f"class {number} {name}: {lost} at {plan.spacing} mm"
             fix = "give a finer dataset.spacing"

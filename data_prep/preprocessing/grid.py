@@ -49,6 +49,17 @@ class Grid:
         """Whether values are interpolated on the way."""
         return self.affine is not self.turned_affine
 
+    @property
+    def affines(self) -> tuple[np.ndarray, np.ndarray]:
+        """The affines after turning and after resampling, of a volume.
+
+        Raises:
+            ValueError: of a 2D image, which has none.
+        """
+        if self.turned_affine is None or self.affine is None:
+            raise ValueError("a 2D image has no affine")
+        return self.turned_affine, self.affine
+
 
 def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
     """Work out the way from the grid of `scan` to `spacing` in millimetres.
@@ -100,7 +111,7 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
         return array
 
     def there(values: np.ndarray) -> np.ndarray:
-        return resample(values, grid.turned_affine, grid.affine, grid.size)
+        return resample(values, *grid.affines, grid.size)
 
     return _by_class(array, there) if label else there(array)
 
@@ -110,7 +121,8 @@ def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     if grid.orientation is None:
         return array
     if grid.resamples:
-        array = resample(array, grid.affine, grid.turned_affine, grid.turned_size)
+        turned, resampled = grid.affines
+        array = resample(array, resampled, turned, grid.turned_size)
     return turn_back(array, grid)
 
 
@@ -252,11 +264,11 @@ def _nearest(
 
 def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Resample each class by itself; the one that covers most of a voxel gets it."""
-    out = most = None
-    for number in np.unique(array):
+    first, *others = np.unique(array)
+    most = bring((array == first).astype(np.float32))
+    out = np.full(most.shape, first, array.dtype)
+    for number in others:
         covered = bring((array == number).astype(np.float32))
-        if out is None:
-            out, most = np.full(covered.shape, number, array.dtype), covered
         out[covered > most] = number
         most = np.maximum(most, covered)
     return out

@@ -47,19 +47,20 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
             raise DataError("INT_UNIT", found, "save the image in the type of the others")
         return Scaling([0.0] * len(array), [float(largest)] * len(array))
     if plan.intensity == "ct":
+        levels = plan.levels or ()
         return Scaling(
-            [level.mean for level in plan.levels],
-            [level.deviation for level in plan.levels],
-            [level.low for level in plan.levels],
-            [level.high for level in plan.levels],
+            [level.mean for level in levels],
+            [level.deviation for level in levels],
+            [level.low for level in levels],
+            [level.high for level in levels],
         )
     hot = [hot_values(channel) for channel in array]
-    found = [
+    moments = [
         (beyond.mean, beyond.deviation) if beyond else mean_and_deviation(channel)
         for channel, beyond in zip(array, hot, strict=True)
     ]
     # A channel without contrast carries nothing; dividing by one keeps it at zero.
-    scaling = Scaling([mean for mean, _ in found], [deviation or 1.0 for _, deviation in found])
+    scaling = Scaling([mean for mean, _ in moments], [deviation or 1.0 for _, deviation in moments])
     if not any(hot):
         return scaling
     return replace(
@@ -79,7 +80,7 @@ def normalise(array: np.ndarray, scaling: Scaling) -> np.ndarray:
     shape = (-1,) + (1,) * (array.ndim - 1)
     # In double precision: a large offset would swallow the differences in single.
     values = array.astype(np.float64)
-    if scaling.low is not None:
+    if scaling.low is not None and scaling.high is not None:
         values = np.clip(values, np.reshape(scaling.low, shape), np.reshape(scaling.high, shape))
     shifted = values - np.reshape(scaling.shift, shape)
     return (shifted / np.reshape(scaling.scale, shape)).astype(np.float32)

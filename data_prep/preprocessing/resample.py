@@ -4,6 +4,7 @@ import warnings
 
 import nibabel as nib
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from monai.transforms import SpatialResample
 
@@ -30,7 +31,7 @@ def resample(
         mode: `bilinear` (in all axes) or `nearest`.
         padding: what lies beyond the border: `border` repeats it, `zeros` is 0.
     """
-    image = MetaTensor(in_order(array, np.float32), affine=source)
+    image = MetaTensor(in_order(array, np.float32), affine=torch.as_tensor(source))
     transform = SpatialResample(mode=mode, padding_mode=padding, dtype=np.float32)
     out = np.empty((len(array), *size), np.float32)
     # Some planes at a time: the places of all voxels take more memory than the scan.

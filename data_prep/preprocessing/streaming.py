@@ -26,7 +26,8 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
         return
     if is_skew(grid):  # every plane of the scan needs all of the plan's
         whole = np.concatenate(list(slabs), axis=1)
-        yield resample(whole, grid.affine, grid.turned_affine, grid.turned_size)
+        turned, resampled = grid.affines
+        yield resample(whole, resampled, turned, grid.turned_size)
         return
     there = _place(grid)
     slabs = iter(slabs)
@@ -57,7 +58,8 @@ def is_skew(grid: Grid) -> bool:
 
 def _place(grid: Grid) -> np.ndarray:
     """Return what takes a voxel of the scan, turned, to its place among the voxels of the plan."""
-    return np.linalg.inv(grid.affine) @ grid.turned_affine
+    turned, resampled = grid.affines
+    return np.linalg.inv(resampled) @ turned
 
 
 def _along_first(planes: int) -> np.ndarray:

@@ -244,11 +244,10 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
     """
     if case.kind == "numbered":
         return _read_numbered(tree, case.labels[0], findings, rules)
-    first: Scan | None = None
+    first = read_label(tree, case.labels[0], findings, rules)
+    numbered = np.zeros(first.array.shape, np.uint16)
     for number, name in enumerate(case.labels, start=1):
-        mask = read_label(tree, name, findings, rules)
-        if first is None:
-            first, numbered = mask, np.zeros(mask.array.shape, np.uint16)
+        mask = first if number == 1 else read_label(tree, name, findings, rules)
         try:
             mask = fit_label(first, mask, findings, "mask", "first mask")
             values = np.unique(mask.array)

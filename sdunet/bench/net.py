@@ -20,8 +20,14 @@ from sdunet.nets.unet import SDUNet
 _FEATURES = (16, 32, 64, 128, 256)
 _VOLUME_FEATURES = (16, 32, 64, 128)
 BASELINE = "unet, same widths"
-# Where the authors' network sweeps.
-_AUTHORS = {"sdn_encoder": (0, 2, 3, 4), "sdn_decoder": (0, 2, 3), "num_features": 16}
+# It sweeps where the authors' network does.
+_AUTHORS = partial(
+    SDUNet,
+    *(2, 1, 2, _FEATURES),
+    sdn_encoder=(0, 2, 3, 4),
+    sdn_decoder=(0, 2, 3),
+    num_features=16,
+)
 _GATE = 4.0  # times the error of the definition in float32
 
 Size = tuple[int, ...]  # of a batch of images, (N, 1, ...)
@@ -33,10 +39,10 @@ Makers = dict[str, Callable[[], nn.Module]]
 def our_networks() -> Makers:
     """Makers of those contenders on images that are of this package."""
     ours = partial(SDUNet, 2, 1, 2, _FEATURES)
-    found = {BASELINE: partial(ours, sdn_decoder=())}
+    found: Makers = {BASELINE: partial(ours, sdn_decoder=())}
     for cell in get_args(CellName):
         found[f"sdunet, {cell}"] = partial(ours, cell=cell)
-        found[f"sdunet, {cell}, authors' levels"] = partial(ours, cell=cell, **_AUTHORS)
+        found[f"sdunet, {cell}, authors' levels"] = partial(_AUTHORS, cell=cell)
     return found
 
 
@@ -102,7 +108,7 @@ def gate_error(cell: CellName, device: str) -> float:
     what convolutions round differs by device, and deep networks enlarge what anything rounds.
     """
     torch.manual_seed(0)
-    exact = SDUNet(2, 1, 2, _FEATURES, cell=cell, **_AUTHORS).to(device).double()
+    exact = _AUTHORS(cell=cell).to(device).double()
     ours, defined = copy.deepcopy(exact), copy.deepcopy(exact)
     for network, backend, dtype in (
         (exact, "reference", torch.float64),
@@ -120,7 +126,7 @@ def gate_error(cell: CellName, device: str) -> float:
 
 
 def _loop_network() -> nn.Module:
-    network = SDUNet(2, 1, 2, _FEATURES, cell="gru", **_AUTHORS)
+    network = _AUTHORS(cell="gru")
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, Sweep):

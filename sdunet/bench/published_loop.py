@@ -45,6 +45,8 @@ class LoopSweep(nn.Module):
 
     def __init__(self, sweep: Sweep) -> None:
         super().__init__()
+        if not isinstance(sweep.cell, nn.GRUCell):
+            raise ValueError("the published loop is of the published cell")
         self.direction = sweep.direction
         self.cell = sweep.cell
 

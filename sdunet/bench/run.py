@@ -1,7 +1,7 @@
 """What `sdunet bench` does: measure, print tables, keep JSON and a picture."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def bench_net(options: Options, say: Callable[[str], None]) -> int:
     return _finish(rows, options)
 
 
-def _shares(cases: tuple[sweep.Case, ...], rows: list[sweep.Row], peak: float) -> dict[str, float]:
+def _shares(cases: Sequence[sweep.Case], rows: list[sweep.Row], peak: float) -> dict[str, float]:
     """Return which part of the machine's rate of products the fastest backend reaches.
 
     Counted are the products that have to be done: forward once, backward twice as many. Those

@@ -54,7 +54,7 @@ class Case:
 
 
 _FOUR, _SIX = get_args(Direction)[:4], get_args(Direction)
-_TWO = ("right", "down")
+_TWO: tuple[Direction, ...] = ("right", "down")
 CASES = (
     Case(1, 16, (256, 256), _FOUR),
     Case(4, 16, (256, 256), _FOUR),
@@ -150,7 +150,7 @@ def run_growth(
     """Time forward and backward of square maps of growing side, by cell and contender."""
     found: dict[str, dict[int, float]] = {}
     for side in sides:
-        runs = {}
+        runs: dict[str, Callable[[], object]] = {}
         for case in of_both_cells([Case(1, 16, (side, side), _FOUR)]):
             say(f"{case} ...")
             names, _ = _gate(case, device)

@@ -61,7 +61,7 @@ def _check(options: jsonargparse.Namespace) -> int:
         }
         tell(*json.dumps(facts, indent=1).splitlines())
         return int(doubtful)
-    shown = Counter()
+    shown: Counter[str] = Counter()
     for finding in checked.findings:
         shown[finding.code] += 1
         if shown[finding.code] <= _SHOWN or options.all:

@@ -26,21 +26,22 @@ def _info(options: jsonargparse.Namespace) -> int:
     if options.CODE is not None:
         return _explain(options.CODE, as_json=options.json)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    found, missing = list(backends(device)), missing_backends(device)
     facts = {
         "versions": versions(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "backends": list(backends(device)),
-        "missing_backends": missing_backends(device),
+        "backends": found,
+        "missing_backends": missing,
     }
     if options.json:
         tell(*json.dumps(facts, indent=1).splitlines())
         return 0
-    for name, value in facts["versions"].items():
+    for name, value in versions().items():
         tell(f"{name:<18}{value}")
     tell(f"{'device':<18}{facts['device']}, {facts['threads']} threads")
-    tell(f"{'sweep backends':<18}{', '.join(facts['backends'])} (fastest first)")
-    for name, reason in facts["missing_backends"].items():
+    tell(f"{'sweep backends':<18}{', '.join(found)} (fastest first)")
+    for name, reason in missing.items():
         tell(f"{'not available':<18}{name}: {reason}")
     return 0
 

@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
@@ -36,10 +38,10 @@ class _Help(jsonargparse.DefaultHelpFormatter):
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line, and name the nearest known option."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
 
-    def error(self, message: str, ex: Exception | None = None) -> None:
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error and leave with status 2; or raise it, for callers in Python."""
         unknown = re.search(r"not accept option '(.+)'|unrecognized arguments: --([^ =]+)", message)
         if unknown:
@@ -57,7 +59,7 @@ class Parser(jsonargparse.ArgumentParser):
     ) -> jsonargparse.Namespace:
         """Parse a file of settings, which is UTF-8 whatever the terminal is."""
         try:
-            content = read_bounded(path, MAX_SETTINGS_BYTES).decode("utf-8-sig")
+            content = read_bounded(Path(path), MAX_SETTINGS_BYTES).decode("utf-8-sig")
         except UnicodeError:
             self.error(f"{path} is not UTF-8; save it as UTF-8")
         except ValueError as error:
@@ -79,15 +81,13 @@ class Parser(jsonargparse.ArgumentParser):
         chosen = [
             parser
             for action in self._actions
-            if isinstance(getattr(action, "choices", None), dict)
-            for parser in action.choices.values()
+            if isinstance(choices := action.choices, dict)
+            for parser in choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
 
 
-def add_command(
-    commands: argparse._SubParsersAction, name: str, describe: Callable[[Parser], None]
-) -> Parser:
+def add_command(commands: Any, name: str, describe: Callable[[Parser], None]) -> Parser:
     """Add a command, and return its parser.
 
     Args:
@@ -111,7 +111,9 @@ def files_first(arguments: Sequence[str]) -> list[str]:
 
     The parser lets what stands later win; so an option wins over a file wherever it stands.
     """
-    left, files, rest = list(arguments), [], []
+    left = list(arguments)
+    files: list[str] = []
+    rest: list[str] = []
     while left:
         count = 2 if left[0] == "--config" else 1
         taken, left = left[:count], left[count:]

@@ -42,8 +42,7 @@ def _describe_train(parser: Parser) -> None:
 
 
 def _train(options: jsonargparse.Namespace) -> int:
-    from pytorch_lightning.utilities import rank_zero_only
-
+    from sdunet.runtime.lightning_setup import is_first_process
     from sdunet.segmentation.training.cross_validation import train_several
     from sdunet.segmentation.training.train_fold import check_contradictions
 
@@ -68,7 +67,7 @@ def _train(options: jsonargparse.Namespace) -> int:
             f"give no more than {_MOST_SEEDS}, all below 2 ** 32",
         )
     scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)
-    if rank_zero_only.rank:
+    if not is_first_process():
         return 0  # one of several processes tells
     if len(scores) == 1:
         tell(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")

@@ -43,8 +43,17 @@ class SweepingUNet(nn.Module, ABC):
         if directions is not None and not directions:
             raise ValueError("directions must name a sweep, or be left out")
         stages = Stages(
-            *(spatial_dims, features, norm, act, dropout),
-            *(num_features, directions, residual, upsample, cell, init),
+            spatial_dims=spatial_dims,
+            features=features,
+            norm=norm,
+            act=act,
+            dropout=dropout,
+            num_features=num_features,
+            directions=directions,
+            residual=residual,
+            upsample=upsample,
+            cell=cell,
+            init=init,
         )
         if sdn_decoder is None:
             sdn_decoder = self.usual_levels(stages.depth)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from monai.networks import nets
 from torch import Tensor, nn
@@ -75,7 +76,7 @@ class Wanted:
         return (*self.features, self.features[0])
 
 
-def build_baseline(name: str, **arguments: object) -> Baseline:
+def build_baseline(name: str, **arguments: Any) -> Baseline:
     """Build a network of MONAI by its name among `BASELINES`, with the arguments of `Wanted`.
 
     Raises:

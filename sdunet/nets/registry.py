@@ -3,17 +3,18 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
+from sdunet.nets.base import SweepingUNet
 from sdunet.nets.baselines import BASELINES, build_baseline
 from sdunet.nets.names import NetworkName
 from sdunet.nets.nested import NestedSDUNet
 from sdunet.nets.unet import SDUNet
 
-_OURS = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
+_OURS: dict[str, type[SweepingUNet]] = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
 SWEEPING_NETWORKS = tuple(_OURS)
 # Each control, and the network it is without sweeps.
 _TWINS = {"unet": "sdunet", "unet_plus_plus": "nested_sdunet"}
@@ -28,7 +29,7 @@ def build_network(
     *,
     features: Sequence[int],
     match_parameters: bool = False,
-    **arguments: object,
+    **arguments: Any,
 ) -> nn.Module:
     """Build a network from its name and the arguments of `SDUNet`.
 
@@ -48,7 +49,7 @@ def build_network(
     Raises:
         ValueError: if the name is unknown, or an argument does not fit.
     """
-    ends = {
+    ends: dict[str, Any] = {
         "spatial_dims": spatial_dims,
         "in_channels": in_channels,
         "out_channels": out_channels,

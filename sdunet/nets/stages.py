@@ -5,6 +5,7 @@ Levels count from 0, the full resolution, down to the bottleneck. Each level hal
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Literal, get_args
 
 import torch.nn.functional as F
@@ -138,4 +139,5 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 def crop(x: Tensor, sizes: Sequence[int]) -> Tensor:
     """Undo `pad_to_multiple`."""
-    return x[(..., *(slice(size) for size in sizes))]
+    inside: tuple[slice | EllipsisType, ...] = (..., *(slice(size) for size in sizes))
+    return x[inside]

@@ -79,7 +79,10 @@ def backward(
     for name, grad in zip(("w_ih", "w_hh", "b_ih", "b_hh"), grads, strict=True):
         setattr(sweep, f"grad_{name}", grad.data_ptr())
     run("sdn_backward", sweep)
-    return grad_x if swept_back is grad_x else grad_x.copy_(swept_back), *grads
+    grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh = grads
+    if swept_back is not grad_x:
+        grad_x.copy_(swept_back)
+    return grad_x, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh
 
 
 def _describe(

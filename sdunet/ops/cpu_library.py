@@ -31,8 +31,10 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 def instruction_sets() -> tuple[str, ...]:
     """Names of the instruction sets that this processor and the library have, best last."""
-    library, problem = load()
-    return () if problem else INSTRUCTIONS[1 : 1 + library.sdn_best_instructions()]
+    library, _ = load()
+    if library is None:
+        return ()
+    return INSTRUCTIONS[1 : 1 + library.sdn_best_instructions()]
 
 
 def use_instructions(name: str) -> None:

@@ -79,7 +79,10 @@ def _mix_backward(
     """Return the gradients of the four tensors."""
     if why_not(swept.device, swept.dtype):
         return _plain_backward(grad_y, swept, weight, bias, other, planes)
-    grads = tuple(torch.empty_like(tensor) for tensor in (swept, weight, bias, other))
+    grads = (
+        *(torch.empty_like(swept), torch.empty_like(weight)),
+        *(torch.empty_like(bias), torch.empty_like(other)),
+    )
     grad_y = grad_y.contiguous()
     call = _describe(swept, weight, bias, other, planes)
     call.grad_y = grad_y.data_ptr()

@@ -5,6 +5,7 @@ K = 3 (9) neighbours, G groups of channels.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +74,7 @@ def offsets(plane_dims: int) -> list[tuple[int, ...]]:
     return list(itertools.product(range(3), repeat=plane_dims))
 
 
-def _shifted(padded: Tensor, at: tuple[int, ...], sizes: tuple[int, ...]) -> Tensor:
+def _shifted(padded: Tensor, at: Sequence[int], sizes: Sequence[int]) -> Tensor:
     for dim, (start, size) in enumerate(zip(at, sizes, strict=True), start=-1 - len(at)):
         padded = padded.narrow(dim, start, size)
     return padded

@@ -63,7 +63,7 @@ class EpochLines(pl.Callback, ABC):
         if trainer.is_global_zero:
             remove_file(self.out / RECORD)
 
-    def _open(self, trainer: pl.Trainer) -> None:
+    def _open(self, trainer: pl.Trainer) -> tqdm:
         self.started = time.monotonic()
         title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.bar = tqdm(
@@ -73,17 +73,24 @@ class EpochLines(pl.Callback, ABC):
             disable=None if trainer.is_global_zero else True,
             leave=False,
         )
+        return self.bar
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Move the bar by a step."""
-        if self.bar is None:  # resumed within an epoch, whose start Lightning does not tell again
-            self._open(trainer)
-        self.bar.update()
+        # Resumed within an epoch, whose start Lightning does not tell again, there is none.
+        bar = self._open(trainer) if self.bar is None else self.bar
+        bar.update()
         step = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         self._beat(trainer, f"step {step} of {trainer.num_training_batches}")
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        index: int,
+        loader: int = 0,
     ) -> None:
         """Tell a log that validation goes on."""
         self._beat(trainer, f"validating, {index + 1} of {sum(trainer.num_val_batches)}")
@@ -94,7 +101,8 @@ class EpochLines(pl.Callback, ABC):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Close the bar; write row, curve and line; validation has run by now."""
-        self.bar.close()
+        bar = self._open(trainer) if self.bar is None else self.bar
+        bar.close()
         self.bar = None
         found = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epochs = {"epoch": trainer.current_epoch + 1}
@@ -108,7 +116,7 @@ class EpochLines(pl.Callback, ABC):
         seconds = time.monotonic() - self.started
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.seconds.append(seconds)
-        left = trainer.max_epochs - trainer.current_epoch - 1
+        left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
         rest = f"  at most {_spell(left * mean(self.seconds))} left" if left else ""
         if trainer.is_global_zero:
             tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{rest}{mark}"), file=sys.stderr)

@@ -5,6 +5,7 @@ import os
 import warnings
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.parent_process import LEADER, end_with_parent
 
@@ -22,6 +23,11 @@ def quiet_lightning() -> None:
         ".*sync_dist=True",  # scores are gathered from all processes before they are logged
     ):
         warnings.filterwarnings("ignore", hint)
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the first of the processes that train together, or the only one."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def end_together() -> None:

@@ -1,7 +1,7 @@
 """The configuration of a density model: images, model, training. One YAML file."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
@@ -15,7 +15,10 @@ from sdunet.cells import CellName, InitName
 from sdunet.vae.models.ladder import PosteriorName
 from sdunet.vae.models.likelihoods import LikelihoodName
 
-Levels = restricted_number_type("Levels", int, [(">=", 2), ("<=", 256)])
+if TYPE_CHECKING:  # a type checker knows no ranges
+    Levels: TypeAlias = int
+else:
+    Levels = restricted_number_type("Levels", int, [(">=", 2), ("<=", 256)])
 
 
 @dataclass(frozen=True)

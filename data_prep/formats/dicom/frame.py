@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -30,6 +30,14 @@ _KINDS = ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSe
 _ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
 
 
+class Place(NamedTuple):
+    """Where a slice lies, in LPS millimetres."""
+
+    position: np.ndarray
+    axes: np.ndarray  # (2, 3): along a row, along a column
+    spacing: tuple[float, float]  # between rows, between columns
+
+
 @dataclass(frozen=True)
 class Frame:
     """One slice: pixels in their unit, and where it lies in LPS millimetres."""
@@ -47,6 +55,17 @@ class Frame:
     alike: dict[str, str]  # what all slices of a series say alike
     said: dict[str, tuple]  # other values by name of attribute, numbers where they are
     declared: int  # how many images there are to be, 0 if it is not said
+
+    @property
+    def place(self) -> Place:
+        """Where it lies.
+
+        Raises:
+            ValueError: if it does not say so.
+        """
+        if self.position is None or self.axes is None or self.spacing is None:
+            raise ValueError("a slice without a place")
+        return Place(self.position, self.axes, self.spacing)
 
 
 def alike_of(of: Callable[[str, str], Any]) -> dict[str, str]:

@@ -260,8 +260,8 @@ def _lay(frame: np.ndarray, one: Dataset, group: Dataset, image: Scan, mask: np.
     cosines = np.array(of("PlaneOrientationSequence", "ImageOrientationPatient"), float)
     cosines = cosines.reshape(2, 3)
     rows, columns = (float(mm) for mm in of("PixelMeasuresSequence", "PixelSpacing"))
-    i, j = np.indices(frame.shape)  # row, column
-    places = origin + j[..., None] * columns * cosines[0] + i[..., None] * rows * cosines[1]
+    i, j = np.indices(frame.shape)[..., None]  # row, column
+    places = origin + j * columns * cosines[0] + i * rows * cosines[1]
     at = to_voxels(places.reshape(-1, 3), image)
     whole = np.rint(at).astype(int)
     if np.abs(at - whole).max() > _OFF or (whole < 0).any() or (whole >= image.size).any():

@@ -40,14 +40,17 @@ class Source:
 
 def source_of(files: Iterable[Dataset]) -> Source:
     """Return what the files of a series, their pixels aside, say of what labels refer to."""
-    said = {"SeriesInstanceUID": "", "FrameOfReferenceUID": "", "PatientID": ""}
-    places = defaultdict(list)
+    series = frame = patient = ""
+    places: dict[str, list[np.ndarray]] = defaultdict(list)
     for one in files:
-        said = {name: value or _text(one, name) for name, value in said.items()}
-        for group in groups_of(one) or [None]:
+        series = series or _text(one, "SeriesInstanceUID")
+        frame = frame or _text(one, "FrameOfReferenceUID")
+        patient = patient or _text(one, "PatientID")
+        groups: list[Dataset | None] = [*groups_of(one)]
+        for group in groups or [None]:
             place = value_of(one, group, "PlanePositionSequence", "ImagePositionPatient")
             places[_text(one, "SOPInstanceUID")].append(np.array(place or [np.nan] * 3, float))
-    return Source(*said.values(), dict(places))
+    return Source(series, frame, patient, dict(places))
 
 
 class References:
@@ -156,7 +159,7 @@ def sources_of(group: Dataset, shared: Dataset) -> list[Dataset]:
 
 def images_referred_to(label: Dataset) -> set[str]:
     """Return the SOPInstanceUIDs of all images that an RTSTRUCT or SEG says it was drawn on."""
-    items = []
+    items: list[Dataset] = []
     for roi in label.get("ROIContourSequence") or []:
         for contour in roi.get("ContourSequence") or []:
             items += contour.get("ContourImageSequence") or []
@@ -167,8 +170,14 @@ def images_referred_to(label: Dataset) -> set[str]:
 
 
 def to_voxels(places: np.ndarray, image: Scan) -> np.ndarray:
-    """Return the voxel indices `(n, 3)` of points in LPS millimetres."""
+    """Return the voxel indices `(n, 3)` of points in LPS millimetres.
+
+    Raises:
+        ValueError: if the image has no affine.
+    """
     homogeneous = np.column_stack([places, np.ones(len(places))]) @ LPS_TO_RAS.T
+    if image.affine is None:
+        raise ValueError("an image without an affine")
     return np.linalg.solve(image.affine, homogeneous.T).T[:, :3]
 
 

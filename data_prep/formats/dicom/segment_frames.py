@@ -73,10 +73,10 @@ def _of_label_map(one: Dataset, frames: np.ndarray, names: Mapping[int, str]) ->
     padding = {0, *([int(one.PixelPaddingValue)] if "PixelPaddingValue" in one else [])}
     unknown = sorted({*np.unique(frames).tolist()} - names.keys() - padding)
     if unknown:
-        found = f"values {unknown[:8]}, of no segment that is declared"
-        raise DataError("HDR_CONFLICT", found, "save the segmentation again")
+        told = f"values {unknown[:8]}, of no segment that is declared"
+        raise DataError("HDR_CONFLICT", told, "save the segmentation again")
     nowhere = np.zeros(frames.shape[1:], bool)
-    found = []
+    found: list[SegmentFrame] = []
     for index, frame in enumerate(frames):
         there = {*np.unique(frame).tolist()}
         for number in names:  # a segment that is not in a frame was not forgotten there

@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -145,7 +146,8 @@ def _frames(one: Dataset, findings: Findings) -> list[Frame]:
             "DCM_COLOR", f"{samples} samples a pixel as {colours!r}", "export grey values"
         )
     pixels = pixels_of(one, findings)
-    apart = groups_of(one) or [None] * len(pixels)
+    said: list[Dataset | None] = [*groups_of(one)]
+    apart = said or [None] * len(pixels)
     if len(apart) != len(pixels):
         raise DataError(
             "DCM_FRAMES", f"{len(pixels)} frames, {len(apart)} descriptions of frames", _AGAIN
@@ -184,7 +186,7 @@ def _frame(
     between = of("PixelMeasuresSequence", "SpacingBetweenSlices")
     axes = None if cosines is None else cosines.reshape(2, 3)
     if axes is not None and np.abs(axes @ axes.T - np.eye(2)).max() > 1e-2:
-        raise DataError("DCM_PLACE", f"directions {cosines.tolist()}", _AGAIN)
+        raise DataError("DCM_PLACE", f"directions {axes.flatten().tolist()}", _AGAIN)
     if spacing is not None and not (spacing > 0).all():
         raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
     head, frames = one.file_meta.get("MediaStorageSOPInstanceUID"), one.get("NumberOfFrames") or 1
@@ -234,7 +236,7 @@ def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:
         )
 
 
-def _vector(value: object, length: int) -> np.ndarray | None:
+def _vector(value: Any, length: int) -> np.ndarray | None:
     if value is None or value == "":
         return None
     try:

@@ -32,13 +32,13 @@ def stack(frames: list[Frame], findings: Findings) -> Scan:
         DataError: DCM_MIXED, DCM_PHASES, DCM_UID, DCM_GAP; DCM_UNEVEN, DCM_SPACING or DCM_TILT,
             unless accepted.
     """
-    axes = frames[0].axes
-    if any(np.abs(f.axes - axes).max() > _SAME_DIRECTION for f in frames):
+    _, axes, spacing = frames[0].place
+    if any(np.abs(f.place.axes - axes).max() > _SAME_DIRECTION for f in frames):
         raise DataError("DCM_MIXED", "slices of several orientations", "split the series")
-    if any(np.abs(np.subtract(f.spacing, frames[0].spacing)).max() > 1e-4 for f in frames):
+    if any(np.abs(np.subtract(f.place.spacing, spacing)).max() > 1e-4 for f in frames):
         raise DataError("DCM_MIXED", "slices of several pixel spacings", "split the series")
     normal = np.cross(axes[0], axes[1])
-    frames = sorted(frames, key=lambda frame: float(frame.position @ normal))
+    frames = sorted(frames, key=lambda frame: float(frame.place.position @ normal))
     frames = _without_copies(frames, normal, findings)
     check_identity(frames, findings)
     places = np.array([frame.position for frame in frames])
@@ -47,10 +47,10 @@ def stack(frames: list[Frame], findings: Findings) -> Scan:
     frames, step = _evened(frames, along, findings)
     across = (places - places[0]) - (along - along[0])[:, None] * normal
     lean = across[-1] / (along[-1] - along[0]) if len(along) > 1 else np.zeros(3)
-    if np.abs(across - np.outer(along - along[0], lean)).max() > 0.1 * min(frames[0].spacing):
+    if np.abs(across - np.outer(along - along[0], lean)).max() > 0.1 * min(spacing):
         raise DataError("DCM_MIXED", "slices that are shifted sideways", "split the series")
     direction = (normal + lean) * step
-    rows, columns = frames[0].spacing
+    rows, columns = spacing
     affine = from_lps(np.column_stack([axes[0] * columns, axes[1] * rows, direction]), places[0])
     if shear_of(affine) > _TILT:
         angle = np.degrees(np.arctan(np.linalg.norm(lean)))
@@ -65,7 +65,7 @@ def _without_copies(frames: list[Frame], normal: np.ndarray, findings: Findings)
     """Drop slices that are there twice; refuse two different ones at one place."""
     at = defaultdict(list)
     for frame in frames:
-        at[round(float(frame.position @ normal) / (10 * _SAME_PLACE_MM))].append(frame)
+        at[round(float(frame.place.position @ normal) / (10 * _SAME_PLACE_MM))].append(frame)
     several = {place: group for place, group in at.items() if len(group) > 1}
     for group in several.values():
         if any(not np.array_equal(group[0].pixels, frame.pixels) for frame in group[1:]):
@@ -107,8 +107,9 @@ def _evened(
 def _check_step(frames: list[Frame], step: float, findings: Findings) -> None:
     """Compare the distance of slices with what they say of it, as every second may be missing."""
     # What a tilted gantry moves by is longer than the distance across its slices.
-    moved = np.linalg.norm(frames[-1].position - frames[0].position) / (len(frames) - 1)
-    for between in {frame.between for frame in frames} - {None}:
+    way = frames[-1].place.position - frames[0].place.position
+    moved = float(np.linalg.norm(way)) / (len(frames) - 1)
+    for between in {frame.between for frame in frames if frame.between is not None}:
         if min(abs(between - step), abs(between - moved)) > max(_EVEN * step, _ROUNDING_MM):
             findings.ask(
                 "DCM_SPACING",

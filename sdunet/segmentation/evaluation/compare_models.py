@@ -140,15 +140,15 @@ def read_scores(
     Raises:
         DataError: see `compare`.
     """
-    folders = [Path(folder) for folder in folders]
-    names = list(names or _told_apart(folders))
+    places = [Path(folder) for folder in folders]
+    names = list(names or _told_apart(places))
     if len(folders) < 2 or len(set(names)) < len(folders) or len(names) != len(folders):
         raise DataError(
             "COMPARE_FEW",
             f"{len(folders)} folders of scores, with names {names}",
             "give at least two, and to each a name of its own",
         )
-    scored = [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
+    scored = [_read(folder, name) for folder, name in zip(places, names, strict=True)]
     first = scored[0]
     for other in scored[1:]:
         if (other.classes, other.options) != (first.classes, first.options):
@@ -192,12 +192,13 @@ def _read(folder: Path, name: str) -> Scored:
             for scores in record.values():
                 for label in needed:
                     float(0 if scores[label] is None else scores[label])
-        hashes = [
+        references, predictions = (
             {record["case"]: record[f"{side}_sha256"] for record in summary["metric_per_case"]}
             for side in ("reference", "prediction")
-        ]
+        )
         doubts = tuple(explain(str(code)).name for code in summary.get("doubts", ()))
-        return Scored(name, classes, ScoreOptions(**summary["options"]), cases, *hashes, doubts)
+        options = ScoreOptions(**summary["options"])
+        return Scored(name, classes, options, cases, references, predictions, doubts)
 
 
 def _other(first: Scored, second: Scored, what: str) -> DataError:

@@ -139,7 +139,7 @@ class _Tables:
         for number, found in enumerate(scores, start=1):
             begin = {"case": pair.id, "class": self.names[number]}
             rows.append(begin | _row(found, volume_in(affine)))
-            probabilities = read and read(number)
+            probabilities = None if read is None else read(number)
             objects += [begin | row for row in object_rows(found, affine, probabilities)]
             if probabilities is not None:
                 sums = Calibration()
@@ -234,15 +234,14 @@ def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
         "prediction_sha256": None if pair.prediction is None else hash_of(pair.prediction),
         "metrics": {
             str(number): {METRICS[name].label: value for name, value in found.values.items()}
-            | _cells(found)
+            | _cells(found.overlap)
             | {"outcome": found.overlap.outcome}
             for number, found in enumerate(scores, start=1)
         },
     }
 
 
-def _cells(scores: ClassScores) -> dict[str, int]:
-    overlap = scores.overlap
+def _cells(overlap: Overlap) -> dict[str, int]:
     counts = {name.upper(): getattr(overlap, name) for name in _COUNTS}
     return counts | {"n_pred": overlap.tp + overlap.fp, "n_ref": overlap.tp + overlap.fn}
 
@@ -250,10 +249,10 @@ def _cells(scores: ClassScores) -> dict[str, int]:
 def _means(scores: Sequence[_Counted]) -> dict[str, Any]:
     """Return the means of one class over cases, with their intervals and numbers."""
     values = {
-        METRICS[name].label: [s.values[name] for s in scores if s.values[name] is not None]
+        METRICS[name].label: [value for s in scores if (value := s.values[name]) is not None]
         for name in METRICS
     }
-    cells = [_cells(s) for s in scores]
+    cells = [_cells(s.overlap) for s in scores]
     return (
         {label: float(np.mean(found)) if found else None for label, found in values.items()}
         | {"interval": {label: interval(found) for label, found in values.items()}}

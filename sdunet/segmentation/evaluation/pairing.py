@@ -61,7 +61,7 @@ class Pair:
     @property
     def problems(self) -> list[DataError]:
         """All that is wrong with the case, and does not keep it out."""
-        return [*self.lost, *[self.problem] * (self.problem is not None)]
+        return [*self.lost, *([] if self.problem is None else [self.problem])]
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -181,7 +181,7 @@ class Pairs:
                 predicted,
                 reference,
                 self.num_classes,
-                {self.rules.labels.get(name) for name in self._record.tidied},
+                {n for name, n in self.rules.labels.items() if name in self._record.tidied},
                 self._record.rules is not None,
                 self.rules.accept,
                 self.memory,

@@ -53,7 +53,8 @@ def found_by_size(sizes: Mapping[str, Sequence[Mapping[str, Any]]], unit: str) -
 
 def calibration(curves: Mapping[str, Calibration]) -> bytes:
     """Draw frequency over probability, and how many voxels stand behind each point."""
-    names = _worst(list(curves), {name: -sums.compute() for name, sums in curves.items()}, 8)
+    errors = {name: -(sums.compute() or 0.0) for name, sums in curves.items()}
+    names = _worst(list(curves), errors, 8)
     figure = Figure((4.2 * len(names), 4.6), layout="constrained")
     _say_which(figure, names, len(curves))
     panels = figure.subplots(2, len(names), squeeze=False, height_ratios=(3, 1), sharex="col")

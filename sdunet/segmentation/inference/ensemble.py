@@ -90,7 +90,13 @@ class Prediction:
     grid: Grid
 
     def probability_of(self, number: int) -> np.ndarray:
-        """Return the probability of one class on the scan's own axes, `(1, ...)` float32."""
+        """Return the probability of one class on the scan's own axes, `(1, ...)` float32.
+
+        Raises:
+            ValueError: if they were not asked for.
+        """
+        if self.turned is None:
+            raise ValueError("no probabilities were kept")
         return turn_back(np.array(self.turned[number : number + 1]), self.grid)
 
 
@@ -275,7 +281,7 @@ def predict_scan(
             kept[:, here] = probabilities
     if first != len(label):
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
-    cell = math.prod(spacing_of(grid.turned_affine)) if scan.affine is not None else 1.0
+    cell = 1.0 if scan.affine is None else math.prod(spacing_of(grid.affines[0]))
     if removed := remove_pieces(label, ensemble.rules, plan.labels, cell):
         findings.note("PRED_TIDIED", f"{removed} small connected components removed")
     return Prediction(

@@ -67,8 +67,9 @@ def choose_rule(cases: Sequence[Pieces], cell: float) -> tuple[str | float | Non
     before = _mean(everything)
     if not volumes:
         return None, before, before
+    rules: list[str | float] = [LARGEST, *(s * float(np.median(volumes)) for s in _SHARES)]
     best, after = None, before
-    for rule in (LARGEST, *(share * float(np.median(volumes)) for share in _SHARES)):
+    for rule in rules:
         scores = _scores(cases, rule, cell)
         change = np.array(scores) - np.array(everything)
         if (

@@ -277,7 +277,7 @@ def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array that a file holds, whose place on the disk is taken at once."""
     array = np.lib.format.open_memmap(f"{folder}/probabilities.npy", "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate"):  # or a disk that fills later would kill the process
-        with Path(array.filename).open("r+b") as file:
+        with Path(f"{folder}/probabilities.npy").open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, array.nbytes + array.offset)
     return array
 
@@ -294,7 +294,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
     for folder in folders:
         if folder == ".":
             array = found.label
-        elif folder == "uncertainty":
+        elif folder == "uncertainty" and found.entropy is not None:
             array = found.entropy
         else:  # one class at a time: together they may be larger than the memory
             array = found.probability_of(int(folder.rsplit("/")[-1]))

@@ -46,7 +46,8 @@ class WindowPredictor:
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
         """Return the probabilities of windows `(N, C, ...)`, float32, in main memory."""
-        windows, total = windows.to(self.device), None
+        windows = windows.to(self.device)
+        total: Tensor | None = None
         for network in self.networks:
             for flip in self.flips:
                 axes = [axis + 2 for axis in flip]
@@ -60,6 +61,8 @@ class WindowPredictor:
                     )
                 probabilities = logits.softmax(1).flip(axes)
                 total = probabilities if total is None else total + probabilities
+        if total is None:
+            raise ValueError("no network to predict with")
         return (total / (len(self.networks) * len(self.flips))).cpu()
 
 
@@ -112,7 +115,8 @@ def slabs(
             for window, one in zip(batch, found, strict=True):
                 there = (slice(None), slice(None), *window[1:])
                 held[there] += torch.cat([one * weight, weight[None]])
-    yield _finished(held, held.shape[1], inside, first)
+    if held is not None:
+        yield _finished(held, held.shape[1], inside, first)
 
 
 def class_probabilities(

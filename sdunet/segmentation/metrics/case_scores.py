@@ -139,7 +139,7 @@ def score_case(
         check_bytes(math.prod(s.stop - s.start for s in box), _COPIES)
         masks = [label[box] == number for label in (prediction, reference)]
         inside = None if numbered is None else numbered[box]
-        objects = find_objects(*masks, inside)
+        objects = find_objects(masks[0], masks[1], inside)
         pairs = objects.pairs(options.match)
         values = _overlap_scores(overlap)
         # In a volume of one slice every voxel would be surface: it is measured as a picture.
@@ -155,7 +155,7 @@ def score_case(
 
 def mean_scores(scores: Sequence[ClassScores]) -> dict[str, float | None]:
     """Return the means over the classes that have a score, `None` where none has."""
-    found = {n: [s.values[n] for s in scores if s.values[n] is not None] for n in METRICS}
+    found = {n: [v for s in scores if (v := s.values[n]) is not None] for n in METRICS}
     return {n: float(np.mean(values)) if values else None for n, values in found.items()}
 
 
@@ -189,7 +189,7 @@ def _surface_scores(
     names = ("surface_dice", "hd", "hd95", "assd")
     if overlap.missing:
         return dict(zip(names, (0.0, diagonal, diagonal, diagonal), strict=True))
-    distances = surface_distances(*masks, spacing, diagonal)
+    distances = surface_distances(masks[0], masks[1], spacing, diagonal)
     if distances is None:
         return dict.fromkeys(names)
     scores = (

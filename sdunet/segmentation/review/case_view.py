@@ -148,8 +148,8 @@ def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
         return array if scan.affine is None else turned(array, scan.affine)[0]
 
     reference = seen(pair.reference.array)[0]
-    missing = pair.prediction is None
-    prediction = np.zeros_like(reference) if missing else seen(pair.prediction)[0]
+    there = pair.prediction
+    prediction = np.zeros_like(reference) if there is None else seen(there)[0]
 
     def wrong(chance: Callable[[int], np.ndarray] | None) -> tuple[list[Wrong], int]:
         of_class = None if chance is None else lambda number: seen(chance(number))[0]
@@ -161,7 +161,7 @@ def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
     except DataError as error:
         problem, found = error, wrong(None)
     affine = None if scan.affine is None else turned(scan.array, scan.affine)[1]
-    view = View(pair.id, seen(scan.array), reference, prediction, affine, missing, found)
+    view = View(pair.id, seen(scan.array), reference, prediction, affine, there is None, found)
     return view, problem
 
 

@@ -169,7 +169,7 @@ def _code_slices(view: View) -> list[str | None]:
         for place, axis in enumerate(axes):
             codes[edges(label, axis)] |= first << place
     slices = (np.ascontiguousarray(view.cut(codes, AXIAL, z)) for z in range(view.slices))
-    return [in_page(zlib.compress(part)) if part.any() else None for part in slices]
+    return [in_page(zlib.compress(part.data)) if part.any() else None for part in slices]
 
 
 def _wrong(view: View) -> list[dict[str, Any]]:

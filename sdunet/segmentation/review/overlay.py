@@ -72,7 +72,8 @@ def overlay(
     with memory_within(pairs.memory):
         layout = find_layout(tree, need_labels=False)
     cases = {case.id: case for case in layout.cases}
-    out, problems = Path(out), []
+    out = Path(out)
+    problems: list[DataError] = []
     names = pairs.names
     sheet = ContactSheet(palette)
     files = [PAGE, _SHEET, *(f"cases/{case_id}.png" for case_id in cases)]

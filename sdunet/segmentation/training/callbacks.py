@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from sdunet.runtime.callbacks import EpochLines, Row
 from sdunet.runtime.checkpoint import save_within_epoch
 from sdunet.runtime.safetensors_io import write_weights
+from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 
 class Course(EpochLines):
@@ -139,7 +140,8 @@ class Keep(Checkpoint):
         if score > self.score:
             self.score, self.waited = score, 0
             if trainer.is_global_zero:
-                write_weights(self.best, module.deployed.state_dict())
+                deployed = cast(SegmentationModule, module).deployed
+                write_weights(self.best, deployed.state_dict())
         trainer.save_checkpoint(self.state)
         self._end_if_over(trainer)
 

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from pytorch_lightning.utilities import rank_zero_only
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
@@ -18,6 +18,7 @@ from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
 from sdunet.runtime.doubts import findings_of
+from sdunet.runtime.lightning_setup import is_first_process
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference.ensemble import essence, find_models
@@ -95,7 +96,7 @@ def train_several(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
     _refuse_others(Path(out), runs.values(), task)
-    if len(runs) > 1 and rank_zero_only.rank == 0:
+    if len(runs) > 1 and is_first_process():
         _record_runs(Path(out), runs.values())
     scores = {}
     for (seed, fold), run in runs.items():
@@ -227,7 +228,7 @@ def _choose_rules(
                 WindowPredictor([model.network]),
                 plan.patch_size,
                 model.overlap,
-                lambda window, scaling=scaling: normalise(window, scaling),
+                partial(normalise, scaling=scaling),
             )
             prediction = np.concatenate([part.argmax(0) for part in parts])
             for name in plan.classes[1:]:

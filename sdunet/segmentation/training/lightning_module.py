@@ -2,7 +2,7 @@
 
 import math
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -152,6 +152,10 @@ class SegmentationModule(pl.LightningModule):
             f"{what} is {value} at epoch {self.current_epoch}, step {self.global_step}"
         )
 
+    def _gathered(self, mine: Tensor) -> Tensor:
+        """Return the tensors of all processes, `(processes, ...)`."""
+        return cast(Tensor, self.all_gather(mine))
+
     def _everyones(self, counted: list[list[Overlap]]) -> list[list[Overlap]]:
         """Return the counts of the cases of all processes."""
         if self.trainer.world_size == 1:
@@ -159,8 +163,8 @@ class SegmentationModule(pl.LightningModule):
         mine = torch.tensor(
             [[(o.tp, o.fp, o.fn, o.tn) for o in case] for case in counted], device=self.device
         ).reshape(-1, self.plan.num_classes - 1, 4)
-        most = self.all_gather(torch.tensor(len(mine), device=self.device))
+        most = self._gathered(torch.tensor(len(mine), device=self.device))
         padded = mine.new_full((int(most.max()), *mine.shape[1:]), -1)
         padded[: len(mine)] = mine
-        rows = self.all_gather(padded).flatten(0, 1).tolist()
+        rows = self._gathered(padded).flatten(0, 1).tolist()
         return [[Overlap(*counts) for counts in case] for case in rows if case[0][0] >= 0]

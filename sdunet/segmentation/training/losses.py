@@ -1,10 +1,21 @@
 """Losses by the name a configuration gives them, from MONAI's."""
 
+from collections.abc import Callable
+from typing import TypedDict
+
 from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
 from monai.networks import one_hot
 from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
 
-_ONE_HOT = {"include_background": False, "to_onehot_y": True, "softmax": True}
+
+class _Options(TypedDict):
+    include_background: bool
+    to_onehot_y: bool
+    softmax: bool
+
+
+_ONE_HOT: _Options = {"include_background": False, "to_onehot_y": True, "softmax": True}
 
 
 def build_loss(name: str, *, deterministic: bool = False) -> nn.Module:
@@ -15,7 +26,7 @@ def build_loss(name: str, *, deterministic: bool = False) -> nn.Module:
     same value, and on GPUs the same bits every time.
     """
     dice_ce = _DeterministicDiceCE if deterministic else DiceCELoss
-    losses = {
+    losses: dict[str, Callable[[], _Loss]] = {
         "dice_ce": lambda: dice_ce(**_ONE_HOT),
         "dice_focal": DiceFocal,
         "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=0.3, beta=0.7),
@@ -29,7 +40,7 @@ class _DeterministicDiceCE(DiceCELoss):
         return super().ce(logits, one_hot(label, logits.shape[1]))
 
 
-class DiceFocal(nn.Module):
+class DiceFocal(_Loss):
     """Dice and focal loss, both over the softmax; MONAI's own sum takes sigmoids for the second."""
 
     def __init__(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
-from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from data_prep.checks.settings import planned_for_other_memory
@@ -29,7 +28,7 @@ from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
-from sdunet.runtime.lightning_setup import end_together, quiet_lightning
+from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import lightning_errors, named
@@ -49,7 +48,8 @@ from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 VALIDATION_CASES = "validation_cases.txt"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
-_LEFT_OPEN = (None, "auto", (), {})  # values that leave a setting to be found out
+# Values that leave a setting to be found out.
+_LEFT_OPEN: tuple[object, ...] = (None, "auto", (), {})
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
 FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
@@ -100,7 +100,7 @@ def train(
     _check_out(out, settings, resume)
     if not resume:
         check_free(out, "train")
-    elif state and not is_listed(state) and rank_zero_only.rank == 0:
+    elif state and not is_listed(state) and is_first_process():
         for finding in findings_of({UNLISTED}):
             say(str(finding))
     dataset.verify()
@@ -108,8 +108,8 @@ def train(
     with lightning_errors():
         trainer = build_trainer(task, out, keep)
     # The first process keeps other runs out; the others are its own.
-    with _own(out, resume) if rank_zero_only.rank == 0 else nullcontext():
-        if rank_zero_only.rank == 0:
+    with _own(out, resume) if is_first_process() else nullcontext():
+        if is_first_process():
             _check_out(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
             write_hashed(out / SETTINGS, settings)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -167,7 +167,7 @@ def _pack(raw: RawImages, out: Path, progress: Callable[[Iterable, str], Iterabl
                     f"split {split} gave {written} images, {images.shape[0]} were announced",
                     "prepare again while nothing changes the source",
                 )
-        record = {"count": images.shape[0], "file": f"{split}.npy"}
+        record: dict[str, Any] = {"count": images.shape[0], "file": f"{split}.npy"}
         record["sha256"] = hashes.of(out / record["file"])
         if raw.factors is not None:
             record["factors"] = f"factors_{split}.npy"

@@ -90,7 +90,8 @@ def _tar_reader(path: Path) -> Callable[[str], bytes]:
             if not member.isreg() or member.issparse() or name in files:
                 raise damaged(path, f"{member.name} is no plain file, or there twice")
             check_bytes(member.size + sum(map(len, files.values())))
-            files[name] = archive.extractfile(member).read()
+            if content := archive.extractfile(member):
+                files[name] = content.read()
 
     def read(name: str) -> bytes:
         if name not in files:

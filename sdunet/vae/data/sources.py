@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import bytes_of, check_bytes, memory_each, memory_within
 from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, read_folder
 from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
@@ -71,7 +72,8 @@ def _read_imagenet32(root: Path) -> RawImages:
     """Read the older set, folders of PNG, or the newer one, npz batches."""
     if (root / "train_32x32").is_dir():
         folders = {"train": root / "train_32x32", "test": root / "valid_32x32"}
-        splits, findings = {}, ()
+        splits: dict[str, Images] = {}
+        findings: tuple[Finding, ...] = ()
         for split, folder in folders.items():
             pictures, others = files_of(folder) if folder.is_dir() else ([], [])
             splits[split] = picture_images([folder / name for name in pictures], folder)

@@ -38,15 +38,14 @@ class Moments:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean: Tensor | None = None
-        self.squares: Tensor | None = None
+        self.mean = self.squares = torch.zeros(())
 
     def add(self, values: Tensor) -> None:
         """Take in values, `(N, ...)`."""
         values = values.double().cpu()
         count, mean = len(values), values.mean(0)
         squares = ((values - mean) ** 2).sum(0)
-        if self.mean is None:
+        if not self.count:
             self.count, self.mean, self.squares = count, mean, squares
             return
         total = self.count + count

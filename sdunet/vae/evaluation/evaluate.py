@@ -56,7 +56,10 @@ def evaluate(
         raise ValueError("samples, batch_size and limit must be at least 1")
     device = next(model.network.parameters()).device
     torch.manual_seed(seed)
-    elbos, likelihoods, distortions, rates = [], [], [], []
+    elbos: list[Tensor] = []
+    likelihoods: list[Tensor] = []
+    distortions: list[Tensor] = []
+    rates: list[Tensor] = []
     activity: list[Moments] = [Moments() for _ in model.network.z_sizes]
     starts = range(0, count, batch_size)
     with torch.inference_mode(), parametrize.cached():

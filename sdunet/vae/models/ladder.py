@@ -4,8 +4,8 @@ Shapes in this file: N batch, H hidden channels, Z latent channels; maps `(N, ch
 Layers count from 0, at the image's resolution, upwards. Values are in nats.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypedDict, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,13 @@ from sdunet.vae.models.terms import Latent, Terms
 PosteriorName = Literal["gaussian", "iaf"]
 
 
+class CellKind(TypedDict):
+    """Cell and initialisation of sweeps, as arguments of `ResSDNLayer`."""
+
+    cell: CellName
+    init: InitName
+
+
 class LadderLayer(nn.Module):
     """One layer of the ladder: a block up, and two blocks down around the latent map.
 
@@ -35,7 +42,7 @@ class LadderLayer(nn.Module):
         top: no layer is above, so that nothing is passed up.
         sweeps: features and directions of the first and of the second block down; None for
             plain convolutions.
-        kind: cell and initialisation of the sweeps, as arguments of `ResSDNLayer`.
+        kind: of the sweeps.
     """
 
     def __init__(
@@ -48,7 +55,7 @@ class LadderLayer(nn.Module):
         halve: bool,
         top: bool,
         sweeps: tuple[int, Sequence[Direction], Sequence[Direction]] | None,
-        kind: Mapping[str, str],
+        kind: CellKind,
     ) -> None:
         super().__init__()
         self.halve = halve
@@ -176,7 +183,8 @@ class LadderVAE(nn.Module):
             sdn_max_scale, sdn_min_scale, sdn_features, sdn_features_step, sdn_directions
         )
         multiple = 2 ** len(set(downsample_at))
-        self.channels, self.size, self.likelihood = channels, tuple(size), likelihood
+        height, width = size
+        self.channels, self.size, self.likelihood = channels, (height, width), likelihood
         self.padding, padded = _padded(self.size, multiple)
         plans, last = plan_layers(padded, depth, downsample_at, sweeping)
         self.map_sizes = [plan.size for plan in plans]  # of each layer's output on the way down
@@ -184,7 +192,7 @@ class LadderVAE(nn.Module):
         halved = [tuple(s // 2 if plan.halve else s for s in plan.size) for plan in plans]
         self.z_sizes = [(z_channels, *size) for size in halved]
         self.top_size = halved[-1]
-        kind = {"cell": cell, "init": init}
+        kind: CellKind = {"cell": cell, "init": init}
         self.first = nn.Conv2d(channels, h_channels, 3, padding=1)
         self.layers = nn.ModuleList(
             LadderLayer(
@@ -213,16 +221,20 @@ class LadderVAE(nn.Module):
         check_images(x, self.channels, self.size)
         h = F.pad(self.first(centred(x, self.likelihood.levels)), self.padding)
         from_image = []
-        for layer in self.layers:
+        for layer in self._ladder():
             h, q = layer.up(h)
             from_image.append(q)
         latents: list[Latent] = []
         h = self._top(len(x))
-        for layer, q_up in zip(reversed(self.layers), reversed(from_image), strict=True):
+        for layer, q_up in zip(reversed(self._ladder()), reversed(from_image), strict=True):
             features, q_down, prior = layer.look_down(h)
             latents.append(layer.posterior(q_up + q_down, prior))
             h = layer.merge(h, latents[-1].z, features)
         return Terms(self.likelihood.log_prob(self._put_out(h), x), latents)
+
+    def _ladder(self) -> list[LadderLayer]:
+        """Return the layers, that beside the image first."""
+        return [cast(LadderLayer, layer) for layer in self.layers]
 
     def decode(
         self, count: int, latents: Sequence[Tensor | None] = (), temperature: float = 1.0
@@ -236,10 +248,11 @@ class LadderVAE(nn.Module):
             temperature: scales the standard deviation of what is drawn.
         """
         h = self._top(count)
-        for index, layer in enumerate(reversed(self.layers)):
+        for index, layer in enumerate(reversed(self._ladder())):
             features, _, prior = layer.look_down(h)
             given = latents[index] if index < len(latents) else None
-            drawn = draw_gaussian(*prior.float().chunk(2, 1), temperature)
+            mean, log_var = prior.float().chunk(2, 1)
+            drawn = draw_gaussian(mean, log_var, temperature)
             h = layer.merge(h, drawn if given is None else given, features)
         return self._put_out(h)
 

@@ -51,6 +51,10 @@ def discretised_logistic_log_prob(
     return torch.where(x < half - 1, below, torch.where(x > 1 - half, above, inside))
 
 
+def _mean(mean: Tensor, log_scale: Tensor) -> Tensor:
+    return mean
+
+
 def _draw_logistic(mean: Tensor, log_scale: Tensor) -> Tensor:
     u = torch.rand_like(mean).clamp(1e-7, 1 - 1e-7)
     return mean + torch.exp(log_scale) * (torch.log(u) - torch.log1p(-u))
@@ -98,15 +102,15 @@ class Mixture(nn.Module):
 
     def sample(self, params: Tensor) -> Tensor:
         """Draw an image from the distribution, uint8."""
-        log_weights, *rest = self._unpack(params)
+        log_weights, means, log_scales, coefficients = self._unpack(params)
         noise = -torch.log(-torch.log(torch.rand_like(log_weights).clamp(1e-7, 1 - 1e-7)))
         chosen = (log_weights + noise).argmax(1)  # Gumbel's way to draw a category
-        return self._image(chosen, *rest, draw=_draw_logistic)
+        return self._image(chosen, means, log_scales, coefficients, _draw_logistic)
 
     def mode(self, params: Tensor) -> Tensor:
         """Return the mean of each pixel's likeliest component, uint8: a picture without noise."""
-        log_weights, *rest = self._unpack(params)
-        return self._image(log_weights.argmax(1), *rest, draw=lambda mean, log_scale: mean)
+        log_weights, means, log_scales, coefficients = self._unpack(params)
+        return self._image(log_weights.argmax(1), means, log_scales, coefficients, _mean)
 
     def _image(self, chosen, means, log_scales, coefficients, draw) -> Tensor:
         one = chosen[:, None, None]  # (N, 1, 1, H, W)

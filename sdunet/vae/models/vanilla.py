@@ -133,7 +133,7 @@ class VanillaVAE(nn.Module):
         """Return the likelihood's parameters; arguments as in `LadderVAE.decode`."""
         if latents and latents[0] is not None:
             return self.decoder(latents[0])
-        mean = torch.zeros(count, *self.z_sizes[0], device=self.decoder[0].weight.device)
+        mean = torch.zeros(count, *self.z_sizes[0], device=next(self.decoder.parameters()).device)
         return self.decoder(draw_gaussian(mean, mean, temperature))
 
     def sequential_steps(self) -> int:

@@ -61,7 +61,12 @@ class VAEModule(pl.LightningModule):
         self._log(terms, "train", on_step=False, on_epoch=True)
         return terms.objective(training.free_bits, ramp * training.beta)
 
-    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, **_: Any) -> None:
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
         """Clip the gradient; drop it, and count, if it is not finite."""
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.training.clip)
         if torch.isfinite(norm):

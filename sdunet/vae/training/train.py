@@ -4,13 +4,12 @@ import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
@@ -22,7 +21,7 @@ from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
 from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
-from sdunet.runtime.lightning_setup import end_together, quiet_lightning
+from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
 from sdunet.runtime.torch_errors import lightning_errors, not_finite
@@ -81,7 +80,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     _check_out(out, config, packed, resume)
     if not resume:
         check_free(out, "vae train")
-    elif state and not is_listed(Path(state)) and rank_zero_only.rank == 0:
+    elif state and not is_listed(Path(state)) and is_first_process():
         for finding in findings_of({UNLISTED}):
             say(str(finding))
     training = config.training
@@ -96,7 +95,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     pl.seed_everything(training.seed, verbose=False)
     module = VAEModule(build_vae(config), config)
     images = _Images(packed, config)
-    first = rank_zero_only.rank == 0
+    first = is_first_process()
     if first:
         packed.verify()
     with lightning_errors():
@@ -237,7 +236,8 @@ class BitLines(EpochLines):
         """Return bits a dimension of training images and, where computed, of test images."""
         stages = ("train", "val") if self.validated else ("train",)
         bits = {n: v for n, v in found.items() if n.startswith(stages) and n.endswith("_bpd")}
-        return {"step": trainer.global_step, "skipped_steps": module.skipped, **bits}
+        skipped = cast(VAEModule, module).skipped
+        return {"step": trainer.global_step, "skipped_steps": skipped, **bits}
 
     def measured(self, row: Row) -> tuple[str, float]:
         """Return them as text, and the negative of those on the test images as the score."""
@@ -269,7 +269,8 @@ class KeepAverage(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write them."""
         if trainer.is_global_zero:
-            write_weights(self.out / WEIGHTS, module.average.module.state_dict())
+            average = cast(VAEModule, module).average
+            write_weights(self.out / WEIGHTS, average.module.state_dict())
 
 
 class _Images(pl.LightningDataModule):
@@ -287,14 +288,16 @@ class _Images(pl.LightningDataModule):
         return self._loader("test", shuffle=False)
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
-        training = self.config.training
+        training, trainer = self.config.training, self.trainer
+        if trainer is None:
+            raise RuntimeError("batches outside of a training")
         images = PackedImages(
             self.packed.images(split), self.packed.levels, self.config.images.levels
         )
         sampler: Any = DistributedSampler(
             images,
-            self.trainer.world_size,
-            self.trainer.global_rank,
+            trainer.world_size,
+            trainer.global_rank,
             shuffle=shuffle,
             seed=training.seed,
         )

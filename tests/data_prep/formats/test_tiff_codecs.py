@@ -90,3 +90,34 @@ def test_what_no_decoder_here_unpacks_names_the_package():
 def test_whole_numbers_of_32_bits_are_exact():
     array = GREY.astype(np.int32) * 70000
     np.testing.assert_array_equal(read_picture(tiff(array, "tiff_lzw")).array[0], array)
+
+
+def with_tag(data, tag, value):
+    """Return a little-endian TIFF with another value of one tag of its first page."""
+    data = bytearray(data)
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, entry) == (tag,):
+            struct.pack_into("<H", data, entry + 8, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "found"),
+    [
+        (262, 77, "77 is not a valid PHOTOMETRIC"),
+        (262, 3, "a palette image without its palette"),
+        (258, 67, "samples of 67 bits"),
+    ],
+)
+def test_tags_that_cannot_be_are_told_in_words_of_the_file(tag, value, found):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, GREY, photometric="minisblack")
+    with pytest.raises(DataError, match=f"IO_DAMAGED.*{found}"):
+        read_picture(with_tag(buffer.getvalue(), tag, value))
+
+
+def test_a_tiff_is_read_where_pillow_is_told_of_no_limit(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    np.testing.assert_array_equal(read_picture(tiff(GREY, "tiff_lzw")).array[0], GREY)
