@@ -83,12 +83,14 @@ def evaluate(
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)
     same: list[bool] = []
+    held: set[int | str] = set()
     for case in progress(pairs.cases, "scoring"):
         with set_aside(tables.problems, case.id, case.labels[0]):
             pair = pairs.read(case)
+            held |= pair.held
             tables.add(pair, pair.scores(pairs.num_classes, options))
             same.append(pair.is_reference)
-    for finding in never_held(config or DataConfig(), pairs.held) if pairs.held else ():
+    for finding in never_held(config or DataConfig(), held) if held else ():
         say(str(finding))
     if any(same) and all(same):
         found = f"all {len(same)} predictions are their references, voxel for voxel"

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,7 @@ class Pair:
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
         source: SHA-256 of the files it was predicted from; empty if that was not recorded.
+        held: numbers or names in the reference, see `Findings.held`.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Pair:
     probabilities: Probabilities | None = None
     memory: float | None = None
     source: frozenset[str] = frozenset()
+    held: frozenset[int | str] = frozenset()
 
     @property
     def problems(self) -> list[DataError]:
@@ -101,7 +103,6 @@ class Pairs:
         references: the files of the references.
         predictions: those of the predictions, held to what was recorded of them.
         memory: bytes that one case may take; `None` for no limit.
-        held: numbers or names in the references that were read, see `Findings.held`.
     """
 
     rules: Rules
@@ -113,7 +114,6 @@ class Pairs:
     _predicted: Rules
     _record: Recorded
     memory: float | None = None
-    held: set[int | str] = field(default_factory=set)
 
     @property
     def told(self) -> str:
@@ -162,7 +162,7 @@ class Pairs:
         source = self._record.sources.get(case.id, frozenset())
         with memory_within(self.memory):
             self._check_image(case, source)
-            reference, objects = self._reference(case)
+            reference, objects, held = self._reference(case)
         file = self._files.get(case.id)
         lost: list[DataError] = []
         prediction = problem = None
@@ -198,6 +198,7 @@ class Pairs:
             probabilities,
             self.memory,
             source,
+            held,
         )
 
     @property
@@ -217,15 +218,15 @@ class Pairs:
             if not hashes <= source:
                 ask_other_image(Findings(self.rules.accept))
 
-    def _reference(self, case: Case) -> tuple[Scan, Scan | None]:
+    def _reference(self, case: Case) -> tuple[Scan, Scan | None, frozenset[int | str]]:
+        """Return class numbers, the numbers of objects if there are any, and what was held."""
         if case.kind != "objects" and not is_numbered(case, self.rules):
             findings = Findings(self.rules.accept)
             label = read_case_label(self.references, case, self.rules, findings=findings)
-            self.held.update(findings.held)
-            return label, None
+            return label, None, frozenset(findings.held)
         objects = read_objects(self.references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
-        return Scan(mask, objects.affine, objects.codes), objects
+        return Scan(mask, objects.affine, objects.codes), objects, frozenset()
 
     def _fitted(self, prediction: Scan, reference: Scan) -> tuple[Scan, list[DataError]]:
         """Return a prediction on the grid of its reference, which is never changed itself.
