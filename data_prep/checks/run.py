@@ -99,7 +99,7 @@ def check(
     tree = tree or open_tree(data)
     memory = bytes_of(max_ram)
     with memory_within(memory):
-        layout = find_layout(tree)
+        layout = find_layout(tree, label_folder=config.label_folder)
     check_settings(config, layout)
     channels = config.channels or layout.channels or UNNAMED
     labels = classes_of(config, layout.labels)

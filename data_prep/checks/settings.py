@@ -128,6 +128,9 @@ def without_effect(
         "label_map": config.label_map
         and not kinds & {"classes", "objects", "numbered"}
         and "all labels are DICOM RTSTRUCT or SEG, or a file a class, whose names tell the class",
+        "label_folder": config.label_folder
+        and layout.name != "folder pairs"
+        and f"in the layout {layout.name}, labels are not told by one folder",
         "test_share": config.test_share and tested and "the dataset has a test set of its own",
         "seed": config.seed
         and numbered

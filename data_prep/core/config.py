@@ -39,6 +39,8 @@ class DataConfig:
             `0xRRGGBB`.
         structures: names of DICOM structures, and of segments of NRRD files, to class numbers.
             Default: those named like a class.
+        label_folder: name of the folder of labels, where several could be, such as `1st_manual`
+            beside `mask`; with those above it where that is not enough, such as `gt/rater1`.
         accept: codes of findings that are meant to be so, see `data_prep.core.findings.Acceptance`.
         intensity: `zscore` gives each channel of each image mean 0 and deviation 1; where single
             values lie far beyond all others, those decide, and it clips to their range; `unit`
@@ -69,6 +71,7 @@ class DataConfig:
     labels: dict[str, int] | None = None
     label_map: dict[int, int] = field(default_factory=dict)
     structures: dict[str, int] = field(default_factory=dict)
+    label_folder: str | None = None
     accept: tuple[Acceptance, ...] = ()
     intensity: AskedIntensity = "auto"
     spacing: tuple[PositiveNumber, PositiveNumber, PositiveNumber] | None = None

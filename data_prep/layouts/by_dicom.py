@@ -16,7 +16,6 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.references import images_referred_to
 from data_prep.formats.dicom.series import is_dicom, parse, start_of
 from data_prep.formats.registry import is_scan_name, stem
-from data_prep.layouts.by_folder import LABEL_FOLDERS
 from data_prep.layouts.cases import (
     LABEL_WORDS,
     Case,
@@ -26,6 +25,7 @@ from data_prep.layouts.cases import (
     no_image,
     sample,
 )
+from data_prep.layouts.folders.labels import LABEL_FOLDERS
 
 _LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
 _SUFFIXES = (".dcm", ".ima", ".dicom")

@@ -22,85 +22,86 @@ from data_prep.layouts.cases import (
     layout_of,
     no_image,
 )
+from data_prep.layouts.folders.labels import (
+    LABEL_FOLDERS,
+    OBSERVERS,
+    in_several,
+    is_label_folder,
+    label_folder_of,
+)
 from data_prep.layouts.split_folders import kept_for_testing, of_no_part, shared_folders
 from data_prep.layouts.words import is_split, part_of_folders, split_of_part, without_part
 
-LABEL_FOLDERS = (
-    *("mask", "masks", "label", "labels", "labelstr", "labelsts", "gt", "groundtruth"),
-    *("ground truth", "ground_truth", "seg", "segmentation", "segmentations", "annotations"),
-)
 IMAGE_FOLDERS = (
     *("image", "images", "img", "imgs", "imagestr", "imagests", "scan", "scans", "original"),
     *("volume", "volumes"),
 )
 _IMAGE_WORDS = ("image", "img", "scan", "volume", "vol", "orig", "original", "ct", "mr", "mri")
+_OBSERVER = re.compile(rf"(?<![a-z])({'|'.join(OBSERVERS)})[ _-]*[0-9]*(?![a-z0-9])")
 _SILENT = {"", "imaging", "image", "img", "scan", "volume", "vol", "orig", "original", "data"}
 
 
-def dsb2018(tree: Tree) -> Layout | None:
-    """A folder a case: `x/images/x.png` and one mask a nucleus in `x/masks/`."""
-    images: dict[str, list[str]] = defaultdict(list)
-    masks: dict[str, list[str]] = defaultdict(list)
-    for name in filter(is_scan_name, tree.names):
-        parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and parts[-2] in ("images", "masks"):
-            (images if parts[-2] == "images" else masks)[parts[-3]].append(name)
-    if not any(masks[id_] for id_ in images):
-        return None
-    # Folders images/ and masks/ inside one named folder look alike, but not their file names.
-    if 2 * sum(stem(names[0]) == id_ for id_, names in images.items()) < len(images):
-        return None
-    cases, problems = [], []
-    for id_, names in images.items():
-        alike = defaultdict(list)
-        for mask in masks[id_]:
-            alike[stem(mask)].append(mask)
-        twice = next((found for found in (names, *alike.values()) if len(found) > 1), None)
-        if twice:
-            problems.append(duplicate(id_, twice))
-        elif not masks[id_]:
-            cases.append(Case(id_, ((names[0],),), wanted=f"{id_}/masks/"))
-        else:
-            cases.append(Case(id_, ((names[0],),), tuple(masks[id_]), kind="objects"))
-    problems += [no_image(id_, names[0]) for id_, names in masks.items() if id_ not in images]
-    return layout_of("dsb2018", cases, problems)
-
-
-def folder_pairs(tree: Tree) -> Layout | None:
+def folder_pairs(
+    tree: Tree, label_folder: str | None = None, *, need_labels: bool = True
+) -> Layout | None:
     """A folder of images and a folder of labels, such as `images/x.png` and `masks/x_mask.png`.
 
     Folders for training, validation and testing, above or beside, as in `test/images` or
     `images_test`, say so: what is for validation or testing is kept apart. Images for testing may
-    all be without labels.
+    all be without labels. Of several folders of labels, `label_folder` names the one that is taken.
+
+    Raises:
+        DataError: LAY_LABELS, where labels are needed, if an image has labels in several folders.
     """
     images: dict[str, list[str]] = defaultdict(list)  # by the part of the split
-    labels: dict[str, list[str]] = defaultdict(list)
+    labels: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))  # and folder
     problems: list[DataError] = []
     silent, training = [], 0
     names = [name for name in tree.names if is_scan_name(name)]
     shared = shared_folders(names)
     for name in names:
         folders = PurePosixPath(name).parts[shared:-1]
+        labelled = label_folder_of(folders, label_folder)
         kinds = {folder.lower() for folder in folders} | set(map(without_part, folders))
-        if not kinds & {*LABEL_FOLDERS, *IMAGE_FOLDERS}:
+        other = labelled is None and any(map(is_label_folder, folders))  # than the one named
+        if other or not (labelled or kinds & set(IMAGE_FOLDERS)):
             continue
         try:
             told = part_of_folders(folders)
         except ValueError as error:
             problems.append(DataError("LAY_FOLD", str(error), "rename the folders", file=name))
             continue
-        labelled = bool(kinds & set(LABEL_FOLDERS))
-        (labels if labelled else images)[told or "train"].append(name)
+        (labels[told or "train"][labelled] if labelled else images[told or "train"]).append(name)
         silent += [] if labelled or told else [name]
         training += told == "train"
     if not images or not labels:
         return None
+    twice = in_several(_images_by_folder(images, labels))
+    if twice and need_labels:
+        raise twice
+    of_part = {} if twice else {part: _all(several) for part, several in labels.items()}
     if not is_split(images):
-        images = {"train": [name for names in images.values() for name in names]}
-        labels = {"train": [name for names in labels.values() for name in names]}
-    layout = _parted(images, labels, problems)
+        images, of_part = {"train": _all(images)}, {"train": _all(of_part)}
+    layout = _parted(images, of_part, problems)
     findings = of_no_part(silent, training)
     return replace(layout, findings=(*layout.findings, *findings))
+
+
+def _images_by_folder(
+    images: Mapping[str, list[str]], labels: Mapping[str, Mapping[str, list[str]]]
+) -> dict[str, list[str]]:
+    """Return the images that each folder of labels has a label of."""
+    found = defaultdict(list)
+    for part, folders in labels.items():
+        own = images.get(part, []) if is_split(images) else _all(images)
+        for folder, names in folders.items() if len(folders) > 1 else ():
+            cases, _ = _paired(own, names, "")
+            found[folder] += [case.image for case in cases if case.labels]
+    return found
+
+
+def _all(several: Mapping[str, list[str]]) -> list[str]:
+    return [name for names in several.values() for name in names]
 
 
 def _parted(
@@ -142,31 +143,6 @@ def labels_alone(names: list[str]) -> Layout:
     return layout_of("labels", cases, several)
 
 
-def lits(tree: Tree) -> Layout | None:
-    """`volume-N.nii` with `segmentation-N.nii`, in any folders."""
-    images: dict[str, list[str]] = {}
-    labels: dict[str, list[str]] = {}
-    for name in filter(is_scan_name, tree.names):
-        if found := re.fullmatch(r"(volume|segmentation)-(\d+)", stem(name)):
-            (images if found[1] == "volume" else labels).setdefault(found[2], []).append(name)
-    if not images or not labels:
-        return None
-    cases, problems = [], []
-    for number, names in images.items():
-        found = labels.get(number, [])
-        if len(names) > 1 or len(found) > 1:
-            problems.append(duplicate(f"volume-{number}", [*names, *found]))
-        else:
-            wanted = f"segmentation-{number}"
-            cases.append(Case(f"volume-{number}", ((names[0],),), tuple(found), wanted=wanted))
-    problems += [
-        no_image(f"volume-{number}", names[0], f"volume-{number}")
-        for number, names in labels.items()
-        if number not in images
-    ]
-    return layout_of("lits", cases, problems)
-
-
 def file_pairs(tree: Tree) -> Layout | None:
     """Labels beside their images: `x.png` with `x_mask.png`, `img_1.tif` with `mask_1.tif`.
 
@@ -177,9 +153,9 @@ def file_pairs(tree: Tree) -> Layout | None:
     images = [name for name in names if name not in set(labels)]
     if not images or not labels:
         return None
-    numbered = {_key(stem(name)) for name in labels if stem(name).lower().endswith("_masks")}
+    numbered = {key_of(stem(name)) for name in labels if stem(name).lower().endswith("_masks")}
     # Which Cellpose writes beside, for itself.
-    own = [n for n in labels if n.lower().endswith("_seg.npy") and _key(stem(n)) in numbered]
+    own = [n for n in labels if n.lower().endswith("_seg.npy") and key_of(stem(n)) in numbered]
     labels = [name for name in labels if name not in own]
     cases, problems = _paired(images, labels, "a file of its name with _mask or _seg")
     cases = [
@@ -195,17 +171,24 @@ def file_pairs(tree: Tree) -> Layout | None:
 def _paired(
     images: list[str], labels: list[str], wanted: str
 ) -> tuple[list[Case], list[DataError]]:
-    """Pair by equal stems where there are such, else by stems without the words for either."""
+    """Pair by equal stems where there are such, else by stems without the words for either.
+
+    Of labels called by who drew them, numbers of observers and words for parts are left out, too.
+    """
     by_image = defaultdict(list)
     for file in images:
         by_image[stem(file)].append(file)
-    by_key = defaultdict(list)
+    by_key, by_rest = defaultdict(list), defaultdict(list)
     for id_ in by_image:
-        by_key[_key(id_)].append(id_)
+        by_key[key_of(id_)].append(id_)
+        by_rest[_rest(id_)].append(id_)
     by_label = defaultdict(list)
     for file in labels:
         # An image may itself be called x_mask; only what has no such image is the mask of x.
-        exact, ids = stem(file), by_key[_key(stem(file))]
+        exact = stem(file)
+        ids = by_key[key_of(exact)]
+        if not ids and _OBSERVER.search(exact.lower()):
+            ids = by_rest[_rest(exact)]
         by_label[exact if exact in by_image or len(ids) != 1 else ids[0]].append(file)
     cases, problems = [], []
     for id_, files in by_image.items():
@@ -341,8 +324,8 @@ def _folders_of_cases(tree: Tree) -> dict[PurePosixPath, _Folder]:
         sorts = _Folder(defaultdict(list), defaultdict(list), below[folder])
         for role, file in zip(roles_in(folder.name, files), files, strict=True):
             kind = sorts.labels if set(_words(role)) & set(LABEL_WORDS) else sorts.images
-            kind[_key(role) if kind is sorts.labels else role].append(file)
-        if len(sorts.classes) == 1 and not _key(stem(sorts.classes[0])):
+            kind[key_of(role) if kind is sorts.labels else role].append(file)
+        if len(sorts.classes) == 1 and not key_of(stem(sorts.classes[0])):
             sorts.labels[""] += [sorts.classes.pop()]  # `x/labels/seg.nii.gz`
         if sorts.images:
             found[folder] = sorts
@@ -385,6 +368,11 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _key(text: str) -> str:
+def key_of(text: str) -> str:
     """Return a stem without the words that say whether it is an image or a label."""
     return "_".join(w for w in _words(text) if w not in LABEL_WORDS + _IMAGE_WORDS)
+
+
+def _rest(text: str) -> str:
+    """Return `21` of `21_training` and of `21_manual1`."""
+    return without_part(key_of(_OBSERVER.sub("", text.lower())))

@@ -11,17 +11,12 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
 from data_prep.layouts.by_dicom import dicom
-from data_prep.layouts.by_folder import (
-    case_folders,
-    dsb2018,
-    file_pairs,
-    folder_pairs,
-    labels_alone,
-    lits,
-)
+from data_prep.layouts.by_folder import case_folders, file_pairs, folder_pairs, labels_alone
 from data_prep.layouts.by_list import listed, other_list, several_lists
 from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample
+from data_prep.layouts.folders.labels import require_there
+from data_prep.layouts.folders.public_sets import dsb2018, lits
 from data_prep.layouts.nnunet import nnunet, several_sets
 from data_prep.layouts.split_folders import shared_folders, split_by_folders
 from data_prep.layouts.unused import unused_files
@@ -44,14 +39,16 @@ _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "case folders", "dicom")
 _OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
 
-def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
+def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | None = None) -> Layout:
     """Find the layout of a raw dataset and its cases.
 
     Without `need_labels`, images alone are cases, and any tree of images is a layout; then all
     files that may be images and belong to no case are a warning, not those beside cases alone.
+    `label_folder` names the folder of labels, where several could be.
 
     Raises:
-        DataError: LAY_UNKNOWN if no layout fits, with what was found instead; LAY_LIST if the list
+        DataError: LAY_UNKNOWN if no layout fits, with what was found instead; LAY_LABELS if labels
+            are needed, and which of several folders holds them is not known; LAY_LIST if the list
             that was given tells of no cases; LAY_LISTS if several lists tell of cases; as
             `listed`, `nnunet` and `csv_list` for lists that are damaged.
     """
@@ -60,13 +57,18 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
         for name in tree.unnamed
     ]
     problems += _lists_that_cannot_be_read(tree)
+    require_there(tree, label_folder)
     for find in _LAYOUTS:
-        layout = find(tree)
+        layout = (
+            folder_pairs(tree, label_folder, need_labels=need_labels)
+            if find is folder_pairs
+            else find(tree)
+        )
         if layout is not None:
             _hold_to_list(tree, layout)
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
-            layout = _with_left_out(tree, layout, need_labels)
+            layout = _with_left_out(tree, layout, need_labels, label_folder)
             return layout if need_labels else _images_of(layout)
     _hold_to_list(tree, Layout("", ()))
     images = [name for name in tree.names if is_scan_name(name)]
@@ -84,14 +86,16 @@ def find_layout(tree: Tree, *, need_labels: bool = True) -> Layout:
     )
 
 
-def find_labels(tree: Tree) -> Layout:
+def find_labels(tree: Tree, label_folder: str | None = None) -> Layout:
     """Find references: the cases of a raw dataset, or a folder of nothing but label files.
+
+    `label_folder` names the folder of labels, where several could be.
 
     Raises:
         DataError: as `find_layout`.
     """
     try:
-        return find_layout(tree)
+        return find_layout(tree, label_folder=label_folder)
     except DataError as error:
         names = [name for name in tree.names if is_scan_name(name)]
         if error.code != "LAY_UNKNOWN" or len({PurePosixPath(n).parent for n in names}) != 1:
@@ -99,10 +103,13 @@ def find_labels(tree: Tree) -> Layout:
         return _with_left_out(tree, labels_alone(names), need_labels=True)
 
 
-def _with_left_out(tree: Tree, layout: Layout, need_labels: bool) -> Layout:
+def _with_left_out(
+    tree: Tree, layout: Layout, need_labels: bool, label_folder: str | None = None
+) -> Layout:
     """Add what is told of files that belong to no case."""
     layout = _with_losses(tree, layout)
-    findings = (*layout.findings, *unused_files(tree, layout, need_labels), *_hidden(tree))
+    unused = unused_files(tree, layout, need_labels, chosen=label_folder is not None)
+    findings = (*layout.findings, *unused, *_hidden(tree))
     return replace(layout, findings=findings)
 
 

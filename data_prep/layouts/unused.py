@@ -1,16 +1,20 @@
 """Files of a dataset that belong to no case, and may be meant to."""
 
 import re
+from collections import defaultdict
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
+from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
-from data_prep.formats.registry import is_scan_name, stem
+from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_dicom import is_dicom_file
+from data_prep.layouts.by_folder import key_of
 from data_prep.layouts.by_table import roles_in
 from data_prep.layouts.cases import Layout, sample
+from data_prep.layouts.folders.labels import is_label_folder, name_of
 
 # Files that describe others, or a dataset.
 _TEXTS = (
@@ -37,15 +41,19 @@ _HEADER = 1 << 20  # bytes
 _VOXELS = re.compile(
     rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
 )
+_FEW_VALUES = 16  # classes, rather than intensities
 _FIX = "remove them, or name them as files of a case"
 
 
-def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]:
+def unused_files(
+    tree: Tree, layout: Layout, need_labels: bool, *, chosen: bool = False
+) -> list[Finding]:
     """Return what is told of files that belong to no case, LAY_UNUSED.
 
     Those beside files of cases, or below them, and DICOM are a warning. Files elsewhere may be
     anything in a dataset of images and labels: there images are a note. Where all images are
-    wanted, whatever is no text is a warning, wherever it lies.
+    wanted, whatever is no text is a warning, wherever it lies. So is a folder that may hold the
+    labels just as well, unless theirs was `chosen`.
     """
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     used = {name for case in cases for name in case.files} | {layout.listed_in}
@@ -60,12 +68,15 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
     # Which looks at every file itself, and tells of those that are no image.
     by_content = layout.name == "dicom"
+    in_pairs = layout.name == "folder pairs"
     near, far, series, lists, unread = [], [], [], [], []
     for name in tree.names:
         path = PurePosixPath(name)
         id_ = path.parent.name if layout.name == "case folders" else stem(name)
         if name in told or id_ in refused or (path.parent, stem(name)) in known:
             continue
+        if in_pairs and not need_labels and any(map(is_label_folder, path.parts[:-1])):
+            continue  # labels, which nobody asked for
         if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             read = path.name in _READ.get(layout.name, ())
             lists += [name] if _may_list(tree, name, layout.name) and not read else []
@@ -82,6 +93,13 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
         elif is_scan_name(name) or not need_labels:
             far.append(name)
     findings = Findings()
+    for folder, several in _like_labels(tree, layout, far).items() if need_labels else ():
+        if in_pairs and not chosen:
+            found = f"{len(several)} files that look like labels of the same images are not used: "
+            fix = "remove them, or say which folder holds the labels, such as "
+            fix += f"dataset.label_folder: {folder}"
+            findings.warn("LAY_UNUSED", found + sample(several), fix)
+            far = [name for name in far if name not in several]
     if near:
         found = f"{len(near)} files beside those of cases are not used: {sample(near)}"
         findings.warn("LAY_UNUSED", found, _FIX)
@@ -101,6 +119,27 @@ def unused_files(tree: Tree, layout: Layout, need_labels: bool) -> list[Finding]
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _like_labels(tree: Tree, layout: Layout, names: Collection[str]) -> dict[str, list[str]]:
+    """Return the files, by folder, that are called like images and hold few values as labels do."""
+    keys = {key_of(stem(case.image)) for case in layout.cases}
+    folders = defaultdict(list)
+    for name in names:
+        folders[name_of(PurePosixPath(name).parts[:-1])].append(name)
+    found = {}
+    for folder, several in folders.items():
+        alike = [name for name in several if key_of(stem(name)) in keys]
+        if folder and 2 * len(alike) > len(several) and _has_few_values(tree, alike[0]):
+            found[folder] = several
+    return found
+
+
+def _has_few_values(tree: Tree, name: str) -> bool:
+    try:
+        return len(value_counts(read_scan(tree, name).array)[0]) <= _FEW_VALUES
+    except DataError:
+        return False  # whatever it is, no label that could be read
 
 
 def _may_list(tree: Tree, name: str, layout: str) -> bool:

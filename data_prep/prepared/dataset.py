@@ -117,8 +117,9 @@ class Dataset:
 
 
 def split_settings(config: DataConfig) -> dict[str, Any]:
-    """Return the settings that decide folds and groups; of files their names alone."""
+    """Return the settings that decide folds, groups and labels; of files their names alone."""
     names = ("folds", "split_file", "test_share", "seed", "group_pattern", "group_file")
+    names = (*names, "label_folder")
     found = {name: getattr(config, name) for name in names}
     files = {name: found[name] and Path(found[name]).name for name in ("split_file", "group_file")}
     return found | files

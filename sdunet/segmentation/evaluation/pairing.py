@@ -305,7 +305,7 @@ def _open(
     config: DataConfig | None,
 ) -> Pairs:
     tree = references if isinstance(references, Tree) else open_tree(references)
-    layout = find_labels(tree)
+    layout = find_labels(tree, config.label_folder if config else None)
     cases = choose(layout.cases, only, layout.problems)
     predicted = open_tree(predictions)
     recorded = read_recorded(predicted)

@@ -1,0 +1,1 @@
+"""What folders of a dataset hold, by their names."""
