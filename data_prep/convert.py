@@ -100,7 +100,7 @@ def _write(case: Case, image: Scan, label: Scan, out: Path, to: Target) -> tuple
         folders = ("images_test", "labels_test") if tested else ("images", "labels")
     # nnU-Net takes the channels of a volume from a file each, those of a 2D image from one.
     apart = to == "nnunet" and image.affine is not None
-    parts = [Scan(c[None], image.affine, image.codes) for c in image.array] if apart else [image]
+    parts = [image.holding(c[None]) for c in image.array] if apart else [image]
     images = []
     for number, part in enumerate(parts):
         suffix, content = encode(part)

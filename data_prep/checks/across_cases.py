@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.planning.fingerprint import Fingerprint
+from data_prep.planning.fingerprint import Fingerprint, kinds_of
 from data_prep.planning.splits import divided
 
 _ALIKE = 0.999  # correlation of coarse images from which two are taken for one
@@ -91,23 +91,23 @@ def _same_labels(facts: Mapping[str, Fingerprint], findings: Findings) -> None:
 
 
 def _strangers(facts: Mapping[str, Fingerprint]) -> dict[str, DataError]:
-    """Return an error for each 2D image in a set of volumes, and the other way round.
+    """Return an error for each 2D image or slice in a set of volumes, and the other way round.
 
     Of equally many neither is the stranger; then `fit_plan` refuses the set.
     """
-    pictures = {id_ for id_, fact in facts.items() if fact.spacing is None}
-    few, many = sorted((pictures, facts.keys() - pictures), key=len)
-    if len(few) == len(many):
+    kinds = dict(zip(facts, kinds_of(facts.values()), strict=True))
+    (usual, times), *others = Counter(kinds.values()).most_common() or [("", 0)]
+    if not others or others[0][1] == times:
         return {}
-    what = ("a 2D image", "volumes") if few == pictures else ("a volume", "2D images")
     return {
         id_: DataError(
             "GEO_MIXED",
-            f"{what[0]}, where {len(many)} other cases are {what[1]}",
+            f"one of {kind}, where {times} other cases are {usual}",
             "save it like the others, or split the dataset",
             case=id_,
         )
-        for id_ in few
+        for id_, kind in kinds.items()
+        if kind != usual
     }
 
 

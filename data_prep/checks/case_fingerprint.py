@@ -49,6 +49,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Fingerprint | None, l
         hashlib.sha256(label.array.data).hexdigest() if label.array.any() else "",
         largest_of(image.array),
         frozenset(findings.held),
+        image.two_axes,
     )
     return facts, findings.found
 

@@ -47,8 +47,8 @@ class DataConfig:
             divides by the largest number of the file's type; `ct` clips to the 0.5 and 99.5
             percentiles of the foreground of all training cases, and gives that mean 0 and
             deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.
-        spacing: millimetres between voxels to resample volumes to. Default: the median; along an
-            axis of thick slices the 10th percentile.
+        spacing: millimetres between voxels to resample volumes to; two numbers where each case is
+            a single slice. Default: the median; along an axis of thick slices the 10th percentile.
         patch_size: voxels of a training patch along each axis. Default: from the median size and
             `memory_gb`.
         memory_gb: what training may take, for choosing the patch. Default: 8.
@@ -74,7 +74,11 @@ class DataConfig:
     label_folder: str | None = None
     accept: tuple[Acceptance, ...] = ()
     intensity: AskedIntensity = "auto"
-    spacing: tuple[PositiveNumber, PositiveNumber, PositiveNumber] | None = None
+    spacing: (
+        tuple[PositiveNumber, PositiveNumber, PositiveNumber]
+        | tuple[PositiveNumber, PositiveNumber]
+        | None
+    ) = None
     patch_size: tuple[PositiveInt, ...] | None = None
     memory_gb: PositiveNumber | None = None
     group_pattern: str | None = None
@@ -208,12 +212,12 @@ class Plan:
     """How scans become the arrays a network sees; stored with the dataset and with each model.
 
     Args:
-        spatial_dims: 2 for 2D images, 3 for volumes.
+        spatial_dims: 2 for 2D images and single slices, 3 for volumes.
         channels: names of the channels.
         labels: class names to numbers.
         label_map: numbers in the files to class numbers.
         intensity: see `DataConfig`.
-        spacing: millimetres between voxels; `None` for 2D images.
+        spacing: millimetres between voxels, in the plane of single slices; `None` for 2D images.
         patch_size: voxels of a training patch along each axis.
         why: for each of the values above that was chosen here, the reason.
         structures: names of DICOM structures to class numbers.

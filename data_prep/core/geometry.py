@@ -55,6 +55,16 @@ def voxels_apart(one: np.ndarray, other: np.ndarray, size: tuple[int, ...]) -> f
     return float(np.abs(np.linalg.solve(one[:3, :3], shift)).max())
 
 
+def with_normal(affine: np.ndarray) -> np.ndarray:
+    """Return the affine of a 2D image with a third axis across it, 1 mm where it has none."""
+    across = np.cross(affine[:3, 0], affine[:3, 1])
+    if affine[:3, 2].any() or not across.any():
+        return affine
+    affine = affine.copy()
+    affine[:3, 2] = across / np.linalg.norm(across)
+    return affine
+
+
 def from_lps(directions: np.ndarray, origin: np.ndarray) -> np.ndarray:
     """Return the RAS+ affine of axes given as columns `(3, 3)` in DICOM's LPS millimetres."""
     affine = np.eye(4)

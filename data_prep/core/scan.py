@@ -1,6 +1,6 @@
 """What a reader returns, and what every reader shares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +30,14 @@ class Scan:
         affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for 2D images.
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
         segments: of a label whose header names its values.
+        two_axes: whether the file has two axes of space; `array` then has a third of one voxel.
     """
 
     array: np.ndarray
     affine: np.ndarray | None = None
     codes: tuple[int, int] = (0, 0)
     segments: tuple[Segment, ...] = ()
+    two_axes: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", in_order(self.array))
@@ -44,6 +46,10 @@ class Scan:
     def size(self) -> tuple[int, ...]:
         """Cells along each spatial axis."""
         return self.array.shape[1:]
+
+    def holding(self, array: np.ndarray) -> "Scan":
+        """Return other values `(C, ...)` at the same place."""
+        return replace(self, array=array, segments=())
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -68,6 +74,12 @@ def in_order(array: np.ndarray, dtype: np.dtype | type | None = None) -> np.ndar
 def spacing_of(affine: np.ndarray) -> tuple[float, ...]:
     """Return the millimetres between voxels along each axis of an affine."""
     return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def flat_axis(size: tuple[int, ...]) -> int | None:
+    """Return the axis of a volume that has one voxel, if it is the only one: it is a slice."""
+    single = [axis for axis, count in enumerate(size) if count == 1]
+    return single[0] if len(size) == 3 and len(single) == 1 else None
 
 
 def times(size: tuple[int, ...]) -> str:
@@ -95,4 +107,4 @@ def fit_channels(scan: Scan, channels: tuple[str, ...]) -> Scan:
             f"{len(array)} channels, expected {wanted} ({', '.join(channels)})",
             "give scans of the same channels, or prepare and train with dataset.channels to fit",
         )
-    return Scan(array, scan.affine, scan.codes)
+    return scan.holding(array)

@@ -52,6 +52,8 @@ def _nifti(scan: Scan, affine: np.ndarray) -> bytes:
             raise DataError("OUT_TYPE", f"values of {array.dtype} beyond 32 bits", "rescale them")
         array = small
     shown = array[0] if len(array) == 1 else np.moveaxis(array, 0, -1)
+    if scan.two_axes and len(array) == 1:
+        shown = shown[..., 0]
     image = nib.Nifti1Image(np.asfortranarray(shown), affine)
     image.header.set_slope_inter(1, 0)
     image.header.set_xyzt_units("mm")

@@ -92,7 +92,8 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         ask_scale(f"values to be scaled by {scale}", findings)
     array = np.frombuffer(rest[:total], dtype).reshape(sizes, order="F")
     array = array.astype(dtype.newbyteorder("=")).reshape((*sizes, 1)[:4])
-    return Scan(array, _affine(fields, findings), SCANNER_CODES)
+    two_axes = len(fields["dimsize"].split()) == 2
+    return Scan(array, _affine(fields, findings), SCANNER_CODES, two_axes=two_axes)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], bytes]:
@@ -128,19 +129,21 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
             raise DataError("HDR_DAMAGED", f"{name} of {len(numbers)} numbers", _AGAIN)
     if spacing is not None and not min(spacing) > 0:
         raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
-    if rank != 3 or rows is None or spacing is None:
+    if rank == 3 and (rows is None or spacing is None):
         findings.ask("GEO_NONE", "no orientation (TransformMatrix)", "set it")
-        affine = AS_SCANNED @ np.diag([*(*(spacing or [1.0] * rank), 1.0)[:3], 1.0])
+        affine = AS_SCANNED @ np.diag([*(spacing or [1.0] * rank), 1.0])
     else:
-        place = [0.0, 0.0, 0.0] if place is None else place
-        if len(place) != 3:
+        place = [0.0] * rank if place is None else place
+        if len(place) != rank:
             raise DataError("HDR_DAMAGED", f"origin of {len(place)} numbers", _AGAIN)
         # Each row as written is the direction of an axis, whose length the spacing says.
-        axes = np.reshape(rows, (3, 3))
+        axes = np.eye(3)
+        axes[:rank, :rank] = np.eye(rank) if rows is None else np.reshape(rows, (rank, rank))
         lengths = np.linalg.norm(axes, axis=1)
         if lengths.all():  # else it is singular
             agreed({"lengths of directions": [1, 1, 1], "TransformMatrix": lengths}, _DIRECTION)
-        affine = from_lps(axes.T * spacing, np.array(place))
+        sides = [*(spacing or [1.0] * rank), 1.0][:3]
+        affine = from_lps(axes.T * sides, np.array([*place, 0.0][:3]))
     check_affine(affine, findings)
     return affine
 

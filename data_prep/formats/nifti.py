@@ -13,7 +13,14 @@ from nibabel.spatialimages import HeaderDataError
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import ROUNDED, SAME_PLACE, check_affine, furthest, voxels_apart
+from data_prep.core.geometry import (
+    ROUNDED,
+    SAME_PLACE,
+    check_affine,
+    furthest,
+    voxels_apart,
+    with_normal,
+)
 from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
 from data_prep.core.scan import Scan, times
 from data_prep.files.decompress import Beside, alone, gunzip, silenced
@@ -77,7 +84,8 @@ def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
     if array.ndim > 4 and array.shape[3] == 1:
         array = array[:, :, :, 0]  # components of a vector, see `_is_vector`
     array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
-    return Scan(np.moveaxis(array, -1, 0), *_geometry(image, findings))
+    two_axes = len(image.shape) == 2
+    return Scan(np.moveaxis(array, -1, 0), *_geometry(image, findings), two_axes=two_axes)
 
 
 @np.errstate(invalid="ignore")
@@ -203,7 +211,7 @@ def _stored(image: nib.Nifti1Image) -> ArrayProxy:
 def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, tuple[int, int]]:
     header = image.header
     codes = int(header["qform_code"]), int(header["sform_code"])
-    if codes == (0, 0):
+    if codes == (0, 0) and len(image.shape) > 2:
         findings.ask(
             "GEO_NONE", "no orientation (qform and sform codes are 0)", "set the true affine"
         )
@@ -220,6 +228,8 @@ def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, t
         elif apart > ROUNDED:
             findings.note("GEO_SQFORM", f"{found}, {apart:.2g} of a voxel: the sform is used")
     affine = image.affine.copy()
+    if len(image.shape) == 2:
+        affine = with_normal(affine)
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     stored = np.abs((*header.get_zooms(), 1, 1, 1)[:3])
     rank = min(len(image.shape), 3)

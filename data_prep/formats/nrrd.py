@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine
+from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine, from_lps
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
@@ -104,7 +104,8 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     array = array[None] if channels is None else np.moveaxis(array, channels, 0)
     array = array.reshape((*array.shape, 1)[:4])
     affine = _affine(fields, channels, sizes, findings)
-    return Scan(array, affine, SCANNER_CODES, segments_of(keys, len(array)))
+    two_axes = rank - (channels is not None) == 2
+    return Scan(array, affine, SCANNER_CODES, segments_of(keys, len(array)), two_axes)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:
@@ -219,6 +220,7 @@ def _affine(
 ) -> np.ndarray:
     rank, space = len(sizes), fields.get("space", "").lower()
     dimension = _numbers(fields, "spacedimension", int) if "spacedimension" in fields else None
+    axes = rank - (channels is not None)
     agreed(
         {"space dimension": dimension, "the axes of the space": [3] if space in _SPACES else None}
     )
@@ -237,8 +239,11 @@ def _affine(
         affine = np.eye(4)
         affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
         affine = _SPACES[space] @ affine
+    elif dimension == [2] == [axes] and "spacedirections" in fields:
+        lengths, affine = _in_plane(fields, spacing)
     else:
-        findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
+        if axes > 2:
+            findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
         lengths = np.array([*(spacing or [1.0] * rank), 1.0][:3])
         affine = AS_SCANNED @ np.diag([*lengths, 1.0])
     _check_extent(fields, channels, sizes, lengths)
@@ -249,6 +254,19 @@ def _affine(
         tell_apart(thick, lengths.tolist(), findings)
     check_affine(affine, findings)
     return affine
+
+
+def _in_plane(fields: dict[str, str], spacing: list[float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spacing and affine of a 2D image in a space of two axes, LPS as ITK writes it."""
+    columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
+    origin = _vectors(fields.get("spaceorigin", "(0,0)"))[0]
+    if origin is None or any(len(v) != 2 for v in (*columns, origin)) or len(columns) != 2:
+        raise DataError("HDR_DAMAGED", f"space directions {columns}", _AGAIN)
+    lengths = np.linalg.norm(columns, axis=1)
+    agreed({"space directions of": lengths, "spacings": spacing or None}, _ROUNDED)
+    directions = np.eye(3)
+    directions[:2, :2] = np.array(columns).T
+    return np.array([*lengths, 1.0]), from_lps(directions, np.array([*origin, 0.0]))
 
 
 def _check_count(name: str, values: list | None, rank: int) -> None:

@@ -1,8 +1,13 @@
 """What planning and comparing need to know of a case."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+
+from data_prep.core.scan import flat_axis
+
+_ACROSS = ("sagittal", "coronal", "axial")
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Fingerprint:
         label_sha256: of the classes of all voxels; empty without foreground.
         largest: number of the type of its intensities; `None` for real numbers.
         held: numbers or names of structures in its label, before they are mapped to classes.
+        two_axes: whether its file has two axes, and a place: then it is no volume.
     """
 
     size: tuple[int, ...]
@@ -39,3 +45,27 @@ class Fingerprint:
     label_sha256: str = ""
     largest: int | None = None
     held: frozenset[int | str] = frozenset()
+    two_axes: bool = False
+
+    def along(self, values: tuple, dims: int) -> tuple:
+        """Return what there is for each axis without the one across a slice, if `dims` is 2."""
+        flat = flat_axis(self.size) if dims == 2 else None
+        return tuple(value for axis, value in enumerate(values) if axis != flat)
+
+
+def kinds_of(facts: Collection[Fingerprint]) -> list[str]:
+    """Return what each case is, in the plural: of a dataset that is one kind alone.
+
+    A volume of one slice is a single slice where most cases are, and a volume elsewhere.
+    """
+    flat = [None if f.spacing is None else flat_axis(f.size) for f in facts]
+    single = sum(axis is not None for axis in flat)
+    thick = sum(f.spacing is not None for f in facts) - single
+    return [
+        "2D images"
+        if f.spacing is None
+        else "volumes"
+        if axis is None or (single <= thick and not f.two_axes)
+        else f"single {_ACROSS[axis]} slices"
+        for f, axis in zip(facts, flat, strict=True)
+    ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Seen
 from data_prep.core.errors import DataError
-from data_prep.planning.fingerprint import Fingerprint
+from data_prep.planning.fingerprint import Fingerprint, kinds_of
 
 # Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
 # multiples of 16, which four halvings divide.
@@ -75,20 +75,27 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         facts: of each training case.
 
     Raises:
-        DataError: GEO_MIXED for 2D images among volumes, PLAN_... for settings that cannot be.
+        DataError: GEO_MIXED for 2D images or slices among volumes, PLAN_... for settings that
+            cannot be.
     """
-    kinds = {(len(fact.size), fact.spacing is None) for fact in facts}
+    kinds = sorted(set(kinds_of(facts)))
     if len(kinds) != 1:
-        raise DataError("GEO_MIXED", "2D images and volumes in one dataset", "split the dataset")
-    dims, pictures = kinds.pop()
+        raise DataError("GEO_MIXED", f"{' and '.join(kinds)} in one dataset", "split the dataset")
+    pictures = facts[0].spacing is None
     why: dict[str, str] = {}
-    sizes = np.array([fact.size for fact in facts], float)
+    dims = 3 if kinds == ["volumes"] else 2
+    sizes = np.array([fact.along(fact.size, dims) for fact in facts], float)
     spacing = None
     if not pictures:
-        spacings = np.array([fact.spacing for fact in facts])
+        spacings = np.array([fact.along(fact.spacing, dims) for fact in facts])
+        if config.spacing and len(config.spacing) != dims:
+            found = f"spacing {config.spacing} for {dims} axes"
+            raise DataError("PLAN_SPACING", found, "give one length an axis")
+        if dims == 2:
+            why["spatial_dims"] = f"every case is one of {kinds[0]}"
         spacing = config.spacing or _spacing(spacings, sizes, why)
         sizes = sizes * spacings / spacing
-        if max(spacing) >= THICK * min(spacing):
+        if dims == 3 and max(spacing) >= THICK * min(spacing):
             why["spatial_dims"] = (
                 f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
                 "a network for 2D images, slice by slice, may do as well"
@@ -119,7 +126,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         dict(rules.structures),
         tuple(rules.accept),
         _levels(facts) if intensity == "ct" else None,
-        _seen(facts) if len(facts) >= _ENOUGH_CASES else None,
+        _seen(facts, dims) if len(facts) >= _ENOUGH_CASES else None,
         rules.form,
         *(largest if len(largest) == 1 else ()),
     )
@@ -129,9 +136,13 @@ def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tu
     target = np.median(spacings, axis=0)
     why["spacing"] = f"median of {len(spacings)} cases"
     thick, size = int(target.argmax()), np.median(sizes, axis=0)
-    others = [axis for axis in range(3) if axis != thick]
+    others = [axis for axis in range(len(target)) if axis != thick]
     # Few thick slices: the median would blur the finest of them over each other.
-    if target[thick] > THICK * target[others].max() and size[thick] * THICK < size[others].min():
+    if (
+        len(target) == 3
+        and target[thick] > THICK * target[others].max()
+        and size[thick] * THICK < size[others].min()
+    ):
         target[thick] = max(np.percentile(spacings[:, thick], 10), target[others].max())
         why["spacing"] += ", across thick slices the 10th percentile"
     return tuple(round(float(mm), 4) for mm in target)
@@ -163,11 +174,11 @@ def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, 
     return config.intensity
 
 
-def _seen(facts: Sequence[Fingerprint]) -> Seen:
+def _seen(facts: Sequence[Fingerprint], dims: int) -> Seen:
     low, high = np.moveaxis(np.array([fact.extent for fact in facts]), -1, 0)  # (cases, C)
     spacing = None
     if facts[0].spacing is not None:
-        along = np.transpose([fact.spacing for fact in facts])
+        along = np.transpose([fact.along(fact.spacing, dims) for fact in facts])
         spacing = tuple((float(axis.min()), float(axis.max())) for axis in along)
     return Seen(
         len(facts),

@@ -70,12 +70,9 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"patch_size must be {dims} whole numbers above 0, got {patch}")
     if math.prod(patch) > MOST_CELLS:
         raise ValueError(f"patch_size must have no more than {MOST_CELLS:,} voxels, got {patch}")
-    if dims == 2 and plan.spacing is not None:
-        raise ValueError("spacing must be null for 2D images")
-    if dims == 3 and not (
-        plan.spacing and len(plan.spacing) == 3 and all(_above_0(mm) for mm in plan.spacing)
-    ):
-        raise ValueError(f"spacing must be 3 numbers above 0, got {plan.spacing}")
+    numbers = plan.spacing is not None or dims == 3  # 2D images may have none
+    if numbers and not (len(plan.spacing or ()) == dims and all(map(_above_0, plan.spacing))):
+        raise ValueError(f"spacing must be {dims} numbers above 0, got {plan.spacing}")
     if (plan.intensity == "ct") != (plan.levels is not None):
         raise ValueError("levels must be given for intensity ct, and for no other")
     levels = plan.levels or ()

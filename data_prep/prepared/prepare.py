@@ -188,6 +188,9 @@ def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> 
             f"{fitted.spatial_dims}",
             "plan again",
         )
+    if given is not None and (given.spacing is None) != (fitted.spacing is None):
+        found = f"the plan has a spacing of {given.spacing}, the scans {fitted.spacing}"
+        raise DataError("PLAN_DIMS", found, "plan again")
     return replace(given, form=checked.rules.form) if given else fitted
 
 
@@ -336,8 +339,9 @@ def _lost(
         held = [id_ for id_ in records if number and facts[id_].voxels[number]]
         gone = all(not records[id_].voxels[number] for id_ in held)
         for id_ in held:
-            before = facts[id_].spacing
-            growth = _volume(plan.spacing, before) if plan.spacing and before else 1.0
+            before, growth = facts[id_].spacing, 1.0
+            if plan.spacing and before:
+                growth = _volume(plan.spacing, facts[id_].along(before, len(plan.spacing)))
             lost = loss_of(facts[id_].voxels[number], records[id_].voxels[number], growth)
             found = f"class {number} {name}: {lost} at {plan.spacing} mm"
             fix = "give a finer dataset.spacing"

@@ -80,8 +80,9 @@ def _thumbnail(dataset: Dataset, case_id: str) -> str:
 def _spread(dataset: Dataset) -> str:
     """Return histograms of the prepared cases as PNG."""
     records = list(dataset.cases.values())
-    cell = float(np.prod(dataset.plan.spacing)) / 1000 if dataset.plan.spacing else 1.0
-    unit = "ml" if dataset.plan.spacing else "pixels"
+    spacing = dataset.plan.spacing or ()
+    cell = float(np.prod(spacing)) / {0: 1, 2: 100, 3: 1000}[len(spacing)]
+    unit = {0: "pixels", 2: "cm2", 3: "ml"}[len(spacing)]
     panels: list[tuple[str, Sequence[float]]] = [
         (f"voxels along axis {axis}", [record.size[axis] for record in records])
         for axis in range(dataset.plan.spatial_dims)

@@ -14,7 +14,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import SAME_PLACE, shear_of, voxels_apart
 from data_prep.core.memory_limits import check_size
-from data_prep.core.scan import Scan, in_order, spacing_of
+from data_prep.core.scan import Scan, flat_axis, in_order, spacing_of, times
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.preprocessing.lost_classes import loss_of
 from data_prep.preprocessing.resample import resample
@@ -36,6 +36,7 @@ class Grid:
         turned_affine: affine after turning.
         size: voxels along each axis after resampling.
         affine: affine after resampling; the one before where nothing is resampled.
+        flat: axis after turning, of one voxel, that the plan's arrays do not have; `size` neither.
     """
 
     orientation: np.ndarray | None
@@ -43,6 +44,20 @@ class Grid:
     turned_affine: np.ndarray | None
     size: tuple[int, ...]
     affine: np.ndarray | None
+    flat: int | None = None
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """Voxels along each axis after resampling, with the one that is flat."""
+        return self.size if self.flat is None else with_flat(self.size, self.flat, 1)
+
+    @property
+    def cell(self) -> float:
+        """The size of a voxel before resampling: mm3, of single slices mm2, of 2D images 1."""
+        if self.turned_affine is None:
+            return 1.0
+        spacing = spacing_of(self.turned_affine)
+        return math.prod(mm for axis, mm in enumerate(spacing) if axis != self.flat)
 
     @property
     def resamples(self) -> bool:
@@ -64,8 +79,11 @@ class Grid:
 def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
     """Work out the way from the grid of `scan` to `spacing` in millimetres.
 
+    A spacing of two numbers is that of single slices, whose arrays have two axes.
+
     Raises:
-        DataError: GEO_RESAMPLE if there would be no voxels or more than memory holds.
+        DataError: CH_DIMS if a slice is wanted and `scan` is none; GEO_RESAMPLE if there would be
+            no voxels or more than memory holds.
     """
     if scan.affine is None:
         return Grid(None, scan.size, None, scan.size, None)
@@ -73,9 +91,17 @@ def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
     turned_affine = scan.affine @ nib.orientations.inv_ornt_aff(orientation, scan.size)
     turned_size = tuple(int(n) for n in _turn(scan.array[:1], orientation).shape[1:])
     before = spacing_of(turned_affine)
+    flat = None
+    if spacing is not None and len(spacing) == 2:
+        flat = flat_axis(turned_size)
+        if flat is None:
+            found = f"a volume {times(turned_size)}, where single slices are taken"
+            raise DataError("CH_DIMS", found, "give single slices")
+        spacing = with_flat(spacing, flat, before[flat])
     skew = shear_of(turned_affine) > _SKEW
     if not skew and (spacing is None or np.allclose(before, spacing, rtol=_SAME_SPACING, atol=0)):
-        return Grid(orientation, turned_size, turned_affine, turned_size, turned_affine)
+        size = without_flat(turned_size, flat)
+        return Grid(orientation, turned_size, turned_affine, size, turned_affine, flat)
     straight = _straightened(turned_affine) if skew else turned_affine
     affine = zoom_affine(straight, spacing or before, diagonal=False)
     size, offset = compute_shape_offset(turned_size, turned_affine, affine)
@@ -88,7 +114,18 @@ def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
             "check the spacing of the scan, or prepare with another dataset.spacing",
         )
     check_size(len(scan.array) * int(cells), np.dtype(np.float32).itemsize)
-    return Grid(orientation, turned_size, turned_affine, tuple(int(n) for n in size), affine)
+    size = without_flat(tuple(int(n) for n in size), flat)
+    return Grid(orientation, turned_size, turned_affine, size, affine, flat)
+
+
+def without_flat(values: tuple, flat: int | None) -> tuple:
+    """Return what there is for each axis of a volume without the one that is flat."""
+    return tuple(value for axis, value in enumerate(values) if axis != flat)
+
+
+def with_flat(values: tuple, flat: int, value: float) -> tuple:
+    """Return what there is for each axis of a slice, with the value of the one that is flat."""
+    return (*values[:flat], value, *values[flat:])
 
 
 def _straightened(affine: np.ndarray) -> np.ndarray:
@@ -107,23 +144,30 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
     array = _turn(array, grid.orientation)
     if label or not grid.resamples:
         array = in_order(array)
-    if not grid.resamples:
-        return array
+    if grid.resamples:
 
-    def there(values: np.ndarray) -> np.ndarray:
-        return resample(values, *grid.affines, grid.size)
+        def there(values: np.ndarray) -> np.ndarray:
+            return resample(values, *grid.affines, grid.whole)
 
-    return _by_class(array, there) if label else there(array)
+        array = _by_class(array, there) if label else there(array)
+    return array if grid.flat is None else array.squeeze(1 + grid.flat)
 
 
 def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     """Bring `(C, ...)` values on the plan's grid, such as probabilities, back to the scan's."""
     if grid.orientation is None:
         return array
+    return turn_back(to_turned(array, grid), grid)
+
+
+def to_turned(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring `(C, ...)` values on the plan's grid to the scan's, its axes turned to RAS+."""
+    if grid.flat is not None:
+        array = np.expand_dims(array, 1 + grid.flat)
     if grid.resamples:
         turned, resampled = grid.affines
         array = resample(array, resampled, turned, grid.turned_size)
-    return turn_back(array, grid)
+    return array
 
 
 def turn_back(array: np.ndarray, grid: Grid) -> np.ndarray:
@@ -145,7 +189,9 @@ def labels_from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
         return from_grid(array, grid)
 
     def back(inside: np.ndarray) -> np.ndarray:
-        return from_grid(ndimage.gaussian_filter(inside, (0, *[_SMOOTHING] * 3)), grid)
+        return from_grid(
+            ndimage.gaussian_filter(inside, (0, *[_SMOOTHING] * (inside.ndim - 1))), grid
+        )
 
     return _by_class(array, back)
 
@@ -198,7 +244,7 @@ def fit_image(on: Scan, image: Scan, findings: Findings, what: str, where: str) 
         found = f"{beyond} of {cells} voxels of the {where} ({beyond / cells:.0%}) lie beyond the "
         findings.warn(code, f"{found}{what}, whose border is repeated there", fix)
     array = resample(image.array, image.affine, on.affine, on.size)
-    return Scan(array, on.affine, on.codes)
+    return on.holding(array)
 
 
 def fit_label(
@@ -236,14 +282,14 @@ def fit_label(
         if number and lost:
             found = f"class {number}: {lost} on the grid of the {on}"
             findings.warn("LBL_LOST", found, f"export the {what} on the grid of the {on}")
-    return Scan(array, image.affine, image.codes)
+    return image.holding(array)
 
 
 def _turned_like(image: Scan, label: Scan, findings: Findings) -> Scan:
     """Return a label with its axes as those of the image, where it lies on the same voxels then."""
     on_slice = image.affine is not None and label.affine is None
     if on_slice and (*label.size[::-1], 1) == image.size:
-        return Scan(label.array.swapaxes(1, 2)[..., None], image.affine, image.codes)
+        return image.holding(label.array.swapaxes(1, 2)[..., None])
     return _turned(image, label, findings, "image")
 
 

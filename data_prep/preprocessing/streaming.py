@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from nibabel.affines import from_matvec
 
-from data_prep.preprocessing.grid import Grid
+from data_prep.preprocessing.grid import Grid, to_turned
 from data_prep.preprocessing.resample import resample
 
 PLANES = 8
@@ -21,6 +21,9 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
         slabs: `(C, n, ...)` values on the plan's grid, joined along axis 1 all of them.
         grid: of the scan.
     """
+    if grid.flat is not None:  # a slice is small
+        yield to_turned(np.concatenate(list(slabs), axis=1), grid)
+        return
     if not grid.resamples:
         yield from slabs
         return

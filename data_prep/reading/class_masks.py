@@ -65,4 +65,4 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
             raise error.at(file=file) from None
         label[inside] = number
     assert first is not None  # some mask is used
-    return Scan(label, first.affine, first.codes)
+    return first.holding(label)

@@ -33,7 +33,7 @@ def read_case_image(tree: Tree, case: Case, findings: Findings | None = None) ->
             raise error.at(file=files[0]) from None
         findings.place(since, file=files[0])
         arrays.append(fitted.array)
-    return Scan(np.concatenate(arrays), first.affine, first.codes)
+    return first.holding(np.concatenate(arrays))
 
 
 def _read_one(tree: Tree, files: tuple[str, ...], findings: Findings) -> Scan:

@@ -53,7 +53,7 @@ def read_case_label(
     try:
         if case.kind == "objects" or is_numbered(case, rules):
             scan = read_objects(tree, case, findings, rules)
-            scan = Scan((scan.array != 0).astype(np.uint8), scan.affine, scan.codes)
+            scan = scan.holding((scan.array != 0).astype(np.uint8))
         elif case.kind == "class masks":
             scan = read_class_masks(tree, case, rules, findings)
         elif case.kind in ("contours", "segments"):
@@ -69,7 +69,7 @@ def read_case_label(
             scan = read_label(tree, case.labels[0], findings, rules)
         if case.kind == "classes" or (case.kind == "numbered" and not is_numbered(case, rules)):
             array = as_classes(scan, rules, findings)
-            scan = Scan(array, scan.affine, scan.codes)
+            scan = scan.holding(array)
     except DataError as error:
         raise error.at(file=case.labels[0]) from error.__cause__
     findings.place(since, file=case.labels[0])
@@ -220,7 +220,7 @@ def _read_numbered(tree: Tree, name: str, findings: Findings, rules: Rules | Non
     if objects > 1:
         findings.note("LBL_NUMBERED", f"{objects} values are numbers of objects of one class")
     numbers = numbers.reshape(scan.array.shape) + int(values[0] != 0)
-    return Scan(numbers.astype(np.uint32), scan.affine, scan.codes)
+    return scan.holding(numbers.astype(np.uint32))
 
 
 def _is_in_pieces(mask: np.ndarray) -> bool:
@@ -268,4 +268,4 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
             f"{len(covered)} of {len(case.labels)} objects are left without a voxel: {names}",
             "look whether masks are empty, or cover each other",
         )
-    return Scan(numbered, first.affine, first.codes)
+    return first.holding(numbered)

@@ -296,7 +296,7 @@ def _merged(
             found = f"{int(overlap.sum())} voxels of {structure.name!r} are in another class too"
             findings.ask("LBL_OVERLAP", found, "export structures that do not overlap")
         np.maximum(label, number, out=label, where=structure.mask, casting="unsafe")
-    return Scan(label[None], image.affine, image.codes)
+    return image.holding(label[None])
 
 
 def _check_alike(structures: list[Structure], findings: Findings) -> None:

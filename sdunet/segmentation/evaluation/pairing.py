@@ -226,7 +226,7 @@ class Pairs:
             return label, None, frozenset(findings.held)
         objects = read_objects(self.references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
-        return Scan(mask, objects.affine, objects.codes), objects, frozenset()
+        return objects.holding(mask), objects, frozenset()
 
     def _fitted(self, prediction: Scan, reference: Scan) -> tuple[Scan, list[DataError]]:
         """Return a prediction on the grid of its reference, which is never changed itself.
@@ -246,7 +246,7 @@ class Pairs:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
         scan = read_label(self.predictions, file, Findings(self.rules.accept), self._predicted)
         told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
-        return Scan(as_classes(scan, told), scan.affine, scan.codes)
+        return scan.holding(as_classes(scan, told))
 
 
 def ask_other_image(findings: Findings) -> None:

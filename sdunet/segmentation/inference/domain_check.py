@@ -4,7 +4,7 @@ from data_prep.checks.plausibility import AIR_HU, look_at_hounsfield
 from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import Plan
 from data_prep.core.findings import Findings
-from data_prep.core.scan import Scan, spacing_of
+from data_prep.core.scan import Scan, flat_axis, spacing_of
 from data_prep.preprocessing.hot_values import look_at_hot_values
 
 RANGE = "PRED_RANGE"
@@ -56,7 +56,8 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
     if scan.affine is None or seen.spacing is None:
         return
     # The axes of scans differ in order; only the finest and the coarsest can be compared.
-    spacing = sorted(spacing_of(scan.affine))
+    flat = flat_axis(scan.size) if len(seen.spacing) == 2 else None
+    spacing = sorted(mm for axis, mm in enumerate(spacing_of(scan.affine)) if axis != flat)
     bounds = sorted(seen.spacing)
     for mm, (least, most) in zip(spacing, bounds, strict=True):
         if not least / _COARSE <= mm <= most * _COARSE:

@@ -13,7 +13,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.parse import usable
-from data_prep.core.scan import Scan, fit_channels, spacing_of
+from data_prep.core.scan import Scan, fit_channels, flat_axis, times
 from data_prep.core.scan_checks import check_image
 from data_prep.files.hashed_json import read_hashed
 from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
@@ -237,11 +237,7 @@ def predict_scan(
             if it is of another kind, PRED_MEMORY if it would take more than `memory`.
     """
     plan = ensemble.plan
-    dims = len(scan.size)
-    if dims != plan.spatial_dims:
-        raise DataError(
-            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
-        )
+    _check_axes(scan, plan)
     scan = check_image(fit_channels(scan, plan.channels), findings)
     check_like_training(scan, plan, findings)
     grid = grid_of(scan, plan.spacing)
@@ -281,8 +277,7 @@ def predict_scan(
             kept[:, here] = probabilities
     if first != len(label):
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
-    cell = 1.0 if scan.affine is None else math.prod(spacing_of(grid.affines[0]))
-    if removed := remove_pieces(label, ensemble.rules, plan.labels, cell):
+    if removed := remove_pieces(label, ensemble.rules, plan.labels, grid.cell):
         findings.note("PRED_TIDIED", f"{removed} small connected components removed")
     return Prediction(
         turn_back(label[None], grid),
@@ -290,6 +285,24 @@ def predict_scan(
         kept,
         grid,
     )
+
+
+def _check_axes(scan: Scan, plan: Plan) -> None:
+    """Refuse what is no 2D image, single slice or volume as those of training were.
+
+    Raises:
+        DataError: CH_DIMS.
+    """
+    of_slices = plan.spatial_dims == 2 and plan.spacing is not None
+    flat = scan.affine is not None and flat_axis(scan.size) is not None
+    if of_slices and not flat:
+        found = f"{times(scan.size)} voxels, the model takes single slices that have a spacing"
+        raise DataError("CH_DIMS", found, "give such scans")
+    dims = len(scan.size)
+    if not of_slices and dims != plan.spatial_dims:
+        raise DataError(
+            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
+        )
 
 
 def entropy_of(probabilities: np.ndarray) -> np.ndarray:

@@ -298,7 +298,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
             array = found.entropy
         else:  # one class at a time: together they may be larger than the memory
             array = found.probability_of(int(folder.rsplit("/")[-1]))
-        suffix, data = encode(Scan(array, scan.affine, scan.codes))
+        suffix, data = encode(scan.holding(array))
         path = Path(folder) / f"{case.id}{suffix}"
         write_bytes(below(out, path.as_posix()), data)
         files[path.as_posix()] = hashlib.sha256(data).hexdigest()

@@ -119,10 +119,10 @@ class Predictor:
         Args:
             scan: an image file, the folder of a DICOM series, or an array `([C,] H, W)` or
                 `([C,] X, Y, Z)`; the channel axis may be left out where the model has one channel.
-            affine: of an array that is a volume: voxel to millimetres, RAS+, `(4, 4)`, as nibabel
-                has it.
-            spacing: of an array that is a volume: millimetres between voxels along its axes, which
-                then are taken to point right, anterior and superior.
+            affine: of an array that is a volume, or a slice with a spacing as those of training:
+                voxel to millimetres, RAS+, `(4, 4)`, as nibabel has it.
+            spacing: of such an array: millimetres between voxels along its axes, which then are
+                taken to point right, anterior and superior.
             probabilities: whether to return those of all classes, too.
 
         Raises:
@@ -159,7 +159,10 @@ class Predictor:
         told += [
             str(f) for f in findings.found if f.level == "warning" or f.code.startswith("PRED")
         ]
-        return Prediction(found.label[0], every, tuple(told))
+        label = found.label[0]
+        if read.two_axes:
+            label, every = label[..., 0], None if every is None else every[..., 0]
+        return Prediction(label, every, tuple(told))
 
 
 def _check_truth(name: str, value: object) -> None:
@@ -194,22 +197,27 @@ def _scan_of(
         if array.ndim == dims + 1 and array.shape[-1] == channels:
             fix += ": channels come first, as np.moveaxis(array, -1, 0) puts them"
         raise DataError("CH_AXES", f"an array of shape {array.shape}", fix)
-    if dims == 2:
+    if dims == 2 and plan.spacing is None:
         if affine is not None or spacing is not None:
             raise DataError("GEO_SPACING", "an affine or spacing for a 2D image", "leave it out")
         return Scan(array)
-    return Scan(array, _affine_of(affine, spacing))
+    affine = _affine_of(affine, spacing, dims)
+    return Scan(array, affine) if dims == 3 else Scan(array[..., None], affine, two_axes=True)
 
 
-def _affine_of(affine: np.ndarray | None, spacing: tuple[float, ...] | None) -> np.ndarray:
+def _affine_of(
+    affine: np.ndarray | None, spacing: tuple[float, ...] | None, dims: int
+) -> np.ndarray:
     if affine is None and spacing is None:
-        raise DataError("GEO_SPACING", "a volume without spacing", "give affine or spacing")
+        what = {2: "slice", 3: "volume"}[dims]
+        raise DataError("GEO_SPACING", f"a {what} without spacing", "give affine or spacing")
     if spacing is not None:
         sides = np.asarray(spacing, float)
-        if sides.shape != (3,) or not (np.isfinite(sides) & (sides > 0)).all():
-            raise DataError("GEO_SPACING", f"spacing {spacing}", "give three lengths in mm")
+        if sides.shape != (dims,) or not (np.isfinite(sides) & (sides > 0)).all():
+            many = {2: "two", 3: "three"}[dims]
+            raise DataError("GEO_SPACING", f"spacing {spacing}", f"give {many} lengths in mm")
         if affine is None:
-            return np.diag([*sides, 1.0])
+            return np.diag([*sides, 1.0, 1.0][:4])
     affine = np.array(affine, float)
     if (
         affine.shape != (4, 4)
@@ -218,7 +226,7 @@ def _affine_of(affine: np.ndarray | None, spacing: tuple[float, ...] | None) -> 
         or np.linalg.matrix_rank(affine[:3, :3]) < 3
     ):
         raise DataError("GEO_SPACING", "an affine that is none", "give the (4, 4) of the scan")
-    if spacing is not None and not np.allclose(spacing_of(affine), sides, rtol=1e-3):
+    if spacing is not None and not np.allclose(spacing_of(affine)[:dims], sides, rtol=1e-3):
         found = f"the affine has a spacing of {spacing_of(affine)}, given is {tuple(sides)}"
         raise DataError("GEO_SPACING", found, "give one of them")
     return affine

@@ -8,7 +8,6 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import check_output, open_trees
 from data_prep.files.output_folder import below, own_folder
@@ -114,7 +113,7 @@ def _write_error_map(pair: Pair, folder: Path, palette: Palette) -> None:
     reference = pair.reference
     prediction = np.zeros_like(reference.array) if pair.prediction is None else pair.prediction
     errors = error_map(prediction, reference.array)
-    suffix, data = encode(Scan(errors, reference.affine, reference.codes))
+    suffix, data = encode(reference.holding(errors))
     write_bytes(below(folder, f"{pair.id}{suffix}"), data)
     write_bytes(folder / "itksnap_labels.txt", itksnap_labels(palette).encode())
     write_bytes(folder / "slicer_colours.ctbl", slicer_colours(palette).encode())

@@ -23,7 +23,7 @@ from data_prep.core.config import DataConfig
         ("memory_gb", np.float64(4)),
         ("seed", -1),
         ("label_map", {1.9: 1}),
-        ("spacing", (1, 2)),
+        ("spacing", (1,)),
         ("spacing", (0.0, 1, 1)),
         ("spacing", (-1.0, 1, 1)),
         ("spacing", (True, True, True)),

@@ -46,7 +46,7 @@ SETS = {
 @pytest.mark.parametrize("name", SETS)
 def test_of_several_folders_of_labels_none_is_taken_unasked(written, name):
     tree = open_tree(written(files_of(*SETS[name])))
-    with pytest.raises(DataError, match="LAY_LABELS: 2 images .*dataset.label_folder: ") as told:
+    with pytest.raises(DataError, match=r"LAY_LABELS: 2 images .*dataset\.label_folder: ") as told:
         find_layout(tree)
     first, second = (PurePosixPath(label).parts for label in SETS[name][1:])
     assert first[-2].replace("_train", "") in told.value.found
@@ -127,7 +127,7 @@ def test_a_second_observer_of_the_test_set_alone_is_asked_about(written):
     other = files_of("test/images/1{id}.png", "test/1st_manual/1{id}.png")
     files |= other
     files["test/2nd_manual/121.png"] = png(LABEL)
-    with pytest.raises(DataError, match="LAY_LABELS: 1 images .*1st_manual, 2nd_manual"):
+    with pytest.raises(DataError, match=r"LAY_LABELS: 1 images .*1st_manual, 2nd_manual"):
         find_layout(open_tree(written(files)))
 
 
@@ -137,7 +137,7 @@ def test_the_setting_reaches_the_check_and_is_told_where_it_means_nothing(writte
         check(root, DataConfig(**CONFIG))
     checked = check(root, DataConfig(**CONFIG, label_folder="1st_manual"))
     assert len(checked.facts) == 2
-    with pytest.raises(DataError, match="LAY_LABELS: no folder 'vessels' .*1st_manual, images"):
+    with pytest.raises(DataError, match=r"LAY_LABELS: no folder 'vessels' .*1st_manual, images"):
         check(root, DataConfig(**CONFIG, label_folder="vessels"))
 
 

@@ -158,3 +158,42 @@ def test_masked_voxels_and_words_for_truth_are_refused():
         predictor(whole, spacing=(1, 1, 1))
     with pytest.raises(DataError, match="OPTION"):
         predictor(array, spacing=(1, 1, 1), probabilities="no")
+
+
+SLICES = Plan(2, ("mr",), {"background": 0, "b": 1}, {}, "zscore", (1.0, 2.0), (16, 16))
+
+
+@pytest.mark.parametrize("size", [(14, 11), (14, 11, 1), (1, 14, 11)], ids=str)
+def test_a_slice_in_a_file_is_predicted_in_its_own_shape(tmp_path, size):
+    path = tmp_path / "scan.nii.gz"
+    affine = np.diag([3.0, 1.0, 2.0, 1.0] if size[0] == 1 else [1.0, 2.0, 3.0, 1.0])
+    nib.save(nib.Nifti1Image(noise(*size), affine), path)
+    predictor = predictor_of(SLICES)
+    found = predictor(path, probabilities=True)
+    assert (found.labels.shape, found.probabilities.shape) == (size, (2, *size))
+    array = predictor(noise(14, 11), spacing=(1.0, 2.0))
+    np.testing.assert_array_equal(array.labels, found.labels.reshape(14, 11))
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "message"),
+    [
+        (noise(14, 11), {}, "GEO_SPACING: a slice without spacing"),
+        (noise(14, 11), {"spacing": (1, 1, 1)}, "GEO_SPACING.*two lengths"),
+        ("volume.nii.gz", {}, "CH_DIMS: 14x11x9 voxels, the model takes single slices"),
+        ("picture.png", {}, "CH_DIMS: 14x11 voxels, the model takes single slices"),
+    ],
+)
+def test_what_is_no_slice_with_a_spacing_is_named(tmp_path, array, options, message):
+    nib.save(nib.Nifti1Image(noise(14, 11, 9), np.eye(4)), tmp_path / "volume.nii.gz")
+    Image.fromarray(noise(14, 11).astype(np.uint8)).save(tmp_path / "picture.png")
+    given = tmp_path / array if isinstance(array, str) else array
+    with pytest.raises(DataError, match=message):
+        predictor_of(SLICES)(given, **options)
+
+
+def test_a_model_of_2d_images_takes_no_slice_that_has_a_spacing(tmp_path):
+    nib.save(nib.Nifti1Image(noise(14, 11), np.eye(4)), tmp_path / "slice.nii.gz")
+    plan = Plan(2, ("mr",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
+    with pytest.raises(DataError, match="CH_DIMS"):
+        predictor_of(plan)(tmp_path / "slice.nii.gz")
