@@ -26,6 +26,7 @@ from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Decompressor, PackBits, silenced, unpacked_size
 from data_prep.formats.header_fields import ask_scale
 from data_prep.formats.image_ends import check_end, is_whole_group4, is_whole_jpeg
+from data_prep.formats.tiff.extra_samples import check_extra_samples
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -321,6 +322,7 @@ def _decode_page(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     as_rgb = photometric == "YCBCR" and int(page.compression) == _JPEG  # which Pillow brings to RGB
     if photometric not in ("MINISBLACK", "RGB", "PALETTE") and not as_rgb:
         raise DataError("IMG_COLORS", f"TIFF colours {photometric}", "save it as RGB")
+    check_extra_samples(page)
     array = _by_pillow(page, data) if packed else page.asarray()
     if not packed and page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)

@@ -1,0 +1,1 @@
+"""What tags of TIFF say of its pixels."""
