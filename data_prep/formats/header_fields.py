@@ -1,6 +1,6 @@
 """What a header says more than once: believed where it says the same each time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -90,3 +90,35 @@ def _written(value: Any) -> str:
     if isinstance(value, np.ndarray | list | tuple):
         return " ".join(f"{number:.6g}" for number in np.ravel(value))[:80]
     return repr(value[:80]) if isinstance(value, str) else str(value)[:80]
+
+
+_LENGTHS = {
+    **dict.fromkeys(("", "?", "mm", "millimeter", "millimetre"), 1.0),
+    **dict.fromkeys(("um", "\u00b5m", "\u03bcm", "micron", "micrometer", "micrometre"), 1e-3),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 10.0),
+    **dict.fromkeys(("m", "meter", "metre"), 1e3),
+    **dict.fromkeys(("in", "inch"), 25.4),
+    "inches": 25.4,
+}
+
+
+def millimetres_in(field: str, units: Iterable[str], findings: Findings) -> float:
+    """Return the millimetres in the unit that a header gives all its lengths in.
+
+    Args:
+        field: that names it.
+        units: one for each axis, or one.
+        findings: take a note of another unit than millimetres.
+
+    Raises:
+        DataError: HDR_UNITS for a unit that is not known, or several different ones.
+    """
+    names = {unit.strip().lower() for unit in units}
+    factors = {_LENGTHS.get(name, _LENGTHS.get(name.removesuffix("s"))) for name in names}
+    if None in factors or len(factors) > 1:
+        told = ", ".join(map(repr, sorted(names)))
+        raise DataError("HDR_UNITS", f"{field} {told:.80}", "save in millimetres")
+    factor = factors.pop() if factors else 1.0
+    if factor != 1:
+        findings.note("HDR_UNITS", f"{field}: lengths times {factor:g} for millimetres")
+    return factor

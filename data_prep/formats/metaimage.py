@@ -14,7 +14,7 @@ from data_prep.core.geometry import AS_SCANNED, check_affine, from_lps
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, inflate
-from data_prep.formats.header_fields import agreed, ask_scale, is_true, whole
+from data_prep.formats.header_fields import agreed, ask_scale, is_true, millimetres_in, whole
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -31,7 +31,6 @@ _TYPES = {
 _LAST_FIELD = "elementdatafile"
 _SCALE = {"ElementToIntensityFunctionSlope": "1", "ElementToIntensityFunctionOffset": "0"}
 _PLACES = ("Offset", "Position", "Origin", "ImagePosition", "ImagePositionPatient")
-_MILLIMETRES = ("mm", "?", "millimeters", "millimetres")
 _ROUNDED = 1e-4  # what numbers written to some digits differ by
 _DIRECTION = 1e-3  # what directions written to some digits are longer or shorter by
 _AGAIN = "fetch or export the file again"
@@ -86,7 +85,6 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         raise DataError("IO_TRUNCATED", f"{len(rest)} of {total} bytes", _AGAIN)
     if len(rest) > total:
         findings.ask("IO_TRAILING", f"{len(rest) - total} bytes too many", _AGAIN)
-    _check_units(fields)
     scale = {n: _numbers(fields, n.lower(), d)[0] for n, d in _SCALE.items()}
     if scale != {name: float(default) for name, default in _SCALE.items()}:
         ask_scale(f"values to be scaled by {scale}", findings)
@@ -144,14 +142,10 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
             agreed({"lengths of directions": [1, 1, 1], "TransformMatrix": lengths}, _DIRECTION)
         sides = [*(spacing or [1.0] * rank), 1.0][:3]
         affine = from_lps(axes.T * sides, np.array([*place, 0.0][:3]))
+    unit = fields.get("distanceunits", "mm").strip(" '\"")
+    affine[:3] *= millimetres_in("DistanceUnits", [unit], findings)
     check_affine(affine, findings)
     return affine
-
-
-def _check_units(fields: dict[str, str]) -> None:
-    unit = fields.get("distanceunits", "mm").strip(" '\"").lower()
-    if unit not in _MILLIMETRES:
-        raise DataError("HDR_UNITS", f"DistanceUnits {unit!r}", "save in millimetres")
 
 
 def _truth(fields: dict[str, str], name: str) -> bool | None:

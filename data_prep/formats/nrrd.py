@@ -15,7 +15,7 @@ from data_prep.core.geometry import AS_SCANNED, LPS_TO_RAS, check_affine, from_l
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
-from data_prep.formats.header_fields import agreed, ask_scale, tell_apart
+from data_prep.formats.header_fields import agreed, ask_scale, millimetres_in, tell_apart
 from data_prep.formats.slicer_segments import segments_of
 
 _TYPES = {
@@ -47,7 +47,6 @@ _KIND_SIZES = {
 }
 _TEXT = ("ascii", "text", "txt")
 _TOKEN = 64  # bytes that a number takes while it is text
-_MILLIMETRES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
 _ROUNDED = 1e-3  # what spacings written to some digits differ by
 _AGAIN = "fetch or export the file again"
 
@@ -227,7 +226,6 @@ def _affine(
     spacing = _numbers(fields, "spacings", float) if "spacings" in fields else None
     _check_count("spacings", spacing, rank)
     spacing = spacing and [mm for axis, mm in enumerate(spacing) if axis != channels]
-    _check_units(fields, channels, rank)
     _check_centres(fields, channels, rank)
     if space in _SPACES and "spacedirections" in fields:
         columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
@@ -252,6 +250,7 @@ def _affine(
         _check_count("thicknesses", thick, rank)
         thick = [mm for axis, mm in enumerate(thick) if axis != channels]
         tell_apart(thick, lengths.tolist(), findings)
+    affine[:3] *= _millimetres(fields, channels, rank, findings)
     check_affine(affine, findings)
     return affine
 
@@ -304,15 +303,18 @@ def _check_extent(
             agreed({f"axis mins and maxs, spacing of axis {axis}": told[0], "taken is": mm})
 
 
-def _check_units(fields: dict[str, str], channels: int | None, rank: int) -> None:
-    """Refuse lengths in other units than millimetres: `"mm" "mm" "mm"`."""
+def _millimetres(
+    fields: dict[str, str], channels: int | None, rank: int, findings: Findings
+) -> float:
+    """Return the millimetres in the unit of all lengths: `"mm" "mm" "mm"`."""
+    told = {}
     for name in ("units", "spaceunits"):
         units = re.findall(r'"([^"]*)"', fields.get(name, ""))
         if len(units) == rank and channels is not None:
             del units[channels]
-        odd = [unit for unit in units if unit.strip().lower() not in _MILLIMETRES]
-        if odd:
-            raise DataError("HDR_UNITS", f"{name} {odd[0]!r}", "save in millimetres")
+        if any(unit.strip() for unit in units):
+            told[name] = [millimetres_in(name, units, findings)]
+    return (agreed(told) or [1.0])[0]
 
 
 def _vectors(text: str) -> list[list[float] | None]:

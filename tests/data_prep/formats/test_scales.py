@@ -70,10 +70,33 @@ def test_a_calibration_of_imagej_that_changes_nothing_is_read():
     assert (read_picture(imagej(cf=0, c0=0.0, c1=1.0), Findings()).array == 40000).all()
 
 
-@pytest.mark.parametrize("unit", [b"cm", b"um", b"m", b"inches"])
-def test_lengths_of_metaimage_in_other_units_are_refused(unit):
+UNITS = {"cm": 10, "um": 1e-3, "\u00b5m": 1e-3, "microns": 1e-3, "m": 1e3, "inches": 25.4}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_lengths_in_other_units_become_millimetres_and_are_noted(unit):
+    findings = Findings({"HDR_SPACING_RANGE"})
+    written = unit.encode()
+    for scan in (
+        read_metaimage(added(MHA, b"DistanceUnits = " + written), findings),
+        read_nrrd(added(NRRD, b"space units: " + b" ".join([b'"%s"' % written] * 3)), findings),
+    ):
+        np.testing.assert_allclose(scan.spacing, np.array([1, 2, 3]) * UNITS[unit])
+    assert [f.code for f in findings.found].count("HDR_UNITS") == 2
+
+
+@pytest.mark.parametrize(
+    ("read", "data"),
+    [
+        (read_metaimage, added(MHA, b"DistanceUnits = px")),
+        (read_nrrd, added(NRRD, b'space units: "px" "px" "px"')),
+        (read_nrrd, added(NRRD, b'space units: "um" "um" "mm"')),
+        (read_nrrd, added(NRRD, b'space units: "um" "um" ""')),
+    ],
+)
+def test_unknown_and_mixed_units_of_length_are_refused(read, data):
     with pytest.raises(DataError, match="HDR_UNITS"):
-        read_metaimage(added(MHA, b"DistanceUnits = " + unit), Findings())
+        read(data, Findings())
 
 
 @pytest.mark.parametrize(
