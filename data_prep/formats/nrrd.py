@@ -16,7 +16,7 @@ from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
 from data_prep.formats.header_fields import agreed, ask_scale, millimetres_in, tell_apart
-from data_prep.formats.slicer_segments import segments_of
+from data_prep.formats.slicer_segments import check_extents, segments_of
 
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -104,7 +104,9 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     array = array.reshape((*array.shape, 1)[:4])
     affine = _affine(fields, channels, sizes, findings)
     two_axes = rank - (channels is not None) == 2
-    return Scan(array, affine, SCANNER_CODES, segments_of(keys, len(array)), two_axes)
+    segments = segments_of(keys, len(array))
+    check_extents(keys, segments, array, findings)
+    return Scan(array, affine, SCANNER_CODES, segments, two_axes)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:

@@ -169,3 +169,36 @@ def test_a_key_that_is_there_twice_is_refused():
     label = seg_nrrd([("liver", 1, 0, LIVER)]).replace(b"Segment0_ID", b"Segment0_Name")
     with pytest.raises(DataError, match="HDR_CONFLICT: 'Segment0_Name' is there twice"):
         read_nrrd(label)
+
+
+def with_extents(*extents, **of_file):
+    told = "".join(f"Segment{n}_Extent:={extent}\n" for n, extent in enumerate(extents))
+    segments = [("Liver", 1, 0, LIVER), ("tumour", 2, 0, TUMOUR)]
+    label = seg_nrrd(segments, **of_file)
+    return label.replace(b"Segment0_Name", told.encode() + b"Segment0_Name", 1)
+
+
+@pytest.mark.parametrize(
+    ("extents", "warned"),
+    [
+        (("0 1 0 2 0 3", "2 3 1 4 3 5"), 0),  # just around each
+        (("0 3 0 4 0 5", "0 3 0 4 0 5"), 0),  # the whole file, as of a shared layer
+        (("0 1 0 2 0 3",), 0),  # one that is told of one segment alone
+        (("0 1 0 2 0 3", "2 3 1 4 3 4"), 1),  # a slice of the second is outside
+        (("0 -1 0 -1 0 -1", "2 3 1 4 3 5"), 1),  # told to be nowhere
+        (("0 1 0 2 0 3", "2 3 1 4 3 9"), 1),  # beyond the file
+        (("-4 1 0 2 0 3", "3 3 1 4 3 5"), 2),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_segments_are_held_to_their_extents(written, extents, warned, layers):
+    array, codes = read(written, with_extents(*extents, layers=layers))
+    assert np.array_equal(array, want())
+    assert codes == [("warning", "LBL_EXTENT")] * warned
+
+
+@pytest.mark.parametrize("extent", ["0 1 0 2 0", "a b c d e f", ""])
+def test_an_extent_that_is_none_is_refused(extent):
+    with pytest.raises(DataError, match="HDR_DAMAGED: extent"):
+        read_nrrd(with_extents(extent))
