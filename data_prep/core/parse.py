@@ -26,6 +26,9 @@ MAX_LIST_BYTES = 4 << 20  # of ids, a line each: some 100,000 cases, and 50 time
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")
+_OF_ANOTHER_KIND = "a value in it is of another kind than is due there"
+# What Python itself says of a value that is taken apart or made a number.
+_OF_PYTHON = re.compile(r"to unpack|^invalid literal|^could not convert|^zip\(|dictionary update")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -44,12 +47,39 @@ def usable(code: str, file: str | Path, fix: str) -> Iterator[None]:
     try:
         yield
     except (OSError, csv.Error, *UNUSABLE) as error:
-        found = str(error)
-        if isinstance(error, OSError):
-            found = error.strerror or found
-        elif not isinstance(error, ValueError):  # of a missing key, say, that is its name alone
-            found = f"{type(error).__name__} {found}"
-        raise DataError(code, f"it cannot be used: {found}", fix, file=str(file)) from error
+        raise DataError(
+            code, f"it cannot be used: {plainly(error)}", fix, file=str(file)
+        ) from error
+
+
+def plainly(error: Exception) -> str:
+    """Return in plain words why a record cannot be used: nothing that only Python's users know.
+
+    Args:
+        error: one of `UNUSABLE`, OSError or csv.Error; what a ValueError of ours says stays as it
+            is.
+
+    Examples:
+        >>> plainly(KeyError("label"))
+        "no key 'label'"
+    """
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case UnicodeDecodeError():
+            return f"no text: byte {error.start} is not {error.encoding.upper()}"
+        case UnicodeError():
+            return "text that is no Unicode"
+        case json.JSONDecodeError():
+            return f"no JSON in line {error.lineno}, character {error.colno}: {error.msg}"
+        case KeyError():
+            return f"no key {error.args[0]!r:.80}" if error.args else "a key is missing"
+        case OverflowError():
+            return "a number in it is too large"
+        case TypeError() | AttributeError() | IndexError():
+            return _OF_ANOTHER_KIND
+    text = str(error)
+    return _OF_ANOTHER_KIND if _OF_PYTHON.search(text) else text
 
 
 def parse_json(data: bytes | str, kind: type = dict) -> Any:

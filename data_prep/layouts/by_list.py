@@ -85,6 +85,8 @@ def _of_record(
     named_by = PurePosixPath(name).name
     if test and isinstance(record, str):
         record = {"image": record}
+    if not isinstance(record, dict):
+        raise ValueError(f"a record that is no object with image and label: {record!r:.80}")
     images = _images_in(tree, root, named_by, record)
     label = _label_in(record)
     label = None if label is None else inside(tree, root, label, named_by)

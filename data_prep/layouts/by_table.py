@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
-from data_prep.core.parse import MAX_BYTES, check_values
+from data_prep.core.parse import MAX_BYTES, check_values, plainly
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem
 from data_prep.layouts.by_list import pair, several_lists
@@ -46,7 +46,7 @@ def csv_list(tree: Tree) -> Layout | None:
     try:
         rows, unused = _rows(tree.read(name, MAX_BYTES + 1))
     except (ValueError, csv.Error) as error:
-        raise DataError("LAY_CSV", str(error), "repair the list", file=name) from error
+        raise DataError("LAY_CSV", plainly(error), "repair the list", file=name) from error
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
@@ -129,7 +129,9 @@ def _of_row(tree: Tree, name: str, row: dict[Role, str], more: list[str]) -> Cas
     label = inside(tree, root, row["label"], name) if row.get("label") else None
     try:
         if any(more):
-            raise ValueError(f"more cells than columns: {more}")
+            raise ValueError(
+                f"{len(more)} cells more than columns: {', '.join(map(repr, more[:4]))}"
+            )
         split = split_of(row.get("split", ""), row.get("fold", ""))
     except ValueError as error:
         case = row.get("id") or images[0]

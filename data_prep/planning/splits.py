@@ -141,9 +141,14 @@ def read_groups(path: str | Path) -> dict[str, str]:
     with usable("SPLIT_GROUPS", path, "give a CSV file with columns case and group"):
         text = read_bounded(path, MAX_LIST_BYTES).decode("utf-8-sig")
         delimiter = max(",;\t", key=text.partition("\n")[0].count)
-        columns, *cells = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-        columns = [column.strip().lower() for column in columns]
-        rows = [once(list(zip(columns, row, strict=True))) for row in cells if row]
+        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+        if not lines:
+            raise ValueError("it is empty")
+        columns = [column.strip().lower() for column in lines[0]]
+        cells = [row for row in lines[1:] if row]
+        if odd := next((row for row in cells if len(row) != len(columns)), None):
+            raise ValueError(f"a row of {len(odd)} cells below {len(columns)} columns")
+        rows = [once(list(zip(columns, row, strict=True))) for row in cells]
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
     if len(groups) != len(rows) or not all(groups.values()):
         raise DataError("SPLIT_GROUPS", f"{path}: a case twice or without group", "repair it")

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
-from data_prep.core.parse import UNUSABLE, once, read_json, whole
+from data_prep.core.parse import UNUSABLE, once, plainly, read_json, whole
 from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import hash_json, read_hashed, write_hashed
 from data_prep.files.written_files import FileHashes, check_whole
@@ -108,7 +108,11 @@ class Dataset:
             sha256 = self._files.of(self.root / name)
         except (OSError, ValueError) as error:
             raise DataError(
-                "SET_FILE", f"cannot be read: {error}", "prepare again", case=case_id, file=name
+                "SET_FILE",
+                f"cannot be read: {plainly(error)}",
+                "prepare again",
+                case=case_id,
+                file=name,
             ) from error
         if recorded.get(name, sha256) != sha256:
             found = "changed since it was prepared"
@@ -190,9 +194,8 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
     except (OSError, DataError, *UNUSABLE) as error:
         if isinstance(error, DataError) and error.code == "SET_SCHEMA":
             raise
-        raise DataError(
-            "SET_JSON", f"{type(error).__name__}: {error}", "prepare again", file=str(root)
-        ) from error
+        found = error.found if isinstance(error, DataError) else plainly(error)
+        raise DataError("SET_JSON", found, "prepare again", file=str(root)) from error
     dataset = Dataset(root, layout, plan, cases, folds, test, split_by)
     unknown = (held | set(test)) - set(dataset.cases)
     if unknown:

@@ -12,7 +12,7 @@ from data_prep.core.codes import acceptable
 from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
-from data_prep.core.parse import MAX_LIST_BYTES
+from data_prep.core.parse import MAX_LIST_BYTES, usable
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import choose_device
@@ -92,16 +92,13 @@ def cases_of(options: jsonargparse.Namespace) -> set[str] | None:
     """Return the ids listed in the file given, `None` without one.
 
     Raises:
-        DataError: CASE_FILE if it is not text, OUT_CHANGED if sdunet wrote it otherwise.
+        DataError: CASE_FILE if it cannot be read or is no text, OUT_CHANGED if sdunet wrote it
+            otherwise.
     """
     if options.cases is None:
         return None
-    try:
+    with usable("CASE_FILE", options.cases, "give a text file in UTF-8 with an id a line"):
         lines = read_written(options.cases, MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
-    except UnicodeError as error:
-        raise DataError("CASE_FILE", f"{options.cases} is not UTF-8", "save it as UTF-8") from error
-    except ValueError as error:
-        raise DataError("CASE_FILE", f"{options.cases}: {error}", "give a list of ids") from error
     return {line.strip() for line in lines if line.strip()}
 
 

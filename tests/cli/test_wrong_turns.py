@@ -255,7 +255,11 @@ def test_wrong_config_files_are_named_with_status_2(text, message, tmp_path, cap
         (["evaluate", "--pred", "{t}", "--ref", "{t}", "-o", "{t}/o"], "IO_NO_FILES"),
         (
             ["evaluate", "--pred", "{t}", "--ref", "{t}", "-o", "{t}/o", "--cases", "{t}/c"],
-            "No such file or directory",
+            "CASE_FILE: it cannot be used: No such file or directory",
+        ),
+        (
+            ["evaluate", "--pred", "{t}", "--ref", "{t}", "-o", "{t}/o", "--cases", "{t}"],
+            "CASE_FILE: it cannot be used: Is a directory",
         ),
     ],
 )

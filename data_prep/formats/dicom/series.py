@@ -102,8 +102,9 @@ def read_series(
     check_alike(frames, findings)
     _check_count(frames, findings)
     if len({frame.pixels.shape for frame in frames}) > 1:
-        shapes = sorted({frame.pixels.shape for frame in frames})
-        raise DataError("DCM_MIXED", f"slices of sizes {shapes[:4]}", "split the series")
+        sizes = sorted({frame.pixels.shape[:2] for frame in frames})
+        shown = " and ".join(f"{rows} x {columns}" for rows, columns in sizes[:4])
+        raise DataError("DCM_MIXED", f"slices of sizes {shown}", "split the series")
     if any(f.rescaled for f in frames) != all(f.rescaled for f in frames):
         missing = sum(not f.rescaled for f in frames)
         raise DataError("DCM_RESCALE", f"{missing} of {len(frames)} slices have no rescale", _AGAIN)

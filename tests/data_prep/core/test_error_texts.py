@@ -11,8 +11,10 @@ from nasty_names import NAMES
 from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Finding, Findings
 from data_prep.files import decompress
+from data_prep.files.file_tree import open_tree
 from data_prep.formats import images_2d, numpy_files
 from data_prep.formats.dicom import series
+from data_prep.layouts import find_layout
 from data_prep.planning import splits
 from sdunet.runtime import safetensors_io
 
@@ -79,3 +81,42 @@ def test_logs_of_libraries_are_inert_too():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "a\\x1b[2Jb\nc\\x07d\n"
+
+
+_OF_PYTHON = re.compile(
+    r"Error|Exception|NoneType|object (is|has)|unpack|zip\(\)|codec|literal for"
+    r"|<class|'(str|list|dict|int|float|bool)'"
+)
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "told"),
+    [
+        ("layout", b'{"training": [1]}', "a record that is no object"),
+        ("layout", b'{"training": [{"label": "a.png"}]}', "no key 'image'"),
+        ("layout", b'{"training": [{"image": 3, "label": "a.png"}]}', "another kind"),
+        ("layout", b'{"training": [{"image": [], "label": "a.png"}]}', "another kind"),
+        ("layout", b'{"training": [', "no JSON in line 1"),
+        ("layout", b'{"training": ["\\ud800"]}', "no Unicode"),
+        ("layout", b'{"training": ["\xff"]}', "byte 15 is not UTF-8"),
+        ("groups", b"case,group\na,b,c\n", "a row of 3 cells below 2 columns"),
+        ("groups", b"", "it is empty"),
+        ("groups", b"x,y\na,b\n", "no key 'case'"),
+        ("folds", b"[1]", "another kind"),
+        ("folds", b'[{"train": ["a"]}]', "no key 'val'"),
+        ("folds", b'[{"train": ["a"], "val": {"b": 1}}]', "must be a list of case ids"),
+    ],
+)
+def test_lists_that_cannot_be_used_are_told_of_without_words_of_python(
+    read, content, told, tmp_path
+):
+    path = tmp_path / "dataset.json"
+    path.write_bytes(content)
+    readers = {
+        "layout": lambda: find_layout(open_tree(tmp_path)),
+        "groups": lambda: splits.read_groups(path),
+        "folds": lambda: splits.read_folds(path, {"a": "a", "b": "b"}),
+    }
+    with pytest.raises(DataError, match=told) as raised:
+        readers[read]()
+    assert not _OF_PYTHON.search(str(raised.value))

@@ -243,7 +243,7 @@ def test_prepared_case_twice_is_refused(prepared, tmp_path):
     record = json.loads((prepared / "set/dataset.json").read_text())
     record["cases"].append(record["cases"][0])
     root = spoilt(prepared / "set", tmp_path, "dataset.json", json.dumps(record).encode())
-    with pytest.raises(DataError, match="SET_JSON: ValueError: 'bad' is given twice"):
+    with pytest.raises(DataError, match="SET_JSON: 'bad' is given twice"):
         load_dataset(root)
 
 

@@ -321,7 +321,7 @@ def test_other_settings_prepare_every_case_anew(discs, tmp_path):
     ("spoil", "message"),
     [
         (lambda d: d.update(schema=99), "SET_SCHEMA: schema 99, known is 3; prepare again"),
-        (lambda d: d.pop("plan"), "SET_JSON: KeyError: 'plan'"),
+        (lambda d: d.pop("plan"), "SET_JSON: no key 'plan'"),
         (lambda d: d["cases"].pop(), "SET_JSON: splits.json names unknown cases"),
         (lambda d: d["cases"][0].update(size=[1, 2]), "SET_FILE case disc_0: an array is not of"),
         (lambda d: d["cases"][0].update(image="images/no.npy"), "SET_FILE case disc_0: cannot"),
