@@ -1,8 +1,8 @@
 """Names of structures in a file, held to the names of the classes."""
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 from data_prep.core.findings import Findings
 
@@ -46,6 +46,31 @@ def check_names(names: Iterable[str], classes: Mapping[str, int], findings: Find
         if unused:
             found = f"no structure of class {called[number]}; what is no class: {unused[:_SHOWN]}"
             findings.warn("LBL_MISSING", found, "look whether it is there by another name")
+
+
+def classes_called(cases: Iterable[Collection[str]]) -> list[str]:
+    """Return the classes that the structures of all cases name, sorted.
+
+    Names that differ in capitals and blanks around them are one. Of names that are nearly alike,
+    see `check_names`, and never in one case together, most cases decide: what the others have is
+    no class, which `check_names` then tells of in each of them.
+
+    Args:
+        cases: names of the structures of each.
+    """
+    there = [{plain(name) for name in names} for names in cases]
+    spelt = Counter(name for names in cases for name in {*names})
+    times = Counter(name for names in there for name in names)
+    near: dict[str, list[str]] = defaultdict(list)
+    for name in times:
+        near[_bare(name) or name].append(name)
+    chosen = set()
+    for several in near.values():
+        apart = all(len(names & {*several}) < 2 for names in there)
+        chosen |= {min(several, key=lambda n: (-times[n], n))} if apart else {*several}
+    return sorted(
+        min((s for s in spelt if plain(s) == n), key=lambda s: (-spelt[s], s)) for n in chosen
+    )
 
 
 def _bare(name: str) -> str:

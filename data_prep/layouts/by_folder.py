@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
+from data_prep.formats.structure_names import classes_called
 from data_prep.layouts.cases import (
     LABEL_WORDS,
     Case,
@@ -251,7 +252,8 @@ def case_folders(tree: Tree) -> Layout | None:
         wanted = "masks that are called alike in all folders"
         cases = [replace(c, labels=(), kind="classes", wanted=wanted) for c in cases]
         masks.clear()
-    numbers = {name: n for n, name in enumerate(["background", *sorted(masks)])} if masks else None
+    names = classes_called([{*map(called, c.labels)} for c in cases if c.kind == "class masks"])
+    numbers = {name: n for n, name in enumerate(["background", *names])} if masks else None
     return layout_of("case folders", cases, problems, numbers, named or None)
 
 

@@ -152,6 +152,33 @@ def test_a_class_without_a_file_is_told(written):
     assert "liver" in told.found
 
 
+@pytest.mark.parametrize("spelt", ["left-kidney", "Left_Kidneys", "leftkidney"])
+def test_most_cases_decide_how_a_class_is_called(written, spelt):
+    files = by_class(("liver", "left_kidney"))
+    old = "p1/segmentations/left_kidney.nii.gz"
+    files[f"p1/segmentations/{spelt}.nii.gz"] = files.pop(old)
+    checked = check(written(files), DataConfig())
+    assert checked.layout.labels == {"background": 0, "left_kidney": 1, "liver": 2}
+    assert [(error.case, error.code) for error in checked.errors] == [("p1", "LBL_NEAR")]
+    assert "called nearly as class left_kidney" in checked.errors[0].found
+
+
+@pytest.mark.parametrize("spelt", ["Liver ", "LIVER"])
+def test_classes_that_differ_in_capitals_and_blanks_are_one(written, spelt):
+    files = by_class()
+    name = "p1/segmentations/liver.nii.gz"
+    files[name.replace("liver", spelt)] = files.pop(name)
+    checked = check(written(files), DataConfig())
+    assert checked.layout.labels == {"background": 0, "left kidney": 1, "liver": 2}
+    assert sorted(checked.facts) == [*IDS]
+
+
+def test_near_names_in_one_case_are_classes_of_their_own(written):
+    checked = check(written(by_class(("lobe 1", "lobe1"))), DataConfig())
+    assert checked.layout.labels == {"background": 0, "lobe 1": 1, "lobe1": 2}
+    assert not checked.errors
+
+
 def test_masks_called_differently_in_each_folder_are_no_classes(written):
     files = folders("{0}/ct.nii.gz", label="")
     for id_ in IDS:
