@@ -28,6 +28,7 @@ _ALIKE = {
 }
 _KINDS = ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence")
 _ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
+_ALONE = (*_ALONE, "AcquisitionNumber", "ContrastBolusAgent", "EchoNumbers")
 
 
 class Place(NamedTuple):

@@ -6,6 +6,7 @@ ordered by position. Source: DICOM PS3.3, C.7.6.1 (image type), C.8.3.1 (MR), C.
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -19,6 +20,7 @@ ALIKE = (*ALIKE, "FrameOfReferenceUID", "StudyInstanceUID", "SamplesPerPixel")
 _APART = {
     "ConvolutionKernel": 0.0,
     "DiffusionBValue": 0.05,
+    "EchoNumbers": 0.0,
     "EchoTime": 0.05,
     "TemporalPositionIdentifier": 0.0,
 }
@@ -34,6 +36,8 @@ _NO_SLICES = {
     *("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT"),
     *("PROJECTION IMAGE", "MIP", "MINIP", "MIN_IP", "MAX_IP", "MIP_SUB"),
 }
+_MADE = ("ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY")  # first two words of ImageType
+_STRAY = 4  # times as many slices as those of another acquisition between them
 _COARSE = {"LOCALIZER", "SCOUT", "SURVEY", "TOPOGRAM"}  # slices, but seldom those that are meant
 _SLICED = ("CT", "MR", "PT", "NM")  # modalities of slices
 _AGAIN = "export the series again"
@@ -59,9 +63,26 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
     for name, share in _APART.items():
         if values := _differing(frames, name, share):
             raise DataError("DCM_MIXED", f"slices of several {name}, {values}", _SPLIT)
+    _tell_of_sorts(frames, findings)
     for name, share in _DOUBTFUL.items():
         if values := _differing(frames, name, share):
             found = f"slices of several {name}, {values}"
+            findings.warn("DCM_VARIES", found, "look whether they are of one image")
+
+
+def _tell_of_sorts(frames: Sequence[Frame], findings: Findings) -> None:
+    """Warn of slices made in other ways than the rest: derived ones, or before a contrast agent."""
+    kinds = [frame.said.get("ImageType", ()) for frame in frames]
+    derived = Counter(k[i] for k in kinds for i in (0, 1) if len(k) > 1 and k[i] in _MADE)
+    agents = Counter("with" if f.said.get("ContrastBolusAgent") else "without" for f in frames)
+    for what, words in (
+        ("ImageType", ("ORIGINAL", "DERIVED")),
+        ("ImageType", ("PRIMARY", "SECONDARY")),
+        ("ContrastBolusAgent", ("with", "without")),
+    ):
+        counts = agents if what == "ContrastBolusAgent" else derived
+        if all(counts[word] for word in words):
+            found = f"slices of several {what}, " + " and ".join(f"{counts[w]} {w}" for w in words)
             findings.warn("DCM_VARIES", found, "look whether they are of one image")
 
 
@@ -127,6 +148,14 @@ def check_order(frames: Sequence[Frame], along: np.ndarray, findings: Findings) 
     if len(set(numbers)) < len(numbers):
         found = f"{len(numbers)} slices have {len(set(numbers))} InstanceNumbers"
         findings.warn("DCM_ORDER", found, "look whether they are of one image")
+    acquired = _numbers(frames, "AcquisitionNumber")
+    runs, counts = [n for n, _ in groupby(acquired)], Counter(acquired)
+    # Acquisitions taken in turns have as many slices each; strays are of another image.
+    if len(runs) > len(counts) and _STRAY * min(counts.values()) < max(counts.values()):
+        few = min(counts, key=lambda number: counts[number])
+        found = f"{counts[few]} of {len(acquired)} slices are of another acquisition, {few:g}, "
+        found += "than those around them"
+        findings.warn("DCM_VARIES", found, "look whether they are of one image")
     for name in ("SliceLocation", "InStackPositionNumber"):
         places = _numbers(frames, name)
         if len(places) < len(along):

@@ -36,6 +36,7 @@ def one_uid(z):
         ("StudyInstanceUID", lambda z: "1.2" if z != 5 else "1.9", "DCM_MIXED: slices of 2 Study"),
         ("EchoTime", lambda z: 10 * (z % 2 + 1), "DCM_MIXED: slices of several EchoTime, 10 and"),
         ("EchoTime", lambda z: 10 if z < 5 else 80, "DCM_MIXED: slices of several EchoTime"),
+        ("EchoNumbers", lambda z: z % 2 + 1, "DCM_MIXED: slices of several EchoNumbers, 1 and 2"),
         ("DiffusionBValue", lambda z: 1000.0 * (z % 2), "DCM_MIXED: slices of several Diffusion"),
         ("TemporalPositionIdentifier", lambda z: z % 2 + 1, "DCM_MIXED: slices of several Tempor"),
         ("ConvolutionKernel", lambda z: ["B30f", "B70f"][z % 2], "DCM_MIXED: .* Convolution"),
@@ -71,7 +72,33 @@ def test_several_images_in_one_series_are_refused(name, values, message):
         ("SliceLocation", lambda z: 7, ["warning DCM_ORDER: SliceLocation is of another order"]),
         ("FlipAngle", lambda z: 10 + 20 * (z % 2), ["warning DCM_VARIES: slices of several Flip"]),
         ("KVP", lambda z: 80 + 60 * (z % 2), ["warning DCM_VARIES: slices of several KVP, 140"]),
+        (
+            "ImageType",
+            lambda z: ["DERIVED" if z == 5 else "ORIGINAL", "PRIMARY", "AXIAL"],
+            ["warning DCM_VARIES: slices of several ImageType, 9 ORIGINAL and 1 DERIVED"],
+        ),
+        (
+            "ImageType",
+            lambda z: ["DERIVED", "SECONDARY" if z < 3 else "PRIMARY", "AXIAL"],
+            ["warning DCM_VARIES: slices of several ImageType, 7 PRIMARY and 3 SECONDARY"],
+        ),
+        (
+            "ContrastBolusAgent",
+            lambda z: "ioversol" if z < 4 else None,
+            ["warning DCM_VARIES: slices of several ContrastBolusAgent, 4 with and 6 without"],
+        ),
+        (
+            "AcquisitionNumber",
+            lambda z: 1 + (z == 5),
+            ["warning DCM_VARIES: 1 of 10 slices are of another acquisition, 2, than those arou"],
+        ),
         # What ordinary scanners write:
+        ("AcquisitionNumber", lambda z: z % 2, []),
+        ("AcquisitionNumber", lambda z: z, []),
+        ("AcquisitionNumber", lambda z: 1 + (z == 9), []),
+        ("AcquisitionNumber", lambda z: None if z == 4 else 1, []),
+        ("ContrastBolusAgent", lambda z: "ioversol", []),
+        ("ContrastBolusAgent", lambda z: "", []),
         ("InstanceNumber", lambda z: 10 - z, []),
         ("InstanceNumber", lambda z: None if z == 4 else z, []),
         ("SliceLocation", lambda z: 2 * z - 400.5, []),
@@ -143,6 +170,22 @@ def test_frames_of_several_images_in_one_file_are_refused(group, name, value):
                 read([one])
         else:
             assert read([one])[0].size == (8, 6, 10)
+
+
+@pytest.mark.parametrize(
+    "group", ["MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence"]
+)
+def test_derived_frames_among_original_ones_are_told(group):
+    one = multi_frame()
+    one.ImageType = ["MIXED", "PRIMARY", "VOLUME", "NONE"]
+    for z, part in enumerate(one.PerFrameFunctionalGroupsSequence):
+        item = Dataset()
+        item.FrameType = ["DERIVED" if z == 3 else "ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+        setattr(part, group, [item])
+    _, found = read([one])
+    assert found == [
+        "warning DCM_VARIES: slices of several ImageType, 9 ORIGINAL and 1 DERIVED",
+    ]
 
 
 @pytest.mark.parametrize("word", ["PROJECTION IMAGE", "MIP", "SCREEN SAVE"])
