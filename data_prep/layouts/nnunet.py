@@ -21,7 +21,16 @@ from data_prep.layouts.by_list import (
     regions_of,
     sorted_layout,
 )
-from data_prep.layouts.cases import Case, Layout, duplicate, inside, no_channel, no_image
+from data_prep.layouts.cases import (
+    Case,
+    Layout,
+    duplicate,
+    inside,
+    kept_apart,
+    no_channel,
+    no_image,
+)
+from data_prep.layouts.words import part_of_folders, without_part
 
 _FOLDS = "splits_final.json"
 _COLOURS = 3
@@ -64,7 +73,8 @@ def nnunet(tree: Tree) -> Layout | None:
 
     `dataset.json` may be missing; if it has a key `dataset`, that names the files of the training
     cases. A 2D image in colours is one file. Cases of `imagesTs` with a label in `labelsTs` are
-    the test set. Folds are those of `splits_final.json`, if it lies beside.
+    the test set, and with them those for validation, in folders such as `imagesVa`. Folds are
+    those of `splits_final.json`, if it lies beside.
     """
     found = description(tree, "channel_names", dict) or description(tree, "modality", dict)
     name, described = found or ("", {})
@@ -86,6 +96,7 @@ def nnunet(tree: Tree) -> Layout | None:
             del images["Tr"], labels["Tr"]
         training = list(map(str, named or images["Tr"]))
         counts = {"numTraining": len(training), "numTest": len(images["Ts"])}
+        counts |= {"numValidation": len(images["Va"])}
         results += miscounted(name, described, counts)
         regions = regions_of(described)
     results += _other_ending(tree, root, name, ending)
@@ -95,7 +106,8 @@ def nnunet(tree: Tree) -> Layout | None:
         for id_, files in by_id.items():
             case = _of_channels(id_, files, labels[part].get(id_, []), count, part)
             # Of tests without labels only images are there, which are no cases to learn from.
-            if part == "Ts" and isinstance(case, Case) and not case.labels:
+            alone = part == "Ts" or (part == "Va" and not labels["Va"])
+            if alone and isinstance(case, Case) and not case.labels:
                 apart.append(case)
             else:
                 results.append(case)
@@ -104,6 +116,7 @@ def nnunet(tree: Tree) -> Layout | None:
             for id_, files in labels[part].items()
             if id_ not in by_id
         ]
+    validating = sum(bool(labels["Va"].get(id_)) for id_ in images["Va"])
     folds, findings = _folds_beside(tree, root, training)
     results = [
         replace(case, split=folds[case.id])
@@ -116,7 +129,7 @@ def nnunet(tree: Tree) -> Layout | None:
         layout,
         listed_in=name,
         apart=tuple(apart),
-        findings=findings,
+        findings=(*findings, *kept_apart(validating, "imagesVa or its like")),
         regions=regions,
     )
 
@@ -181,25 +194,37 @@ def _roots(tree: Tree) -> set[PurePosixPath]:
 def _training_and_testing(
     tree: Tree, root: PurePosixPath, ending: str
 ) -> tuple[dict[str, dict[str, dict[int, list[str]]]], dict[str, dict[str, list[str]]]]:
-    """Return the files of `imagesTr` and `imagesTs` by case and channel, and those of labels.
+    """Return the files of `imagesTr` and its like by part, case and channel, and those of labels.
 
     Only those of the ending that is declared, as nnU-Net reads them, if there are any.
     """
     files = list(filter(is_scan_name, tree.names))
     files = [file for file in files if file.endswith(ending)] or files
     images: dict[str, dict[str, dict[int, list[str]]]]
-    images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Ts")}
+    images = {part: defaultdict(lambda: defaultdict(list)) for part in ("Tr", "Va", "Ts")}
     labels: dict[str, dict[str, list[str]]]
-    labels = {part: defaultdict(list) for part in ("Tr", "Ts")}
+    labels = {part: defaultdict(list) for part in ("Tr", "Va", "Ts")}
     for file in files:
         path = PurePosixPath(file)
         channel = CHANNEL.search(stem(file))
-        for part in images:
-            if path.parent == root / f"images{part}" and channel:
-                images[part][stem(file)[: channel.start()]][int(channel[1])].append(file)
-            elif path.parent == root / f"labels{part}":
-                labels[part][stem(file)].append(file)
+        kind, part = _kind_and_part(path.parent.name) if path.parent.parent == root else ("", "")
+        if kind == "images" and channel:
+            images[part][stem(file)[: channel.start()]][int(channel[1])].append(file)
+        elif kind == "labels":
+            labels[part][stem(file)].append(file)
     return images, labels
+
+
+def _kind_and_part(folder: str) -> tuple[str, str]:
+    """Return what a folder holds, `images` or `labels`, and of which part; empty for any other.
+
+    That of training is called as nnU-Net calls it; others as people do: `imagesVal`, `imagesTest`.
+    """
+    kind = next((kind for kind in ("images", "labels") if without_part(folder) == kind), "")
+    if not kind or folder in ("imagesTr", "labelsTr"):
+        return kind, "Tr" if kind else ""
+    part = {"validation": "Va", "test": "Ts"}.get(part_of_folders([folder]) or "", "")
+    return (kind, part) if part else ("", "")
 
 
 def _of_channels(
@@ -208,7 +233,7 @@ def _of_channels(
     several = [found for found in (*files.values(), labels) if len(found) > 1]
     if several:
         return duplicate(id_, several[0])
-    split: Literal["test"] | None = "test" if part == "Ts" else None
+    split: Literal["test"] | None = None if part == "Tr" else "test"
     wanted = f"labels{part}/{id_}"
     if set(files) == {0} and _in_colours(files[0], count):
         return Case(id_, ((files[0][0],),), tuple(labels), split=split, wanted=wanted)

@@ -28,7 +28,9 @@ _PARTS: dict[Part, tuple[str, ...]] = {
 _PART_OF: dict[str, Part] = {word: part for part, words in _PARTS.items() for word in words}
 PARTS_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
 _FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
-_TESTS = ("imagests", "labelsts")  # of nnU-Net and the Decathlon
+# Of nnU-Net and the Decathlon: `imagesTr`, `imagesTs`; and what people add to them, `imagesVa`.
+_SHORT = re.compile(r"(images?|imgs?|labels?|masks?)[_\-. ]*(tr|va|ts)", re.IGNORECASE)
+_SHORT_PARTS = {"tr": "train", "va": "validation", "ts": "test"}
 
 
 def role_of(column: str) -> Role | None:
@@ -124,9 +126,11 @@ def part_of_folders(folders: Iterable[str]) -> str | None:
         if fold := _FOLD.fullmatch(folder):
             told.add(f"fold_{int(fold[1])}")
             continue
+        if short := _SHORT.fullmatch(folder):
+            told.add(_SHORT_PARTS[short[2].lower()])
+            continue
         several = _words(folder)
         words = set(map(_part_word, [*several, "".join(several)]))  # `hold_out` is one word
-        words = {"test"} if folder.lower() in _TESTS else words
         parts = {_PART_OF[word] or "train" for word in words & set(_PART_OF) - {"none", "nan"}}
         told |= parts if len(parts) == 1 else set()
     if any(part.startswith("fold_") for part in told):
@@ -150,6 +154,8 @@ def split_of_part(part: str) -> Literal["test"] | int | None:
 
 def without_part(folder: str) -> str:
     """Return a folder's name in lower case without the word for a part of a split."""
+    if short := _SHORT.fullmatch(folder):
+        return short[1].lower()
     kept = [word for word in _words(folder) if _part_word(word) not in _PART_OF]
     return "_".join(kept) or folder.lower()
 

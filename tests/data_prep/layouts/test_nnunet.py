@@ -166,3 +166,51 @@ def test_several_raw_datasets_without_lists_are_named(written):
     both = {f"{folder}/{name}": data for folder in ("A", "B") for name, data in files.items()}
     with pytest.raises(DataError, match="LAY_LISTS: several datasets of nnU-Net: A, B"):
         find_layout(open_tree(written(both)))
+
+
+FOLDERS = [
+    *(("imagesVa", "labelsVa"), ("imagesVal", "labelsVal"), ("images_val", "labels_val")),
+    *(("imagesVa", "labelsVal"), ("imagesTest", "labelsTest"), ("imagesTs", "labelsTs")),
+]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(("images", "labels"), FOLDERS)
+def test_folders_for_validation_and_testing_are_obeyed(written, images, labels, listed):
+    more = {f"{images}/c_0000.nii.gz": gz(nifti(noise(7))), f"{labels}/c.nii.gz": LABEL}
+    files = volumes(described()) | more
+    if not listed:
+        del files["dataset.json"]
+    layout = find_layout(open_tree(written(files)))
+    assert layout.name == "nnunet"
+    assert {case.id: case.split for case in layout.cases} == {"a": None, "b": None, "c": "test"}
+    assert not layout.problems
+    told = [f.code for f in layout.findings]
+    assert told == ["SPLIT_VALIDATION"] * ("va" in images.lower())
+
+
+@pytest.mark.parametrize(("images", "labels"), FOLDERS)
+def test_folders_of_parts_without_channels_are_obeyed(written, images, labels):
+    files = {f"imagesTr/{i}.nii.gz": IMAGES[i] for i in "ab"}
+    files |= {f"labelsTr/{i}.nii.gz": LABEL for i in "ab"}
+    files |= {f"{images}/c.nii.gz": gz(nifti(noise(7))), f"{labels}/c.nii.gz": LABEL}
+    layout = find_layout(open_tree(written(files)))
+    assert {case.id: case.split for case in layout.cases} == {"a": None, "b": None, "c": "test"}
+
+
+def test_validation_images_without_labels_are_those_that_others_label(written):
+    files = volumes(described()) | {"imagesVa/c_0000.nii.gz": gz(nifti(noise(7)))}
+    layout = find_layout(open_tree(written(files)))
+    assert [case.id for case in layout.apart] == ["c"]
+    assert not layout.problems
+    both = files | {"imagesVa/d_0000.nii.gz": IMAGE, "labelsVa/d.nii.gz": LABEL}
+    layout = find_layout(open_tree(written(both, "both")))
+    assert [(e.code, e.case) for e in layout.problems] == [("PAIR_NO_LABEL", "c")]
+
+
+@pytest.mark.parametrize("folder", ["imagesTr_old", "imagesVaso", "images_2", "preview"])
+def test_other_folders_beside_are_no_part(written, folder):
+    files = volumes(described()) | {f"{folder}/c_0000.nii.gz": gz(nifti(noise(7)))}
+    layout = find_layout(open_tree(written(files)))
+    assert [case.id for case in layout.cases] == ["a", "b"]
+    assert [(f.level, f.code) for f in layout.findings] == [("note", "LAY_UNUSED")]
