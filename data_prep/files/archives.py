@@ -41,6 +41,18 @@ _PACKED: dict[bytes, Callable[[Path], _Unpacking]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
 }
+_ENCRYPTED = 1  # of a member's flags
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# What is known and not opened, by its first bytes and, where those are no mark, by its suffix.
+_OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "a file compressed by zstd",
+    b"-----BEGIN PGP MESSAGE": "a file encrypted by PGP",
+    b"age-encryption.org/": "a file encrypted by age",
+    b"Salted__": "a file encrypted by OpenSSL",
+}
+_ENCRYPTED_SUFFIXES = (".gpg", ".pgp", ".age", ".enc", ".p7m", ".aes")
 
 
 @dataclass(frozen=True)
@@ -62,9 +74,13 @@ def open_archive(path: Path) -> Archive | None:
     """Open a zip or an uncompressed tar, told by its content; `None` for any other file.
 
     Raises:
-        DataError: IO_ARCHIVE if it is one of them and damaged, or a compressed tar.
+        DataError: IO_ARCHIVE if it is one of them and damaged, or one that is known and not
+            opened: encrypted, a compressed tar, 7z, RAR.
     """
     with named_errors(str(path), _AGAIN, "IO_ARCHIVE"):
+        if other := _other_archive(path):
+            fix = f"decrypt and {_UNPACK}" if "encrypted" in other else _UNPACK
+            raise DataError("IO_ARCHIVE", other, fix)
         if zipfile.is_zipfile(path):
             return _open_zip(path)
         if _is_packed_tar(path):
@@ -84,8 +100,11 @@ def read_member(
     """Unpack a member of a zip, whole or at most its first `limit` bytes, in pieces.
 
     Raises:
-        DataError: IO_TOO_LARGE, IO_MEMORY by the declared size; IO_CRC if another size comes.
+        DataError: IO_MEMBER if it is encrypted or packed by an unknown method; IO_TOO_LARGE,
+            IO_MEMORY by the declared size; IO_CRC if another size comes.
     """
+    if sealed := _sealed(member):
+        raise DataError("IO_MEMBER", f"{sealed} in an archive", "unpack it, and give what is in it")
     size = member.file_size if limit is None else min(limit, member.file_size)
     check_bytes(size)
     wanted = size + 1 if limit is None else size  # one byte more, which must not come
@@ -94,7 +113,7 @@ def read_member(
             data = _taken(stream, wanted)
     except DataError:
         raise
-    # What is raised for damaged, encrypted or unknown members is no closed list.
+    # What is raised for damaged members is no closed list.
     except Exception as error:
         raise DataError("IO_CRC", f"damaged archive member: {words_of(error)}", _AGAIN) from error
     if len(data) != size:
@@ -159,7 +178,10 @@ def _open_zip(path: Path) -> Archive:
     weakref.finalize(archive, file.close)  # it closes only files that it opened itself
     members = archive.infolist()
     members = [member for member in members if _zip_kind(member) != _FOLDER]
-    kinds = [_zip_kind(member) for member in members]
+    kinds = [_zip_kind(member) or _sealed(member) for member in members]
+    if members and all(member.flag_bits & _ENCRYPTED for member in members):
+        fix = f"decrypt and {_UNPACK}"
+        raise DataError("IO_ARCHIVE", "every file in it is encrypted", fix)
     names = [_plain(member.filename) for member in members]
     places = dict(zip(names, members, strict=True))
 
@@ -228,6 +250,15 @@ def _zip_kind(member: zipfile.ZipInfo) -> str:
     return "" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "a device or a pipe"
 
 
+def _sealed(member: zipfile.ZipInfo) -> str:
+    """Return why the content of a member cannot be had; empty if it can."""
+    if member.flag_bits & _ENCRYPTED:
+        return "an encrypted file"
+    if member.compress_type not in _METHODS:
+        return f"a file packed by method {member.compress_type}"
+    return ""
+
+
 def _open_tar(path: Path, archive: tarfile.TarFile) -> Archive:
     members = archive.getmembers()
     _check_tar_end(path, archive.offset)
@@ -270,6 +301,15 @@ def _check_tar_end(path: Path, end: int) -> None:
                 raise DataError("IO_ARCHIVE", f"{path} is cut or damaged", _AGAIN)
     if rest < 2 * tarfile.BLOCKSIZE:
         raise DataError("IO_ARCHIVE", f"{path} is cut or damaged", _AGAIN)
+
+
+def _other_archive(path: Path) -> str:
+    """Return what a file is that holds others and is not opened; empty for any other file."""
+    with path.open("rb") as file:
+        start = file.read(32)
+    if path.name.lower().endswith(_ENCRYPTED_SUFFIXES):
+        return "an encrypted file"
+    return next((what for mark, what in _OTHERS.items() if start.startswith(mark)), "")
 
 
 def _is_packed_tar(path: Path) -> bool:

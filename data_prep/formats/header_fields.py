@@ -114,8 +114,9 @@ def millimetres_in(field: str, units: Iterable[str], findings: Findings) -> floa
         DataError: HDR_UNITS for a unit that is not known, or several different ones.
     """
     names = {unit.strip().lower() for unit in units}
-    factors = {_LENGTHS.get(name, _LENGTHS.get(name.removesuffix("s"))) for name in names}
-    if None in factors or len(factors) > 1:
+    known = [_LENGTHS.get(name) or _LENGTHS.get(name.removesuffix("s")) for name in names]
+    factors = {factor for factor in known if factor is not None}
+    if None in known or len(factors) > 1:
         told = ", ".join(map(repr, sorted(names)))
         raise DataError("HDR_UNITS", f"{field} {told:.80}", "save in millimetres")
     factor = factors.pop() if factors else 1.0

@@ -71,6 +71,6 @@ def _only_member(data: bytes) -> bytes:
             return read_member(archive, members[0])
     except DataError:
         raise
-    # zipfile raises several kinds for damaged, encrypted or unknown members.
+    # zipfile raises several kinds for damaged members.
     except Exception as error:
         raise DataError("IO_CRC", f"damaged archive: {words_of(error)}", _AGAIN) from error

@@ -1,20 +1,15 @@
 """DICOM trees: each series a case, with the RTSTRUCT or SEG that refers to it."""
 
-import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
-from pydicom.dataset import Dataset
-
-from data_prep.core.errors import DataError, named_errors
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
-from data_prep.formats.dicom.references import images_referred_to
-from data_prep.formats.dicom.series import is_dicom, parse, start_of
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import (
     LABEL_WORDS,
@@ -25,65 +20,45 @@ from data_prep.layouts.cases import (
     no_image,
     sample,
 )
+from data_prep.layouts.dicom_files import (
+    LABELS,
+    NO_IMAGES,
+    SUFFIXES,
+    LostFile,
+    SeriesFile,
+    hidden_slices,
+    is_dicom_file,
+    is_encrypted,
+    look,
+)
 from data_prep.layouts.folders.labels import LABEL_FOLDERS
-
-_LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
-_SUFFIXES = (".dcm", ".ima", ".dicom")
-_NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
-
-
-@dataclass(frozen=True)
-class _File:
-    name: str
-    series: str
-    modality: str
-    study: str
-    patient: str
-    refers: frozenset[str]
-    kind: str
-    uid: str
-    images: frozenset[str]  # that it refers to, if it is a label that names no series
-
-
-@dataclass(frozen=True)
-class _Lost:
-    """A file that may be a slice and cannot be read as one.
-
-    Attributes:
-        error: what is wrong with it.
-        seen: whether it is DICOM, by its first bytes or its suffix.
-        series: the one it says it belongs to; empty if it does not get as far as that.
-    """
-
-    name: str
-    error: DataError
-    seen: bool
-    series: str
 
 
 def dicom(tree: Tree) -> Layout | None:
     """Series found by what files say, not by their names; other files are listed.
 
     A series is refused if a file of its own, or one in its folder that says of no series, cannot
-    be read: its slices would be fewer without a word.
+    be read or is hidden by its name: its slices would be fewer without a word. So are folders
+    that no case comes of, though what lies in them may be images.
     Identifiers of the patient serve only to group cases, as a hash.
     """
     names = [name for name in tree.names if not is_scan_name(name)]
-    looked = [found for name in names for found in _look(tree, name)]
+    looked = [found for name in names for found in look(tree, name)]
     error = DataError("IO_NOT_IMAGE", "not DICOM", "fetch or export the file again")
-    looked += [_Lost(n, error, False, "") for n in tree.names if is_scan_name(n)]
-    files = [found for found in looked if isinstance(found, _File)]
+    looked += [LostFile(n, error, False, "") for n in tree.names if is_scan_name(n)]
+    files = [found for found in looked if isinstance(found, SeriesFile)]
     if not files:
         return None
-    lost = _slices_lost([found for found in looked if isinstance(found, _Lost)], files)
+    lost = _slices_lost([found for found in looked if isinstance(found, LostFile)], files)
     problems = [one.error for one in lost]
-    series_of = {file.uid: file.series for file in files if file.modality not in _LABELS}
-    labels = [_by_images(file, series_of) for file in files if file.modality in _LABELS]
+    hidden = hidden_slices(tree, files)
+    series_of = {file.uid: file.series for file in files if file.modality not in LABELS}
+    labels = [_by_images(file, series_of) for file in files if file.modality in LABELS]
     images = defaultdict(list)
     for file in files:
-        if file.modality not in _LABELS:
+        if file.modality not in LABELS:
             images[file.series].append(file)
-    for series in [s for s, group in images.items() if {f.modality for f in group} <= _NO_IMAGES]:
+    for series in [s for s, group in images.items() if {f.modality for f in group} <= NO_IMAGES]:
         del images[series]
     masks = _masks_beside(tree, images, {one.name for one in lost})
     masks = {s: n for s, n in masks.items() if not any(s in label.refers for label in labels)}
@@ -91,6 +66,9 @@ def dicom(tree: Tree) -> Layout | None:
     used |= {name for several in masks.values() for name in several}
     findings = []
     rest = sorted(set(tree.names) - used - {one.name for one in lost})
+    wrong, told = _without_case(tree, rest, used, files)
+    problems += wrong
+    findings += told
     if rest:
         found = f"{len(rest)} files that are no DICOM image: {sample(rest)}"
         findings.append(Finding("note", "DCM_OTHER", found, ""))
@@ -101,7 +79,7 @@ def dicom(tree: Tree) -> Layout | None:
     for series, members in images.items():
         id_, scan = ids[series], tuple(sorted(file.name for file in members))
         drawn = [label for label in labels if series in label.refers]
-        missing = [one for one in lost if _concerns(one, series, members)]
+        missing = [one for one in (*hidden, *lost) if _concerns(one, series, members)]
         beside = masks.get(series, [])
         problem = _problem(members, missing, drawn) or _several_masks(beside)
         first = members[0]
@@ -110,7 +88,7 @@ def dicom(tree: Tree) -> Layout | None:
         if problem:
             problems.append(problem.at(case=id_))
         else:
-            kind: LabelKind = _LABELS[drawn[0].modality] if drawn else "classes"
+            kind: LabelKind = LABELS[drawn[0].modality] if drawn else "classes"
             names = tuple(label.name for label in drawn) or tuple(beside)
             wanted = "an RTSTRUCT or SEG that refers to the series, or a mask called as its folder"
             channels = (first.kind,) if first.kind else None
@@ -123,8 +101,54 @@ def dicom(tree: Tree) -> Layout | None:
     return layout_of("dicom", cases, problems, channels=channels, findings=(*findings, *told))
 
 
+def _without_case(
+    tree: Tree, rest: Sequence[str], used: Collection[str], files: Iterable[SeriesFile]
+) -> tuple[list[DataError], list[Finding]]:
+    """Return what is told of folders, as of a patient, that hold images perhaps and give no case.
+
+    Args:
+        tree: where they are.
+        rest: files of no case.
+        used: files of cases.
+        files: what those that are DICOM say of themselves.
+
+    Returns:
+        An error for each folder of encrypted files, and of files that are no DICOM and called as
+        slices elsewhere are; a warning of each patient who has other DICOM objects alone.
+    """
+    taken = {folder for name in used for folder in PurePosixPath(name).parents}
+    of_case = [file for file in files if file.name in used]
+    known = {person for file in of_case for person in (file.patient, file.study)}
+    others = {f.name for f in files if not known & {f.patient, f.study}}
+    dicom_names = {file.name for file in files}
+    slices = {_kind_of_name(PurePosixPath(file.name).name) for file in of_case}
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in rest:
+        above = [folder for folder in PurePosixPath(name).parents if folder not in taken]
+        place = f"{above[-1]}/" if above else name
+        if name in dicom_names:
+            what = "DICOM objects without images" if above and name in others else ""
+        elif is_encrypted(tree, name):
+            what = "encrypted files"
+        else:
+            alike = above and _kind_of_name(PurePosixPath(name).name) in slices
+            what = "files called as slices elsewhere, and no DICOM" if alike else ""
+        if what:
+            found[place, what].append(name)
+    problems, findings = [], []
+    for (place, what), names in found.items():
+        told = f"no case comes of {place}: {len(names)} {what}, {sample(names)}"
+        if what.startswith("DICOM"):
+            fix = "look whether images of this patient are missing"
+            findings.append(Finding("warning", "DCM_NO_CASE", told, fix))
+        else:
+            fix = "decrypt or fetch them again, or move them out of the dataset"
+            problems.append(DataError("DCM_NO_CASE", told, fix, file=names[0]))
+    return problems, findings
+
+
 def _masks_beside(
-    tree: Tree, images: dict[str, list[_File]], lost: set[str]
+    tree: Tree, images: dict[str, list[SeriesFile]], lost: set[str]
 ) -> dict[str, list[str]]:
     """Return the masks of series that are no DICOM: in the folder of a series, or called as it.
 
@@ -170,7 +194,7 @@ def _plain(text: str) -> str:
 def _stem_of_any(name: str) -> str:
     """Return a name without folders and its suffix, that of DICOM too."""
     text = stem(name)
-    return text.rsplit(".", 1)[0] if text.lower().endswith(_SUFFIXES) else text
+    return text.rsplit(".", 1)[0] if text.lower().endswith(SUFFIXES) else text
 
 
 def _several_masks(names: list[str]) -> DataError | None:
@@ -212,87 +236,11 @@ def kind_of_label(tree: Tree, name: str) -> LabelKind:
     """Return what a file that is named as a label holds: DICOM structures, or class numbers."""
     if is_scan_name(name) or not is_dicom_file(tree, name):
         return "classes"
-    looked = [one.modality for one in _look(tree, name) if isinstance(one, _File)]
-    return _LABELS.get(looked[0], "classes") if looked else "classes"
+    looked = [one.modality for one in look(tree, name) if isinstance(one, SeriesFile)]
+    return LABELS.get(looked[0], "classes") if looked else "classes"
 
 
-def is_dicom_file(tree: Tree, name: str) -> bool:
-    """Tell DICOM by its suffix or its first bytes."""
-    if name.lower().endswith(_SUFFIXES):
-        return True
-    try:
-        return is_dicom(tree.read(name, 256))
-    except DataError:
-        return False  # whatever it is, `find_layout` tells of it
-
-
-def _look(tree: Tree, name: str) -> list[_File | _Lost]:
-    """Return what a file says of itself, or the directory of a medium of files not there."""
-    seen, series = name.lower().endswith(_SUFFIXES), ""
-    try:
-        with named_errors(name):
-            if not is_dicom(tree.read(name, 256)):
-                raise DataError("IO_NOT_IMAGE", "not DICOM", "fetch or export the file again")
-            seen = True
-            data = tree.read(name)
-            series = str(start_of(data).get("SeriesInstanceUID") or "")
-            one = parse(data, pixels=False)
-            if "DirectoryRecordSequence" in one:
-                return _not_there(tree, name, one)
-            # pydicom may return nothing at all of a file that is damaged further on.
-            if not series or one.get("SeriesInstanceUID") != series:
-                raise DataError("DCM_SERIES", "no SeriesInstanceUID", "export the series again")
-            modality = str(one.get("Modality") or "")
-            if modality not in {*_LABELS, *_NO_IMAGES} and "Rows" not in one:
-                series = ""  # which may be cut, too
-                raise DataError("IO_TRUNCATED", "a header without an image", "fetch it again")
-            study = str(one.get("StudyInstanceUID") or series)
-            file = _File(
-                name,
-                series,
-                modality,
-                _hashed(study),
-                _hashed(str(one.get("PatientID") or "").strip() or study),
-                refers := frozenset(_series_referred_to(one)),
-                _kind(one),
-                str(one.get("SOPInstanceUID") or name),
-                frozenset() if refers else frozenset(images_referred_to(one)),
-            )
-    except DataError as error:
-        return [_Lost(name, error, seen, series)]
-    return [file]
-
-
-def _kind(one: Dataset) -> str:
-    """Return the modality, with the unit of its values where that is not the usual one."""
-    modality = str(one.get("Modality") or "")
-    unit = str(one.get("Units" if modality == "PT" else "RescaleType") or "").strip()
-    return modality if unit in ("", "HU", "US") else f"{modality} {unit}"
-
-
-def _hashed(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _not_there(tree: Tree, name: str, directory: Dataset) -> list[_File | _Lost]:
-    """Return the images that a DICOMDIR lists and the tree lacks, if it is the tree's at all."""
-    folder, series, listed = PurePosixPath(name).parent, "", {}
-    for record in directory.DirectoryRecordSequence:
-        series = str(record.get("SeriesInstanceUID") or series)
-        if record.get("DirectoryRecordType") == "IMAGE" and record.get("ReferencedFileID"):
-            parts = record.ReferencedFileID
-            parts = [parts] if isinstance(parts, str) else parts
-            listed[(folder / "/".join(parts)).as_posix()] = series
-    there = {known.casefold() for known in tree.names}
-    missing = [file for file in listed if file.casefold() not in there]
-    if len(missing) == len(listed):
-        return []
-    fix = "fetch the missing files, or remove the list"
-    error = f"{name} lists it, it is missing"
-    return [_Lost(f, DataError("DCM_LISTED", error, fix, file=f), True, listed[f]) for f in missing]
-
-
-def _slices_lost(found: list[_Lost], files: list[_File]) -> list[_Lost]:
+def _slices_lost(found: list[LostFile], files: list[SeriesFile]) -> list[LostFile]:
     """Return those that are damaged slices; the others are files of another kind.
 
     What is not even DICOM any more is told by a name such as the slices beside it have.
@@ -301,7 +249,7 @@ def _slices_lost(found: list[_Lost], files: list[_File]) -> list[_Lost]:
     stems = {_kind_of_name(_stem(file.name)) for file in files}
     there = {_stem(file.name) for file in files}
 
-    def is_slice(one: _Lost) -> bool:
+    def is_slice(one: LostFile) -> bool:
         if one.seen or _kind_of_name(one.name) in slices:
             return True
         # Packed, or exported as something else; beside the slice itself it is a picture of it.
@@ -322,17 +270,23 @@ def _kind_of_name(name: str) -> tuple[str, str]:
     return str(path.parent), re.sub(r"[0-9a-fA-F]*\d[0-9a-fA-F]*", "0", path.name)
 
 
-def _concerns(one: _Lost, series: str, members: Iterable[_File]) -> bool:
+def _concerns(one: LostFile, series: str, members: Iterable[SeriesFile]) -> bool:
     if one.series:
         return one.series == series
     folders = {PurePosixPath(file.name).parent for file in members}
     return PurePosixPath(one.name).parent in folders
 
 
-def _problem(members: list[_File], missing: list[_Lost], drawn: list[_File]) -> DataError | None:
+def _problem(
+    members: list[SeriesFile], missing: list[LostFile], drawn: list[SeriesFile]
+) -> DataError | None:
     """Return why a series is no case, if it is none."""
     if missing:
         first = missing[0].error
+        if all(one.error.code == "LAY_HIDDEN" for one in missing):
+            found = f"{len(missing)} of its slices are hidden by their names: "
+            found += sample([one.name for one in missing])
+            return DataError("DCM_LOST", found, "rename them, or move them out of the dataset")
         return DataError(
             "DCM_LOST",
             f"{len(missing)} files that may be slices of it cannot be read: "
@@ -351,23 +305,14 @@ def _problem(members: list[_File], missing: list[_Lost], drawn: list[_File]) -> 
     return None
 
 
-def _by_images(label: _File, series_of: Mapping[str, str]) -> _File:
+def _by_images(label: SeriesFile, series_of: Mapping[str, str]) -> SeriesFile:
     """Return a label with the series of its images where it names no series itself."""
     if label.refers:
         return label
     return replace(label, refers=frozenset(series_of.get(uid, "") for uid in label.images) - {""})
 
 
-def _series_referred_to(one: Dataset) -> list[str]:
-    found = [str(s.SeriesInstanceUID) for s in one.get("ReferencedSeriesSequence") or []]
-    for frame in one.get("ReferencedFrameOfReferenceSequence") or []:
-        for study in frame.get("RTReferencedStudySequence") or []:
-            for series in study.get("RTReferencedSeriesSequence") or []:
-                found.append(str(series.SeriesInstanceUID))
-    return found
-
-
-def _ids(images: dict[str, list[_File]]) -> dict[str, str]:
+def _ids(images: dict[str, list[SeriesFile]]) -> dict[str, str]:
     """Name each series by its folder; never by what the files say of themselves."""
     folders = {
         series: "_".join(PurePosixPath(min(file.name for file in files)).parts[:-1]) or "series"

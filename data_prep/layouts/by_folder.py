@@ -92,7 +92,7 @@ def _images_by_folder(
     images: Mapping[str, list[str]], labels: Mapping[str, Mapping[str, list[str]]]
 ) -> dict[str, list[str]]:
     """Return the images that each folder of labels has a label of."""
-    found = defaultdict(list)
+    found: dict[str, list[str]] = defaultdict(list)
     for part, folders in labels.items():
         own = images.get(part, []) if is_split(images) else _all(images)
         for folder, names in folders.items() if len(folders) > 1 else ():

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
@@ -164,7 +164,7 @@ def layout_of(
     for case in cases:
         by_id[normalize("NFC", case.id).casefold()].append(case)
     alone = []
-    shared = _shared([case for group in by_id.values() for case in group])
+    shared = shared_files([case for group in by_id.values() for case in group])
     for group in by_id.values():
         case = group[0]
         if len(group) > 1:
@@ -222,13 +222,22 @@ def what_is_wrong_with(id_: str) -> str | None:
     return f"a name of over {_MAX_ID_BYTES} bytes" if long else None
 
 
-def _shared(cases: list[Case]) -> dict[str, DataError]:
-    """Return an error for each case with a file that is also another's, or twice its own."""
+def shared_files(
+    cases: Iterable[Case], beside: Mapping[str, Collection[str]] | None = None
+) -> dict[str, DataError]:
+    """Return an error for each case with a file that is also another's, or twice its own.
+
+    Args:
+        cases: by all of their files.
+        beside: files that are read with a file, such as those of the voxels of a header.
+    """
+    beside = beside or {}
     users = defaultdict(list)
     for case in cases:
         # Contours and segments lie in the world: on every series that they refer to.
         for name in (*(name for files in case.scans for name in files), *case.masks):
-            users[name].append(case.id)
+            for file in (name, *beside.get(name, ())):
+                users[file].append(case.id)
     return {
         id_: DataError(
             "PAIR_SHARED",

@@ -1,6 +1,7 @@
 """Which layout a raw dataset has."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -14,12 +15,13 @@ from data_prep.layouts.by_dicom import dicom
 from data_prep.layouts.by_folder import case_folders, file_pairs, folder_pairs, labels_alone
 from data_prep.layouts.by_list import listed, other_list, several_lists
 from data_prep.layouts.by_table import csv_list
-from data_prep.layouts.cases import Case, Layout, layout_of, sample
+from data_prep.layouts.cases import Case, Layout, layout_of, sample, shared_files
 from data_prep.layouts.folders.labels import require_there
 from data_prep.layouts.folders.public_sets import dsb2018, lits
 from data_prep.layouts.nnunet import nnunet, several_sets
 from data_prep.layouts.split_folders import shared_folders, split_by_folders
-from data_prep.layouts.unused import unused_files
+from data_prep.layouts.unused import is_not_read, unused_files, voxels_beside
+from data_prep.layouts.words import without_part
 
 
 def _listed(tree: Tree) -> Layout | None:
@@ -68,18 +70,22 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
             _hold_to_list(tree, layout)
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
+            layout = _without_shared_voxels(tree, layout)
             layout = _with_left_out(tree, layout, need_labels, label_folder)
             return layout if need_labels else _images_of(layout)
     _hold_to_list(tree, Layout("", ()))
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
         layout = layout_of("images", _named_by_path(images), problems)
+        layout = _without_shared_voxels(tree, layout)
         return _images_of(_with_left_out(tree, layout, need_labels))
     if not tree.names:
         raise problems[0]
+    packed = [name for name in tree.names if is_not_read(name)]
+    unread = f"; not read: {sample(packed)}, which to unpack, decrypt or convert" if packed else ""
     raise DataError(
         "LAY_UNKNOWN",
-        f"no known layout in {tree.root.resolve().name}: {sample(tree.names)}",
+        f"no known layout in {tree.root.resolve().name}: {sample(tree.names)}{unread}",
         "give folders images/ and masks/ with equal file names, a list of images and labels as "
         "CSV or JSON, DICOM, a folder a case (x/x_t1, x/x_seg), or a dataset of the Decathlon, "
         "nnU-Net, BIDS, LiTS or DSB2018",
@@ -111,6 +117,27 @@ def _with_left_out(
     unused = unused_files(tree, layout, need_labels, chosen=label_folder is not None)
     findings = (*layout.findings, *unused, *_hidden(tree))
     return replace(layout, findings=findings)
+
+
+def _without_shared_voxels(tree: Tree, layout: Layout) -> Layout:
+    """Refuse cases whose headers name the same file of voxels: one of them is not what it says."""
+    cases = (*layout.cases, *layout.unlabelled, *layout.apart)
+    beside = voxels_beside(tree, {name for case in cases for name in case.files})
+    shared = shared_files(cases, beside) if beside else {}
+    if not shared:
+        return layout
+
+    def without(cases: Iterable[Case]) -> tuple[Case, ...]:
+        return tuple(case for case in cases if case.id not in shared)
+
+    problems = [e for e in layout.problems if e.case not in shared]
+    return replace(
+        layout,
+        cases=without(layout.cases),
+        unlabelled=without(layout.unlabelled),
+        apart=without(layout.apart),
+        problems=(*problems, *shared.values()),
+    )
 
 
 def _hidden(tree: Tree) -> list[Finding]:
@@ -163,7 +190,7 @@ def _of_label(layout: Layout, error: DataError) -> bool:
     if error.code != "PAIR_NO_IMAGE":
         return error.code in _OF_LABELS
     folder = PurePosixPath(error.file or "").parent.name
-    return not layout.listed_in or folder in ("labelsTr", "labelsTs")
+    return not layout.listed_in or without_part(folder) == "labels"
 
 
 def _named_by_path(names: list[str]) -> list[Case]:

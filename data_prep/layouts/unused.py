@@ -2,18 +2,19 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, read_scan, stem
-from data_prep.layouts.by_dicom import is_dicom_file
 from data_prep.layouts.by_folder import key_of
 from data_prep.layouts.by_table import roles_in
 from data_prep.layouts.cases import Layout, sample
+from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
 
 # Files that describe others, or a dataset.
@@ -34,10 +35,12 @@ _READ = {"nnunet": ("splits_final.json",), "bids": ("participants.tsv",)}
 # What holds files, perhaps cases, and formats of scans that are not read.
 _NOT_READ = (
     *(".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".part", ".crdownload"),
+    *(".gpg", ".pgp", ".age", ".enc", ".p7m", ".aes"),
     *(".mgz", ".mgh", ".mnc", ".vtk", ".vti", ".svs", ".czi", ".lif", ".nd2", ".ndpi", ".mrxs"),
     *(".gif", ".webp", ".jp2", ".j2k", ".jxl", ".heic", ".tga", ".ppm", ".pgm", ".pbm", ".h5"),
 )
 _HEADER = 1 << 20  # bytes
+_HEADERS = (".nhdr", ".mhd", ".nrrd", ".mha")  # the last two seldom have voxels beside
 _VOXELS = re.compile(
     rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
 )
@@ -57,7 +60,8 @@ def unused_files(
     """
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     used = {name for case in cases for name in case.files} | {layout.listed_in}
-    told = used | {error.file for error in layout.problems} | _voxels_beside(tree, used)
+    told = used | {error.file for error in layout.problems}
+    told |= set().union(*voxels_beside(tree, filter(None, used)).values())
     refused = {error.case for error in layout.problems}
     beside = {PurePosixPath(name).parent for name in used if name}
     top = PurePosixPath(".")
@@ -161,21 +165,37 @@ def is_not_read(name: str) -> bool:
     return name.lower().endswith(_NOT_READ) and not is_scan_name(name)
 
 
-def _voxels_beside(tree: Tree, used: Collection[str | None]) -> set[str]:
-    """Return the files of voxels that headers of cases name."""
-    found = set()
-    for name in used:
-        if name and name.lower().endswith(".hdr"):
-            found |= {f"{name[:-4]}{suffix}" for suffix in (".img", ".IMG", ".img.gz")}
-        if name and name.lower().endswith((".nhdr", ".mhd")):
-            try:
-                header = tree.read(name, _HEADER)
-            except DataError:
-                continue  # which its case tells of
-            if named := _VOXELS.search(header):
-                files = named[1].decode("utf-8", "replace").strip()
-                if files.startswith("LIST"):
-                    files = header[named.end() :].decode("utf-8", "replace").strip()
-                folder = PurePosixPath(name).parent
-                found |= {(folder / file.strip()).as_posix() for file in files.splitlines()}
+def voxels_beside(tree: Tree, headers: Iterable[str]) -> dict[str, set[str]]:
+    """Return the files of the tree that hold the voxels of headers, by header.
+
+    Args:
+        tree: where they are.
+        headers: names of files; of those that are no headers, nothing is returned.
+    """
+    found: dict[str, set[str]] = {}
+    for name in headers:
+        if name.lower().endswith(".hdr"):
+            found[name] = {f"{name[:-4]}{suffix}" for suffix in (".img", ".IMG")}
+        elif name.lower().endswith(_HEADERS):
+            folder = PurePosixPath(name).parent
+            found[name] = {(folder / file).as_posix() for file in _voxels_named(tree, name)}
+    there = {normalize("NFC", name): name for name in tree.names} if any(found.values()) else {}
+    for name, files in found.items():
+        wanted = [normalize("NFC", file) for file in files]
+        found[name] = {there[f] for file in wanted for f in (file, f"{file}.gz") if f in there}
     return found
+
+
+def _voxels_named(tree: Tree, name: str) -> list[str]:
+    """Return the files that a header says its voxels are in, as written."""
+    try:
+        header = re.split(rb"\r?\n\r?\n", tree.read(name, _HEADER), maxsplit=1)[0]
+    except DataError:
+        return []  # which its case tells of
+    named = _VOXELS.search(header)
+    if not named:
+        return []
+    files = named[1].decode("utf-8", "replace").strip()
+    if files.startswith("LIST"):
+        files = header[named.end() :].decode("utf-8", "replace").strip()
+    return [file.strip() for file in files.splitlines() if file.strip()]

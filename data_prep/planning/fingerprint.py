@@ -2,12 +2,16 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from data_prep.core.scan import flat_axis
 
 _ACROSS = ("sagittal", "coronal", "axial")
+
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Fingerprint:
     held: frozenset[int | str] = frozenset()
     two_axes: bool = False
 
-    def along(self, values: tuple, dims: int) -> tuple:
+    def along(self, values: tuple[Number, ...], dims: int) -> tuple[Number, ...]:
         """Return what there is for each axis without the one across a slice, if `dims` is 2."""
         flat = flat_axis(self.size) if dims == 2 else None
         return tuple(value for axis, value in enumerate(values) if axis != flat)

@@ -87,7 +87,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
     sizes = np.array([fact.along(fact.size, dims) for fact in facts], float)
     spacing = None
     if not pictures:
-        spacings = np.array([fact.along(fact.spacing, dims) for fact in facts])
+        spacings = np.array([fact.along(fact.spacing or (), dims) for fact in facts])
         if config.spacing and len(config.spacing) != dims:
             found = f"spacing {config.spacing} for {dims} axes"
             raise DataError("PLAN_SPACING", found, "give one length an axis")
@@ -178,7 +178,7 @@ def _seen(facts: Sequence[Fingerprint], dims: int) -> Seen:
     low, high = np.moveaxis(np.array([fact.extent for fact in facts]), -1, 0)  # (cases, C)
     spacing = None
     if facts[0].spacing is not None:
-        along = np.transpose([fact.along(fact.spacing, dims) for fact in facts])
+        along = np.transpose([fact.along(fact.spacing or (), dims) for fact in facts])
         spacing = tuple((float(axis.min()), float(axis.max())) for axis in along)
     return Seen(
         len(facts),

@@ -71,7 +71,8 @@ def _check(plan: Plan) -> None:
     if math.prod(patch) > MOST_CELLS:
         raise ValueError(f"patch_size must have no more than {MOST_CELLS:,} voxels, got {patch}")
     numbers = plan.spacing is not None or dims == 3  # 2D images may have none
-    if numbers and not (len(plan.spacing or ()) == dims and all(map(_above_0, plan.spacing))):
+    spacing = plan.spacing or ()
+    if numbers and not (len(spacing) == dims and all(map(_above_0, spacing))):
         raise ValueError(f"spacing must be {dims} numbers above 0, got {plan.spacing}")
     if (plan.intensity == "ct") != (plan.levels is not None):
         raise ValueError("levels must be given for intensity ct, and for no other")

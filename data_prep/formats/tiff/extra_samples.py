@@ -17,7 +17,8 @@ def check_extra_samples(page: tifffile.TiffPage) -> None:
     Raises:
         DataError: IMG_CHANNELS.
     """
-    colours = _COLOURS.get(page.photometric.name, 1)
+    # Tifffile gives a number where it knows no name.
+    colours = _COLOURS.get(getattr(page.photometric, "name", ""), 1)
     extra = page.samplesperpixel - colours
     kinds = [int(kind) for kind in page.extrasamples or ()]
     alpha = [kind for kind in kinds if kind]

@@ -11,7 +11,8 @@ from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image
 
 def dsb2018(tree: Tree) -> Layout | None:
     """A folder a case: `x/images/x.png` and one mask a nucleus in `x/masks/`."""
-    images, masks = defaultdict(list), defaultdict(list)
+    images: dict[str, list[str]] = defaultdict(list)
+    masks: dict[str, list[str]] = defaultdict(list)
     for name in filter(is_scan_name, tree.names):
         parts = PurePosixPath(name).parts
         if len(parts) >= 3 and parts[-2] in ("images", "masks"):
@@ -39,7 +40,8 @@ def dsb2018(tree: Tree) -> Layout | None:
 
 def lits(tree: Tree) -> Layout | None:
     """`volume-N.nii` with `segmentation-N.nii`, in any folders."""
-    images, labels = {}, {}
+    images: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     for name in filter(is_scan_name, tree.names):
         if found := re.fullmatch(r"(volume|segmentation)-(\d+)", stem(name)):
             (images if found[1] == "volume" else labels).setdefault(found[2], []).append(name)

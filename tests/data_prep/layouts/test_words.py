@@ -256,6 +256,27 @@ def test_voxels_beside_headers_are_used_and_others_are_not(tmp_path, suffix, lin
     assert "images/y.raw" in told.found
 
 
+@pytest.mark.parametrize("suffix", ["nhdr", "mhd", "nrrd", "mha"])
+@pytest.mark.parametrize("shared", ["images/b", "images/a_mask"])
+def test_voxels_of_several_headers_refuse_their_cases(tmp_path, suffix, shared):
+    """Of two images, and of an image and its label."""
+    (tmp_path / "images").mkdir()
+    written_as = {"nrrd": "nhdr", "mha": "mhd"}.get(suffix, suffix)
+    for k, name in enumerate(["a", "b", "c", "a_mask", "b_mask", "c_mask"]):
+        image = SimpleITK.GetImageFromArray(noise(k) if k < 3 else blob())
+        file = tmp_path / f"images/{name}.{written_as}"
+        SimpleITK.WriteImage(image, str(file))
+        file.rename(file.with_suffix(f".{suffix}"))
+    assert not find_layout(open_tree(tmp_path)).problems
+    header = tmp_path / f"{shared}.{suffix}"
+    header.write_text(header.read_text().replace(f"{header.stem}.raw", "a.raw"))
+    layout = find_layout(open_tree(tmp_path))
+    cases = ["a"] if "mask" in shared else ["a", "b"]
+    told = [(e.code, e.case, e.file) for e in layout.problems]
+    assert told == [("PAIR_SHARED", case, "images/a.raw") for case in cases]
+    assert {case.id for case in layout.cases} == {"a", "b", "c"} - {*cases}
+
+
 @pytest.mark.parametrize("name", ["ct/{}.dcm", "ct/{}", "ct/1.2.{}", "ct/{}.IMA"])
 def test_dicom_beside_another_layout_is_told(written, name):
     slices = {name.format(z): encode(one) for z, one in enumerate(series())}

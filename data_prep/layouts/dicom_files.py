@@ -1,0 +1,177 @@
+"""What each file of a DICOM tree says of itself: its series, or why it cannot be one of them."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pydicom.dataset import Dataset
+
+from data_prep.core.errors import DataError, named_errors
+from data_prep.files.file_tree import Tree
+from data_prep.formats.dicom.references import images_referred_to
+from data_prep.formats.dicom.series import is_dicom, parse, start_of
+from data_prep.layouts.cases import LabelKind
+
+# At the start of what CMS encrypts: the identifier of its kinds of content, 1.2.840.113549.1.7.
+_CMS = bytes.fromhex("06092a864886f70d0107")
+LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
+NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
+SUFFIXES = (".dcm", ".ima", ".dicom")
+
+
+@dataclass(frozen=True)
+class SeriesFile:
+    """A file that says which series it is of; of the patient, a hash alone."""
+
+    name: str
+    series: str
+    modality: str
+    study: str
+    patient: str
+    refers: frozenset[str]
+    kind: str
+    uid: str
+    images: frozenset[str]  # that it refers to, if it is a label that names no series
+
+
+@dataclass(frozen=True)
+class LostFile:
+    """A file that may be a slice and cannot be read as one.
+
+    Attributes:
+        error: what is wrong with it.
+        seen: whether it is DICOM, by its first bytes or its suffix.
+        series: the one it says it belongs to; empty if it does not get as far as that.
+    """
+
+    name: str
+    error: DataError
+    seen: bool
+    series: str
+
+
+def is_dicom_file(tree: Tree, name: str) -> bool:
+    """Tell DICOM by its suffix or its first bytes."""
+    if name.lower().endswith(SUFFIXES):
+        return True
+    try:
+        return is_dicom(tree.read(name, 256))
+    except DataError:
+        return False  # whatever it is, `find_layout` tells of it
+
+
+def hidden_slices(tree: Tree, files: Iterable[SeriesFile]) -> list[LostFile]:
+    """Return the slices that are hidden by their names, of series that others are there of.
+
+    A hidden copy of a slice that is there, as programs leave that copy files, is none.
+
+    Args:
+        tree: where they are.
+        files: those that are not hidden.
+    """
+    there = {file.uid for file in files}
+    found = []
+    for name in tree.hidden:
+        try:
+            if not is_dicom(tree.read(name, 256)):
+                continue
+            start = start_of(tree.read(name))
+        except (DataError, KeyError):
+            continue  # a folder, which an archive does not list, or nobody's data
+        series = str(start.get("SeriesInstanceUID") or "")
+        if series and str(start.get("SOPInstanceUID") or "") not in there:
+            error = DataError("LAY_HIDDEN", "hidden by its name", "rename it", file=name)
+            found.append(LostFile(name, error, True, series))
+    return found
+
+
+def is_encrypted(tree: Tree, name: str) -> bool:
+    """Tell whether a file is encrypted as DICOM's media are, by CMS; also by its suffix.
+
+    Source: DICOM PS3.15, D (secure media: files and DICOMDIR are enveloped by CMS, RFC 5652).
+    """
+    if name.lower().endswith(".p7m"):
+        return True
+    try:
+        start = tree.read(name, 64)
+    except DataError:
+        return False
+    return start[:1] == b"\x30" and _CMS in start
+
+
+def look(tree: Tree, name: str) -> list[SeriesFile | LostFile]:
+    """Return what a file says of itself, or the directory of a medium of files not there."""
+    seen, series = name.lower().endswith(SUFFIXES), ""
+    try:
+        with named_errors(name):
+            if not is_dicom(tree.read(name, 256)):
+                raise DataError("IO_NOT_IMAGE", "not DICOM", "fetch or export the file again")
+            seen = True
+            data = tree.read(name)
+            series = str(start_of(data).get("SeriesInstanceUID") or "")
+            one = parse(data, pixels=False)
+            if "DirectoryRecordSequence" in one:
+                return _not_there(tree, name, one)
+            # pydicom may return nothing at all of a file that is damaged further on.
+            if not series or one.get("SeriesInstanceUID") != series:
+                raise DataError("DCM_SERIES", "no SeriesInstanceUID", "export the series again")
+            modality = str(one.get("Modality") or "")
+            if modality not in {*LABELS, *NO_IMAGES} and "Rows" not in one:
+                series = ""  # which may be cut, too
+                raise DataError("IO_TRUNCATED", "a header without an image", "fetch it again")
+            study = str(one.get("StudyInstanceUID") or series)
+            file = SeriesFile(
+                name,
+                series,
+                modality,
+                _hashed(study),
+                _hashed(str(one.get("PatientID") or "").strip() or study),
+                refers := frozenset(_series_referred_to(one)),
+                _kind(one),
+                str(one.get("SOPInstanceUID") or name),
+                frozenset() if refers else frozenset(images_referred_to(one)),
+            )
+    except DataError as error:
+        return [LostFile(name, error, seen, series)]
+    return [file]
+
+
+def _kind(one: Dataset) -> str:
+    """Return the modality, with the unit of its values where that is not the usual one."""
+    modality = str(one.get("Modality") or "")
+    unit = str(one.get("Units" if modality == "PT" else "RescaleType") or "").strip()
+    return modality if unit in ("", "HU", "US") else f"{modality} {unit}"
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _not_there(tree: Tree, name: str, directory: Dataset) -> list[SeriesFile | LostFile]:
+    """Return the images that a DICOMDIR lists and the tree lacks, if it is the tree's at all."""
+    folder, series, listed = PurePosixPath(name).parent, "", {}
+    for record in directory.DirectoryRecordSequence:
+        series = str(record.get("SeriesInstanceUID") or series)
+        if record.get("DirectoryRecordType") == "IMAGE" and record.get("ReferencedFileID"):
+            parts = record.ReferencedFileID
+            parts = [parts] if isinstance(parts, str) else parts
+            listed[(folder / "/".join(parts)).as_posix()] = series
+    there = {known.casefold() for known in tree.names}
+    missing = [file for file in listed if file.casefold() not in there]
+    if len(missing) == len(listed):
+        return []
+    fix = "fetch the missing files, or remove the list"
+    error = f"{name} lists it, it is missing"
+    return [
+        LostFile(f, DataError("DCM_LISTED", error, fix, file=f), True, listed[f]) for f in missing
+    ]
+
+
+def _series_referred_to(one: Dataset) -> list[str]:
+    found = [str(s.SeriesInstanceUID) for s in one.get("ReferencedSeriesSequence") or []]
+    for frame in one.get("ReferencedFrameOfReferenceSequence") or []:
+        for study in frame.get("RTReferencedStudySequence") or []:
+            for series in study.get("RTReferencedSeriesSequence") or []:
+                found.append(str(series.SeriesInstanceUID))
+    return found
