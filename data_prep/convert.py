@@ -14,8 +14,8 @@ from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_bytes, write_json
-from data_prep.files.file_tree import check_output, open_tree
-from data_prep.files.output_folder import below, check_free, own_folder
+from data_prep.files.file_tree import open_tree
+from data_prep.files.output_folder import below, check_free, check_output, own_folder
 from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
@@ -55,7 +55,7 @@ def convert(
             can be used, see `Checked.require_usable`.
     """
     tree, out = open_tree(data), Path(out)
-    check_output(out, tree, data)
+    check_output(out, data)
     check_free(out, "convert")
     checked = check(data, config, progress, tree=tree, **jobs)
     checked.require_usable()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from data_prep.core.config import DataConfig, Plan
+from data_prep.core.config import DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.layouts.cases import Layout
@@ -68,9 +68,10 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
     """Refuse settings that contradict each other or the dataset.
 
     Raises:
-        DataError: SET_CONFLICT, naming both; LBL_REGIONS where the dataset declares regions, and
-            the settings no classes.
+        DataError: SET_CONFLICT, naming both; CONFIG_TWICE for a channel named twice; LBL_REGIONS
+            where the dataset declares regions, and the settings no classes.
     """
+    check_once("dataset", config)
     if layout.regions and layout.regions.values and not config.labels:
         raise _overlapping(layout.regions.values)
     if config.split_file and config.test_share:

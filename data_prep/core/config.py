@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin,
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Acceptance
 from data_prep.core.parse import once, whole
 
@@ -21,6 +22,13 @@ else:  # jsonargparse's own types of numbers take infinity
     NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
     ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
     Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
+
+# Lists that name things, in any section of settings. Others hold sizes, which may be equal, or
+# codes to accept, of which a second changes nothing.
+_NAMING = (
+    *("channels", "directions", "downsample_at", "flip_axes"),
+    *("sdn_decoder", "sdn_encoder", "sdn_scales"),
+)
 
 Intensity = Literal["zscore", "unit", "ct"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct"]
@@ -96,6 +104,23 @@ class DataConfig:
                 object.__setattr__(self, name, value)  # the way of frozen dataclasses
             if name != "labels" and not _fits(value, hint):  # of which LBL_CLASSES tells more
                 raise ValueError(f"{name} cannot be {value!r:.80}; DataConfig says what can be")
+
+
+def check_once(section: str, settings: object) -> None:
+    """Refuse a list that names one thing twice: an axis flipped twice is not flipped at all.
+
+    Args:
+        section: what the settings are called in a file, such as `network`.
+        settings: of any class.
+
+    Raises:
+        DataError: CONFIG_TWICE, with the first of such lists.
+    """
+    for name in _NAMING:
+        given = list(getattr(settings, name, None) or ())
+        if twice := [value for value in given if given.count(value) > 1]:
+            found = f"{section}.{name} {given} names {twice[0]} twice"
+            raise DataError("CONFIG_TWICE", found, "name each once")
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -210,18 +210,6 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def check_output(out: str | Path, tree: Tree, source: str | Path) -> None:
-    """Refuse to write into the data that is read: results would be taken for data later.
-
-    Raises:
-        DataError: OUT_IN_DATA.
-    """
-    target, root = real(Path(out)), real(tree.root)
-    inside = target.is_relative_to(root) if Path(source).is_dir() else target == root
-    if inside:
-        raise DataError("OUT_IN_DATA", f"{out} lies in the data", "give a folder outside of it")
-
-
 def _read_file(path: Path, limit: int | None) -> bytes:
     if not os.path.lexists(path):
         check_written(path, None)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from data_prep.core.errors import DataError
 from data_prep.files.folder_lock import held, is_lock
-from data_prep.files.links import lies_in
+from data_prep.files.links import lies_in, real
 from data_prep.files.written_files import LIST, MARK, FileHashes, Part, Written, list_of, new_list
 
 _PARTIAL = "partial"
@@ -151,6 +151,38 @@ def partial_of(folder: Path) -> Path:
     return output.partial if output else folder
 
 
+def check_output(out: str | Path, *sources: str | Path) -> None:
+    """Refuse an output that lies in what is read, is it, or holds it.
+
+    Results would be taken for data later, or a model would be none any more.
+
+    Args:
+        out: folder or file to write.
+        sources: all that the command reads: data, models, results. Beside a single file, such as
+            an archive, there may be others.
+
+    Raises:
+        DataError: OUT_IN_DATA; OUT_PATH as `check_free`.
+    """
+    _check_straight(Path(out))
+    target = real(Path(out))
+    for source in map(Path, sources):
+        place = real(source)
+        inside = target.is_relative_to(place) if source.is_dir() else target == place
+        if inside or place.is_relative_to(target):
+            how = "lies in the data" if inside else "holds the data"
+            found = f"{out} {how}, {source}" if target != place else f"{out} is read, too"
+            raise DataError("OUT_IN_DATA", found, "give a folder outside of what is read")
+
+
+def _check_straight(out: Path) -> None:
+    """Refuse a path that leads back up through a link: where it ends, systems do not agree."""
+    out = out.absolute()
+    if ".." in out.parts and real(out) != real(Path(os.path.normpath(out))):
+        found = f"{out} leads through a link and back to {real(out)}"
+        raise DataError("OUT_PATH", found, "give the folder without ..")
+
+
 def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> None:
     """Refuse an output folder that holds what a run of this command did not write.
 
@@ -160,8 +192,9 @@ def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> N
         files: names in the folder that will be written, where they are known beforehand.
 
     Raises:
-        DataError: OUT_TAKEN, OUT_PATH.
+        DataError: OUT_TAKEN; OUT_PATH also for a path that leads through a link by `..`.
     """
+    _check_straight(Path(folder))
     folder = Path(folder).absolute()
     if not os.path.lexists(folder):
         return
@@ -226,6 +259,7 @@ def own_folder(
     Raises:
         DataError: OUT_BUSY if another run works there; as `check_free`.
     """
+    _check_straight(Path(folder))
     folder = Path(folder).absolute()
     made, new = not folder.exists(), not (folder / MARK / LIST).is_file()
     if new and adopt is not None:

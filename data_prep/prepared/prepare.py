@@ -18,8 +18,8 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.atomic import move_file, remove_file, write_array, write_bytes
-from data_prep.files.file_tree import Tree, check_output, open_again, open_tree, token_of
-from data_prep.files.output_folder import below, check_free, own_folder
+from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
+from data_prep.files.output_folder import below, check_free, check_output, own_folder
 from data_prep.layouts import Case
 from data_prep.parallel import Jobs, run
 from data_prep.planning.fingerprint import Fingerprint
@@ -108,7 +108,7 @@ def prepare(
         DataError: if nothing can be prepared; then nothing is written.
     """
     tree = open_tree(data)
-    check_output(out, tree, data)
+    check_output(out, data)
     check_free(out, "prepare", _NAMES)
     jobs: Jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:

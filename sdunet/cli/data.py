@@ -128,13 +128,14 @@ def _describe_plan(parser: Parser) -> None:
 
 def _plan(options: jsonargparse.Namespace) -> int:
     from data_prep.checks.run import check
-    from data_prep.files.file_tree import check_output, open_tree
+    from data_prep.files.file_tree import open_tree
+    from data_prep.files.output_folder import check_output
     from data_prep.planning.plan_json import write_plan
     from data_prep.prepared.prepare import planned
 
     config = task_of(options).dataset
     tree = open_tree(options.DATA)
-    check_output(options.out, tree, options.DATA)
+    check_output(options.out, options.DATA)
     if os.path.lexists(options.out):
         raise DataError("OUT_TAKEN", f"{options.out} is there", "give a new name, or remove it")
     checked = check(options.DATA, config, bar, tree=tree, **jobs_of(options))

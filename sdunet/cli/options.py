@@ -13,6 +13,7 @@ from data_prep.core.config import DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
 from data_prep.core.parse import MAX_LIST_BYTES, usable
+from data_prep.files.output_folder import check_free, check_output
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import choose_device
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # commands import what they run, so that help does not wait f
     from sdunet.vae.data.packed import Packed
     from sdunet.vae.model import Model
 
+PICTURES = "vae pictures"  # whose folder that is, for all commands that draw some
 DEVICE = "that computes; auto takes a GPU if there is one"
 # What a command adds to its parser, and what it does.
 Command = tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int]]
@@ -153,6 +155,9 @@ def vae_of(options: jsonargparse.Namespace) -> "Model":
     from sdunet.vae.model import doubts_of, load_model
 
     accept = accepted(options)
+    if out := options.get("out"):  # before the work
+        check_output(out, options.model, *filter(None, [options.get("data")]))
+        check_free(out, PICTURES)
     options.device = choose_device(options.device)
     model = load_model(options.model, options.device)
     for finding in findings_of(doubts_of(model, accept), accept):

@@ -12,6 +12,7 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import write_hashed
+from data_prep.files.output_folder import check_output
 from sdunet.cli import vae_samples
 from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
@@ -56,6 +57,8 @@ def _prepare(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import pack
     from sdunet.vae.data.sources import read_source
 
+    made = options.kind in ("digits", "factors")  # whose source is any word
+    check_output(options.out, *([] if made else [options.SOURCE]))
     raw = read_source(options.SOURCE, options.kind, options.name, options.max_ram)
     packed = pack(raw, options.out, progress=bar)
     for finding in (*raw.findings, *packed.findings()):

@@ -14,7 +14,7 @@ from data_prep.core.parse import read_bounded, usable
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.output_folder import own_folder
-from sdunet.cli.options import Command, add_vae, same_images, vae_of
+from sdunet.cli.options import PICTURES, Command, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, tell
 
@@ -202,7 +202,7 @@ def _write(
 
     path, record = Path(out) / name, Path(out) / _RECORD
     drawn_by = {"weights_sha256": weights_sha256(model.root)}
-    with own_folder(out, "vae pictures", [name, _RECORD]) as output:
+    with own_folder(out, PICTURES, [name, _RECORD]) as output:
         with usable("MODEL_JSON", record, "give another folder"):
             other = record.is_file() and parse_hashed(read_bounded(record)) != drawn_by
         write_bytes(path, to_png(images, model.config.images.levels, columns))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 
 import torch
 
@@ -39,31 +40,74 @@ def own_device(name: str) -> str:
     return f"cuda:{os.environ['LOCAL_RANK']}" if own else device
 
 
-def check_processes(devices: int, nodes: int) -> None:
+def check_processes(
+    devices: int,
+    nodes: int,
+    names: tuple[str, str] = ("trainer.devices", "trainer.num_nodes"),
+) -> None:
     """Hold the processes that were started for a training to the number that it is set to.
 
-    Others would each train in the same folder, or be one that never writes.
+    Others would each train in the same folder, be one that never writes, or wait for ever for those
+    that nobody starts.
+
+    Args:
+        devices: processes of each node.
+        nodes: computers.
+        names: of these settings.
 
     Raises:
         DataError: CONFIG_DEVICES.
     """
-    wanted = devices * nodes
+    wanted, (of_devices, of_nodes) = devices * nodes, names
+    asked = f"{of_devices} x {of_nodes} are {wanted}"
+    started = _number("WORLD_SIZE")
     if torch.distributed.is_torchelastic_launched():
-        started = int(os.environ["WORLD_SIZE"])
         if started != wanted:
             raise DataError(
                 "CONFIG_DEVICES",
-                f"torchrun started {started} processes, devices x nodes are {wanted}",
-                f"set devices to those that each node starts, such as {started}",
+                f"torchrun started {started} processes, {asked}",
+                f"set {of_devices} to those that each node starts, such as {started}",
             )
         return
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    if wanted == 1 and (rank := next((n for n in names if int(os.environ.get(n) or 0)), None)):
-        raise DataError(
-            "CONFIG_DEVICES",
-            f"{rank} is {os.environ[rank]}, as in one of several processes; devices x nodes are 1",
-            f"set devices, or unset {rank}",
-        )
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    if wanted == 1 and (rank := next(filter(_number, ranks), None)):
+        raise _left_over(rank, f"as in one of several processes; {asked}", of_devices)
+    if started not in (0, wanted):
+        raise _left_over("WORLD_SIZE", f"as of so many processes; {asked}", of_devices)
+    if wanted > 1 and _number("NODE_RANK") >= nodes:
+        raise _left_over("NODE_RANK", f"as of one of more nodes; {of_nodes} is {nodes}", of_nodes)
+    if nodes > 1 and "SLURM_NTASKS" not in os.environ:
+        needed = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # of which Lightning makes up the rest
+        if missing := [name for name in needed if not os.environ.get(name)]:
+            raise DataError(
+                "CONFIG_DEVICES",
+                f"{of_nodes} is {nodes}, and nothing tells this process of the other nodes: "
+                f"neither torchrun nor SLURM started it, and {', '.join(missing)} is not set",
+                f"start it by torchrun or srun on each node, or set {of_nodes} to 1",
+            )
+    address = os.environ.get("MASTER_ADDR")
+    if wanted > nodes == 1 and address and not _is_here(address):
+        raise _left_over("MASTER_ADDR", f"which is not this machine; {of_nodes} is 1", of_nodes)
+
+
+def _number(name: str) -> int:
+    """Return a whole number of the environment; 0 where there is none."""
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def _left_over(name: str, found: str, setting: str) -> DataError:
+    found = f"{name} is {os.environ[name]}, {found}"
+    return DataError("CONFIG_DEVICES", found, f"set {setting}, or unset {name}")
+
+
+def _is_here(address: str) -> bool:
+    """Tell whether an address is one of this machine: others cannot be listened at."""
+    try:
+        socket.create_server((address, 0)).close()
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def own_part() -> tuple[int, int]:

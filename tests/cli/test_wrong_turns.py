@@ -116,6 +116,9 @@ def test_classes_that_disagree_are_not_scored(disc_run, capsys):
         ("--network.features=[4]", "CONFIG_NETWORK: features must name at least two levels"),
         ("--network.directions=[forward]", "CONFIG_NETWORK: direction must be one of"),
         ("--training.flip_axes=[7]", "CONFIG_FLIP: training.flip_axes [7]"),
+        ("--training.flip_axes=[0, 0]", "CONFIG_TWICE: training.flip_axes [0, 0] names 0 twice"),
+        ("--network.sdn_decoder=[1, 1]", "CONFIG_TWICE: network.sdn_decoder [1, 1] names 1 twice"),
+        ("--trainer.num_nodes=2", "CONFIG_DEVICES: trainer.num_nodes is 2"),
         ("--training.device=gpu", "CONFIG_DEVICE: no GPU can be used here"),
         ("--dataset.patch_size=[16, 16]", "CONFIG_DATASET: dataset.patch_size is (16, 16)"),
         ("--dataset.folds=5", "CONFIG_DATASET: dataset.folds is 5, the dataset was"),  # the default

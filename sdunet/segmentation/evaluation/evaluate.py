@@ -14,9 +14,8 @@ from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Finding
 from data_prep.core.progress import Progress, silent
 from data_prep.files.atomic import write_bytes
-from data_prep.files.file_tree import check_output
 from data_prep.files.hashed_json import write_hashed
-from data_prep.files.output_folder import check_free, own_folder
+from data_prep.files.output_folder import check_free, check_output, own_folder
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import plots
@@ -77,8 +76,7 @@ def evaluate(
     """
     options = options or ScoreOptions()
     pairs = open_pairs(predictions, references, only, config, max_ram)
-    check_output(out, pairs.references, references)
-    check_output(out, pairs.predictions, predictions)
+    check_output(out, references, predictions)
     check_free(out, "evaluate", _FILES)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
     tables = _Tables(names)

@@ -19,7 +19,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
-from data_prep.files.output_folder import RECORD
+from data_prep.files.output_folder import RECORD, check_output
 from data_prep.files.written_files import read_written
 from data_prep.prepared.rendering import class_colour
 from sdunet.nets.registry import count_parameters
@@ -59,6 +59,7 @@ def export(
     run, out = Path(run), Path(out)
     if pack and out.suffix.lower() != ".zip":
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
+    check_output(out, run)
     if out.exists():
         raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
     doubts = doubts_of(run, accept)

@@ -19,8 +19,15 @@ from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import order_of_channels
 from data_prep.files.atomic import remove_file, write_bytes
-from data_prep.files.file_tree import Tree, check_output, open_tree, recorded
-from data_prep.files.output_folder import NOT_WHOLE, below, check_free, own_folder, partial_of
+from data_prep.files.file_tree import Tree, open_tree, recorded
+from data_prep.files.output_folder import (
+    NOT_WHOLE,
+    below,
+    check_free,
+    check_output,
+    own_folder,
+    partial_of,
+)
 from data_prep.formats.encode import encode
 from data_prep.layouts import Case, Layout, choose, find_layout
 from data_prep.layouts.by_folder import joined_folders
@@ -104,7 +111,7 @@ def predict(
     for finding in findings_of(ensemble.doubts, options.accept):
         say(str(finding))
     tree = open_tree(images)
-    check_output(out, tree, images)
+    check_output(out, images, *runs)
     check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)

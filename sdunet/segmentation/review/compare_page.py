@@ -8,8 +8,8 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.files.file_tree import Tree, check_output, open_trees
-from data_prep.files.output_folder import check_free, own_folder
+from data_prep.files.file_tree import Tree, open_trees
+from data_prep.files.output_folder import check_free, check_output, own_folder
 from data_prep.layouts import find_layout
 from data_prep.layouts.cases import Case
 from sdunet.segmentation.evaluation.compare_models import Scored
@@ -60,10 +60,7 @@ def open_sides(
             found += ", ".join(other.names)
             fix = "compare those of one, or name them by --dataset.labels"
             raise DataError("LBL_CLASSES", found, fix)
-    check_output(out, tree, images)
-    check_output(out, labels, references)
-    for folder, each in zip(predictions, pairs, strict=True):
-        check_output(out, each.predictions, folder)
+    check_output(out, images, references, *predictions)
     check_free(out, "compare", [PAGE])
     with memory_within(first.memory):
         layout = find_layout(tree, need_labels=False)

@@ -9,8 +9,8 @@ from data_prep.core.errors import DataError, set_aside
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.atomic import write_bytes
-from data_prep.files.file_tree import check_output, open_trees
-from data_prep.files.output_folder import below, own_folder
+from data_prep.files.file_tree import open_trees
+from data_prep.files.output_folder import below, check_output, own_folder
 from data_prep.formats.encode import encode
 from data_prep.layouts import find_layout
 from sdunet.segmentation.evaluation.pairing import Pair, open_pairs
@@ -65,9 +65,7 @@ def overlay(
     with memory_within(bytes_of(max_ram)):
         tree, labels = open_trees(images, references)
     pairs = open_pairs(predictions, labels, only, config, max_ram)
-    check_output(out, tree, images)
-    check_output(out, labels, references)
-    check_output(out, pairs.predictions, predictions)
+    check_output(out, images, references, predictions)
     with memory_within(pairs.memory):
         layout = find_layout(tree, need_labels=False)
     cases = {case.id: case for case in layout.cases}

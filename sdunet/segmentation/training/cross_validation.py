@@ -13,7 +13,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.core.progress import Progress, silent
 from data_prep.files.hashed_json import read_hashed, write_hashed
-from data_prep.files.output_folder import own_folder
+from data_prep.files.output_folder import check_output, own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
@@ -71,6 +71,7 @@ def train_several(
         DataError: as `train`, before anything is trained where that can be known.
     """
     known = range(len(load_dataset(data).folds))
+    check_output(out, data)
     wrong = [fold for fold in folds if fold not in known]
     if wrong:
         raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count folds from 0")

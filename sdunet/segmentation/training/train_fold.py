@@ -14,12 +14,18 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import nn
 
 from data_prep.checks.settings import planned_for_other_memory
-from data_prep.core.config import DataConfig
+from data_prep.core.config import DataConfig, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed, write_hashed
-from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
+from data_prep.files.output_folder import (
+    RECORD,
+    Output,
+    check_free,
+    check_output,
+    own_folder,
+)
 from data_prep.files.written_files import is_listed, read_written
 from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
 from sdunet.layers import Sweep
@@ -81,6 +87,9 @@ def train(
     """
     out, config = Path(out), task.training
     dataset = load_dataset(data)
+    check_output(out, data)
+    check_once("network", task.network)
+    check_once("training", config)
     check_contradictions(task.dataset, dataset)
     device = choose_device(config.device)
     quiet_lightning()

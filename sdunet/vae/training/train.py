@@ -13,8 +13,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
+from data_prep.core.config import check_once
 from data_prep.core.errors import DataError
-from data_prep.files.output_folder import RECORD, Output, check_free, own_folder
+from data_prep.files.output_folder import (
+    RECORD,
+    Output,
+    check_free,
+    check_output,
+    own_folder,
+)
 from data_prep.files.written_files import is_listed, read_written
 from data_prep.parent_process import end_with_parent
 from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
@@ -47,6 +54,7 @@ _OF_SWEEPS = (
     "cell",
     "init",
 )
+_DEVICES = ("training.devices", "training.nodes")
 # Settings that a resumed run may change: they say how far and where, not what is computed.
 _FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
@@ -71,9 +79,11 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
         DataError: if the data or the configuration cannot be used, or `out` is taken;
             RUN_NONFINITE if training does not stay finite, or leaves weights that give no bound.
     """
-    check_processes(config.training.devices, config.training.nodes)
+    check_processes(config.training.devices, config.training.nodes, _DEVICES)
+    check_once(config.model, config.ladder if config.model == "ladder" else config.vanilla)
     out = Path(out)
     packed = load_packed(data)
+    check_output(out, data)
     check_images_fit(config.images, packed)
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
     state = str(state_to_resume(out, config.training.epochs)) if resume else None
