@@ -21,6 +21,7 @@ from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.class_masks import read_class_masks
 from data_prep.reading.image import read_case_image
 from data_prep.reading.segments import segments_to_classes
+from data_prep.reading.whole_numbers import nearest_whole
 
 _VOIDS = (254, 255, 65535)  # usual numbers of what belongs to no class
 _IDS = 5  # unknown values: more are most likely numbers of objects
@@ -96,22 +97,14 @@ def to_classes(
 ) -> np.ndarray:
     """Return class numbers of a `(1, ...)` label in the smallest of uint8 and uint16.
 
-    Float values are taken if they are whole up to 1e-3, the noise that scaled headers leave.
+    Float values are taken if they are whole up to rounding, see `nearest_whole`.
 
     Raises:
         DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN; LBL_IGNORED
             for voxels of the value that the dataset declares `ignored`.
     """
     values, counts = value_counts(array[0])
-    if not np.isfinite(values).all():
-        raise DataError("LBL_NONFINITE", "NaN or infinite label values", "export the label again")
-    whole = np.rint(values.astype(np.float64))
-    if (np.abs(values - whole) > 1e-3).any():
-        raise DataError(
-            "LBL_INTERPOLATED",
-            f"{len(values)} values such as {values[values != whole][:3].tolist()}",
-            "resample labels by nearest neighbour only",
-        )
+    whole = nearest_whole(values)
     if findings is not None and (values != whole).any():
         furthest = float(np.abs(values - whole).max())
         findings.note("LBL_ROUNDED", f"values up to {furthest:.2g} off whole numbers, rounded")
@@ -206,20 +199,24 @@ def is_numbered(case: Case, rules: Rules) -> bool:
 
 def _read_numbered(tree: Tree, name: str, findings: Findings, rules: Rules | None) -> Scan:
     scan = read_label(tree, name, findings, rules)
-    values, numbers = np.unique(scan.array, return_inverse=True)
-    if values[0] < 0 or not np.isfinite(values).all() or (values != np.rint(values)).any():
-        shown = values[:5].tolist()
-        found = f"values {shown}, where objects are numbered from 1"
+    there, places = np.unique(scan.array, return_inverse=True)
+    try:
+        values, whole = np.unique(nearest_whole(there), return_inverse=True)
+    except DataError as error:
+        raise error.at(file=name) from None
+    if values[0] < 0:
+        found = f"values {values[:5].tolist()}, where objects are numbered from 1"
         raise DataError("LBL_OBJECT", found, "save whole numbers, 0 for none", file=name)
+    numbers = whole[places].reshape(scan.array.shape) + int(values[0] != 0)
     objects = len(values) - int(values[0] == 0)
-    in_pieces = sum(_is_in_pieces(scan.array[0] == n) for n in values[values != 0][:_LOOKED_AT])
+    looked_at = range(1, min(objects, _LOOKED_AT) + 1)
+    in_pieces = sum(_is_in_pieces(numbers[0] == n) for n in looked_at)
     if objects > 1 and 2 * in_pieces > min(objects, _LOOKED_AT):
         found = f"{in_pieces} of {objects} values are in several pieces each, as classes are"
         fix = "name the classes, if they are, in dataset.labels"
         raise DataError("LBL_NUMBERED", found, fix, file=name)
     if objects > 1:
         findings.note("LBL_NUMBERED", f"{objects} values are numbers of objects of one class")
-    numbers = numbers.reshape(scan.array.shape) + int(values[0] != 0)
     return scan.holding(numbers.astype(np.uint32))
 
 
@@ -240,7 +237,7 @@ def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None
 
     Raises:
         DataError: LBL_OBJECT if a mask holds several values, or a label of numbers others; as
-            `fit_label`; LBL_NUMBERED if numbers are in pieces, as classes are.
+            `fit_label` and `nearest_whole`; LBL_NUMBERED if numbers are in pieces, as classes are.
     """
     if case.kind == "numbered":
         return _read_numbered(tree, case.labels[0], findings, rules)
