@@ -17,6 +17,7 @@ from data_prep.core.parse import parse_json, read_bounded
 MARK = ".sdunet"
 LIST = "written.jsonl"
 _LINE = 1 << 16  # bytes; more are no record
+MAX_LIST = 1 << 28  # bytes: a line a file and version, of some 150, makes 1.8 million of them
 Part = tuple[int, int]  # number of a part of a run, from 0, and number of parts
 # Where lists of files and hashes are, which a copy of one's own has to do without.
 AGAIN = "make it again; if that is meant, copy the folder without .sdunet and predictions.json"
@@ -54,9 +55,16 @@ class Written:
             os.fsync(file.fileno())
 
     def update(self) -> "Written":
-        """Read what was added, and return the list itself."""
+        """Read what was added, and return the list itself.
+
+        Raises:
+            DataError: OUT_LIST if it is larger than any list is.
+        """
         path = self.folder / MARK / LIST
         status = path.stat()
+        if status.st_size > MAX_LIST:
+            found = f"{MARK}/{LIST} in {self.folder} has {status.st_size} bytes, above {MAX_LIST}"
+            raise DataError("OUT_LIST", found, AGAIN)
         if status.st_ino != self._inode or status.st_size < self._read:  # another list
             self.command, self.versions, self.parts, self.unfinished = None, {}, 0, set()
             self._inode, self._read = status.st_ino, 0

@@ -1,15 +1,18 @@
 """All of a training as one safetensors file: tensors as tensors, the rest as JSON. No pickle."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from data_prep.core.errors import DataError
+from data_prep.core.parse import UNUSABLE
 from data_prep.files.written_files import read_written
 from sdunet.runtime.run_record import say
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
@@ -18,10 +21,18 @@ STATE = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 _MARK = "__tensor__"
 _PAIRS = "__pairs__"
+_SHOWN = 4  # settings of two runs that differ
 
 
 class StateIO(CheckpointIO):
-    """Lightning's checkpoints, whole, in safetensors; the one before is kept beside the last."""
+    """Lightning's checkpoints, whole, in safetensors; the one before is kept beside the last.
+
+    Args:
+        run: what tells the run from every other, see `check_state`.
+    """
+
+    def __init__(self, run: Mapping[str, Any] | None = None) -> None:
+        self.run = json.dumps(run or {}, sort_keys=True)
 
     def save_checkpoint(
         self, checkpoint: dict, path: str | Path, storage_options: object = None
@@ -33,7 +44,7 @@ class StateIO(CheckpointIO):
         """
         tensors: dict[str, Tensor] = {}
         rest = json.dumps(_take_tensors(checkpoint, tensors))
-        write_weights(path, tensors, Path(path).with_name(PREVIOUS), state=rest)
+        write_weights(path, tensors, Path(path).with_name(PREVIOUS), state=rest, run=self.run)
 
     def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
         """Return the checkpoint.
@@ -94,6 +105,39 @@ def state_to_resume(run: Path, epochs: int) -> Path:
     return _whole(found[-1], epochs)
 
 
+def check_state(path: Path, run: Mapping[str, Any]) -> None:
+    """Refuse a state that another run wrote, wherever it was copied from.
+
+    States of earlier versions do not tell.
+
+    Args:
+        path: of a state that is whole.
+        run: settings that tell the run from every other, nested, as JSON has them.
+
+    Raises:
+        DataError: RUN_OTHER, with what differs.
+    """
+    with safe_open(path, "pt") as file:
+        there = flat(json.loads((file.metadata() or {}).get("run", "{}")))
+    here = flat(run)
+    # What only one of them tells, other versions have added.
+    differing = [name for name in here if name in there and there[name] != here[name]]
+    if differing:
+        told = [f"{n} {there[n]!r} there, {here[n]!r} here" for n in differing[:_SHOWN]]
+        more = f" and {len(differing) - _SHOWN} more" * (len(differing) > _SHOWN)
+        found = f"it is the state of another run: {'; '.join(told)}{more}"
+        raise DataError("RUN_OTHER", found, "copy the run again, or train anew", file=str(path))
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = isinstance(value, Mapping)
+        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return found
+
+
 def _whole(path: Path, epochs: int) -> Path:
     state = StateIO().load_checkpoint(path)
     if not isinstance(state, dict) or "state_dict" not in state:
@@ -101,14 +145,34 @@ def _whole(path: Path, epochs: int) -> Path:
             "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
         )
     read_written(path)  # or it is of another run
-    begun = state["epoch"] + 1
+    _hold_to(epochs, state["epoch"] + 1, path)
+    return path
+
+
+def _hold_to(epochs: int, begun: int, path: Path) -> None:
     if begun > epochs:
         raise DataError(
             "CONFIG_RESUME",
-            f"the run has come to epoch {begun}, {epochs} are asked for",
+            f"the run in {path.parent} has come to epoch {begun}, {epochs} are asked for",
             "ask for as many, or more",
         )
-    return path
+
+
+def check_epochs(run: Path, epochs: int) -> None:
+    """Refuse a run that has come further than is asked for, by a look at its newest state.
+
+    That a state is not whole is told by `state_to_resume`.
+
+    Raises:
+        DataError: CONFIG_RESUME.
+    """
+    for path in states(run)[:1]:
+        try:
+            with safe_open(path, "pt") as file:
+                begun = int(json.loads(file.metadata()["state"])["epoch"]) + 1
+        except (SafetensorError, OSError, *UNUSABLE):
+            return
+        _hold_to(epochs, begun, path)
 
 
 def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -32,6 +32,27 @@ def lightning_errors() -> Iterator[None]:
         raise DataError("CONFIG_DEVICES", words_of(error), fix) from error
 
 
+@contextmanager
+def fit_errors(smaller: str) -> Iterator[None]:
+    """Name what a training raises, see `named`, and tell Ctrl-C from an end of the process.
+
+    Args:
+        smaller: settings that take less memory when lowered.
+
+    Raises:
+        DataError: as `named`.
+        KeyboardInterrupt: for what Lightning makes of Ctrl-C.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if (known := named(error, smaller)) is None:
+            raise
+        raise known from error
+
+
 def not_finite(found: str) -> DataError:
     """Return the error of a training, or of a model it left, that gives NaN or infinity."""
     return DataError(
@@ -41,14 +62,16 @@ def not_finite(found: str) -> DataError:
     )
 
 
-def named(error: RuntimeError) -> DataError | None:
+def named(
+    error: RuntimeError, smaller: str = "training.batch_size or dataset.patch_size"
+) -> DataError | None:
     """Return what an error of a training is called; `None` where it is none that users can mend."""
     text = str(error).strip()
     if is_out_of_memory(error):
         return DataError(
             "RUN_MEMORY",
             text.splitlines()[0][:200],
-            "close other programs, or lower training.batch_size or dataset.patch_size",
+            f"close other programs, or lower {smaller}",
         )
     if "DataLoader worker" in text:
         return DataError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_prep.core.codes import explain
 from data_prep.core.config import MaskForm, Rules
-from data_prep.core.parse import once, usable, whole
+from data_prep.core.parse import MAX_BYTES, once, usable, whole
 from data_prep.files.file_tree import Tree
 from data_prep.files.hashed_json import parse_hashed
 from sdunet.segmentation.inference.prediction_record import MANIFEST
@@ -44,7 +44,7 @@ def read_recorded(tree: Tree) -> Recorded:
     if MANIFEST not in tree.names:
         return Recorded()
     with usable("PRED_MANIFEST", MANIFEST, "predict again"):
-        manifest = parse_hashed(tree.read(MANIFEST))
+        manifest = parse_hashed(tree.read(MANIFEST, MAX_BYTES + 1))
         labels = {name: whole(number) for name, number in manifest["labels"].items()}
         label_map = once([(whole(a), whole(b)) for a, b in manifest["label_map"].items()])
         structures = {a: whole(b) for a, b in manifest.get("structures", {}).items()}

@@ -12,10 +12,8 @@ import numpy as np
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.parse import usable
 from data_prep.core.scan import Scan, fit_channels, flat_axis, times
 from data_prep.core.scan_checks import check_image
-from data_prep.files.hashed_json import read_hashed
 from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
 from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.preprocessing.streaming import planes_back
@@ -32,9 +30,9 @@ from sdunet.segmentation.inference.postprocessing import (
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.integrity import is_sealed, unpack
+from sdunet.segmentation.models.together import check_together, listed_below
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
-    RUNS,
     WEIGHTS,
     Model,
     load_model,
@@ -104,17 +102,20 @@ def find_models(path: str | Path) -> list[Path]:
     """Return the folders of trained networks at or below a path, such as those of all folds.
 
     Raises:
-        DataError: MODEL_MISSING if there is none, or one of several is not whole.
+        DataError: MODEL_MISSING if there is none, or one of several is not whole; as
+            `check_together` for several.
     """
     path = Path(path)
     parts = {p.parent for name in (DESCRIPTION, WEIGHTS) for p in path.rglob(name)}
     # What a killed export left is no model, and a package is another form of a run beside it.
     parts = {folder for folder in parts if ".partial-" not in str(folder)}
+    listed: list[Path] = []
     if path in parts:
         parts = {path}
     else:
         parts = {folder for folder in parts if not is_sealed(folder)} or parts
-        parts |= {run for record in path.rglob(RUNS) for run in _runs_of(record)}
+        listed = listed_below(path)
+        parts |= {*listed}
     if not parts:
         raise DataError("MODEL_MISSING", f"no trained model in {path}", "give the folder of a run")
     for folder in sorted(parts):
@@ -124,13 +125,8 @@ def find_models(path: str | Path) -> list[Path]:
                 f"{folder} holds no whole model",
                 "finish its training by --resume, copy it again, or name the folders to use",
             )
+    check_together(sorted(parts), listed)
     return sorted(parts)
-
-
-def _runs_of(record: Path) -> list[Path]:
-    """Return the folders of the runs that were to be trained together."""
-    with usable("MODEL_JSON", record, "copy the folder again"):
-        return [record.parent / str(name) for name in read_hashed(record)["runs"]]
 
 
 def load_ensemble(

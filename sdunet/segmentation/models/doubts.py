@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from data_prep.core.codes import explain
-from data_prep.core.parse import parse_json, usable
+from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_json
 from data_prep.files.written_files import is_listed
 from sdunet.runtime.doubts import UNFINISHED, UNLISTED
@@ -21,7 +21,7 @@ def doubts_of(run: Path, accept: Collection[str] = ()) -> set[str]:
     found = set() if check_finished(run, accept) else {UNFINISHED}
     if (run / ACCEPTED).exists():
         with usable("PACKAGE_LIST", run / ACCEPTED, "fetch the package again"):
-            record = parse_json((run / ACCEPTED).read_bytes())
+            record = read_json(run / ACCEPTED)
             return found | {explain(str(code)).name for code in record["accepted"]}
     if not is_sealed(run) and not all(is_listed(run / n) for n in (DESCRIPTION, WEIGHTS)):
         found.add(UNLISTED)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import parse_json, usable
+from data_prep.core.parse import MAX_BYTES, parse_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.file_tree import Tree, open_tree
 
@@ -40,7 +40,7 @@ def verify(tree: Tree) -> dict[str, bytes]:
     if LIST not in tree.names:
         raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
     with usable("PACKAGE_LIST", LIST, "fetch the package again"):
-        listed = parse_json(tree.read(LIST))
+        listed = parse_json(tree.read(LIST, MAX_BYTES + 1))
         if listed["schema"] != SCHEMA:
             raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
         files = {str(name): str(sha256) for name, sha256 in listed["files"].items()}

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes, memory_each
-from data_prep.core.parse import usable, whole
+from data_prep.core.parse import read_bounded, usable, whole
 from data_prep.files.file_tree import open_tree
 from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.written_files import check_written
@@ -155,9 +155,9 @@ def load_model(root: str | Path) -> Model:
     sealed = verify(open_tree(root)) if is_sealed(root) else {}
     if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
         raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
-    # Read once: what is hashed is what is used.
-    text, data = (sealed.get(n) or _read(root / n) for n in (DESCRIPTION, WEIGHTS))
+    data = sealed.get(WEIGHTS) or _read(root / WEIGHTS)  # once: what is hashed is what is used
     with usable("MODEL_JSON", root / DESCRIPTION, "copy the run folder again"):
+        text = sealed.get(DESCRIPTION) or read_bounded(root / DESCRIPTION)
         described = parse_hashed(text)
         check_written(root / DESCRIPTION, text)
         if described["schema"] != SCHEMA:

@@ -1,7 +1,7 @@
 """Several runs of one task: every fold, several seeds; and what helps after all of them."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import usable
+from data_prep.core.parse import MAX_LIST_BYTES, usable
 from data_prep.core.progress import Progress, silent
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import check_output, own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
+from sdunet.runtime.checkpoint import check_epochs, flat
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.lightning_setup import is_first_process
 from sdunet.runtime.run_record import say
@@ -32,12 +33,13 @@ from sdunet.segmentation.inference.postprocessing import (
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
+from sdunet.segmentation.models.together import differing, place_of, settings_of
 from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, load_model
 from sdunet.segmentation.training.train_fold import (
-    FREE,
     VALIDATION_CASES,
     has_trained,
     hash_data,
+    hash_set,
     train,
 )
 
@@ -70,7 +72,8 @@ def train_several(
     Raises:
         DataError: as `train`, before anything is trained where that can be known.
     """
-    known = range(len(load_dataset(data).folds))
+    dataset = load_dataset(data)
+    known = range(len(dataset.folds))
     check_output(out, data)
     wrong = [fold for fold in folds if fold not in known]
     if wrong:
@@ -96,9 +99,11 @@ def train_several(
         raise DataError(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
-    _refuse_others(Path(out), runs.values(), task)
+    _refuse_others(Path(out), runs, task, dataset)
+    for run in begun if resume else ():
+        check_epochs(run, task.training.epochs)  # or some would be trained before one is refused
     if len(runs) > 1 and is_first_process():
-        _record_runs(Path(out), runs.values())
+        _record_runs(Path(out), {*runs.values(), *_runs_below(Path(out))})
     scores = {}
     for (seed, fold), run in runs.items():
         own = replace(task, training=replace(task.training, seed=seed))
@@ -119,30 +124,32 @@ def _none_to_resume(out: Path, runs: Collection[Path]) -> DataError:
     return DataError("RUN_MISSING", found, fix)
 
 
-def _refuse_others(out: Path, runs: Collection[Path], task: TaskConfig) -> None:
+def _runs_below(out: Path) -> list[Path]:
+    return sorted(path.parent for path in out.glob(f"*/**/{SETTINGS}"))
+
+
+def _refuse_others(
+    out: Path, runs: Mapping[tuple[int, int], Path], task: TaskConfig, dataset: Dataset
+) -> None:
     """Refuse a folder with runs of other settings, which would predict together with these.
 
     Raises:
         DataError: RUN_EXISTS; RUN_SETTINGS if records are damaged.
     """
-    now = json.loads(
-        json.dumps({"network": asdict(task.network), "training": asdict(task.training)})
-    )
-    for path in sorted(out.glob(f"*/**/{SETTINGS}")):
-        if path.parent in runs:
+    settings = {"network": asdict(task.network), "training": asdict(task.training)}
+    now = flat(json.loads(json.dumps({**settings, "set_sha256": hash_set(dataset)})))
+    places = {(fold, seed) for seed, fold in runs}
+    for folder in _runs_below(out):
+        if folder in runs.values():
             continue
-        with usable("RUN_SETTINGS", path, "train anew"):
-            before = read_hashed(path)
-            differing = [
-                f"{section}.{name}"
-                for section, values in now.items()
-                for name, value in values.items()
-                if name not in ("seed", *FREE) and before[section].get(name, value) != value
-            ]
-        if differing:
-            run = path.parent.relative_to(out).as_posix()
-            found = f"{out} holds the run {run} of another {', '.join(differing)}"
+        before = settings_of(folder)
+        found = f"{out} holds the run {folder.relative_to(out).as_posix()} of "
+        if names := differing(before, now):
+            found += f"another {', '.join(names)}"
             raise DataError("RUN_EXISTS", found, "give another --out")
+        if (place := place_of(before)) in places:
+            found += f"fold {place[0]} and seed {place[1]}, which would be there twice"
+            raise DataError("RUN_EXISTS", found, "give another --out, or move it away")
 
 
 def _record_runs(out: Path, runs: Iterable[Path]) -> None:
@@ -252,8 +259,8 @@ def _is_of(run: Path, dataset: Dataset) -> bool:
 
 def _validation_cases(folder: Path) -> list[str]:
     try:
-        cases = read_written(folder / VALIDATION_CASES).decode().splitlines()
-    except (OSError, UnicodeError) as error:
+        cases = read_written(folder / VALIDATION_CASES, MAX_LIST_BYTES).decode().splitlines()
+    except (OSError, ValueError) as error:
         raise DataError(
             "RUN_CASES", f"{VALIDATION_CASES}: {error}", "give a run, not a package"
         ) from error

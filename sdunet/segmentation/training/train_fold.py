@@ -31,14 +31,22 @@ from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
 from sdunet.layers import Sweep
 from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_over
 from sdunet.runtime.callbacks import CURVE, METRICS
-from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
+from sdunet.runtime.checkpoint import (
+    PREVIOUS,
+    STATE,
+    StateIO,
+    check_state,
+    state_to_resume,
+    states,
+)
 from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
-from sdunet.runtime.torch_errors import lightning_errors, named
+from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
+from sdunet.segmentation.models.together import FREE
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     SETTINGS,
@@ -56,8 +64,6 @@ VALIDATION_CASES = "validation_cases.txt"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
 # Values that leave a setting to be found out.
 _LEFT_OPEN: tuple[object, ...] = (None, "auto", (), {})
-# Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
-FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
 
 def train(
@@ -101,7 +107,7 @@ def train(
     augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)
     record = RunRecord("train", device, **settings)
-    state = None
+    own, state = _own_settings(settings), None
     if resume and not states(out) and (out / SETTINGS).exists():
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
@@ -109,13 +115,15 @@ def train(
     _check_out(out, settings, resume)
     if not resume:
         check_free(out, "train")
-    elif state and not is_listed(state) and is_first_process():
-        for finding in findings_of({UNLISTED}):
-            say(str(finding))
+    elif state:
+        check_state(state, own)
+        if not is_listed(state) and is_first_process():
+            for finding in findings_of({UNLISTED}):
+                say(str(finding))
     dataset.verify()
     keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
     with lightning_errors():
-        trainer = build_trainer(task, out, keep)
+        trainer = build_trainer(task, out, keep, own)
     # The first process keeps other runs out; the others are its own.
     with _own(out, resume) if is_first_process() else nullcontext():
         if is_first_process():
@@ -128,7 +136,8 @@ def train(
             _say_unused(task.network, module.network)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
-        _fit(trainer, module, batches, state)
+        with fit_errors("training.batch_size or dataset.patch_size"):
+            trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
     if not (out / WEIGHTS).exists():
         raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
     if trainer.is_global_zero and (module.trained or not _is_finished(out)):
@@ -140,6 +149,8 @@ def train(
             training_cases=len(dataset.folds[fold]["train"]),
             parameters=count_parameters(module.network),
         )
+    elif trainer.is_global_zero:
+        say(f"the run in {out} had come to its end, and is kept as it is")
     return keep.score
 
 
@@ -172,21 +183,16 @@ def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
     write_bytes(out / VALIDATION_CASES, listed.encode())
 
 
-def _fit(
-    trainer: pl.Trainer, module: SegmentationModule, batches: SegmentationData, state: Path | None
-) -> None:
-    try:
-        trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from error
-    except RuntimeError as error:
-        if (known := named(error)) is None:
-            raise
-        raise known from error
-
-
-def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
+def build_trainer(
+    task: TaskConfig, out: Path, keep: Keep, own: Mapping[str, Any] | None = None
+) -> pl.Trainer:
     """Return Lightning's trainer for a task; it writes to `out`.
+
+    Args:
+        task: settings.
+        out: folder of the run.
+        keep: keeps its weights and states.
+        own: what tells the run from every other, which states are to hold.
 
     Raises:
         DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
@@ -218,10 +224,15 @@ def build_trainer(task: TaskConfig, out: Path, keep: Keep) -> pl.Trainer:
             Halt(out, config.max_time),
             keep,
         ],
-        plugins=[StateIO(), *slurm],
+        plugins=[StateIO(own), *slurm],
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def hash_set(dataset: Dataset) -> str:
+    """Return the SHA-256 of a dataset, whatever the fold."""
+    return sha256((dataset.root / "dataset.json").read_bytes()).hexdigest()
 
 
 def hash_data(dataset: Dataset, fold: int) -> str:
@@ -235,11 +246,18 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
     settings = {
         "fold": fold,
         "data_sha256": hash_data(dataset, fold),
+        "set_sha256": hash_set(dataset),
         "network": asdict(task.network),
         "training": asdict(task.training),
         "trainer": asdict(task.trainer),
     }
     return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
+
+
+def _own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells a run from every other: all that it may not change when resumed."""
+    training = {n: value for n, value in settings["training"].items() if n not in FREE}
+    return {"command": "train", **settings, "training": training}
 
 
 def _may_differ(device: str, config: TrainingConfig) -> bool:

@@ -1,6 +1,8 @@
 """Train a VAE on a packed image set."""
 
+import json
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -25,13 +27,20 @@ from data_prep.files.output_folder import (
 from data_prep.files.written_files import is_listed, read_written
 from data_prep.parent_process import end_with_parent
 from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
-from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, state_to_resume, states
+from sdunet.runtime.checkpoint import (
+    PREVIOUS,
+    STATE,
+    StateIO,
+    check_state,
+    state_to_resume,
+    states,
+)
 from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import write_weights
-from sdunet.runtime.torch_errors import lightning_errors, not_finite
+from sdunet.runtime.torch_errors import fit_errors, lightning_errors, not_finite
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
@@ -88,11 +97,14 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
     state = str(state_to_resume(out, config.training.epochs)) if resume else None
     _check_out(out, config, packed, resume)
+    own = _own_settings(config, packed)
     if not resume:
         check_free(out, "vae train")
-    elif state and not is_listed(Path(state)) and is_first_process():
-        for finding in findings_of({UNLISTED}):
-            say(str(finding))
+    elif state:
+        check_state(Path(state), own)
+        if not is_listed(Path(state)) and is_first_process():
+            for finding in findings_of({UNLISTED}):
+                say(str(finding))
     training = config.training
     record = RunRecord(
         "vae train",
@@ -109,7 +121,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     if first:
         packed.verify()
     with lightning_errors():
-        trainer = build_trainer(config, out, validate="test" in packed.splits)
+        trainer = build_trainer(config, out, own, validate="test" in packed.splits)
     # The first process keeps other runs out; the others are its own.
     with _own(out, resume) if first else nullcontext():
         if first:
@@ -117,10 +129,8 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
             save_description(out, config, packed)
             say_if_slow(module.network, choose_device(training.device))
             _say_unused(config)
-        try:
+        with fit_errors("training.batch_size"):
             trainer.fit(module, images, ckpt_path=state)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
         bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
         _check_usable(module, packed, "val_bpd" in trainer.callback_metrics, bits)
         if trainer.is_global_zero:
@@ -195,8 +205,18 @@ def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
     return own_folder(out, "vae train", part=None, adopt=_FILES if resume else None)
 
 
-def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer:
-    """Return Lightning's trainer for a configuration; it writes to `out`."""
+def _own_settings(config: VAEConfig, packed: Packed) -> dict[str, Any]:
+    """Return what tells a run from every other: all that it may not change when resumed."""
+    settings = json.loads(json.dumps(asdict(config)))  # lists for tuples, as they will be read
+    for name in _FREE:
+        del settings["training"][name]
+    return {"command": "vae train", "data_sha256": packed.fingerprint, **settings}
+
+
+def build_trainer(
+    config: VAEConfig, out: Path, own: Mapping[str, Any] | None = None, *, validate: bool
+) -> pl.Trainer:
+    """Return Lightning's trainer for a configuration; it writes to `out`; `own` is of states."""
     training = config.training
     last = ModelCheckpoint(
         out,
@@ -220,7 +240,7 @@ def build_trainer(config: VAEConfig, out: Path, *, validate: bool) -> pl.Trainer
         num_sanity_val_steps=0,
         logger=False,
         callbacks=[KeepAverage(out), last, BitLines(out)],
-        plugins=[StateIO()],
+        plugins=[StateIO(own)],
         enable_progress_bar=False,
         enable_model_summary=False,
     )

@@ -85,3 +85,27 @@ def test_settings_of_sweeps_of_a_network_without_are_told(disc_run, capsys, give
     told = capsys.readouterr().err
     assert said in told
     assert ("note: " in told) == bool(said)
+
+
+def test_no_run_is_trained_where_another_has_come_further(seeds, capsys):
+    many, command = seeds
+    assert run(*command, "--seeds", 2, "--resume", "--training.epochs", 2) == 0
+    before = {path: path.read_bytes() for path in (many / "seed_1").iterdir() if path.is_file()}
+    assert run(*command, "--seeds", 2, "--resume", "--training.epochs", 2) == 0
+    said = capsys.readouterr().err
+    assert all(f"the run in {many / name} had come to its end" in said for name in ("seed_0",))
+    for path in (many / "seed_0").glob("*.safetensors"):
+        path.unlink()  # so that it would be the first to be trained
+    assert run(*command, "--seeds", 2, "--resume", "--training.epochs", 1) == 1
+    said = capsys.readouterr().err
+    assert f"CONFIG_RESUME: the run in {many / 'seed_1'} has come to epoch 2, 1 are asked" in said
+    assert not (many / "seed_0/best.safetensors").exists()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_of_a_fold_and_seed_that_is_asked_for_is_not_there_twice(seeds, capsys):
+    many, command = seeds
+    (many / "seed_0").rename(many / "first")
+    assert run(*command, "--seeds", 2, "--resume") == 1
+    told = f"RUN_EXISTS: {many} holds the run first of fold 0 and seed 0, which would be there"
+    assert told in capsys.readouterr().err

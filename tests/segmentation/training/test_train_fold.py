@@ -17,7 +17,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.output_folder import own_folder
 from data_prep.prepared.dataset import load_dataset, save_dataset
 from sdunet.runtime.checkpoint import PREVIOUS, STATE
-from sdunet.runtime.safetensors_io import write_weights
+from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
 from sdunet.segmentation.training import train_fold
@@ -376,6 +376,10 @@ def test_a_foreign_state_is_refused(disc_run, undisturbed, tmp_path, capsys):
     assert run(*command, "--resume") == 1
     assert "OUT_CHANGED" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run/.sdunet")
+    assert run(*command, "--resume") == 1
+    assert "RUN_OTHER: it is the state of another run: network.features" in capsys.readouterr().err
+    tensors, texts = read_tensors(tmp_path / "run" / STATE)
+    write_weights(tmp_path / "run" / STATE, tensors, state=texts["state"])  # of an older version
     assert run(*command, "--resume") == 1
     assert "MODEL_WEIGHTS: the state of a training of another network" in capsys.readouterr().err
     write_weights(tmp_path / "run" / WEIGHTS, {"a": torch.zeros(2)})

@@ -1,0 +1,90 @@
+"""Which runs below one folder belong together: only they predict together without being named.
+
+They are of one prepared set, network and training, each of another fold or seed; where a list of
+the runs that were trained together is there, they are those in it.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from data_prep.core.errors import DataError
+from data_prep.core.parse import usable
+from data_prep.files.hashed_json import read_hashed
+from sdunet.runtime.checkpoint import flat
+from sdunet.segmentation.config import network_config
+from sdunet.segmentation.models.trained_model import RUNS, SETTINGS
+
+# Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
+FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
+_NAMED = "name the folders to use one by one, or move the others away"
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """Return what a run was begun with, by dotted names; nothing of a package.
+
+    Raises:
+        DataError: RUN_SETTINGS if it cannot be read.
+    """
+    if not (run / SETTINGS).exists():
+        return {}
+    with usable("RUN_SETTINGS", run / SETTINGS, "train anew"):
+        settings = read_hashed(run / SETTINGS)
+        network = json.loads(json.dumps(asdict(network_config(settings["network"]))))
+        return flat({**settings, "network": network})
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the names of settings in which two runs differ that are not of one kind.
+
+    What only one of them tells, another version has added.
+    """
+    alike = {*(f"training.{name}" for name in (*FREE, "seed"))}
+    kind = [n for n in one if n.startswith(("network.", "training.")) or n == "set_sha256"]
+    found = [n for n in kind if n not in alike and n in other and one[n] != other[n]]
+    return ["prepared set" if name == "set_sha256" else name for name in found]
+
+
+def place_of(settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return fold and seed of a run, of which each pair may be there once."""
+    return settings.get("fold"), settings.get("training.seed")
+
+
+def check_together(runs: Sequence[Path], listed: Collection[Path]) -> None:
+    """Refuse runs below one folder that do not belong together.
+
+    Args:
+        runs: folders of all networks that were found.
+        listed: those that were trained together, see `listed_below`; none where no list is there.
+
+    Raises:
+        DataError: PRED_TEAM for one of other settings, PRED_TWICE for two of one fold and seed,
+            PRED_LISTED for one that the list lacks.
+    """
+    known = {run: settings for run in runs if (settings := settings_of(run))}
+    for (one, mine), (other, theirs) in combinations(known.items(), 2):
+        if names := differing(mine, theirs):
+            found = f"{one} and {other} were trained with another {', '.join(names)}"
+            raise DataError("PRED_TEAM", found, _NAMED)
+        if place_of(mine) == place_of(theirs):
+            fold, seed = place_of(mine)
+            found = f"{one} and {other} are both of fold {fold} and seed {seed}"
+            raise DataError("PRED_TWICE", found, _NAMED)
+    if stray := sorted({*runs} - {*listed}) if listed else []:
+        raise DataError("PRED_LISTED", f"{stray[0]} is not in {RUNS} beside it", _NAMED)
+
+
+def listed_below(folder: Path) -> list[Path]:
+    """Return the folders of the runs that lists in a folder tell to have been trained together.
+
+    Raises:
+        DataError: MODEL_JSON if a list is damaged.
+    """
+    found = []
+    for record in sorted(folder.rglob(RUNS)):
+        with usable("MODEL_JSON", record, "copy the folder again"):
+            found += [record.parent / str(name) for name in read_hashed(record)["runs"]]
+    return found
