@@ -45,7 +45,7 @@ def planned_for_other_memory(config: DataConfig, plan: Plan) -> str:
 
 
 def _conflict(name: str, wanted: object, other: str) -> DataError:
-    found = f"{name} {wanted} in the settings, {other}"
+    found = f"dataset.{name} {wanted} in the settings, {other}"
     return DataError("PLAN_CONFLICT", found, "leave it out, change the plan, or plan again")
 
 
@@ -77,8 +77,8 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
     if config.split_file and config.test_share:
         raise DataError(
             "SET_CONFLICT",
-            f"test_share {config.test_share} would take cases out of the folds of "
-            f"split_file {config.split_file}",
+            f"dataset.test_share {config.test_share} would take cases out of the folds of "
+            f"dataset.split_file {config.split_file}",
             "give one of them",
         )
     named, told = config.channels or (), layout.channels or ()

@@ -60,7 +60,7 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
     if wrong:
         raise DataError(
             "LBL_CLASSES",
-            f"label_map or structures lead to {sorted(wrong)}",
+            f"dataset.label_map or dataset.structures lead to {sorted(wrong)}",
             "map to declared classes only",
         )
     return dict(labels)
@@ -104,10 +104,12 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         np.median(sizes, axis=0), config.memory_gb or _MEMORY_GB, why
     )
     if len(patch) != dims or min(patch) < 1:
-        raise DataError("PLAN_PATCH", f"patch_size {patch} for {dims} axes", "give one an axis")
+        raise DataError(
+            "PLAN_PATCH", f"dataset.patch_size {patch} for {dims} axes", "give one an axis"
+        )
     if math.prod(patch) > MOST_CELLS:
         raise DataError(
-            "PLAN_PATCH", f"patch_size {patch}", f"give no more than {MOST_CELLS:,} voxels"
+            "PLAN_PATCH", f"dataset.patch_size {patch}", f"give no more than {MOST_CELLS:,} voxels"
         )
     intensity = _intensity(config, rules, pictures, why)
     largest = {fact.largest for fact in facts}
@@ -170,7 +172,9 @@ def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, 
         why["intensity"] = "channels called CT" if hounsfield else "not a CT"
         return "ct" if hounsfield else "zscore"
     if config.intensity == "ct" and pictures:
-        raise DataError("PLAN_INTENSITY", "intensity ct for 2D images", "use zscore or unit")
+        raise DataError(
+            "PLAN_INTENSITY", "dataset.intensity ct for 2D images", "use zscore or unit"
+        )
     return config.intensity
 
 

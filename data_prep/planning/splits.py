@@ -120,11 +120,13 @@ def group_of(case_id: str, pattern: str | None) -> str:
             return found.group(1)
     except (re.error, IndexError) as error:
         raise DataError(
-            "SPLIT_PATTERN", f"group_pattern {pattern!r}: {words_of(error)}", "give one (group)"
+            "SPLIT_PATTERN",
+            f"dataset.group_pattern {pattern!r}: {words_of(error)}",
+            "give one (group)",
         ) from error
     raise DataError(
         "SPLIT_PATTERN",
-        f"group_pattern {pattern!r} does not match",
+        f"dataset.group_pattern {pattern!r} does not match",
         "give a pattern that matches every case",
         case=case_id,
     )
@@ -196,7 +198,7 @@ def make_folds(
         raise DataError(
             "SPLIT_FEW",
             f"{len(members)} groups into {folds} folds",
-            "training and validation need two groups and two folds at least",
+            "training and validation need two groups and two dataset.folds at least",
         )
     shown = {group: sum(c in foreground for c in cases) for group, cases in members.items()}
     order = sorted(members)

@@ -58,12 +58,12 @@ def _train(options: jsonargparse.Namespace) -> int:
     elif (fold := number_of(options.fold)) is not None:
         folds = [fold]
     else:
-        raise DataError("SPLIT_FOLD", f"fold {options.fold!r:.80}", "give its number, or all")
+        raise DataError("SPLIT_FOLD", f"--fold {options.fold!r:.80}", "give its number, or all")
     seeds = range(task.training.seed, task.training.seed + options.seeds)
     if options.seeds > _MOST_SEEDS or seeds[-1] >= 2**32:
         raise DataError(
             "CONFIG_SEEDS",
-            f"{options.seeds} seeds from {seeds[0]}",
+            f"--seeds {options.seeds} from training.seed {seeds[0]} on",
             f"give no more than {_MOST_SEEDS}, all below 2 ** 32",
         )
     scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)

@@ -113,7 +113,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     model = vae_of(options)
     for name in ("samples", "limit", "batch_size"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise DataError("OPTION", f"--{name} is {getattr(options, name)}", "give 1 or more")
+            found = f"--{name.replace('_', '-')} is {getattr(options, name)}"
+            raise DataError("OPTION", found, "give 1 or more")
     record = RunRecord("vae evaluate", options.device)
     found = evaluate(
         model,

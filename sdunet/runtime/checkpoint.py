@@ -154,7 +154,7 @@ def _hold_to(epochs: int, begun: int, path: Path) -> None:
         raise DataError(
             "CONFIG_RESUME",
             f"the run in {path.parent} has come to epoch {begun}, {epochs} are asked for",
-            "ask for as many, or more",
+            "set training.epochs to as many, or more",
         )
 
 

@@ -9,8 +9,12 @@ import torch
 from data_prep.core.errors import DataError
 
 
-def choose_device(name: str | torch.device) -> str:
+def choose_device(name: str | torch.device, option: str = "--device") -> str:
     """Return torch's name for `auto`, `cpu` or `gpu`; its own names `cuda` and `cuda:N` as well.
+
+    Args:
+        name: of the device.
+        option: by which it is given.
 
     Raises:
         DataError: CONFIG_DEVICE if a GPU is asked for and there is none, or for another name.
@@ -18,10 +22,12 @@ def choose_device(name: str | torch.device) -> str:
     name = str(name)
     gpu = re.fullmatch(r"gpu|cuda(?::([0-9]{1,3}))?", name)
     if gpu is None and name not in ("auto", "cpu"):
-        raise DataError("CONFIG_DEVICE", f"no device {name!r:.80}", "use auto, cpu or gpu")
+        raise DataError(
+            "CONFIG_DEVICE", f"no device {name!r:.80}", f"set {option} to auto, cpu or gpu"
+        )
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpu and not count:
-        raise DataError("CONFIG_DEVICE", "no GPU can be used here", "use cpu or auto")
+        raise DataError("CONFIG_DEVICE", "no GPU can be used here", f"set {option} to cpu or auto")
     if gpu and gpu[1]:
         if int(gpu[1]) >= count:
             raise DataError("CONFIG_DEVICE", f"{name} of {count} GPUs", "count them from 0")

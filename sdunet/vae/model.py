@@ -11,6 +11,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import check_written, is_listed
+from sdunet.nets.setting_names import as_typed
 from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
@@ -59,7 +60,15 @@ def build_vae(config: VAEConfig) -> VAE:
             return VanillaVAE(images.channels, images.size, out, **asdict(config.vanilla))
         return LadderVAE(images.channels, images.size, out, **asdict(config.ladder))
     except ValueError as error:
-        raise DataError("CONFIG_MODEL", str(error), "change the configuration") from error
+        found = as_typed(str(error), _settings(config))
+        raise DataError("CONFIG_MODEL", found, "change the configuration") from error
+
+
+def _settings(config: VAEConfig) -> dict[str, str]:
+    """Return the dotted names of the settings by those of the arguments that they are given to."""
+    sections = ("likelihood", config.model, "images")
+    dotted = {name: f"{s}.{name}" for s in sections for name in asdict(getattr(config, s))}
+    return dotted | {"likelihood": "likelihood.name"}
 
 
 def count_parameters(network: torch.nn.Module) -> dict[str, int]:

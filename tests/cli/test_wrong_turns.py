@@ -111,10 +111,13 @@ def test_classes_that_disagree_are_not_scored(disc_run, capsys):
     [
         (
             "--network.sdn_decoder=[9]",
-            "CONFIG_NETWORK: sdn_decoder levels must be in 0..1, got [9]",
+            "CONFIG_NETWORK: network.sdn_decoder levels must be in 0..1, got [9]",
         ),
-        ("--network.features=[4]", "CONFIG_NETWORK: features must name at least two levels"),
-        ("--network.directions=[forward]", "CONFIG_NETWORK: direction must be one of"),
+        (
+            "--network.features=[4]",
+            "CONFIG_NETWORK: network.features must name at least two levels",
+        ),
+        ("--network.directions=[forward]", "CONFIG_NETWORK: network.directions must be one of"),
         ("--training.flip_axes=[7]", "CONFIG_FLIP: training.flip_axes [7]"),
         ("--training.flip_axes=[0, 0]", "CONFIG_TWICE: training.flip_axes [0, 0] names 0 twice"),
         ("--network.sdn_decoder=[1, 1]", "CONFIG_TWICE: network.sdn_decoder [1, 1] names 1 twice"),
@@ -298,7 +301,7 @@ def test_a_second_run_into_the_same_folder_and_a_wrong_fold_are_refused(disc_run
     assert run("train", "--data", root / "set", "--out", root / "run") == 1
     assert "RUN_EXISTS: a run is already in" in capsys.readouterr().err
     assert run("train", "--data", root / "set", "--out", root / "x", "--fold", 3) == 1
-    assert "SPLIT_FOLD: fold 3 of 3; count folds from 0" in capsys.readouterr().err
+    assert "SPLIT_FOLD: fold 3 of 3; count --fold from 0" in capsys.readouterr().err
 
 
 def test_unknown_cases_are_named(disc_run, capsys):

@@ -22,6 +22,7 @@ from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.written_files import check_written
 from data_prep.planning.plan_json import plan_from
 from sdunet.nets.registry import build_network, count_parameters
+from sdunet.nets.setting_names import as_typed
 from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
 from sdunet.segmentation.config import NetworkConfig, network_config
@@ -126,7 +127,9 @@ def _build(
         return build_network(name, spatial_dims, in_channels, out_channels, **arguments)
     # Networks of others say in many ways that they cannot be built so.
     except (ValueError, TypeError, IndexError, RuntimeError, OverflowError) as error:
-        raise DataError("CONFIG_NETWORK", str(error)[:300], "change it under network") from error
+        settings = {argument: f"network.{argument}" for argument in arguments}
+        found = as_typed(str(error)[:300], settings)
+        raise DataError("CONFIG_NETWORK", found, "change it under network") from error
 
 
 def save_description(

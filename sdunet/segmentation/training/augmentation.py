@@ -87,7 +87,7 @@ def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
         raise DataError(
             "CONFIG_ROTATE",
             f"training.rotate turns {size}, whose first two axes are not equal",
-            "set rotate to false, or dataset.patch_size to a square",
+            "set training.rotate to false, or dataset.patch_size to a square",
         )
     axes = flip_axes(plan, config)
     flips = [RandFlipd(_BOTH, prob=0.5, spatial_axis=axis) for axis in axes]

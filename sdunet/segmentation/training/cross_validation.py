@@ -77,7 +77,7 @@ def train_several(
     check_output(out, data)
     wrong = [fold for fold in folds if fold not in known]
     if wrong:
-        raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count folds from 0")
+        raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count --fold from 0")
     runs = {
         (seed, fold): Path(
             out, *[f"seed_{seed}"] * (len(seeds) > 1), *[f"fold_{fold}"] * (len(folds) > 1)

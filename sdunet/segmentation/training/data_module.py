@@ -120,7 +120,7 @@ class SegmentationData(pl.LightningDataModule):
         super().__init__()
         if isinstance(fold, bool) or fold not in range(len(dataset.folds)):
             raise DataError(
-                "SPLIT_FOLD", f"fold {fold} of {len(dataset.folds)}", "count folds from 0"
+                "SPLIT_FOLD", f"fold {fold} of {len(dataset.folds)}", "count --fold from 0"
             )
         self.dataset = dataset
         self.config = config

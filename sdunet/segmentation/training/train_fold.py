@@ -97,7 +97,7 @@ def train(
     check_once("network", task.network)
     check_once("training", config)
     check_contradictions(task.dataset, dataset)
-    device = choose_device(config.device)
+    device = choose_device(config.device, "training.device")
     quiet_lightning()
     check_processes(task.trainer.devices, task.trainer.num_nodes)
     end_together()
@@ -205,7 +205,8 @@ def build_trainer(
     try:
         logger = config.tensorboard and TensorBoardLogger(out, name="", version="tensorboard")
     except ModuleNotFoundError as error:
-        raise DataError("CONFIG_TENSORBOARD", str(error), "pip install tensorboard") from error
+        found = f"training.tensorboard is true: {error}"
+        raise DataError("CONFIG_TENSORBOARD", found, "pip install tensorboard") from error
     return pl.Trainer(
         max_epochs=config.epochs,
         accelerator="gpu" if gpu else "cpu",

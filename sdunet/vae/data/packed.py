@@ -59,7 +59,7 @@ class Packed:
             raise DataError(
                 "SPLIT_MISSING",
                 f"{self.name} has no split {split!r}, only {', '.join(self.splits)}",
-                "choose one of them",
+                "choose one of them, by --split where it is asked for",
             )
         shape = (self.splits[split]["count"], self.channels, *self.size)
         array = self._map(split, "file", "sha256")

@@ -108,7 +108,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     training = config.training
     record = RunRecord(
         "vae train",
-        choose_device(training.device),
+        choose_device(training.device, "training.device"),
         config=asdict(config),
         data_sha256=packed.fingerprint,
     )

@@ -57,7 +57,7 @@ def test_option_that_is_not_that_of_the_plan_is_refused(planned, tmp_path, capsy
     option = f"--dataset.{name}={DIFFERENT[name]}"
     assert main(["prepare", str(planned / "raw"), str(tmp_path / "out"), plan, option]) == 1
     told = capsys.readouterr().err
-    assert f"PLAN_CONFLICT: {name} " in told
+    assert f"PLAN_CONFLICT: dataset.{name} " in told
     assert "plan" in told.partition("in the settings, ")[2]
     assert not (tmp_path / "out").exists()
 
@@ -85,7 +85,7 @@ def test_memory_of_the_plan_may_be_given_again(tmp_path):
     assert main(["plan", str(tmp_path / "raw"), "-o", str(tmp_path / "p.json"), memory]) == 0
     plan = read_plan(tmp_path / "p.json")
     prepare(tmp_path / "raw", tmp_path / "out", DataConfig(memory_gb=0.5), plan=plan)
-    with pytest.raises(DataError, match=r"PLAN_CONFLICT: memory_gb 8 .*within 0.5 GB"):
+    with pytest.raises(DataError, match=r"PLAN_CONFLICT: dataset.memory_gb 8 .*within 0.5 GB"):
         prepare(tmp_path / "raw", tmp_path / "out", DataConfig(memory_gb=8), plan=plan)
 
 
@@ -95,7 +95,7 @@ def test_memory_is_compared_as_a_number(planned):
     labels = {"background": 0, "b": 1}
     plan = Plan(2, ("a",), labels, {}, "zscore", None, (16, 16), why=why)
     check_agrees(DataConfig(memory_gb=planned), plan)
-    with pytest.raises(DataError, match="PLAN_CONFLICT: memory_gb 8 "):
+    with pytest.raises(DataError, match=r"PLAN_CONFLICT: dataset.memory_gb 8 "):
         check_agrees(DataConfig(memory_gb=8), plan)
 
 

@@ -195,8 +195,11 @@ def test_voxels_that_are_no_numbers_are_refused(balls, tmp_path, write_nifti, ba
             DataConfig(labels={"a": 0, "b": 1, "c": 1}),
             "LBL_CLASSES: class 1 has several names: b, c",
         ),
-        (DataConfig(label_map={5: 9}), r"LBL_CLASSES: label_map or structures lead to \[9\]"),
-        (DataConfig(patch_size=(8, 8, 8)), r"PLAN_PATCH: patch_size \(8, 8, 8\) for 2 axes"),
+        (DataConfig(label_map={5: 9}), r"LBL_CLASSES: dataset.label_map or .* lead to \[9\]"),
+        (
+            DataConfig(patch_size=(8, 8, 8)),
+            r"PLAN_PATCH: dataset.patch_size \(8, 8, 8\) for 2 axes",
+        ),
         (
             DataConfig(patch_size=(1 << 14, 1 << 15)),
             r"PLAN_PATCH: .*; give no more than 268,435,456",

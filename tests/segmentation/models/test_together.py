@@ -24,7 +24,7 @@ def make(folder, **settings):
     """A run as far as finding it goes."""
     folder.mkdir(parents=True)
     for name in (DESCRIPTION, WEIGHTS):
-        (folder / name).write_bytes(b"")
+        (folder / name).write_bytes(b"{}")
     write_hashed(folder / SETTINGS, SETTINGS_OF | settings)
 
 
