@@ -82,7 +82,7 @@ def check_processes(
         raise _left_over("WORLD_SIZE", f"as of so many processes; {asked}", of_devices)
     if wanted > 1 and _number("NODE_RANK") >= nodes:
         raise _left_over("NODE_RANK", f"as of one of more nodes; {of_nodes} is {nodes}", of_nodes)
-    if nodes > 1 and "SLURM_NTASKS" not in os.environ:
+    if nodes > 1 and not _is_slurm():
         needed = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # of which Lightning makes up the rest
         if missing := [name for name in needed if not os.environ.get(name)]:
             raise DataError(
@@ -100,6 +100,12 @@ def _number(name: str) -> int:
     """Return a whole number of the environment; 0 where there is none."""
     text = os.environ.get(name, "").strip()
     return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def _is_slurm() -> bool:
+    """Tell whether SLURM starts the processes, which Lightning believes of no interactive job."""
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    return "SLURM_NTASKS" in os.environ and not interactive
 
 
 def _left_over(name: str, found: str, setting: str) -> DataError:

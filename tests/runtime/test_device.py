@@ -48,7 +48,7 @@ LIGHTNING = {"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADD
 @pytest.fixture
 def environment(monkeypatch):
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    for name in (*names, "SLURM_PROCID", "SLURM_NTASKS", "TORCHELASTIC_RUN_ID"):
+    for name in (*names, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NAME", "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
     return lambda **values: [monkeypatch.setenv(name, value) for name, value in values.items()]
 
@@ -85,6 +85,7 @@ def test_as_many_processes_as_are_set_may_train(environment, values, wanted):
         ({"WORLD_SIZE": "4", "RANK": "0"}, (2, 1)),
         ({"MASTER_ADDR": "192.0.2.1"}, (2, 1)),  # of no machine, RFC 5737
         ({}, (1, 2)),
+        ({"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "bash"}, (1, 2)),
         ({"MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1234"}, (1, 2)),
         ({"MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1234", "NODE_RANK": "2"}, (1, 2)),
         ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0"}, (1, 1)),
