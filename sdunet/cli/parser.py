@@ -48,7 +48,7 @@ class Parser(jsonargparse.ArgumentParser):
             known = [action.dest for action in self._known_actions()]
             close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
             message += f"; did you mean '{close[0]}'?" if close else ""
-        message = " ".join(message.split())
+        message = re.sub(r'Parser key "([\w.]+)"', self._typed, " ".join(message.split()))
         if not self.exit_on_error:
             raise ValueError(message)
         say(f"sdunet: {message}")
@@ -76,6 +76,12 @@ class Parser(jsonargparse.ArgumentParser):
             if not isinstance(value, jsonargparse.Namespace | None):
                 self.error(f"{name} must hold settings by name, got {value!r}")
         return super().instantiate(namespace, *args, **kwargs)
+
+    def _typed(self, key: re.Match) -> str:
+        """Return an option as it is typed where the parser names what it keeps it as."""
+        of_key = [action for action in self._known_actions() if action.dest == key[1]]
+        options = [option for action in of_key for option in action.option_strings]
+        return next((option for option in options if option.startswith("--")), key[0])
 
     def _known_actions(self) -> list:
         chosen = [

@@ -208,7 +208,9 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
     [
         (["--network.featres=[4]"], "--network.featres=[4]; did you mean 'network.features'?"),
         (["--network.name=vnet"], "'swin_unetr']. Got value: vnet"),
-        (["--training.epochs=many"], "training.epochs"),
+        (["--training.epochs=many"], "--training.epochs"),
+        (["--max-time=-1"], "sdunet: --max-time: Not of type PositiveNumber"),
+        (["--training.batch-size=0"], "sdunet: --training.batch_size: Not of type PositiveInt"),
         (["--config=nowhere.yaml"], "nowhere.yaml"),
         (
             ["--epochs=2", "--training.epochs", "3"],
