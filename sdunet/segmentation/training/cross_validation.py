@@ -100,7 +100,7 @@ def train_several(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
     _refuse_others(Path(out), runs, task, dataset)
-    for run in begun if resume else ():
+    for run in sorted(begun) if resume else ():
         check_epochs(run, task.training.epochs)  # or some would be trained before one is refused
     if len(runs) > 1 and is_first_process():
         _record_runs(Path(out), {*runs.values(), *_runs_below(Path(out))})
