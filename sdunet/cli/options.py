@@ -155,11 +155,11 @@ def vae_of(options: jsonargparse.Namespace) -> "Model":
     from sdunet.vae.model import doubts_of, load_model
 
     accept = accepted(options)
+    options.device = choose_device(options.device)
+    model = load_model(options.model, options.device)
     if out := options.get("out"):  # before the work
         check_output(out, options.model, *filter(None, [options.get("data")]))
         check_free(out, PICTURES)
-    options.device = choose_device(options.device)
-    model = load_model(options.model, options.device)
     for finding in findings_of(doubts_of(model, accept), accept):
         say(str(finding))
     return model

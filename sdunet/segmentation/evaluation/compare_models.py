@@ -14,7 +14,6 @@ from data_prep.core.parse import once, usable
 from data_prep.core.safe_text import plain_name
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
-from data_prep.files.links import real
 from data_prep.files.output_folder import check_free, check_output, own_folder
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
@@ -144,13 +143,11 @@ def read_scores(
     """
     places = [Path(folder) for folder in folders]
     names = list(names or _told_apart(places))
-    apart = min(len(set(names)), len(set(map(real, places))))
-    if len(places) < 2 or apart < len(places) or len(names) != len(places):
+    if len(folders) < 2 or len(set(names)) < len(folders) or len(names) != len(folders):
         raise DataError(
             "COMPARE_FEW",
-            f"{len(places)} folders of scores, {len(set(map(real, places)))} of them different, "
-            f"with names {names}",
-            "give at least two, each once, and to each a name of its own",
+            f"{len(folders)} folders of scores, with names {names}",
+            "give at least two, and to each a name of its own",
         )
     scored = [_read(folder, name) for folder, name in zip(places, names, strict=True)]
     first = scored[0]
