@@ -18,9 +18,12 @@ if [ ! -x .venv/bin/python ]; then
 fi
 requirements=$(cat setup.* pyproject.toml constraints.txt sdunet/ops/csrc/* | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
-    echo "Installing sdunet[$extra] into .venv: some minutes, in which pip is silent" >&2
-    # Most modules are never imported: those that are compile themselves then.
-    .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile \
+    echo "Installing sdunet[$extra] into .venv: up to some minutes, in silence" >&2
+    # PyTorch by pip, which knows builds of it that lie on the machine; the many others by uv, which
+    # finds, fetches and unpacks them side by side. Modules compile when they are first imported.
+    .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps \
+        --constraint constraints.txt torch uv
+    .venv/bin/uv pip install --python .venv/bin/python --quiet --system-certs \
         --constraint constraints.txt --editable ".[$extra]"
     printf '%s\n' "$requirements" >"$stamp"
 fi

@@ -13,12 +13,14 @@ elif [ "${1:-}" = --coverage ]; then
     shift
 fi
 source scripts/environment.sh test
+export NO_MKDOCS_2_WARNING=1 # which is no word about these pages
+site=$(mktemp -d)
+.venv/bin/mkdocs build --strict --quiet --site-dir "$site" & # beside the others, on another core
+documentation=$!
+trap 'kill "$documentation" 2>/dev/null || true; rm -rf "$site"' EXIT
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-export NO_MKDOCS_2_WARNING=1 # which is no word about these pages
-site=$(mktemp -d)
-trap 'rm -rf "$site"' EXIT
-.venv/bin/mkdocs build --strict --quiet --site-dir "$site"
+wait "$documentation"
 # Two workers: with more, tests that hold processes to their memory would take it from each other.
 .venv/bin/python -m pytest --numprocesses 2 --dist worksteal "${options[@]}" "$@"
