@@ -71,20 +71,25 @@ def export(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
         made = Path(folder) / "package"
         _write(model, run, made, doubts)
-        check = (
-            "from data_prep.parent_process import end_with_parent; end_with_parent(); "
-            f"from {__name__} import check_package; check_package({str(made)!r})"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", check], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise DataError("PACKAGE_CHECK", done.stderr[-500:].strip(), "report this")
+        _check_afresh(made)
         if pack:
             _zip(made, out)
         else:
             made.replace(out)
     return out
+
+
+def _check_afresh(path: Path) -> None:
+    """Check a package in a process that has nothing of what made it."""
+    check = (
+        "from data_prep.parent_process import end_with_parent; end_with_parent(); "
+        f"from {__name__} import check_package; check_package({str(path)!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise DataError("PACKAGE_CHECK", done.stderr[-500:].strip(), "report this")
 
 
 def check_package(path: str | Path) -> None:

@@ -33,7 +33,9 @@ def packages(trained_discs, tmp_path_factory):
     """A package as folder and as zip, made once."""
     root = tmp_path_factory.mktemp("packages")
     export(trained_discs / "run", root / "folder")
-    export(trained_discs / "run", root / "packed.zip", pack=True)
+    with pytest.MonkeyPatch.context() as patch:  # a process of its own has checked the folder
+        patch.setattr("sdunet.segmentation.export.package._check_afresh", check_package)
+        export(trained_discs / "run", root / "packed.zip", pack=True)
     return root
 
 
