@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-import torch
+from memory_held import hold
 
 from sdunet.bench import net, report, sweep
 from sdunet.bench.timing import interleave, peak_extra_bytes
@@ -100,10 +100,6 @@ def test_contenders_take_turns():
     )
     assert "".join(order).endswith("ababab")
     assert set(times) == {"a", "b"}
-
-
-def hold(bytes_held):
-    return lambda: torch.ones(bytes_held, dtype=torch.uint8)
 
 
 def test_peak_memory_is_what_the_run_held():

@@ -254,8 +254,9 @@ def page(name):
 
 
 @pytest.mark.parametrize("code", blocks(README, "python"))
-def test_readme_python_runs(code):
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+def test_readme_python_runs(code, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)
