@@ -18,7 +18,7 @@ FEATURES = {
     "swin_unetr": (12,),
 }
 # In which a network with attention to windows of 7 cells comes to its end in reasonable time.
-SIZES = [(37, 50), (33, 20, 35)]
+SIZES = [(37, 50), (17, 20, 11)]
 
 
 def build(name, dims=2, **options):

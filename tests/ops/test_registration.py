@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from grids import crossed
 from monai.data import MetaTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -43,13 +44,17 @@ def assert_same(got, want):
     assert error < 1e-6, error
 
 
+BACKENDS = ["auto", *backends()[:-1]]
+
+
 def gradients(network, loss):
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, network.parameters())])
 
 
-@pytest.mark.parametrize("backend", ["auto", *backends()[:-1]])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("shape", [(2, 5, 7, 4), (1, 3, 4, 70), (2, 1, 3, 70), (2, 3, 4, 5, 3)])
+@pytest.mark.parametrize(
+    ("shape", "reverse", "backend"),
+    crossed([(2, 5, 7, 4), (1, 3, 4, 70), (2, 1, 3, 70), (2, 3, 4, 5, 3)], [False, True], BACKENDS),
+)
 def test_operator_passes_the_checks_of_pytorch(shape, reverse, backend, sweep_args):
     args = [a.requires_grad_() for a in sweep_args(*shape)]
     torch.library.opcheck(_sweep, (*args, reverse, shape[-1] > 64, backend))
@@ -62,9 +67,10 @@ def test_operator_accepts_maps_that_are_not_dense(sweep_args):
         torch.library.opcheck(_sweep, (*args, False, False, "auto"))
 
 
-@pytest.mark.parametrize("backend", ["auto", *backends()[:-1]])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("shape", [(2, 5, 7, 4), (2, 1, 3, 5), (1, 2, 3, 2, 3)])
+@pytest.mark.parametrize(
+    ("shape", "reverse", "backend"),
+    crossed([(2, 5, 7, 4), (2, 1, 3, 5), (1, 2, 3, 2, 3)], [False, True], BACKENDS),
+)
 def test_carrying_operator_passes_the_checks_of_pytorch(shape, reverse, backend, carry_args):
     args = [a.requires_grad_() for a in carry_args(*shape)]
     torch.library.opcheck(_carry, (*args, reverse, backend))

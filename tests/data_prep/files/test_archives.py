@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from bad_sets import Series, Volumes, gz, nifti, noise
 from dicom_files import STORED, encode, new_slice, series
+from grids import crossed
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
@@ -104,9 +105,7 @@ MEMBERS = [
     (".zip", "twice", twice(str)),
     (".zip", "twice, with a dot", twice("./{}".format)),
 ]
-EACH_MEMBER = pytest.mark.parametrize(
-    ("suffix", "add"), [(row[0], row[2]) for row in MEMBERS], ids=[" ".join(r[:2]) for r in MEMBERS]
-)
+ADDED = {f"{suffix} {what}": (suffix, add) for suffix, what, add in MEMBERS}
 
 
 def packed(root, suffix, planted, add):
@@ -129,18 +128,20 @@ def refused(path, kind):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("planted", ["images/bad.nii.gz", "labels/bad.nii.gz"])
-@EACH_MEMBER
-def test_member_that_is_no_plain_file_refuses_its_case(tmp_path, suffix, add, planted):
+@pytest.mark.parametrize(
+    ("member", "planted"), crossed(ADDED, ["images/bad.nii.gz", "labels/bad.nii.gz"])
+)
+def test_member_that_is_no_plain_file_refuses_its_case(tmp_path, member, planted):
+    suffix, add = ADDED[member]
     Volumes(tmp_path / "set")
     (error,) = refused(packed(tmp_path / "set", suffix, planted, add), Volumes)
     assert (error.code, error.file) == ("IO_MEMBER", planted)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("planted", ["bad/09.dcm", "bad/slice09"])
-@EACH_MEMBER
-def test_slice_that_is_no_plain_file_refuses_its_series(tmp_path, suffix, add, planted):
+@pytest.mark.parametrize(("member", "planted"), crossed(ADDED, ["bad/09.dcm", "bad/slice09"]))
+def test_slice_that_is_no_plain_file_refuses_its_series(tmp_path, member, planted):
+    suffix, add = ADDED[member]
     Series(tmp_path / "set")
     for file in (tmp_path / "set/bad").glob("0*.dcm"):
         file.rename(file.with_name(planted[4:].replace("09", file.stem)))
@@ -160,8 +161,9 @@ def test_folder_that_is_a_link_in_an_archive_is_told_though_no_case_misses_it(tm
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@EACH_MEMBER
-def test_prediction_that_is_no_plain_file_is_told_and_counts_as_missing(tmp_path, suffix, add):
+@pytest.mark.parametrize("member", ADDED)
+def test_prediction_that_is_no_plain_file_is_told_and_counts_as_missing(tmp_path, member):
+    suffix, add = ADDED[member]
     Volumes(tmp_path / "set")
     shutil.copytree(tmp_path / "set/labels", tmp_path / "pred")
     predictions = packed(tmp_path / "pred", suffix, "bad.nii.gz", add)
@@ -305,13 +307,14 @@ SLICES = {
 }
 
 
-@pytest.mark.parametrize("name", ["{}.dcm", "{}.IMA", "IM00{}", "1.2.840.3.{}"])
-@pytest.mark.parametrize("damage", SLICES.values(), ids=SLICES.keys())
+@pytest.mark.parametrize(
+    ("damage", "name"), crossed(SLICES, ["{}.dcm", "{}.IMA", "IM00{}", "1.2.840.3.{}"])
+)
 def test_damaged_last_slice_refuses_its_series(tmp_path, damage, name):
     planted = Series(tmp_path / "set")
     for file in (planted.root / "bad").glob("0*.dcm"):
         file.rename(file.with_name(name.format(file.stem)))
-    damage(planted.root / "bad" / name.format("09"))
+    SLICES[damage](planted.root / "bad" / name.format("09"))
     assert refused(planted.root, Series)
     # Nor is a shorter volume predicted.
     layout = find_layout(open_tree(planted.root), need_labels=False)

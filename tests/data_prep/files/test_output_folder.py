@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from grids import crossed
 from PIL import Image
 
 from data_prep.core.config import DataConfig
@@ -52,9 +53,14 @@ def test_other_ids_are_names(id_):
     assert what_is_wrong_with(id_) is None
 
 
-@pytest.mark.parametrize("command", ["check", "prepare", "convert", "predict"])
-@pytest.mark.parametrize("id_", ["../../x", "ABSOLUTE/x", "a/../../../x", "..\\x"])
-@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize(
+    ("command", "id_", "broken"),
+    crossed(
+        ["prepare", "check", "convert", "predict"],
+        ["../../x", "ABSOLUTE/x", "a/../../../x", "..\\x"],
+        [False, True],
+    ),
+)
 def test_an_id_that_leads_out_writes_and_removes_nothing(command, id_, broken, disc_run, tmp_path):
     raw, root, config = disc_run
     id_ = id_.replace("ABSOLUTE", str(tmp_path))

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from by_hand import disown
+from grids import crossed
 from PIL import Image
 
 from data_prep.core.config import DataConfig
@@ -108,14 +109,20 @@ def test_a_changed_prediction_is_an_error_of_its_case(
         assert (copied / "out/review.html").is_file()
 
 
-@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(
-    ("gone", "other"),
-    [("disc_1.png", "disc_1.tif"), ("probabilities/1/disc_1.tif", "probabilities/1/disc_1.npy")],
+    ("reader", "files"),
+    crossed(
+        READERS,
+        [
+            ("disc_1.png", "disc_1.tif"),
+            ("probabilities/1/disc_1.tif", "probabilities/1/disc_1.npy"),
+        ],
+    ),
 )
 def test_a_file_in_the_place_of_a_prediction_is_not_taken_for_it(
-    copied, monkeypatch, capsys, reader, gone, other
+    copied, monkeypatch, capsys, reader, files
 ):
+    gone, other = files
     monkeypatch.chdir(copied)
     (copied / "pred" / gone).unlink()
     if other.endswith(".npy"):

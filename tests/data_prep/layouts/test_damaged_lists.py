@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 from bad_sets import Volumes
+from grids import crossed
 
 from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
@@ -69,21 +70,20 @@ def packed(root):
     return path
 
 
-@pytest.mark.parametrize("archive", [False, True], ids=["folder", "zip"])
-@pytest.mark.parametrize("content", TABLES.values(), ids=TABLES)
-def test_damaged_table_is_refused(tmp_path, content, archive):
+@pytest.mark.parametrize(("damage", "archive"), crossed(TABLES, [False, True]))
+def test_damaged_table_is_refused(tmp_path, damage, archive):
     planted = Volumes(tmp_path / "set")
-    planted.write("cases.csv", as_bytes(content))
+    planted.write("cases.csv", as_bytes(TABLES[damage]))
     with pytest.raises(DataError, match=r"LAY_CSV.*\(cases.csv\)"):
         check(packed(planted.root) if archive else planted.root, DataConfig())
 
 
-@pytest.mark.parametrize("archive", [False, True], ids=["folder", "zip"])
-@pytest.mark.parametrize("name", ["dataset.json", "cases.json"])
-@pytest.mark.parametrize("content", LISTS.values(), ids=LISTS)
-def test_damaged_list_is_refused(tmp_path, content, name, archive):
+@pytest.mark.parametrize(
+    ("damage", "name", "archive"), crossed(LISTS, ["dataset.json", "cases.json"], [False, True])
+)
+def test_damaged_list_is_refused(tmp_path, damage, name, archive):
     planted = Volumes(tmp_path / "set")
-    planted.write(name, as_bytes(content))
+    planted.write(name, as_bytes(LISTS[damage]))
     with pytest.raises(DataError, match="LAY_JSON"):
         check(packed(planted.root) if archive else planted.root, DataConfig())
 
