@@ -41,6 +41,18 @@ def check_whole(low: int = 1, **arguments: int | Sequence[int]) -> None:
             raise ValueError(f"{name} must be {what} from {low} on, got {value!r}")
 
 
+def one_an_axis(name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """Return a number for each axis, of one for all or of one each.
+
+    Raises:
+        ValueError: if there are not as many as axes.
+    """
+    several = tuple(value) if isinstance(value, Sequence) else (value,) * axes
+    if len(several) != axes:
+        raise ValueError(f"{name} must be one number or {axes}, one an axis, got {value!r}")
+    return several
+
+
 class GRUSweepCell(nn.GRUCell):
     """The published cell: a GRU whose hidden state is the cell and whose input is the line above.
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName, build_cell, check_whole
+from sdunet.cells import CellName, InitName, build_cell, check_whole, one_an_axis
 from sdunet.ops import gated_mix
 
 Direction = Literal["right", "left", "down", "up", "forward", "backward"]
@@ -25,6 +25,7 @@ _AXES: dict[str, tuple[int, bool]] = {
     "forward": (-3, False),
     "backward": (-3, True),
 }
+_WINDOW = ("kernel_size", "stride", "padding")
 _CONVS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
 
 
@@ -83,7 +84,8 @@ class SDNLayer(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         num_features: channels of the map that is swept. More are more expressive and slower.
-        kernel_size: of the projection in, as are `stride` and `padding`.
+        kernel_size: of the projection in, as are `stride` and `padding`; each a number, or one
+            an axis.
         stride: see `kernel_size`.
         padding: see `kernel_size`.
         directions: sweeps in their order, each with its own weights.
@@ -106,9 +108,9 @@ class SDNLayer(nn.Module):
         in_channels: int,
         out_channels: int,
         num_features: int,
-        kernel_size: int = 3,
-        stride: int = 1,
-        padding: int = 1,
+        kernel_size: int | Sequence[int] = 3,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 1,
         *,
         directions: Sequence[Direction] = ("right", "left", "down", "up"),
         upsample: bool = False,
@@ -121,6 +123,10 @@ class SDNLayer(nn.Module):
         check_whole(in_channels=in_channels, out_channels=out_channels, num_features=num_features)
         check_whole(kernel_size=kernel_size, stride=stride)
         check_whole(0, padding=padding)
+        window: list[Any] = [  # of as many axes as the convolution has
+            one_an_axis(name, value, spatial_dims)
+            for name, value in zip(_WINDOW, (kernel_size, stride, padding), strict=True)
+        ]
         if isinstance(directions, str) or not directions:
             raise ValueError(
                 f"directions must be a non-empty sequence of names, got {directions!r}"
@@ -128,7 +134,7 @@ class SDNLayer(nn.Module):
         self.spatial_dims = spatial_dims
         conv, conv_transpose = _CONVS[spatial_dims]
         enter = conv_transpose if upsample else conv
-        self.project_in = enter(in_channels, num_features, kernel_size, stride, padding)
+        self.project_in = enter(in_channels, num_features, *window)
         sweeps = (Sweep(num_features, d, spatial_dims, cell=cell, init=init) for d in directions)
         self.sweeps = nn.Sequential(*sweeps)
         self.project_out = conv(num_features, out_channels, 1)
@@ -172,16 +178,19 @@ class ResSDNLayer(nn.Module):
         in_channels: int,
         out_channels: int,
         num_features: int,
-        kernel_size: int = 3,
-        stride: int = 1,
-        padding: int = 1,
+        kernel_size: int | Sequence[int] = 3,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 1,
         **options: Unpack[SweepOptions],
     ) -> None:
         super().__init__()
         check_whole(out_channels=out_channels)  # which is doubled on
-        window = (kernel_size, stride, padding)
-        self.sdn = SDNLayer(in_channels, 2 * out_channels, num_features, *window, **options)
+        self.sdn = SDNLayer(
+            *(in_channels, 2 * out_channels, num_features, kernel_size, stride, padding), **options
+        )
         conv = _CONVS[self.sdn.spatial_dims][options.get("upsample", False)]
+        enter = self.sdn.project_in
+        window: list[Any] = [enter.kernel_size, enter.stride, enter.padding]
         self.conv = conv(in_channels, out_channels, *window)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -233,6 +233,29 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class NetworkPlan:
+    """A U-Net that fits the patches, for what the network's settings leave open.
+
+    Attributes:
+        features: channels of each level, full resolution first.
+        strides: of each level but the last, by how much the next is smaller along each axis.
+        kernel_sizes: of each level, cells along each axis that its convolutions see at once.
+        batch_size: patches of a step.
+    """
+
+    features: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    kernel_sizes: tuple[tuple[int, ...], ...]
+    batch_size: int
+
+    @classmethod
+    def from_json(cls, record: dict) -> "NetworkPlan":
+        """Rebuild it from what `json` made of it."""
+        sizes = {name: tuple(map(tuple, record[name])) for name in ("strides", "kernel_sizes")}
+        return cls(tuple(record["features"]), batch_size=record["batch_size"], **sizes)
+
+
+@dataclass(frozen=True)
 class Plan:
     """How scans become the arrays a network sees; stored with the dataset and with each model.
 
@@ -252,6 +275,7 @@ class Plan:
         form: how masks that are 2D images are stored; `None` if that was not looked at.
         largest: number of the type of all training images, by which intensity `unit` divides;
             `None` where they have none, or several.
+        network: that fits the patches; `None` in plans of before.
     """
 
     spatial_dims: int
@@ -268,6 +292,7 @@ class Plan:
     seen: Seen | None = None
     form: MaskForm | None = None
     largest: int | None = None
+    network: NetworkPlan | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -290,7 +315,7 @@ class Plan:
     def from_json(cls, record: dict) -> "Plan":
         """Rebuild a plan from what `json` made of it."""
         spacing, levels, seen = record["spacing"], record.get("levels"), record.get("seen")
-        form = record.get("form")
+        form, network = record.get("form"), record.get("network")
         return cls(
             record["spatial_dims"],
             tuple(record["channels"]),
@@ -306,4 +331,5 @@ class Plan:
             None if seen is None else Seen.from_json(seen),
             None if form is None else MaskForm.from_json(form),
             record.get("largest"),
+            None if network is None else NetworkPlan.from_json(network),
         )

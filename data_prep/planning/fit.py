@@ -9,6 +9,7 @@ import numpy as np
 from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Seen
 from data_prep.core.errors import DataError
 from data_prep.planning.fingerprint import Fingerprint, kinds_of
+from data_prep.planning.network import fit_network
 
 # Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
 # multiples of 16, which four halvings divide.
@@ -100,9 +101,8 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
                 f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
                 "a network for 2D images, slice by slice, may do as well"
             )
-    patch = config.patch_size or _patch(
-        np.median(sizes, axis=0), config.memory_gb or _MEMORY_GB, why
-    )
+    memory = config.memory_gb or _MEMORY_GB
+    patch = config.patch_size or _patch(np.median(sizes, axis=0), memory, why)
     if len(patch) != dims or min(patch) < 1:
         raise DataError(
             "PLAN_PATCH", f"dataset.patch_size {patch} for {dims} axes", "give one an axis"
@@ -130,7 +130,8 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         _levels(facts) if intensity == "ct" else None,
         _seen(facts, dims) if len(facts) >= _ENOUGH_CASES else None,
         rules.form,
-        *(largest if len(largest) == 1 else ()),
+        largest.pop() if len(largest) == 1 else None,
+        fit_network(patch, spacing, memory * 1e9 / _BYTES_A_CELL / math.prod(patch), why),
     )
 
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args
 
-from data_prep.core.config import DataConfig, Intensity, Plan
+from data_prep.core.config import DataConfig, Intensity, NetworkPlan, Plan
 from data_prep.core.findings import Acceptance
 from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_json
@@ -76,6 +76,8 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"spacing must be {dims} numbers above 0, got {plan.spacing}")
     if (plan.intensity == "ct") != (plan.levels is not None):
         raise ValueError("levels must be given for intensity ct, and for no other")
+    if plan.network is not None:
+        _check_network(plan.network, dims)
     levels = plan.levels or ()
     if plan.levels is not None and len(levels) != len(plan.channels):
         raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")
@@ -90,6 +92,21 @@ def _check(plan: Plan) -> None:
         low, high, mean = level.low, level.high, level.mean
         if not (_above_0(level.deviation) and -math.inf < low < high < math.inf > abs(mean)):
             raise ValueError(f"levels need low below high and a deviation above 0, got {level}")
+
+
+def _check_network(network: NetworkPlan, dims: int) -> None:
+    depth = len(network.features)
+    if depth < 2:
+        raise ValueError(f"network.features must name at least two levels, got {network.features}")
+    for name, sizes, count in (
+        ("strides", network.strides, depth - 1),
+        ("kernel_sizes", network.kernel_sizes, depth),
+    ):
+        if len(sizes) != count or any(len(size) != dims for size in sizes):
+            raise ValueError(f"network.{name} must be {count} times {dims} numbers, got {sizes}")
+    sizes = (*network.strides, *network.kernel_sizes, network.features, (network.batch_size,))
+    if wrong := [n for size in sizes for n in size if type(n) is not int or n < 1]:
+        raise ValueError(f"network must hold whole numbers above 0, got {wrong[0]!r}")
 
 
 def _above_0(number: float) -> bool:

@@ -369,7 +369,8 @@ def _remove_left_out(out: Path, ids: Collection[str]) -> None:
 def _made_with(plan: Plan) -> str:
     """Hash what the arrays of a case depend on besides its files."""
     used = asdict(plan)
-    del used["why"], used["patch_size"], used["seen"]
+    for name in ("why", "patch_size", "seen", "network"):
+        del used[name]
     text = json.dumps([SCHEMA, used], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

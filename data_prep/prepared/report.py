@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from data_prep.checks.run import Checked
+from data_prep.core.config import Plan
 from data_prep.core.safe_text import inert
 from data_prep.files.atomic import write_bytes
 from data_prep.files.png import array_to_png, figure_to_png, in_page
@@ -44,7 +45,8 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
         left_out=len(checked.layout.cases) + len(checked.layout.unlabelled) - len(ids),
         folds=len(dataset.folds),
         test=len(dataset.test),
-        plan=[(n, _written(getattr(plan, n)), plan.why.get(n, "")) for n in settings],
+        plan=[(n, _written(getattr(plan, n)), plan.why.get(n, "")) for n in settings]
+        + _network(plan),
         findings=[finding.for_records() for finding in checked.findings[:_MOST_FINDINGS]],
         more=max(0, len(checked.findings) - _MOST_FINDINGS),
         spread=_spread(dataset),
@@ -53,6 +55,13 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
     path = dataset.root / REPORT
     write_bytes(path, page.encode())
     return path
+
+
+def _network(plan: Plan) -> list[tuple[str, str, str]]:
+    if plan.network is None:
+        return []
+    rows = [(name, _written(value), "") for name, value in vars(plan.network).items()]
+    return [(rows[0][0], rows[0][1], plan.why.get("network", "")), *rows[1:]]
 
 
 def _shown(value: object) -> object:

@@ -158,7 +158,7 @@ def vae_of(options: jsonargparse.Namespace) -> "Model":
     options.device = choose_device(options.device)
     model = load_model(options.model, options.device)
     if out := options.get("out"):  # before the work
-        check_output(out, options.model, *filter(None, [options.get("data")]))
+        check_output(out, *filter(None, [options.get("data")]))
         check_free(out, PICTURES)
     for finding in findings_of(doubts_of(model, accept), accept):
         say(str(finding))

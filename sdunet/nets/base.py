@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 
-from monai.networks.layers.factories import Conv, Pool
+from monai.networks.layers.factories import Conv
 from torch import nn
 
 from sdunet.cells import CellName, InitName, check_whole
 from sdunet.layers import Direction
-from sdunet.nets.stages import Spec, Stages, Upsample, check_levels
+from sdunet.nets.names import Encoder
+from sdunet.nets.stages import Sizes, Spec, Stages, Upsample, check_levels
 
 
 class SweepingUNet(nn.Module, ABC):
@@ -37,6 +38,9 @@ class SweepingUNet(nn.Module, ABC):
         deep_supervision: bool = False,
         cell: CellName = "carry",
         init: InitName = "reach",
+        encoder: Encoder = "plain",
+        strides: Sizes | None = None,
+        kernel_sizes: Sizes | None = None,
     ) -> None:
         super().__init__()
         check_whole(in_channels=in_channels, out_channels=out_channels)
@@ -54,6 +58,9 @@ class SweepingUNet(nn.Module, ABC):
             upsample=upsample,
             cell=cell,
             init=init,
+            encoder=encoder,
+            strides=strides,
+            kernel_sizes=kernel_sizes,
         )
         if sdn_decoder is None:
             sdn_decoder = self.usual_levels(stages.depth)
@@ -63,7 +70,8 @@ class SweepingUNet(nn.Module, ABC):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.depth = stages.depth
-        self.down = Pool["max", spatial_dims](2)
+        self.down = stages.downs()
+        self.covered = [stages.covered(level) for level in range(stages.depth)]
         self.add_stages(stages, [in_channels, *features[:-1]], sdn_encoder, sdn_decoder)
         conv = Conv["conv", spatial_dims]
         self.head = conv(features[0], out_channels, 1)

@@ -1,5 +1,6 @@
 """Networks of MONAI under the arguments of ours, for comparison."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 from monai.networks import nets
 from torch import Tensor, nn
 
-from sdunet.cells import check_whole
+from sdunet.cells import check_whole, one_an_axis
+from sdunet.nets.names import Encoder
 from sdunet.nets.stages import (
+    Sizes,
     Spec,
     Upsample,
     check_input,
@@ -26,23 +29,23 @@ class Baseline(nn.Module):
             along axis 1.
         spatial_dims: 2 for images, 3 for volumes.
         in_channels: channels of the image.
-        multiple: what the sizes of its maps must be multiples of.
+        multiples: of which the sizes of its maps must be, along each axis.
     """
 
     def __init__(
-        self, network: nn.Module, spatial_dims: int, in_channels: int, multiple: int
+        self, network: nn.Module, spatial_dims: int, in_channels: int, multiples: Sequence[int]
     ) -> None:
         super().__init__()
         self.network = network
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
-        self.multiple = multiple
+        self.multiples = multiples
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of the classes, while training perhaps a list, deepest first."""
         check_input(x, self.in_channels, self.spatial_dims)
         sizes = x.shape[2:]
-        out = self.network(pad_to_multiple(x, self.multiple))
+        out = self.network(pad_to_multiple(x, self.multiples))
         if isinstance(out, Tensor):
             out = out.unbind(1) if out.dim() == x.dim() + 1 else [out]
         logits = [crop(one, sizes) for one in out]
@@ -62,6 +65,9 @@ class Wanted:
     dropout: float = 0.0
     upsample: Upsample = "deconv"
     deep_supervision: bool = False
+    encoder: Encoder = "plain"
+    strides: Sizes | None = None
+    kernel_sizes: Sizes | None = None
 
     @property
     def ends(self) -> tuple[int, int, int]:
@@ -94,11 +100,24 @@ def build_baseline(name: str, **arguments: Any) -> Baseline:
         raise ValueError(f"features of {name} must begin with a multiple of 12")
     if wanted.deep_supervision and name not in _SUPERVISED:
         raise ValueError(f"{name} has no deep supervision")
+    if name != "dynunet":
+        defaults = Wanted(*wanted.ends)
+        for argument in ("encoder", "strides", "kernel_sizes"):
+            if getattr(wanted, argument) != getattr(defaults, argument):
+                raise ValueError(f"{name} has no {argument} to choose")
     if name != "swin_unetr" and len(wanted.features) < 2:
         raise ValueError(f"features must name at least two levels, got {tuple(wanted.features)}")
-    multiple = 32 if name == "swin_unetr" else 2 ** (len(wanted.features) - 1)
     network = BASELINES[name](wanted)
-    return Baseline(network, wanted.spatial_dims, wanted.in_channels, multiple)
+    return Baseline(network, wanted.spatial_dims, wanted.in_channels, _multiples(name, wanted))
+
+
+def _multiples(name: str, w: Wanted) -> tuple[int, ...]:
+    if name == "swin_unetr":
+        return (32,) * w.spatial_dims
+    if w.strides is None:
+        return (2 ** (len(w.features) - 1),) * w.spatial_dims
+    steps = [one_an_axis("strides", step, w.spatial_dims) for step in w.strides]
+    return tuple(map(math.prod, zip(*steps, strict=True)))
 
 
 def _basic_unet(w: Wanted) -> nn.Module:
@@ -149,11 +168,13 @@ def _segresnet(w: Wanted) -> nn.Module:
 
 def _dynunet(w: Wanted) -> nn.Module:
     depth = len(w.features)
+    steps = (2,) * (depth - 1) if w.strides is None else w.strides
     return nets.DynUNet(
         *w.ends,
-        kernel_size=(3,) * depth,
-        strides=(1, *(2,) * (depth - 1)),
-        upsample_kernel_size=(2,) * (depth - 1),
+        kernel_size=(3,) * depth if w.kernel_sizes is None else w.kernel_sizes,
+        strides=(1, *steps),
+        upsample_kernel_size=steps,
+        res_block=w.encoder == "residual",
         filters=w.features,
         dropout=w.dropout or None,
         norm_name=w.norm,

@@ -1,4 +1,4 @@
-"""Names of the networks that a configuration may ask for; `sdunet.nets.registry` builds them."""
+"""Names that a configuration may ask for; `sdunet.nets.registry` builds what they mean."""
 
 from typing import Literal
 
@@ -14,3 +14,4 @@ NetworkName = Literal[
     "dynunet",
     "swin_unetr",
 ]
+Encoder = Literal["plain", "residual"]

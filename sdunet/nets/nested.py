@@ -59,7 +59,7 @@ class NestedSDUNet(SweepingUNet):
         self.stages = nn.ModuleDict()
         self.up = nn.ModuleDict()
         for level, width in enumerate(widths_in):
-            self.stages[f"{level}_0"] = stages.stage(level, width, sdn_encoder)
+            self.stages[f"{level}_0"] = stages.encoder_stage(level, width, sdn_encoder)
         for column in range(1, stages.depth):
             for level in range(stages.depth - column):
                 name, width = f"{level}_{column}", stages.features[level]
@@ -70,10 +70,10 @@ class NestedSDUNet(SweepingUNet):
         """Return the logits of the classes, `(N, out_channels, ...)`."""
         check_input(x, self.in_channels, self.spatial_dims)
         sizes = x.shape[2:]
-        x = pad_to_multiple(x, 2 ** (self.depth - 1))
+        x = pad_to_multiple(x, self.covered[-1])
         rows: list[list[Tensor]] = []
         for level in range(self.depth):
-            x = self.stages[f"{level}_0"](self.down(x) if level else x)
+            x = self.stages[f"{level}_0"](self.down[level - 1](x) if level else x)
             rows.append([x])
         for column in range(1, self.depth):
             for level in range(self.depth - column):

@@ -16,6 +16,8 @@ from sdunet.nets.unet import SDUNet
 
 _OURS: dict[str, type[SweepingUNet]] = {"sdunet": SDUNet, "nested_sdunet": NestedSDUNet}
 SWEEPING_NETWORKS = tuple(_OURS)
+# Networks that take strides and kernel sizes.
+FITTING_NETWORKS = ("sdunet", "nested_sdunet", "unet", "unet_plus_plus", "dynunet")
 # Each control, and the network it is without sweeps.
 _TWINS = {"unet": "sdunet", "unet_plus_plus": "nested_sdunet"}
 _SWEEPING = ("sdn_decoder", "sdn_encoder", "num_features", "directions", "residual", "cell", "init")

@@ -1,22 +1,28 @@
 """What U-Nets are built of: stages that are plain or sweep, and maps of any size.
 
-Levels count from 0, the full resolution, down to the bottleneck. Each level halves the map.
+Levels count from 0, the full resolution, down to the bottleneck.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch.nn.functional as F
 from monai.networks.blocks import ADN, Convolution, UpSample
+from monai.networks.blocks.dynunet_block import UnetResBlock
+from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
-from sdunet.cells import CellName, InitName, check_whole
+from sdunet.cells import CellName, InitName, check_whole, one_an_axis
 from sdunet.layers import Direction, ResSDNLayer, SDNLayer
+from sdunet.nets.names import Encoder
 
 Spec = str | tuple[str, dict]
 Upsample = Literal["deconv", "nontrainable"]
+Sizes = Sequence[int | Sequence[int]]  # one of each level, a number or one an axis
+_RESIDUAL_BLOCKS = (1, 3, 4, 6)  # by level, the last of all further ones, as nnU-Net's ResEnc
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Stages:
     upsample: Upsample
     cell: CellName
     init: InitName
+    encoder: Encoder = "plain"
+    strides: Sizes | None = None
+    kernel_sizes: Sizes | None = None
 
     def __post_init__(self) -> None:
         if self.spatial_dims not in (2, 3):
@@ -52,23 +61,84 @@ class Stages:
                 f"num_features must be one or {self.depth} numbers, got {self.num_features}"
             )
         check_share("dropout", self.dropout)
+        if self.encoder not in get_args(Encoder):
+            raise ValueError(f"encoder must be one of {get_args(Encoder)}, got {self.encoder!r}")
+        self._check_sizes("strides", self.strides, self.depth - 1)
+        self._check_sizes("kernel_sizes", self.kernel_sizes, self.depth)
+        if even := [n for size in self.windows for n in size if n % 2 == 0]:
+            raise ValueError(f"kernel_sizes must be odd, got {even[0]}")
+
+    def _check_sizes(self, name: str, sizes: Sizes | None, count: int) -> None:
+        if sizes is None:
+            return
+        if not isinstance(sizes, Sequence) or len(sizes) != count:
+            raise ValueError(f"{name} must be a list of {count}, got {sizes!r}")
+        for size in sizes:
+            check_whole(1, **{name: size})
+            one_an_axis(name, size, self.spatial_dims)
 
     @property
     def depth(self) -> int:
         """Number of levels."""
         return len(self.features)
 
+    @property
+    def steps(self) -> list[tuple[int, ...]]:
+        """Of each level but the last, the cells along each axis that one of the next covers."""
+        steps = (2,) * (self.depth - 1) if self.strides is None else self.strides
+        return [one_an_axis("strides", step, self.spatial_dims) for step in steps]
+
+    @property
+    def windows(self) -> list[tuple[int, ...]]:
+        """Cells along each axis that the convolutions of each level see at once."""
+        sizes = (3,) * self.depth if self.kernel_sizes is None else self.kernel_sizes
+        return [one_an_axis("kernel_sizes", size, self.spatial_dims) for size in sizes]
+
+    def covered(self, level: int) -> tuple[int, ...]:
+        """Return how many cells of full resolution one of a level covers along each axis."""
+        return tuple(
+            map(math.prod, zip((1,) * self.spatial_dims, *self.steps[:level], strict=True))
+        )
+
+    def encoder_stage(
+        self, level: int, channels_in: int, sweeping: Collection[int]
+    ) -> nn.Sequential:
+        """Return the stage of a level of the encoder; one that sweeps has no residual blocks."""
+        if self.encoder == "plain" or level in sweeping:
+            return self.stage(level, channels_in, sweeping)
+        width, window = self.features[level], self.windows[level]
+        blocks = _RESIDUAL_BLOCKS[min(level, len(_RESIDUAL_BLOCKS) - 1)]
+        settings: dict[str, Any] = {
+            "norm_name": self.norm,
+            "act_name": self.act,
+            "dropout": self.dropout or None,
+        }
+        return nn.Sequential(
+            *(
+                UnetResBlock(self.spatial_dims, entering, width, window, 1, **settings)
+                for entering in (channels_in, *(width,) * (blocks - 1))
+            )
+        )
+
+    def downs(self) -> nn.ModuleList:
+        """Return what brings the map of each level but the last to the next."""
+        pool = Pool["max", self.spatial_dims]
+        return nn.ModuleList(pool(step) for step in self.steps)
+
     def stage(self, level: int, channels_in: int, sweeping: Collection[int]) -> nn.Sequential:
         """Return the stage of a level; in one that sweeps, the second convolution is a sweep."""
         width = self.features[level]
-        first = self._convolution(channels_in, width)
+        window = self.windows[level]
+        first = self._convolution(channels_in, width, window)
         if level not in sweeping:
-            return nn.Sequential(first, self._convolution(width, width))
+            return nn.Sequential(first, self._convolution(width, width, window))
         swept = self.num_features
         layer = (ResSDNLayer if self.residual else SDNLayer)(
             width,
             width,
             swept if isinstance(swept, int) else swept[level],
+            window,
+            padding=[n // 2 for n in window],
             directions=self.directions or get_args(Direction)[: 2 * self.spatial_dims],
             spatial_dims=self.spatial_dims,
             cell=self.cell,
@@ -82,13 +152,15 @@ class Stages:
     def up(self, level: int) -> UpSample:
         """Return what brings the map of the level below to this one."""
         below, width = self.features[level + 1], self.features[level]
-        return UpSample(self.spatial_dims, below, width, scale_factor=2, mode=self.upsample)
+        step = self.steps[level]
+        return UpSample(self.spatial_dims, below, width, scale_factor=step, mode=self.upsample)
 
-    def _convolution(self, channels_in: int, width: int) -> Convolution:
+    def _convolution(self, channels_in: int, width: int, window: tuple[int, ...]) -> Convolution:
         return Convolution(
             self.spatial_dims,
             channels_in,
             width,
+            kernel_size=window,
             act=self.act,
             norm=self.norm,
             dropout=self.dropout,
@@ -128,11 +200,13 @@ def check_input(x: Tensor, channels: int, spatial_dims: int) -> None:
         )
 
 
-def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the border of a map until its sizes can be halved down to the bottleneck."""
-    targets = [-(-size // multiple) * multiple for size in x.shape[2:]]
-    if set(targets) == {multiple}:
-        targets[-1] *= 2  # normalisation over a bottleneck of a single cell is undefined
+def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
+    """Repeat the border of a map until its sizes can be divided down to the bottleneck."""
+    sizes = zip(x.shape[2:], multiples, strict=True)
+    targets = [-(-size // multiple) * multiple for size, multiple in sizes]
+    # Normalisation over a bottleneck of a single cell is undefined: then, and only then, another
+    # is added. In numbers, for a question asked of a size would fix it in an exported network.
+    targets[-1] += math.prod(multiples) // math.prod(targets) * multiples[-1]
     pads = [(0, target - size) for size, target in zip(x.shape[2:], targets, strict=True)]
     return F.pad(x, [pad for pair in reversed(pads) for pad in pair], mode="replicate")
 

@@ -34,12 +34,17 @@ class SDUNet(SweepingUNet):
         deep_supervision: give logits of every decoder level while training.
         cell: that sweeps, see `Sweep`.
         init: of the sweeps, see `Sweep`.
+        encoder: `"plain"`, or `"residual"` for one, three, four and then six residual blocks in
+            those levels of the encoder that do not sweep, as nnU-Net's ResEnc.
+        strides: of each level but the last, by how much the next is smaller: a number, or one an
+            axis. Default: 2.
+        kernel_sizes: of the convolutions of each level, odd: a number, or one an axis. Default: 3.
 
     Shape:
         `(N, in_channels, ...)` to `(N, out_channels, ...)`, of any size: sizes that the levels
         do not divide are padded inside and cropped again. While training with
         `deep_supervision`, a list of those of each decoder level, full resolution first, each
-        half the size of the one before, rounded up.
+        smaller than the one before by its stride, rounded up.
 
     Raises:
         ValueError: if a level is outside the network, a list has not one entry per level, or a
@@ -69,7 +74,7 @@ class SDUNet(SweepingUNet):
         """Add a stage per level of the encoder and of the decoder, see `SweepingUNet`."""
         levels = range(stages.depth - 1)
         self.encoder = nn.ModuleList(
-            stages.stage(level, width, sdn_encoder) for level, width in enumerate(widths_in)
+            stages.encoder_stage(level, width, sdn_encoder) for level, width in enumerate(widths_in)
         )
         self.up = nn.ModuleList(stages.up(level) for level in levels)
         self.decoder = nn.ModuleList(
@@ -80,10 +85,10 @@ class SDUNet(SweepingUNet):
         """Return the logits of the classes, `(N, out_channels, ...)`."""
         check_input(x, self.in_channels, self.spatial_dims)
         sizes = x.shape[2:]
-        x = pad_to_multiple(x, 2 ** (self.depth - 1))
+        x = pad_to_multiple(x, self.covered[-1])
         skips = []
         for level, stage in enumerate(self.encoder):
-            x = stage(self.down(x) if level else x)
+            x = stage(self.down[level - 1](x) if level else x)
             skips.append(x)
         skips.pop()
         decoded = []
@@ -95,6 +100,6 @@ class SDUNet(SweepingUNet):
             return logits
         logits = [logits]
         for level, head in enumerate(self.aside, start=1):
-            there = [-(-size // 2**level) for size in sizes]
+            there = [-(-n // cells) for n, cells in zip(sizes, self.covered[level], strict=True)]
             logits.append(crop(head(decoded[-1 - level]), there))
         return logits

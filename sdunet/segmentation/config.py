@@ -13,7 +13,7 @@ from jsonargparse.typing import (
 from data_prep.core.config import DataConfig, NumberFrom0, PositiveNumber, Seed, ShareBelowOne
 from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
-from sdunet.nets.names import NetworkName
+from sdunet.nets.names import Encoder, NetworkName
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class NetworkConfig:
     Args:
         name: `sdunet` or `nested_sdunet` (a U-Net++); `unet` or `unet_plus_plus`, the same
             networks without sweeps, the controls; or a network of MONAI.
-        features: channels of each level, full resolution first.
+        features: channels of each level, full resolution first. Default: those of the plan, for
+            the first four networks and `dynunet`; else 16, 32, 64, 128, 256.
         norm: normalisation of every convolution.
         act: activation after every convolution.
         dropout: probability of dropping a value after each convolution, 0 to 1.
@@ -37,10 +38,16 @@ class NetworkConfig:
         match_parameters: widen a control until it has as many parameters as its sweeping twin.
         cell: that sweeps: `carry`, which takes the line above linearly, or the published `gru`.
         init: of the sweeps: `reach`, far from the start, or `published`, PyTorch's own.
+        encoder: `plain`, or `residual` for more and more residual blocks a level, as nnU-Net's
+            ResEnc.
+        strides: of each level but the last, by how much the next is smaller along each axis.
+            Default: as `features`; 2 at levels that the plan has not.
+        kernel_sizes: of the convolutions of each level along each axis. Default: as `features`;
+            3 at levels that the plan has not.
     """
 
     name: NetworkName = "sdunet"
-    features: tuple[PositiveInt, ...] = (16, 32, 64, 128, 256)
+    features: tuple[PositiveInt, ...] | None = None
     norm: Literal["instance", "batch"] = "instance"
     act: Literal["leakyrelu", "relu", "elu", "gelu"] = "leakyrelu"
     dropout: ClosedUnitInterval = 0.0
@@ -54,6 +61,9 @@ class NetworkConfig:
     match_parameters: bool = False
     cell: CellName = "carry"
     init: InitName = "reach"
+    encoder: Encoder = "plain"
+    strides: tuple[tuple[PositiveInt, ...], ...] | None = None
+    kernel_sizes: tuple[tuple[PositiveInt, ...], ...] | None = None
 
 
 def network_config(record: Mapping[str, Any]) -> NetworkConfig:
@@ -74,7 +84,7 @@ class TrainingConfig:
         patience: epochs without a better validation Dice before stopping.
         max_time: minutes; no epoch is begun that would likely end later.
         patches_per_case: patches drawn from each training case in an epoch.
-        batch_size: patches a step.
+        batch_size: patches a step. Default: that of the plan, else 4.
         foreground: share of patches centred on foreground, every class as often, 0 to 1.
         augmentation: `light` flips, turns and changes brightness; `full` also rotates by any
             angle, zooms, blurs, coarsens and changes contrast.
@@ -104,7 +114,7 @@ class TrainingConfig:
     patience: NonNegativeInt = 30
     max_time: PositiveNumber | None = None
     patches_per_case: PositiveInt = 1
-    batch_size: PositiveInt = 4
+    batch_size: PositiveInt | None = None
     foreground: ClosedUnitInterval = 0.67
     augmentation: Literal["light", "full"] = "light"
     flip_axes: tuple[int, ...] | None = None

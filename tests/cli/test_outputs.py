@@ -20,7 +20,7 @@ COMMANDS = {
     "convert": (["convert", "{raw}", "--to", "nnunet"], ["raw"]),
     "train": (["train", "--data", "{set}"], ["set"]),
     "folds": (["train", "--data", "{set}", "--fold", "all"], ["set"]),
-    "predict": (["predict", "--model", "{run}", "-i", "{raw}"], ["run", "raw"]),
+    "predict": (["predict", "--model", "{run}", "-i", "{raw}"], ["raw"]),
     "evaluate": (["evaluate", "--pred", "{raw}/masks", "--ref", "{raw}"], ["raw", "raw/masks"]),
     "overlay": (
         ["overlay", "--images", "{raw}", "--pred", "{raw}/masks", "--ref", "{raw}"],

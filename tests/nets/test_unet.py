@@ -126,3 +126,70 @@ def test_wrong_input_is_named():
 def test_unknown_network_is_named():
     with pytest.raises(ValueError, match=r"network must be one of .*'sdunet', .*, got 'vnet'"):
         build_network("vnet", 2, 1, 2, features=(4, 6))
+
+
+ANISOTROPIC = {"strides": [(2, 2, 1), 2], "kernel_sizes": [(3, 3, 1), 3, 3]}
+
+
+@pytest.mark.parametrize("name", ["sdunet", "nested_sdunet", "unet_plus_plus", "dynunet"])
+@pytest.mark.parametrize("encoder", ["plain", "residual"])
+def test_any_size_comes_back_from_networks_of_uneven_strides(name, encoder):
+    network = build_network(
+        name, 3, 1, 2, features=(4, 6, 8), num_features=2, encoder=encoder, **ANISOTROPIC
+    ).eval()
+    for sizes in [(8, 8, 5), (9, 6, 4), (1, 1, 1)]:
+        assert network(torch.randn(1, 1, *sizes)).shape == (1, 2, *sizes)
+
+
+def test_a_thin_axis_keeps_its_cells_where_its_stride_is_1():
+    network = SDUNet(3, 1, 2, (4, 6, 8), num_features=2, **ANISOTROPIC)
+    seen = []
+    for stage in network.encoder:
+        stage.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape[2:])))
+    network(torch.randn(1, 1, 16, 8, 6))
+    assert seen == [(16, 8, 6), (8, 4, 6), (4, 2, 3)]
+
+
+def test_slices_do_not_see_each_other_before_windows_do():
+    """With kernels and strides of 1 along an axis, a plain network maps each slice on its own."""
+    flat = {"strides": [(2, 2, 1)], "kernel_sizes": [(3, 3, 1)] * 2, "norm": ("group", {})}
+    network = SDUNet(3, 1, 2, (4, 8), sdn_decoder=(), **flat | {"norm": "batch"}).eval()
+    x = torch.randn(1, 1, 8, 8, 5)
+    changed = x.clone()
+    changed[..., 2] += 1
+    differs = (network(x) != network(changed)).flatten(0, 3).any(0)
+    assert differs.tolist() == [False, False, True, False, False]
+
+
+def test_deep_supervision_follows_the_strides():
+    network = SDUNet(3, 1, 2, (4, 6, 8), num_features=2, deep_supervision=True, **ANISOTROPIC)
+    outs = network.train()(torch.randn(2, 1, 9, 8, 5))
+    assert [tuple(out.shape[2:]) for out in outs] == [(9, 8, 5), (5, 4, 5)]
+
+
+def test_a_residual_encoder_has_more_and_more_blocks():
+    network = SDUNet(2, 1, 2, (4, 6, 8, 10, 12, 14), encoder="residual", sdn_encoder=(2,))
+    assert [len(stage) for stage in network.encoder] == [1, 3, 3, 6, 6, 6]
+    assert count(network.encoder[2], ResSDNLayer) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"strides": [2]}, "strides must be a list of 2"),
+        ({"strides": 2}, "strides must be a list of 2"),
+        ({"strides": [2, (2, 2)]}, "strides must be one number or 3, one an axis"),
+        ({"strides": [2, 0]}, "strides must be a whole number from 1 on"),
+        ({"kernel_sizes": [3, 3]}, "kernel_sizes must be a list of 3"),
+        ({"kernel_sizes": [3, 2, 3]}, "kernel_sizes must be odd, got 2"),
+        ({"encoder": "dense"}, "encoder must be one of"),
+    ],
+)
+def test_shapes_of_levels_that_cannot_be_are_named(arguments, told):
+    with pytest.raises(ValueError, match=told):
+        SDUNet(3, 1, 2, (4, 6, 8), **arguments)
+
+
+def test_a_network_of_monai_that_has_no_strides_says_so():
+    with pytest.raises(ValueError, match="attention_unet has no strides to choose"):
+        build_network("attention_unet", 3, 1, 2, features=(4, 6, 8), strides=[2, 2])

@@ -39,6 +39,7 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, say_if_slow, versions
 from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
 from sdunet.segmentation.inference.prediction_record import Manifest
+from sdunet.segmentation.models.integrity import is_sealed
 
 _HOW = "--accept {code}"  # the option of this command
 _NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
@@ -111,7 +112,8 @@ def predict(
     for finding in findings_of(ensemble.doubts, options.accept):
         say(str(finding))
     tree = open_tree(images)
-    check_output(out, images, *runs)
+    # A run may have its predictions inside; in a package they would be members it does not list.
+    check_output(out, images, *(run for run in runs if is_sealed(Path(run))))
     check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)

@@ -27,6 +27,7 @@ from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
 from sdunet.segmentation.config import NetworkConfig, network_config
 from sdunet.segmentation.models.integrity import is_sealed, verify
+from sdunet.segmentation.models.planned import planned_network
 
 SCHEMA = 2
 DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
@@ -71,7 +72,8 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
     Raises:
         DataError: as `build`.
     """
-    return build(config, plan.spatial_dims, len(plan.channels), plan.num_classes)
+    settled = planned_network(config, plan)
+    return build(settled, plan.spatial_dims, len(plan.channels), plan.num_classes)
 
 
 def build(

@@ -33,6 +33,7 @@ from sdunet.segmentation.inference.postprocessing import (
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
+from sdunet.segmentation.models.planned import planned
 from sdunet.segmentation.models.together import differing, place_of, settings_of
 from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, load_model
 from sdunet.segmentation.training.train_fold import (
@@ -99,7 +100,7 @@ def train_several(
         raise DataError(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
-    _refuse_others(Path(out), runs, task, dataset)
+    _refuse_others(Path(out), runs, planned(task, dataset.plan), dataset)
     for run in sorted(begun) if resume else ():
         check_epochs(run, task.training.epochs)  # or some would be trained before one is refused
     if len(runs) > 1 and is_first_process():

@@ -22,6 +22,7 @@ from data_prep.prepared.dataset import Dataset
 from data_prep.preprocessing.intensity import normalise
 from sdunet.runtime.stop_callbacks import SIGNALS
 from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.models.planned import batch_size_of
 from sdunet.segmentation.training.augmentation import augmentation, draw_patch, pad_patch, places_of
 from sdunet.segmentation.training.patch_order import Drawn, PatchOrder
 
@@ -136,7 +137,7 @@ class SegmentationData(pl.LightningDataModule):
         return PatchOrder(
             len(self.train_cases),
             config.patches_per_case,
-            config.batch_size,
+            batch_size_of(config, self.dataset.plan),
             config.seed,
             lambda: trainer.global_step if trainer else 0,
             trainer.global_rank if trainer else 0,

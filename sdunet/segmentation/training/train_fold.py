@@ -46,6 +46,7 @@ from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
+from sdunet.segmentation.models.planned import planned
 from sdunet.segmentation.models.together import FREE
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
@@ -91,12 +92,13 @@ def train(
         DataError: RUN_NONFINITE if the loss is not finite.
         Stopped: if a signal or a file stopped it; it can be resumed.
     """
-    out, config = Path(out), task.training
-    dataset = load_dataset(data)
+    out, dataset = Path(out), load_dataset(data)
     check_output(out, data)
     check_once("network", task.network)
-    check_once("training", config)
+    check_once("training", task.training)
     check_contradictions(task.dataset, dataset)
+    asked, task = task.network, planned(task, dataset.plan)
+    config = task.training
     device = choose_device(config.device, "training.device")
     quiet_lightning()
     check_processes(task.trainer.devices, task.trainer.num_nodes)
@@ -133,7 +135,7 @@ def train(
             if _may_differ(device, config):
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
-            _say_unused(task.network, module.network)
+            _say_unused(asked, module.network)
             steps = len(batches.order())
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         with fit_errors("training.batch_size or dataset.patch_size"):

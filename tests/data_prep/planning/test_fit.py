@@ -191,7 +191,7 @@ def test_a_plan_written_and_changed_by_hand_is_prepared_by(tmp_path, capsys):
 def test_plans_that_cannot_be_are_refused(tmp_path, change, message):
     Volumes(tmp_path / "raw")
     plan = plan_of([(32, 32, 32)], [(1.0, 1.0, 1.0)])
-    record = asdict(plan) | {"labels": {"background": 0, "organ": 1}} | change
+    record = asdict(plan) | {"labels": {"background": 0, "organ": 1}, "network": None} | change
     (tmp_path / "plan.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match=re.escape(message)):
         prepare(
