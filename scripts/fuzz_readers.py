@@ -69,6 +69,16 @@ def nifti() -> bytes:
     return image.to_bytes()
 
 
+def vectors() -> bytes:
+    """Three channels on a fifth axis, as ITK stores them."""
+    values = np.random.default_rng(0).integers(0, 900, (7, 6, 5, 1, 3)).astype(np.int16)
+    image = nib.Nifti1Image(values, np.diag([1.5, 2.0, 3.0, 1.0]))
+    image.set_qform(image.affine, 1)
+    image.set_sform(image.affine, 1)
+    image.header.set_intent("vector")
+    return image.to_bytes()
+
+
 def picture() -> np.ndarray:
     """Grey pixels without structure."""
     return np.random.default_rng(0).integers(0, 60000, (23, 19)).astype(np.uint16)
@@ -112,18 +122,37 @@ NRRD = (
     b"space directions: (1,0,0) (0,2,0) (0,0,3)\nspace origin: (0,0,0)\nendian: little\n"
     b"encoding: gzip\n\n"
 )
+CHANNELS = (
+    b"NRRD0004\ntype: short\ndimension: 4\nsizes: 3 7 6 5\nspace: left-posterior-superior\n"
+    b"space directions: none (1,0,0) (0,2,0) (0,0,3)\nspace origin: (0,0,0)\n"
+    b"kinds: vector domain domain domain\nendian: little\nencoding: gzip\n\n"
+)
 MHA = (
     b"ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
     b"CompressedData = False\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\n"
     b"ElementSpacing = 1 2 3\nDimSize = 7 6 5\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
 )
-VOXELS = nifti()[352:]
+VOXELS, VECTORS = nifti()[352:], vectors()[352:]
 
 
 def jpeg() -> bytes:
     """A grey JPEG."""
     buffer = io.BytesIO()
     Image.fromarray((picture() >> 8).astype(np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def bmp() -> bytes:
+    """A grey BMP."""
+    buffer = io.BytesIO()
+    Image.fromarray((picture() >> 8).astype(np.uint8)).save(buffer, "BMP")
+    return buffer.getvalue()
+
+
+def array(save: Callable[..., None]) -> bytes:
+    """A 2D image as NumPy saves it."""
+    buffer = io.BytesIO()
+    save(buffer, picture())
     return buffer.getvalue()
 
 
@@ -185,12 +214,17 @@ ZIP = zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA
 FORMATS: dict[str, tuple[bytes, Callable[[bytes], Scan]]] = {
     "nifti.gz": (PACKED, read_file(".nii.gz")),
     "nifti": (nifti(), read_file(".nii")),
+    "nifti.vector": (gzip.compress(vectors(), mtime=0), read_file(".nii.gz")),
+    "npz": (array(np.savez_compressed), read_file(".npz")),
+    "npy": (array(np.save), read_file(".npy")),
     "png": (png(), read_file(".png")),
+    "bmp": (bmp(), read_file(".bmp")),
     "tiff": (tiff(), read_file(".tif")),
     "jpeg": (jpeg(), read_file(".jpg")),
     "dicom": (dicom(), read_file(".dcm")),
     "nrrd": (NRRD + gzip.compress(VOXELS, mtime=0), read_file(".nrrd")),
     "nrrd.head": (NRRD + gzip.compress(VOXELS, mtime=0), read_file(".nrrd")),
+    "nrrd.channels": (CHANNELS + gzip.compress(VECTORS, mtime=0), read_file(".nrrd")),
     "metaimage": (MHA + VOXELS, read_file(".mha")),
     "metaimage.head": (MHA + VOXELS, read_file(".mha")),
     "tar": (tar(), read_archive(".tar")),
@@ -208,6 +242,7 @@ ALONE = {
         *("ImageOrientationPatient", "ImagePositionPatient", "PixelRepresentation"),
     ),
     "nrrd": (b" (1,0,0) (0,2,0) (0,0,3)", b" (0,0,0)"),
+    "nrrd.channels": (b" (1,0,0) (0,2,0) (0,0,3)", b" (0,0,0)"),
     "metaimage": (b" False\n", b" 1 0 0 0 1 0 0 0 1", b" 0 0 0\n", b" 1 2 3\n"),
 }
 
@@ -215,9 +250,12 @@ ALONE = {
 def unknowable(name: str, data: bytes) -> set[int]:
     """Return the bytes whose change nothing in the file speaks against."""
     name = name.removesuffix(".head")
-    stored = {"nifti": VOXELS, "metaimage": VOXELS, "tiff": picture().tobytes()}
+    stored = {"nifti": VOXELS, "metaimage": VOXELS}
+    stored |= dict.fromkeys(("tiff", "npy"), picture().tobytes())
     spans = [(data.rindex(stored[name]), len(stored[name]))] if name in stored else []
-    if name == "jpeg":
+    if name == "bmp":
+        spans.append((54, len(data)))  # palette and pixels
+    elif name == "jpeg":
         spans.append((20, len(data)))  # tables and pixels; what they do is not told apart
     elif name == "dicom":
         one = pydicom.dcmread(io.BytesIO(data))

@@ -6,11 +6,15 @@ A TIFF says of no end, but its strips of JPEG or Group 4 do. Sources: PNG (ISO/I
 
 import struct
 
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers of JPEG without a length
+_INFO = 40  # bytes of the header of BMP that most have; older ones are shorter
+_PLAIN = (0, 3)  # kinds of BMP whose pixels are not compressed
+_FILLING = 3  # bytes after the pixels that some writers count into a BMP
 _AGAIN = "fetch or export the file again"
 
 
@@ -20,7 +24,8 @@ def check_end(data: bytes, findings: Findings) -> None:
     Zeros after a JPEG are padding, as cameras and viewers leave it.
 
     Raises:
-        DataError: IO_TRAILING, unless accepted.
+        DataError: IO_TRAILING, unless accepted; HDR_CONFLICT for a BMP whose pixels begin in its
+            palette.
     """
     if data.startswith(_PNG):
         end = _end_of_png(data)
@@ -70,10 +75,16 @@ def _end_of_jpeg(data: bytes) -> int:
 
 
 def _end_of_bmp(data: bytes) -> int:
-    declared, _, start = struct.unpack_from("<III", data, 2)
-    if declared > start:
-        return declared
-    # Some writers leave the size of the file out.
-    width, height, _, bits, packed, stored = struct.unpack_from("<iiHHII", data, 18)
-    row = (abs(width) * bits + 31) // 32 * 4
-    return start + (stored if packed else row * abs(height))
+    declared, _, start, head = struct.unpack_from("<IIII", data, 2)
+    whole = declared > start  # some writers leave the size of the file out
+    if head < _INFO:
+        return declared if whole else len(data)
+    width, height, _, bits, packed, stored, *_, used = struct.unpack_from("<iiHHIIiiI", data, 18)
+    if packed not in _PLAIN:
+        return declared if whole else start + stored
+    colours = used or (1 << bits if bits <= 8 else 0)
+    if start < 14 + head + 4 * colours:
+        found = f"pixels from byte {start} on, in its palette"
+        raise DataError("HDR_CONFLICT", found, _AGAIN)
+    end = start + (abs(width) * bits + 31) // 32 * 4 * abs(height)
+    return declared if end <= declared <= end + _FILLING else end

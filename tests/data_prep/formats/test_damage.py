@@ -26,6 +26,7 @@ def fuzz(script):
 
 FORMATS_READ = registry.FORMATS
 FORMATS = ("nifti.gz", "nifti", "png", "tiff", "jpeg", "dicom", "nrrd", "nrrd.head", "metaimage")
+FORMATS = (*FORMATS, "nifti.vector", "npz", "npy", "bmp", "nrrd.channels")
 FORMATS = (*FORMATS, "metaimage.head", "tar", "zip", "zip.bzip2", "zip.lzma")
 
 

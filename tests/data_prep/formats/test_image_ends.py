@@ -78,3 +78,28 @@ def test_a_whole_image_is_read_without_a_word(data):
     findings = Findings()
     read_picture(data, findings)
     assert not findings.found
+
+
+def bmp_with(at, value, more=0):
+    """A grey BMP with a number of its header changed, and filling that its size counts."""
+    data = bytearray(bmp(NOISE[..., 0]) + bytes(more))
+    struct.pack_into("<I", data, 2, len(data))
+    struct.pack_into("<I", data, at, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "code"),
+    [(22, 32, "IO_TRAILING"), (10, 1077, "HDR_CONFLICT"), (10, 1070, "HDR_CONFLICT")],
+    ids=["fewer rows", "a byte early", "early"],
+)
+def test_a_bmp_whose_pixels_are_not_where_its_header_says_is_refused(at, value, code):
+    with pytest.raises(DataError, match=code):
+        read_picture(bmp_with(at, value))
+
+
+@pytest.mark.parametrize("more", [0, 2, 3])
+def test_filling_that_a_bmp_counts_is_no_fault(more):
+    findings = Findings()
+    read_picture(bmp_with(10, 1078, more), findings)
+    assert not findings.found
