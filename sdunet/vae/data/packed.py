@@ -80,7 +80,7 @@ class Packed:
             raise DataError(
                 "FACTORS_MISSING",
                 f"the factors of {self.name} are not known",
-                "prepare a set that has them: --kind shapes3d or factors",
+                "make a set that has them by sdunet vae prepare --kind shapes3d or factors",
             )
         return np.array(self._map(split, "factors", "factors_sha256"))
 
