@@ -254,7 +254,7 @@ def unknowable(name: str, data: bytes) -> set[int]:
     stored |= dict.fromkeys(("tiff", "npy"), picture().tobytes())
     spans = [(data.rindex(stored[name]), len(stored[name]))] if name in stored else []
     if name == "bmp":
-        spans.append((54, len(data)))  # palette and pixels
+        spans += [(18, 4), (46, 4), (54, len(data))]  # width in its filled row, colours, pixels
     elif name == "jpeg":
         spans.append((20, len(data)))  # tables and pixels; what they do is not told apart
     elif name == "dicom":
