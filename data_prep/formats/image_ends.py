@@ -24,8 +24,8 @@ def check_end(data: bytes, findings: Findings) -> None:
     Zeros after a JPEG are padding, as cameras and viewers leave it.
 
     Raises:
-        DataError: IO_TRAILING, unless accepted; HDR_CONFLICT for a BMP whose pixels begin in its
-            palette.
+        DataError: IO_TRAILING, unless accepted; for a BMP, IO_TRUNCATED if its pixels go on behind
+            its end, though it be filling, and HDR_CONFLICT if they begin in its palette.
     """
     if data.startswith(_PNG):
         end = _end_of_png(data)
@@ -34,6 +34,8 @@ def check_end(data: bytes, findings: Findings) -> None:
     else:
         end = _end_of_bmp(data)
     more = len(data) - end
+    if more < 0:
+        raise DataError("IO_TRUNCATED", f"{-more} bytes too few", _AGAIN)
     if more > 0 and not (data.startswith(_JPEG) and not any(data[end:])):
         findings.ask("IO_TRAILING", f"{more} bytes too many", _AGAIN)
 

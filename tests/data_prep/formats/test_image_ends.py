@@ -90,8 +90,13 @@ def bmp_with(at, value, more=0):
 
 @pytest.mark.parametrize(
     ("at", "value", "code"),
-    [(22, 32, "IO_TRAILING"), (10, 1077, "HDR_CONFLICT"), (10, 1070, "HDR_CONFLICT")],
-    ids=["fewer rows", "a byte early", "early"],
+    [
+        (22, 32, "IO_TRAILING"),
+        (10, 1077, "HDR_CONFLICT"),
+        (10, 1070, "HDR_CONFLICT"),
+        (10, 1079, "IO_TRUNCATED"),
+    ],
+    ids=["fewer rows", "a byte early", "early", "a byte late"],
 )
 def test_a_bmp_whose_pixels_are_not_where_its_header_says_is_refused(at, value, code):
     with pytest.raises(DataError, match=code):
