@@ -8,10 +8,11 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.layouts.cases import Layout
 from data_prep.planning.fingerprint import Fingerprint
 
-_PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "spacing", "patch_size")
+_PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "window", "resize")
+_PLANNED = (*_PLANNED, "spacing", "patch_size")
 _NAMED = (".nrrd", ".nhdr")  # files of labels that may name their segments
-_FOR_PLANS = ("intensity", "spacing", "patch_size", "memory_gb", "folds", "test_share", "seed")
-_FOR_PLANS = (*_FOR_PLANS, "split_file", "group_pattern", "group_file")
+_FOR_PLANS = ("intensity", "window", "resize", "spacing", "patch_size", "memory_gb", "folds")
+_FOR_PLANS = (*_FOR_PLANS, "test_share", "seed", "split_file", "group_pattern", "group_file")
 
 
 def check_agrees(config: DataConfig, plan: Plan) -> None:

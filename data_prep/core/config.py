@@ -16,11 +16,13 @@ if TYPE_CHECKING:  # a type checker knows no ranges
     PositiveNumber: TypeAlias = float
     NumberFrom0: TypeAlias = float
     ShareBelowOne: TypeAlias = float
+    Finite: TypeAlias = float
     Seed: TypeAlias = int
 else:  # jsonargparse's own types of numbers take infinity
     PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", math.inf)])
     NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
     ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
+    Finite = restricted_number_type("Finite", float, [(">", -math.inf), ("<", math.inf)])
     Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 # Lists that name things, in any section of settings. Others hold sizes, which may be equal, or
@@ -30,8 +32,8 @@ _NAMING = (
     *("sdn_decoder", "sdn_encoder", "sdn_scales"),
 )
 
-Intensity = Literal["zscore", "unit", "ct"]
-AskedIntensity = Literal["auto", "zscore", "unit", "ct"]
+Intensity = Literal["zscore", "unit", "ct", "window"]
+AskedIntensity = Literal["auto", "zscore", "unit", "ct", "window"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,12 @@ class DataConfig:
             values lie far beyond all others, those decide, and it clips to their range; `unit`
             divides by the largest number of the file's type; `ct` clips to the 0.5 and 99.5
             percentiles of the foreground of all training cases, and gives that mean 0 and
-            deviation 1. `auto` is `ct` for volumes whose channels are all called CT, else `zscore`.
+            deviation 1; `window` brings the range that `window` names to 0 to 1. `auto` is `ct`
+            for volumes whose channels are all called CT, else `zscore`.
+        window: lowest and highest number of the files for intensity `window`, such as Hounsfield
+            units -1000 and 1000; what lies beyond is set to them.
+        resize: pixels along each axis, height first, to which whole 2D images are brought, their
+            proportions too; predictions are brought back to the image. Default: as they are.
         spacing: millimetres between voxels to resample volumes to; two numbers where each case is
             a single slice. Default: the median; along an axis of thick slices the 10th percentile.
         patch_size: voxels of a training patch along each axis. Default: from the median size and
@@ -82,6 +89,8 @@ class DataConfig:
     label_folder: str | None = None
     accept: tuple[Acceptance, ...] = ()
     intensity: AskedIntensity = "auto"
+    window: tuple[Finite, Finite] | None = None
+    resize: tuple[PositiveInt, PositiveInt] | None = None
     spacing: (
         tuple[PositiveNumber, PositiveNumber, PositiveNumber]
         | tuple[PositiveNumber, PositiveNumber]
@@ -139,7 +148,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return type(value) is dict and all(
             _fits(key, inner[0]) and _fits(one, inner[1]) for key, one in value.items()
         )
-    if hint in (PositiveInt, NonNegativeInt, PositiveNumber, ShareBelowOne):
+    if hint in (PositiveInt, NonNegativeInt, PositiveNumber, ShareBelowOne, Finite):
         number = (int, float) if issubclass(hint, float) else int
         if isinstance(value, bool | np.generic) or not isinstance(value, number):
             return False
@@ -276,6 +285,8 @@ class Plan:
         largest: number of the type of all training images, by which intensity `unit` divides;
             `None` where they have none, or several.
         network: that fits the patches; `None` in plans of before.
+        window: lowest and highest number, for intensity `window`.
+        resize: pixels that whole 2D images are brought to; `None` where they stay as they are.
     """
 
     spatial_dims: int
@@ -293,6 +304,8 @@ class Plan:
     form: MaskForm | None = None
     largest: int | None = None
     network: NetworkPlan | None = None
+    window: tuple[float, float] | None = None
+    resize: tuple[int, int] | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -316,6 +329,7 @@ class Plan:
         """Rebuild a plan from what `json` made of it."""
         spacing, levels, seen = record["spacing"], record.get("levels"), record.get("seen")
         form, network = record.get("form"), record.get("network")
+        window, resize = record.get("window"), record.get("resize")
         return cls(
             record["spatial_dims"],
             tuple(record["channels"]),
@@ -332,4 +346,6 @@ class Plan:
             None if form is None else MaskForm.from_json(form),
             record.get("largest"),
             None if network is None else NetworkPlan.from_json(network),
+            None if window is None else tuple(window),
+            None if resize is None else tuple(resize),
         )

@@ -87,6 +87,9 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
     dims = 3 if kinds == ["volumes"] else 2
     sizes = np.array([fact.along(fact.size, dims) for fact in facts], float)
     spacing = None
+    if config.resize is not None:
+        _check_resize(config.resize, pictures=pictures)
+        sizes = np.array([config.resize], float)
     if not pictures:
         spacings = np.array([fact.along(fact.spacing or (), dims) for fact in facts])
         if config.spacing and len(config.spacing) != dims:
@@ -132,7 +135,16 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         rules.form,
         largest.pop() if len(largest) == 1 else None,
         fit_network(patch, spacing, memory * 1e9 / _BYTES_A_CELL / math.prod(patch), why),
+        config.window,
+        config.resize,
     )
+
+
+def _check_resize(size: tuple[int, int], *, pictures: bool) -> None:
+    if not pictures:
+        raise DataError("PLAN_RESIZE", f"resize {size} for volumes", "give dataset.spacing instead")
+    if math.prod(size) > MOST_CELLS:
+        raise DataError("PLAN_RESIZE", f"resize {size}", f"give no more than {MOST_CELLS:,} pixels")
 
 
 def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tuple[float, ...]:
@@ -168,6 +180,13 @@ def _patch(size: np.ndarray, memory_gb: float, why: dict[str, str]) -> tuple[int
 
 
 def _intensity(config: DataConfig, rules: Rules, pictures: bool, why: dict[str, str]) -> Intensity:
+    window = config.window
+    if (config.intensity == "window") != (window is not None):
+        found = f"intensity {config.intensity} and window {window}"
+        fix = "give dataset.window with dataset.intensity window, and with no other"
+        raise DataError("PLAN_WINDOW", found, fix)
+    if window is not None and window[0] >= window[1]:
+        raise DataError("PLAN_WINDOW", f"window {window}", "give the lowest number first")
     if config.intensity == "auto":
         hounsfield = not pictures and all(c.strip().lower() == "ct" for c in rules.channels)
         why["intensity"] = "channels called CT" if hounsfield else "not a CT"

@@ -78,6 +78,19 @@ def _check(plan: Plan) -> None:
         raise ValueError("levels must be given for intensity ct, and for no other")
     if plan.network is not None:
         _check_network(plan.network, dims)
+    window, resize = plan.window, plan.resize
+    if (plan.intensity == "window") != (window is not None):
+        raise ValueError("window must be given for intensity window, and for no other")
+    if window is not None and not (
+        len(window) == 2 and all(map(_finite, window)) and window[0] < window[1]
+    ):
+        raise ValueError(f"window must be two numbers, the lowest first, got {window}")
+    if resize is not None and not (
+        dims == 2 == len(resize)
+        and all(type(n) is int and n > 0 for n in resize)
+        and math.prod(resize) <= MOST_CELLS
+    ):
+        raise ValueError(f"resize must be the pixels of 2D images along each axis, got {resize}")
     levels = plan.levels or ()
     if plan.levels is not None and len(levels) != len(plan.channels):
         raise ValueError(f"levels must be {len(plan.channels)}, one a channel, got {len(levels)}")

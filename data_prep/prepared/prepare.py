@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
+from data_prep.core.scan import times
 from data_prep.files.atomic import move_file, remove_file, write_array, write_bytes
 from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
 from data_prep.files.output_folder import below, check_free, check_output, own_folder
@@ -298,13 +299,13 @@ def _write_case(
 ) -> CaseRecord:
     findings = Findings(plan.accept)
     image, label = read_checked(tree, case, plan.rules, findings, facts.source)
-    grid = grid_of(image, plan.spacing)
+    grid = grid_of(image, plan.spacing, plan.resize)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
     if label.array.any() and not label_array.any():
         cells = np.count_nonzero(label.array)
-        found = f"none of {cells} labelled voxels is left at {plan.spacing} mm"
-        raise DataError("LBL_LOST", found, "give a finer dataset.spacing")
+        at, fix = _resampled(plan)
+        raise DataError("LBL_LOST", f"none of {cells} labelled voxels is left {at}", fix)
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {
@@ -335,16 +336,15 @@ def _lost(
     Where no case is left that holds a class, each that held it before is one.
     """
     findings, errors = [], {}
+    at, fix = _resampled(plan)
     for name, number in plan.labels.items():
         held = [id_ for id_ in records if number and facts[id_].voxels[number]]
         gone = all(not records[id_].voxels[number] for id_ in held)
         for id_ in held:
-            before, growth = facts[id_].spacing, 1.0
-            if plan.spacing and before:
-                growth = _volume(plan.spacing, facts[id_].along(before, len(plan.spacing)))
-            lost = loss_of(facts[id_].voxels[number], records[id_].voxels[number], growth)
-            found = f"class {number} {name}: {lost} at {plan.spacing} mm"
-            fix = "give a finer dataset.spacing"
+            lost = loss_of(
+                facts[id_].voxels[number], records[id_].voxels[number], _growth(plan, facts[id_])
+            )
+            found = f"class {number} {name}: {lost} {at}"
             if lost and gone:
                 found += ", and no other case holds it"
                 errors[id_] = DataError("LBL_LOST", found, fix, case=id_)
@@ -353,9 +353,20 @@ def _lost(
     return findings, list(errors.values())
 
 
-def _volume(cell: Sequence[float], before: Sequence[float]) -> float:
-    """Return how many times larger a voxel is than before."""
-    return math.prod(cell) / math.prod(before)
+def _resampled(plan: Plan) -> tuple[str, str]:
+    """Return to what scans are resampled, in words, and what loses less."""
+    if plan.resize:
+        return f"at {times(plan.resize)} pixels", "give a larger dataset.resize"
+    return f"at {plan.spacing} mm", "give a finer dataset.spacing"
+
+
+def _growth(plan: Plan, before: Fingerprint) -> float:
+    """Return how many times larger a voxel of the plan is than one of the scan."""
+    if plan.resize:
+        return math.prod(before.size) / math.prod(plan.resize)
+    if not plan.spacing or not before.spacing:
+        return 1.0
+    return math.prod(plan.spacing) / math.prod(before.along(before.spacing, len(plan.spacing)))
 
 
 def _remove_left_out(out: Path, ids: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from data_prep.core.scan import Scan, flat_axis, in_order, spacing_of, times
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.preprocessing.lost_classes import loss_of
 from data_prep.preprocessing.resample import resample
+from data_prep.preprocessing.resize import resized
 
 # Below this relative difference, resampling would blur more than it moves.
 _SAME_SPACING = 1e-3
@@ -29,6 +30,8 @@ _MAX_CELLS = 1 << 30
 @dataclass(frozen=True)
 class Grid:
     """The way from a scan's grid to the plan's: axes turned to RAS+, then resampled.
+
+    2D images have no affine, and their axes stay; they may be brought to another size.
 
     Attributes:
         orientation: nibabel's orientation array of the scan; `None` for 2D images.
@@ -53,16 +56,16 @@ class Grid:
 
     @property
     def cell(self) -> float:
-        """The size of a voxel before resampling: mm3, of single slices mm2, of 2D images 1."""
+        """The size of a voxel before resampling: mm3, of single slices mm2, of 2D images pixels."""
         if self.turned_affine is None:
-            return 1.0
+            return math.prod(self.size) / math.prod(self.turned_size)
         spacing = spacing_of(self.turned_affine)
         return math.prod(mm for axis, mm in enumerate(spacing) if axis != self.flat)
 
     @property
     def resamples(self) -> bool:
         """Whether values are interpolated on the way."""
-        return self.affine is not self.turned_affine
+        return self.affine is not self.turned_affine or self.whole != self.turned_size
 
     @property
     def affines(self) -> tuple[np.ndarray, np.ndarray]:
@@ -76,17 +79,26 @@ class Grid:
         return self.turned_affine, self.affine
 
 
-def grid_of(scan: Scan, spacing: tuple[float, ...] | None) -> Grid:
+def grid_of(
+    scan: Scan, spacing: tuple[float, ...] | None, resize: tuple[int, int] | None = None
+) -> Grid:
     """Work out the way from the grid of `scan` to `spacing` in millimetres.
 
     A spacing of two numbers is that of single slices, whose arrays have two axes.
+
+    Args:
+        scan: `(C, ...)`.
+        spacing: of volumes; `None` to keep their own.
+        resize: pixels along each axis to bring 2D images to; `None` to keep their own.
 
     Raises:
         DataError: CH_DIMS if a slice is wanted and `scan` is none; GEO_RESAMPLE if there would be
             no voxels or more than memory holds.
     """
     if scan.affine is None:
-        return Grid(None, scan.size, None, scan.size, None)
+        if resize is not None:
+            check_size(len(scan.array) * math.prod(resize), np.dtype(np.float32).itemsize)
+        return Grid(None, scan.size, None, resize or scan.size, None)
     orientation = nib.io_orientation(scan.affine)
     turned_affine = scan.affine @ nib.orientations.inv_ornt_aff(orientation, scan.size)
     turned_size = tuple(int(n) for n in _turn(scan.array[:1], orientation).shape[1:])
@@ -139,14 +151,15 @@ def _straightened(affine: np.ndarray) -> np.ndarray:
 
 def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray:
     """Bring a `(C, ...)` array of the scan to the plan's grid; exact where nothing is resampled."""
-    if grid.orientation is None:
-        return array
-    array = _turn(array, grid.orientation)
-    if label or not grid.resamples:
-        array = in_order(array)
+    if grid.orientation is not None:
+        array = _turn(array, grid.orientation)
+        if label or not grid.resamples:
+            array = in_order(array)
     if grid.resamples:
 
         def there(values: np.ndarray) -> np.ndarray:
+            if grid.affine is None:
+                return resized(values, grid.size)
             return resample(values, *grid.affines, grid.whole)
 
         array = _by_class(array, there) if label else there(array)
@@ -155,8 +168,6 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
 
 def from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
     """Bring `(C, ...)` values on the plan's grid, such as probabilities, back to the scan's."""
-    if grid.orientation is None:
-        return array
     return turn_back(to_turned(array, grid), grid)
 
 
@@ -164,10 +175,12 @@ def to_turned(array: np.ndarray, grid: Grid) -> np.ndarray:
     """Bring `(C, ...)` values on the plan's grid to the scan's, its axes turned to RAS+."""
     if grid.flat is not None:
         array = np.expand_dims(array, 1 + grid.flat)
-    if grid.resamples:
-        turned, resampled = grid.affines
-        array = resample(array, resampled, turned, grid.turned_size)
-    return array
+    if not grid.resamples:
+        return array
+    if grid.affine is None:
+        return resized(array, grid.turned_size)
+    turned, resampled = grid.affines
+    return resample(array, resampled, turned, grid.turned_size)
 
 
 def turn_back(array: np.ndarray, grid: Grid) -> np.ndarray:
@@ -189,9 +202,8 @@ def labels_from_grid(array: np.ndarray, grid: Grid) -> np.ndarray:
         return from_grid(array, grid)
 
     def back(inside: np.ndarray) -> np.ndarray:
-        return from_grid(
-            ndimage.gaussian_filter(inside, (0, *[_SMOOTHING] * (inside.ndim - 1))), grid
-        )
+        smooth = (0, *[_SMOOTHING] * (inside.ndim - 1))
+        return from_grid(ndimage.gaussian_filter(inside, smooth), grid)
 
     return _by_class(array, back)
 

@@ -46,6 +46,10 @@ def scaling_of(array: np.ndarray, plan: Plan) -> Scaling:
             found = f"{array.dtype} values, up to {largest}; planned for up to {plan.largest}"
             raise DataError("INT_UNIT", found, "save the image in the type of the others")
         return Scaling([0.0] * len(array), [float(largest)] * len(array))
+    if plan.window:
+        (low, high), channels = plan.window, len(array)
+        bounds = [low] * channels, [high] * channels
+        return Scaling([low] * channels, [high - low] * channels, *bounds)
     if plan.intensity == "ct":
         levels = plan.levels or ()
         return Scaling(

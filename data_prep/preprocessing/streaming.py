@@ -27,12 +27,10 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
     if not grid.resamples:
         yield from slabs
         return
-    if is_skew(grid):  # every plane of the scan needs all of the plan's
-        whole = np.concatenate(list(slabs), axis=1)
-        turned, resampled = grid.affines
-        yield resample(whole, resampled, turned, grid.turned_size)
+    if needs_all(grid):
+        yield to_turned(np.concatenate(list(slabs), axis=1), grid)
         return
-    there = _place(grid)
+    there, (turned, resampled) = _place(grid), grid.affines
     slabs = iter(slabs)
     waiting, first = next(slabs), 0  # planes of the plan from number `first` on
     last, planes = grid.size[0] - 1, grid.turned_size[0]
@@ -45,16 +43,21 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
             waiting, first = np.concatenate([waiting[:, dropped:], next(slabs)], 1), first + dropped
         yield resample(
             waiting[:, low - first : high + 1 - first],
-            grid.affine @ _along_first(low),
-            grid.turned_affine @ _along_first(start),
+            resampled @ _along_first(low),
+            turned @ _along_first(start),
             (count, *grid.turned_size[1:]),
         )
     for _ in slabs:  # beyond the last plane of the scan: what is wrong in them is raised, too
         pass
 
 
-def is_skew(grid: Grid) -> bool:
-    """Tell whether axes of the scan and of the plan are not the same, but for their spacing."""
+def needs_all(grid: Grid) -> bool:
+    """Tell whether each plane of the scan is made of all of the plan's.
+
+    So it is where their axes are not the same, but for their spacing; 2D images are small.
+    """
+    if grid.affine is None:
+        return True
     there = _place(grid)[:3, :3]
     return bool(np.abs(there - np.diag(there.diagonal())).max() > _STRAIGHT)
 

@@ -181,7 +181,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
 
 def _tell(plan: Plan) -> None:
     tell(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
-    for name in ("intensity", "spacing", "patch_size"):
+    for name in ("intensity", "window", "resize", "spacing", "patch_size"):
         if (value := getattr(plan, name)) is not None:
             reason = f"  ({plan.why[name]})" if name in plan.why else ""
             tell(f"{name} {value}{reason}")

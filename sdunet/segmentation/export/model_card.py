@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from data_prep.core.scan import times
 from sdunet.runtime.tables import plain_markdown
 from sdunet.segmentation.models.trained_model import Model
 
@@ -32,6 +33,8 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
         "model-index": [{"name": "sdunet", "results": results}],
     }
     spacing = "as they are"
+    if plan.resize is not None:
+        spacing = f"brought to {times(plan.resize)} pixels"
     if plan.spacing is not None:
         spacing = f"resampled to {' x '.join(f'{mm:g}' for mm in plan.spacing)} mm"
     return template.from_string(_CARD.read_text(encoding="utf-8")).render(

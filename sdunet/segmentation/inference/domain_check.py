@@ -8,6 +8,8 @@ from data_prep.core.scan import Scan, flat_axis, spacing_of
 from data_prep.preprocessing.hot_values import look_at_hot_values
 
 RANGE = "PRED_RANGE"
+# Of intensities that are taken as they are, whatever else an image holds.
+_UNITS = {"ct": "Hounsfield units", "window": "the unit of training"}
 _NARROW = 20.0  # times less contrast than any training case: another unit
 _FAR = 100.0  # times the contrast of all training cases, where intensities have no unit
 _COARSE = 3.0  # times the spacing of all training cases
@@ -24,8 +26,8 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
         findings: warnings are added to it; it may accept PRED_RANGE.
 
     Raises:
-        DataError: PRED_RANGE for a CT whose values cannot be Hounsfield units as in training,
-            unless accepted.
+        DataError: PRED_RANGE for a CT whose values cannot be Hounsfield units as in training, and
+            for values of another unit than those of a window, unless accepted.
     """
     look_at_hot_values(scan, plan.channels, findings)
     seen = plan.seen
@@ -39,16 +41,14 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
             f"{seen.low[number]:.4g} to {seen.high[number]:.4g}"
         )
         whole = seen.high[number] - seen.low[number]
-        beyond = plan.intensity == "ct" and not (
+        fixed = plan.intensity in _UNITS
+        beyond = fixed and not (
             low >= seen.low[number] - whole and high <= seen.high[number] + whole
         )
         apart = high < seen.low[number] or low > seen.high[number]
-        if plan.intensity == "ct" and (apart or high - low < least / _NARROW):
-            findings.ask(
-                RANGE,
-                f"{found}: not in Hounsfield units",
-                "give the scan in Hounsfield units",
-            )
+        if fixed and (apart or high - low < least / _NARROW):
+            unit = _UNITS[plan.intensity]
+            findings.ask(RANGE, f"{found}: not in {unit}", f"give the scan in {unit}")
         elif plan.intensity == "ct" and low > AIR_HU >= seen.low[number]:
             look_at_hounsfield(scan.array[number], findings)
         elif apart or beyond or not least / _FAR <= high - low <= most * _FAR:

@@ -236,7 +236,7 @@ def predict_scan(
     _check_axes(scan, plan)
     scan = check_image(fit_channels(scan, plan.channels), findings)
     check_like_training(scan, plan, findings)
-    grid = grid_of(scan, plan.spacing)
+    grid = grid_of(scan, plan.spacing, plan.resize)
     needed = needed_bytes(scan, grid, plan.num_classes, plan.patch_size, uncertainty=uncertainty)
     if needed > _LARGE:
         say(f"needs about {needed / 1e9:.1f} GB of memory besides the networks")
@@ -273,6 +273,7 @@ def predict_scan(
             kept[:, here] = probabilities
     if first != len(label):
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
+    # Rules were found on the plan's grid: pixels there, millimetres of volumes.
     if removed := remove_pieces(label, ensemble.rules, plan.labels, grid.cell):
         findings.note("PRED_TIDIED", f"{removed} small connected components removed")
     return Prediction(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from data_prep.core.scan import Scan
 from data_prep.preprocessing.grid import Grid
-from data_prep.preprocessing.streaming import PLANES, is_skew
+from data_prep.preprocessing.streaming import PLANES, needs_all
 from sdunet.segmentation.inference.sliding_window import BATCH
 
 _FLOAT = 4
@@ -40,7 +40,7 @@ def needed_bytes(
     if grid.resamples:
         # What came, what goes back with its copies; of skew scans, all of it.
         some = PLANES * math.prod(grid.turned_size[1:])
-        parts = 2 * planned + cells if is_skew(grid) else thickness * plane + 3 * some
+        parts = 2 * planned + cells if needs_all(grid) else thickness * plane + 3 * some
         back = classes * _FLOAT * parts
     # The label, turned, as bytes of a file, and read back from it.
     label = 6 * cells * (1 if classes <= 256 else 2)
