@@ -32,7 +32,7 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument(
         "--patience",
         type=NonNegativeInt,
-        help="--training.patience: epochs without a better validation Dice",
+        help="--training.patience: validations without a better Dice",
     )
     parser.add_argument("--max-time", type=PositiveNumber, help="--training.max_time: minutes")
     parser.add_argument(
@@ -69,13 +69,14 @@ def _train(options: jsonargparse.Namespace) -> int:
     scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)
     if not is_first_process():
         return 0  # one of several processes tells
+    kept = task.training.keep
     if len(scores) == 1:
-        tell(f"best validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
+        tell(f"{kept} validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
         return 0
     for run, dice in scores.items():
         tell(f"{dice:.4f}  {run}")
     values = list(scores.values())
-    tell(f"best validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
+    tell(f"{kept} validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
           f"deviation of {len(values)} runs")  # fmt: skip
     return 0
 

@@ -34,10 +34,12 @@ class EpochLines(pl.Callback, ABC):
 
     Args:
         out: folder of the run.
+        unit: what lies between two validations, one row each.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, unit: str = "epoch") -> None:
         self.out = out
+        self.unit = unit
         self.rows: list[Row] = []
         self.bar: tqdm | None = None
         self.best = -math.inf
@@ -65,10 +67,9 @@ class EpochLines(pl.Callback, ABC):
 
     def _open(self, trainer: pl.Trainer) -> tqdm:
         self.started = time.monotonic()
-        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.bar = tqdm(
             total=trainer.num_training_batches,
-            desc=title,
+            desc=self._number(trainer),
             file=sys.stderr,
             disable=None if trainer.is_global_zero else True,
             leave=False,
@@ -97,7 +98,10 @@ class EpochLines(pl.Callback, ABC):
 
     def _beat(self, trainer: pl.Trainer, text: str) -> None:
         if trainer.is_global_zero and (self.bar is None or self.bar.disable):
-            self.pulse.beat(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}")
+            self.pulse.beat(f"{self._number(trainer)}  {text}")
+
+    def _number(self, trainer: pl.Trainer) -> str:
+        return f"{self.unit} {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Close the bar; write row, curve and line; validation has run by now."""
@@ -105,8 +109,8 @@ class EpochLines(pl.Callback, ABC):
         bar.close()
         self.bar = None
         found = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        epochs = {"epoch": trainer.current_epoch + 1}
-        self.rows.append(epochs | self.figures(trainer, module, found))
+        number = {self.unit: trainer.current_epoch + 1}
+        self.rows.append(number | self.figures(trainer, module, found))
         if trainer.is_global_zero:
             write_bytes(self.out / METRICS, _table(self.rows))
             write_bytes(self.out / CURVE, figure_to_png(self.curve()))
@@ -114,12 +118,14 @@ class EpochLines(pl.Callback, ABC):
         mark = "  best" if score > self.best else ""
         self.best = max(self.best, score)
         seconds = time.monotonic() - self.started
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.seconds.append(seconds)
         left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
         rest = f"  at most {_spell(left * mean(self.seconds))} left" if left else ""
         if trainer.is_global_zero:
-            tqdm.write(inert(f"{epoch}  {text}  {seconds:.1f} s{rest}{mark}"), file=sys.stderr)
+            tqdm.write(
+                inert(f"{self._number(trainer)}  {text}  {seconds:.1f} s{rest}{mark}"),
+                file=sys.stderr,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""

@@ -81,18 +81,21 @@ class TrainingConfig:
 
     Args:
         epochs: at most this many.
-        patience: epochs without a better validation Dice before stopping.
+        patience: validations without a better Dice before stopping, one an epoch if not said
+            otherwise by `validate_every`.
+        validate_every: steps between validations; 0 validates after each epoch.
+        keep: weights that predict: those of the `best` validation, or of the `last`.
         max_time: minutes; no epoch is begun that would likely end later.
         patches_per_case: patches drawn from each training case in an epoch.
         batch_size: patches a step. Default: that of the plan, else 4.
         foreground: share of patches centred on foreground, every class as often, 0 to 1.
         augmentation: `light` flips, turns and changes brightness; `full` also rotates by any
-            angle, zooms, blurs, coarsens and changes contrast.
+            angle, zooms, blurs, coarsens and changes contrast; `none` leaves patches as they are.
         flip_axes: spatial axes a patch may be flipped along. Default: all.
         rotate: turn patches by multiples of 90 degrees in the plane of the first two axes.
         loss: Dice with cross-entropy, Dice with focal loss, or Tversky (misses count 0.7, false
             alarms 0.3).
-        optimizer: `adamw`, or `sgd` with Nesterov momentum 0.99.
+        optimizer: `adamw`, `adam`, or `sgd` with Nesterov momentum 0.99.
         learning_rate: at the start.
         schedule: how it falls to zero, step by step: along a half cosine, as a power of 0.9 of
             what is left (`poly`), or not at all.
@@ -112,15 +115,17 @@ class TrainingConfig:
 
     epochs: PositiveInt = 100
     patience: NonNegativeInt = 30
+    validate_every: NonNegativeInt = 0
+    keep: Literal["best", "last"] = "best"
     max_time: PositiveNumber | None = None
     patches_per_case: PositiveInt = 1
     batch_size: PositiveInt | None = None
     foreground: ClosedUnitInterval = 0.67
-    augmentation: Literal["light", "full"] = "light"
+    augmentation: Literal["light", "full", "none"] = "light"
     flip_axes: tuple[int, ...] | None = None
     rotate: bool = False
     loss: Literal["dice_ce", "dice_focal", "tversky"] = "dice_ce"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: PositiveNumber = 1e-3
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
     weight_decay: NumberFrom0 = 1e-2

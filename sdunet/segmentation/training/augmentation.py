@@ -80,8 +80,14 @@ def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
 
     Raises:
         DataError: CONFIG_ROTATE if quarter turns would change the shape of a patch, CONFIG_FLIP
-            for an axis that is not there.
+            for an axis that is not there; CONFIG_AUGMENTATION for turns or flips without any.
     """
+    if config.augmentation == "none":
+        if config.rotate or config.flip_axes:
+            turns = f"rotate {config.rotate} and flip_axes {config.flip_axes}"
+            found = f"training.augmentation none, and training.{turns}"
+            raise DataError("CONFIG_AUGMENTATION", found, "leave them out, or take light")
+        return Compose([EnsureTyped(_BOTH, track_meta=False)])
     size = plan.patch_size
     if config.rotate and size[0] != size[1]:
         raise DataError(
@@ -109,13 +115,14 @@ def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
 
 
 def flip_axes(plan: Plan, config: TrainingConfig) -> tuple[int, ...]:
-    """Return the spatial axes that may be flipped.
+    """Return the spatial axes that are flipped.
 
     Raises:
         DataError: CONFIG_FLIP for an axis that is not there.
     """
     there = tuple(range(plan.spatial_dims))
-    axes = there if config.flip_axes is None else config.flip_axes
+    usual = () if config.augmentation == "none" else there
+    axes = usual if config.flip_axes is None else config.flip_axes
     wrong = [axis for axis in axes if axis not in there]
     if wrong:
         raise DataError("CONFIG_FLIP", f"training.flip_axes {wrong}", "count axes from 0")

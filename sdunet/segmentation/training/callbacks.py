@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -23,10 +23,11 @@ class Course(EpochLines):
 
     Args:
         out: folder of the run.
+        unit: what has a row, an epoch or a `check`, of which `epoch` then says how far it came.
     """
 
-    def __init__(self, out: Path) -> None:
-        super().__init__(out)
+    def __init__(self, out: Path, unit: str = "epoch") -> None:
+        super().__init__(out, unit)
         self.waited = self.stepped = self.validated = 0.0
         self.since = time.monotonic()
 
@@ -56,7 +57,10 @@ class Course(EpochLines):
     def figures(self, trainer: pl.Trainer, module: pl.LightningModule, found: Row) -> Row:
         """Return loss, Dice of each class, learning rate, seconds and memory."""
         scores = {n: v for n, v in found.items() if n.startswith("val_dice")}
+        order = cast(Any, trainer).datamodule.order()
+        passed = {"epoch": round(trainer.global_step / order.epoch_steps, 4)}
         return {
+            **(passed if self.unit != "epoch" else {}),
             "train_loss": found["train_loss"],
             **dict(sorted(scores.items())),
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
@@ -100,25 +104,39 @@ class Course(EpochLines):
 
 
 class Keep(Checkpoint):
-    """Keeps the weights of the best validation Dice, and the whole state to resume from.
+    """Keeps weights to predict with, and the whole state to resume from.
+
+    What Lightning calls an epoch ends with a validation: an epoch, or `validate_every` steps.
 
     The state is saved before the last step of an epoch, so that a run that ends in validation
     loses one step; after each epoch; and after every so many steps.
 
     Args:
-        best: file for the best weights.
+        weights: file for the weights.
         state: file for the state.
         save_steps: steps between states; 0 for none between.
-        patience: epochs without a better Dice after which training ends.
+        patience: validations without a better Dice after which training ends.
+        which: weights that are kept, those of the best validation Dice or the last.
+
+    Attributes:
+        score: validation Dice of the weights that are kept.
     """
 
-    def __init__(self, best: Path, state: Path, save_steps: int, patience: int) -> None:
-        self.best = best
+    def __init__(
+        self,
+        weights: Path,
+        state: Path,
+        save_steps: int,
+        patience: int,
+        which: Literal["best", "last"] = "best",
+    ) -> None:
+        self.weights = weights
         self.state = state
         self.save_steps = save_steps
         self.patience = patience
-        self.score = -1.0
-        self.waited = 0  # epochs since the best
+        self.which = which
+        self.best = self.score = -1.0
+        self.waited = 0  # validations since the best
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """End at once a resumed training whose patience is over."""
@@ -134,24 +152,28 @@ class Keep(Checkpoint):
             save_within_epoch(trainer, self.state)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Keep the weights if they are the best so far; save the state; end in time."""
+        """Keep the weights if they are those wanted so far; save the state; end in time."""
         score = float(trainer.callback_metrics["val_dice"])
         self.waited += 1
-        if score > self.score:
-            self.score, self.waited = score, 0
+        better = score > self.best
+        if better:
+            self.best, self.waited = score, 0
+        if better or self.which == "last":
+            self.score = score
             if trainer.is_global_zero:
                 deployed = cast(SegmentationModule, module).deployed
-                write_weights(self.best, deployed.state_dict())
+                write_weights(self.weights, deployed.state_dict())
         trainer.save_checkpoint(self.state)
         self._end_if_over(trainer)
 
     def state_dict(self) -> dict[str, float]:
-        """Return the best score, and how long ago it was."""
-        return {"score": self.score, "waited": self.waited}
+        """Return the score of what is kept, the best, and how long ago that was."""
+        return {"score": self.score, "best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Take them up."""
         self.score, self.waited = state["score"], int(state["waited"])
+        self.best = state.get("best", self.score)  # not there where it was all that was kept
 
     def _end_if_over(self, trainer: pl.Trainer) -> None:
         if self.waited and self.waited >= self.patience:

@@ -142,7 +142,30 @@ class SegmentationData(pl.LightningDataModule):
             lambda: trainer.global_step if trainer else 0,
             trainer.global_rank if trainer else 0,
             trainer.world_size if trainer else 1,
+            config.validate_every,
         )
+
+    def validations(self, processes: int = 1) -> int:
+        """Return how many validations a whole training has.
+
+        Raises:
+            DataError: CONFIG_VALIDATE if it ends before the first.
+        """
+        every, epochs = self.config.validate_every, self.config.epochs
+        if not every:
+            return epochs
+        order = PatchOrder(
+            len(self.train_cases),
+            self.config.patches_per_case,
+            batch_size_of(self.config, self.dataset.plan),
+            self.config.seed,
+            ranks=processes,
+        )
+        steps = epochs * order.epoch_steps
+        if steps < every:
+            found = f"training.validate_every {every}, and {steps} steps in all"
+            raise DataError("CONFIG_VALIDATE", found, "give at most as many, or more epochs")
+        return steps // every
 
     def train_dataloader(self) -> DataLoader:
         """Return batches `{"image": (N, C, ...), "label": (N, 1, ...)}` of random patches."""

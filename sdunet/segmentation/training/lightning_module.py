@@ -67,7 +67,8 @@ class SegmentationModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, index: int) -> None:
         """Set the learning rate, and seed what the network draws."""
-        step, steps = self.global_step, self.config.epochs * self.trainer.num_training_batches
+        epochs = self.trainer.max_epochs or 1  # of the trainer, one from validation to validation
+        step, steps = self.global_step, epochs * self.trainer.num_training_batches
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = learning_rate_at(min(1.0, step / steps), self.config)
         key = repr((self.config.seed, self.global_rank, step)).encode()
@@ -143,7 +144,8 @@ class SegmentationModule(pl.LightningModule):
                 weight_decay=config.weight_decay,
                 nesterov=True,
             )
-        return torch.optim.AdamW(
+        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+        return kind(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
 

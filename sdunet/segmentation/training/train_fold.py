@@ -70,7 +70,7 @@ _LEFT_OPEN: tuple[object, ...] = (None, "auto", (), {})
 def train(
     task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0, *, resume: bool = False
 ) -> float:
-    """Train a network on all folds but one, and keep the weights that do best on that one.
+    """Train a network on all folds but one, and keep the weights that do best on that one, or last.
 
     Writes to `out`: `model.json` and `best.safetensors` (the model), `metrics.csv` and
     `curve.png` (the course of training), `last.safetensors` (the state to resume from, the one
@@ -85,7 +85,7 @@ def train(
         resume: go on where the run in `out` stopped.
 
     Returns:
-        The best validation Dice, mean over classes and cases, 0 to 1.
+        The validation Dice of the weights kept, mean over classes and cases, 0 to 1.
 
     Raises:
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
@@ -106,6 +106,7 @@ def train(
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
+    validations = batches.validations(task.trainer.devices * task.trainer.num_nodes)
     augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)
     record = RunRecord("train", device, **settings)
@@ -113,7 +114,7 @@ def train(
     if resume and not states(out) and (out / SETTINGS).exists():
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
-        state = state_to_resume(out, config.epochs)
+        state = state_to_resume(out, validations)
     _check_out(out, settings, resume)
     if not resume:
         check_free(out, "train")
@@ -123,9 +124,9 @@ def train(
             for finding in findings_of({UNLISTED}):
                 say(str(finding))
     dataset.verify()
-    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience)
+    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience, config.keep)
     with lightning_errors():
-        trainer = build_trainer(task, out, keep, own)
+        trainer = build_trainer(task, out, keep, validations, own)
     # The first process keeps other runs out; the others are its own.
     with _own(out, resume) if is_first_process() else nullcontext():
         if is_first_process():
@@ -136,7 +137,7 @@ def train(
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
             _say_unused(asked, module.network)
-            steps = len(batches.order())
+            steps = batches.order().epoch_steps
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         with fit_errors("training.batch_size or dataset.patch_size"):
             trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
@@ -145,7 +146,8 @@ def train(
     if trainer.is_global_zero and (module.trained or not _is_finished(out)):
         record.write(
             out,
-            epochs=trainer.current_epoch,
+            epochs=_epochs(trainer, batches.order().epoch_steps, config),
+            validations=trainer.current_epoch,
             steps=trainer.global_step,
             validation_dice=keep.score,
             training_cases=len(dataset.folds[fold]["train"]),
@@ -185,15 +187,27 @@ def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
     write_bytes(out / VALIDATION_CASES, listed.encode())
 
 
+def _epochs(trainer: pl.Trainer, steps: int, config: TrainingConfig) -> float:
+    """Return how many epochs were trained, not always whole ones."""
+    if not config.validate_every:
+        return trainer.current_epoch
+    return round(trainer.global_step / steps, 4)
+
+
 def build_trainer(
-    task: TaskConfig, out: Path, keep: Keep, own: Mapping[str, Any] | None = None
+    task: TaskConfig,
+    out: Path,
+    keep: Keep,
+    validations: int,
+    own: Mapping[str, Any] | None = None,
 ) -> pl.Trainer:
-    """Return Lightning's trainer for a task; it writes to `out`.
+    """Return Lightning's trainer for a task; it writes to `out`, and validates so many times.
 
     Args:
         task: settings.
         out: folder of the run.
         keep: keeps its weights and states.
+        validations: after which the training ends.
         own: what tells the run from every other, which states are to hold.
 
     Raises:
@@ -210,7 +224,7 @@ def build_trainer(
         found = f"training.tensorboard is true: {error}"
         raise DataError("CONFIG_TENSORBOARD", found, "pip install tensorboard") from error
     return pl.Trainer(
-        max_epochs=config.epochs,
+        max_epochs=validations,
         accelerator="gpu" if gpu else "cpu",
         devices=task.trainer.devices,
         num_nodes=task.trainer.num_nodes,
@@ -223,7 +237,7 @@ def build_trainer(
         num_sanity_val_steps=1,
         logger=logger,
         callbacks=[
-            Course(out),
+            Course(out, "check" if config.validate_every else "epoch"),
             Halt(out, config.max_time),
             keep,
         ],
@@ -290,6 +304,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             read_written(out / name)  # or what is of another run would stay, or of users would go
     with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):
         before = read_hashed(out / SETTINGS)
+        before["training"] = json.loads(json.dumps(asdict(TrainingConfig()))) | before["training"]
         before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
         for name in FREE:
             before["training"][name] = settings["training"][name]
@@ -329,6 +344,8 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
         "label_map",
         "structures",
         "intensity",
+        "window",
+        "resize",
         "spacing",
         "patch_size",
         "accept",
