@@ -1,6 +1,7 @@
 """`evaluate`, `overlay` and `compare`."""
 
 import jsonargparse
+from jsonargparse.typing import PositiveInt
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
@@ -25,11 +26,29 @@ def _describe_evaluate(parser: Parser) -> None:
     Example: sdunet evaluate --pred predictions --ref raw -o scores
     """
     _add_scored(parser, "folder for the scores")
+    parser.add_argument(
+        "--pooled-dice",
+        type=PositiveInt,
+        metavar="BATCH",
+        help="also that of published tables, pooled over batches of so many cases; no image's Dice",
+    )
+    parser.add_argument(
+        "--pooled-size",
+        type=PositiveInt,
+        nargs=2,
+        metavar=("H", "W"),
+        help="pixels that it brings both masks to, the soft edge of the reference cut away",
+    )
 
 
 def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.evaluation.evaluate import evaluate
+    from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
 
+    batch, size = options.pooled_dice, options.pooled_size
+    if size and not batch:
+        raise DataError("OPTION", "--pooled-size without --pooled-dice", "give both, or none")
+    pooled = BatchPooledDice(batch, size and (size[0], size[1])) if batch else None
     say_unused(options.dataset)
     summary, problems = evaluate(
         options.pred,
@@ -40,6 +59,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         bar,
         options.score,
         max_ram_of(options),
+        pooled,
     )
     shown = ("Dice", "IoU", "NSD", "HD95", "AP")
     scored = "".join(f"{name:>9}" for name in ("Jaccard", "NSD", "HD95", "AP"))
@@ -54,6 +74,9 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
             dice += f" ({bounds[0]:.4f} to {bounds[1]:.4f})"
         numbers = "".join(f"{number:>9}" for number in others)
         tell(f"{scores['name']:<{width}}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
+    if pooled is not None:
+        for name, value in summary["batch_pooled_dice"]["classes"].items():
+            tell(f"{name}: {value:.4f} pooled over batches of {batch}; not the Dice of images")
     tell(f"scores in {options.out}")
     return report(problems)
 

@@ -21,6 +21,7 @@ from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import plots
 from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
 from sdunet.segmentation.evaluation.probabilities import Probabilities
+from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
 from sdunet.segmentation.metrics.calibration import Calibration
 from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions
 from sdunet.segmentation.metrics.instance_table import COLUMNS, object_rows, volume_in
@@ -49,6 +50,7 @@ def evaluate(
     progress: Progress = silent,
     options: ScoreOptions | None = None,
     max_ram: float | None = None,
+    pooled: BatchPooledDice | None = None,
 ) -> tuple[dict, list[DataError]]:
     """Score each case and class, and each object.
 
@@ -67,6 +69,7 @@ def evaluate(
         progress: wraps the loop over cases, given a title.
         options: tolerances. Default: `ScoreOptions()`.
         max_ram: gigabytes of memory that one case may take; a larger one is refused.
+        pooled: also takes this score of published tables, over batches of cases in their order.
 
     Returns:
         The summary, and one error for each case that could not be scored as it should.
@@ -86,7 +89,11 @@ def evaluate(
         with set_aside(tables.problems, case.id, case.labels[0]):
             pair = pairs.read(case)
             held |= pair.held
-            tables.add(pair, pair.scores(pairs.num_classes, options))
+            scores = pair.scores(pairs.num_classes, options)
+            if pooled is not None:
+                label = None if pair.prediction is None else pair.prediction[0]
+                pooled.add(label, pair.reference.array[0], pairs.num_classes)
+            tables.add(pair, scores)
             same.append(pair.is_reference)
     for finding in never_held(config or DataConfig(), held) if held else ():
         say(str(finding))
@@ -105,6 +112,8 @@ def evaluate(
         "versions": versions(),
         "doubts": pairs.doubts,
     }
+    if pooled is not None:
+        summary["batch_pooled_dice"] = pooled.summary(tables.names)
     files = tables.files(summary)
     with own_folder(out, "evaluate", _FILES) as output:
         output.remove_rest()  # tables of two evaluations must never stand beside each other
