@@ -9,12 +9,11 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from monai.networks.blocks import Convolution
-from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
 from sdunet.cells import CarryCell, InitName
 from sdunet.layers import SDNLayer, Sweep
+from sdunet.nets.dilated import Dilated
 from sdunet.nets.registry import build_network, count_parameters
 from sdunet.ops import carry_sweep
 
@@ -166,7 +165,7 @@ def _attention(spatial_dims: int, features: Sequence[int], **arguments: object) 
 
 
 def _dilated(spatial_dims: int, features: Sequence[int], **arguments: object) -> nn.Module:
-    return Dilated(spatial_dims, *features, **arguments)
+    return Dilated(spatial_dims, 1, 1, *features, DILATIONS, **(_SHARED | arguments))
 
 
 _BUILDERS = {
@@ -206,34 +205,6 @@ def exchange_cells(layer: SDNLayer, new: Callable[[int, int, InitName], CarryCel
     """Give each sweep of a layer a cell of another kind."""
     for sweep in [part for part in layer.modules() if isinstance(part, Sweep)]:
         sweep.cell = new(sweep.channels, 3 ** (sweep.spatial_dims - 1), "reach")
-
-
-class Dilated(nn.Module):
-    """Convolutions at full resolution that reach ever farther, each added to what it gets.
-
-    Args:
-        spatial_dims: 2 for images, 3 for volumes.
-        width: channels of every layer.
-        arguments: of its convolutions, in place of those that all networks share.
-    """
-
-    def __init__(self, spatial_dims: int, width: int, **arguments: object) -> None:
-        super().__init__()
-
-        def layer(channels: int, dilation: int) -> nn.Module:
-            shared = _SHARED | arguments
-            return Convolution(spatial_dims, channels, width, dilation=dilation, **shared)
-
-        self.stem = layer(1, 1)
-        self.layers = nn.ModuleList(layer(width, dilation) for dilation in DILATIONS)
-        self.head = Conv["conv", spatial_dims](width, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(N, 1, ...)`."""
-        x = self.stem(x)
-        for layer in self.layers:
-            x = x + layer(x)
-        return self.head(x)
 
 
 class Attend(nn.Module):

@@ -1,4 +1,4 @@
-"""Networks of MONAI under the arguments of ours, for comparison."""
+"""Networks of MONAI, and a control of dilated convolutions, under the arguments of ours."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from monai.networks import nets
 from torch import Tensor, nn
 
 from sdunet.cells import check_whole, one_an_axis
+from sdunet.nets.dilated import Dilated
 from sdunet.nets.names import Encoder
 from sdunet.nets.stages import (
     Sizes,
@@ -22,7 +23,7 @@ from sdunet.nets.stages import (
 
 
 class Baseline(nn.Module):
-    """A network of MONAI that takes maps of any size, and gives logits as `SDUNet` does.
+    """A network, most of MONAI, that takes maps of any size, and gives logits as `SDUNet` does.
 
     Args:
         network: gives logits `(N, classes, ...)`; several of them, deepest first, in a list or
@@ -83,7 +84,7 @@ class Wanted:
 
 
 def build_baseline(name: str, **arguments: Any) -> Baseline:
-    """Build a network of MONAI by its name among `BASELINES`, with the arguments of `Wanted`.
+    """Build a network by its name among `BASELINES`, with the arguments of `Wanted`.
 
     Raises:
         ValueError: if the network cannot be built so.
@@ -118,6 +119,12 @@ def _multiples(name: str, w: Wanted) -> tuple[int, ...]:
         return (2 ** (len(w.features) - 1),) * w.spatial_dims
     steps = [one_an_axis("strides", step, w.spatial_dims) for step in w.strides]
     return tuple(map(math.prod, zip(*steps, strict=True)))
+
+
+def _dilated(w: Wanted) -> nn.Module:
+    """Reaches as far as a U-Net of as many levels, at the width of the first."""
+    dilations = (*(2**level for level in range(len(w.features))), 1)
+    return Dilated(*w.ends, w.features[0], dilations, w.norm, w.act, w.dropout)
 
 
 def _basic_unet(w: Wanted) -> nn.Module:
@@ -196,6 +203,7 @@ def _swin_unetr(w: Wanted) -> nn.Module:
 
 
 BASELINES = {
+    "dilated": _dilated,
     "basic_unet": _basic_unet,
     "basic_unet_plus_plus": _basic_unet_plus_plus,
     "attention_unet": _attention_unet,

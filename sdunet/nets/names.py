@@ -7,6 +7,7 @@ NetworkName = Literal[
     "nested_sdunet",
     "unet",
     "unet_plus_plus",
+    "dilated",
     "basic_unet",
     "basic_unet_plus_plus",
     "attention_unet",

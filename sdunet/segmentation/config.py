@@ -22,7 +22,8 @@ class NetworkConfig:
 
     Args:
         name: `sdunet` or `nested_sdunet` (a U-Net++); `unet` or `unet_plus_plus`, the same
-            networks without sweeps, the controls; or a network of MONAI.
+            networks without sweeps, the controls; `dilated` convolutions, a control that sees far;
+            or a network of MONAI.
         features: channels of each level, full resolution first. Default: those of the plan, for
             the first four networks and `dynunet`; else 16, 32, 64, 128, 256.
         norm: normalisation of every convolution.
