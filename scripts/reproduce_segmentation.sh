@@ -13,6 +13,7 @@ task=${1:?$usage} raw=$(realpath "${2:?$usage}") out=$(realpath -m "${3:?$usage}
 cd "$(dirname "$0")/.."
 source scripts/environment.sh test
 source .venv/bin/activate
+source scripts/segmentation_rows.sh
 
 case $task in
 nuclei)
@@ -26,28 +27,14 @@ hippocampus)
 *) echo "nuclei or hippocampus, not '$task'" >&2 && exit 2 ;;
 esac
 
-[ -e "$out/data/dataset.json" ] || sdunet prepare "$raw" -o "$out/data" --config $config
-for network in $networks; do
-    name=${network%%@*}
-    case $name in
+of_network() {
+    case $1 in
     unet_matched) arguments=(--network.name unet --network.match_parameters true) ;;
     nested_sdunet | unet_plus_plus)
-        arguments=(--network.name "$name" --network.deep_supervision true)
+        arguments=(--network.name "$1" --network.deep_supervision true)
         ;;
-    *) arguments=(--network.name "$name") ;;
+    *) arguments=(--network.name "$1") ;;
     esac
-    for setting in $(tr @ " " <<<"${network#"$name"}"); do arguments+=("--$setting"); done
-    for seed in ${SEEDS:-0 1}; do
-        run=$out/$network/seed_$seed
-        [ -e "$run/run.json" ] || sdunet train --config $config --data "$out/data" --out "$run" \
-            --training.epochs $epochs --training.seed "$seed" \
-            --training.precision bf16-mixed "${arguments[@]}" \
-            $([ -e "$run/last.safetensors" ] && echo --resume)
-        cases=(--cases "$run/validation_cases.txt")
-        [ -e "$run/scores/summary.json" ] || {
-            sdunet predict --model "$run" -i "$raw" -o "$run/predictions" "${cases[@]}"
-            sdunet evaluate --pred "$run/predictions" --ref "$raw" -o "$run/scores" "${cases[@]}"
-        }
-    done
-done
-python scripts/table_segmentation.py $(for network in $networks; do echo "$out/$network"; done)
+}
+training=(--training.epochs "$epochs" --training.precision bf16-mixed) scoring=()
+rows "$raw" "$config" "$out" $networks

@@ -212,7 +212,10 @@ def test_nothing_names_a_machine():
     ]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=relative)
+TASKS = [path for at in (".", "papers", "sound") for path in (ROOT / "configs" / at).glob("*.yaml")]
+
+
+@pytest.mark.parametrize("path", sorted(TASKS), ids=relative)
 def test_configurations_parse_and_their_commands_name_them(path, capsys):
     with pytest.raises(SystemExit) as left:
         main(["train", "--config", str(path), "--data", "a", "--out", "b", "--print-config"])

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Trains networks side by side on a task of the Spatially Dependent U-Nets (arXiv 2103.11713) and
+# prints their table, and what their differences may be by chance; see docs/benchmarks/papers.md.
+#
+#   bash scripts/reproduce_papers.sh nuclei PATH/stage1_train.zip OUT
+#   bash scripts/reproduce_papers.sh polyps PATH/cvc_clinicdb.zip OUT
+#   bash scripts/reproduce_papers.sh liver PATH/liver_3dircadb_128.zip OUT
+#   bash scripts/reproduce_papers.sh left_ventricle PATH/sunnybrook.zip OUT    # sound alone
+#
+# PROTOCOL, published (for a GPU) or sound (for two cores), the default. A network is one of
+# configs/networks or a name that sdunet train knows; NETWORKS, all; SEEDS, default "0 1"; one row:
+#
+#   NETWORKS=sdunet SEEDS=0 bash scripts/reproduce_papers.sh polyps PATH/cvc_clinicdb.zip OUT
+#
+# What is there already is kept; a run that was stopped goes on. EPOCHS, for another budget;
+# PRECISION, default bf16-mixed, in which sweeps stay in float32.
+set -euo pipefail
+usage="nuclei, polyps, liver or left_ventricle, the raw data, a folder for the runs"
+task=${1:?$usage} raw=$(realpath "${2:?$usage}") protocol=${PROTOCOL:-sound}
+out=$(realpath -m "${3:?$usage}")/$task/$protocol
+cd "$(dirname "$0")/.."
+
+case $protocol in
+published) config=configs/papers/$task.yaml ;;
+sound) config=configs/sound/$task.yaml ;;
+*) echo "PROTOCOL is published or sound, not '$protocol'" >&2 && exit 2 ;;
+esac
+[ -e "$config" ] || { echo "$task has no $protocol protocol: $config is not there" >&2 && exit 2; }
+source scripts/environment.sh test
+source .venv/bin/activate
+source scripts/segmentation_rows.sh
+
+of_network() {
+    arguments=(--network.name "$1")
+    # Published widths of the nested network are too large for the sound protocol's budget.
+    if [ -e "configs/networks/$1.yaml" ] && [ "$protocol $1" != "sound nested_sdunet" ]; then
+        arguments=(--config "configs/networks/$1.yaml")
+    fi
+}
+training=(--training.precision "${PRECISION:-bf16-mixed}" ${EPOCHS:+--training.epochs "$EPOCHS"})
+scoring=()
+if [ "$protocol" = published ]; then
+    size=$(sed -n 's/^  resize: \[\(.*\), \(.*\)\].*/\1 \2/p' "$config")
+    scoring=(--pooled-dice 16 --pooled-size $size)
+fi
+networks=${NETWORKS:-sdunet sdunet_carry unet unet_matched dilated attention_unet nested_sdunet unet_plus_plus}
+rows "$raw" "$config" "$out" $networks
+
+[ "$(wc -w <<<"$networks")" -lt 2 ] || for seed in ${SEEDS:-0 1}; do
+    echo "seed $seed: differences of Dice"
+    sdunet compare $(for network in $networks; do echo "$out/$network/seed_$seed/scores"; done) \
+        --names $networks -o "$out/compared/seed_$seed" --metrics dice
+done
