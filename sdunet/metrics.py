@@ -8,6 +8,7 @@ Masks and labels are truth values, integers, or reals that are whole. Anything e
 import numpy as np
 
 from sdunet.segmentation.metrics.arguments import masks_of
+from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
 from sdunet.segmentation.metrics.case_scores import METRICS, ClassScores, ScoreOptions, score_case
 from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import POLICY, Overlap, overlaps, summarise
@@ -16,6 +17,7 @@ from sdunet.segmentation.metrics.surface import SurfaceDistances, surface_distan
 __all__ = [
     "METRICS",
     "POLICY",
+    "BatchPooledDice",
     "ClassScores",
     "Objects",
     "Overlap",

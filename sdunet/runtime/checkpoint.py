@@ -85,8 +85,13 @@ def states(run: Path) -> list[Path]:
     return [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
 
 
-def state_to_resume(run: Path, epochs: int) -> Path:
+def state_to_resume(run: Path, epochs: int, unit: str = "epoch") -> Path:
     """Return the newest whole state of a training in the folder `run`, to go on to `epochs`.
+
+    Args:
+        run: the folder.
+        epochs: that are to be, or what else ends with a validation.
+        unit: its name, for messages.
 
     Raises:
         DataError: RUN_MISSING if there is none, MODEL_WEIGHTS if none is whole, OUT_CHANGED if it
@@ -97,12 +102,12 @@ def state_to_resume(run: Path, epochs: int) -> Path:
         raise DataError("RUN_MISSING", f"no run to resume in {run}", "leave out --resume")
     for path in found[:-1]:
         try:
-            return _whole(path, epochs)
+            return _whole(path, epochs, unit)
         except DataError as error:
             if error.code == "CONFIG_RESUME":
                 raise
             say(f"{error}; the run resumes from the state saved before it")
-    return _whole(found[-1], epochs)
+    return _whole(found[-1], epochs, unit)
 
 
 def check_state(path: Path, run: Mapping[str, Any]) -> None:
@@ -138,23 +143,23 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _whole(path: Path, epochs: int) -> Path:
+def _whole(path: Path, epochs: int, unit: str) -> Path:
     state = StateIO().load_checkpoint(path)
     if not isinstance(state, dict) or "state_dict" not in state:
         raise DataError(
             "MODEL_WEIGHTS", "not the state of a training", "train anew", file=str(path)
         )
     read_written(path)  # or it is of another run
-    _hold_to(epochs, state["epoch"] + 1, path)
+    _hold_to(epochs, state["epoch"] + 1, path, unit)
     return path
 
 
-def _hold_to(epochs: int, begun: int, path: Path) -> None:
+def _hold_to(epochs: int, begun: int, path: Path, unit: str = "epoch") -> None:
     if begun > epochs:
         raise DataError(
             "CONFIG_RESUME",
-            f"the run in {path.parent} has come to epoch {begun}, {epochs} are asked for",
-            "set training.epochs to as many, or more",
+            f"the run in {path.parent} has come to {unit} {begun}, {epochs} are asked for",
+            "ask for as many, or more",
         )
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from data_prep.core.errors import DataError
-from sdunet.segmentation.metrics.arguments import check_shapes
+from sdunet.segmentation.metrics.arguments import check_shapes, labels_of
 
 ABOUT = (
     "not the Dice of images: intersections and sizes are summed over each batch of cases, in the "
@@ -51,13 +51,15 @@ class BatchPooledDice:
 
         Raises:
             DataError: EVAL_POOLED for a size and a volume.
-            ValueError: if shapes differ.
+            ValueError: if shapes differ; as `labels_of`.
         """
+        reference = labels_of("reference", reference)
         if self.size is not None and reference.ndim != 2:
             found = f"--pooled-size {self.size} and a volume"
             raise DataError("EVAL_POOLED", found, "leave it out: volumes keep their size")
         if prediction is None:
             prediction = np.zeros_like(reference)
+        prediction = labels_of("prediction", prediction)
         check_shapes(prediction, reference)
         counts = np.zeros((num_classes - 1, 3), np.int64)
         for number, row in enumerate(counts, start=1):

@@ -101,7 +101,8 @@ def train_several(
             "RUN_EXISTS", f"{out} holds the run {inner[0]}", "give a folder of its own as --out"
         )
     _refuse_others(Path(out), runs, planned(task, dataset.plan), dataset)
-    for run in sorted(begun) if resume else ():
+    # States count checks, if there are any, and how many there will be hangs on the fold.
+    for run in sorted(begun) if resume and not task.training.validate_every else ():
         check_epochs(run, task.training.epochs)  # or some would be trained before one is refused
     if len(runs) > 1 and is_first_process():
         _record_runs(Path(out), {*runs.values(), *_runs_below(Path(out))})

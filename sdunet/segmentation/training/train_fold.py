@@ -110,11 +110,11 @@ def train(
     augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)
     record = RunRecord("train", device, **settings)
-    own, state = _own_settings(settings), None
+    own, state, unit = _own_settings(settings), None, _unit(config)
     if resume and not states(out) and (out / SETTINGS).exists():
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
-        state = state_to_resume(out, validations)
+        state = state_to_resume(out, validations, unit)
     _check_out(out, settings, resume)
     if not resume:
         check_free(out, "train")
@@ -187,6 +187,11 @@ def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
     write_bytes(out / VALIDATION_CASES, listed.encode())
 
 
+def _unit(config: TrainingConfig) -> str:
+    """Return what ends with a validation, in a word."""
+    return "check" if config.validate_every else "epoch"
+
+
 def _epochs(trainer: pl.Trainer, steps: int, config: TrainingConfig) -> float:
     """Return how many epochs were trained, not always whole ones."""
     if not config.validate_every:
@@ -237,7 +242,7 @@ def build_trainer(
         num_sanity_val_steps=1,
         logger=logger,
         callbacks=[
-            Course(out, "check" if config.validate_every else "epoch"),
+            Course(out, _unit(config)),
             Halt(out, config.max_time),
             keep,
         ],
