@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.core.scan import times
 from data_prep.files.atomic import move_file, remove_file, write_array, write_bytes
 from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
 from data_prep.files.output_folder import below, check_free, check_output, own_folder
@@ -41,11 +39,11 @@ from data_prep.prepared.dataset import (
     save_dataset,
     split_settings,
 )
+from data_prep.prepared.lost import in_words, lost_by_resampling
 from data_prep.prepared.rendering import thumbnail
 from data_prep.prepared.report import REPORT, write_report
 from data_prep.preprocessing.grid import grid_of, to_grid
 from data_prep.preprocessing.intensity import scaling_of
-from data_prep.preprocessing.lost_classes import loss_of
 from data_prep.reading.case import read_checked
 
 FOLDS = 5  # where nothing says how many
@@ -137,7 +135,7 @@ def prepare(
         work = Work(*place, str(out.absolute()), plan, memory)
         records, failed = _write_cases(work, checked, before, progress, jobs)
         problems += failed
-        lost, only = _lost(checked.facts, records, plan)
+        lost, only = lost_by_resampling(checked.facts, records, plan)
         problems += only
         records = {
             id_: record for id_, record in records.items() if id_ not in {e.case for e in only}
@@ -304,7 +302,7 @@ def _write_case(
     label_array = to_grid(label.array, grid, label=True)
     if label.array.any() and not label_array.any():
         cells = np.count_nonzero(label.array)
-        at, fix = _resampled(plan)
+        at, fix = in_words(plan)
         raise DataError("LBL_LOST", f"none of {cells} labelled voxels is left {at}", fix)
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
@@ -326,47 +324,6 @@ def _write_case(
         facts.source,
         _made_with(plan),
     )
-
-
-def _lost(
-    facts: Mapping[str, Fingerprint], records: Mapping[str, CaseRecord], plan: Plan
-) -> tuple[list[Finding], list[DataError]]:
-    """Return a warning for each class that a case loses, see `loss_of`, and errors for the last.
-
-    Where no case is left that holds a class, each that held it before is one.
-    """
-    findings, errors = [], {}
-    at, fix = _resampled(plan)
-    for name, number in plan.labels.items():
-        held = [id_ for id_ in records if number and facts[id_].voxels[number]]
-        gone = all(not records[id_].voxels[number] for id_ in held)
-        for id_ in held:
-            lost = loss_of(
-                facts[id_].voxels[number], records[id_].voxels[number], _growth(plan, facts[id_])
-            )
-            found = f"class {number} {name}: {lost} {at}"
-            if lost and gone:
-                found += ", and no other case holds it"
-                errors[id_] = DataError("LBL_LOST", found, fix, case=id_)
-            elif lost:
-                findings.append(Finding("warning", "LBL_LOST", found, fix, id_))
-    return findings, list(errors.values())
-
-
-def _resampled(plan: Plan) -> tuple[str, str]:
-    """Return to what scans are resampled, in words, and what loses less."""
-    if plan.resize:
-        return f"at {times(plan.resize)} pixels", "give a larger dataset.resize"
-    return f"at {plan.spacing} mm", "give a finer dataset.spacing"
-
-
-def _growth(plan: Plan, before: Fingerprint) -> float:
-    """Return how many times larger a voxel of the plan is than one of the scan."""
-    if plan.resize:
-        return math.prod(before.size) / math.prod(plan.resize)
-    if not plan.spacing or not before.spacing:
-        return 1.0
-    return math.prod(plan.spacing) / math.prod(before.along(before.spacing, len(plan.spacing)))
 
 
 def _remove_left_out(out: Path, ids: Collection[str]) -> None:
