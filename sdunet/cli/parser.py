@@ -27,6 +27,13 @@ def _load_checked(text: str) -> object:
 jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
 
 
+# What the parser says of a setting that is of one type, or left out: more of types than users ask.
+_MAY_BE_LEFT_OUT = re.compile(
+    r"Does not validate against any of the Union subtypes Subtypes: \[.*?'NoneType'>\] "
+    r"Errors: - (.*?) - Expected a <class 'NoneType'>(?: Given.*)?"
+)
+
+
 class _Help(jsonargparse.DefaultHelpFormatter):
     """Says no default where there is none."""
 
@@ -49,6 +56,7 @@ class Parser(jsonargparse.ArgumentParser):
             close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
             message += f"; did you mean '{close[0]}'?" if close else ""
         message = re.sub(r'Parser key "([\w.]+)"', self._typed, " ".join(message.split()))
+        message = _MAY_BE_LEFT_OUT.sub(r"\1", message)
         if not self.exit_on_error:
             raise ValueError(message)
         say(f"sdunet: {message}")

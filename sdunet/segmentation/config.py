@@ -1,7 +1,7 @@
 """The configuration of one task: dataset, network, training, trainer. One YAML file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from jsonargparse.typing import (
@@ -71,8 +71,10 @@ def network_config(record: Mapping[str, Any]) -> NetworkConfig:
     """Return the configuration of a network from its JSON; cells were all `gru` once.
 
     Raises:
-        TypeError: if a name is unknown.
+        ValueError: if a name is unknown.
     """
+    if unknown := sorted(set(record) - {known.name for known in fields(NetworkConfig)}):
+        raise ValueError(f"network has no setting {unknown[0]!r}")
     return NetworkConfig(**{"cell": "gru", "init": "published"} | dict(record))
 
 

@@ -8,8 +8,9 @@ from sdunet.segmentation.inference import predict_folder
 from sdunet.segmentation.inference.predict_folder import PredictOptions
 
 
-def test_the_command_without_options_has_the_defaults(monkeypatch):
+def test_the_command_without_options_has_the_defaults(monkeypatch, tmp_path):
     taken = []
+    monkeypatch.chdir(tmp_path)
 
     def predict(runs, images, out, only, options, progress):
         taken.append(options)

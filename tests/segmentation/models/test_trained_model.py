@@ -77,7 +77,7 @@ def not_a_number(root):
         (damage, "MODEL_WEIGHTS: damaged: the hash differs"),
         (lambda r: (r / WEIGHTS).write_bytes(pickle.dumps({})), "MODEL_WEIGHTS: not weights"),
         (not_a_number, "MODEL_NONFINITE: head.bias holds NaN or infinity"),
-        (lambda r: rewrite(r / "model.json", lambda d: d.pop("plan")), "KeyError 'plan'"),
+        (lambda r: rewrite(r / "model.json", lambda d: d.pop("plan")), "no key 'plan'"),
         (lambda r: rewrite(r / "model.json", lambda d: d["network"].update(evil=1)), "JSON.*evil"),
         (
             lambda r: rewrite(r / "model.json", lambda d: d["network"].update(features=[4, 6, 10])),

@@ -105,7 +105,9 @@ def test_a_finished_run_can_be_made_longer(disc_run, tmp_path):
 def test_a_run_has_no_fewer_epochs_than_it_has(disc_run, undisturbed, capsys):
     command = arguments_of(disc_run, undisturbed, *OPTIONS, "--training.epochs=2")
     assert run(*command, "--resume") == 1
-    assert "CONFIG_RESUME: the run has come to epoch 3, 2 are asked for" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "CONFIG_RESUME: the run in " in said
+    assert " has come to epoch 3, 2 are asked for" in said
 
 
 @pytest.mark.parametrize(
