@@ -185,6 +185,9 @@ def _tell(plan: Plan) -> None:
         if (value := getattr(plan, name)) is not None:
             reason = f"  ({plan.why[name]})" if name in plan.why else ""
             tell(f"{name} {value}{reason}")
+    if fit := plan.network:
+        widths, why = ", ".join(map(str, fit.features)), plan.why.get("network", "by hand")
+        tell(f"network of widths {widths}, {fit.batch_size} patches a step  ({why})")
 
 
 COMMANDS: dict[str, Command] = {
