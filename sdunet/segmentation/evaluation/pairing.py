@@ -24,6 +24,7 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
+from sdunet.segmentation.evaluation.stated_classes import check_named_alike, classes_beside
 from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
@@ -44,7 +45,7 @@ class Pair:
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
         source: SHA-256 of the files it was predicted from; empty if that was not recorded.
-        held: numbers or names in the reference, see `Findings.held`.
+        held: numbers or names in the files that are mapped to classes, see `Findings.held`.
     """
 
     id: str
@@ -165,10 +166,11 @@ class Pairs:
             reference, objects, held = self._reference(case)
         file = self._files.get(case.id)
         lost: list[DataError] = []
+        seen = Findings(self.rules.accept)
         prediction = problem = None
         try:
             with case_errors(case.id, file), memory_within(self.memory):
-                predicted = self._prediction(file)
+                predicted = self._prediction(file, seen)
                 fitted, lost = self._fitted(predicted, reference)
                 prediction = fitted.array
         except DataError as error:
@@ -198,7 +200,8 @@ class Pairs:
             probabilities,
             self.memory,
             source,
-            held,
+            # Our own predictions are not mapped.
+            held if self._record.rules else held | seen.held,
         )
 
     @property
@@ -240,13 +243,13 @@ class Pairs:
         fitted = fit_label(reference, prediction, findings, "prediction", "reference")
         return fitted, [found.error for found in findings.found if found.level == "warning"]
 
-    def _prediction(self, file: str | None) -> Scan:
+    def _prediction(self, file: str | None, findings: Findings) -> Scan:
         """Return class numbers, `(1, ...)`, on the grid that they were predicted on."""
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
-        scan = read_label(self.predictions, file, Findings(self.rules.accept), self._predicted)
+        scan = read_label(self.predictions, file, findings, self._predicted)
         told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
-        return scan.holding(as_classes(scan, told))
+        return scan.holding(as_classes(scan, told, findings))
 
 
 def ask_other_image(findings: Findings) -> None:
@@ -276,8 +279,9 @@ def open_pairs(
 ) -> Pairs:
     """Find the references of a raw dataset and the predictions of the same names.
 
-    Classes are those of `config`, of the predictions' record and of the dataset, which must
-    agree; the label map is that of `config`, else the recorded one.
+    Classes are those of `config`, of the predictions' record, of the dataset and of what another
+    tool left beside its predictions, which must agree; the label map is that of `config`, else the
+    recorded one.
 
     Args:
         predictions: folder of label files named like the cases.
@@ -288,7 +292,8 @@ def open_pairs(
         max_ram: gigabytes of memory that one case may take. Default: no limit.
 
     Raises:
-        DataError: if there are no cases, or the record of the predictions is damaged.
+        DataError: if there are no cases, or the record of the predictions is damaged; LBL_CLASSES
+            if classes are stated differently.
     """
     memory = bytes_of(max_ram)
     with memory_within(memory):
@@ -313,15 +318,16 @@ def _open(
     predicted = held_to(predicted, {**hashes, **_in_their_place(predicted.names, hashes)})
     asked = config or DataConfig()
     known = recorded.rules or Rules((), {})
-    declared = [c for c in (asked.labels, known.labels, layout.stated) if c]
-    if any(classes != declared[0] for classes in declared):
-        raise DataError(
-            "LBL_CLASSES",
-            f"predictions, dataset and settings name classes differently: {declared}",
-            "score predictions of the same classes",
-        )
+    stated = [
+        ("dataset.labels", asked.labels),
+        ("the record of the predictions", known.labels),
+        ("the dataset", layout.stated),
+        *((f"{file} beside the predictions", c) for file, c in classes_beside(predicted)),
+    ]
+    declared = [(who, classes) for who, classes in stated if classes]
+    check_named_alike(declared)
     config = DataConfig(
-        labels=declared[0] if declared else layout.labels,
+        labels=declared[0][1] if declared else layout.labels,
         label_map=asked.label_map or known.label_map,
         structures=asked.structures or known.structures,
     )

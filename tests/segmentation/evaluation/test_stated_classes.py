@@ -1,0 +1,88 @@
+"""Classes that other tools leave beside their predictions are held to those of the references."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
+from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.evaluation.pairing import open_pairs
+
+OURS = {"background": 0, "liver": 1, "tumor": 2}
+SWAPPED = {"background": 0, "tumor": 1, "liver": 2}
+NNUNET = {"channel_names": {"0": "CT"}, "file_ending": ".png", "numTraining": 1}
+MONAI = {"training": [], "validation": []}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """References that a list names the classes of, and predictions of the same names."""
+    label = np.zeros((8, 8), np.uint8)
+    label[:3], label[5:] = 1, 2
+    for folder in ("ref/images", "ref/labels", "pred"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(label).save(tmp_path / folder / "a.png")
+    record = {"image": "images/a.png", "label": "labels/a.png"}
+    described = {"labels": {str(n): name for name, n in OURS.items()}, "training": [record]}
+    (tmp_path / "ref/dataset.json").write_text(json.dumps(described))
+    return tmp_path / "pred", tmp_path / "ref"
+
+
+@pytest.mark.parametrize(
+    ("file", "described"),
+    [
+        ("dataset.json", NNUNET | {"labels": SWAPPED}),
+        ("dataset.json", NNUNET | {"labels": {"background": 0, "Tumor": 1, "Liver": 2}}),
+        ("dataset.json", NNUNET | {"labels": {"background": 0, "liver": 1}}),
+        ("list.json", MONAI | {"labels": {"0": "background", "1": "tumor", "2": "liver"}}),
+    ],
+)
+def test_predictions_of_other_class_numbers_are_refused(folders, file, described):
+    (folders[0] / file).write_text(json.dumps(described))
+    with pytest.raises(DataError, match=f"LBL_CLASSES: .*{file} beside the predictions"):
+        open_pairs(*folders)
+
+
+@pytest.mark.parametrize(
+    ("file", "described"),
+    [
+        ("dataset.json", NNUNET | {"labels": OURS}),
+        ("dataset.json", NNUNET | {"labels": {"background": 0, "Liver": 1, "Tumor": 2}}),
+        ("dataset.json", NNUNET | {"labels": OURS | {"ignore": 3}}),
+        ("plans.json", {"labels": SWAPPED, "configurations": {}}),
+        ("summary.json", [1]),
+    ],
+)
+def test_the_same_classes_and_what_says_nothing_of_them_are_silent(
+    folders, file, described, capsys
+):
+    (folders[0] / file).write_text(json.dumps(described))
+    assert open_pairs(*folders).rules.labels == OURS
+    assert not capsys.readouterr().err
+
+
+def test_predictions_name_the_classes_of_references_without_names(folders):
+    pred, ref = folders
+    (ref / "dataset.json").unlink()
+    (pred / "dataset.json").write_text(json.dumps(NNUNET | {"labels": SWAPPED}))
+    assert open_pairs(pred, ref).rules.labels == SWAPPED
+
+
+def test_a_damaged_list_of_classes_beside_predictions_is_named(folders):
+    (folders[0] / "dataset.json").write_text("{")
+    with pytest.raises(DataError, match=r"LAY_JSON.*dataset\.json"):
+        open_pairs(*folders)
+
+
+@pytest.mark.parametrize(("held", "said"), [(200, False), (1, True)])
+def test_a_number_that_only_predictions_hold_is_no_idle_setting(
+    folders, tmp_path, capsys, held, said
+):
+    label = np.zeros((8, 8), np.uint8)
+    label[:3], label[5:] = held, 2
+    Image.fromarray(label).save(folders[0] / "a.png")
+    evaluate(*folders, tmp_path / "scores", config=DataConfig(label_map={200: 1}))
+    assert ("maps 200, which no label" in capsys.readouterr().err) == said
