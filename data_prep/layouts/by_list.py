@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
 from data_prep.files.file_tree import Tree
@@ -23,7 +24,7 @@ from data_prep.layouts.cases import (
     layout_of,
     no_channel,
     no_image,
-    not_used,
+    parts_told,
 )
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 
@@ -51,22 +52,34 @@ def listed(tree: Tree) -> Layout | None:
         for key, value in described.items():
             if key not in _LISTS and isinstance(value, list) and _names_images(value):
                 raise ValueError(f"a list {key!r} of images; call it one of {', '.join(_LISTS)}")
-        results += [_of_record(tree, root, name, r, test=False) for r in described["training"]]
+        training, told = _with_parts(described["training"], apart, name)
+        results += [_of_record(tree, root, name, r, test=False) for r in training]
         tests_found = [_of_record(tree, root, name, r, test=True) for r in apart]
         hidden = [case for case in tests_found if isinstance(case, Case) and not case.labels]
         results += [case for case in tests_found if case not in hidden]
         results = _without_tested(results, {name for case in hidden for name in case.files})
-        validating = sum(names_validation(*_split_and_fold(r)) for r in described["training"])
+        validating = sum(names_validation(*_split_and_fold(r)) for r in training)
         validating += len(described.get("validation", []))
         counts = {"numTraining": len(described["training"]), "numTest": len(tests)}
         results += miscounted(name, described, counts | {"numValidation": validating})
     kind = "decathlon" if decathlon else "monai datalist"
     layout = sorted_layout(kind, results, labels, channels)
     findings = kept_apart(validating, name)
-    records = [r for r in (*described["training"], *apart) if isinstance(r, dict)]
-    keys = dict.fromkeys(key for record in records for key in record)
-    findings += not_used("keys", [key for key in keys if role_of(key) is None], name)
+    findings += told
     return replace(layout, listed_in=name, findings=findings, apart=tuple(hidden), regions=regions)
+
+
+def _with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Finding, ...]]:
+    """Return the records for training with the parts that one key tells, and what is not used."""
+    records = [record for record in training if isinstance(record, dict)]
+    others = [record for record in apart if isinstance(record, dict)]
+    keys = dict.fromkeys(key for r in (*records, *others) for key in r if role_of(key) is None)
+    unused = {key: [record.get(key, "") for record in records] for key in keys}
+    known = any(role_of(key) == "split" for record in records for key in record)
+    parts, findings = parts_told("keys", unused, name, known=known)
+    if parts and len(records) == len(training):
+        training = [r | {"split": part} for r, part in zip(records, parts, strict=True)]
+    return training, findings
 
 
 def _split_and_fold(record: dict) -> tuple[object, object]:
@@ -156,7 +169,7 @@ def pair(
     """
     if len(images) == 1 and images[0] not in tree.names:
         images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
-    id_ = id_ or CHANNEL.sub("", stem(images[0]))
+    id_ = (id_ or "").strip() or CHANNEL.sub("", stem(images[0]))
     if len(set(images)) != len(images):
         return duplicate(id_, images)
     scans: list[tuple[str, ...]] = []

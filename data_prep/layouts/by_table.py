@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, check_values, plainly
 from data_prep.files.file_tree import Tree
@@ -20,7 +21,7 @@ from data_prep.layouts.cases import (
     inside,
     kept_apart,
     layout_of,
-    not_used,
+    parts_told,
 )
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
@@ -44,14 +45,14 @@ def csv_list(tree: Tree) -> Layout | None:
         return None
     (name,) = names
     try:
-        rows, unused = _rows(tree.read(name, MAX_BYTES + 1))
+        rows, unused = _rows(tree.read(name, MAX_BYTES + 1), name)
     except (ValueError, csv.Error) as error:
         raise DataError("LAY_CSV", plainly(error), "repair the list", file=name) from error
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
     validating = sum(names_validation(row.get("split"), row.get("fold")) for row, _ in rows)
-    findings = (*kept_apart(validating, name), *not_used("columns", unused, name))
+    findings = (*kept_apart(validating, name), *unused)
     layout = layout_of("csv", cases, problems, None, alike(cases), findings)
     return replace(layout, listed_in=name)
 
@@ -63,12 +64,16 @@ def _lists(tree: Tree, name: str) -> bool:
 
 def roles_in(tree: Tree, name: str) -> set[Role | None]:
     """Return what the columns of a table hold, by its first line."""
+    return set(map(role_of, _columns(beginning(tree, name))))
+
+
+def beginning(tree: Tree, name: str) -> str:
+    """Return how a text begins, whatever its encoding; empty if it cannot be read."""
     try:
         start = tree.read(name, min(_START, room(100)))
     except DataError:
-        return set()  # `find_layout` tells of it
-    text = start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
-    return set(map(role_of, _columns(text)))
+        return ""  # `find_layout` tells of it
+    return start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
 
 
 def _columns(text: str) -> list[str]:
@@ -78,8 +83,10 @@ def _columns(text: str) -> list[str]:
     return [name.strip(" '\"").lower() for name in re.split("[,;\t]", head)]
 
 
-def _rows(data: bytes) -> tuple[list[tuple[dict[Role, str], list[str]]], list[str]]:
-    """Return each row by what its columns hold with its cells beyond them; and unused columns.
+def _rows(
+    data: bytes, name: str
+) -> tuple[list[tuple[dict[Role, str], list[str]]], tuple[Finding, ...]]:
+    """Return each row by what its columns hold with its cells beyond them; and what is not used.
 
     Raises:
         ValueError: with what is wrong in it; csv.Error for quotes that are not closed.
@@ -116,7 +123,15 @@ def _rows(data: bytes) -> tuple[list[tuple[dict[Role, str], list[str]]], list[st
         ({r: row[k] if k < len(row) else "" for r, k in places.items()}, row[len(columns) :])
         for row in rows
     ]
-    return found, unused
+    others = {
+        column: [row[k] if k < len(row) else "" for row in rows]
+        for k, column in enumerate(columns)
+        if column in unused
+    }
+    parts, findings = parts_told("columns", others, name, known="split" in roles)
+    for (row, _), part in zip(found, parts, strict=False):
+        row["split"] = part
+    return found, findings
 
 
 def _of_row(tree: Tree, name: str, row: dict[Role, str], more: list[str]) -> Case | DataError:

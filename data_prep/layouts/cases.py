@@ -13,7 +13,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem
-from data_prep.layouts.words import role_of
+from data_prep.layouts.words import may_tell_parts, role_of, told_parts
 
 _NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
 LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
@@ -162,7 +162,7 @@ def layout_of(
     problems = list(problems)
     by_id = defaultdict(list)
     for case in cases:
-        by_id[normalize("NFC", case.id).casefold()].append(case)
+        by_id[normalize("NFC", case.id).casefold().strip()].append(case)
     alone = []
     shared = shared_files([case for group in by_id.values() for case in group])
     for group in by_id.values():
@@ -321,6 +321,45 @@ def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
         return ()
     found = f"{what} that are not used: {', '.join(map(repr, names[:8]))}"
     return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
+
+
+def parts_told(
+    what: str, unused: Mapping[str, Sequence[object]], file: str, *, known: bool
+) -> tuple[list[str], tuple[Finding, ...]]:
+    """Return the part of each case by the one column that tells it, and what is told of others.
+
+    Args:
+        what: `columns` or `keys`.
+        unused: values of each that has no role by its name alone, one a case.
+        file: the list.
+        known: whether a column tells the split by its name; then no other does.
+
+    Returns:
+        The parts, none where no column tells them; and a warning for each that is not used, but
+        may tell them, a note of others.
+    """
+    understood = {
+        name: parts for name, values in unused.items() if (parts := told_parts(name, values))
+    }
+    chosen = next(iter(understood)) if len(understood) == 1 and not known else None
+    doubtful = [
+        name
+        for name, values in unused.items()
+        if name != chosen and (name in understood or may_tell_parts(name, values))
+    ]
+    warned = tuple(
+        Finding(
+            "warning",
+            "LAY_COLUMNS",
+            f"{what} that are not used, and hold words for parts of a split: {name!r}",
+            "call it split if it tells the split, with train, validation or test in each row",
+            file=file,
+        )
+        for name in doubtful
+    )
+    rest = [name for name in unused if name != chosen and name not in doubtful]
+    parts = understood[chosen] if chosen is not None else []
+    return parts, (*warned, *not_used(what, rest, file))
 
 
 def no_channel(id_: str, file: str, number: int, wanted: str) -> DataError:

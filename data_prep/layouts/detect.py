@@ -1,5 +1,6 @@
 """Which layout a raw dataset has."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.parse import MAX_BYTES
+from data_prep.core.parse import MAX_BYTES, parse_json, usable
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.bids import bids
@@ -38,6 +39,7 @@ def _listed(tree: Tree) -> Layout | None:
 _LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, case_folders, dicom)
 # Layouts whose cases lie in folders, which may tell of a split.
 _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "case folders", "dicom")
+_LIST = re.compile(r"(?i)(data[_-]?list|data[_-]?set|cases|list)s?([_-]?[0-9]+)?\.json")
 _OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
 
@@ -170,7 +172,10 @@ def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
     for name in tree.names:
         if name.lower().endswith((".csv", ".json")) and name.count("/") < 2:
             try:
-                tree.read(name, MAX_BYTES + 1)
+                data = tree.read(name, MAX_BYTES + 1)
+                if _LIST.fullmatch(PurePosixPath(name).name):
+                    with usable("LAY_JSON", name, "repair the list, or take it out"):
+                        parse_json(data, object)
             except DataError as error:
                 found += [error] if error.code not in ("IO_MEMORY", "IO_TOO_LARGE") else []
     return found

@@ -12,10 +12,11 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_folder import key_of
-from data_prep.layouts.by_table import roles_in
+from data_prep.layouts.by_table import beginning, roles_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
+from data_prep.layouts.words import is_part_word
 
 # Files that describe others, or a dataset.
 _TEXTS = (
@@ -25,9 +26,20 @@ _TEXTS = (
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
 _LIST = re.compile(
-    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata)(?![a-z])"
+    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata|cases)(?![a-z])"
 )
-_LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+_LIST_SUFFIXES = (
+    *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
+    *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle"),
+)
+_KEYED = (".json", ".yaml", ".yml")
+# Parts of a split as keys, not as numbers; `training` is a section of our own settings.
+_PART_KEYS = re.compile(
+    r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
+    r"(?!-?\.?\d|true\b|false\b|null\b)\S",
+    re.MULTILINE,
+)
+_ROWS = 1000  # that tell of a table
 # Of BIDS, where each table names its subjects.
 _OF_SCANS = ("sessions", "scans")
 _PARTED = {"split", "fold", "group", "site"}
@@ -81,9 +93,10 @@ def unused_files(
             continue
         if in_pairs and not need_labels and any(map(is_label_folder, path.parts[:-1])):
             continue  # labels, which nobody asked for
-        if path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
-            read = path.name in _READ.get(layout.name, ())
-            lists += [name] if _may_list(tree, name, layout.name) and not read else []
+        if _may_list(tree, name, layout.name):
+            lists += [name] if path.name not in _READ.get(layout.name, ()) else []
+        elif path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
+            continue
         elif is_not_read(name) and path.parent not in beside - {top}:
             unread.append(name)
         elif by_content:
@@ -154,10 +167,22 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
         of_scans = path.stem.split("_")[-1] in _OF_SCANS or not path.name.startswith("sub-")
         if of_scans and roles_in(tree, name) & _PARTED:
             return True
-    elif path.suffix.lower() in (".csv", ".tsv") and roles_in(tree, name) - {None, "id"}:
+    elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        named = path.suffix.lower() != ".txt" and roles_in(tree, name) - {None, "id"}
+        if named or _has_parts(tree, name):
+            return True
+    elif path.suffix.lower() in _KEYED and _PART_KEYS.search(beginning(tree, name)):
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES
+
+
+def _has_parts(tree: Tree, name: str) -> bool:
+    """Tell whether most rows of a table, perhaps without names of columns, hold a part's name."""
+    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
+    rows = [re.split(r"[,;\t]|\s+", line) for line in lines]
+    parted = [len(row) > 1 and any(is_part_word(cell.strip("\"'")) for cell in row) for row in rows]
+    return 2 * sum(parted) > len(rows)
 
 
 def is_not_read(name: str) -> bool:

@@ -19,6 +19,10 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     "fold": ("fold",),
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
+# Columns that tell the part where all their values do, and are something else where not.
+_PERHAPS = ("set", "dataset", "cohort", "phase", "usage", "datasplit", "datasetsplit")
+_PERHAPS_TEST = ("istest", "test", "testset", "intest", "heldout", "isheldout", "holdout")
+_YES, _NO = ("true", "yes", "y", "t", "1", "1.0"), ("false", "no", "n", "f", "0", "0.0")
 _UNTOLD = ("", "none", "nan")
 _PARTS: dict[Part, tuple[str, ...]] = {
     "": ("train", "training", "tr", *_UNTOLD),
@@ -35,7 +39,11 @@ _SHORT_PARTS = {"tr": "train", "va": "validation", "ts": "test"}
 
 def role_of(column: str) -> Role | None:
     """Return what a column or key holds, whatever its capitals, blanks, `_`, `-` and `.`."""
-    return _ROLE_OF.get(re.sub(r"[\s_.\-]+", "", column.lower()))
+    return _ROLE_OF.get(_bare(column))
+
+
+def _bare(column: str) -> str:
+    return re.sub(r"[\s_.\-]+", "", column.lower())
 
 
 def by_role(columns: Iterable[str]) -> tuple[dict[Role, str], list[str]]:
@@ -55,6 +63,38 @@ def by_role(columns: Iterable[str]) -> tuple[dict[Role, str], list[str]]:
         else:
             found[role] = column
     return found, unused
+
+
+def is_part_word(told: object) -> bool:
+    """Tell whether a value is a word for training, validation or test."""
+    word = str(told).strip().lower()
+    return word in _PART_OF and word not in _UNTOLD
+
+
+def told_parts(column: str, values: Collection[object]) -> list[str] | None:
+    """Return the part that each value of a column names, if its name and all values are understood.
+
+    Args:
+        column: that has no role by its name alone, such as `set` or `is_test`.
+        values: one a case.
+    """
+    words = [str(value).strip().lower() for value in values]
+    if _bare(column) in _PERHAPS_TEST and words and set(words) <= {*_YES, *_NO}:
+        return ["test" if word in _YES else "train" for word in words]
+    if _bare(column) in (*_PERHAPS, *_PERHAPS_TEST) and words and all(map(is_part_word, words)):
+        return words
+    return None
+
+
+def may_tell_parts(column: str, values: Collection[object]) -> bool:
+    """Tell whether a column seems to tell parts, by all of its values or by some and its name."""
+    words = [word for value in values if (word := str(value).strip().lower()) not in _UNTOLD]
+    if _bare(column) in _PERHAPS_TEST and not {*words}.isdisjoint((*_YES, *_NO)):
+        return True
+    parts = list(map(is_part_word, words))
+    return (
+        any(parts) if _bare(column) in (*_PERHAPS, *_PERHAPS_TEST) else bool(parts) and all(parts)
+    )
 
 
 def part_of(told: object) -> Part | int:

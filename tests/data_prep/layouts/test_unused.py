@@ -236,3 +236,48 @@ def test_voxels_of_analyze_headers_are_theirs(written):
     layout = layout_of(written(dict.fromkeys(("a.hdr", "a.img", "b.hdr", "b.img.gz"), b"some")))
     assert [case.id for case in layout.cases] == ["a", "b"]
     assert not layout.findings
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cases.csv", "images/a.png,masks/a.png,test\nimages/b.png,masks/b.png,train\n"),
+        ("x.csv", "a;train\nb;test\n"),
+        ("x.tsv", "a\t'val'\nb\ttrain\n"),
+        ("x.txt", "images/a.png test\nimages/b.png train\n"),
+        ("data.yaml", "path: .\ntrain: images/train\nval: images/val\n"),
+        ("partition.json", '{\n "train": ["a"],\n "test": ["b"]\n}'),
+        ("parts.json", '{"train": ["a"], "test": ["b"]}'),
+        ("split.yaml", "a: 0\n"),
+        *((f"{name}", "PK") for name in ("splits.xlsx", "patients.xlsx", "folds.ods")),
+        *((f"{name}", "\x80") for name in ("train_ids.pkl", "split.pickle", "metadata.parquet")),
+    ],
+)
+@pytest.mark.parametrize("need_labels", [True, False])
+def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
+    root = written({**PAIRS, name: text.encode("latin-1")})
+    (finding,) = layout_of(root, need_labels=need_labels).findings
+    assert (finding.level, finding.code) == ("note", "LAY_UNUSED")
+    assert name in finding.found
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("notes.txt", "a test of this set\nwhich was drawn last year\nby two readers\n"),
+        ("task.yaml", "dataset:\n  labels: {a: 0}\ntraining:\n  epochs: 5\n"),
+        ("x.json", '{"tests": 3, "trained": "no"}'),
+        ("x.json", '{"val": 0.3, "test": -1, "train": null}'),
+        ("x.csv", "a,3.5\nb,4.5\ntest,9\n"),
+        ("book.xlsx", "PK"),
+    ],
+)
+def test_files_that_tell_of_no_split_are_silent(written, name, text):
+    assert not layout_of(written({**PAIRS, name: text.encode()}), need_labels=True).findings
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", '["a",]'])
+@pytest.mark.parametrize("name", ["datalist.json", "data_list_0.json", "cases.json"])
+def test_a_list_that_is_no_json_is_an_error(written, name, text):
+    layout = layout_of(written({**PAIRS, name: text.encode()}), need_labels=True)
+    assert "LAY_JSON" in {error.code for error in layout.problems}
