@@ -6,8 +6,8 @@ from typing import Any
 
 from sdunet.cli.options import add_task, task_of
 from sdunet.cli.parser import Parser, files_first
+from sdunet.runtime.device import check_environment
 from sdunet.segmentation.config import TaskConfig
-from sdunet.segmentation.training.train_fold import train as train_fold
 
 
 def read_task(
@@ -54,8 +54,12 @@ def train(
 
     Raises:
         ValueError: as `read_task`.
-        DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
+        DataError: if the dataset, the fold or the state cannot be used, or `out` is taken;
+            CONFIG_DEVICES for more processes than can train.
         DataError: RUN_NONFINITE if the loss is not finite.
         Stopped: if a signal or a file stopped it; it can be resumed.
     """
+    check_environment()
+    from sdunet.segmentation.training.train_fold import train as train_fold
+
     return train_fold(read_task(config, settings), data, out, fold, resume=resume)

@@ -6,6 +6,7 @@ import jsonargparse
 
 from sdunet.cli.options import DEVICE, Command
 from sdunet.cli.parser import Parser
+from sdunet.runtime.device import check_environment, choose_device
 from sdunet.runtime.run_record import bar, say
 
 
@@ -18,6 +19,7 @@ def _describe_demo(parser: Parser) -> None:
 
 
 def _demo(options: jsonargparse.Namespace) -> int:
+    check_environment()
     from sdunet.demo import demo
 
     return demo(Path(options.out), bar)
@@ -41,7 +43,6 @@ def _describe_bench(parser: Parser) -> None:
 
 def _bench(options: jsonargparse.Namespace) -> int:
     from sdunet.bench.run import Options, bench_cells, bench_net, bench_sweep
-    from sdunet.runtime.device import choose_device
 
     device = choose_device(options.device)
     run = {"sweep": bench_sweep, "cells": bench_cells, "net": bench_net}[options.WHAT]

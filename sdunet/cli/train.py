@@ -11,6 +11,7 @@ from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of
 from sdunet.cli.parser import Parser
+from sdunet.runtime.device import check_environment
 from sdunet.runtime.run_record import bar, tell
 
 _MOST_SEEDS = 1000
@@ -42,6 +43,7 @@ def _describe_train(parser: Parser) -> None:
 
 
 def _train(options: jsonargparse.Namespace) -> int:
+    check_environment()
     from sdunet.runtime.lightning_setup import is_first_process
     from sdunet.segmentation.training.cross_validation import train_several
     from sdunet.segmentation.training.train_fold import check_contradictions
@@ -92,6 +94,7 @@ def _describe_postprocess(parser: Parser) -> None:
 
 
 def _postprocess(options: jsonargparse.Namespace) -> int:
+    check_environment()
     from sdunet.segmentation.inference.postprocessing import LARGEST
     from sdunet.segmentation.training.cross_validation import find_rules
 

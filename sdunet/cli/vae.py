@@ -17,6 +17,7 @@ from sdunet.cli import vae_samples
 from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
 from sdunet.cli.spellings import add_old_position
+from sdunet.runtime.device import check_environment
 from sdunet.runtime.run_record import RunRecord, bar, say, tell
 from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.config import VAEConfig
@@ -84,6 +85,7 @@ def _describe_train(parser: Parser) -> None:
 
 
 def _train(options: jsonargparse.Namespace) -> int:
+    check_environment()
     from sdunet.vae.training.train import train
 
     bits = train(config_of(options), options.data, options.out, resume=options.resume)

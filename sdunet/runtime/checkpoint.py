@@ -14,7 +14,7 @@ from torch import Tensor
 from data_prep.core.errors import DataError
 from data_prep.core.parse import UNUSABLE
 from data_prep.files.written_files import read_written
-from sdunet.runtime.run_record import say
+from sdunet.runtime.run_record import flat, say
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 
 STATE = "last.safetensors"
@@ -132,15 +132,6 @@ def check_state(path: Path, run: Mapping[str, Any]) -> None:
         more = f" and {len(differing) - _SHOWN} more" * (len(differing) > _SHOWN)
         found = f"it is the state of another run: {'; '.join(told)}{more}"
         raise DataError("RUN_OTHER", found, "copy the run again, or train anew", file=str(path))
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = isinstance(value, Mapping)
-        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
-    return found
 
 
 def _whole(path: Path, epochs: int, unit: str) -> Path:

@@ -3,10 +3,12 @@
 import os
 import re
 import socket
+from collections.abc import Mapping
 
 import torch
 
 from data_prep.core.errors import DataError
+from sdunet.runtime.threads import usable_cores
 
 
 def choose_device(name: str | torch.device, option: str = "--device") -> str:
@@ -44,6 +46,54 @@ def own_device(name: str) -> str:
     device = choose_device(name)
     own = device == "cuda" and torch.distributed.is_torchelastic_launched()
     return f"cuda:{os.environ['LOCAL_RANK']}" if own else device
+
+
+# What Lightning and torch make numbers of, some as they are imported.
+_NUMBERS = (
+    *("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
+    *("JSM_NAMESPACE_RANK", "MASTER_PORT"),
+)
+
+
+def check_environment() -> None:
+    """Refuse variables that number processes and are no numbers, before Lightning is imported.
+
+    Raises:
+        DataError: CONFIG_DEVICES, with the first of them.
+    """
+    for name in _NUMBERS:
+        text = os.environ.get(name, "0").strip()
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            found = f"{name} is {os.environ[name]!r:.80} in the environment, and no number from 0"
+            raise DataError("CONFIG_DEVICES", found, f"unset {name}, or set it to a number")
+
+
+def check_share(
+    processes: tuple[int, int], shared: Mapping[str, int], device: str, name: str
+) -> None:
+    """Refuse more processes than have anything to do, before any is started.
+
+    Args:
+        processes: of each node, and nodes.
+        shared: how many there are of what each process must have one of, by their names.
+        device: that computes, `cpu` or a GPU of torch.
+        name: of the setting of processes of a node.
+
+    Raises:
+        DataError: CONFIG_DEVICES.
+    """
+    each, nodes = processes
+    for what, count in shared.items():
+        if each * nodes > count:
+            found = f"{each * nodes} processes for {count} {what}"
+            raise DataError("CONFIG_DEVICES", found, f"use fewer {name}")
+    kind, there = ("cores, and no GPU is used", usable_cores())
+    if device != "cpu":
+        kind, there = "GPUs", torch.cuda.device_count()
+    if each > there:
+        found = f"{each} processes of one machine on {there} {kind}"
+        raise DataError("CONFIG_DEVICES", found, f"set {name} to {there}, or less")
 
 
 def check_processes(

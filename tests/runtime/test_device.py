@@ -1,10 +1,15 @@
 """Devices by the names of the command and of torch; no other name is taken for one of them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from data_prep.core.errors import DataError
-from sdunet.runtime.device import check_processes, choose_device
+from sdunet.cli.main import main
+from sdunet.runtime import device
+from sdunet.runtime.device import check_environment, check_processes, check_share, choose_device
 
 
 @pytest.fixture
@@ -104,3 +109,69 @@ def test_what_is_missing_of_other_nodes_is_named_by_its_settings(environment):
         check_processes(1, 2)
     with pytest.raises(DataError, match=r"set training.nodes to 1$"):
         check_processes(1, 2, ("training.devices", "training.nodes"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RANK", "abc"),
+        ("SLURM_PROCID", ""),
+        ("WORLD_SIZE", "x"),
+        ("LOCAL_RANK", "-1"),
+        ("SLURM_NTASKS", "2.5"),
+        ("MASTER_PORT", "http"),
+        ("RANK", "\u0663"),
+        ("NODE_RANK", "9" * 5000),
+    ],
+)
+def test_what_numbers_processes_and_is_no_number_is_refused(environment, name, value):
+    environment(**{name: value})
+    with pytest.raises(DataError, match=f"^CONFIG_DEVICES: {name} is .*; unset {name}, or set it"):
+        check_environment()
+
+
+def test_numbers_of_processes_are_taken(environment):
+    check_environment()
+    environment(**LIGHTNING, RANK="1", SLURM_PROCID="0")
+    check_environment()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("train --data x -o y", "postprocess --model x --data y", "demo -o x"),
+        "vae train --data x -o y",
+    ],
+)
+def test_commands_that_need_lightning_refuse_it_by_name(environment, capsys, command, tmp_path):
+    environment(RANK="abc")
+    assert main(command.split()) == 1
+    assert "error: CONFIG_DEVICES: RANK is 'abc'" in capsys.readouterr().err
+
+
+def test_other_commands_do_not_import_lightning():
+    modules = ("inference.predict_folder", "evaluation.evaluate", "review.compare_page")
+    names = ", ".join(f"sdunet.segmentation.{module}" for module in modules)
+    code = f"import sys, sdunet.api, sdunet.vae.model, {names}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "sdunet.api" in ran.stdout
+    assert "pytorch_lightning" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("processes", "where", "words"),
+    [
+        ((99, 1), "cpu", "99 processes for 3 validation cases; use fewer"),
+        ((2, 2), "cpu", "4 processes for 3 validation cases"),
+        ((3, 1), "cpu", "3 processes of one machine on 2 cores, and no GPU is used; set"),
+        ((2, 1), "cuda", "2 processes of one machine on 1 GPUs"),
+    ],
+)
+def test_more_processes_than_have_work_are_refused(gpus, monkeypatch, processes, where, words):
+    gpus(1)
+    monkeypatch.setattr(device, "usable_cores", lambda: 2)
+    shared = {"validation cases": 3, "training cases": 9}
+    with pytest.raises(DataError, match=f"CONFIG_DEVICES: {words}"):
+        check_share(processes, shared, where, "trainer.devices")
+    check_share((1, 2), shared, "cuda", "trainer.devices")
+    check_share((2, 1), shared, "cpu", "trainer.devices")

@@ -14,7 +14,7 @@ from typing import Any
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
-from sdunet.runtime.checkpoint import flat
+from sdunet.runtime.run_record import flat
 from sdunet.segmentation.config import network_config
 from sdunet.segmentation.models.trained_model import RUNS, SETTINGS
 

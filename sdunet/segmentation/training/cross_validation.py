@@ -17,10 +17,10 @@ from data_prep.files.output_folder import check_output, own_folder
 from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
-from sdunet.runtime.checkpoint import check_epochs, flat
+from sdunet.runtime.checkpoint import check_epochs
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.lightning_setup import is_first_process
-from sdunet.runtime.run_record import say
+from sdunet.runtime.run_record import flat, say
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference.ensemble import essence, find_models
 from sdunet.segmentation.inference.postprocessing import (

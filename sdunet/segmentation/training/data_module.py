@@ -20,8 +20,9 @@ from data_prep.core.errors import DataError
 from data_prep.parent_process import end_with_parent
 from data_prep.prepared.dataset import Dataset
 from data_prep.preprocessing.intensity import normalise
+from sdunet.runtime.device import check_share
 from sdunet.runtime.stop_callbacks import SIGNALS
-from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.config import TrainerConfig, TrainingConfig
 from sdunet.segmentation.models.planned import batch_size_of
 from sdunet.segmentation.training.augmentation import augmentation, draw_patch, pad_patch, places_of
 from sdunet.segmentation.training.patch_order import Drawn, PatchOrder
@@ -113,8 +114,7 @@ class SegmentationData(pl.LightningDataModule):
         config: batch and patch settings.
 
     Raises:
-        DataError: SPLIT_FOLD if there is no such fold; CONFIG_DEVICES, as training begins, if there
-            are more processes than validation cases.
+        DataError: SPLIT_FOLD if there is no such fold.
     """
 
     def __init__(self, dataset: Dataset, fold: int, config: TrainingConfig) -> None:
@@ -130,6 +130,16 @@ class SegmentationData(pl.LightningDataModule):
         self.val_cases = sorted(
             dataset.folds[fold]["val"], key=lambda id_: (-np.prod(dataset.cases[id_].size), id_)
         )
+
+    def check_processes(self, config: TrainerConfig, device: str) -> None:
+        """Refuse more processes than cases, or than cores without a GPU, before they are started.
+
+        Raises:
+            DataError: CONFIG_DEVICES.
+        """
+        shared = {"validation cases": len(self.val_cases), "training cases": len(self.train_cases)}
+        processes = config.devices, config.num_nodes
+        check_share(processes, shared, device, "trainer.devices")
 
     def order(self) -> PatchOrder:
         """Return the order of patches, from the step on that the trainer has come to."""
@@ -180,12 +190,6 @@ class SegmentationData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Return this process's share of the validation cases whole, one a batch."""
         order = self.order()
-        if order.ranks > len(self.val_cases):
-            raise DataError(
-                "CONFIG_DEVICES",
-                f"{order.ranks} processes for {len(self.val_cases)} validation cases",
-                "use fewer trainer.devices",
-            )
         return DataLoader(
             WholeCases(self.dataset, self.val_cases[order.rank :: order.ranks]),
             batch_size=1,

@@ -102,10 +102,11 @@ def train(
     device = choose_device(config.device, "training.device")
     quiet_lightning()
     check_processes(task.trainer.devices, task.trainer.num_nodes)
+    batches = SegmentationData(dataset, fold, config)
+    batches.check_processes(task.trainer, device)
     end_together()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
-    batches = SegmentationData(dataset, fold, config)
     validations = batches.validations(task.trainer.devices * task.trainer.num_nodes)
     augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)

@@ -35,7 +35,7 @@ from sdunet.runtime.checkpoint import (
     state_to_resume,
     states,
 )
-from sdunet.runtime.device import check_processes, choose_device
+from sdunet.runtime.device import check_processes, check_share, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
@@ -94,6 +94,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     packed = load_packed(data)
     check_output(out, data)
     check_images_fit(config.images, packed)
+    _check_share(config, packed)
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
     state = str(state_to_resume(out, config.training.epochs)) if resume else None
     _check_out(out, config, packed, resume)
@@ -198,6 +199,14 @@ def _say_unused(config: VAEConfig) -> None:
         if holds and given:
             told = ", ".join(f"{section}.{name}" for name in given)
             say(f"note: {why}: {told} change nothing")
+
+
+def _check_share(config: VAEConfig, packed: Packed) -> None:
+    training = config.training
+    device = choose_device(training.device, "training.device")
+    shared = {f"{split} images": len(packed.images(split)) for split in packed.splits}
+    processes = training.devices, training.nodes
+    check_share(processes, shared, device, _DEVICES[0])
 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
