@@ -1,12 +1,11 @@
 """What a user decides about the data, and the plan that follows from the data."""
 
-import math
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
+from jsonargparse.typing import NonNegativeInt, restricted_number_type
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Acceptance
@@ -18,11 +17,25 @@ if TYPE_CHECKING:  # a type checker knows no ranges
     ShareBelowOne: TypeAlias = float
     Finite: TypeAlias = float
     Seed: TypeAlias = int
-else:  # jsonargparse's own types of numbers take infinity
-    PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", math.inf)])
-    NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<", math.inf)])
+    Count: TypeAlias = int
+    CountFrom0: TypeAlias = int
+    Steps: TypeAlias = int
+    StepsFrom0: TypeAlias = int
+else:  # jsonargparse's own types of numbers take any size
+    # Optimizers multiply two of them in float32, which ends at 3e38; as minutes, it is 2 My.
+    _LARGEST = 1e12
+    # Of what memory grows with: far more than any machine holds, and few enough to count bytes.
+    _MOST = 100_000
+    # Of what time alone grows with: longer than anybody waits.
+    _LONGEST = 1_000_000_000
+    PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<=", _LARGEST)])
+    NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<=", _LARGEST)])
+    Count = restricted_number_type("Count", int, [(">=", 1), ("<=", _MOST)])
+    CountFrom0 = restricted_number_type("CountFrom0", int, [(">=", 0), ("<=", _MOST)])
+    Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", _LONGEST)])
+    StepsFrom0 = restricted_number_type("StepsFrom0", int, [(">=", 0), ("<=", _LONGEST)])
     ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
-    Finite = restricted_number_type("Finite", float, [(">", -math.inf), ("<", math.inf)])
+    Finite = restricted_number_type("Finite", float, [(">=", -_LARGEST), ("<=", _LARGEST)])
     Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 # Lists that name things, in any section of settings. Others hold sizes, which may be equal, or
@@ -90,17 +103,17 @@ class DataConfig:
     accept: tuple[Acceptance, ...] = ()
     intensity: AskedIntensity = "auto"
     window: tuple[Finite, Finite] | None = None
-    resize: tuple[PositiveInt, PositiveInt] | None = None
+    resize: tuple[Count, Count] | None = None
     spacing: (
         tuple[PositiveNumber, PositiveNumber, PositiveNumber]
         | tuple[PositiveNumber, PositiveNumber]
         | None
     ) = None
-    patch_size: tuple[PositiveInt, ...] | None = None
+    patch_size: tuple[Count, ...] | None = None
     memory_gb: PositiveNumber | None = None
     group_pattern: str | None = None
     group_file: str | None = None
-    folds: PositiveInt | None = None
+    folds: Count | None = None
     split_file: str | None = None
     test_share: ShareBelowOne = 0.0
     seed: NonNegativeInt = 0
@@ -148,7 +161,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return type(value) is dict and all(
             _fits(key, inner[0]) and _fits(one, inner[1]) for key, one in value.items()
         )
-    if hint in (PositiveInt, NonNegativeInt, PositiveNumber, ShareBelowOne, Finite):
+    if hint in (Count, NonNegativeInt, PositiveNumber, ShareBelowOne, Finite):
         number = (int, float) if issubclass(hint, float) else int
         if isinstance(value, bool | np.generic) or not isinstance(value, number):
             return False

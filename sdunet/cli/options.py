@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import jsonargparse
-from jsonargparse.typing import NonNegativeInt
 
 from data_prep.core.codes import acceptable
-from data_prep.core.config import DataConfig, PositiveNumber, Seed
+from data_prep.core.config import CountFrom0, DataConfig, PositiveNumber, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
 from data_prep.core.parse import MAX_LIST_BYTES, usable
@@ -34,7 +33,7 @@ Command = tuple[Callable[[Parser], None], Callable[[jsonargparse.Namespace], int
 def add_jobs(parser: Parser) -> None:
     """Add how work over cases is spread."""
     parser.add_argument(
-        "--workers", type=NonNegativeInt, default=0, help="local processes; 0: this one"
+        "--workers", type=CountFrom0, default=0, help="local processes; 0: this one"
     )
     parser.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
     add_max_ram(parser, "what this machine has for each worker, with a cluster no limit")

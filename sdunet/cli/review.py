@@ -1,9 +1,8 @@
 """`evaluate`, `overlay` and `compare`."""
 
 import jsonargparse
-from jsonargparse.typing import PositiveInt
 
-from data_prep.core.config import DataConfig
+from data_prep.core.config import Count, DataConfig
 from data_prep.core.errors import DataError
 from sdunet.cli.options import (
     Command,
@@ -28,13 +27,13 @@ def _describe_evaluate(parser: Parser) -> None:
     _add_scored(parser, "folder for the scores")
     parser.add_argument(
         "--pooled-dice",
-        type=PositiveInt,
+        type=Count,
         metavar="BATCH",
         help="also that of published tables, pooled over batches of so many cases; no image's Dice",
     )
     parser.add_argument(
         "--pooled-size",
-        type=PositiveInt,
+        type=Count,
         nargs=2,
         metavar=("H", "W"),
         help="pixels that it brings both masks to, the soft edge of the reference cut away",

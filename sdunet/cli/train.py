@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import jsonargparse
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from data_prep.core.config import PositiveNumber
+from data_prep.core.config import PositiveNumber, Steps, StepsFrom0
 from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of
@@ -26,13 +25,13 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument("--fold", default="0", help="validation fold, or `all`, one a run")
     parser.add_argument(
-        "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
+        "--seeds", type=Steps, default=1, help="runs of different seeds, one after the other"
     )
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
-    parser.add_argument("--epochs", type=PositiveInt, help="--training.epochs: at most this many")
+    parser.add_argument("--epochs", type=Steps, help="--training.epochs: at most this many")
     parser.add_argument(
         "--patience",
-        type=NonNegativeInt,
+        type=StepsFrom0,
         help="--training.patience: validations without a better Dice",
     )
     parser.add_argument("--max-time", type=PositiveNumber, help="--training.max_time: minutes")

@@ -7,8 +7,8 @@ from pathlib import Path
 import jsonargparse
 import numpy as np
 import torch
-from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from data_prep.core.config import PositiveNumber, Steps
 from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import write_hashed
@@ -48,7 +48,7 @@ def _describe_prepare(parser: Parser) -> None:
     parser.add_argument("--name", help="name of the set, as in tables; default: its kind's")
     parser.add_argument(
         "--max-ram",
-        type=PositiveFloat,
+        type=PositiveNumber,
         metavar="GB",
         help="memory that files held whole may take; default: what there is",
     )
@@ -102,7 +102,7 @@ def _describe_evaluate(parser: Parser) -> None:
     add_vae(parser, data=True)
     parser.add_argument("--samples", type=int, default=1, help="importance samples an image")
     parser.add_argument("--split", choices=["train", "test", "validation"], default="test")
-    parser.add_argument("--limit", type=PositiveInt, help="only so many images")
+    parser.add_argument("--limit", type=Steps, help="only so many images")
     parser.add_argument("--batch-size", type=int, default=64)
 
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import jsonargparse
 import numpy as np
 import torch
-from jsonargparse.typing import PositiveInt
 
-from data_prep.core.config import NumberFrom0
+from data_prep.core.config import Count, NumberFrom0
 from data_prep.core.errors import DataError
 from data_prep.core.parse import read_bounded, usable
 from data_prep.files.atomic import write_bytes
@@ -32,7 +31,7 @@ def _describe_sample(parser: Parser) -> None:
     add_vae(parser)
     parser.add_argument("-o", "--out", required=True, help="folder for the pictures")
     parser.add_argument("--temperature", type=float, nargs="+", default=[1.0], help="from 0 on")
-    parser.add_argument("--count", type=PositiveInt, default=25)
+    parser.add_argument("--count", type=Count, default=25)
     parser.add_argument("--pixels", action="store_true", help="draw pixels too, not their mode")
 
 
@@ -62,9 +61,9 @@ def _describe_interpolate(parser: Parser) -> None:
     """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
-    parser.add_argument("--pairs", type=PositiveInt, default=4, help="rows of the picture")
-    parser.add_argument("--steps", type=PositiveInt, default=7, help="images between two")
-    parser.add_argument("--layers", type=PositiveInt, help="only the top so many; others drawn")
+    parser.add_argument("--pairs", type=Count, default=4, help="rows of the picture")
+    parser.add_argument("--steps", type=Count, default=7, help="images between two")
+    parser.add_argument("--layers", type=Count, help="only the top so many; others drawn")
     parser.add_argument(
         "--temperature", type=NumberFrom0, help="of the drawn layers; default 0.7 with --layers"
     )
@@ -105,7 +104,7 @@ def _describe_reconstruct(parser: Parser) -> None:
     """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
-    parser.add_argument("--count", type=PositiveInt, default=10)
+    parser.add_argument("--count", type=Count, default=10)
 
 
 def _reconstruct(options: jsonargparse.Namespace) -> int:
@@ -126,8 +125,8 @@ def _describe_neighbours(parser: Parser) -> None:
     """
     add_vae(parser, data=True)
     parser.add_argument("-o", "--out", required=True, help="folder for the picture")
-    parser.add_argument("--count", type=PositiveInt, default=5, help="samples, one a row")
-    parser.add_argument("--neighbours", type=PositiveInt, default=5)
+    parser.add_argument("--count", type=Count, default=5, help="samples, one a row")
+    parser.add_argument("--neighbours", type=Count, default=5)
     parser.add_argument("--temperature", type=NumberFrom0, default=1.0)
 
 

@@ -6,11 +6,19 @@ from typing import Any, Literal
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
-    NonNegativeInt,
-    PositiveInt,
 )
 
-from data_prep.core.config import DataConfig, NumberFrom0, PositiveNumber, Seed, ShareBelowOne
+from data_prep.core.config import (
+    Count,
+    CountFrom0,
+    DataConfig,
+    NumberFrom0,
+    PositiveNumber,
+    Seed,
+    ShareBelowOne,
+    Steps,
+    StepsFrom0,
+)
 from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.names import Encoder, NetworkName
@@ -48,13 +56,13 @@ class NetworkConfig:
     """
 
     name: NetworkName = "sdunet"
-    features: tuple[PositiveInt, ...] | None = None
+    features: tuple[Count, ...] | None = None
     norm: Literal["instance", "batch"] = "instance"
     act: Literal["leakyrelu", "relu", "elu", "gelu"] = "leakyrelu"
     dropout: ClosedUnitInterval = 0.0
     sdn_decoder: tuple[int, ...] | None = None
     sdn_encoder: tuple[int, ...] = ()
-    num_features: PositiveInt | tuple[PositiveInt, ...] = 16
+    num_features: Count | tuple[Count, ...] = 16
     directions: tuple[Direction, ...] | None = None
     residual: bool = True
     upsample: Literal["deconv", "nontrainable"] = "deconv"
@@ -63,8 +71,8 @@ class NetworkConfig:
     cell: CellName = "carry"
     init: InitName = "reach"
     encoder: Encoder = "plain"
-    strides: tuple[tuple[PositiveInt, ...], ...] | None = None
-    kernel_sizes: tuple[tuple[PositiveInt, ...], ...] | None = None
+    strides: tuple[tuple[Count, ...], ...] | None = None
+    kernel_sizes: tuple[tuple[Count, ...], ...] | None = None
 
 
 def network_config(record: Mapping[str, Any]) -> NetworkConfig:
@@ -116,13 +124,13 @@ class TrainingConfig:
         tensorboard: also log for TensorBoard, which must be installed.
     """
 
-    epochs: PositiveInt = 100
-    patience: NonNegativeInt = 30
-    validate_every: NonNegativeInt = 0
+    epochs: Steps = 100
+    patience: StepsFrom0 = 30
+    validate_every: StepsFrom0 = 0
     keep: Literal["best", "last"] = "best"
     max_time: PositiveNumber | None = None
-    patches_per_case: PositiveInt = 1
-    batch_size: PositiveInt | None = None
+    patches_per_case: Count = 1
+    batch_size: Count | None = None
     foreground: ClosedUnitInterval = 0.67
     augmentation: Literal["light", "full", "none"] = "light"
     flip_axes: tuple[int, ...] | None = None
@@ -135,12 +143,12 @@ class TrainingConfig:
     clip: PositiveNumber = 1.0
     ema: ShareBelowOne = 0.0
     overlap: ShareBelowOne = 0.5  # windows that overlap wholly would never move on
-    workers: NonNegativeInt = 0
+    workers: CountFrom0 = 0
     seed: Seed = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     deterministic: bool = False
-    save_steps: NonNegativeInt = 0
+    save_steps: StepsFrom0 = 0
     tensorboard: bool = False
 
 
@@ -154,8 +162,8 @@ class TrainerConfig:
         strategy: how processes share a step: `ddp`; `auto` is that where there are several.
     """
 
-    devices: PositiveInt = 1
-    num_nodes: PositiveInt = 1
+    devices: Count = 1
+    num_nodes: Count = 1
     strategy: Literal["auto", "ddp"] = "auto"
 
 

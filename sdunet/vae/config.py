@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
-    NonNegativeInt,
-    PositiveInt,
     restricted_number_type,
 )
 
-from data_prep.core.config import NumberFrom0, PositiveNumber, Seed, ShareBelowOne
+from data_prep.core.config import (
+    Count,
+    CountFrom0,
+    NumberFrom0,
+    PositiveNumber,
+    Seed,
+    ShareBelowOne,
+    Steps,
+    StepsFrom0,
+)
 from sdunet.cells import CellName, InitName
 from sdunet.vae.models.ladder import PosteriorName
 from sdunet.vae.models.likelihoods import LikelihoodName
@@ -34,7 +41,7 @@ class ImagesConfig:
     """
 
     channels: Literal[1, 3] = 3
-    size: tuple[PositiveInt, PositiveInt] = (32, 32)
+    size: tuple[Count, Count] = (32, 32)
     levels: Levels = 256
     flip: bool = False
 
@@ -49,7 +56,7 @@ class LikelihoodConfig:
     """
 
     name: LikelihoodName = "mixture"
-    mixtures: PositiveInt = 10
+    mixtures: Count = 10
 
 
 @dataclass(frozen=True)
@@ -72,17 +79,17 @@ class LadderConfig:
         init: of the sweeps: `published`, PyTorch's own, or `reach`, far from the start.
     """
 
-    depth: PositiveInt = 15
-    downsample_at: tuple[NonNegativeInt, ...] = (5, 10)
-    z_channels: PositiveInt = 4
-    h_channels: PositiveInt = 200
+    depth: Count = 15
+    downsample_at: tuple[CountFrom0, ...] = (5, 10)
+    z_channels: Count = 4
+    h_channels: Count = 200
     posterior: PosteriorName = "iaf"
-    context_channels: PositiveInt = 100
-    sdn_max_scale: NonNegativeInt = 0
-    sdn_min_scale: NonNegativeInt = 0
-    sdn_features: NonNegativeInt = 0
-    sdn_features_step: NonNegativeInt = 0
-    sdn_directions: PositiveInt = 2
+    context_channels: Count = 100
+    sdn_max_scale: CountFrom0 = 0
+    sdn_min_scale: CountFrom0 = 0
+    sdn_features: CountFrom0 = 0
+    sdn_features_step: CountFrom0 = 0
+    sdn_directions: Count = 2
     cell: CellName = "gru"
     init: InitName = "published"
 
@@ -101,11 +108,11 @@ class VanillaConfig:
         init: as of the ladder.
     """
 
-    z_size: PositiveInt = 10
-    decoder_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 64, 32, 32)
-    sdn_scales: tuple[PositiveInt, ...] = ()
-    sdn_features: PositiveInt = 200
-    sdn_directions: PositiveInt = 1
+    z_size: Count = 10
+    decoder_channels: tuple[Count, Count, Count, Count] = (64, 64, 32, 32)
+    sdn_scales: tuple[Count, ...] = ()
+    sdn_features: Count = 200
+    sdn_directions: Count = 1
     cell: CellName = "gru"
     init: InitName = "published"
 
@@ -136,23 +143,23 @@ class TrainingConfig:
         precision: `32-true`, or `bf16-mixed` on hardware that has it; sweeps stay in float32.
     """
 
-    epochs: PositiveInt = 100
-    steps_per_epoch: PositiveInt | None = None
-    batch_size: PositiveInt = 32
+    epochs: Steps = 100
+    steps_per_epoch: Steps | None = None
+    batch_size: Count = 32
     learning_rate: PositiveNumber = 2e-3
     decay: ClosedUnitInterval = 1.0
     free_bits: NumberFrom0 = 0.01
     beta: NumberFrom0 = 1.0
-    beta_steps: NonNegativeInt = 0
+    beta_steps: StepsFrom0 = 0
     ema: ShareBelowOne = 0.999
     clip: PositiveNumber = 1e4
-    max_skipped: NonNegativeInt = 20
-    validate_every: PositiveInt = 1
+    max_skipped: StepsFrom0 = 20
+    validate_every: Steps = 1
     seed: Seed = 0
-    workers: NonNegativeInt = 0
+    workers: CountFrom0 = 0
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: PositiveInt = 1
-    nodes: PositiveInt = 1
+    devices: Count = 1
+    nodes: Count = 1
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 

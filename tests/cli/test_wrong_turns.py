@@ -210,7 +210,23 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
         (["--network.name=vnet"], "'swin_unetr']. Got value: vnet"),
         (["--training.epochs=many"], "--training.epochs"),
         (["--max-time=-1"], "sdunet: --max-time: Not of type PositiveNumber"),
-        (["--training.batch-size=0"], "sdunet: --training.batch_size: Not of type PositiveInt"),
+        (["--training.batch-size=0"], "sdunet: --training.batch_size: "),
+        *(
+            ([f"--{name}={value}"], f"--{name}: ")
+            for name, value in {
+                "training.learning_rate": "1e39",
+                "training.weight_decay": "1e39",
+                "training.clip": "1e300",
+                "training.max_time": "1e13",
+                "training.epochs": "99999999999",
+                "training.patches_per_case": "99999999999",
+                "training.batch_size": "99999999999",
+                "network.features": "[1000000000]",
+                "network.num_features": "99999999",
+                "dataset.memory_gb": "1e39",
+                "dataset.patch_size": "[99999999999, 9]",
+            }.items()
+        ),
         (["--config=nowhere.yaml"], "nowhere.yaml"),
         (
             ["--epochs=2", "--training.epochs", "3"],

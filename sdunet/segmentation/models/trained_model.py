@@ -4,6 +4,7 @@ Neither is a pickle; nothing in them can run.
 """
 
 import hashlib
+import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
 SETTINGS = "settings.json"  # that a run was trained with, written when it begins
 RUNS = "runs.json"  # lists the runs that were to be trained together, beside their folders
 _MOST = 32  # levels, each of half the size, and sweeps of a layer
+_MOST_PADDING = 8  # one halving too many of a volume
 _LENGTH = ("epochs", "patience", "max_time")  # settings that tell when a training is over
 # MONAI's specifications of the names a configuration may use; the first are SDUNet's defaults.
 _NORMS = {"instance": ("instance", {"affine": True}), "batch": "batch"}
@@ -70,10 +72,27 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
     """Build the untrained network of a configuration for the channels and classes of a plan.
 
     Raises:
-        DataError: as `build`.
+        DataError: as `build`, and CONFIG_NETWORK if patches would be padded many times over.
     """
     settled = planned_network(config, plan)
+    _check_levels(settled, plan)
     return build(settled, plan.spatial_dims, len(plan.channels), plan.num_classes)
+
+
+def _check_levels(config: NetworkConfig, plan: Plan) -> None:
+    """Refuse levels that halve a patch so often that most of what is computed would be padding."""
+    depth = len(config.features or ())
+    strides = config.strides or ((2,) * plan.spatial_dims,) * (depth - 1)
+    multiples = [math.prod(along) for along in zip(*strides, strict=False)]
+    sides = zip(plan.patch_size, multiples, strict=False)  # what does not fit, `build` tells
+    padding = math.prod(-(-side // multiple) * multiple / side for side, multiple in sides)
+    if padding > _MOST_PADDING:
+        raise DataError(
+            "CONFIG_NETWORK",
+            f"{depth} levels pad each patch of {' x '.join(map(str, plan.patch_size))} to "
+            f"{padding:.3g} times its size",
+            "name fewer network.features, or prepare with a larger dataset.patch_size",
+        )
 
 
 def build(
