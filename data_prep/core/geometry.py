@@ -11,6 +11,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 AS_SCANNED = LPS_TO_RAS
 SAME_PLACE = 0.1  # voxels, up to which two grids are one: no voxel is nearer to another one
 ROUNDED = 0.01  # voxels, up to which that is the rounding of headers, and nothing to tell of
+_FLAT = 1e-9  # mm³, of axes 1 mm long that lie in a plane
 _SHEAR = 1e-3  # cosine between axes that header rounding leaves
 
 
@@ -21,9 +22,9 @@ def check_affine(affine: np.ndarray, findings: Findings) -> None:
         DataError: GEO_SINGULAR if it cannot be inverted, HDR_SPACING_RANGE for voxels smaller than
             0.01 or larger than 50 mm, GEO_SHEAR for axes not at right angles.
     """
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
-        raise DataError("GEO_SINGULAR", "an affine that is not invertible", "set the true affine")
     spacing = spacing_of(affine)
+    if not (np.isfinite(affine).all() and min(spacing) > 0 and _volume(affine) > _FLAT):
+        raise DataError("GEO_SINGULAR", "an affine that is not invertible", "set the true affine")
     if not all(0.01 <= mm <= 50 for mm in spacing):
         numbers = ", ".join(f"{mm:.4g}" for mm in spacing)
         findings.ask(
@@ -31,6 +32,11 @@ def check_affine(affine: np.ndarray, findings: Findings) -> None:
         )
     if shear_of(affine) > _SHEAR:
         findings.ask("GEO_SHEAR", "axes that are not at right angles", "resample the scan")
+
+
+def _volume(affine: np.ndarray) -> float:
+    """Return the volume that the axes span, made 1 mm long: voxels may be as small as they like."""
+    return abs(float(np.linalg.det(affine[:3, :3] / spacing_of(affine))))
 
 
 def shear_of(affine: np.ndarray) -> float:

@@ -12,7 +12,8 @@ from typing import Protocol
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
 
-# Reads the file of a name that lies beside the one being read; `*` stands for its own stem.
+# Reads the file of a name that lies beside the one being read; `*` stands for its own stem, `**`
+# for that without the number of a channel.
 Beside = Callable[[str], bytes]
 _AGAIN = "fetch or export the file again"
 _PIECE = 1 << 20

@@ -12,12 +12,13 @@ APART = 1.5  # of the thickness of slices, up to which they are a stack without 
 _AGAIN = "fetch or export the file again"
 
 
-def agreed(ways: Mapping[str, Any], tolerance: float = 0.0) -> Any:
+def agreed(ways: Mapping[str, Any], tolerance: float = 0.0, smallest: float | None = None) -> Any:
     """Return the one thing that a header says in several ways, `None` if it says it in none.
 
     Args:
         ways: name of each way, and the value so given; `None` where the header has it not.
         tolerance: how far numbers may lie apart, as a share of the first and as such.
+        smallest: how far they may lie apart as such, if not so far.
 
     Raises:
         DataError: HDR_CONFLICT if two differ.
@@ -27,7 +28,7 @@ def agreed(ways: Mapping[str, Any], tolerance: float = 0.0) -> Any:
         return None
     (first, value), *others = there.items()
     for name, other in others:
-        if not _same(value, other, tolerance):
+        if not _same(value, other, tolerance, tolerance if smallest is None else smallest):
             raise DataError(
                 "HDR_CONFLICT",
                 f"{first} {_written(value)}, but {name} {_written(other)}",
@@ -79,11 +80,11 @@ def is_true(name: str, text: str) -> bool:
     return values[text.strip().lower()]
 
 
-def _same(one: Any, other: Any, tolerance: float) -> bool:
+def _same(one: Any, other: Any, share: float, apart: float) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return one == other
     one, other = np.asarray(one, float), np.asarray(other, float)
-    return one.shape == other.shape and np.allclose(one, other, rtol=tolerance, atol=tolerance)
+    return one.shape == other.shape and np.allclose(one, other, rtol=share, atol=apart)
 
 
 def _written(value: Any) -> str:
@@ -95,6 +96,7 @@ def _written(value: Any) -> str:
 _LENGTHS = {
     **dict.fromkeys(("", "?", "mm", "millimeter", "millimetre"), 1.0),
     **dict.fromkeys(("um", "\u00b5m", "\u03bcm", "micron", "micrometer", "micrometre"), 1e-3),
+    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-6),
     **dict.fromkeys(("cm", "centimeter", "centimetre"), 10.0),
     **dict.fromkeys(("m", "meter", "metre"), 1e3),
     **dict.fromkeys(("in", "inch"), 25.4),

@@ -16,8 +16,10 @@ from data_prep.core.config import MaskForm, Rules
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Acceptance, Findings
 from data_prep.core.scan import Scan
+from data_prep.files.decompress import Beside, alone
 from data_prep.files.file_tree import Tree
-from data_prep.formats.images_2d import SUFFIXES, Samples, mask_samples, to_scan
+from data_prep.formats.images_2d import SUFFIXES, mask_samples, to_scan
+from data_prep.formats.tiff.decode import Samples
 
 _AGAIN = "save all masks of the set in one way, best as class numbers of 8 bits"
 
@@ -80,7 +82,10 @@ def decide(looks: Iterable[MaskLook], before: MaskForm | None = None) -> MaskFor
 
 
 def read_picture_label(
-    data: bytes, findings: Findings | None = None, rules: Rules | None = None
+    data: bytes,
+    findings: Findings | None = None,
+    rules: Rules | None = None,
+    beside: Beside = alone,
 ) -> Scan:
     """Decode a mask to `(1, H, W)` of class numbers; palette images give their indices.
 
@@ -90,6 +95,7 @@ def read_picture_label(
         data: the file.
         findings: what is noticed is added to it.
         rules: hold the form of the set. Default: the mask is read by itself.
+        beside: as `read_picture`.
 
     Raises:
         DataError: LBL_LOSSY for JPEG; LBL_MIXED if it is not stored like the others of its set, or
@@ -97,7 +103,7 @@ def read_picture_label(
             `read_picture`.
     """
     findings = findings or Findings()
-    samples = mask_samples(data, findings)
+    samples = mask_samples(data, findings, beside)
     array, look = samples.array, _look(samples)
     form = rules.form if rules else None
     if form:
@@ -116,7 +122,7 @@ def read_picture_label(
         array = array[..., None]
     elif look.rgb:
         findings.note("LBL_GREY", "equal red, green and blue, taken once")
-    return to_scan(array[..., :1], findings, samples.unread)
+    return to_scan(array[..., :1], findings, samples.told)
 
 
 def _look(samples: Samples) -> MaskLook:

@@ -1,5 +1,6 @@
 """One entry for all formats: bytes in, scan out, told apart by content and not by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from data_prep.formats.nifti import is_nifti, read_nifti, read_nifti_label
 from data_prep.formats.nrrd import is_nrrd, read_nrrd
 from data_prep.formats.numpy_files import is_array, read_array
 
+_CHANNEL = re.compile(r"_\d{4}$")  # of a file, as nnU-Net numbers them
 Reader = Callable[[bytes, Findings, Beside], Scan]
 
 
@@ -57,8 +59,8 @@ FORMATS = (
         "a 2D image",
         images_2d.SUFFIXES,
         images_2d.is_picture,
-        lambda data, findings, _: images_2d.read_picture(data, findings),
-        lambda data, findings, _, rules: read_picture_label(data, findings, rules),
+        images_2d.read_picture,
+        lambda data, findings, beside, rules: read_picture_label(data, findings, rules, beside),
     ),
     Format("NIfTI", (".nii.gz", ".nii", ".hdr"), is_nifti, read_nifti, _alike(read_nifti_label)),
     Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, read_nrrd, _alike(read_nrrd)),
@@ -174,14 +176,18 @@ def _format_of(name: str, data: bytes, findings: Findings) -> Format:
 
 
 def _beside(tree: Tree, name: str, other: str, findings: Findings) -> bytes:
-    """Read a file in the same folder; `*` stands for the stem of `name`."""
+    """Read a file in the same folder; `*` and `**` stand for stems of `name`, see `Beside`."""
     folder = PurePosixPath(name).parent
-    wanted = normalize("NFC", (folder / other.replace("*", stem(name))).as_posix())
+    wanted = normalize("NFC", (folder / _filled(other, stem(name))).as_posix())
     alike = {normalize("NFC", there): there for there in tree.names}
     found = [alike[n] for n in (wanted, f"{wanted}.gz") if n in alike]
     if not found or "/" in other:
         raise DataError("IO_BESIDE", f"its voxels are missing, {other!r}", "give both files")
     return open_file(tree, found[0], findings)
+
+
+def _filled(other: str, own: str) -> str:
+    return other.replace("**", _CHANNEL.sub("", own)).replace("*", own)
 
 
 def _not_an_image(data: bytes) -> DataError:

@@ -12,8 +12,9 @@ from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Finding, Findings
 from data_prep.files import decompress
 from data_prep.files.file_tree import open_tree
-from data_prep.formats import images_2d, numpy_files
+from data_prep.formats import numpy_files
 from data_prep.formats.dicom import series
+from data_prep.formats.images_2d import read_picture
 from data_prep.layouts import find_layout
 from data_prep.planning import splits
 from sdunet.runtime import safetensors_io
@@ -43,8 +44,8 @@ BAD = "Anna\x1b[2J"
     ("where", "read"),
     [
         ("data_prep.formats.dicom.series.pydicom.dcmread", lambda: series.parse(b"")),
-        ("data_prep.formats.images_2d.Image.open", lambda: images_2d.read_picture(b"\x89PNG")),
-        ("data_prep.formats.images_2d.tifffile.TiffFile", lambda: images_2d.read_picture(b"II*\0")),
+        ("data_prep.formats.images_2d.Image.open", lambda: read_picture(b"\x89PNG")),
+        ("data_prep.formats.tiff.decode.tifffile.TiffFile", lambda: read_picture(b"II*\0")),
         (
             "data_prep.files.decompress.gzip.GzipFile",
             lambda: decompress.gunzip(b"", len, Findings()),

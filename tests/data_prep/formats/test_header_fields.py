@@ -233,26 +233,6 @@ def test_stack_that_tells_of_other_pages_is_refused(count):
         assert read_picture(good, Findings({"GEO_NONE"})).array.shape == (1, 10, 8, 3)
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        (
-            {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 0.5, "unit": "mm"}},
-            r"spacing 0\.5, unit mm",
-        ),
-        (
-            {"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 2, "PhysicalSizeZ": 5}},
-            'PhysicalSizeX="2".*PhysicalSizeZ="5"',
-        ),
-    ],
-)
-def test_spacing_of_a_stack_that_is_not_read_is_told(options, told):
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, np.arange(240, dtype=np.uint8).reshape(3, 8, 10), **options)
-    with pytest.raises(DataError, match=f"GEO_NONE: 3 pages whose spacing is not read .*{told}"):
-        read_picture(buffer.getvalue())
-
-
 def test_ends_of_the_axes_that_fit_the_spacing_are_read():
     ends = b"raw\naxis mins: 0 0 0\naxis maxs: 4 10 15\nnumber: 120"  # of cells, and of centres
     assert np.array_equal(read_nrrd(replaced(NRRD, b"raw", ends)).array[0], VOLUME)

@@ -1,0 +1,202 @@
+"""Millimetres between the samples of a TIFF, as ImageJ, OME, nnU-Net and its own tags tell them.
+
+ImageJ: a unit and the distance of pages in its text, pixels in a unit in `XResolution`; what it
+leaves out is 1, as its writer leaves out what is 1. OME: `PhysicalSizeX`, `Y` and `Z`, µm where no
+unit is told (https://docs.openmicroscopy.org/ome-model/latest/). nnU-Net: `{"spacing": [z, y, x]}`
+in the JSON beside. The tags of TIFF itself tell only two lengths, and mostly those of print.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import tifffile
+
+from data_prep.core.errors import DataError, words_of
+from data_prep.core.findings import Findings
+from data_prep.core.parse import UNUSABLE, parse_json, plainly
+from data_prep.files.decompress import Beside
+from data_prep.formats.header_fields import agreed, millimetres_in
+
+_NO_LENGTH = ("", "pixel", "pixels", "reference frame")  # units that say nothing of millimetres
+_BESIDE = ("*.json", "**.json")
+_INCHES, _CENTIMETRES = 2, 3  # of the tag ResolutionUnit
+_MM = {_INCHES: 25.4, _CENTIMETRES: 10.0}
+# Dots an inch that scanners, printers and programs without a scale write: of paper, not of pixels.
+_PRINT = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 1200, 2400, 4800)
+_ROUNDED = 1e-3  # what lengths written to some digits differ by, as a share
+_AXES = "XYZ"
+_AGAIN = "fetch or export the file again"
+
+
+class Told(NamedTuple):
+    """What one statement tells.
+
+    Attributes:
+        mm: millimetres along x, y and z; `None` where it does not tell.
+        unit: millimetres of the unit it is told in.
+    """
+
+    mm: tuple[float | None, ...]
+    unit: float = 1.0
+
+
+def told_spacing(file: tifffile.TiffFile, findings: Findings, beside: Beside) -> Told | None:
+    """Return the spacing that a TIFF tells, `None` if nothing in it does.
+
+    Of a single page, whose spacing no network of 2D images uses, only a contradiction is told.
+
+    Args:
+        file: the TIFF.
+        findings: takes notes of units.
+        beside: reads the JSON of nnU-Net for a stack of pages.
+
+    Raises:
+        DataError: HDR_CONFLICT for two statements that differ; for a stack also HDR_SPACING for
+            lengths that are none, HDR_UNITS for units that are not known, HDR_DAMAGED for OME or
+            JSON that cannot be read.
+    """
+    if len(file.pages) == 1:
+        try:
+            ways = _in_file(file, Findings())
+        except DataError:
+            return None
+        _agree(ways, "XY")
+        return None
+    ways = _in_file(file, findings)
+    for name in _BESIDE:
+        if (sizes := _json_of_nnunet(beside, name)) is not None:
+            ways[f"{name.strip('*')} beside"] = _in_its_unit(sizes, ways)
+    for name, told in ways.items():
+        if any(mm is not None and not (mm > 0 and math.isfinite(mm)) for mm in told.mm):
+            raise DataError("HDR_SPACING", f"{name}: {told.mm} mm", "set the true spacing")
+    _agree(ways, _AXES)
+    whole = [told for told in ways.values() if None not in told.mm]
+    return next(iter((*whole, *ways.values())), None)
+
+
+def _in_file(file: tifffile.TiffFile, findings: Findings) -> dict[str, Told]:
+    imagej, ome = _of_imagej(file, findings), _of_ome(file, findings)
+    # A stack that ImageJ tells of has the numbers of its tags in the unit of ImageJ.
+    tags = _of_tags(file.pages[0].aspage(), also_print=imagej is not None and len(file.pages) > 1)
+    ways = {"ImageJ": imagej, "OME": ome, "XResolution": tags}
+    return {name: told for name, told in ways.items() if told is not None}
+
+
+def _agree(ways: Mapping[str, Told], axes: str) -> None:
+    for axis, name in enumerate(axes):
+        told = {f"{way}, mm along {name.lower()},": one.mm[axis] for way, one in ways.items()}
+        agreed(told, _ROUNDED, smallest=0.0)
+
+
+def _of_imagej(file: tifffile.TiffFile, findings: Findings) -> Told | None:
+    meta = file.imagej_metadata or {}
+    names = [_plain(meta[key]) for key in ("unit", "yunit", "zunit") if key in meta]
+    if not names or names[0] in _NO_LENGTH:
+        return None
+    unit = millimetres_in("unit of ImageJ", names, findings)
+    pages = meta.get("spacing", 1.0)
+    if not isinstance(pages, int | float):
+        raise DataError("HDR_DAMAGED", f"spacing of ImageJ: {pages!r:.60}", _AGAIN)
+    if pages < 0:
+        findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
+    page = file.pages[0].aspage()
+    x, y = (_length(page, name) or 1.0 for name in ("XResolution", "YResolution"))
+    return Told((x * unit, y * unit, abs(float(pages)) * unit), unit)
+
+
+def _of_ome(file: tifffile.TiffFile, findings: Findings) -> Told | None:
+    text = file.ome_metadata
+    if not text:
+        return None
+    try:
+        if "<!ENTITY" in text:
+            raise ValueError("entities")
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise DataError("HDR_DAMAGED", f"OME: {words_of(error)}", _AGAIN) from error
+    found = [_of_pixels(e.attrib, findings) for e in root.iter() if e.tag.endswith("}Pixels")]
+    if len({told.mm for told in found}) > 1:
+        _agree({f"OME, image {n}": told for n, told in enumerate(found)}, _AXES)
+    told = found[0] if found else Told((None,) * 3)
+    return None if told.mm == (None,) * 3 else told
+
+
+def _of_pixels(fields: Mapping[str, str], findings: Findings) -> Told:
+    names = {axis: fields.get(f"PhysicalSize{axis}Unit", "µm") for axis in _AXES}
+    told = [a for a in _AXES if f"PhysicalSize{a}" in fields and _plain(names[a]) not in _NO_LENGTH]
+    units = {a: millimetres_in(f"PhysicalSize{a}Unit", [names[a]], Findings()) for a in told}
+    factors = sorted(set(units.values()) - {1.0})
+    if factors:
+        text = " and ".join(f"{factor:g}" for factor in factors)
+        findings.note("HDR_UNITS", f"PhysicalSize: lengths times {text} for millimetres")
+    try:
+        sizes = {axis: float(fields[f"PhysicalSize{axis}"]) * units[axis] for axis in told}
+    except ValueError as error:
+        raise DataError("HDR_DAMAGED", f"OME: {words_of(error)}", _AGAIN) from error
+    return Told(tuple(sizes.get(axis) for axis in _AXES), next(iter(units.values()), 1.0))
+
+
+def _of_tags(page: tifffile.TiffPage, *, also_print: bool) -> Told | None:
+    unit = page.tags.get("ResolutionUnit")
+    factor = _MM.get(int(unit.value)) if unit and isinstance(unit.value, int) else None
+    sizes = [_length(page, name) for name in ("XResolution", "YResolution")]
+    if factor is None or None in sizes:
+        return None
+    mm = [size * factor for size in sizes if size is not None]
+    dots = [_MM[_INCHES] / size for size in mm]
+    printed = all(any(abs(n - usual) < usual / 100 for usual in _PRINT) for n in dots)
+    # One dot a unit is what writers put where they know of none.
+    nothing = sizes == [1.0, 1.0]
+    return None if nothing or (printed and not also_print) else Told((*mm, None), factor)
+
+
+def _length(page: tifffile.TiffPage, name: str) -> float | None:
+    """Return the size of a pixel in the unit of a tag that tells pixels in a unit."""
+    value = page.tags[name].value if name in page.tags else None
+    if not isinstance(value, tuple) or len(value) != 2 or not all(value):
+        return None
+    return value[1] / value[0]
+
+
+def _json_of_nnunet(beside: Beside, name: str) -> tuple[float, ...] | None:
+    """Return the lengths along x, y and z, `None` without a JSON or where it tells of none."""
+    try:
+        data = beside(name)
+    except DataError as error:
+        if error.code != "IO_BESIDE":
+            raise
+        return None
+    fix = 'give {"spacing": [z, y, x]} in millimetres'
+    try:
+        told = parse_json(data).get("spacing")
+        if told is None:
+            return None
+        if not isinstance(told, list) or len(told) != 3 or not all(map(_is_number, told)):
+            raise ValueError(f"spacing {told!r:.60}")
+    except UNUSABLE as error:
+        found = f"the JSON beside: {plainly(error)}"
+        raise DataError("HDR_DAMAGED", found, fix) from error
+    return tuple(float(size) for size in reversed(told))
+
+
+def _in_its_unit(sizes: tuple[float, ...], ways: Mapping[str, Told]) -> Told:
+    """Return lengths that no unit is told of: in the unit of the file if they agree so."""
+    for told in ways.values():
+        whole = None not in told.mm
+        if whole and all(
+            mm is not None and math.isclose(size * told.unit, mm, rel_tol=_ROUNDED)
+            for size, mm in zip(sizes, told.mm, strict=True)
+        ):
+            return told
+    return Told(sizes)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(unit: object) -> str:
+    """Return the name of a unit, where ImageJ writes letters beyond ASCII by their numbers."""
+    return str(unit).replace("\\u00B5", "µ").strip().lower()
