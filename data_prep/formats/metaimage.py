@@ -52,6 +52,10 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     if (kind := fields.get("objecttype", "Image")).lower() != "image":
         raise DataError("IO_NOT_IMAGE", f"ObjectType {kind!r:.60}", "give an image")
     sizes = whole("DimSize", _numbers(fields, "dimsize"))
+    if _numbers(fields, "ndims") == [len(sizes)] == [4]:
+        found = f"a fourth axis of {sizes[3]}, of which nothing says that it is no time"
+        fix = "save channels as ElementNumberOfChannels, times a volume a file"
+        raise DataError("HDR_DIMS", found, fix)
     if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3) or min(sizes) < 1:
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
     name = fields.get("elementtype", "").upper()

@@ -45,6 +45,7 @@ _KIND_SIZES = {
     **dict.fromkeys(("rgb-color", "hsv-color", "xyz-color"), 3),
     **{"rgba-color": 4, "complex": 2},
 }
+_TIMES = ("s", "sec", "second", "seconds", "ms", "msec", "us", "min", "minutes")  # units
 _TEXT = ("ascii", "text", "txt")
 _TOKEN = 64  # bytes that a number takes while it is text
 _ROUNDED = 1e-3  # what spacings written to some digits differ by
@@ -211,9 +212,18 @@ def _channel_axis(fields: dict[str, str], sizes: list[int]) -> int | None:
         if not any(kind in ("???", "none") for kind in kinds):
             ways["kinds"] = [int(kind not in ("domain", "space")) for kind in kinds]
     apart = agreed(ways) or [0] * rank
+    if rank == 4 and not any(apart):
+        found = f"a fourth axis of {sizes[3]}, of which nothing says that it is no time"
+        fix = "save channels with the kind vector and no direction, times a volume a file"
+        raise DataError("HDR_DIMS", found, fix)
     if sum(apart) > 1 or rank - sum(apart) not in (2, 3):
         raise DataError("HDR_DIMS", f"{rank} axes, {sum(apart)} not of space", "save 3D volumes")
-    return apart.index(1) if 1 in apart else None
+    if 1 not in apart:
+        return None
+    units = re.findall(r'"([^"]*)"', fields.get("units", ""))
+    if len(units) == rank and units[apart.index(1)].strip().lower() in _TIMES:
+        raise DataError("HDR_DIMS", "an axis of time", "save one volume a file")
+    return apart.index(1)
 
 
 def _affine(
