@@ -15,6 +15,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import open_tree
+from data_prep.formats.encode import encode
 from data_prep.formats.metaimage import read_metaimage
 from data_prep.formats.nrrd import read_nrrd
 from data_prep.formats.numpy_files import read_array
@@ -239,3 +240,19 @@ def test_a_scan_is_in_order_whoever_makes_it(axes):
     scan = Scan(array.transpose(axes), np.eye(4))
     assert scan.array.flags.c_contiguous
     np.testing.assert_array_equal(scan.array, array.transpose(axes))
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.nrrd"])
+def test_2d_image_is_written_as_nifti_where_itk_sees_it_at_its_place(tmp_path, name):
+    image = SimpleITK.GetImageFromArray(VOLUME[..., 0])
+    image.SetSpacing(SPACING[:2])
+    image.SetOrigin(ORIGIN[:2])
+    image.SetDirection((0, 1, -1, 0))
+    SimpleITK.WriteImage(image, str(tmp_path / name))
+    suffix, data = encode(read_scan(open_tree(tmp_path), name))
+    assert suffix == ".nii.gz"
+    (tmp_path / "out.nii.gz").write_bytes(data)
+    written = SimpleITK.ReadImage(str(tmp_path / "out.nii.gz"))
+    for of in ("GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(written, of)() == pytest.approx(getattr(image, of)())
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(written), VOLUME[..., 0])
