@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonargparse
 
 from data_prep.core.errors import DataError
-from sdunet.cli import bench, data, info, predict, review, train
+from sdunet.cli import bench, data, info, predict, review, run, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, add_command, files_first
 from sdunet.cli.spellings import add_old_position, by_two_names, respelt, take_old_position
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         status = _COMMANDS[chosen.command][1](options)
-        if chosen.command in ("prepare", "predict", "evaluate", "overlay", "compare"):
+        if chosen.command in ("run", "prepare", "predict", "evaluate", "overlay", "compare"):
             record.write(Path(options.out), status=status)
         return status
     except DataError as error:
@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
     except Stopped as stopped:
-        say(f"stopped: {stopped}; continue with --resume")
+        how = "run it again to go on" if chosen.command == "run" else "continue with --resume"
+        say(f"stopped: {stopped}; {how}")
         return stopped.status
     except KeyboardInterrupt:
         say("interrupted")
@@ -74,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _COMMANDS: dict[str, Command] = {
+    **run.COMMANDS,
     **data.COMMANDS,
     **train.COMMANDS,
     **predict.COMMANDS,

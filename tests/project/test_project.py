@@ -64,6 +64,7 @@ ORDER = (
     "sdunet.segmentation.evaluation",
     "sdunet.segmentation.review",
     "sdunet.segmentation.export",
+    "sdunet.segmentation.pipeline",
     "sdunet.metrics",
     "sdunet.bundle",
     "sdunet.segmentation.bundle",

@@ -19,7 +19,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
-from data_prep.files.output_folder import RECORD, check_output
+from data_prep.files.output_folder import NOT_WHOLE, RECORD, check_output, partial_of
 from data_prep.files.written_files import read_written
 from data_prep.prepared.rendering import class_colour
 from sdunet.nets.registry import count_parameters
@@ -68,7 +68,7 @@ def export(
     model = load_model(run)
     read_rules(run, model.plan.labels, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as folder:
+    with tempfile.TemporaryDirectory(dir=partial_of(out.parent), prefix=NOT_WHOLE) as folder:
         made = Path(folder) / "package"
         _write(model, run, made, doubts)
         _check_afresh(made)

@@ -156,8 +156,16 @@ byId("metric").onchange = byId("first").onchange = byId("filter").oninput = list
 for (const id of ["metric", "first", "palette", "plane"]) {
   byId(id).addEventListener("change", () => byId(id).blur()); // keys belong to the page again
 }
+// The case that a link to the page names behind its #.
+function asked() {
+  const name = location.hash.slice(1);
+  const escaped = (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`;
+  const named = (id) => encodeURIComponent(id).replace(/[!'()*]/g, escaped);
+  return state.order.find((index) => named(data.cases[index].id) === name);
+}
+
 addToggles();
 addViews();
 recolour();
 list();
-if (state.order.length) open(state.order[0]);
+if (state.order.length) open(asked() ?? state.order[0]);

@@ -1,0 +1,1 @@
+"""From raw data to a package in one command: stages that are resumed, and a page about them."""
