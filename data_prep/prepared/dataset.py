@@ -19,6 +19,7 @@ from data_prep.files.hashed_json import hash_json, read_hashed, write_hashed
 from data_prep.files.written_files import FileHashes, check_whole
 from data_prep.planning.plan_json import plan_from
 from data_prep.planning.splits import check_folds
+from data_prep.prepared.not_prepared import is_raw, not_prepared
 from data_prep.preprocessing.intensity import Scaling
 
 SCHEMA = 3
@@ -160,16 +161,17 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
     """Open a prepared dataset, by its description.
 
     Raises:
-        DataError: SET_MISSING, SET_SCHEMA or SET_JSON; OUT_UNFINISHED if preparing was cut short.
+        DataError: SET_MISSING, SET_SCHEMA or SET_JSON; SET_RAW for a raw dataset; OUT_UNFINISHED if
+            preparing was cut short.
     """
     root = Path(root)
     check_whole(root)
     if not (root / described).is_file():
-        raise DataError(
-            "SET_MISSING", f"no prepared dataset in {root}", "run sdunet prepare DATA -o OUT first"
-        )
+        raise not_prepared(root)
     try:
         content = read_hashed(root / described)
+        if is_raw(content):
+            raise not_prepared(root)
         splits = read_json(root / "splits.json", list)
         if content.get("splits_sha256", hash_json(splits)) != hash_json(splits):
             raise ValueError("splits.json is not the one that was written with dataset.json")
@@ -192,7 +194,7 @@ def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:
             raise ValueError("no folds")
         held = {id_ for fold in folds for id_ in [*fold["train"], *fold["val"]]}
     except (OSError, DataError, *UNUSABLE) as error:
-        if isinstance(error, DataError) and error.code == "SET_SCHEMA":
+        if isinstance(error, DataError) and error.code in ("SET_SCHEMA", "SET_RAW", "SET_MISSING"):
             raise
         found = error.found if isinstance(error, DataError) else plainly(error)
         raise DataError("SET_JSON", found, "prepare again", file=str(root)) from error
