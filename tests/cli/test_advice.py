@@ -27,12 +27,16 @@ OF_SLURM = {"--ntasks-per-node"}
 # Files that a command imports for something else than what there gives the advice.
 NOT_CALLED = {
     "data_prep/core/memory_limits.py": {"train", "postprocess", "export", "demo"},  # set no limit
-    "sdunet/runtime/run_record.py": {"train", "demo", "evaluate", "overlay", "compare", "bench"},
-    "sdunet/segmentation/inference/ensemble.py": {"train", "postprocess", "demo"},
-    "sdunet/segmentation/training/cross_validation.py": {"postprocess"},
-    "sdunet/segmentation/training/train_fold.py": {"postprocess", "demo"},
-    "sdunet/segmentation/training/data_module.py": {"postprocess", "demo"},  # have no --fold
-    "sdunet/runtime/checkpoint.py": {"postprocess", "demo"},
+    # What `run` predicts with has been trained to its end, by the folds that it counted itself, and
+    # it resumes exactly what is there to be resumed.
+    "sdunet/runtime/run_record.py": {
+        *("train", "demo", "evaluate", "overlay", "compare", "bench", "run"),
+    },
+    "sdunet/segmentation/inference/ensemble.py": {"train", "postprocess", "demo", "run"},
+    "sdunet/segmentation/training/cross_validation.py": {"postprocess", "run"},
+    "sdunet/segmentation/training/data_module.py": {"postprocess", "demo", "run"},  # have no --fold
+    "sdunet/segmentation/training/train_fold.py": {"postprocess", "demo", "run"},
+    "sdunet/runtime/checkpoint.py": {"postprocess", "demo", "run"},
 }
 
 

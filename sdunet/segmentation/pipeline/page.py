@@ -21,6 +21,7 @@ from data_prep.prepared.dataset import load_dataset
 from sdunet.runtime.callbacks import CURVE
 from sdunet.segmentation.evaluation.evaluate import SUMMARY
 from sdunet.segmentation.inference.postprocessing import LARGEST, RULES
+from sdunet.segmentation.models.trained_model import SETTINGS
 
 INDEX = "index.html"
 _PAGE = Path(__file__).with_name("index.html.jinja")
@@ -40,6 +41,7 @@ def write_page(out: Path, runs: Sequence[str]) -> Path:
     summary = read_hashed(out / "scores" / SUMMARY)
     checked = read_hashed(out / "check.json")
     schedule = read_hashed(out / "schedule.json")
+    trained = read_hashed(out / runs[0] / SETTINGS)
     dataset = load_dataset(out / "prepared")
     told = [f for f in checked["findings"] if f["level"] != "note"]
     notes = Counter(f["code"] for f in checked["findings"] if f["level"] == "note")
@@ -56,6 +58,8 @@ def write_page(out: Path, runs: Sequence[str]) -> Path:
         more=len(told) - _MOST_FINDINGS,
         notes=sorted(notes.items()),
         plan=_plan_rows(out),
+        network=trained["network"],
+        batch_size=trained["training"]["batch_size"],
         curves=[(run, in_page(read_written(out / run / CURVE))) for run in runs],
         columns=_SHOWN,
         rows=[(scores["name"], _cells(scores), scores) for scores in summary["mean"].values()],
@@ -76,7 +80,12 @@ def _shown(value: object) -> object:
 
 def _plan_rows(out: Path) -> list[tuple[str, str, str]]:
     plan = read_plan(out / "plan.json")
-    rows = [(name, _written(getattr(plan, name)), plan.why.get(name, "")) for name in _PLANNED]
+    found = {name: getattr(plan, name) for name in _PLANNED}
+    rows = [
+        (name, _written(value), plan.why.get(name, ""))
+        for name, value in found.items()
+        if value is not None
+    ]
     network = asdict(plan.network) if plan.network else {}
     why = plan.why.get("network", "")
     for name, value in network.items():
