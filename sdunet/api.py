@@ -23,6 +23,8 @@ def read_task(
     Raises:
         ValueError: if a setting is unknown or has a wrong value; it names the nearest known.
     """
+    if "config" in (settings or {}):
+        raise ValueError("config is no setting: give the file as the argument config")
     parser = Parser(exit_on_error=False)
     add_task(parser)
     arguments = [] if config is None else ["--config", str(config)]

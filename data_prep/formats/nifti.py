@@ -120,7 +120,7 @@ def _joined(start: bytes, size: int, findings: Findings, beside: Beside) -> byte
         voxels = gunzip(voxels, lambda _: _declared_bytes(start), findings)
     header = _HEADERS[size](start[:size], check=False)
     skipped = float(header["vox_offset"])
-    if not (np.isfinite(skipped) and 0 <= skipped <= MAX_BYTES):
+    if not (0 <= skipped <= MAX_BYTES and skipped.is_integer()):
         raise DataError("HDR_OFFSET", f"voxels start at byte {skipped}", _AGAIN)
     header["magic"] = header["magic"].item().replace(b"ni", b"n+")
     header["vox_offset"] = size + 4
@@ -179,7 +179,7 @@ def _declared_bytes(start: bytes) -> int:
     if np.isinf(slope) or (slope and np.isfinite(slope) and not np.isfinite(inter)):
         raise DataError("HDR_SCALING", f"scaled by {slope} and {inter}", _AGAIN)
     offset = float(header["vox_offset"])
-    if not (np.isfinite(offset) and (0 if pair else size) <= offset <= MAX_BYTES):
+    if not ((0 if pair else size) <= offset <= MAX_BYTES and offset.is_integer()):
         raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
     return check_bytes(int(offset) + check_size(math.prod(dims[:rank]), item))
 

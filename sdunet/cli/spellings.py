@@ -53,9 +53,14 @@ def respelt(arguments: Sequence[str]) -> list[str]:
 def by_two_names(arguments: Sequence[str]) -> str | None:
     """Return what is wrong if a setting is given by its short name and by its long one, too.
 
-    An option that is there twice by one name is no error: as in every parser, the last one counts.
+    An option that is there twice by one name is no error: as in every parser, the last one counts,
+    which is told of settings.
     """
-    names = {argument.partition("=")[0] for argument in arguments}
+    given = [argument.partition("=")[0] for argument in arguments]
+    names = set(given)
+    for name in sorted(names):
+        if name.startswith("--") and "." in name and given.count(name) > 1 and name[-1] != "+":
+            say(f"note: {name} is given {given.count(name)} times, and the last one counts")
     if arguments[:1] == ["train"]:
         for short, setting in _SHORT.items():
             if {short, setting} <= names:

@@ -54,6 +54,7 @@ def test_training_from_python_is_training_by_the_command(disc_run, tmp_path):
         ({"training.epochs": -5}, "training.epochs"),
         ({"network.name": "vnet"}, "network.name"),
         ({"depth": 5}, "depth"),
+        ({"config": "a file"}, "config is no setting"),
     ],
 )
 def test_a_wrong_setting_is_an_error(settings, message):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sdunet.cli.main import _COMMANDS, main
-from sdunet.cli.spellings import OPTIONS, respelt
+from sdunet.cli.spellings import OPTIONS, by_two_names, respelt
 
 
 def run(*arguments):
@@ -79,3 +79,11 @@ def test_old_options_are_renamed_and_settings_take_both_spellings(capsys):
         assert f"note: {old} is now {new}" in capsys.readouterr().err
     assert respelt(["--training.batch-size=3"]) == ["--training.batch_size=3"]
     assert respelt(["--training.batch_size", "-o", "a_b-c.d"])[1:] == ["-o", "a_b-c.d"]
+
+
+def test_a_setting_that_is_given_twice_is_told(capsys):
+    twice = ["check", "--dataset.label_map={1: 1}", "--dataset.label_map", "{2: 1}"]
+    assert by_two_names(twice) is None
+    assert "note: --dataset.label_map is given 2 times, and the last" in capsys.readouterr().err
+    assert by_two_names(["check", "--dataset.accept+=A", "--dataset.accept+=B"]) is None
+    assert not capsys.readouterr().err

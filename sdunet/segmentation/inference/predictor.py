@@ -17,6 +17,7 @@ from data_prep.reading.scan_file import read_scan
 from sdunet.runtime.device import choose_device
 from sdunet.runtime.doubts import findings_of
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
+from sdunet.segmentation.metrics.arguments import lengths_of
 
 _AXES = {2: "H, W", 3: "X, Y, Z"}
 
@@ -212,10 +213,12 @@ def _affine_of(
         what = {2: "slice", 3: "volume"}[dims]
         raise DataError("GEO_SPACING", f"a {what} without spacing", "give affine or spacing")
     if spacing is not None:
-        sides = np.asarray(spacing, float)
-        if sides.shape != (dims,) or not (np.isfinite(sides) & (sides > 0)).all():
+        try:
+            sides = lengths_of(spacing, dims)
+        except ValueError as error:
             many = {2: "two", 3: "three"}[dims]
-            raise DataError("GEO_SPACING", f"spacing {spacing}", f"give {many} lengths in mm")
+            fix = f"give {many} lengths in mm"
+            raise DataError("GEO_SPACING", f"spacing {spacing!r:.80}", fix) from error
         if affine is None:
             return np.diag([*sides, 1.0, 1.0][:4])
     affine = np.array(affine, float)

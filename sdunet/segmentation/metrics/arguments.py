@@ -83,7 +83,21 @@ def lengths_of(spacing: tuple[float, ...], axes: int) -> np.ndarray:
     Raises:
         ValueError: if there is not one length above 0 for each axis.
     """
-    lengths = np.asarray(spacing, float)
-    if lengths.shape != (axes,) or not (np.isfinite(lengths) & (lengths > 0)).all():
+    given = np.asarray(spacing)
+    if given.shape != (axes,) or given.dtype.kind not in "uif":
+        raise ValueError(f"spacing must be {axes} lengths above 0, got {spacing}")
+    lengths = given.astype(float)
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise ValueError(f"spacing must be {axes} lengths above 0, got {spacing}")
     return lengths
+
+
+def count_of(name: str, value: int) -> int:
+    """Return a whole number from 1, which a truth value is not.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a whole number, at least 1, got {value!r:.80}")
+    return int(value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.core.chunked_stats import slabs
-from sdunet.segmentation.metrics.arguments import check_shapes, labels_of
+from sdunet.segmentation.metrics.arguments import check_shapes, count_of, labels_of
 
 # By case and class; shown in every report.
 POLICY = (
@@ -92,12 +92,11 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) ->
         One for each class 1, 2, ...
 
     Raises:
-        ValueError: if shapes differ or a number is no class; as `labels_of`.
+        ValueError: if shapes differ or a number is no class; as `labels_of` and `count_of`.
     """
     prediction, reference = labels_of("prediction", prediction), labels_of("reference", reference)
     check_shapes(prediction, reference)
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+    num_classes = count_of("num_classes", num_classes)
     for name, array in (("prediction", prediction), ("reference", reference)):
         if array.size and not 0 <= array.min() <= array.max() < num_classes:
             found = array.min() if array.min() < 0 else array.max()

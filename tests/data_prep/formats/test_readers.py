@@ -257,6 +257,7 @@ def patched(start, *values):
         (patched(80, np.float32(1e30)), r"HDR_SPACING"),
         (patched(108, np.float32(1e9)), r"IO_TRUNCATED|HDR_OFFSET"),
         (patched(108, np.float32(np.nan)), r"HDR_OFFSET"),
+        (patched(108, np.float32(352.5)), r"HDR_OFFSET: voxels start at byte 352\.5"),
         (patched(112, np.float32(np.inf)), r"HDR_SCALING: scaled by inf"),
         (patched(112, np.float32(1), np.float32(np.nan)), r"HDR_SCALING: scaled by 1.0 and nan"),
         (patched(252, np.int16(0), np.int16(0)), r"GEO_NONE: no orientation"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sdunet.metrics import dice, find_objects, overlaps, score_case, surface_distances
+from sdunet.segmentation.metrics.arguments import lengths_of
 
 GOOD = np.pad(np.ones((2, 3), np.uint8), 2)
 SCORES = {
@@ -78,3 +79,15 @@ def test_numbers_of_objects_that_contradict_the_reference_are_refused(numbered, 
 def test_a_diagonal_is_a_length(diagonal):
     with pytest.raises(ValueError, match="diagonal must be a length above 0"):
         surface_distances(GOOD * 0, GOOD, (1.0, 1.0), diagonal)
+
+
+@pytest.mark.parametrize("spacing", [(True, True), (1 + 0j, 1), ("1", "1"), (None, 1), 1.5])
+def test_what_is_no_real_length_is_no_spacing(spacing):
+    with pytest.raises(ValueError, match="spacing must be 2 lengths above 0"):
+        lengths_of(spacing, 2)
+
+
+@pytest.mark.parametrize("number", [True, 2.5, "2", 0, None])
+def test_what_counts_nothing_is_no_number_of_classes(number):
+    with pytest.raises(ValueError, match="num_classes must be a whole number, at least 1"):
+        overlaps(np.zeros((2, 2), int), np.zeros((2, 2), int), number)
