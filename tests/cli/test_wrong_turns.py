@@ -210,7 +210,7 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
         (["--network.name=vnet"], "'swin_unetr']. Got value: vnet"),
         (["--training.epochs=many"], "--training.epochs"),
         (["--max-time=-1"], "sdunet: --max-time: Not of type PositiveNumber"),
-        (["--training.batch-size=0"], "sdunet: --training.batch_size: "),
+        (["--training.batch-size=0"], "sdunet: --training.batch_size: Not of type Count: does not"),
         *(
             ([f"--{name}={value}"], f"--{name}: ")
             for name, value in {
