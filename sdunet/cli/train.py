@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import jsonargparse
 import numpy as np
+from jsonargparse.typing import PositiveInt
 
 from data_prep.core.config import PositiveNumber, Steps, StepsFrom0
 from data_prep.core.errors import DataError
@@ -25,7 +26,7 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument("--fold", default="0", help="validation fold, or `all`, one a run")
     parser.add_argument(
-        "--seeds", type=Steps, default=1, help="runs of different seeds, one after the other"
+        "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
     )
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
     parser.add_argument("--epochs", type=Steps, help="--training.epochs: at most this many")
