@@ -131,8 +131,10 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
             raise DataError("HDR_DAMAGED", f"{name} of {len(numbers)} numbers", _AGAIN)
     if spacing is not None and not min(spacing) > 0:
         raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
+    if spacing is None or (rank == 3 and rows is None):
+        missing = "spacing (ElementSpacing)" if spacing is None else "orientation (TransformMatrix)"
+        findings.ask("GEO_NONE", f"no {missing}", "set it")
     if rank == 3 and (rows is None or spacing is None):
-        findings.ask("GEO_NONE", "no orientation (TransformMatrix)", "set it")
         affine = AS_SCANNED @ np.diag([*(spacing or [1.0] * rank), 1.0])
     else:
         place = [0.0] * rank if place is None else place

@@ -32,6 +32,14 @@ _TYPES = {
     "float": "f4",
     "double": "f8",
 }
+# All that a header may hold, without blanks; what a writer adds of its own is written `key:=value`.
+_FIELDS = (
+    *("axismaxs", "axismins", "blocksize", "byteskip", "centerings", "centers", "content"),
+    *("datafile", "dimension", "encoding", "endian", "kinds", "labels", "lineskip", "max"),
+    *("measurementframe", "min", "number", "oldmax", "oldmin", "sampleunits", "sizes", "space"),
+    *("spacedimension", "spacedirections", "spaceorigin", "spaceunits", "spacings"),
+    *("thicknesses", "type", "units"),
+)
 _SPACES = {
     "left-posterior-superior": LPS_TO_RAS,
     "lps": LPS_TO_RAS,
@@ -131,7 +139,7 @@ def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:
             continue
         name, colon, value = line.partition(":")
         name = name.replace(" ", "").lower()  # `data file` is also written `datafile`
-        if not colon or name in fields:
+        if not colon or name in fields or name not in _FIELDS:
             raise DataError("HDR_DAMAGED", f"header line {line[:60]!r}", _AGAIN)
         fields[name] = value.strip()
         if name == "datafile" and fields[name].startswith("LIST"):

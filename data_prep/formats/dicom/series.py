@@ -24,6 +24,7 @@ from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_unpacked
 from data_prep.formats.dicom.frame import Frame, alike_of, said_of
 from data_prep.formats.dicom.groups import groups_of, value_of
+from data_prep.formats.dicom.items import check_items
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import stack
@@ -58,7 +59,10 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
             warnings.simplefilter("ignore")  # about values; those that are used are checked
             found = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
             found.get("SOPClassUID")
+            check_items(found)
             return found
+    except DataError:
+        raise
     except (EOFError, InvalidDicomError) as error:
         raise DataError(
             "IO_TRUNCATED", f"the file ends early: {words_of(error)}", _AGAIN

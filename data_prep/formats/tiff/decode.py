@@ -8,9 +8,9 @@ import lzma
 import math
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tifffile
@@ -96,6 +96,7 @@ def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samp
             raise DataError("IMG_PAGES", f"a stack {file.series[0].shape}", "save one page a file")
         if _PLANES in pages[0].tags:  # behind each other in one page, of which readers see one
             raise DataError("IMG_PAGES", "a stack of MetaMorph", "save it as pages of TIFF")
+        _check_last(pages[-1], data)
         kinds = {(p.shape, p.dtype, p.axes, p.photometric) for p in pages}
         if len(kinds) > 1:
             sizes = sorted({page.shape for page in pages})[:4]
@@ -128,6 +129,10 @@ def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samp
             _check_values(page, findings)
             _check_strips(page, len(data))
             _check_packed(page, data)
+        # Pages may share a value that is far from their tags, but no part of one.
+        if not _apart({span for page in pages for span in _spans(page)}):
+            found = f"{len(pages)} pages that are stored across each other"
+            raise DataError("IO_DAMAGED", found, _AGAIN)
         arrays = [_decode_page(page, data) for page in pages]
         _tell_no_data(pages[0], arrays, findings)
         coloured = [page for page in pages if page.photometric == tifffile.PHOTOMETRIC.PALETTE]
@@ -151,6 +156,22 @@ def _check_order(file: tifffile.TiffFile) -> None:
     if told != list(range(len(file.pages))):
         found = f"pages that OME puts in the order {told[:8]}"
         raise DataError("IMG_PAGES", found, "save them in their order")
+
+
+def _check_last(page: tifffile.TiffPage, data: bytes) -> None:
+    """Refuse a last page after which others are told to come: readers stop where none is."""
+    form = page.parent.tiff
+    at = page.offset + form.tagnosize
+    count = int.from_bytes(data[page.offset : at], _order(form.byteorder))
+    at += count * form.tagsize
+    after = int.from_bytes(data[at : at + form.offsetsize], _order(form.byteorder))
+    if after:
+        found = f"a page after the last is told to be at byte {after} of {len(data)}"
+        raise DataError("IO_TRUNCATED", found, _AGAIN)
+
+
+def _order(mark: str) -> Literal["little", "big"]:
+    return "little" if mark == "<" else "big"
 
 
 def _check_values(page: tifffile.TiffPage, findings: Findings) -> None:
@@ -187,14 +208,8 @@ def _check_strips(page: tifffile.TiffPage, size: int) -> None:
     """Refuse pixels that are not all stored, or stored where something else is."""
     if len(page.dataoffsets) != np.prod(page.chunked):
         raise DataError("IO_DAMAGED", f"not all of {page.shape} is stored", "export it again")
-    strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    form = page.parent.tiff
-    taken = [(0, 8), (page.offset, form.tagnosize + form.tagsize * len(page.tags))]
-    far = [tag for tag in page.tags if tag.valuebytecount > form.tagoffsetthreshold]
-    taken += [(tag.valueoffset, tag.valuebytecount) for tag in far]
-    spans = sorted((start, start + count) for start, count in [*strips, *taken])
-    apart = all(end <= start for (_, end), (start, _) in pairwise(spans))
-    if max(start + count for start, count in strips) > size or not apart:
+    strips = _strips(page)
+    if max(start + count for start, count in strips) > size or not _apart(_spans(page)):
         raise DataError("IO_DAMAGED", f"pixels at bytes {strips[:3]} of {size}", _AGAIN)
     if page.compression == 1 and not page.is_tiled:
         stored, declared = sum(page.databytecounts), page.nbytes
@@ -202,10 +217,28 @@ def _check_strips(page: tifffile.TiffPage, size: int) -> None:
             raise DataError("IO_DAMAGED", f"{stored} bytes of pixels, not {declared}", _AGAIN)
 
 
+def _strips(page: tifffile.TiffPage) -> list[tuple[int, int]]:
+    return list(zip(page.dataoffsets, page.databytecounts, strict=True))
+
+
+def _spans(page: tifffile.TiffPage) -> list[tuple[int, int]]:
+    """Return where the pixels of a page, its tags and their values begin and end."""
+    form = page.parent.tiff
+    listed = form.tagnosize + form.tagsize * len(page.tags) + form.offsetsize
+    far = [tag for tag in page.tags if tag.valuebytecount > form.tagoffsetthreshold]
+    taken = [(0, 8), (page.offset, listed)]
+    taken += [(tag.valueoffset, tag.valuebytecount) for tag in far]
+    return [(start, start + count) for start, count in [*_strips(page), *taken]]
+
+
+def _apart(spans: Iterable[tuple[int, int]]) -> bool:
+    return all(end <= start for (_, end), (start, _) in pairwise(sorted(spans)))
+
+
 def _check_packed(page: tifffile.TiffPage, data: bytes) -> None:
     """Refuse strips and tiles that unpack to more than they hold pixels, before they do."""
     most = check_size(math.prod(page.chunks), np.dtype(page.dtype).itemsize)
-    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+    for start, count in _strips(page):
         stream = _UNPACKING.get(int(page.compression))
         if stream and unpacked_size(data[start : start + count], stream(), most) > most:
             raise DataError("IO_DAMAGED", f"a strip of more than {most} bytes", _AGAIN)

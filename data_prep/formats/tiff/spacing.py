@@ -7,6 +7,7 @@ in the JSON beside. The tags of TIFF itself tell only two lengths, and mostly th
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -27,6 +28,11 @@ _MM = {_INCHES: 25.4, _CENTIMETRES: 10.0}
 _PRINT = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 1200, 2400, 4800)
 _ROUNDED = 1e-3  # what lengths written to some digits differ by, as a share
 _AXES = "XYZ"
+_NAMES = {
+    *(f"Size{axis}" for axis in "XYZCT"),
+    *(f"PhysicalSize{axis}{unit}" for axis in _AXES for unit in ("", "Unit")),
+    "TimeIncrementUnit",
+}
 _AGAIN = "fetch or export the file again"
 
 
@@ -102,8 +108,8 @@ def _of_imagej(file: tifffile.TiffFile, findings: Findings) -> Told | None:
     if pages < 0:
         findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
     page = file.pages[0].aspage()
-    x, y = (_length(page, name) or 1.0 for name in ("XResolution", "YResolution"))
-    return Told((x * unit, y * unit, abs(float(pages)) * unit), unit)
+    sizes = _length(page, "XResolution"), _length(page, "YResolution"), abs(float(pages))
+    return Told(tuple(None if size is None else size * unit for size in sizes), unit)
 
 
 def _of_ome(file: tifffile.TiffFile, findings: Findings) -> Told | None:
@@ -124,6 +130,9 @@ def _of_ome(file: tifffile.TiffFile, findings: Findings) -> Told | None:
 
 
 def _of_pixels(fields: Mapping[str, str], findings: Findings) -> Told:
+    # A name that OME has not may be that of a length whose damage would leave micrometres.
+    if unknown := [n for n in fields if re.search("size|unit", n, re.I) and n not in _NAMES]:
+        raise DataError("HDR_DAMAGED", f"OME: {unknown[0]!r:.60}", _AGAIN)
     names = {axis: fields.get(f"PhysicalSize{axis}Unit", "µm") for axis in _AXES}
     told = [a for a in _AXES if f"PhysicalSize{a}" in fields and _plain(names[a]) not in _NO_LENGTH]
     units = {a: millimetres_in(f"PhysicalSize{a}Unit", [names[a]], Findings()) for a in told}

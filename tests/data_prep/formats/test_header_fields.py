@@ -104,6 +104,7 @@ def test_metaimage_of_doubtful_values_is_refused(data, message):
         (with_line(NRRD, b"spacings: 1 2 4"), "HDR_CONFLICT: space directions of 1 2 3, but spac"),
         (with_line(NRRD, b"spacings: 1 2"), "HDR_DAMAGED: spacings of 2 axes"),
         (with_line(NRRD, b"space dimension: 2"), "HDR_CONFLICT: space dimension 2"),
+        (with_line(NRRD, b"spacjngs: 1 2 3"), "HDR_DAMAGED: header line 'spacjngs: 1 2 3'"),
         (with_line(NRRD, b"kinds: domain domain vector"), "HDR_CONFLICT: space directions 0 0 0"),
         (with_line(NRRD, b"kinds: domain domain"), "HDR_DAMAGED: kinds of 2 axes"),
         (with_line(NRRD, b"kinds: domain domain rgb-color"), "HDR_CONFLICT: the kind rgb-color"),

@@ -100,6 +100,7 @@ def test_stack_with_spacing_is_a_volume(data, told, mm):
         (ome(x=-1), None, "HDR_SPACING: OME"),
         (ome().replace(b'="0.75"', b'="nan!"'), None, "HDR_DAMAGED: OME"),
         (ome().replace(b"<Image ID", b"<Image DI>"), None, "HDR_DAMAGED: OME"),
+        (ome().replace(b"SizeXUnit", b"SizeXVnit"), None, "HDR_DAMAGED: OME: 'PhysicalSizeXVnit'"),
         (tiff(), {"spacing": [1, 2]}, "HDR_DAMAGED: the JSON beside: spacing"),
         (tiff(), {"spacing": [1, 2, True]}, "HDR_DAMAGED: the JSON beside: spacing"),
         (tiff(), b"{spacing", "HDR_DAMAGED: the JSON beside: no JSON"),
@@ -184,3 +185,12 @@ def test_images_and_orders_that_ome_tells_of_are_refused():
     data = tiff(metadata=None, description=told.replace(planes, turned + planes[34:]))
     with pytest.raises(DataError, match=r"IMG_PAGES: .* order \[2, 1, 0\]"):
         read_picture(data)
+
+
+@pytest.mark.parametrize("options", [{"metadata": None}, {"metadata": None, "bigtiff": True}])
+def test_stack_that_was_cut_among_its_pages_is_refused(options):
+    data = tiff(**options)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        last = file.pages[-1].offset
+    with pytest.raises(DataError, match=f"IO_TRUNCATED: a page .* at byte {last} of {last}"):
+        read_picture(data[:last], Findings({"GEO_NONE"}))

@@ -256,3 +256,14 @@ def test_2d_image_is_written_as_nifti_where_itk_sees_it_at_its_place(tmp_path, n
     for of in ("GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(written, of)() == pytest.approx(getattr(image, of)())
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(written), VOLUME[..., 0])
+
+
+def test_2d_metaimage_without_spacing_is_refused_unless_accepted():
+    header = replaced(MHA, b"ElementSpacing = 1 2 3\n", b"")[: -len(VOXELS)]
+    changes = {b"NDims = 3": b"NDims = 2", b"4 5 6": b"4 5", b"1 0 0 0 1 0 0 0 1": b"1 0 0 1"}
+    for old, new in {**changes, b"Offset = 0 0 0": b"Offset = 0 0"}.items():
+        header = header.replace(old, new)
+    data = header + VOXELS[:40]
+    with pytest.raises(DataError, match=r"GEO_NONE: no spacing \(ElementSpacing\)"):
+        read_metaimage(data)
+    assert read_metaimage(data, Findings({"GEO_NONE"})).spacing == (1, 1, 1)
