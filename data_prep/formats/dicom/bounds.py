@@ -1,7 +1,8 @@
-"""What DICOM data unpack to, known before a decoder takes memory for it."""
+"""Where DICOM data end: what they unpack to, before memory is taken for it, and their items."""
 
 import struct
 import zlib
+from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
@@ -22,6 +23,14 @@ _ITEM = b"\xfe\xff\x00\xe0"
 # Bytes that an item and a number written as text take in memory; those of contours are read
 # without an object of pydicom's for each.
 _OBJECT, _NUMBER, _COORDINATE = 2000, 500, 60
+_ITEM_GROUP = 0xFFFE  # of the tags that begin and end items, and are no elements
+_SEQUENCES = (
+    "StructureSetROISequence",
+    "ROIContourSequence",
+    "SegmentSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
 
 
 def check_unpacked(data: bytes) -> None:
@@ -89,3 +98,26 @@ def _frame_size(frame: bytes) -> list[int] | None:
         # A byte FF before a marker is filling.
         at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", frame, at + 2)[0]
     return None
+
+
+def check_items(one: Dataset) -> None:
+    """Refuse a file in whose contours, segments or frames an item lies where an element is due.
+
+    A damaged length puts items into each other, and what the inner ones hold would be lost.
+
+    Raises:
+        DataError: IO_DAMAGED.
+    """
+    for name in _SEQUENCES:
+        _check_each(one.get(name) or ())
+
+
+def _check_each(items: Iterable[Dataset]) -> None:
+    for item in items:
+        tags = list(item.keys())  # an element that is asked for is decoded
+        for tag in tags:
+            if tag.group == _ITEM_GROUP:
+                found = f"an item inside of another, as {tag}"
+                raise DataError("IO_DAMAGED", found, _AGAIN)
+            if item.get_item(tag).VR == "SQ":
+                _check_each(item[tag].value or ())

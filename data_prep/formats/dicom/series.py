@@ -21,10 +21,9 @@ from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
-from data_prep.formats.dicom.bounds import check_unpacked
+from data_prep.formats.dicom.bounds import check_items, check_unpacked
 from data_prep.formats.dicom.frame import Frame, alike_of, said_of
 from data_prep.formats.dicom.groups import groups_of, value_of
-from data_prep.formats.dicom.items import check_items
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import stack
