@@ -9,6 +9,7 @@ import SimpleITK
 import tifffile
 from bad_sets import blob, gz, mask, nifti, noise, picture, png
 from dicom_files import encode, series
+from listed_sets import pairs, table
 
 from data_prep.checks.run import check
 from data_prep.convert import convert
@@ -18,16 +19,6 @@ from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
 from data_prep.planning.splits import read_folds
 from sdunet.cli.main import main
-
-
-def pairs(folders, names="ab", images="images", masks="masks"):
-    """Images and masks below each folder, all images of other pixels."""
-    files = {}
-    for k, folder in enumerate(folders):
-        for name in names:
-            files[folder.format(images) + f"/{name}.png"] = png(picture(100 * k + ord(name)))
-            files[folder.format(masks) + f"/{name}.png"] = png(mask())
-    return files
 
 
 def splits(root):
@@ -160,12 +151,6 @@ def test_nnunet_without_json_and_its_test_set(written, labelled):
     assert splits(root) == {"a": None, "b": None} | ({"c": "test"} if labelled else {})
     assert not check(root, DataConfig()).errors
     assert not [f for f in find_layout(open_tree(root)).findings if f.code == "LAY_UNUSED"]
-
-
-def table(head, *rows):
-    files = pairs(["{}"], "abcd", "i", "m")
-    text = [head, *(f"i/{n}.png,m/{n}.png,{row}" for n, row in zip("abcd", rows, strict=True))]
-    return {**files, "list.csv": "\n".join(text).encode()}
 
 
 @pytest.mark.parametrize(
@@ -388,63 +373,3 @@ def tiff(array):
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, array, photometric="minisblack")
     return buffer.getvalue()
-
-
-TOLD = ("train", "train", "train", "test")
-
-
-def listing(kind, column, values):
-    if kind == "csv":
-        return table(f"image,label,{column}", *values)
-    records = [
-        {"image": f"i/{n}.png", "label": f"m/{n}.png", column: value}
-        for n, value in zip("abcd", values, strict=True)
-    ]
-    return {**pairs(["{}"], "abcd", "i", "m"), "list.json": {"training": records}}
-
-
-@pytest.mark.parametrize(
-    ("column", "values"),
-    [
-        *((name, TOLD) for name in ("set", "Dataset", "cohort", "phase", "data_split")),
-        ("is_test", ("False", "False", "0", "True")),
-        ("test", ("no", "no", "no", "yes")),
-    ],
-)
-@pytest.mark.parametrize("listed", ["csv", "json"])
-def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
-    written, column, values, listed
-):
-    layout = find_layout(open_tree(written(listing(listed, column, values))))
-    assert {case.id: case.split for case in layout.cases} == dict.fromkeys("abc") | {"d": "test"}
-    assert not layout.findings
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "level"),
-    [
-        ("cohort", ("train", "train", "B", "test"), "warning"),
-        ("set", ("train", "", "", "test"), "warning"),
-        ("is_test", ("False", "", "", "True"), "warning"),
-        ("purpose", TOLD, "warning"),
-        ("cohort", ("A", "A", "B", "B"), "note"),
-        ("test", ("7.5", "8.1", "9", "8"), "note"),
-        ("remark", ("", "", "a test", "test"), "note"),
-    ],
-)
-@pytest.mark.parametrize("listed", ["csv", "json"])
-def test_a_column_that_may_tell_a_split_is_warned_of_by_name(
-    written, column, values, level, listed
-):
-    layout = find_layout(open_tree(written(listing(listed, column, values))))
-    assert [case.split for case in layout.cases] == [None] * 4
-    (finding,) = layout.findings
-    assert (finding.level, finding.code) == (level, "LAY_COLUMNS")
-    assert repr(column) in finding.found
-
-
-def test_ids_that_differ_by_blanks_are_one_case_twice(written):
-    files = table("image,label,id", "a", "a ", " b", "c")
-    layout = find_layout(open_tree(written(files)))
-    assert [case.id for case in layout.cases] == ["b", "c"]
-    assert [error.code for error in layout.problems] == ["PAIR_DUPLICATE"]
