@@ -129,13 +129,14 @@ class _Run:
         dataset = load_dataset(self.out / "prepared")
         folds = self._folds(dataset)
         data = stages.sha256("prepared/dataset.json", "prepared/splits.json")
-        settings = asdict(self.task.training)
-        settings = {"training": {n: value for n, value in settings.items() if n not in _FREE}}
-        settings |= {"network": asdict(self.task.network), "folds": len(folds)}
+        training = asdict(self.task.training)
+        training = {name: value for name, value in training.items() if name not in _FREE}
+        settings: Facts = {"network": asdict(self.task.network), "folds": len(folds)}
+        settings["training"] = training
         inputs = data | settings | {"minutes": self.options.minutes}
         stages.do("schedule", inputs, [SCHEDULE], lambda: self._schedule(dataset, len(folds)))
         epochs = int(read_hashed(self.out / SCHEDULE)["epochs"])
-        settings["training"]["epochs"] = epochs
+        training["epochs"] = epochs
         stages.do("train", data | settings, ["runs"], lambda: self._train(folds, epochs))
         runs = [f"runs/fold_{fold}" for fold in folds] if len(folds) > 1 else ["runs"]
         weights = stages.sha256(*(f"{run}/{name}" for run in runs for name in _MODEL))
@@ -158,14 +159,14 @@ class _Run:
 
     @cached_property
     def _checked(self) -> Checked:
-        jobs = {"workers": self.options.workers, "scheduler": self.options.scheduler}
         return check(
             self.raw,
             self.task.dataset,
             self.progress,
-            tree=self.tree,
+            workers=self.options.workers,
+            scheduler=self.options.scheduler,
             max_ram=self._max_ram,
-            **jobs,
+            tree=self.tree,
         )
 
     @property
@@ -212,6 +213,7 @@ class _Run:
         most, minutes = self.task.training.epochs, self.options.minutes
         facts: Facts = {"epochs": most, "minutes": minutes, "folds": folds}
         if minutes is not None:
+            say("a few steps are trained, to see how many epochs fit")
             pace = measure(self.task, dataset, 0)
             spent = time.monotonic() - self.started
             epochs = epochs_within(pace, minutes, spent, folds, most)

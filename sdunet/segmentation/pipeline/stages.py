@@ -85,7 +85,7 @@ class Stages:
         return {name: self.hashes.of(self.out / name) for name in names}
 
     def _files(self, places: Sequence[str]) -> dict[str, str]:
-        found = {}
+        found: dict[str, str] = {}
         for place in (self.out / place for place in places):
             paths = [place] if place.is_file() else sorted(place.rglob("*"))
             names = (p.relative_to(self.out) for p in paths if p.is_file())

@@ -1,8 +1,10 @@
 """How long an epoch takes, measured on a few steps, and how many fit a time."""
 
 import math
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +12,21 @@ import pytorch_lightning as pl
 
 from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import Dataset
-from sdunet.runtime.device import choose_device
+from sdunet.runtime.checkpoint import STATE
 from sdunet.runtime.lightning_setup import quiet_lightning
-from sdunet.runtime.torch_errors import fit_errors
+from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.models.planned import planned
-from sdunet.segmentation.models.trained_model import network_for
+from sdunet.segmentation.models.trained_model import WEIGHTS, network_for
+from sdunet.segmentation.training.callbacks import Keep
 from sdunet.segmentation.training.data_module import SegmentationData
 from sdunet.segmentation.training.lightning_module import SegmentationModule
+from sdunet.segmentation.training.train_fold import build_trainer
 
-_STEPS = 4  # that are timed, after one that warms up
-_CASES = 2  # that are validated
-_RECORDS = 0.5  # seconds an epoch for its state, table and curve
+_STEPS = 5  # of each epoch that is measured
+_CASES = 2  # that are validated in it
 _LOOKS = 3  # validations after training: for rules, predictions, and their scores and pictures
+_PACKAGE = 10.0  # seconds to export a network and to check the package in a fresh process
 _MARGIN = 0.9  # of the time left; the rest is for what was not measured
 
 
@@ -40,40 +44,35 @@ class Pace:
 
 
 def measure(task: TaskConfig, dataset: Dataset, fold: int) -> Pace:
-    """Train a few steps and validate a case or two, keep nothing, and return the pace.
+    """Train two epochs of a few steps, as `train` does, keep nothing of it, and return the pace.
+
+    The first epoch warms up; of the second, a step, a validated voxel and what comes on top
+    (states, table, curve) are timed each.
 
     Raises:
         DataError: as `train`, if the network or the settings cannot be.
     """
-    task = planned(task, dataset.plan)
+    config = replace(task.training, epochs=2, tensorboard=False, max_time=None)
+    task = planned(replace(task, training=config), dataset.plan)
     config = task.training
     quiet_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
     batches = SegmentationData(dataset, fold, config)
-    watch = _Stopwatch()
-    trainer = pl.Trainer(
-        max_epochs=1,
-        limit_train_batches=1 + _STEPS,
-        limit_val_batches=_CASES,
-        num_sanity_val_steps=0,
-        accelerator="gpu" if choose_device(config.device) == "cuda" else "cpu",
-        devices=1,
-        precision=config.precision,
-        deterministic=config.deterministic,
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[watch],
-    )
-    with fit_errors("training.batch_size or dataset.patch_size"):
-        trainer.fit(module, batches)
+    with tempfile.TemporaryDirectory() as folder, lightning_errors():
+        keep = Keep(Path(folder) / WEIGHTS, Path(folder) / STATE, 0, config.patience)
+        watch = _Stopwatch()
+        trainer = build_trainer(task, Path(folder), keep, watch=watch)
+        trainer.limit_train_batches, trainer.limit_val_batches = _STEPS, _CASES
+        with fit_errors("training.batch_size or dataset.patch_size"):
+            trainer.fit(module, batches)
+        epoch = time.monotonic() - watch.began
     sizes = [float(np.prod(dataset.cases[id_].size)) for id_ in batches.val_cases]
-    validation = sum(watch.cases) / sum(sizes[: len(watch.cases)]) * sum(sizes)
-    step = float(np.median(watch.steps[1:] or watch.steps))
-    return Pace(step * len(batches.order()) + validation + _RECORDS, validation)
+    count = min(_CASES, len(sizes))
+    validation = watch.validated / sum(sizes[:count]) * sum(sizes)
+    step = float(np.median(watch.steps))
+    besides = epoch - sum(watch.steps) - watch.validated
+    return Pace(step * len(batches.order()) + validation + max(0.0, besides), validation)
 
 
 def epochs_within(pace: Pace, minutes: float, spent: float, folds: int, most: int) -> int:
@@ -89,7 +88,7 @@ def epochs_within(pace: Pace, minutes: float, spent: float, folds: int, most: in
     Raises:
         DataError: PIPE_MINUTES if there is no time for one.
     """
-    after = folds * _LOOKS * pace.validation
+    after = folds * (_LOOKS * pace.validation + _PACKAGE)
     left = (minutes * 60 - spent - after) * _MARGIN
     epochs = math.floor(left / (folds * pace.epoch))
     if epochs < 1:
@@ -104,26 +103,27 @@ def epochs_within(pace: Pace, minutes: float, spent: float, folds: int, most: in
 
 
 class _Stopwatch(pl.Callback):
-    """Times steps, from one's end to the next's, and validated cases."""
+    """Times the epoch that began last: each step with the wait for its batch, and validation."""
 
     def __init__(self) -> None:
         self.steps: list[float] = []
-        self.cases: list[float] = []
-        self.since = 0.0
+        self.validated = self.began = self.since = 0.0
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        self.since = time.monotonic()
+        """Begin anew."""
+        self.began = self.since = time.monotonic()
+        self.steps = []
 
     def on_train_batch_end(self, *_: Any) -> None:
-        self.steps.append(self._lap())
+        """Note a step."""
+        now = time.monotonic()
+        self.steps.append(now - self.since)
+        self.since = now
 
-    def on_validation_epoch_start(self, *_: Any) -> None:
+    def on_validation_start(self, *_: Any) -> None:
+        """Leave out what lies between."""
         self.since = time.monotonic()
 
-    def on_validation_batch_end(self, *_: Any) -> None:
-        self.cases.append(self._lap())
-
-    def _lap(self) -> float:
-        now = time.monotonic()
-        lap, self.since = now - self.since, now
-        return lap
+    def on_validation_end(self, *_: Any) -> None:
+        """Note all cases that were validated."""
+        self.validated = time.monotonic() - self.since

@@ -206,6 +206,7 @@ def build_trainer(
     keep: Keep,
     validations: int,
     own: Mapping[str, Any] | None = None,
+    watch: pl.Callback | None = None,
 ) -> pl.Trainer:
     """Return Lightning's trainer for a task; it writes to `out`, and validates so many times.
 
@@ -215,6 +216,7 @@ def build_trainer(
         keep: keeps its weights and states.
         validations: after which the training ends.
         own: what tells the run from every other, which states are to hold.
+        watch: called before all others, so before states are written.
 
     Raises:
         DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
@@ -243,6 +245,7 @@ def build_trainer(
         num_sanity_val_steps=1,
         logger=logger,
         callbacks=[
+            *([watch] if watch else []),
             Course(out, _unit(config)),
             Halt(out, config.max_time),
             keep,
