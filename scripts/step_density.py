@@ -16,7 +16,7 @@ os.environ.update(waiting_policy())  # before torch is imported
 import torch
 
 from sdunet.cli.parser import Parser
-from sdunet.cli.vae import add_config, config_of
+from sdunet.cli.vae.commands import add_config, config_of
 from sdunet.ops import keep_freed_memory
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import build_vae, count_parameters

@@ -15,7 +15,7 @@ from sdunet.cli import bench, data, info, predict, review, run, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, add_command, files_first
 from sdunet.cli.spellings import add_old_position, by_two_names, respelt, take_old_position
-from sdunet.cli.vae import describe_vae, run_vae
+from sdunet.cli.vae.commands import describe_vae, run_vae
 from sdunet.ops import keep_freed_memory
 from sdunet.runtime.interruption import Stopped
 from sdunet.runtime.run_record import RunRecord, say

@@ -26,7 +26,7 @@ from sdunet.segmentation.training.train_fold import build_trainer
 _STEPS = 5  # of each epoch that is measured
 _CASES = 2  # that are validated in it
 _LOOKS = 3  # validations after training: for rules, predictions, and their scores and pictures
-_PACKAGE = 10.0  # seconds to export a network and to check the package in a fresh process
+_PACKAGE = 15.0  # seconds to export a network and to check the package in a fresh process
 _MARGIN = 0.9  # of the time left; the rest is for what was not measured
 
 

@@ -13,10 +13,10 @@ from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_json
 from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import check_output
-from sdunet.cli import vae_samples
 from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
 from sdunet.cli.spellings import add_old_position
+from sdunet.cli.vae import samples
 from sdunet.runtime.device import check_environment
 from sdunet.runtime.run_record import RunRecord, bar, say, tell
 from sdunet.runtime.torch_errors import not_finite
@@ -245,7 +245,7 @@ _COMMANDS: dict[str, Command] = {
     "prepare": (_describe_prepare, _prepare),
     "train": (_describe_train, _train),
     "evaluate": (_describe_evaluate, _evaluate),
-    **vae_samples.COMMANDS,
+    **samples.COMMANDS,
     "disentangle": (_describe_disentangle, _disentangle),
     "table": (_describe_table, _table),
     "info": (_describe_info, _info),
