@@ -16,6 +16,7 @@ def names_below(folder):
 
 
 COMMANDS = {
+    "run": (["run", "{raw}"], ["raw"]),
     "prepare": (["prepare", "{raw}"], ["raw"]),
     "convert": (["convert", "{raw}", "--to", "nnunet"], ["raw"]),
     "train": (["train", "--data", "{set}"], ["set"]),
