@@ -52,7 +52,7 @@ def measure(task: TaskConfig, dataset: Dataset, fold: int) -> Pace:
     Raises:
         DataError: as `train`, if the network or the settings cannot be.
     """
-    config = replace(task.training, epochs=2, tensorboard=False, max_time=None)
+    config = replace(task.training, epochs=2, validate_every=0, tensorboard=False, max_time=None)
     task = planned(replace(task, training=config), dataset.plan)
     config = task.training
     quiet_lightning()
@@ -62,7 +62,7 @@ def measure(task: TaskConfig, dataset: Dataset, fold: int) -> Pace:
     with tempfile.TemporaryDirectory() as folder, lightning_errors():
         keep = Keep(Path(folder) / WEIGHTS, Path(folder) / STATE, 0, config.patience)
         watch = _Stopwatch()
-        trainer = build_trainer(task, Path(folder), keep, watch=watch)
+        trainer = build_trainer(task, Path(folder), keep, config.epochs, watch=watch)
         trainer.limit_train_batches, trainer.limit_val_batches = _STEPS, _CASES
         with fit_errors("training.batch_size or dataset.patch_size"):
             trainer.fit(module, batches)
