@@ -96,17 +96,23 @@ def test_stopped_at_the_end_of_each_stage_it_ends_with_the_same_bits(
 
 
 @pytest.mark.long
-def test_the_first_fold_within_some_minutes_keeps_its_number_of_epochs(
+def test_the_first_fold_within_some_minutes_but_for_a_damaged_case(
     raw, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(package, "_check_afresh", package.check_package)
     out = tmp_path / "out"
     more = ("--folds", 1, "--minutes", 5, "--training.epochs=2")
-    assert run(raw, out, *more) == 0
-    assert "2 epochs a fold, all of training.epochs" in capsys.readouterr().err
+    damaged = raw / "images/disc_7.png"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    assert run(raw, out, *more) == 1
+    said = capsys.readouterr().err
+    assert "2 epochs a fold, all of training.epochs" in said
+    assert "case disc_7: " in said
+    assert "1 problems; all other cases are done" in said
     assert "each for 2 epochs at most, chosen for 5" in (out / "index.html").read_text()
     chosen = (out / "schedule.json").read_bytes()
-    assert run(raw, out, *more) == 0
+    assert run(raw, out, *more) == 1
+    assert "1 problems; all other cases are done" in capsys.readouterr().err
     assert (out / "schedule.json").read_bytes() == chosen
     assert (out / "package/MANIFEST.json").is_file()
     capsys.readouterr()
