@@ -181,6 +181,8 @@ def _has_parts(tree: Tree, name: str) -> bool:
     """Tell whether most rows of a table, perhaps without names of columns, hold a part's name."""
     lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
     rows = [re.split(r"[,;\t]|\s+", line) for line in lines]
+    if len(rows) < 2 or len({len(row) for row in rows}) > 1:  # prose
+        return False
     parted = [len(row) > 1 and any(is_part_word(cell.strip("\"'")) for cell in row) for row in rows]
     return 2 * sum(parted) > len(rows)
 

@@ -14,7 +14,7 @@ from sdunet.vae.model import WEIGHTS
 @pytest.mark.parametrize("splits", [{"train": 40, "test": 12}, {"train": 40}])
 def test_a_training_that_ends_before_it_is_stopped_is_no_success(tmp_path, capsys, splits):
     data = make_set(tmp_path / "data", **splits)
-    given = arguments(config(learning_rate=1e15, max_skipped=20), "images", "ladder", "training")
+    given = arguments(config(learning_rate=1e12, max_skipped=20), "images", "ladder", "training")
     out = str(tmp_path / "run")
     assert main(["vae", "train", "--data", data, "--out", out, *given]) == 1
     assert "RUN_NONFINITE" in capsys.readouterr().err
