@@ -8,6 +8,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 
 AIR_HU = -300  # above it no air: a CT scan of a body has some at its edge
+TISSUE_HU = -500  # below it lung and air alone: a body has some above
 _PADDING_HU = -1100  # below it no tissue and no air
 _DESCRIPTOR = 12  # voxels along each axis of the coarse picture that finds near-duplicates
 
@@ -31,7 +32,13 @@ def look_at_image(image: Scan, channels: tuple[str, ...], findings: Findings) ->
 def look_at_hounsfield(values: np.ndarray, findings: Findings) -> None:
     """Add what is doubtful about the values of a CT, if they are Hounsfield units."""
     low, high = float(values.min()), float(values.max())
-    if low > AIR_HU:
+    if high < TISSUE_HU:
+        findings.warn(
+            "CT_NOT_HU",
+            f"CT values from {low:g} to {high:g}, without tissue",
+            "export Hounsfield units: the intercept may have been added twice",
+        )
+    elif low > AIR_HU:
         findings.warn(
             "CT_NOT_HU",
             f"CT values from {low:g} to {high:g}, without air",

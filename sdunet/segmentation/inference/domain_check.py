@@ -1,10 +1,10 @@
 """Whether a new scan is like those a network was trained on."""
 
-from data_prep.checks.plausibility import AIR_HU, look_at_hounsfield
+from data_prep.checks.plausibility import AIR_HU, TISSUE_HU, look_at_hounsfield
 from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import Plan
 from data_prep.core.findings import Findings
-from data_prep.core.scan import Scan, flat_axis, spacing_of
+from data_prep.core.scan import Scan, flat_axis, spacing_of, times
 from data_prep.preprocessing.hot_values import look_at_hot_values
 
 RANGE = "PRED_RANGE"
@@ -22,7 +22,8 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
 
     Args:
         scan: with the channels of the plan.
-        plan: says what was seen in training; of too few cases, nothing.
+        plan: says what was seen in training; of too few cases, nothing, so that values of a CT
+            are held to what any CT has.
         findings: warnings are added to it; it may accept PRED_RANGE.
 
     Raises:
@@ -30,8 +31,14 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
             for values of another unit than those of a window, unless accepted.
     """
     look_at_hot_values(scan, plan.channels, findings)
+    if plan.spatial_dims == 3 and flat_axis(scan.size) is not None and min(plan.patch_size) > 1:
+        found = f"a single slice, {times(scan.size)} voxels, and the network is one of volumes"
+        findings.warn("PRED_SLICE", found, "give the whole volume")
     seen = plan.seen
     if seen is None:
+        if plan.intensity == "ct":
+            for values in scan.array:
+                look_at_hounsfield(values, findings)
         return
     for number, name in enumerate(plan.channels):
         low, high = extent_of(scan.array[number])
@@ -49,7 +56,9 @@ def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:
         if fixed and (apart or high - low < least / _NARROW):
             unit = _UNITS[plan.intensity]
             findings.ask(RANGE, f"{found}: not in {unit}", f"give the scan in {unit}")
-        elif plan.intensity == "ct" and low > AIR_HU >= seen.low[number]:
+        elif plan.intensity == "ct" and (
+            low > AIR_HU >= seen.low[number] or high < TISSUE_HU <= seen.high[number]
+        ):
             look_at_hounsfield(scan.array[number], findings)
         elif apart or beyond or not least / _FAR <= high - low <= most * _FAR:
             findings.warn(RANGE, found, "check that it is of the same kind")

@@ -65,11 +65,31 @@ def test_values_that_cannot_be_hounsfield_units_are_refused(low, high, refused):
 
 @pytest.mark.parametrize(
     ("low", "high", "code"),
-    [(0, 4095, "CT_NOT_HU"), (24, 3000, "CT_NOT_HU"), (-10240, 30000, "PRED_RANGE")],
+    [
+        (0, 4095, "CT_NOT_HU"),
+        (24, 3000, "CT_NOT_HU"),
+        (-2024, -767, "CT_NOT_HU"),
+        (-10240, 30000, "PRED_RANGE"),
+    ],
 )
 def test_a_ct_of_other_numbers_is_warned_of(low, high, code):
     check_like_training(Scan(values(low, high), np.eye(4)), CT, f := Findings())
     assert [(one.level, one.code) for one in f.found if one.level != "note"] == [("warning", code)]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (-2024, -767)])
+def test_a_ct_is_held_to_hounsfield_units_whatever_was_seen(low, high):
+    plan = replace(CT, seen=None)
+    check_like_training(Scan(values(low, high), np.eye(4)), plan, f := Findings())
+    assert "CT_NOT_HU" in [one.code for one in f.found]
+    check_like_training(Scan(values(-1000, 1000), np.eye(4)), plan, f := Findings())
+    assert not f.found
+
+
+def test_a_single_slice_for_a_network_of_volumes_is_told():
+    scan = Scan(values(-1000, 1000)[..., :1], np.eye(4))
+    check_like_training(scan, replace(CT, seen=None), f := Findings())
+    assert [one.code for one in f.found] == ["PRED_SLICE"]
 
 
 def test_a_ct_without_air_is_like_training_without_air():
