@@ -8,6 +8,7 @@ from pathlib import Path
 from data_prep.checks.across_cases import compare
 from data_prep.checks.case_fingerprint import examine
 from data_prep.checks.settings import check_settings, without_effect
+from data_prep.checks.window import beyond_window
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
@@ -135,7 +136,9 @@ def check(
     wrong, whole, found = compare(facts, groups, splits, rules, unplaced)
     errors += wrong.values()
     facts = {id_: fact for id_, fact in facts.items() if id_ not in wrong}
-    findings += found.found
+    clipped, beyond = beyond_window(facts, config, rules)
+    whole += clipped
+    findings += [*found.found, *beyond.found]
     findings += [Finding.of(error) for error in (*whole, *errors)]
     findings.sort(key=lambda f: (_ORDER[f.level], f.code, f.case or ""))
     return Checked(layout, rules, facts, groups, tuple(errors), tuple(whole), tuple(findings))

@@ -117,7 +117,9 @@ def prepare(
             del rules[name]
         config = replace(config, **rules)
     form = plan.form if plan else None
-    checked = check(data, config, progress, max_ram=max_ram, form=form, tree=tree, **jobs)
+    # The window of a plan is to leave something of the images, too.
+    fixed = replace(config, intensity=plan.intensity, window=plan.window) if plan else config
+    checked = check(data, fixed, progress, max_ram=max_ram, form=form, tree=tree, **jobs)
     problems = list(checked.errors)
     plan = planned(checked, config, plan)
 

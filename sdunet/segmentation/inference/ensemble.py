@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.checks.window import require_within_window
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -236,6 +237,7 @@ def predict_scan(
     _check_axes(scan, plan)
     scan = check_image(fit_channels(scan, plan.channels), findings)
     check_like_training(scan, plan, findings)
+    require_within_window(scan, plan, findings)
     grid = grid_of(scan, plan.spacing, plan.resize)
     needed = needed_bytes(scan, grid, plan.num_classes, plan.patch_size, uncertainty=uncertainty)
     if needed > _LARGE:

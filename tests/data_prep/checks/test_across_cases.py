@@ -1,5 +1,7 @@
 """What only shows when cases are compared, and what stands against a set as a whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bad_sets import SIZE, Volumes, blob, gz, nifti, noise
@@ -8,7 +10,7 @@ from data_prep.checks.run import check
 from data_prep.convert import convert
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
-from data_prep.prepared.prepare import prepare
+from data_prep.prepared.prepare import planned, prepare
 
 
 def test_no_foreground_anywhere_is_refused(tmp_path):
@@ -57,4 +59,17 @@ def test_cases_left_out_are_named_where_too_few_are_left(tmp_path):
         planted.write(f"labels/{name}.nii.gz", gz(nifti(blob(), descrip=b"", scl_slope=2.0)))
     with pytest.raises(DataError, match=r"SPLIT_FEW: 1 groups .* 3 cases were left out, the first"):
         prepare(tmp_path / "set", tmp_path / "out", DataConfig())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_window_beyond_all_images_is_refused_also_in_a_plan(tmp_path):
+    Volumes(tmp_path / "set")
+    beyond = DataConfig(intensity="window", window=(1e6, 2e6))
+    assert "INT_WINDOW" in [error.code for error in check(tmp_path / "set", beyond).whole]
+    with pytest.raises(DataError, match="INT_WINDOW"):
+        prepare(tmp_path / "set", tmp_path / "out", beyond)
+    within = planned(check(tmp_path / "set", DataConfig()), DataConfig())
+    plan = replace(within, intensity="window", window=(1e6, 2e6), levels=None)
+    with pytest.raises(DataError, match="INT_WINDOW"):
+        prepare(tmp_path / "set", tmp_path / "out", DataConfig(), plan=plan)
     assert not (tmp_path / "out").exists()
