@@ -117,7 +117,7 @@ def _with_left_out(
     """Add what is told of files that belong to no case."""
     layout = _with_losses(tree, layout)
     unused = unused_files(tree, layout, need_labels, chosen=label_folder is not None)
-    findings = (*layout.findings, *unused, *_hidden(tree))
+    findings = (*layout.findings, *unused, *hidden_files(tree))
     return replace(layout, findings=findings)
 
 
@@ -142,7 +142,7 @@ def _without_shared_voxels(tree: Tree, layout: Layout) -> Layout:
     )
 
 
-def _hidden(tree: Tree) -> list[Finding]:
+def hidden_files(tree: Tree) -> list[Finding]:
     """Return a note of what is left out by its name, if there is any."""
     findings = Findings()
     if tree.hidden:

@@ -69,7 +69,7 @@ def test_what_is_no_picture_is_counted(tmp_path):
     (tmp_path / "one.psd").write_bytes(b"8BPS")
     (tmp_path / "Thumbs.db").write_bytes(b"0")
     raw = read_source(tmp_path)
-    assert [f.code for f in raw.findings] == ["SOURCE_LEFT"]
+    assert [f.code for f in raw.findings] == ["SOURCE_LEFT", "LAY_HIDDEN"]
     assert "1 left out" in raw.findings[0].found
     assert "one.psd" in raw.findings[0].found
 
@@ -113,3 +113,44 @@ def test_images_of_two_splits_are_counted(tmp_path):
     assert found.code == "SOURCE_COPIES"
     assert "2 of 4 test images" in found.found
     assert load_packed(tmp_path / "shared").findings() == (found,)
+
+
+def test_hidden_pictures_and_folders_are_told(tmp_path):
+    save_pictures(tmp_path / "set", some(3, 6, 6))
+    save_pictures(tmp_path / "set/.more", some(2, 6, 6))
+    (tmp_path / "set/.a.png").write_bytes((tmp_path / "set/000.png").read_bytes())
+    raw = read_source(tmp_path / "set")
+    assert raw.splits["train"].shape[0] == 3
+    assert [(f.level, f.code) for f in raw.findings] == [("note", "LAY_HIDDEN")]
+    assert raw.findings[0].found.endswith("are not read: .a.png, .more")
+    for part in ("train", "valid"):
+        save_pictures(tmp_path / f"old/{part}_32x32", some(2, 32, 32, 3))
+        save_pictures(tmp_path / f"old/{part}_32x32/.more", some(1, 32, 32, 3))
+    assert [f.code for f in read_source(tmp_path / "old").findings] == ["LAY_HIDDEN"] * 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("tag", [3, 6])
+def test_pictures_that_a_tag_says_are_turned_are_packed_upright_and_told(tmp_path, suffix, tag):
+    upright = np.kron(some(3, 6), np.ones((8, 8), np.uint8))
+    stored = {3: np.rot90(upright, 2), 6: np.rot90(upright)}[tag]
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    picture = Image.fromarray(np.ascontiguousarray(stored))
+    picture.save(tmp_path / f"b.{suffix}", exif=exif)
+    Image.fromarray(upright).save(tmp_path / "a.png")
+    raw = read_source(tmp_path)
+    both = whole(raw.splits["train"])[:, 0].astype(int)
+    assert np.abs(both[1] - both[0]).max() <= (20 if suffix == "jpg" else 0)
+    (found,) = raw.turned()
+    assert (found.level, found.code) == ("note", "IMG_ROTATED")
+    assert found.found == f"1 turned upright, as their tags say: b.{suffix}"
+
+
+@pytest.mark.parametrize(("name", "tag"), [("a.png", 9), ("a.tif", 3), ("a.tif", 6)])
+def test_a_tag_that_tells_no_turn_or_is_of_a_tiff_is_refused(tmp_path, name, tag):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(some(6, 6)).save(tmp_path / name, exif=exif)
+    with pytest.raises(DataError, match="IMG_ROTATED"):
+        read_source(tmp_path)

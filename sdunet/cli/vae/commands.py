@@ -62,7 +62,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
     check_output(options.out, *([] if made else [options.SOURCE]))
     raw = read_source(options.SOURCE, options.kind, options.name, options.max_ram)
     packed = pack(raw, options.out, progress=bar)
-    for finding in (*raw.findings, *packed.findings()):
+    for finding in (*raw.findings, *raw.turned(), *packed.findings()):
         say(str(finding))
     counts = ", ".join(f"{split} {packed.images(split).shape[0]}" for split in packed.splits)
     height, width = packed.size

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import check_size
 from data_prep.files.file_tree import open_tree
+from data_prep.layouts.detect import hidden_files
 from data_prep.layouts.split_folders import of_no_part
 from data_prep.layouts.words import is_split, part_of_folders
 from sdunet.vae.data.raw import BLOCK, Images, RawImages, damaged
@@ -20,13 +21,16 @@ _PICTURES = (
 )
 
 
+_ORIENTATION = 0x0112  # the tag of Exif
+
+
 def read_folder(root: Path) -> RawImages:
     """Read any folder of pictures; without folders for parts, every tenth is for testing.
 
     Folders tell of parts as those of segmentation do. Pictures for validation are for testing
     where no others are, and else kept as a split of their own.
     """
-    pictures, others = files_of(root)
+    pictures, others, hidden = files_of(root)
     parts, silent, training = {}, [], 0
     for name in pictures:
         try:
@@ -52,23 +56,23 @@ def read_folder(root: Path) -> RawImages:
     shapes = {images.shape[1:] for images in splits.values()}
     if len(shapes) > 1:
         raise DataError("IMG_SIZE", f"splits differ in shape: {shapes}", "make them alike")
-    findings = (*of_no_part(silent, training), *left_out(others, "are no pictures"))
+    findings = (*of_no_part(silent, training), *left_out(others, "are no pictures"), *hidden)
     return RawImages("folder", 256, splits, findings=findings)
 
 
-def files_of(root: Path) -> tuple[list[str], list[str]]:
-    """Return the names of all pictures below a folder, and of all other files; both in order."""
+def files_of(root: Path) -> tuple[list[str], list[str], list[Finding]]:
+    """Return the pictures below a folder and all other files, in order; a note of hidden ones."""
     if not root.is_dir():
-        return [], []
+        return [], [], []
     try:
         tree = open_tree(root)
     except DataError as error:
         if error.code != "IO_NO_FILES":
             raise
-        return [], []
+        return [], [], []
     names = sorted(tree.names, key=PurePosixPath)
     found = [name for name in names if PurePosixPath(name).suffix.lower() in _PICTURES]
-    return found, sorted({*names, *tree.unnamed} - {*found})
+    return found, sorted({*names, *tree.unnamed} - {*found}), hidden_files(tree)
 
 
 def left_out(names: Sequence[str], why: str) -> tuple[Finding, ...]:
@@ -84,25 +88,41 @@ def picture_images(files: Sequence[Path], root: Path) -> Images:
     """Return pictures of one size and mode, read when they are needed."""
     if not files:
         raise DataError("SOURCE_EMPTY", f"no pictures in {root}", "give a folder that has some")
-    first = _picture(files[0])
+    first, _ = _picture(files[0])
     shape = first.shape
+    turned: set[str] = set()
 
     def blocks() -> Iterator[np.ndarray]:
         for start in range(0, len(files), BLOCK):
-            yield np.stack([_picture(file, shape) for file in files[start : start + BLOCK]])
+            arrays = []
+            for file in files[start : start + BLOCK]:
+                array, is_turned = _picture(file, shape)
+                arrays.append(array)
+                if is_turned:
+                    turned.add(file.relative_to(root).as_posix())
+            yield np.stack(arrays)
 
-    return Images((len(files), *shape), blocks)
+    return Images((len(files), *shape), blocks, turned)
 
 
-def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return one picture, `(C, H, W)`, and refuse one of another shape."""
+def _picture(file: Path, shape: tuple[int, ...] | None = None) -> tuple[np.ndarray, bool]:
+    """Return one picture, `(C, H, W)`, and whether it was turned upright, as its tag says.
+
+    One of another shape is refused.
+    """
     try:
         with Image.open(file) as image:
             check_size(image.width * image.height * len(image.getbands()), 1)
             image.verify()  # all checksums; loading stops at the last pixel
         with Image.open(file) as image:
+            turn = image.getexif().get(_ORIENTATION, 1)
+            # Pillow turns a TIFF by itself while it loads it, and some of them wrongly.
+            if turn not in range(1, 9) or (turn != 1 and image.format == "TIFF"):
+                found = f"rotation tag {turn}"
+                raise DataError("IMG_ROTATED", found, "save it the right way up", file=str(file))
             image.load()
-            mode, pixels, frames = image.mode, np.asarray(image), getattr(image, "n_frames", 1)
+            mode, frames = image.mode, getattr(image, "n_frames", 1)
+            pixels = np.asarray(image if turn == 1 else ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise damaged(file, f"not a whole picture: {words_of(error)}") from error
     if frames > 1:
@@ -125,4 +145,4 @@ def _picture(file: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
             "make all alike",
             file=str(file),
         )
-    return array
+    return array, turn != 1

@@ -1,13 +1,14 @@
 """Raw images as every reader gives them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Findings
+from data_prep.layouts.cases import sample
 
 BLOCK = 1000
 COPY_AGAIN = "fetch the file again"
@@ -20,10 +21,12 @@ class Images:
     Args:
         shape: `(N, C, H, W)`.
         blocks: gives uint8 arrays `(n, C, H, W)` that together are the N images.
+        turned: names of pictures that were turned upright, of blocks that were given already.
     """
 
     shape: tuple[int, int, int, int]
     blocks: Callable[[], Iterator[np.ndarray]]
+    turned: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,15 @@ class RawImages:
     splits: dict[str, Images]
     factors: dict[str, np.ndarray] | None = None
     findings: tuple[Finding, ...] = ()
+
+    def turned(self) -> list[Finding]:
+        """Return a note, IMG_ROTATED, of pictures turned upright while all blocks were read."""
+        names = sorted(set[str]().union(*(images.turned for images in self.splits.values())))
+        findings = Findings()
+        if names:
+            found = f"{len(names)} turned upright, as their tags say: {sample(names)}"
+            findings.note("IMG_ROTATED", found)
+        return findings.found
 
 
 def in_memory(images: np.ndarray) -> Images:

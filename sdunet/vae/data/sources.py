@@ -29,7 +29,8 @@ def read_source(
 
     Raises:
         DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, SOURCE_TWICE, FILE_DAMAGED,
-            LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_STACK, IMG_LEVELS, IO_MEMORY, IO_TOO_LARGE.
+            LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_ROTATED, IMG_STACK, IMG_LEVELS, IO_MEMORY,
+            IO_TOO_LARGE.
     """
     path = Path(path)
     if kind not in ("digits", "factors") and not path.exists():
@@ -75,9 +76,9 @@ def _read_imagenet32(root: Path) -> RawImages:
         splits: dict[str, Images] = {}
         findings: tuple[Finding, ...] = ()
         for split, folder in folders.items():
-            pictures, others = files_of(folder) if folder.is_dir() else ([], [])
+            pictures, others, hidden = files_of(folder)
             splits[split] = picture_images([folder / name for name in pictures], folder)
-            findings += left_out(others, f"are no pictures in {folder.name}")
+            findings += (*left_out(others, f"are no pictures in {folder.name}"), *hidden)
         return RawImages("imagenet32", 256, splits, findings=findings)
     train = sorted(root.glob("train_data_batch_*.npz"))
     if not train or not (root / "val_data.npz").is_file():

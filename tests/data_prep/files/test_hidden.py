@@ -69,4 +69,6 @@ def test_nothing_is_told_where_nothing_is_hidden(written):
 
 def test_pictures_to_generate_from_are_taken_by_the_same_rule(written):
     root = written(dict.fromkeys(("a.png", "x/b.png", *LEFT), PICTURE))
-    assert files_of(root) == (["a.png", "x/b.png"], [])
+    pictures, others, told = files_of(root)
+    assert (pictures, others) == (["a.png", "x/b.png"], [])
+    assert [finding.code for finding in told] == ["LAY_HIDDEN"]
