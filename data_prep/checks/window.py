@@ -33,7 +33,8 @@ def beyond_window(
         INT_WINDOW as an error for each channel that all cases lose; as a warning for each case
         that loses one which others keep.
     """
-    errors, findings = [], Findings()
+    errors: list[DataError] = []
+    findings = Findings()
     if config.intensity != "window" or not config.window:
         return errors, findings
     for channel, name in enumerate(rules.channels):

@@ -8,7 +8,7 @@ import torch
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.memory_limits import TORCH_FULL
 
-_MEMORY = (TORCH_FULL, "CUDA error: out of memory", "ALLOC_FAILED")
+_MEMORY = (TORCH_FULL, "alloc_cpu", "CUDA error: out of memory", "ALLOC_FAILED")
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -51,6 +51,25 @@ def fit_errors(smaller: str) -> Iterator[None]:
         if (known := named(error, smaller)) is None:
             raise
         raise known from error
+
+
+@contextmanager
+def memory_errors(fix: str) -> Iterator[None]:
+    """Name what torch and NumPy raise where memory ends.
+
+    Args:
+        fix: what a user can do about it.
+
+    Raises:
+        DataError: RUN_MEMORY.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        words = str(error).strip() or "memory is full"
+        raise DataError("RUN_MEMORY", words.splitlines()[0][:200], fix) from error
 
 
 def not_finite(found: str) -> DataError:

@@ -19,7 +19,7 @@ from sdunet.cli.spellings import add_old_position
 from sdunet.cli.vae import samples
 from sdunet.runtime.device import check_environment
 from sdunet.runtime.run_record import RunRecord, bar, say, tell
-from sdunet.runtime.torch_errors import not_finite
+from sdunet.runtime.torch_errors import memory_errors, not_finite
 from sdunet.vae.config import VAEConfig
 
 
@@ -32,7 +32,10 @@ def describe_vae(parser: Parser) -> None:
 
 def run_vae(options: jsonargparse.Namespace) -> int:
     """Run the chosen command and return the exit status."""
-    return _COMMANDS[options.action][1](getattr(options, options.action))
+    smaller = _SMALLER.get(options.action)
+    fix = "close other programs" + f", or lower {smaller}" * bool(smaller)
+    with memory_errors(fix):
+        return _COMMANDS[options.action][1](getattr(options, options.action))
 
 
 def _describe_prepare(parser: Parser) -> None:
@@ -241,6 +244,13 @@ def config_of(options: jsonargparse.Namespace) -> VAEConfig:
     return VAEConfig(**{name: getattr(options, name) for name in names})
 
 
+_SMALLER = {  # what takes less memory of each command when it is lowered
+    "prepare": "--max-ram",
+    "train": "training.batch_size or the sizes of the network",
+    "evaluate": "--batch-size",
+    "info": "the sizes of the network",
+    **samples.SMALLER,
+}
 _COMMANDS: dict[str, Command] = {
     "prepare": (_describe_prepare, _prepare),
     "train": (_describe_train, _train),

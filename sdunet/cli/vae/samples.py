@@ -18,6 +18,7 @@ from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, tell
 
 _RECORD = "pictures.json"  # which model drew them
+_DISTANCES = 5  # copies of those of a block, with as many indices, while the nearest are chosen
 
 if TYPE_CHECKING:  # commands import what they run, so that help does not wait for it
     from sdunet.vae.model import Model
@@ -37,11 +38,13 @@ def _describe_sample(parser: Parser) -> None:
 
 def _sample(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.evaluation.samples import sample
+    from sdunet.vae.evaluation.sheet import check_sheet
 
     model = vae_of(options)
     names = [f"{temperature:g}" for temperature in options.temperature]
     if len(set(names)) < len(names):
         raise DataError("OPTION", f"--temperature {' '.join(names)}", "give each of them once")
+    check_sheet(model.config.images, options.count, fix=_lower("sample"))
     for temperature in options.temperature:
         if not 0 <= temperature < float("inf"):
             raise DataError("OPTION", f"--temperature is {temperature}", "give 0 or more")
@@ -71,11 +74,14 @@ def _describe_interpolate(parser: Parser) -> None:
 
 def _interpolate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.evaluation.samples import interpolate
+    from sdunet.vae.evaluation.sheet import check_sheet
 
     if options.temperature is not None and options.layers is None:
         found = f"--temperature {options.temperature:g} changes nothing: no layer is drawn"
         raise DataError("OPTION", found, "give --layers, too, or leave it out")
     model = vae_of(options)
+    count, columns = options.pairs * (options.steps + 2), options.steps + 2
+    check_sheet(model.config.images, count, columns, fix=_lower("interpolate"))
     ends = _some_images(options, model, 2 * options.pairs)
     torch.manual_seed(options.seed)
     rows = []
@@ -109,8 +115,11 @@ def _describe_reconstruct(parser: Parser) -> None:
 
 def _reconstruct(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.evaluation.samples import reconstruct
+    from sdunet.vae.evaluation.sheet import check_sheet
 
     model = vae_of(options)
+    count = options.count
+    check_sheet(model.config.images, 2 * count, count, fix=_lower("reconstruct"))
     images = _some_images(options, model, options.count)
     torch.manual_seed(options.seed)
     both = torch.cat([images, reconstruct(model.network, images).to(images)])
@@ -132,9 +141,19 @@ def _describe_neighbours(parser: Parser) -> None:
 
 def _neighbours(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import load_packed
-    from sdunet.vae.evaluation.samples import nearest, sample
+    from sdunet.vae.evaluation.samples import BLOCK, nearest, sample
+    from sdunet.vae.evaluation.sheet import check_sheet
 
     model = vae_of(options)
+    columns = 1 + options.neighbours
+    distances = options.count * (BLOCK + options.neighbours) * 8  # of a block, float64
+    check_sheet(
+        model.config.images,
+        options.count * columns,
+        columns,
+        besides=_DISTANCES * distances,
+        fix=_lower("neighbours"),
+    )
     torch.manual_seed(options.seed)
     images = sample(model.network, options.count, temperature=options.temperature).cpu()
     stored = same_images(model, load_packed(options.data))
@@ -187,6 +206,10 @@ def _some_images(options: jsonargparse.Namespace, model: "Model", count: int) ->
     return torch.stack([images[int(i)] for i in chosen]).to(options.device)
 
 
+def _lower(command: str) -> str:
+    return f"lower {SMALLER[command]}"
+
+
 def _check_number(asked: int, split: str, there: int) -> None:
     if asked > there:
         found = f"{asked} images of {split} are asked for, there are {there}"
@@ -196,7 +219,7 @@ def _check_number(asked: int, split: str, there: int) -> None:
 def _write(
     out: str, name: str, images: torch.Tensor, model: "Model", columns: int | None = None
 ) -> None:
-    from sdunet.vae.evaluation.samples import to_png
+    from sdunet.vae.evaluation.sheet import to_png
     from sdunet.vae.model import weights_sha256
 
     path, record = Path(out) / name, Path(out) / _RECORD
@@ -211,6 +234,12 @@ def _write(
     tell(f"wrote {path}")
 
 
+SMALLER = {  # what takes less memory of each command when it is lowered
+    "sample": "--count",
+    "interpolate": "--pairs or --steps",
+    "reconstruct": "--count",
+    "neighbours": "--count or --neighbours",
+}
 COMMANDS: dict[str, Command] = {
     "sample": (_describe_sample, _sample),
     "interpolate": (_describe_interpolate, _interpolate),

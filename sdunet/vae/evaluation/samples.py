@@ -3,7 +3,6 @@
 Images are uint8 levels, `(N, C, H, W)`.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -11,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from data_prep.files.png import array_to_png
 from sdunet.runtime.torch_errors import not_finite
 from sdunet.vae.model import VAE
 
-_SMALLEST_SIDE = 64  # small images are enlarged, each pixel to a square
-_GAP = 2
+BLOCK = 1000  # stored images read at a time
+_BATCH = 64  # images decoded at a time: their parameters take many times what they do
 
 
 def sample(
@@ -41,18 +39,26 @@ def sample(
         DataError: RUN_NONFINITE if the model gives NaN or infinity.
     """
     with torch.inference_mode(), parametrize.cached():
-        params = network.decode(count, latents, temperature)
-        if not torch.isfinite(params).all():  # or pictures of NaN would look like images
-            raise not_finite("what the model decodes is not finite")
         draw = network.likelihood.sample if pixels else network.likelihood.mode
-        return draw(params)
+        images = []
+        for start in range(0, count, _BATCH):
+            here = slice(start, min(start + _BATCH, count))
+            fixed = [None if z is None else z[here] for z in latents]
+            params = network.decode(here.stop - start, fixed, temperature)
+            if not torch.isfinite(params).all():  # or pictures of NaN would look like images
+                raise not_finite("what the model decodes is not finite")
+            images.append(draw(params))
+        return torch.cat(images)
 
 
 def reconstruct(network: VAE, images: Tensor) -> Tensor:
     """Return the images as decoded from one draw of their posterior."""
-    with torch.inference_mode(), parametrize.cached():
-        latents = [latent.z for latent in network(images).latents]
-    return sample(network, len(images), latents=latents)
+    made = []
+    for some in images.split(_BATCH):
+        with torch.inference_mode(), parametrize.cached():
+            latents = [latent.z for latent in network(some).latents]
+        made.append(sample(network, len(some), latents=latents))
+    return torch.cat(made)
 
 
 def interpolate(
@@ -93,7 +99,7 @@ def nearest(
     count: int,
     *,
     merge: int = 1,
-    block: int = 1000,
+    block: int = BLOCK,
     progress: Callable[[Iterable, str], Iterable] = lambda items, title: items,
 ) -> np.ndarray:
     """Return the indices `(N, count)` of the nearest images by squared error, nearest first.
@@ -141,20 +147,3 @@ def traverse(network: VAE, image: Tensor, values: Sequence[float] = (-3, -2, -1,
         z[:, index] = torch.tensor(values, dtype=z.dtype)
         rows.append(sample(network, len(values), latents=[z]))
     return torch.cat(rows)
-
-
-def to_png(images: Tensor, levels: int, columns: int | None = None) -> bytes:
-    """Return a grid of images as PNG, row by row; by default nearly as high as wide."""
-    n, _, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    scale = max(1, math.ceil(_SMALLEST_SIDE / max(height, width)))
-    pixels = (images.cpu().numpy().astype(np.float64) * (255 / (levels - 1))).round()
-    pixels = pixels.astype(np.uint8).repeat(scale, 2).repeat(scale, 3)
-    step = (height * scale + _GAP, width * scale + _GAP)
-    sheet = np.full((rows * step[0] - _GAP, columns * step[1] - _GAP, 3), 255, np.uint8)
-    for index, image in enumerate(pixels):
-        top, left = (index // columns) * step[0], (index % columns) * step[1]
-        where = np.s_[top : top + height * scale, left : left + width * scale]
-        sheet[where] = image.transpose(1, 2, 0)  # grey spreads over the three channels
-    return array_to_png(sheet)
