@@ -4,7 +4,6 @@ import struct
 import zlib
 from collections.abc import Iterable
 
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
@@ -24,9 +23,6 @@ _ITEM = b"\xfe\xff\x00\xe0"
 # Bytes that an item and a number written as text take in memory; those of contours are read
 # without an object of pydicom's for each.
 _OBJECT, _NUMBER, _COORDINATE = 2000, 500, 60
-_PIXELS_GROUP = 0x7FE0  # whose lengths are looked at with the image
-_ELEMENT_HEAD = 8  # bytes, at the least
-_UNDEFINED = 0xFFFFFFFF  # length of an element that a delimiter ends
 _ITEM_GROUP = 0xFFFE  # of the tags that begin and end items, and are no elements
 _SEQUENCES = (
     "StructureSetROISequence",
@@ -102,33 +98,6 @@ def _frame_size(frame: bytes) -> list[int] | None:
         # A byte FF before a marker is filling.
         at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", frame, at + 2)[0]
     return None
-
-
-def check_lengths(one: Dataset, data: bytes) -> None:
-    """Refuse a file that ends within an element: of a sequence, some items would be all.
-
-    Args:
-        one: what was read of it, no element decoded yet.
-        data: the file.
-
-    Raises:
-        DataError: IO_TRUNCATED.
-    """
-    end = 0
-    for tag in list(one.keys()):  # an element that is asked for is decoded
-        element = one.get_item(tag)
-        if not isinstance(element, RawDataElement) or tag.group == _PIXELS_GROUP:
-            continue
-        there = None if element.value is None else len(element.value)
-        if there is not None and there < element.length != _UNDEFINED:
-            found = f"{tag} has {there} of {element.length} bytes"
-            raise DataError("IO_TRUNCATED", found, _AGAIN)
-        end = element.value_tell + element.length
-    deflated = one.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    left = b"" if deflated or not end else data[end:]
-    # Less than the head of an element is not read; zeros are filling.
-    if 0 < len(left) < _ELEMENT_HEAD and any(left):
-        raise DataError("IO_TRUNCATED", f"{len(left)} bytes behind the last element", _AGAIN)
 
 
 def check_items(one: Dataset) -> None:
