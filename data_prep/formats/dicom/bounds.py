@@ -1,12 +1,15 @@
-"""Where DICOM data end: what they unpack to, before memory is taken for it, and their items."""
+"""Where DICOM data end: what they unpack to, before memory is taken for it, and their parts."""
 
 import struct
 import zlib
-from collections.abc import Iterable
+from functools import cache
+from typing import NoReturn
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.memory_limits import check_bytes, room
@@ -23,14 +26,14 @@ _ITEM = b"\xfe\xff\x00\xe0"
 # Bytes that an item and a number written as text take in memory; those of contours are read
 # without an object of pydicom's for each.
 _OBJECT, _NUMBER, _COORDINATE = 2000, 500, 60
-_ITEM_GROUP = 0xFFFE  # of the tags that begin and end items, and are no elements
-_SEQUENCES = (
-    "StructureSetROISequence",
-    "ROIContourSequence",
-    "SegmentSequence",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-)
+# Tags of no element: they begin an item, and end items and sequences of undefined length.
+_ITEM_GROUP = 0xFFFE
+_ITEM_START, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_UNDEFINED = 0xFFFFFFFF
+_LONG = {vr.encode() for vr in EXPLICIT_VR_LENGTH_32}  # value representations of 4-byte lengths
+_BINARY = {b"OB", b"OW", b"OD", b"OF", b"OL", b"OV"}
+_PIXELS = 0x7FE00010
+_COMMAND, _HEAD_GROUP = 0, 2  # groups before the others, little endian in any file
 
 
 def check_unpacked(data: bytes) -> None:
@@ -41,14 +44,22 @@ def check_unpacked(data: bytes) -> None:
             data start.
     """
     if DeflatedExplicitVRLittleEndian.encode() in data[:_HEAD]:
-        if data[_META - 4 : _META + 6] != b"DICM\2\0\0\0UL":
-            raise DataError("IO_DAMAGED", "a deflated file without length of its head", _AGAIN)
-        start = _META + 12 + struct.unpack_from("<I", data, _META + 8)[0]
-        check_bytes(unpacked_size(data[start:], zlib.decompressobj(-zlib.MAX_WBITS), room()))
-        with named_errors(fix=_AGAIN):
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:])
+        packed = data[_deflated_from(data) :]
+        check_bytes(unpacked_size(packed, zlib.decompressobj(-zlib.MAX_WBITS), room()))
+        data = _inflated(packed)
     number = _COORDINATE if b"RTSTRUCT" in data[:_HEAD] else _NUMBER
     check_bytes(data.count(b"\\") * number + data.count(_ITEM) * _OBJECT, copies=1)
+
+
+def _deflated_from(data: bytes) -> int:
+    if data[_META - 4 : _META + 6] != b"DICM\2\0\0\0UL":
+        raise DataError("IO_DAMAGED", "a deflated file without length of its head", _AGAIN)
+    return _META + 12 + int.from_bytes(data[_META + 8 : _META + 12], "little")
+
+
+def _inflated(packed: bytes) -> bytes:
+    with named_errors(fix=_AGAIN):
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed)
 
 
 def check_frames(one: Dataset, frames: int, samples: int) -> None:
@@ -100,24 +111,147 @@ def _frame_size(frame: bytes) -> list[int] | None:
     return None
 
 
-def check_items(one: Dataset) -> None:
-    """Refuse a file in whose contours, segments or frames an item lies where an element is due.
+def check_lengths(data: bytes, *, little: bool) -> None:
+    """Refuse a file in which an element, an item or a sequence does not end in what holds it.
 
-    A damaged length puts items into each other, and what the inner ones hold would be lost.
+    A file that was cut ends before its last element does, and a damaged length puts items into
+    each other: what is lost so would be missing from contours, segments or frames unsaid. Only
+    headers are read, and no value is copied; zeros after the last element are padding.
+
+    Args:
+        data: the whole file.
+        little: whether it is little endian, after its head.
 
     Raises:
-        DataError: IO_DAMAGED.
+        DataError: IO_TRUNCATED, IO_DAMAGED.
+
+    Source: DICOM PS3.5, 7.1 (elements), 7.5 (items and sequences), A.4 (encapsulated pixels).
     """
-    for name in _SEQUENCES:
-        _check_each(one.get(name) or ())
+    if DeflatedExplicitVRLittleEndian.encode() in data[:_HEAD]:
+        data, at = _inflated(data[_deflated_from(data) :]), 0
+    else:
+        at = _META if data[_META - 4 : _META] == b"DICM" else 0
+        while int.from_bytes(data[at : at + 2], "little") in (_COMMAND, _HEAD_GROUP):
+            if not _is_left(data, at, little=True):
+                return
+            implicit = data[at] == _COMMAND
+            at = _after_element(data, at, len(data), "<", implicit)
+    implicit = not _is_explicit(data, at)
+    while _is_left(data, at, little):
+        if _tag(data, at, len(data), "<" if little else ">") == _ITEM_END:
+            _refuse_rest(data, at + 8, len(data))
+            return
+        at = _after_element(data, at, len(data), "<" if little else ">", implicit)
 
 
-def _check_each(items: Iterable[Dataset]) -> None:
-    for item in items:
-        tags = list(item.keys())  # an element that is asked for is decoded
-        for tag in tags:
-            if tag.group == _ITEM_GROUP:
-                found = f"an item inside of another, as {tag}"
-                raise DataError("IO_DAMAGED", found, _AGAIN)
-            if item.get_item(tag).VR == "SQ":
-                _check_each(item[tag].value or ())
+def _is_left(data: bytes, at: int, little: bool) -> bool:
+    """Tell whether anything but padding follows; a tag of big endian may start with a zero."""
+    if data[at : at + 8].strip(b"\0") or (not little and len(data) - at == 1):
+        return True
+    return bool(data[at:].strip(b"\0"))
+
+
+def _after_element(data: bytes, at: int, end: int, order: str, implicit: bool) -> int:
+    """Return where the element at `at` ends, which is `end` at most."""
+    tag, vr, value = _tag(data, at, end, order), b"", at + 8
+    if implicit or not _is_explicit(data, at):
+        length = struct.unpack_from(order + "I", data, at + 4)[0]
+    elif (vr := data[at + 4 : at + 6]) in _LONG:
+        value = at + 12
+        if value > end:
+            _refuse(tag, value, data)
+        length = struct.unpack_from(order + "I", data, at + 8)[0]
+    else:
+        length = struct.unpack_from(order + "H", data, at + 6)[0]
+    if length == _UNDEFINED:
+        opaque = vr in _BINARY or tag == _PIXELS
+        return _after_items(data, value, end, order, implicit, delimited=True, opaque=opaque)
+    if value + length > end:
+        _refuse(tag, value + length, data)
+    # A private sequence without its representation is not told from other values.
+    if vr == b"SQ" or (vr in (b"", b"UN") and _is_sequence(tag)):
+        _after_items(data, value, value + length, order, implicit)
+    return value + length
+
+
+def _after_items(
+    data: bytes,
+    at: int,
+    end: int,
+    order: str,
+    implicit: bool,
+    delimited: bool = False,
+    opaque: bool = False,
+) -> int:
+    """Return where a sequence ends: `end`, or after its delimiter."""
+    while delimited or at < end:
+        tag = _tag(data, at, end, order)
+        length, at = struct.unpack_from(order + "I", data, at + 4)[0], at + 8
+        if tag == _SEQUENCE_END:
+            if not delimited:
+                _refuse_rest(data, at, end)
+            return at
+        if tag != _ITEM_START:
+            raise DataError("IO_DAMAGED", f"{_shown(tag)} where an item is due", _AGAIN)
+        if length == _UNDEFINED:
+            at = _after_item(data, at, end, order, implicit, delimited=True)
+            continue
+        if at + length > end:
+            _refuse(tag, at + length, data)
+        if not opaque:
+            _after_item(data, at, at + length, order, implicit)
+        at += length
+    return at
+
+
+def _after_item(
+    data: bytes, at: int, end: int, order: str, implicit: bool, delimited: bool = False
+) -> int:
+    """Return where the elements of an item end: at `end`, or after its delimiter."""
+    # Items of an explicit file may be implicit, as those of unknown sequences are.
+    implicit = implicit or not _is_explicit(data, at)
+    while delimited or at < end:
+        tag = _tag(data, at, end, order)
+        if tag == _ITEM_END:
+            if not delimited:
+                _refuse_rest(data, at + 8, end)
+            return at + 8
+        if tag >> 16 == _ITEM_GROUP:
+            raise DataError("IO_DAMAGED", f"an item inside of another, as {_shown(tag)}", _AGAIN)
+        at = _after_element(data, at, end, order, implicit)
+    return at
+
+
+def _tag(data: bytes, at: int, end: int, order: str) -> int:
+    if at + 8 > end:
+        _refuse(None, at + 8, data)
+    group, element = struct.unpack_from(order + "2H", data, at)
+    return int(group << 16 | element)
+
+
+def _is_explicit(data: bytes, at: int) -> bool:
+    """Tell whether an element names its representation, in two capitals."""
+    vr = data[at + 4 : at + 6]
+    return len(vr) == 2 and vr.isalpha() and vr.isupper()
+
+
+@cache
+def _is_sequence(tag: int) -> bool:
+    return dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
+
+
+def _shown(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _refuse(tag: int | None, end: int, data: bytes) -> NoReturn:
+    what = "an element" if tag is None else _shown(tag)
+    if end > len(data):
+        found = f"the file ends early: {what} ends at byte {end} of {len(data)}"
+        raise DataError("IO_TRUNCATED", found, _AGAIN)
+    raise DataError("IO_DAMAGED", f"{what} ends after what holds it, at byte {end}", _AGAIN)
+
+
+def _refuse_rest(data: bytes, at: int, end: int) -> None:
+    if data[at:end].strip(b"\0"):
+        raise DataError("IO_DAMAGED", f"data after an end of items, at byte {at}", _AGAIN)

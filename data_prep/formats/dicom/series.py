@@ -21,7 +21,7 @@ from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
-from data_prep.formats.dicom.bounds import check_items, check_unpacked
+from data_prep.formats.dicom.bounds import check_lengths, check_unpacked
 from data_prep.formats.dicom.frame import Frame, alike_of, said_of
 from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
@@ -58,7 +58,7 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
             warnings.simplefilter("ignore")  # about values; those that are used are checked
             found = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
             found.get("SOPClassUID")
-            check_items(found)
+            check_lengths(data, little=found.original_encoding[1] is not False)
             return found
     except DataError:
         raise

@@ -14,7 +14,7 @@ def test_contour_that_lies_in_another_by_its_length_is_refused():
     assert len(parse(drawn).ROIContourSequence[0].ContourSequence) == 2
     second = drawn.rindex(b"\xfe\xff\x00\xe0", 0, drawn.rindex(b"CLOSED_PLANAR"))
     first = drawn.rindex(b"\xfe\xff\x00\xe0", 0, second)
-    (length,) = struct.unpack_from("<I", drawn, first + 4)
-    swallowing = drawn[: first + 4] + struct.pack("<I", length + 256) + drawn[first + 8 :]
+    both = sum(struct.unpack_from("<I", drawn, at + 4)[0] for at in (first, second)) + 8
+    swallowing = drawn[: first + 4] + struct.pack("<I", both) + drawn[first + 8 :]
     with pytest.raises(DataError, match=r"IO_DAMAGED: an item inside of another, as \(FFFE,E000\)"):
         parse(swallowing)
