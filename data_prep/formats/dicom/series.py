@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
@@ -72,14 +73,19 @@ def parse(data: bytes, *, pixels: bool = True) -> Dataset:
 
 
 def start_of(data: bytes) -> Dataset:
-    """Return what a file says up to its series; what follows may be damaged.
+    """Return what a file says up to its series, unless that is cut; what follows may be damaged.
 
     Raises:
         DataError: IO_DAMAGED.
     """
     check_unpacked(data)
     with named_errors(fix=_AGAIN):
-        return read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
+        found = read_partial(io.BytesIO(data), lambda tag, *_: tag > _SERIES, force=True)
+        series = found.get_item(_SERIES) if _SERIES in found else None
+        # The start of an identifier is that of another series.
+        if isinstance(series, RawDataElement) and len(series.value or b"") != series.length:
+            del found[_SERIES]
+        return found
 
 
 def read_series(

@@ -283,7 +283,7 @@ ROWS = [
      "error", "DCM_RESCALE"),
     ("F12", Series, lambda s: s.slices(bad_series(RescaleSlope=0)), "error", "DCM_RESCALE"),
     ("F13", Series, lambda s: s.slices(bad_series(Rows=8, Columns=6)), "error", "DCM_MIXED"),
-    ("F14", Series, lambda s: s.slices(encoded((3, -40))), "error", "IO_DAMAGED"),
+    ("F14", Series, lambda s: s.slices(encoded((3, -40))), "error", "DCM_LOST"),
     ("F15", Series, lambda s: s.slices(bad_series(PixelData=STORED[4].tobytes()[:-8])), "error",
      "IO_DAMAGED"),
     ("F20", Series, lambda s: s.slices(bad_series(NumberOfFrames=10**9)), "error", "IO_TOO_LARGE"),
