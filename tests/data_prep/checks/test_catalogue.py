@@ -335,6 +335,7 @@ ACCEPTED = [
     if row[4] in ACCEPTABLE
     and not (row[1] is Pictures and row[4].startswith("GEO_"))
     and row[0] != "B24 apart"  # nothing of such a label is left, see LBL_LOST
+    and row[0] != "F14"  # of DCM_LOST, only that a label lists what is not there is accepted
     and row[4] != "LAY_UNUSED"  # which only prediction accepts
 ]
 
