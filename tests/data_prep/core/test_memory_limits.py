@@ -207,6 +207,7 @@ def test_members_of_archives_that_unpack_to_gigabytes_are_refused(tmp_path):
         archive.getinfo("images/unknown.nii").compress_type = 9  # Deflate64
     errors = assert_all_refused(path, {*METHODS, "lying", "unknown"})
     assert errors.pop("deflate") == "IO_MEMORY"
+    assert errors.pop("unknown") == "IO_MEMBER"
     assert set(errors.values()) == {"IO_CRC"}
 
 
