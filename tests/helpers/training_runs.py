@@ -46,7 +46,7 @@ def _hear():
 
 
 def wait_for(path, process):
-    for _ in range(1200):
+    for _ in range(2400):
         if path.exists():
             return
         assert process.poll() is None, process.stderr.read()
