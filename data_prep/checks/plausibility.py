@@ -44,8 +44,20 @@ def look_at_hounsfield(values: np.ndarray, findings: Findings) -> None:
             f"CT values from {low:g} to {high:g}, without air",
             "export Hounsfield units: rescaled, not cut or normalised",
         )
+    elif (dark := _typical_dark(values, low)) < _PADDING_HU:
+        findings.warn(
+            "CT_NOT_HU",
+            f"CT values from {low:g} to {high:g}, half of those below {AIR_HU} under {dark:.0f}",
+            "export Hounsfield units: the slope may have been applied twice or be that of another",
+        )
     elif low < _PADDING_HU and (values == low).mean() > 1e-3:
         findings.note("CT_PADDING", f"{(values == low).mean():.1%} of voxels padded with {low:g}")
+
+
+def _typical_dark(values: np.ndarray, padding: float) -> float:
+    """Return the median of the voxels darker than tissue, the padding left out; 0 if none is."""
+    dark = values[(values < AIR_HU) & (values > padding)]
+    return float(np.median(dark)) if dark.size else 0.0
 
 
 def look_at_label(label: Scan, image: Scan, findings: Findings) -> None:

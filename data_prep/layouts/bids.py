@@ -12,7 +12,15 @@ from data_prep.core.findings import Finding
 from data_prep.core.parse import MAX_LIST_BYTES, once
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
-from data_prep.layouts.cases import Case, Layout, duplicate, layout_of, no_image, not_used
+from data_prep.layouts.cases import (
+    Case,
+    Layout,
+    duplicate,
+    layout_of,
+    no_image,
+    not_used,
+    parts_told,
+)
 from data_prep.layouts.words import by_role, role_of, split_of
 
 _SUBJECTS = "participants.tsv"
@@ -24,7 +32,7 @@ _LABEL_SUFFIXES = ("mask", "dseg", "seg", "lesion", "msk")
 def bids(tree: Tree) -> Layout | None:
     """Scans with the labels that share their entities; the subject is the group.
 
-    Columns `split` and `fold` of `participants.tsv` are obeyed.
+    Columns `split` and `fold` of `participants.tsv` are obeyed, others as of `parts_told`.
 
     Raises:
         DataError: LAY_CSV if that table cannot be used; as `Tree.read` if it cannot be read.
@@ -96,18 +104,26 @@ def _splits_of_subjects(
             return {}, _in_vain("it has no column participant_id, set apart by tabs")
         known = [c for c in head if role_of(c) and c not in (*roles.values(), "participant_id")]
         unused = not_used("columns", known, _SUBJECTS)
-        if not roles:
+        rows = [["" if cell == "n/a" else cell for cell in row] for row in rows if any(row)]
+        others = {
+            column: [row[k] if k < len(row) else "" for row in rows]
+            for k, column in enumerate(head)
+            if not role_of(column)
+        }
+        parts, doubts = parts_told("columns", others, _SUBJECTS, known="split" in roles)
+        # What else it tells of subjects, such as age and sex, is nothing to note.
+        unused += tuple(finding for finding in doubts if finding.level == "warning")
+        if not roles and not parts:
             return {}, unused
-        rows = [row for row in rows if any(row)]
         if any(len(row) != len(head) for row in rows):
             raise ValueError("rows of more or fewer cells than columns")
+        if parts:
+            roles["split"] = "split"
+            head, rows = [*head, "split"], [[*r, p] for r, p in zip(rows, parts, strict=True)]
         told = [head.index(column) for column in roles.values()]
         names = ["sub-" + row[head.index("participant_id")].removeprefix("sub-") for row in rows]
         cells = once(
-            [
-                (name, [row[k].replace("n/a", "") for k in told])
-                for name, row in zip(names, rows, strict=True)
-            ]
+            [(name, [row[k] for k in told]) for name, row in zip(names, rows, strict=True)]
         )
         splits = {id_: split_of(found[0], found[-1]) for id_, found in cells.items()}
     except (ValueError, csv.Error) as error:

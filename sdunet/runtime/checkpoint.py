@@ -32,7 +32,7 @@ class StateIO(CheckpointIO):
     """
 
     def __init__(self, run: Mapping[str, Any] | None = None) -> None:
-        self.run = json.dumps(run or {}, sort_keys=True)
+        self.run = run_text(run)
 
     def save_checkpoint(
         self, checkpoint: dict, path: str | Path, storage_options: object = None
@@ -110,13 +110,18 @@ def state_to_resume(run: Path, epochs: int, unit: str = "epoch") -> Path:
     return _whole(found[-1], epochs, unit)
 
 
-def check_state(path: Path, run: Mapping[str, Any]) -> None:
-    """Refuse a state that another run wrote, wherever it was copied from.
+def run_text(run: Mapping[str, Any] | None) -> str:
+    """Return what tells a run from every other, as states and weights hold it."""
+    return json.dumps(run or {}, sort_keys=True)
 
-    States of earlier versions do not tell.
+
+def check_state(path: Path, run: Mapping[str, Any]) -> None:
+    """Refuse a state, or weights, that another run wrote, wherever they were copied from.
+
+    Those of earlier versions do not tell.
 
     Args:
-        path: of a state that is whole.
+        path: of a file of tensors that is whole.
         run: settings that tell the run from every other, nested, as JSON has them.
 
     Raises:
@@ -130,7 +135,7 @@ def check_state(path: Path, run: Mapping[str, Any]) -> None:
     if differing:
         told = [f"{n} {there[n]!r} there, {here[n]!r} here" for n in differing[:_SHOWN]]
         more = f" and {len(differing) - _SHOWN} more" * (len(differing) > _SHOWN)
-        found = f"it is the state of another run: {'; '.join(told)}{more}"
+        found = f"it is of another run: {'; '.join(told)}{more}"
         raise DataError("RUN_OTHER", found, "copy the run again, or train anew", file=str(path))
 
 

@@ -32,7 +32,7 @@ def write_weights(
         tensors[name] = tensor.clone() if tensor.data_ptr() in held else tensor
         held.add(tensor.data_ptr())
     packed = save(tensors, metadata=texts | {"sha256": _hash(tensors, texts)})
-    write_bytes(path, packed, previous)
+    write_bytes(path, _with_sorted_texts(packed), previous)
 
 
 def read_weights(path: str | Path, data: bytes | None = None) -> dict[str, Tensor]:
@@ -91,6 +91,16 @@ def read_tensors(
             file=str(path),
         )
     return tensors, texts
+
+
+def _with_sorted_texts(packed: bytes) -> bytes:
+    """Return a safetensors file with its texts in order: safetensors writes them in any."""
+    start = 8 + int.from_bytes(packed[:8], "little")
+    header = json.loads(packed[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + packed[start:]
 
 
 def _hash(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:

@@ -1,9 +1,11 @@
 """A VAE on disk: `model.json` says what it is, `model.safetensors` holds its averaged weights."""
 
 import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +14,7 @@ from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import check_written, is_listed
 from sdunet.nets.setting_names import as_typed
+from sdunet.runtime.checkpoint import check_state
 from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import check_ended
 from sdunet.runtime.safetensors_io import read_weights
@@ -32,6 +35,8 @@ SCHEMA = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 VAE = LadderVAE | VanillaVAE
+# Settings that a resumed run may change: they say how far and where, not what is computed.
+FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 # Of descriptions that do not name a cell: there was one.
 _FIRST_CELL = {"cell": "gru", "init": "published"}
 
@@ -117,11 +122,20 @@ def load_description(root: str | Path) -> tuple[VAEConfig, str, str]:
         return config, str(record["data"]["name"]), str(record["data"]["fingerprint"])
 
 
+def own_settings(config: VAEConfig, data_sha256: str) -> dict[str, Any]:
+    """Return what tells a run from every other: all that it may not change when resumed."""
+    settings = json.loads(json.dumps(asdict(config)))  # lists for tuples, as they will be read
+    for name in FREE:
+        del settings["training"][name]
+    return {"command": "vae train", "data_sha256": data_sha256, **settings}
+
+
 def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
     """Load a trained VAE with its averaged weights.
 
     Raises:
-        DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE.
+        DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE; RUN_OTHER for weights
+            of another run.
     """
     root = Path(root)
     config, name, fingerprint = load_description(root)
@@ -133,6 +147,7 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         data = (root / WEIGHTS).read_bytes()
         network.load_state_dict(read_weights(root / WEIGHTS, data), assign=True)
         check_written(root / WEIGHTS, data)
+        check_state(root / WEIGHTS, own_settings(config, fingerprint))
     except RuntimeError as error:
         raise DataError(
             "MODEL_WEIGHTS",

@@ -11,7 +11,7 @@ from data_prep.core.errors import DataError
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, check_state, flat
 from sdunet.runtime.safetensors_io import write_weights
 from sdunet.vae.config import VAEConfig
-from sdunet.vae.training.train import _own_settings
+from sdunet.vae.model import own_settings
 
 RUN = {
     "command": "train",
@@ -40,7 +40,7 @@ def state(tmp_path):
     ],
 )
 def test_a_state_of_another_run_is_refused_with_what_differs(state, other, told):
-    with pytest.raises(DataError, match=f"^RUN_OTHER: it is the state of another run: {told}"):
+    with pytest.raises(DataError, match=f"^RUN_OTHER: it is of another run: {told}"):
         check_state(state, RUN | other)
 
 
@@ -55,13 +55,10 @@ def test_a_state_of_an_older_version_is_taken(state):
 
 
 def test_settings_that_a_run_of_a_vae_may_change_do_not_tell_it_apart():
-    class Packed:
-        fingerprint = "a"
-
     mine = VAEConfig()
     longer = replace(mine, training=replace(mine.training, epochs=9, devices=2))
     other = replace(mine, training=replace(mine.training, seed=9))
-    told = [flat(_own_settings(one, Packed)) for one in (mine, longer, other)]
+    told = [flat(own_settings(one, "a")) for one in (mine, longer, other)]
     assert told[0] == told[1]
     assert {name for name in told[0] if told[0][name] != told[2][name]} == {"training.seed"}
 
@@ -75,7 +72,5 @@ def test_a_fold_does_not_go_on_from_the_state_of_another(disc_run, tmp_path, cap
     before = {path: path.read_bytes() for path in (root / "run").iterdir()}
     capsys.readouterr()
     assert run(*arguments_of(disc_run, root / "run", "--resume", "--epochs", 7)) == 1
-    assert "RUN_OTHER: it is the state of another run: fold 1 there, 0 here" in (
-        capsys.readouterr().err
-    )
+    assert "RUN_OTHER: it is of another run: fold 1 there, 0 here" in (capsys.readouterr().err)
     assert {path: path.read_bytes() for path in (root / "run").iterdir()} == before

@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 from vae_runs import LADDER, arguments, config
 
+from data_prep.core.errors import DataError
 from sdunet.cli.main import main
+from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.vae.config import LadderConfig, VAEConfig, VanillaConfig
+from sdunet.vae.model import WEIGHTS, load_model
 from sdunet.vae.training.train import _say_unused, train
 
 
@@ -79,7 +82,7 @@ def test_settings_that_others_leave_without_effect_are_told(capsys, given, told)
 
 def test_a_run_that_was_copied_without_its_list_is_told(run, packed, tmp_path, capsys):
     out = tmp_path / "run"
-    shutil.copytree(run, out, ignore=shutil.ignore_patterns(".sdunet"))
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns(".sdunet", "evaluation.json"))
     evaluate = ["vae", "evaluate", "--model", str(out), "--data", packed, "--limit", "2"]
     told = "RUN_UNLISTED: the folder of the run was copied without .sdunet"
     assert main(evaluate) == 0
@@ -92,3 +95,32 @@ def test_a_run_that_was_copied_without_its_list_is_told(run, packed, tmp_path, c
     assert "RUN_UNLISTED" not in capsys.readouterr().err
     train(config(), packed, out, resume=True)  # of whose epochs none is left
     assert f"warning {told}" in capsys.readouterr().err
+
+
+def test_an_evaluation_of_fewer_images_replaces_none_of_more(run, packed, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns("evaluation.json"))
+    command = ["vae", "evaluate", "--model", str(out), "--data", packed]
+    assert main([*command, "--limit", "2"]) == 0
+    assert json.loads((out / "evaluation.json").read_text())["n"] == 2
+    assert main(command) == 0
+    whole = (out / "evaluation.json").read_bytes()
+    capsys.readouterr()
+    assert main([*command, "--limit", "2"]) == 0
+    assert "evaluation.json tells of more images than these 2" in capsys.readouterr().err
+    assert (out / "evaluation.json").read_bytes() == whole
+    assert main([*command, "--limit", "2", "--split", "train"]) == 0
+    assert json.loads((out / "evaluation.json").read_text())["split"] == "train"
+
+
+def test_weights_of_another_run_are_refused_where_no_list_tells(run, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns(".sdunet"))
+    load_model(out)
+    tensors, texts = read_tensors(out / WEIGHTS)
+    foreign = json.loads(texts["run"]) | {"data_sha256": "another"}
+    write_weights(out / WEIGHTS, tensors, run=json.dumps(foreign))
+    with pytest.raises(
+        DataError, match="RUN_OTHER: it is of another run: data_sha256 'another' there"
+    ):
+        load_model(out)

@@ -11,7 +11,6 @@ import torch
 from data_prep.core.config import PositiveNumber, Steps
 from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_json
-from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import check_output
 from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of
 from sdunet.cli.parser import Parser, add_command
@@ -112,7 +111,7 @@ def _describe_evaluate(parser: Parser) -> None:
 def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import load_packed
     from sdunet.vae.evaluation.evaluate import evaluate
-    from sdunet.vae.evaluation.published import EVALUATION
+    from sdunet.vae.evaluation.published import EVALUATION, save_evaluation
     from sdunet.vae.model import count_parameters, doubts_of, weights_sha256
 
     model = vae_of(options)
@@ -135,7 +134,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     found["data"] = model.data_name
     found["parameters"] = count_parameters(model.network)["total"]
     found["weights_sha256"] = weights_sha256(Path(options.model))
-    write_hashed(Path(options.model) / EVALUATION, found | {"run": record.facts})
+    if not save_evaluation(Path(options.model), found | {"run": record.facts}):
+        say(f"{EVALUATION} tells of more images than these {found['n']}: it stays as it is")
     for name, title in (("negative_elbo", "-ELBO"), ("nll", "NLL"), ("distortion", "distortion")):
         value = found[name]
         error = value["bits_per_dim_standard_error"]

@@ -16,10 +16,9 @@ from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
 from sdunet.runtime.run_record import flat
 from sdunet.segmentation.config import network_config
-from sdunet.segmentation.models.trained_model import RUNS, SETTINGS
+from sdunet.segmentation.models.run_settings import FREE, SETTINGS
+from sdunet.segmentation.models.trained_model import RUNS
 
-# Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
-FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 _NAMED = "name the folders to use one by one, or move the others away"
 
 

@@ -29,10 +29,10 @@ from sdunet.runtime.safetensors_io import read_weights
 from sdunet.segmentation.config import NetworkConfig, network_config
 from sdunet.segmentation.models.integrity import is_sealed, verify
 from sdunet.segmentation.models.planned import planned_network
+from sdunet.segmentation.models.run_settings import SETTINGS, check_weights
 
 SCHEMA = 2
 DESCRIPTION, WEIGHTS = "model.json", "best.safetensors"
-SETTINGS = "settings.json"  # that a run was trained with, written when it begins
 RUNS = "runs.json"  # lists the runs that were to be trained together, beside their folders
 _MOST = 32  # levels, each of half the size, and sweeps of a layer
 _MOST_PADDING = 8  # one halving too many of a volume
@@ -173,7 +173,7 @@ def load_model(root: str | Path) -> Model:
     Raises:
         DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, MODEL_NONFINITE; PACKAGE_LIST or
             PACKAGE_HASH for a package that is not as it was exported; OUT_CHANGED if a file is of
-            another run.
+            another run; RUN_OTHER for weights of another run.
     """
     root = Path(root)
     sealed = verify(open_tree(root)) if is_sealed(root) else {}
@@ -198,6 +198,7 @@ def load_model(root: str | Path) -> Model:
         network = _outline(config, plan.spatial_dims, len(plan.channels), plan.num_classes)
     weights = read_weights(root / WEIGHTS, data)
     check_written(root / WEIGHTS, data)
+    check_weights(root / WEIGHTS)
     sha256 = hashlib.sha256(text + data).hexdigest()
     types = {name: tensor.dtype for name, tensor in network.state_dict().items()}
     weights = {name: tensor.to(types.get(name)) for name, tensor in weights.items()}

@@ -21,7 +21,7 @@ from data_prep.prepared.dataset import load_dataset
 from sdunet.runtime.callbacks import CURVE
 from sdunet.segmentation.evaluation.evaluate import SUMMARY
 from sdunet.segmentation.inference.postprocessing import LARGEST, RULES
-from sdunet.segmentation.models.trained_model import SETTINGS
+from sdunet.segmentation.models.run_settings import SETTINGS
 
 INDEX = "index.html"
 _PAGE = Path(__file__).with_name("index.html.jinja")

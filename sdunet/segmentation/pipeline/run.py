@@ -31,7 +31,8 @@ from sdunet.segmentation.inference.pooled import pool
 from sdunet.segmentation.inference.postprocessing import RULES
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.segmentation.inference.prediction_record import MANIFEST
-from sdunet.segmentation.models.trained_model import DESCRIPTION, SETTINGS, WEIGHTS, load_model
+from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.trained_model import DESCRIPTION, WEIGHTS, load_model
 from sdunet.segmentation.pipeline.page import INDEX, write_page
 from sdunet.segmentation.pipeline.raw_files import data_settings, raw_files
 from sdunet.segmentation.pipeline.stages import Facts, Stages

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Checkpoint
 
 from sdunet.runtime.callbacks import EpochLines, Row
-from sdunet.runtime.checkpoint import save_within_epoch
+from sdunet.runtime.checkpoint import run_text, save_within_epoch
 from sdunet.runtime.safetensors_io import write_weights
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 
@@ -117,6 +118,7 @@ class Keep(Checkpoint):
         save_steps: steps between states; 0 for none between.
         patience: validations without a better Dice after which training ends.
         which: weights that are kept, those of the best validation Dice or the last.
+        run: what tells the run from every other, see `check_state`.
 
     Attributes:
         score: validation Dice of the weights that are kept.
@@ -129,12 +131,14 @@ class Keep(Checkpoint):
         save_steps: int,
         patience: int,
         which: Literal["best", "last"] = "best",
+        run: Mapping[str, Any] | None = None,
     ) -> None:
         self.weights = weights
         self.state = state
         self.save_steps = save_steps
         self.patience = patience
         self.which = which
+        self.run = run_text(run)
         self.best = self.score = -1.0
         self.waited = 0  # validations since the best
 
@@ -162,7 +166,7 @@ class Keep(Checkpoint):
             self.score = score
             if trainer.is_global_zero:
                 deployed = cast(SegmentationModule, module).deployed
-                write_weights(self.weights, deployed.state_dict())
+                write_weights(self.weights, deployed.state_dict(), run=self.run)
         trainer.save_checkpoint(self.state)
         self._end_if_over(trainer)
 

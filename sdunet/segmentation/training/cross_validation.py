@@ -34,8 +34,9 @@ from sdunet.segmentation.inference.postprocessing import (
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.planned import planned
+from sdunet.segmentation.models.run_settings import SETTINGS
 from sdunet.segmentation.models.together import differing, place_of, settings_of
-from sdunet.segmentation.models.trained_model import RUNS, SETTINGS, load_model
+from sdunet.segmentation.models.trained_model import RUNS, load_model
 from sdunet.segmentation.training.train_fold import (
     VALIDATION_CASES,
     has_trained,

@@ -47,10 +47,9 @@ from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
 from sdunet.segmentation.models.planned import planned
-from sdunet.segmentation.models.together import FREE
+from sdunet.segmentation.models.run_settings import FREE, SETTINGS, own_settings
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
-    SETTINGS,
     WEIGHTS,
     check_finished,
     network_for,
@@ -111,7 +110,7 @@ def train(
     augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)
     record = RunRecord("train", device, **settings)
-    own, state, unit = _own_settings(settings), None, _unit(config)
+    own, state, unit = own_settings(settings), None, _unit(config)
     if resume and not states(out) and (out / SETTINGS).exists():
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
@@ -125,7 +124,7 @@ def train(
             for finding in findings_of({UNLISTED}):
                 say(str(finding))
     dataset.verify()
-    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience, config.keep)
+    keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience, config.keep, own)
     with lightning_errors():
         trainer = build_trainer(task, out, keep, validations, own)
     # The first process keeps other runs out; the others are its own.
@@ -278,12 +277,6 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
         "trainer": asdict(task.trainer),
     }
     return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
-
-
-def _own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells a run from every other: all that it may not change when resumed."""
-    training = {n: value for n, value in settings["training"].items() if n not in FREE}
-    return {"command": "train", **settings, "training": training}
 
 
 def _may_differ(device: str, config: TrainingConfig) -> bool:

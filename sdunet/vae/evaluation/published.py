@@ -1,13 +1,14 @@
 """Measured bits a dimension beside published ones, each with its source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.core.safe_text import inert
-from data_prep.files.hashed_json import read_hashed
+from data_prep.files.hashed_json import read_hashed, write_hashed
 from sdunet.vae.model import WEIGHTS, weights_sha256
 
 EVALUATION = "evaluation.json"
@@ -91,6 +92,24 @@ PUBLISHED = [
     *_rows("celebahq256", 32, "Efficient-VDVAE's README", {"Efficient-VDVAE": 0.51}),
     *_rows("celebahq256", 256, "Efficient-VDVAE's README", {"Efficient-VDVAE": 1.35}),
 ]
+
+
+def save_evaluation(run: Path, record: Mapping[str, Any]) -> bool:
+    """Write an evaluation, unless one of more images of the same split and weights is there.
+
+    Returns:
+        Whether it was written.
+    """
+    path = run / EVALUATION
+    try:
+        before = _load(run)
+        alike = all(before.get(n) == record[n] for n in ("split", "data", "weights_sha256"))
+        if alike and before["n"] > record["n"]:
+            return False
+    except DataError:
+        pass  # none, or one of other weights, or one that nobody can read
+    write_hashed(path, record)
+    return True
 
 
 def table(runs: Sequence[str | Path]) -> str:

@@ -1,6 +1,5 @@
 """Train a VAE on a packed image set."""
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +31,7 @@ from sdunet.runtime.checkpoint import (
     STATE,
     StateIO,
     check_state,
+    run_text,
     state_to_resume,
     states,
 )
@@ -45,11 +45,13 @@ from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
     DESCRIPTION,
+    FREE,
     WEIGHTS,
     build_vae,
     check_images_fit,
     count_parameters,
     load_description,
+    own_settings,
     save_description,
 )
 from sdunet.vae.training.lightning_module import VAEModule
@@ -64,8 +66,6 @@ _OF_SWEEPS = (
     "init",
 )
 _DEVICES = ("training.devices", "training.nodes")
-# Settings that a resumed run may change: they say how far and where, not what is computed.
-_FREE = ("epochs", "validate_every", "workers", "device", "devices", "nodes")
 
 
 def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool = False) -> float:
@@ -98,7 +98,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     PackedImages(packed.images("train"), packed.levels, config.images.levels)  # or IMG_LEVELS
     state = str(state_to_resume(out, config.training.epochs)) if resume else None
     _check_out(out, config, packed, resume)
-    own = _own_settings(config, packed)
+    own = own_settings(config, packed.fingerprint)
     if not resume:
         check_free(out, "vae train")
     elif state:
@@ -214,18 +214,10 @@ def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
     return own_folder(out, "vae train", part=None, adopt=_FILES if resume else None)
 
 
-def _own_settings(config: VAEConfig, packed: Packed) -> dict[str, Any]:
-    """Return what tells a run from every other: all that it may not change when resumed."""
-    settings = json.loads(json.dumps(asdict(config)))  # lists for tuples, as they will be read
-    for name in _FREE:
-        del settings["training"][name]
-    return {"command": "vae train", "data_sha256": packed.fingerprint, **settings}
-
-
 def build_trainer(
     config: VAEConfig, out: Path, own: Mapping[str, Any] | None = None, *, validate: bool
 ) -> pl.Trainer:
-    """Return Lightning's trainer for a configuration; it writes to `out`; `own` is of states."""
+    """Return Lightning's trainer for a configuration; it writes to `out`, `own` into states."""
     training = config.training
     last = ModelCheckpoint(
         out,
@@ -248,7 +240,7 @@ def build_trainer(
         precision=training.precision,
         num_sanity_val_steps=0,
         logger=False,
-        callbacks=[KeepAverage(out), last, BitLines(out)],
+        callbacks=[KeepAverage(out, own), last, BitLines(out)],
         plugins=[StateIO(own)],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -302,14 +294,15 @@ class BitLines(EpochLines):
 class KeepAverage(pl.Callback):
     """Writes the averaged weights after every epoch, so that whatever stops, a model is there."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, run: Mapping[str, Any] | None = None) -> None:
         self.out = out
+        self.run = run_text(run)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write them."""
         if trainer.is_global_zero:
             average = cast(VAEModule, module).average
-            write_weights(self.out / WEIGHTS, average.module.state_dict())
+            write_weights(self.out / WEIGHTS, average.module.state_dict(), run=self.run)
 
 
 class _Images(pl.LightningDataModule):
@@ -366,7 +359,7 @@ def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> No
             f"the run in {out} was trained on another data set",
             "give the data set it was trained on",
         )
-    free = {name: getattr(config.training, name) for name in _FREE}
+    free = {name: getattr(config.training, name) for name in FREE}
     before = replace(before, training=replace(before.training, **free))
     if before != config:
         differing = [

@@ -366,6 +366,7 @@ def test_the_catalogue_is_long_and_its_datasets_are_good_before(tmp_path):
     ("values", "code"),
     [
         (noise() + i16(500), "CT_NOT_HU"),
+        ((noise() - 1000) * i16(4), "CT_NOT_HU"),
         (np.where(blob(), -3000, noise() - 1000).astype(np.int16), "CT_PADDING"),
     ],
 )

@@ -164,6 +164,9 @@ def scans_of_subjects(table):
         ("fold", ("0", "1", "0"), [0, 1, 0]),
         ("age", ("40", "50", "60"), [None, None, None]),
         ("Subset", ("train", "test", ""), [None, "test", None]),
+        ("set", ("train", "test", "train"), [None, "test", None]),
+        ("is_test", ("0", "1", "0"), [None, "test", None]),
+        ("cohort", ("A", "B", "A"), [None, None, None]),
     ],
 )
 def test_split_of_subjects_is_obeyed(written, column, cells, want):
@@ -231,10 +234,18 @@ def test_tables_of_subjects_that_may_tell_of_a_split_are_noted(written, name, co
     ],
 )
 def test_columns_of_subjects_that_others_use_are_noted(written, columns, unused):
-    table = f"participant_id\t{columns}\nsub-1\ttest\tx"
+    first = "test" if columns.startswith("split") else "40"
+    table = f"participant_id\t{columns}\nsub-1\t{first}\tx"
     layout = find_layout(open_tree(written(scans_of_subjects(table))))
     told = [(f.level, f.code, f.found.partition(": ")[2]) for f in layout.findings]
     assert told == ([("note", "LAY_COLUMNS", unused)] if unused else [])
+
+
+def test_a_column_of_subjects_that_may_tell_parts_is_warned_of(written):
+    table = "participant_id\tset\nsub-1\ttest\nsub-2\tA"
+    layout = find_layout(open_tree(written(scans_of_subjects(table))))
+    assert [(f.level, f.code) for f in layout.findings] == [("warning", "LAY_COLUMNS")]
+    assert {case.split for case in layout.cases} == {None}
 
 
 def test_subjects_without_their_prefix_are_known(written):

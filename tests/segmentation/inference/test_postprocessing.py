@@ -77,7 +77,7 @@ def test_a_ct_of_other_numbers_is_warned_of(low, high, code):
     assert [(one.level, one.code) for one in f.found if one.level != "note"] == [("warning", code)]
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 4095), (-2024, -767)])
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (-2024, -767), (-4096, 8000)])
 def test_a_ct_is_held_to_hounsfield_units_whatever_was_seen(low, high):
     plan = replace(CT, seen=None)
     check_like_training(Scan(values(low, high), np.eye(4)), plan, f := Findings())

@@ -9,7 +9,8 @@ from data_prep.core.errors import DataError
 from data_prep.files.hashed_json import write_hashed
 from sdunet.runtime.checkpoint import STATE, StateIO, check_epochs
 from sdunet.segmentation.inference.ensemble import find_models
-from sdunet.segmentation.models.trained_model import DESCRIPTION, RUNS, SETTINGS, WEIGHTS
+from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.trained_model import DESCRIPTION, RUNS, WEIGHTS
 
 SETTINGS_OF = {
     "fold": 0,

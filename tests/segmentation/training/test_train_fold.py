@@ -379,11 +379,21 @@ def test_a_foreign_state_is_refused(disc_run, undisturbed, tmp_path, capsys):
     assert "OUT_CHANGED" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run/.sdunet")
     assert run(*command, "--resume") == 1
-    assert "RUN_OTHER: it is the state of another run: network.features" in capsys.readouterr().err
+    assert "RUN_OTHER: it is of another run: network.features" in capsys.readouterr().err
     tensors, texts = read_tensors(tmp_path / "run" / STATE)
     write_weights(tmp_path / "run" / STATE, tensors, state=texts["state"])  # of an older version
     assert run(*command, "--resume") == 1
     assert "MODEL_WEIGHTS: the state of a training of another network" in capsys.readouterr().err
     write_weights(tmp_path / "run" / WEIGHTS, {"a": torch.zeros(2)})
     with pytest.raises(DataError, match="MODEL_WEIGHTS"):
+        load_model(tmp_path / "run")
+
+
+def test_weights_of_another_fold_are_refused_where_no_list_tells(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "run", ignore=shutil.ignore_patterns(".sdunet"))
+    load_model(tmp_path / "run")
+    tensors, texts = read_tensors(tmp_path / "run" / WEIGHTS)
+    foreign = json.loads(texts["run"]) | {"fold": 1}
+    write_weights(tmp_path / "run" / WEIGHTS, tensors, run=json.dumps(foreign))
+    with pytest.raises(DataError, match="RUN_OTHER: it is of another run: fold 1 there, 0 here"):
         load_model(tmp_path / "run")

@@ -12,7 +12,8 @@ from data_prep.prepared.dataset import load_dataset
 from sdunet.runtime.checkpoint import STATE
 from sdunet.runtime.safetensors_io import read_tensors
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.models.trained_model import SETTINGS, WEIGHTS
+from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.trained_model import WEIGHTS
 from sdunet.segmentation.training.augmentation import augmentation
 from sdunet.segmentation.training.data_module import Patches, load_case
 from sdunet.segmentation.training.lightning_module import SegmentationModule
