@@ -1,6 +1,7 @@
 """The one kind of error this package raises about data."""
 
 import errno
+import re
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from data_prep.core.safe_text import for_record, inert, placeless
 _LONGEST = 2000  # characters of what was found: a header may hold millions
 # Of a disk that takes nothing more, whatever the case.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+# What Python itself says of a value that is taken apart or made a number.
+_OF_PYTHON = re.compile(r"to unpack|^invalid literal|^could not convert|^zip\(|dictionary update")
 
 
 class DataError(Exception):
@@ -118,9 +122,18 @@ def set_aside(
         problems.append(error)
 
 
+def is_of_python(error: Exception) -> bool:
+    """Tell whether the words of an error are of Python's own values, which tell users nothing."""
+    return isinstance(error, (TypeError, AttributeError, IndexError)) or bool(
+        _OF_PYTHON.search(str(error))
+    )
+
+
 def words_of(error: Exception) -> str:
     """Return what a library says of an error: in quotes, as it may be words of a file, and short.
 
     What decoders and other libraries raise goes through here wherever it is told.
     """
+    if is_of_python(error):
+        return f"its parts do not fit each other ({type(error).__name__})"
     return f"{type(error).__name__}: {str(error)[:200]!r}"

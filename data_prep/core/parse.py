@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, is_of_python
 
 # What rebuilding a record from JSON of the wrong form raises.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
@@ -27,8 +27,6 @@ _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")
 _OF_ANOTHER_KIND = "a value in it is of another kind than is due there"
-# What Python itself says of a value that is taken apart or made a number.
-_OF_PYTHON = re.compile(r"to unpack|^invalid literal|^could not convert|^zip\(|dictionary update")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -76,10 +74,7 @@ def plainly(error: Exception) -> str:
             return f"no key {error.args[0]!r:.80}" if error.args else "a key is missing"
         case OverflowError():
             return "a number in it is too large"
-        case TypeError() | AttributeError() | IndexError():
-            return _OF_ANOTHER_KIND
-    text = str(error)
-    return _OF_ANOTHER_KIND if _OF_PYTHON.search(text) else text
+    return _OF_ANOTHER_KIND if is_of_python(error) else str(error)
 
 
 def parse_json(data: bytes | str, kind: type = dict) -> Any:

@@ -37,6 +37,24 @@ def test_what_was_found_is_told_in_bounds():
     assert len(words_of(ValueError("x" * 5_000_000))) < 300
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: list(zip([1], [1, 2], strict=True)),
+        lambda: None.SegmentSequence,
+        lambda: [][0],
+        lambda: int("x"),
+        lambda: (lambda a, b: a)(*[1, 2, 3]),
+    ],
+)
+def test_words_of_python_are_not_told(act):
+    with pytest.raises(Exception, match=r".") as raised:
+        act()
+    kind = raised.type.__name__
+    assert words_of(raised.value) == f"its parts do not fit each other ({kind})"
+    assert words_of(ValueError("bad magic")) == "ValueError: 'bad magic'"
+
+
 BAD = "Anna\x1b[2J"
 
 
