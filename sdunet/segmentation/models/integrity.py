@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from data_prep.core.errors import DataError
@@ -67,6 +68,16 @@ def verify(tree: Tree) -> dict[str, bytes]:
     return contents
 
 
+def _packed(tree: Tree) -> Tree:
+    """Return the package in a zip, without the name of the one folder that may be around it."""
+    around = {PurePosixPath(name).parts[0] for name in tree.names}
+    if LIST in tree.names or len(around) != 1:
+        return tree
+    top = f"{around.pop()}/"
+    names = tuple(name.removeprefix(top) for name in tree.names)
+    return replace(tree, names=names, _read=lambda name, limit: tree.read(top + name, limit))
+
+
 def _added(tree: Tree, files: Collection[str]) -> list[str]:
     """Return the names that the list lacks.
 
@@ -83,12 +94,15 @@ def _added(tree: Tree, files: Collection[str]) -> list[str]:
 def unpack(package: Path, folder: Path) -> Path:
     """Verify a zipped package, and write its model into a folder.
 
-    Names are ours, so that no archive can write elsewhere.
+    It may lie in the zip below the name of its folder. Names of files that are written are ours, so
+    that no archive can write elsewhere.
 
     Raises:
         DataError: as `verify`.
     """
-    contents = {ACCEPTED: b'{"accepted": []}'} | verify(open_tree(package))  # older ones lack it
+    contents = {ACCEPTED: b'{"accepted": []}'} | verify(
+        _packed(open_tree(package))
+    )  # older lack it
     for name in _READ:
         if name in contents:
             write_bytes(folder / name, contents[name])

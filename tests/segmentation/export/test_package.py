@@ -168,6 +168,24 @@ def listed(content, **changes):
     content[LIST] = json.dumps(json.loads(content[LIST]) | changes).encode()
 
 
+def around(files, *, folder="my model"):
+    """Files as packed with the folder that holds them."""
+    inside = {f"{folder}/{name}": files.pop(name) for name in [*files]}
+    files.update(inside)
+
+
+def test_a_package_packed_with_its_folder_is_the_package(packages, tmp_path):
+    zipped = changed(packages, tmp_path / "a.zip", around)
+    unpack(packages / "packed.zip", tmp_path / "bare")
+    unpack(zipped, tmp_path / "around")
+    for path in (tmp_path / "bare").iterdir():
+        assert (tmp_path / "around" / path.name).read_bytes() == path.read_bytes()
+    evil = changed(packages, tmp_path / "b.zip", lambda f: (f.update({"x.py": b"x"}), around(f)))
+    with pytest.raises(DataError, match=r"PACKAGE_HASH: x.py was added"):
+        unpack(evil, tmp_path / "evil")
+    assert not (tmp_path / "evil").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
