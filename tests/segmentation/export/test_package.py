@@ -18,7 +18,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from sdunet.cli.main import main
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
-from sdunet.segmentation.export.package import EXAMPLE, check_package, export
+from sdunet.segmentation.export.package import EXAMPLE, _zip, check_package, export
 from sdunet.segmentation.inference.ensemble import find_models
 from sdunet.segmentation.models.integrity import LIST, unpack, verify
 from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
@@ -33,10 +33,17 @@ def packages(trained_discs, tmp_path_factory):
     """A package as folder and as zip, made once."""
     root = tmp_path_factory.mktemp("packages")
     export(trained_discs / "run", root / "folder")
-    with pytest.MonkeyPatch.context() as patch:  # a process of its own has checked the folder
-        patch.setattr("sdunet.segmentation.export.package._check_afresh", check_package)
-        export(trained_discs / "run", root / "packed.zip", pack=True)
+    _zip(root / "folder", root / "packed.zip")
     return root
+
+
+@pytest.mark.long
+def test_a_zip_holds_what_the_folder_of_a_package_does(packages, trained_discs, tmp_path):
+    export(trained_discs / "run", tmp_path / "packed.zip", pack=True)
+    zipped, folder = open_tree(tmp_path / "packed.zip"), open_tree(packages / "folder")
+    assert zipped.names == folder.names
+    alike = ("model.json", WEIGHTS, EXAMPLE, "README.md", "facts.json")
+    assert all(zipped.read(name) == folder.read(name) for name in alike)
 
 
 def predictions(model, raw, out):

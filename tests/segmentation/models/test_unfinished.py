@@ -111,9 +111,16 @@ def test_a_finished_run_tells_nothing(disc_run, capsys):
     raw, root, _ = disc_run
     accept = ["--accept", "RUN_UNFINISHED", "RUN_UNLISTED"]
     assert run("predict", "--model", root / "run", "-i", raw, "-o", root / "out", *accept) == 0
-    assert run("export", "--model", root / "run", "-o", root / "package", *accept) == 0
     assert "RUN_" not in capsys.readouterr().err
     assert json.loads((root / "out/predictions.json").read_text())["doubts"] == []
+
+
+@pytest.mark.long
+def test_a_package_of_a_finished_run_tells_nothing(disc_run, capsys):
+    _, root, _ = disc_run
+    accept = ["--accept", "RUN_UNFINISHED", "RUN_UNLISTED"]
+    assert run("export", "--model", root / "run", "-o", root / "package", *accept) == 0
+    assert "RUN_" not in capsys.readouterr().err
     assert json.loads((root / "package/accepted.json").read_text())["accepted"] == []
 
 
@@ -127,8 +134,14 @@ def test_a_run_that_was_copied_without_its_list_is_told(disc_run, capsys):
     assert "warning RUN_UNLISTED" in capsys.readouterr().err
     assert run(*predict, "-o", root / "again", "--accept", "RUN_UNLISTED") == 0
     assert "note RUN_UNLISTED: accepted: " in capsys.readouterr().err
-    assert run("export", "--model", root / "run", "-o", root / "package") == 0
-    assert "warning RUN_UNLISTED" in capsys.readouterr().err
     resume = ["train", "--config", config, "--data", root / "set", "--out", root / "run"]
     assert run(*resume, "--resume", "--epochs", 7) == 0
+    assert "warning RUN_UNLISTED" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_package_of_a_run_without_its_list_tells_it(disc_run, capsys):
+    _, root, _ = disc_run
+    shutil.rmtree(root / "run/.sdunet")
+    assert run("export", "--model", root / "run", "-o", root / "package") == 0
     assert "warning RUN_UNLISTED" in capsys.readouterr().err
