@@ -12,7 +12,6 @@ from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import (
-    LABEL_WORDS,
     Case,
     LabelKind,
     Layout,
@@ -32,6 +31,7 @@ from data_prep.layouts.dicom_files import (
     look,
 )
 from data_prep.layouts.folders.labels import LABEL_FOLDERS
+from data_prep.layouts.words import LABEL_WORDS
 
 
 def dicom(tree: Tree) -> Layout | None:

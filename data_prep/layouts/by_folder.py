@@ -12,12 +12,9 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.formats.structure_names import classes_called
 from data_prep.layouts.cases import (
-    LABEL_WORDS,
     Case,
     LabelKind,
     Layout,
-    begins_with,
-    called,
     duplicate,
     kept_apart,
     layout_of,
@@ -31,7 +28,15 @@ from data_prep.layouts.folders.labels import (
     label_folder_of,
 )
 from data_prep.layouts.split_folders import kept_for_testing, of_no_part, shared_folders
-from data_prep.layouts.words import is_split, part_of_folders, split_of_part, without_part
+from data_prep.layouts.words import (
+    LABEL_WORDS,
+    begins_with,
+    called,
+    is_split,
+    part_of_folders,
+    split_of_part,
+    without_part,
+)
 
 IMAGE_FOLDERS = (
     *("image", "images", "img", "imgs", "imagestr", "imagests", "scan", "scans", "original"),

@@ -1,6 +1,5 @@
 """What a layout consists of: cases, and what is wrong with those that are none."""
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +11,10 @@ from unicodedata import normalize
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
-from data_prep.formats.registry import stem
 from data_prep.layouts.words import may_tell_parts, role_of, told_parts
 
 _NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
 LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
-LABEL_WORDS = (
-    *("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "groundtruth"),
-    *("labelmap", "annotation", "manual"),
-)
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 
 
@@ -63,6 +57,14 @@ class Case:
     def masks(self) -> tuple[str, ...]:
         """The files of the label, where they hold voxels of one image."""
         return () if self.kind in ("contours", "segments") else self.labels
+
+    @property
+    def roles(self) -> list[Any]:
+        """What each file is to the case, as JSON has it: with others, the same files are another.
+
+        Files of each scan, in the order of channels; of the label; and what those hold.
+        """
+        return [[list(files) for files in self.scans], list(self.labels), self.kind]
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -250,23 +252,6 @@ def shared_files(
         if len(ids) > 1
         for id_ in ids
     }
-
-
-def called(name: str) -> str:
-    """Return the class that a mask is called by: its name without that of its case's folder."""
-    text = stem(name)
-    for folder in PurePosixPath(name).parts[-3:-1]:
-        if begins_with(text.lower(), folder.lower()):
-            text = text[len(folder) :]
-    text = text.strip("_-. ")
-    words = re.split(r"[_\-. ]+", text)
-    kept = [word for word in words if word.lower() not in LABEL_WORDS]
-    return text if len(kept) == len(words) else "_".join(kept) or text
-
-
-def begins_with(text: str, name: str) -> bool:
-    """Tell whether text begins with a name, and with nothing that goes on with it."""
-    return text.startswith(name) and not text[len(name) :][:1].isalnum()
 
 
 def inside(tree: Tree, root: PurePosixPath, name: str, named_by: str) -> str:

@@ -19,7 +19,7 @@ from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample, shared_files
 from data_prep.layouts.folders.labels import require_there
 from data_prep.layouts.folders.public_sets import dsb2018, lits
-from data_prep.layouts.nnunet import nnunet, several_sets
+from data_prep.layouts.nnunet import channels_beside, nnunet, several_sets
 from data_prep.layouts.split_folders import shared_folders, split_by_folders
 from data_prep.layouts.unused import is_not_read, unused_files, voxels_beside
 from data_prep.layouts.words import without_part
@@ -79,6 +79,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
         layout = layout_of("images", _named_by_path(images), problems)
+        layout = replace(layout, channels=channels_beside(tree))
         layout = _without_shared_voxels(tree, layout)
         return _images_of(_with_left_out(tree, layout, need_labels))
     if not tree.names:

@@ -85,7 +85,7 @@ def nnunet(tree: Tree) -> Layout | None:
     ending = str(described.get("file_ending") or "")
     images, labels = _training_and_testing(tree, root, ending)
     named = described.get("dataset")
-    if not (images["Tr"] or named) or not (found or labels["Tr"]):
+    if not (named or any(images.values())) or not (found or labels["Tr"]):
         return None
     results: list[Case | DataError | None] = []
     with usable("LAY_JSON", name, "repair the list"):
@@ -132,6 +132,20 @@ def nnunet(tree: Tree) -> Layout | None:
         findings=(*findings, *kept_apart(validating, "imagesVa or its like")),
         regions=regions,
     )
+
+
+def channels_beside(tree: Tree) -> tuple[str, ...] | None:
+    """Return the names of channels that a description beside images alone declares, if one does.
+
+    Raises:
+        DataError: LAY_JSON if it cannot be used.
+    """
+    found = description(tree, "channel_names", dict) or description(tree, "modality", dict)
+    if not found:
+        return None
+    name, described = found
+    with usable("LAY_JSON", name, "repair the list"):
+        return declared(described)[1]
 
 
 def several_sets(tree: Tree) -> None:

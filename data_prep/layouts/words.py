@@ -1,13 +1,19 @@
-"""What people call the columns of a list and the parts of a split."""
+"""What people call the columns of a list, the parts of a split, and labels."""
 
 import re
 from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
 from typing import Literal
 
 from data_prep.core.parse import whole
+from data_prep.formats.registry import stem
 
 Part = Literal["", "validation", "test"]  # of a split; the empty one is for training
 Role = Literal["image", "label", "id", "patient", "group", "site", "split", "fold"]
+LABEL_WORDS = (
+    *("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "groundtruth"),
+    *("labelmap", "annotation", "manual"),
+)
 _ROLES: dict[Role, tuple[str, ...]] = {
     "image": ("image", "images", "img", "imagepath", "imagefile"),
     "label": ("label", "labels", "mask", "masks", "segmentation", "seg", "labelpath", "maskpath"),
@@ -209,3 +215,20 @@ def _part_word(word: str) -> str:
 def _words(folder: str) -> list[str]:
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", folder)  # `imagesVal`
     return [word for word in re.split(r"[_\-. ]+", apart.lower()) if word]
+
+
+def called(name: str) -> str:
+    """Return the class that a mask is called by: its name without that of its case's folder."""
+    text = stem(name)
+    for folder in PurePosixPath(name).parts[-3:-1]:
+        if begins_with(text.lower(), folder.lower()):
+            text = text[len(folder) :]
+    text = text.strip("_-. ")
+    words = re.split(r"[_\-. ]+", text)
+    kept = [word for word in words if word.lower() not in LABEL_WORDS]
+    return text if len(kept) == len(words) else "_".join(kept) or text
+
+
+def begins_with(text: str, name: str) -> bool:
+    """Tell whether text begins with a name, and with nothing that goes on with it."""
+    return text.startswith(name) and not text[len(name) :][:1].isalnum()

@@ -287,7 +287,7 @@ def prepare_case(
         DataError: if the case cannot be read as when it was checked.
     """
     out = Path(work.out)
-    unchanged = _unchanged(out, before, facts, work.plan, group)
+    unchanged = _unchanged(out, before, facts, _made_with(work.plan, case), group)
     if unchanged:
         return unchanged
     with memory_within(work.memory):
@@ -324,7 +324,7 @@ def _write_case(
         voxels,
         sha256,
         facts.source,
-        _made_with(plan),
+        _made_with(plan, case),
     )
 
 
@@ -336,20 +336,20 @@ def _remove_left_out(out: Path, ids: Collection[str]) -> None:
                 remove_file(path)
 
 
-def _made_with(plan: Plan) -> str:
-    """Hash what the arrays of a case depend on besides its files."""
+def _made_with(plan: Plan, case: Case) -> str:
+    """Hash what the arrays of a case depend on besides the content of its files."""
     used = asdict(plan)
     for name in ("why", "patch_size", "seen", "network"):
         del used[name]
-    text = json.dumps([SCHEMA, used], sort_keys=True)
+    text = json.dumps([SCHEMA, used, case.roles], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _unchanged(
-    out: Path, before: CaseRecord | None, facts: Fingerprint, plan: Plan, group: str
+    out: Path, before: CaseRecord | None, facts: Fingerprint, made_with: str, group: str
 ) -> CaseRecord | None:
     """Return the case's record if its arrays can be used as they are."""
-    if before is None or before.source != facts.source or before.made_with != _made_with(plan):
+    if before is None or before.source != facts.source or before.made_with != made_with:
         return None
     for name, sha256 in before.sha256.items():
         path = out / name

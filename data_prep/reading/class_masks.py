@@ -11,7 +11,7 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import read_label
 from data_prep.formats.structure_names import check_names, plain
 from data_prep.layouts import Case
-from data_prep.layouts.cases import called
+from data_prep.layouts.words import called
 
 _SHOWN = 8
 

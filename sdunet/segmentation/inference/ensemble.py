@@ -8,6 +8,7 @@ from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from data_prep.checks.window import require_within_window
 from data_prep.core.config import Plan
@@ -63,13 +64,17 @@ class Ensemble:
         """How scans are read and brought to their grid."""
         return self.models[0].plan
 
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.models[0].network.parameters()).device
+
     def window_predictor(self) -> WindowPredictor:
         """Return what gives the probabilities of windows."""
         axes = set.intersection(*(set(model.flip_axes) for model in self.models))
         looks = chain.from_iterable(combinations(sorted(axes), n) for n in range(len(axes) + 1))
         networks = [model.network for model in self.models]
-        device = next(networks[0].parameters()).device
-        return WindowPredictor(networks, tuple(looks) if self.mirror else ((),), device)
+        return WindowPredictor(networks, tuple(looks) if self.mirror else ((),), self.device)
 
 
 @dataclass(frozen=True)

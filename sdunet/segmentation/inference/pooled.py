@@ -48,7 +48,7 @@ def pool(folders: Sequence[str | Path], out: str | Path) -> list[str]:
 def _pooled(folders: Sequence[Path]) -> dict[str, Any]:
     """Return one record of all folders; but for networks and cases, that of the first."""
     records = [_record(folder) for folder in folders]
-    pooled = dict(records[0])
+    pooled = records[0] | {"pooled": True}
     for name in _LISTS:
         pooled[name] = list(dict.fromkeys(value for record in records for value in record[name]))
     for name in _CASES:

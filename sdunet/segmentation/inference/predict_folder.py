@@ -1,6 +1,7 @@
 """Predict labels for scans, each on its own grid."""
 
 import hashlib
+import json
 import math
 import os
 import tempfile
@@ -256,7 +257,9 @@ def _predict_case(
     with memory_within(memory):
         scan = read_case_image(reading, case, findings)
         order = order_of_channels(case.channels, ensemble.plan.channels, findings)
-        if before and before.get("source") == source and _is_there(out, before, folders):
+        made_with = _made_with(ensemble, case, order)
+        alike = {"source": source, "made_with": made_with}
+        if before and before | alike == before and _is_there(out, before, folders):
             return before
         if order != sorted(order) and len(scan.array) == len(order):
             scan = replace(scan, array=scan.array[order])
@@ -279,7 +282,13 @@ def _predict_case(
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
     noted = [str(finding.for_records()) for finding in findings.found]
-    return {"image": case.image, "source": source, "files": files, "found": noted}
+    return {"image": case.image, **alike, "files": files, "found": noted}
+
+
+def _made_with(ensemble: Ensemble, case: Case, order: Sequence[int]) -> str:
+    """Hash what a prediction depends on besides the content of its files and settings of all."""
+    models = [model.sha256 for model in ensemble.models]
+    return hashlib.sha256(json.dumps([models, case.roles, order]).encode()).hexdigest()
 
 
 def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:

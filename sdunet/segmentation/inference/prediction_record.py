@@ -73,6 +73,7 @@ class Manifest:
         with usable("PRED_MANIFEST", self.path, "remove the folder, or give another"):
             there = parse_hashed(read_bounded(self.path))
             other = [_SAID.get(n, n) for n, value in self.facts.items() if there[n] != value]
+            other += ["models for each case"] * bool(there.get("pooled"))
             parts, own = there.get("parts") or {}, self.parts or {}
             # Another number of parts begins anew: the folder is whole when all of those are done.
             if parts.get("parts") == own.get("parts") and parts != own:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from data_prep.core.codes import acceptable
@@ -88,9 +89,10 @@ class Predictor:
                 not fit together; CONFIG_DEVICE; PRED_ACCEPT and OPTION for arguments that
                 cannot be.
         """
-        paths = [path] if isinstance(path, str | Path) else list(path)
-        if not paths:
-            raise DataError("MODEL_MISSING", "no path of a model", "give the folder of a run")
+        paths = list(path) if isinstance(path, list | tuple) else [path]
+        if not paths or not all(isinstance(one, str | Path) for one in paths):
+            found = f"no path of a model: {path!r:.80}"
+            raise DataError("MODEL_MISSING", found, "give the folder of a run")
         _check_truth("mirroring", mirroring)
         accept = acceptable(accept, "accept")
         device = choose_device(device)
@@ -143,15 +145,17 @@ class Predictor:
             read = _scan_of(scan, self._ensemble.plan, affine, spacing)
             if read.affine is not None:
                 check_affine(read.affine, findings)
-        found = predict_scan(
-            self._ensemble,
-            read,
-            findings,
-            lambda text: None,
-            probabilities_into=(lambda shape: np.empty(shape, np.float32))
-            if probabilities
-            else None,
-        )
+        # Labels would be others within the caller's autocast.
+        with torch.autocast(self._ensemble.device.type, enabled=False):
+            found = predict_scan(
+                self._ensemble,
+                read,
+                findings,
+                lambda text: None,
+                probabilities_into=(lambda shape: np.empty(shape, np.float32))
+                if probabilities
+                else None,
+            )
         every = None
         if probabilities:
             numbers = range(self._ensemble.plan.num_classes)
@@ -184,6 +188,9 @@ def _scan_of(
     if np.ma.is_masked(array):
         found = f"an array with {np.ma.count_masked(array)} masked voxels"
         raise DataError("CH_AXES", found, "fill them by what they are, as array.filled(0) does")
+    if hasattr(array, "get_fdata"):  # an image of nibabel
+        fix = "give image.get_fdata() and affine=image.affine"
+        raise DataError("CH_AXES", f"a {type(array).__name__} object", fix)
     array = np.asarray(array)
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -221,7 +228,8 @@ def _affine_of(
             raise DataError("GEO_SPACING", f"spacing {spacing!r:.80}", fix) from error
         if affine is None:
             return np.diag([*sides, 1.0, 1.0][:4])
-    affine = np.array(affine, float)
+    given = np.asarray(affine)
+    affine = given.astype(float) if given.dtype.kind in "iuf" else np.zeros(0)
     if (
         affine.shape != (4, 4)
         or not np.isfinite(affine).all()

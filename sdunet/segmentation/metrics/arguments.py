@@ -65,6 +65,17 @@ def numbers_of(numbered: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return numbered
 
 
+def check_classes(name: str, array: np.ndarray, num_classes: int) -> None:
+    """Refuse numbers of no class, which would count as background, or as another.
+
+    Raises:
+        ValueError: for one below 0, or from `num_classes` on.
+    """
+    if array.size and not 0 <= array.min() <= array.max() < num_classes:
+        found = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name} must hold classes below {num_classes}, got {found}")
+
+
 def check_shapes(prediction: np.ndarray, reference: np.ndarray) -> None:
     """Refuse arrays of different shapes, which NumPy would stretch over one another.
 

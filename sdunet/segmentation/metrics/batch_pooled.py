@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from data_prep.core.errors import DataError
-from sdunet.segmentation.metrics.arguments import check_shapes, labels_of
+from sdunet.segmentation.metrics.arguments import check_classes, check_shapes, count_of, labels_of
 
 ABOUT = (
     "not the Dice of images: intersections and sizes are summed over each batch of cases, in the "
@@ -51,7 +51,7 @@ class BatchPooledDice:
 
         Raises:
             DataError: EVAL_POOLED for a size and a volume.
-            ValueError: if shapes differ; as `labels_of`.
+            ValueError: if shapes differ or a number is no class; as `labels_of` and `count_of`.
         """
         reference = labels_of("reference", reference)
         if self.size is not None and reference.ndim != 2:
@@ -61,6 +61,9 @@ class BatchPooledDice:
             prediction = np.zeros_like(reference)
         prediction = labels_of("prediction", prediction)
         check_shapes(prediction, reference)
+        num_classes = count_of("num_classes", num_classes)
+        check_classes("prediction", prediction, num_classes)
+        check_classes("reference", reference, num_classes)
         counts = np.zeros((num_classes - 1, 3), np.int64)
         for number, row in enumerate(counts, start=1):
             found, there = self._soft(prediction == number) > 0.5, reference == number
@@ -73,7 +76,13 @@ class BatchPooledDice:
         self.cases += 1
 
     def compute(self) -> list[float]:
-        """Return the mean over batches of class 1, 2, ...; a batch empty on both sides counts 1."""
+        """Return the mean over batches of class 1, 2, ...; a batch empty on both sides counts 1.
+
+        Raises:
+            ValueError: before a case was added.
+        """
+        if not self.sums:
+            raise ValueError("no case was added")
         sums = np.array(self.sums, float)  # (batches, classes, 3)
         both, found, there = np.moveaxis(sums, -1, 0)
         dice = 2 * (both + 1) / (found + there + 1)

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.core.chunked_stats import slabs
-from sdunet.segmentation.metrics.arguments import check_shapes, count_of, labels_of
+from sdunet.segmentation.metrics.arguments import (
+    check_classes,
+    check_shapes,
+    count_of,
+    labels_of,
+)
 
 # By case and class; shown in every report.
 POLICY = (
@@ -98,9 +103,7 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) ->
     check_shapes(prediction, reference)
     num_classes = count_of("num_classes", num_classes)
     for name, array in (("prediction", prediction), ("reference", reference)):
-        if array.size and not 0 <= array.min() <= array.max() < num_classes:
-            found = array.min() if array.min() < 0 else array.max()
-            raise ValueError(f"{name} must hold classes below {num_classes}, got {found}")
+        check_classes(name, array, num_classes)
     table = np.zeros(num_classes**2, np.int64)
     for there, found in zip(slabs(reference), slabs(prediction), strict=True):
         both = there.astype(np.int64).ravel() * num_classes + found.ravel()

@@ -200,7 +200,11 @@ def load_model(root: str | Path) -> Model:
     check_written(root / WEIGHTS, data)
     check_weights(root / WEIGHTS)
     sha256 = hashlib.sha256(text + data).hexdigest()
-    types = {name: tensor.dtype for name, tensor in network.state_dict().items()}
+    # Reals in float32, which scans are in, whatever torch's default is now.
+    types = {
+        name: torch.float32 if tensor.is_floating_point() else tensor.dtype
+        for name, tensor in network.state_dict().items()
+    }
     weights = {name: tensor.to(types.get(name)) for name, tensor in weights.items()}
     try:
         network.load_state_dict(weights, assign=True)

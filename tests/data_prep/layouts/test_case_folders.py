@@ -11,7 +11,7 @@ from data_prep.core.findings import Findings
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
 from data_prep.layouts.by_folder import joined_folders
-from data_prep.layouts.cases import called
+from data_prep.layouts.words import called
 from data_prep.reading.label import read_case_label
 
 IDS = ("p1", "p2", "p3")

@@ -48,6 +48,23 @@ def test_arrays_and_files_give_what_the_command_writes(disc_run, tmp_path, mirro
     assert predictor(array).probabilities is None
 
 
+@pytest.mark.parametrize("setting", ["autocast", "default dtype"])
+def test_what_the_caller_sets_in_torch_changes_no_label(disc_run, setting):
+    raw, root, _ = disc_run
+    array = np.asarray(Image.open(raw / "images/disc_0.png"))
+    want = Predictor.load(root / "run", device="cpu")(array, probabilities=True)
+    before = torch.get_default_dtype()
+    try:
+        if setting == "default dtype":
+            torch.set_default_dtype(torch.float64)
+        with torch.autocast("cpu", torch.bfloat16, enabled=setting == "autocast"):
+            got = Predictor.load(root / "run", device="cpu")(array, probabilities=True)
+    finally:
+        torch.set_default_dtype(before)
+    np.testing.assert_array_equal(got.probabilities, want.probabilities)
+    np.testing.assert_array_equal(got.labels, want.labels)
+
+
 def test_a_volume_is_predicted_on_its_own_grid(tmp_path):
     predictor, array = predictor_of(PLAN), noise(2, 14, 11, 9)
     affine = np.diag([-1.0, 2.0, 1.5, 1.0])[[1, 0, 2, 3]]
@@ -98,6 +115,18 @@ def test_warnings_of_a_scan_are_returned():
 def test_what_does_not_fit_is_named(array, options, message):
     with pytest.raises(DataError, match=message):
         predictor_of(PLAN)(array, **options)
+
+
+@pytest.mark.parametrize("path", [None, b"run", 3, [None]])
+def test_what_is_no_path_is_named(path):
+    with pytest.raises(DataError, match="MODEL_MISSING: no path of a model"):
+        Predictor.load(path)
+
+
+def test_an_image_of_nibabel_is_told_how_to_be_given():
+    image = nib.Nifti1Image(noise(4, 4, 4), np.eye(4))
+    with pytest.raises(DataError, match=r"CH_AXES: a Nifti1Image object; give image.get_fdata"):
+        predictor_of(PLAN)(image)
 
 
 def test_no_path_is_no_model():

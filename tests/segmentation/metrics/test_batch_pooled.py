@@ -31,6 +31,16 @@ def test_it_is_the_mean_over_batches_of_the_dice_of_all_voxels_in_one(batch):
     np.testing.assert_allclose(pooled(CASES, batch), np.mean(wanted, 0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("factor", [7, -1])
+def test_numbers_of_no_class_are_named(factor):
+    mask = np.eye(4, dtype=int)
+    for pair in ((mask * factor, mask), (mask, mask * factor)):
+        with pytest.raises(ValueError, match=f"must hold classes below 2, got {factor}"):
+            BatchPooledDice(2).add(*pair, 2)
+    with pytest.raises(ValueError, match="no case was added"):
+        BatchPooledDice(2).compute()
+
+
 def test_a_large_object_hides_a_missed_small_one():
     large, small = np.zeros((2, 50, 50), int), np.zeros((2, 50, 50), int)
     large[:, 5:45, 5:45] = small[1, 3:6, 3:6] = 1
