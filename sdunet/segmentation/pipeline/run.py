@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from data_prep.checks.binary_masks import are_binary, as_binary, binary_note
 from data_prep.checks.run import Checked, check
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
 from data_prep.core.progress import Progress, silent
@@ -159,10 +161,29 @@ class _Run:
         return read_hashed(self.out / "scores" / SUMMARY), problems
 
     @cached_property
-    def _checked(self) -> Checked:
+    def _checked(self) -> tuple[Checked, DataConfig]:
+        """The set as it was checked, and the settings that it was read by."""
+        config = self.task.dataset
+        checked = self._check_by(config)
+        if binary := as_binary(config, checked):
+            again = self._check_by(binary)
+            if are_binary(again):
+                note = binary_note(again)
+                say(str(note))
+                return replace(again, findings=(*again.findings, note)), binary
+        return checked, config
+
+    @cached_property
+    def _dataset(self) -> DataConfig:
+        """The settings of the dataset, with how its labels were understood when it was checked."""
+        asked = self.task.dataset
+        label_map = read_hashed(self.out / CHECK).get("label_map", asked.label_map)
+        return replace(asked, label_map={int(value): c for value, c in label_map.items()})
+
+    def _check_by(self, config: DataConfig) -> Checked:
         return check(
             self.raw,
-            self.task.dataset,
+            config,
             self.progress,
             workers=self.options.workers,
             scheduler=self.options.scheduler,
@@ -178,21 +199,22 @@ class _Run:
         return self.options.max_ram
 
     def _check(self) -> Facts:
-        self._checked.require_usable()
-        found = [asdict(finding.for_records()) for finding in self._checked.findings]
-        layout = self._checked.layout
-        facts = {"layout": layout.name, "cases": len(layout.cases)}
-        write_hashed(self.out / CHECK, facts | {"findings": found})
-        return _told(self._checked.errors)
+        checked, config = self._checked
+        checked.require_usable()
+        found = [asdict(finding.for_records()) for finding in checked.findings]
+        facts = {"layout": checked.layout.name, "cases": len(checked.layout.cases)}
+        facts |= {"label_map": config.label_map, "findings": found}
+        write_hashed(self.out / CHECK, facts)
+        return _told(checked.errors)
 
     def _plan(self) -> None:
-        write_plan(self.out / PLAN, planned(self._checked, self.task.dataset))
+        write_plan(self.out / PLAN, planned(self._checked[0], self._dataset))
 
     def _prepare(self) -> Facts:
         _, problems = prepare(
             self.raw,
             self.out / "prepared",
-            self.task.dataset,
+            self._dataset,
             self.progress,
             plan=read_plan(self.out / PLAN),
             tell=lambda finding: say(str(finding)),
@@ -260,7 +282,7 @@ class _Run:
             self.raw,
             self.out / "scores",
             ids,
-            self.task.dataset,
+            self._dataset,
             self.progress,
             max_ram=self.options.max_ram or memory_each(1),
         )
@@ -273,7 +295,7 @@ class _Run:
             self.out / "predictions",
             self.out / "review",
             ids,
-            self.task.dataset,
+            self._dataset,
             self.progress,
             max_ram=self.options.max_ram or memory_each(1),
         )

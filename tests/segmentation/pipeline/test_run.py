@@ -120,6 +120,29 @@ def test_the_first_fold_within_some_minutes_but_for_a_damaged_case(
     assert "PIPE_INPUTS: stage schedule was done from something else" in capsys.readouterr().err
 
 
+def test_masks_of_0_and_255_need_no_settings(make_discs, tmp_path, capsys):
+    raw, out = make_discs(tmp_path / "raw", count=4, size=16, foreground=255), tmp_path / "out"
+    assert run(raw, out, "--minutes", 1e-3) == 1  # stopped before it trains
+    said = capsys.readouterr().err
+    assert "note LBL_BINARY: labels of 4 cases hold 0 and 255 alone" in said
+    assert "PIPE_MINUTES" in said
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["label_map"] == {"255": 1}
+    assert run(raw, out, "--minutes", 1e-3) == 1
+    assert "check: done before" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_masks_of_255_are_trained_scored_and_packed(make_discs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(package, "_check_afresh", package.check_package)
+    ones = make_discs(tmp_path / "ones", count=4, size=16)
+    white = make_discs(tmp_path / "white", count=4, size=16, foreground=255)
+    assert [run(ones, tmp_path / "a"), run(white, tmp_path / "b")] == [0, 0]
+    scores = [json.loads((tmp_path / f"{o}/scores/summary.json").read_text()) for o in "ab"]
+    assert scores[0]["mean"] == scores[1]["mean"]
+    assert "LBL_BINARY" in (tmp_path / "b/index.html").read_text()
+
+
 def test_what_cannot_be_is_named_before_anything_is_trained(raw, tmp_path, capsys):
     out = tmp_path / "out"
 

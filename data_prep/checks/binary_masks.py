@@ -1,0 +1,42 @@
+"""Masks of 0 and 255 alone: how programs that draw save background and foreground."""
+
+from dataclasses import replace
+
+from data_prep.checks.run import Checked
+from data_prep.core.config import DataConfig
+from data_prep.core.findings import Finding
+
+_WHITE = 255
+
+
+def as_binary(config: DataConfig, checked: Checked) -> DataConfig | None:
+    """Return settings that take 255 for the foreground, where a set may be meant so.
+
+    It may be where nobody says what classes there are, and no label is of any, for what its values
+    are. Checked by these settings, `are_binary` tells whether it is.
+    """
+    settled = config.labels or config.label_map or config.structures or checked.layout.labels
+    unknown = any(error.code == "LBL_UNKNOWN" for error in checked.errors)
+    if settled or not unknown or _held(checked) - {0}:
+        return None
+    return replace(config, label_map={_WHITE: 1})
+
+
+def are_binary(checked: Checked) -> bool:
+    """Tell whether the labels of all cases hold 0 and 255 and nothing else.
+
+    Beside classes 255 often marks what is not to count; where there is nothing else, it is the
+    class.
+    """
+    unknown = any(error.code == "LBL_UNKNOWN" for error in checked.errors)
+    return not unknown and _held(checked) | {0} == {0, _WHITE}
+
+
+def binary_note(checked: Checked) -> Finding:
+    """Return the note that tells how labels were understood."""
+    found = f"labels of {len(checked.facts)} cases hold 0 and 255 alone: 255 is the foreground"
+    return Finding("note", "LBL_BINARY", found, "")
+
+
+def _held(checked: Checked) -> frozenset[int | str]:
+    return frozenset[int | str]().union(*(fact.held for fact in checked.facts.values()))
