@@ -12,7 +12,7 @@ from data_prep.core.safe_text import for_record, inert, placeless
 
 _LONGEST = 2000  # characters of what was found: a header may hold millions
 # Of a disk that takes nothing more, whatever the case.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 # What Python itself says of a value that is taken apart or made a number.
 _OF_PYTHON = re.compile(r"to unpack|^invalid literal|^could not convert|^zip\(|dictionary update")
@@ -102,7 +102,7 @@ def case_errors(case: str | None = None, file: str | None = None) -> Iterator[No
             "IO_MEMORY", words_of(error), "crop or split it", case=case, file=file
         ) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK:
+        if isinstance(error, OSError) and error.errno in DISK:
             raise
         at = traceback.extract_tb(error.__traceback__)[-1]
         found = f"{words_of(error)} at {Path(at.filename).name}:{at.lineno}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jsonargparse
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DISK, DataError
 from sdunet.cli import bench, data, info, predict, review, run, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, add_command, files_first
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         take_old_position(parser, f"vae {options.action}", options[options.action])
     else:
         take_old_position(parser, chosen.command, options)
+    if empty := [name for name, value in vars(options).items() if value == ""]:
+        parser.error(f"{'--' * empty[0].islower()}{empty[0]} is empty")
     record = RunRecord(chosen.command, arguments=argv)
     keep_freed_memory()
     try:
@@ -63,7 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         say(f"error: out of memory: {error}; close other programs, or give smaller scans")
     except OSError as error:
-        say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        found = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        if error.errno in DISK:
+            found = f"OUT_DISK: {found}; make room, or give another place, and run it again"
+        say(f"error: {found}")
     except Stopped as stopped:
         how = "run it again to go on" if chosen.command == "run" else "continue with --resume"
         say(f"stopped: {stopped}; {how}")

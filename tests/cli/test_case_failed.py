@@ -103,4 +103,4 @@ def test_one_case_that_fails_leaves_the_others(
 def test_a_full_disk_is_no_cases_error(predicted, tmp_path, monkeypatch, capsys, name, place):
     fail_at_second(monkeypatch, name, place, OSError(28, "No space left on device"))
     assert main(command(name, predicted, str(tmp_path / "out"))) == 1
-    assert "error: No space left on device" in capsys.readouterr().err
+    assert "error: OUT_DISK: No space left on device" in capsys.readouterr().err

@@ -355,3 +355,17 @@ def test_numbers_that_count_nothing_are_refused_before_work(options, capsys):
     assert left.value.code == 2
     name = next(o for o in reversed(rest) if o.startswith("--")).partition("=")[0]
     assert name.removeprefix("--") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (["check", ""], "DATA is empty"),
+        (["predict", "--model", "run", "-i", "", "-o", "out"], "--input is empty"),
+        (["evaluate", "--pred", "a", "--ref", "b", "-o", ""], "--out is empty"),
+    ],
+)
+def test_empty_paths_are_not_the_folder_one_is_in(command, named, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    assert named in capsys.readouterr().err

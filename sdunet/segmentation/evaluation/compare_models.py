@@ -14,6 +14,7 @@ from data_prep.core.parse import once, usable
 from data_prep.core.safe_text import plain_name
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
+from data_prep.files.links import real
 from data_prep.files.output_folder import check_free, check_output, own_folder
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
@@ -143,7 +144,11 @@ def read_scores(
     """
     places = [Path(folder) for folder in folders]
     names = list(names or _told_apart(places))
-    if len(folders) < 2 or len(set(names)) < len(folders) or len(names) != len(folders):
+    if len({real(place) for place in places}) < len(places):
+        found = f"one folder of scores twice: {', '.join(map(str, places))}"
+        raise DataError("COMPARE_FEW", found, "give each once")
+    apart = len(set(names)) == len(folders) == len(names) and all(n.strip() for n in names)
+    if len(folders) < 2 or not apart:
         raise DataError(
             "COMPARE_FEW",
             f"{len(folders)} folders of scores, with names {names}",

@@ -293,10 +293,15 @@ def _made_with(ensemble: Ensemble, case: Case, order: Sequence[int]) -> str:
 
 def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array that a file holds, whose place on the disk is taken at once."""
-    array = np.lib.format.open_memmap(f"{folder}/probabilities.npy", "w+", np.float32, shape)
-    if hasattr(os, "posix_fallocate"):  # or a disk that fills later would kill the process
-        with Path(f"{folder}/probabilities.npy").open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, array.nbytes + array.offset)
+    path = f"{folder}/probabilities.npy"
+    try:
+        array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        if hasattr(os, "posix_fallocate"):  # or a disk that fills later would kill the process
+            with Path(path).open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, array.nbytes + array.offset)
+    except OSError as error:  # which does not name the file
+        found = f"{error.strerror}, {4 * math.prod(shape)} bytes to write"
+        raise OSError(error.errno, found, path) from error
     return array
 
 

@@ -145,7 +145,7 @@ def test_full_disk_is_named_and_what_was_there_stays(tmp_path):
     run = [sys.executable, "-c", FULL, tmp_path / "raw", tmp_path / "out"]
     ended = subprocess.run(run, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "error: File too large" in ended.stderr
+    assert "error: OUT_DISK: File too large" in ended.stderr
     assert "bytes to write" in ended.stderr
     assert "images/" in ended.stderr
     left = files(tmp_path / "out")

@@ -69,8 +69,10 @@ def test_folders_that_no_name_tells_apart_need_names(made, tmp_path):
         shutil.copytree(made / "a/scores", tmp_path / name)
     with pytest.raises(DataError, match="COMPARE_FEW"):
         read_scores([tmp_path / "a\x1b", tmp_path / "a_"])
+    with pytest.raises(DataError, match="COMPARE_FEW: one folder of scores twice"):
+        read_scores([made / "a/scores"] * 2, ["one", "two"])
     with pytest.raises(DataError, match="COMPARE_FEW"):
-        read_scores([made / "a/scores"] * 2)
+        read_scores([made / "a/scores", tmp_path / "a_"], ["one", " "])
     scored, _ = read_scores([tmp_path / "a\x1b", tmp_path / "a_"], ["one", "two"])
     assert [model.name for model in scored] == ["one", "two"]
 
@@ -241,7 +243,7 @@ def test_one_folder_is_no_comparison(scored, tmp_path):
     _, a, _ = scored
     with pytest.raises(DataError, match="give at least two"):
         compare([a / "scores"], tmp_path / "out")
-    with pytest.raises(DataError, match="a name of its own"):
+    with pytest.raises(DataError, match="one folder of scores twice"):
         compare([a / "scores"] * 2, tmp_path / "out")
     with pytest.raises(DataError, match="COMPARE_SCORES"):
         compare([a / "scores", a], tmp_path / "out")

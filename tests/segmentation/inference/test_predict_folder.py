@@ -349,7 +349,7 @@ def test_a_disk_without_room_for_probabilities_is_named(disc_run, tmp_path, caps
     monkeypatch.setattr(os, "posix_fallocate", full)
     command = ["predict", "--model", root / "run", "-i", raw, "-o", tmp_path / "p"]
     assert run(*command, "--probabilities") == 1
-    assert "No space left on device" in capsys.readouterr().err
+    assert "OUT_DISK: No space left on device, " in capsys.readouterr().err
     assert not list((tmp_path / "p").glob(".partial-*"))
 
 

@@ -238,7 +238,7 @@ def test_a_full_disk_is_named_and_earlier_states_stay(disc_run, tmp_path):
     code = [sys.executable, "-c", FULL, "20000", *map(str, command), "--resume", "--epochs=2"]
     ended = subprocess.run(code, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
-    assert "error: File too large" in ended.stderr
+    assert "error: OUT_DISK: File too large" in ended.stderr
     assert "bytes to write" in ended.stderr
     assert weights_of(tmp_path / "run") == before
     assert not list((tmp_path / "run").rglob(".partial-*"))
