@@ -94,12 +94,19 @@ def by_pynrrd(path: Path) -> Scan:
 def by_pydicom(path: Path) -> Scan:
     """Read one file, its values rescaled as the standard says, its frames as slices."""
     one = pydicom.dcmread(path, force=True)
-    array = pydicom.pixels.apply_rescale(one.pixel_array, one)
-    samples = one.get("SamplesPerPixel", 1)
-    array = array.reshape(-1, one.Rows, one.Columns, samples)
+    if one.get("PhotometricInterpretation") == "PALETTE COLOR":
+        array = pydicom.pixels.apply_color_lut(one.pixel_array, one)
+    else:
+        array = pydicom.pixels.apply_modality_lut(one.pixel_array, one)
+    array = array.reshape(-1, one.Rows, one.Columns, array.shape[-1] if _in_colours(one) else 1)
     if len(array) == 1 and "ImagePositionPatient" not in one:
         return Scan(np.moveaxis(array[0], -1, 0))
     return Scan(np.moveaxis(array, -1, 0).transpose(0, 3, 2, 1), _place(one))
+
+
+def _in_colours(one: pydicom.Dataset) -> bool:
+    palette = one.get("PhotometricInterpretation") == "PALETTE COLOR"
+    return palette or one.get("SamplesPerPixel", 1) > 1
 
 
 def _place(one: pydicom.Dataset) -> np.ndarray | None:

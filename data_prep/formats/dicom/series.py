@@ -7,7 +7,7 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.11.1 (modality LUT), C.7.6.16 (mul
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,9 @@ from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import stack
+from data_prep.formats.dicom.tables.lookup import tables_of
+from data_prep.formats.dicom.tables.modality import modality_table
+from data_prep.formats.dicom.tables.palette import palette_of, tell_of_supplement
 
 # Modalities whose 2D images often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
@@ -35,6 +38,7 @@ _WITH_UNITS = ("CT", "MR", "PT", "NM")
 _COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")  # that pydicom brings to RGB
 _PACKED_COLOURS = ("YBR_ICT", "YBR_RCT")  # that decoders do
+_PALETTE = "PALETTE COLOR"
 _SERIES = 0x0020000E  # tag of SeriesInstanceUID
 _AGAIN = "export the series again"
 
@@ -150,12 +154,21 @@ def _frames(one: Dataset, findings: Findings) -> list[Frame]:
     samples, colours = one.get("SamplesPerPixel") or 1, str(one.get("PhotometricInterpretation"))
     packed = getattr(one.file_meta.get("TransferSyntaxUID"), "is_compressed", False)
     known = (*_COLOURS, *_PACKED_COLOURS * packed)
-    fits = colours.startswith("MONOCHROME") if samples == 1 else colours in known
+    grey = colours.startswith("MONOCHROME") or colours == _PALETTE
+    fits = grey if samples == 1 else colours in known
     if colours != "None" and not fits:
         raise DataError(
             "DCM_COLOR", f"{samples} samples a pixel as {colours!r}", "export grey values"
         )
+    if colours.startswith("YBR_FULL") and one.BitsAllocated != 8:
+        found = f"{colours} of {one.BitsAllocated} bits, known for 8"
+        raise DataError("DCM_COLOR", found, "export RGB or grey values")
     pixels = pixels_of(one, findings)
+    if colours == _PALETTE:
+        palette = palette_of(one)
+        pixels = palette.of(pixels)
+    else:
+        tell_of_supplement(one, pixels, findings)
     said: list[Dataset | None] = [*groups_of(one)]
     apart = said or [None] * len(pixels)
     if len(apart) != len(pixels):
@@ -176,19 +189,7 @@ def _frame(
     findings: Findings,
 ) -> Frame:
     of = partial(value_of, one, group)
-    plane = _upright_grey(one, plane, findings)
-    slope = of("PixelValueTransformationSequence", "RescaleSlope")
-    intercept = of("PixelValueTransformationSequence", "RescaleIntercept")
-    rescaled = slope is not None or intercept is not None
-    if rescaled:
-        if slope is None or intercept is None:
-            raise DataError("DCM_RESCALE", f"slope {slope}, intercept {intercept}", _AGAIN)
-        slope, intercept = float(slope), float(intercept)
-        if not slope or not np.isfinite([slope, intercept]).all():
-            raise DataError("DCM_RESCALE", f"rescale slope {slope}", _AGAIN)
-        plane = _rescaled(plane, slope, intercept)
-    if "ModalityLUTSequence" in one:
-        raise DataError("DCM_RESCALE", "a modality lookup table", "export rescaled values")
+    plane, rescaled = _measured(one, plane, of, findings)
     position = _vector(of("PlanePositionSequence", "ImagePositionPatient"), 3)
     cosines = _vector(of("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     spacing = _vector(of("PixelMeasuresSequence", "PixelSpacing"), 2)
@@ -211,20 +212,52 @@ def _frame(
         str(one.get("Modality") or ""),
         (str(one.get("SOPInstanceUID") or ""), str(head or "")),
         number,
-        {name: str(one.get(name, "")) for name in ALIKE} | alike_of(of),
+        {name: str(one.get(name, "")) for name in ALIKE} | alike_of(of) | tables_of(one),
         said_of(one, frames, of),
         max(int(one.get(name) or 0) for name in _COUNTS),
     )
 
 
-def _upright_grey(one: Dataset, plane: np.ndarray, findings: Findings) -> np.ndarray:
+def _measured(
+    one: Dataset, plane: np.ndarray, of: Callable[[str, str], Any], findings: Findings
+) -> tuple[np.ndarray, bool]:
+    """Return the values of a slice in their unit, and whether it says how they come by it."""
+    slope = of("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = of("PixelValueTransformationSequence", "RescaleIntercept")
+    rescaled = slope is not None or intercept is not None
+    in_palette = one.get("PhotometricInterpretation") == _PALETTE
+    if "ModalityLUTSequence" in one and (rescaled or in_palette):
+        found = f"a modality lookup table beside a {'rescale' if rescaled else 'palette'}"
+        raise DataError("DCM_RESCALE", found, "export rescaled values")
+    if table := modality_table(one):
+        return _upright_grey(one, table.of(plane), findings, table.bits), True
+    plane = _upright_grey(one, plane, findings)
+    if not rescaled:
+        return plane, False
+    if slope is None or intercept is None:
+        raise DataError("DCM_RESCALE", f"slope {slope}, intercept {intercept}", _AGAIN)
+    slope, intercept = float(slope), float(intercept)
+    if not slope or not np.isfinite([slope, intercept]).all():
+        raise DataError("DCM_RESCALE", f"rescale slope {slope}", _AGAIN)
+    if not in_palette:
+        return _rescaled(plane, slope, intercept), True
+    if (slope, intercept) != (1, 0):
+        found = f"slope {slope}, intercept {intercept} beside a palette"
+        raise DataError("DCM_RESCALE", found, "export grey values")
+    return plane, False
+
+
+def _upright_grey(
+    one: Dataset, plane: np.ndarray, findings: Findings, unsigned: int = 0
+) -> np.ndarray:
     """Turn MONOCHROME1 over, unless its values have a unit: then only its display is inverted."""
     if one.get("PhotometricInterpretation") != "MONOCHROME1":
         return plane
     if one.get("Modality") in _WITH_UNITS:
         return plane
     findings.note("DCM_INVERTED", "MONOCHROME1, whose low values are white, turned over")
-    top = 2 ** int(one.BitsStored) - 1 if one.PixelRepresentation == 0 else -1
+    bits = unsigned or one.BitsStored  # those that a table gives, whatever the stored values
+    top = 2 ** int(bits) - 1 if unsigned or one.PixelRepresentation == 0 else -1
     return (top - plane.astype(np.int32)).astype(plane.dtype)
 
 

@@ -163,7 +163,7 @@ def changed(index=9, **changes):
         (changed(RescaleType="US"), r"DCM_MIXED: slices of 2 RescaleType, \['HU', 'US'\]"),
         (changed(Modality="MR"), r"DCM_MIXED: slices of 2 Modality"),
         (changed(PhotometricInterpretation="MONOCHROME1"), "DCM_MIXED: slices of 2 Photometric"),
-        (changed(PhotometricInterpretation="PALETTE COLOR"), "DCM_COLOR: 1 samples a pixel as .P"),
+        (changed(PhotometricInterpretation="PALETTE COLOR"), "DCM_COLOR: a lookup table descri"),
         (changed(PhotometricInterpretation="RGB"), "DCM_COLOR: 1 samples a pixel as .RGB"),
         (changed(BitsStored=8, HighBit=7), r"DCM_BITS: \d+ values of more than the 8 bits"),
         (changed(BitsStored=17, HighBit=16), "DCM_PIXELS: 17 of 16 bits"),

@@ -1,0 +1,1 @@
+"""Tables that stored values of DICOM stand for others by: palettes, and measured values."""
