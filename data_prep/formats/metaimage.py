@@ -42,7 +42,7 @@ def is_metaimage(data: bytes) -> bool:
 
 
 def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
-    """Decode a volume to `(C, X, Y, Z)`.
+    """Decode a volume to `(C, X, Y, Z)`; a fourth axis gives channels, as of NIfTI.
 
     Raises:
         DataError: IO_..., HDR_... or GEO_... if it cannot be read without doubt.
@@ -52,11 +52,7 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     if (kind := fields.get("objecttype", "Image")).lower() != "image":
         raise DataError("IO_NOT_IMAGE", f"ObjectType {kind!r:.60}", "give an image")
     sizes = whole("DimSize", _numbers(fields, "dimsize"))
-    if _numbers(fields, "ndims") == [len(sizes)] == [4]:
-        found = f"a fourth axis of {sizes[3]}, of which nothing says that it is no time"
-        fix = "save channels as ElementNumberOfChannels, times a volume a file"
-        raise DataError("HDR_DIMS", found, fix)
-    if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3) or min(sizes) < 1:
+    if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3, 4) or min(sizes) < 1:
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
     name = fields.get("elementtype", "").upper()
     if name not in _TYPES:
@@ -68,6 +64,9 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
         dtype = dtype.newbyteorder(">")
     if len(channels) != 1 or channels[0] < 1:
         raise DataError("HDR_DIMS", f"{channels} channels", _AGAIN)
+    if len(sizes) == 4 and channels != [1]:
+        found = f"{channels[0]} channels and a fourth axis of {sizes[3]}"
+        raise DataError("HDR_DIMS", found, "save 3D volumes")
     sizes = [*channels, *sizes]
     total = check_size(math.prod(sizes), dtype.itemsize)
     if not _truth(fields, "BinaryData"):
@@ -93,7 +92,9 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     if scale != {name: float(default) for name, default in _SCALE.items()}:
         ask_scale(f"values to be scaled by {scale}", findings)
     array = np.frombuffer(rest[:total], dtype).reshape(sizes, order="F")
-    array = array.astype(dtype.newbyteorder("=")).reshape((*sizes, 1)[:4])
+    if len(sizes) == 5:
+        array = np.moveaxis(array[0], -1, 0)
+    array = array.astype(dtype.newbyteorder("=")).reshape((*array.shape, 1)[:4])
     two_axes = len(fields["dimsize"].split()) == 2
     return Scan(array, _affine(fields, findings), SCANNER_CODES, two_axes=two_axes)
 
@@ -129,6 +130,9 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
     for name, numbers, due in (("spacing", spacing, rank), ("matrix", rows, rank * rank)):
         if numbers is not None and len(numbers) != due:
             raise DataError("HDR_DAMAGED", f"{name} of {len(numbers)} numbers", _AGAIN)
+    if rank == 4:  # of which the last is channels
+        spacing, rows, place = _of_space(spacing, rows, place)
+        rank = 3
     if spacing is not None and not min(spacing) > 0:
         raise DataError("HDR_SPACING", f"spacing {spacing} mm", "set the true spacing")
     if spacing is None or (rank == 3 and rows is None):
@@ -152,6 +156,20 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
     affine[:3] *= millimetres_in("DistanceUnits", [unit], findings)
     check_affine(affine, findings)
     return affine
+
+
+def _of_space(
+    spacing: list[float] | None, rows: list[float] | None, place: list[float] | None
+) -> tuple[list[float] | None, list[float] | None, list[float] | None]:
+    """Return what is told of the first three of four axes."""
+    if rows is not None:
+        turn = np.reshape(rows, (4, 4))
+        if turn[3, :3].any() or turn[:3, 3].any():
+            raise DataError("HDR_DIMS", "a fourth axis turned into the others", "save 3D volumes")
+        rows = turn[:3, :3].ravel().tolist()
+    if place is not None and len(place) == 4:
+        place = place[:3]
+    return spacing and spacing[:3], rows, place
 
 
 def _truth(fields: dict[str, str], name: str) -> bool | None:

@@ -1,7 +1,8 @@
 """NRRD, one file or a header with its data beside (`.nhdr`).
 
 Only what images and label maps use is taken: raw, gzip, bzip2 and text encodings, data in one file
-or in a list of them, three axes of space and at most one of channels. Form: https://teem.sourceforge.net/nrrd/format.html
+or in a list of them, three axes of space and at most one of channels.
+Form: https://teem.sourceforge.net/nrrd/format.html
 """
 
 import math
@@ -54,6 +55,7 @@ _KIND_SIZES = {
     **{"rgba-color": 4, "complex": 2},
 }
 _TIMES = ("s", "sec", "second", "seconds", "ms", "msec", "us", "min", "minutes")  # units
+_WITH_TIME = ("rast", "last", "lpst")  # spaces, which others spell out
 _TEXT = ("ascii", "text", "txt")
 _TOKEN = 64  # bytes that a number takes while it is text
 _ROUNDED = 1e-3  # what spacings written to some digits differ by
@@ -219,18 +221,24 @@ def _channel_axis(fields: dict[str, str], sizes: list[int]) -> int | None:
             agreed({f"the kind {kind} of": _KIND_SIZES.get(kind), "the size": size})
         if not any(kind in ("???", "none") for kind in kinds):
             ways["kinds"] = [int(kind not in ("domain", "space")) for kind in kinds]
+    space = fields.get("space", "").lower()
+    if space.endswith("-time") or space in _WITH_TIME:
+        raise DataError("HDR_DIMS", f"an axis of time, space {space!r}", "save one volume a file")
     apart = agreed(ways) or [0] * rank
     if rank == 4 and not any(apart):
-        found = f"a fourth axis of {sizes[3]}, of which nothing says that it is no time"
-        fix = "save channels with the kind vector and no direction, times a volume a file"
-        raise DataError("HDR_DIMS", found, fix)
+        if not ways:
+            found = f"four axes, {sizes}, of which nothing says which are of space"
+            fix = "save channels with the kind vector and no direction, times a volume a file"
+            raise DataError("HDR_DIMS", found, fix)
+        apart = [0, 0, 0, 1]  # as ITK writes volumes of four axes, and NIfTI
     if sum(apart) > 1 or rank - sum(apart) not in (2, 3):
         raise DataError("HDR_DIMS", f"{rank} axes, {sum(apart)} not of space", "save 3D volumes")
     if 1 not in apart:
         return None
-    units = re.findall(r'"([^"]*)"', fields.get("units", ""))
-    if len(units) == rank and units[apart.index(1)].strip().lower() in _TIMES:
-        raise DataError("HDR_DIMS", "an axis of time", "save one volume a file")
+    for name in ("units", "spaceunits"):
+        units = re.findall(r'"([^"]*)"', fields.get(name, ""))
+        if len(units) == rank and units[apart.index(1)].strip().lower() in _TIMES:
+            raise DataError("HDR_DIMS", "an axis of time", "save one volume a file")
     return apart.index(1)
 
 
@@ -257,8 +265,8 @@ def _affine(
         affine = np.eye(4)
         affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
         affine = _SPACES[space] @ affine
-    elif dimension == [2] == [axes] and "spacedirections" in fields:
-        lengths, affine = _in_plane(fields, spacing)
+    elif dimension in ([2], [4]) and "spacedirections" in fields:
+        lengths, affine = _as_itk_writes(fields, axes, dimension[0], spacing)
     else:
         if axes > 2:
             findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
@@ -275,17 +283,22 @@ def _affine(
     return affine
 
 
-def _in_plane(fields: dict[str, str], spacing: list[float] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spacing and affine of a 2D image in a space of two axes, LPS as ITK writes it."""
+def _as_itk_writes(
+    fields: dict[str, str], axes: int, dimension: int, spacing: list[float] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return spacing and affine in a space of two axes or four, which is LPS as ITK writes it."""
     columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
-    origin = _vectors(fields.get("spaceorigin", "(0,0)"))[0]
-    if origin is None or any(len(v) != 2 for v in (*columns, origin)) or len(columns) != 2:
+    origin = _vectors(fields.get("spaceorigin", "(" + ",".join("0" * dimension) + ")"))[0]
+    told = [*columns, origin or []]
+    if any(len(v) != dimension for v in told) or len(columns) != dimension:
         raise DataError("HDR_DAMAGED", f"space directions {columns}", _AGAIN)
-    lengths = np.linalg.norm(columns, axis=1)
-    agreed({"space directions of": lengths, "spacings": spacing or None}, _ROUNDED)
-    directions = np.eye(3)
-    directions[:2, :2] = np.array(columns).T
-    return np.array([*lengths, 1.0]), from_lps(directions, np.array([*origin, 0.0]))
+    turn, place = np.eye(4), np.zeros(4)
+    turn[:dimension, :dimension], place[:dimension] = np.array(columns).T, origin
+    if axes != min(dimension, 3) or turn[3, :3].any() or turn[:3, 3].any():
+        raise DataError("HDR_DIMS", f"{axes} axes of a space of {dimension}", "save 3D volumes")
+    lengths = np.linalg.norm(turn[:3, :3], axis=0)
+    agreed({"space directions of": lengths[:axes], "spacings": spacing or None}, _ROUNDED)
+    return lengths, from_lps(turn[:3, :3], place[:3])
 
 
 def _check_count(name: str, values: list | None, rank: int) -> None:
