@@ -4,7 +4,8 @@ A mutant may be refused by a named error, or be read as what it was before. Ever
 counted: as wrong, or as a crash, which is any other error than a named one. Where a format has no
 checksum, no reader can know that a voxel, or a number of the header that nothing else repeats, was
 another one before: those bytes are cut, but not changed. In `nrrd.head` and `metaimage.head` whole
-words of the header are put in place of others, such as no damage of single bytes makes.
+words of the header are put in place of others, such as no damage of single bytes makes. In `list.`
+and `folders.` the words of lists and folders are spelled otherwise, see `fuzz_lists.py`.
 
 python scripts/fuzz_readers.py --n 20000
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 from fuzz_files import FORMATS, HEADS, unknowable
+from fuzz_lists import SETS, fuzz_set
 
 from data_prep.core.errors import DataError
 from data_prep.core.geometry import ROUNDED, voxels_apart
@@ -121,17 +123,17 @@ def fuzz(name: str, n: int, seed: int) -> tuple[Counter, list[tuple[str, str, in
 def main() -> int:
     """Run, print a table, and return whether any mutant was wrong unsaid."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("formats", nargs="*", default=list(FORMATS))
+    arguments.add_argument("formats", nargs="*", default=[*FORMATS, *SETS])
     arguments.add_argument("--n", type=int, default=500, help="mutants of each format")
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     worst = 0
     for name in options.formats:
-        counts, bad = fuzz(name, options.n, options.seed)
+        counts, bad = (fuzz_set if name in SETS else fuzz)(name, options.n, options.seed)
         told = ", ".join(f"{found} {count}" for found, count in counts.most_common())
         print(f"{name:<15}{options.n} mutants: {told}", flush=True)
         for found, kind, at in bad[:20]:
-            print(f"    {found} ({kind} at byte {at})")
+            print(f"    {found} ({kind}, from {at})")
         worst |= bool(bad)
     return worst
 

@@ -79,14 +79,16 @@ def folder_pairs(
             continue
         (labels[told or "train"][labelled] if labelled else images[told or "train"]).append(name)
         silent += [] if labelled or told else [name]
-        training += told == "train"
+        training += not labelled and told == "train"
     if not images or not labels:
         return None
-    twice = in_several(_images_by_folder(images, labels))
+    # Where folders of images for training are not told as such, their labels are.
+    parted = is_split(images) or (images.keys() < labels.keys() and is_split(labels))
+    twice = in_several(_images_by_folder(images, labels, parted=parted))
     if twice and need_labels:
         raise twice
     of_part = {} if twice else {part: _all(several) for part, several in labels.items()}
-    if not is_split(images):
+    if not parted:
         images, of_part = {"train": _all(images)}, {"train": _all(of_part)}
     layout = _parted(images, of_part, problems)
     findings = of_no_part(silent, training)
@@ -94,12 +96,15 @@ def folder_pairs(
 
 
 def _images_by_folder(
-    images: Mapping[str, list[str]], labels: Mapping[str, Mapping[str, list[str]]]
+    images: Mapping[str, list[str]],
+    labels: Mapping[str, Mapping[str, list[str]]],
+    *,
+    parted: bool,
 ) -> dict[str, list[str]]:
     """Return the images that each folder of labels has a label of."""
     found: dict[str, list[str]] = defaultdict(list)
     for part, folders in labels.items():
-        own = images.get(part, []) if is_split(images) else _all(images)
+        own = images.get(part, []) if parted else _all(images)
         for folder, names in folders.items() if len(folders) > 1 else ():
             cases, _ = _paired(own, names, "")
             found[folder] += [case.image for case in cases if case.labels]

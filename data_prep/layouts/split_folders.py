@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.layouts.cases import Case, Layout, kept_apart, sample
-from data_prep.layouts.words import is_split, part_of_folders, split_of_part
+from data_prep.layouts.words import is_split, nearly_part_of, part_of_folders, split_of_part
 
 
 def split_by_folders(layout: Layout) -> Layout:
@@ -66,13 +66,30 @@ def kept_for_testing(names: list[str], cases: int) -> tuple[Finding, ...]:
 
 
 def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:
-    """Return a warning of files in folders that name no part, if others are named for training."""
-    if not names or not training:
+    """Return a warning of files in folders that name no part, if others are named for training.
+
+    Where none are, it is of folders that are all called nearly as parts are, and as several.
+    """
+    if not training:
+        return _nearly_parted(names)
+    if not names:
         return ()
     folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
     found = f"{len(names)} cases are used for training, whose folders name no part of the split "
     found += f"as others do: {', '.join(folders[:4])}"
     fix = "name the folders train, validation or test"
+    return (Finding("warning", "SPLIT_FOLDERS", found, fix),)
+
+
+def _nearly_parted(names: list[str]) -> tuple[Finding, ...]:
+    shared = shared_folders(names)
+    near = [nearly_part_of(PurePosixPath(name).parts[shared:-1]) for name in names]
+    if None in near or len(set(near)) < 2:
+        return ()
+    folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
+    found = f"{len(names)} cases are used for training, in folders called nearly as the parts of a "
+    found += f"split are: {', '.join(folders[:4])}"
+    fix = "name the folders train, validation or test, if they are"
     return (Finding("warning", "SPLIT_FOLDERS", found, fix),)
 
 

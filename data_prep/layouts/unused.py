@@ -16,7 +16,7 @@ from data_prep.layouts.by_table import beginning, roles_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
-from data_prep.layouts.words import is_part_word
+from data_prep.layouts.words import is_part_word, part_of_folders
 
 # Files that describe others, or a dataset.
 _TEXTS = (
@@ -130,12 +130,26 @@ def unused_files(
     if lists:
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
-    if far and need_labels:
+    if far and in_pairs and need_labels and _kept_apart_alone(layout):
+        found = f"{len(far)} images elsewhere are not used, though all cases lie in folders for "
+        fix = "name the folders of the others images and labels, too, such as images_train"
+        findings.warn("LAY_UNUSED", f"{found}validation or testing: {sample(far)}", fix)
+    elif far and need_labels:
         findings.note("LAY_UNUSED", f"{len(far)} images elsewhere are not used: {sample(far)}")
     elif far:
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _kept_apart_alone(layout: Layout) -> bool:
+    """Tell whether all cases lie in folders of one part, which is not that for training."""
+    folders = {PurePosixPath(case.image).parts[:-1] for case in layout.cases}
+    try:
+        parts = set(map(part_of_folders, folders))
+    except ValueError:
+        return False
+    return bool(parts) and parts <= {"validation", "test"}
 
 
 def _like_labels(tree: Tree, layout: Layout, names: Collection[str]) -> dict[str, list[str]]:

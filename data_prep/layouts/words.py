@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -37,6 +38,7 @@ _PARTS: dict[Part, tuple[str, ...]] = {
 }
 _PART_OF: dict[str, Part] = {word: part for part, words in _PARTS.items() for word in words}
 PARTS_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
+_NEAR = 0.8  # of two words, twice the letters they share in order to all letters
 _FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 # Of nnU-Net and the Decathlon: `imagesTr`, `imagesTs`; and what people add to them, `imagesVa`.
 _SHORT = re.compile(r"(images?|imgs?|labels?|masks?)[_\-. ]*(tr|va|ts)", re.IGNORECASE)
@@ -186,6 +188,14 @@ def part_of_folders(folders: Iterable[str]) -> str | None:
     return told.pop() if told else None
 
 
+def nearly_part_of(folders: Iterable[str]) -> Part | None:
+    """Return the part of a split whose word a folder is called nearly by; `None` if none is."""
+    words = [word for folder in folders for word in _words(folder)]
+    known = [word for word in _PART_OF if word not in _UNTOLD and len(word) > 2]
+    near = (get_close_matches(word, known, 1, _NEAR) for word in words)
+    return next((_PART_OF[found[0]] for found in near if found), None)
+
+
 def is_split(parts: Collection[str]) -> bool:
     """Tell whether parts are a split: those without any for training are all of one dataset."""
     return len(set(parts)) > 1 and any(p == "train" or p.startswith("fold_") for p in parts)
@@ -207,14 +217,15 @@ def without_part(folder: str) -> str:
 
 
 def _part_word(word: str) -> str:
-    """Return the word for a part without what people add to it: `test2`, `testset`."""
+    """Return the word for a part without what people add to it: `test2`, `testset`, `tests`."""
     bare = re.sub(r"(?<=.)[0-9]+$", "", word)
-    return re.sub(r"(?<=.)(data|(data)?sets?)$", "", bare)
+    bare = re.sub(r"(?<=.)(data|(data)?sets?)$", "", bare)
+    return re.sub(r"(?<=[a-z]{3})s$", "", bare) if bare not in _PART_OF else bare
 
 
 def _words(folder: str) -> list[str]:
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", folder)  # `imagesVal`
-    return [word for word in re.split(r"[_\-. ]+", apart.lower()) if word]
+    return [word for word in re.split(r"[\s_\-.()\[\]]+", apart.lower()) if word]
 
 
 def called(name: str) -> str:

@@ -116,6 +116,56 @@ def test_folders_of_no_part_beside_pairs_of_folders_are_warned_of(written):
     assert (told.level, told.code) == ("warning", "SPLIT_FOLDERS")
 
 
+def beside(train, test, form="{1}_{0}"):
+    """The layout of images and labels in folders of two parts, by case and found."""
+    return {
+        f"{form.format(part, kind)}/{name}.png": png(picture(seed) if kind == "images" else mask())
+        for part, names in ((train, "ab"), (test, "cd"))
+        for seed, name in enumerate(names, ord(names[0]))
+        for kind in ("images", "labels")
+    }
+
+
+@pytest.mark.parametrize("word", ["(val)", "val\u00a0", "validations", "tests", "Test (1)"])
+def test_brackets_blanks_and_plurals_of_words_for_parts_are_obeyed(written, word):
+    found = splits(written(beside("train", word, "{0}/{1}")))
+    assert found == dict.fromkeys("ab") | dict.fromkeys("cd", "test")
+
+
+def test_folders_called_nearly_as_parts_are_warned_of(written):
+    layout = find_layout(open_tree(written(beside("trainn", "holdou", "{0}/{1}"))))
+    (finding,) = layout.findings
+    assert (finding.level, finding.code) == ("warning", "SPLIT_FOLDERS")
+    assert "holdou/images, trainn/images" in finding.found
+
+
+@pytest.mark.parametrize("folders", [("brain", "strain"), ("brain", "best"), ("rest", "trial")])
+def test_folders_of_other_words_are_no_parts(written, folders):
+    layout = find_layout(open_tree(written(beside(*folders, "{0}/{1}"))))
+    assert {case.split for case in layout.cases} == {None}
+    assert not layout.findings
+
+
+def test_images_for_testing_alone_beside_others_that_are_not_read_are_warned_of(written):
+    layout = find_layout(open_tree(written(beside("siteA", "test"))))
+    assert ("warning", "LAY_UNUSED") in {(f.level, f.code) for f in layout.findings}
+    assert not find_layout(open_tree(written(beside("test", "test"), "alone"))).findings
+
+
+def test_images_for_testing_stay_so_where_those_for_training_are_not_found(written):
+    layout = find_layout(open_tree(written(beside("my_train", "test"))))
+    assert {case.id: case.split for case in layout.cases} == dict.fromkeys("cd", "test")
+    assert {error.code for error in layout.problems} == {"PAIR_NO_IMAGE"}
+
+
+def test_labels_whose_folder_alone_tells_of_training_are_no_reason_to_warn(written):
+    files = beside("", "", "{1}{0}")
+    files = {name.replace("labels/", "labelsTr/"): data for name, data in files.items()}
+    layout = find_layout(open_tree(written(files)))
+    assert len(layout.cases) == 4
+    assert not layout.findings
+
+
 @pytest.mark.parametrize("layout", IN_FOLDERS)
 def test_cases_for_testing_without_labels_are_no_error_in_any_layout(written, layout):
     hidden = in_folder(layout, "test", "c", 3)
