@@ -50,7 +50,7 @@ def _conflict(name: str, wanted: object, other: str) -> DataError:
     return DataError("PLAN_CONFLICT", found, "leave it out, change the plan, or plan again")
 
 
-def _overlapping(regions: Mapping[str, Sequence[int]]) -> DataError:
+def overlapping(regions: Mapping[str, Sequence[int]]) -> DataError:
     """Return the error of regions in place of classes, with the classes that tell them apart."""
     inside: dict[int, list[str]] = {}
     for name, values in regions.items():
@@ -74,7 +74,7 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
     """
     check_once("dataset", config)
     if layout.regions and layout.regions.values and not config.labels:
-        raise _overlapping(layout.regions.values)
+        raise overlapping(layout.regions.values)
     if config.split_file and config.test_share:
         raise DataError(
             "SET_CONFLICT",

@@ -20,6 +20,7 @@ from data_prep.layouts.cases import (
     no_image,
     not_used,
     parts_told,
+    sample,
 )
 from data_prep.layouts.words import by_role, role_of, split_of
 
@@ -68,14 +69,23 @@ def bids(tree: Tree) -> Layout | None:
             else:
                 wanted = "its entities in derivatives/"
                 cases.append(Case(id_, ((name,),), tuple(found), group=entities[0], wanted=wanted))
-    problems += [
-        no_image("_".join(key), files[0], f"a scan of {key[0]}")
-        for key, files in labels.items()
-        if key not in used
-    ]
+    for key in sorted(labels.keys() - used):
+        several = [
+            name for e, named in scans.items() if _without_made(e) == key for _, name in named
+        ]
+        problems.append(_of_several(key, labels[key][0], several))
     splits, findings = _splits_of_subjects(tree, {case.group for case in cases})
     cases = [replace(case, split=splits.get(case.group or "")) for case in cases]
     return layout_of("bids", cases, problems, findings=findings)
+
+
+def _of_several(key: tuple[str, ...], label: str, scans: list[str]) -> DataError:
+    """Return the error of a label that is of no scan, or of several and does not say of which."""
+    if not scans:
+        return no_image("_".join(key), label, f"a scan of {key[0]}")
+    found = f"a label that is called as each of {len(scans)} scans: {sample(sorted(scans))}"
+    fix = "list images and labels in a CSV, as channels those of one grid; or call it as its scan"
+    return DataError("PAIR_NO_IMAGE", found, fix, case="_".join(key), file=label)
 
 
 def _without_made(entities: Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from unicodedata import normalize
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
+from data_prep.formats.images_2d import SUFFIXES as OF_PICTURES
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import (
     Case,
@@ -73,6 +74,7 @@ def dicom(tree: Tree) -> Layout | None:
         found = f"{len(rest)} files that are no DICOM image: {sample(rest)}"
         findings.append(Finding("note", "DCM_OTHER", found, ""))
     ids = _ids(images)
+    flat = Counter(PurePosixPath(n).parent for n in rest if n.lower().endswith(OF_PICTURES))
     # A series without PatientID is of the patient that others of its study name.
     named = {file.study: file.patient for file in files if file.patient != file.study}
     cases = []
@@ -91,6 +93,7 @@ def dicom(tree: Tree) -> Layout | None:
             kind: LabelKind = LABELS[drawn[0].modality] if drawn else "classes"
             names = tuple(label.name for label in drawn) or tuple(beside)
             wanted = "an RTSTRUCT or SEG that refers to the series, or a mask called as its folder"
+            wanted += _slices_beside(flat, PurePosixPath(scan[0]).parent, len(scan))
             channels = (first.kind,) if first.kind else None
             cases.append(Case(id_, (scan,), names, kind, group, wanted=wanted, channels=channels))
     for label in labels:
@@ -171,6 +174,19 @@ def _masks_beside(
         found[series] = several
         claims.update(several)
     return {series: [n for n in names if claims[n] == 1] for series, names in found.items()}
+
+
+def _slices_beside(flat: Counter[PurePosixPath], folder: PurePosixPath, slices: int) -> str:
+    """Return what is told of a folder of as many 2D images as a series has slices, if one is near.
+
+    They may be masks, a slice each, as CHAOS has them; which is of which slice, nothing says.
+    """
+    near = {folder, *folder.parents[:2]}
+    found = sorted(f for f, n in flat.items() if n == slices > 1 and {f, f.parent} & near)
+    if not found:
+        return ""
+    told = f"; if the {slices} 2D images in {found[0]}/ are its masks, make one volume of them, on "
+    return f"{told}the grid of the series, and put it beside its slices as mask.nii.gz"
 
 
 def _is_mask(name: str) -> bool:

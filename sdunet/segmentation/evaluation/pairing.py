@@ -24,7 +24,11 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
-from sdunet.segmentation.evaluation.stated_classes import check_named_alike, classes_beside
+from sdunet.segmentation.evaluation.stated_classes import (
+    check_named_alike,
+    check_regions,
+    classes_beside,
+)
 from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
@@ -293,7 +297,7 @@ def open_pairs(
 
     Raises:
         DataError: if there are no cases, or the record of the predictions is damaged; LBL_CLASSES
-            if classes are stated differently.
+            if classes are stated differently; LBL_REGIONS for regions in place of classes.
     """
     memory = bytes_of(max_ram)
     with memory_within(memory):
@@ -324,8 +328,11 @@ def _open(
         ("the dataset", layout.stated),
         *((f"{file} beside the predictions", c) for file, c in classes_beside(predicted)),
     ]
+    if layout.name == "labels":  # of which that file may lie beside, and is not read by the layout
+        stated += [(f"{file} beside the references", c) for file, c in classes_beside(tree)]
     declared = [(who, classes) for who, classes in stated if classes]
     check_named_alike(declared)
+    check_regions(layout.regions, predicted, declared=bool(declared))
     config = DataConfig(
         labels=declared[0][1] if declared else layout.labels,
         label_map=asked.label_map or known.label_map,

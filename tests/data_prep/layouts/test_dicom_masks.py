@@ -151,3 +151,15 @@ def test_a_label_of_turned_axes_lies_on_the_same_voxels(axes, flips):
     assert (label.affine == AFFINE).all() or np.allclose(label.affine, AFFINE)
     moved = axes != (0, 1, 2) or flips != (1, 1, 1)
     assert [f.code for f in findings.found] == ["GEO_TURNED"] * moved
+
+
+def test_masks_that_are_2d_images_a_slice_are_told_of_and_work_as_one_volume(written):
+    files = two_series("{}/T2SPIR/DICOM_anon")
+    drawn = {
+        f"{i}/T2SPIR/Ground/IMG-{z:03}.png": png(LABEL[..., z].T) for i in IDS for z in range(10)
+    }
+    layout = find_layout(open_tree(written(files | drawn)))
+    assert [error.code for error in layout.problems] == ["PAIR_NO_LABEL"] * 2
+    assert "if the 10 2D images in p1/T2SPIR/Ground/ are its masks" in layout.problems[0].found
+    others = written(files | drawn | {f"{i}/T2SPIR/DICOM_anon/mask.nii.gz": mask() for i in IDS})
+    assert len(find_layout(open_tree(others)).cases) == 2

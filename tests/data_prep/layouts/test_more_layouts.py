@@ -182,6 +182,18 @@ def test_bids_pairs_scans_with_derivatives_by_their_entities(tree_of):
     ]
 
 
+def test_a_label_of_bids_that_may_be_of_several_scans_says_so_and_how_to_call_it(tree_of):
+    scans = {f"sub-1/ses-1/dwi/sub-1_ses-1_{kind}.nii.gz": PAIR[0] for kind in ("dwi", "adc")}
+    label = "derivatives/sub-1/ses-1/sub-1_ses-1_{}.nii.gz"  # as ISLES 2022 has it
+    layout = find_layout(tree_of(scans | {label.format("msk"): PAIR[1]}))
+    assert not layout.cases
+    (problem,) = [error for error in layout.problems if error.code == "PAIR_NO_IMAGE"]
+    assert "called as each of 2 scans: sub-1/ses-1/dwi/sub-1_ses-1_adc.nii.gz" in problem.found
+    (tree_of({}).root / label.format("msk")).unlink()
+    layout = find_layout(tree_of({label.format("dwi_msk"): PAIR[1]}))
+    assert [case.id for case in layout.cases] == ["sub-1_ses-1_dwi"]
+
+
 @pytest.mark.parametrize(
     ("name", "image", "label"),
     [

@@ -71,6 +71,59 @@ def test_predictions_name_the_classes_of_references_without_names(folders):
     assert open_pairs(pred, ref).rules.labels == SWAPPED
 
 
+REGIONS = NNUNET | {"labels": {"background": 0, "whole": [1, 2], "tumor": [2]}}
+ORDERED = REGIONS | {"regions_class_order": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        (REGIONS, r"LBL_REGIONS: regions whole, tumor, and regions_class_order None"),
+        (REGIONS | {"regions_class_order": [1]}, r"LBL_REGIONS: .*regions_class_order \[1\]"),
+        (
+            REGIONS | {"regions_class_order": [2, 1]},
+            "LBL_REGIONS: label value 1 is predicted as 2, that of whole",
+        ),
+        (NNUNET | {"labels": {"whole": [1, 2], "whole too": [2, "x"]}}, "LAY_JSON"),
+    ],
+)
+def test_predictions_of_regions_that_are_not_the_values_of_labels_are_refused(
+    folders, described, message
+):
+    (folders[0] / "dataset.json").write_text(json.dumps(described))
+    with pytest.raises(DataError, match=message):
+        open_pairs(*folders)
+
+
+def test_predictions_of_regions_in_the_order_of_labels_are_of_the_classes_declared(folders):
+    (folders[0] / "dataset.json").write_text(json.dumps(ORDERED))
+    assert open_pairs(*folders).rules.labels == OURS
+
+
+@pytest.mark.parametrize("whose", ["pred", "ref"])
+def test_regions_where_nobody_names_classes_are_refused_with_advice_that_works(folders, whose):
+    pred, ref = folders
+    (ref / "dataset.json").unlink()
+    if whose == "ref":
+        record = {"training": [{"image": "images/a.png", "label": "labels/a.png"}]}
+        (ref / "dataset.json").write_text(json.dumps(record | {"labels": REGIONS["labels"]}))
+    else:
+        (pred / "dataset.json").write_text(json.dumps(ORDERED))
+    advice = {"background": 0, "whole": 1, "whole+tumor": 2}
+    with pytest.raises(DataError, match="LBL_REGIONS: labels are regions of several") as refused:
+        open_pairs(*folders)
+    assert str(advice) in refused.value.fix
+    assert open_pairs(*folders, config=DataConfig(labels=advice)).rules.labels == advice
+
+
+def test_classes_beside_a_folder_of_reference_labels_are_held_to_those_of_predictions(folders):
+    pred, ref = folders
+    (ref / "labels/dataset.json").write_text(json.dumps(NNUNET | {"labels": OURS}))
+    (pred / "dataset.json").write_text(json.dumps(NNUNET | {"labels": SWAPPED}))
+    with pytest.raises(DataError, match=r"LBL_CLASSES: .*dataset.json beside the references"):
+        open_pairs(pred, ref / "labels")
+
+
 def test_a_damaged_list_of_classes_beside_predictions_is_named(folders):
     (folders[0] / "dataset.json").write_text("{")
     with pytest.raises(DataError, match=r"LAY_JSON.*dataset\.json"):
