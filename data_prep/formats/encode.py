@@ -2,19 +2,23 @@
 
 import gzip
 import io
+import zlib
 
 import nibabel as nib
 import numpy as np
 import tifffile
+from numpy.typing import ArrayLike
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.geometry import furthest
+from data_prep.core.geometry import LPS_TO_RAS, furthest
 from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.png import array_to_png
 from data_prep.formats.images_2d import read_picture
+from data_prep.formats.metaimage import TYPES, read_metaimage
 from data_prep.formats.nifti import read_nifti
+from data_prep.formats.nrrd import read_nrrd
 
 # What a scan may have been accepted with, its copy has too.
 _AS_BEFORE = frozenset({"GEO_NONE", "GEO_SHEAR", "HDR_SPACING_RANGE"})
@@ -22,16 +26,22 @@ _SAME_FORM = 1e-3  # mm, by which a qform may miss the affine that it is written
 _NIFTI_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 
 
-def encode(scan: Scan) -> tuple[str, bytes]:
+def encode(scan: Scan, like: str = "") -> tuple[str, bytes]:
     """Return the suffix and the bytes of a file that holds exactly this scan.
 
-    Volumes become `.nii.gz`, 2D images PNG, or TIFF where PNG cannot hold their type. Nothing is
-    copied from the header a scan was read from.
+    Volumes become `.nii.gz`, 2D images PNG, or TIFF where PNG cannot hold their type. 2D images
+    that have a place become `.nii.gz` too, or MetaImage or NRRD if their suffix, `like`, is one of
+    those. Nothing is copied from the header a scan was read from.
 
     Raises:
         DataError: OUT_TYPE for values no format holds, OUT_WRITE if the bytes do not read back.
     """
-    if scan.affine is not None:
+    plane = _plane(scan)
+    if plane is not None and like.lower() in (".mha", ".mhd"):
+        suffix, data, read = ".mha", _metaimage(scan.array[0, ..., 0], plane), read_metaimage
+    elif plane is not None and like.lower() in (".nrrd", ".nhdr"):
+        suffix, data, read = ".nrrd", _nrrd(scan.array[0, ..., 0], plane), read_nrrd
+    elif scan.affine is not None:
         suffix, data, read = ".nii.gz", _nifti(scan, scan.affine), read_nifti
     elif scan.array.dtype == np.uint8 or (scan.array.dtype == np.uint16 and len(scan.array) == 1):
         suffix, data, read = ".png", _png(scan.array), read_picture
@@ -66,6 +76,47 @@ def _nifti(scan: Scan, affine: np.ndarray) -> bytes:
     image.set_sform(affine if sform_code else None, sform_code)
     # A fixed time keeps the bytes of equal scans equal.
     return gzip.compress(image.to_bytes(), mtime=0)
+
+
+def _plane(scan: Scan) -> np.ndarray | None:
+    """Return where a 2D image lies, `(3, 3)` in LPS millimetres; `None` if turned out of it."""
+    if scan.affine is None or not scan.two_axes or len(scan.array) > 1:
+        return None
+    place = LPS_TO_RAS @ scan.affine
+    third = np.eye(4)[2]
+    held = np.array_equal(place[2], third) and np.array_equal(place[:, 2], third)
+    known = scan.array.dtype.str[1:] in _NIFTI_TYPES
+    return place[np.ix_([0, 1, 3], [0, 1, 3])] if held and known else None
+
+
+def _metaimage(array: np.ndarray, place: np.ndarray) -> bytes:
+    spacing = np.linalg.norm(place[:2, :2], axis=0)
+    packed = zlib.compress(array.tobytes(order="F"))
+    names = {code: name for name, code in TYPES.items()}
+    lines = [
+        "ObjectType = Image\nNDims = 2\nBinaryData = True\nBinaryDataByteOrderMSB = False",
+        f"CompressedData = True\nCompressedDataSize = {len(packed)}",
+        f"TransformMatrix = {_written((place[:2, :2] / spacing).T)}",
+        f"Offset = {_written(place[:2, 2])}\nElementSpacing = {_written(spacing)}",
+        f"DimSize = {_written(array.shape)}\nElementType = {names[array.dtype.str[1:]]}",
+        "ElementDataFile = LOCAL\n",
+    ]
+    return "\n".join(lines).encode() + packed
+
+
+def _nrrd(array: np.ndarray, place: np.ndarray) -> bytes:
+    kind = {"float32": "float", "float64": "double"}.get(array.dtype.name, array.dtype.name)
+    vectors = [f"({_written(vector, ',')})" for vector in place[:2].T]
+    lines = [
+        f"NRRD0004\ntype: {kind}\ndimension: 2\nspace dimension: 2",
+        f"sizes: {_written(array.shape)}\nspace directions: {' '.join(vectors[:2])}",
+        f"kinds: domain domain\nendian: little\nencoding: gzip\nspace origin: {vectors[2]}\n\n",
+    ]
+    return "\n".join(lines).encode() + gzip.compress(array.tobytes(order="F"), mtime=0)
+
+
+def _written(numbers: ArrayLike, between: str = " ") -> str:
+    return between.join(repr(number) for number in np.ravel(numbers).tolist())
 
 
 def _png(array: np.ndarray) -> bytes:

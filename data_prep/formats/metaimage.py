@@ -16,7 +16,7 @@ from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, inflate
 from data_prep.formats.header_fields import agreed, ask_scale, is_true, millimetres_in, whole
 
-_TYPES = {
+TYPES = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
     "MET_SHORT": "i2",
@@ -55,11 +55,11 @@ def read_metaimage(data: bytes, findings: Findings | None = None, beside: Beside
     if [len(sizes)] != _numbers(fields, "ndims") or len(sizes) not in (2, 3, 4) or min(sizes) < 1:
         raise DataError("HDR_DIMS", f"sizes {sizes}", "save 3D volumes")
     name = fields.get("elementtype", "").upper()
-    if name not in _TYPES:
+    if name not in TYPES:
         raise DataError("HDR_DTYPE", f"voxels of type {name!r}", "save plain numbers")
     number = "ElementNumberOfChannels"
     channels = whole(number, _numbers(fields, number.lower(), "1"))
-    dtype = np.dtype(_TYPES[name])
+    dtype = np.dtype(TYPES[name])
     if agreed({n: _truth(fields, n) for n in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")}):
         dtype = dtype.newbyteorder(">")
     if len(channels) != 1 or channels[0] < 1:

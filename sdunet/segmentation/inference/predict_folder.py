@@ -30,6 +30,7 @@ from data_prep.files.output_folder import (
     partial_of,
 )
 from data_prep.formats.encode import encode
+from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case, Layout, choose, find_layout
 from data_prep.layouts.by_folder import joined_folders
 from data_prep.layouts.cases import sample
@@ -83,7 +84,8 @@ def predict(
 ) -> tuple[list[str], list[DataError]]:
     """Predict the label of each image and write it on the image's grid.
 
-    Pictures give PNG, volumes `.nii.gz` with the scan's affine; both hold class numbers.
+    Pictures give PNG, volumes `.nii.gz` with the scan's affine; both hold class numbers. 2D images
+    of MetaImage and NRRD give files of their own kind.
     `predictions.json` lists them with the classes. Images with an error are left out and
     reported; the others are predicted.
 
@@ -321,7 +323,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
             array = found.entropy
         else:  # one class at a time: together they may be larger than the memory
             array = found.probability_of(int(folder.rsplit("/")[-1]))
-        suffix, data = encode(scan.holding(array))
+        suffix, data = encode(scan.holding(array), suffix_of(case.image))
         path = Path(folder) / f"{case.id}{suffix}"
         write_bytes(below(out, path.as_posix()), data)
         files[path.as_posix()] = hashlib.sha256(data).hexdigest()
@@ -340,5 +342,5 @@ def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
 def _files_of(case_id: str, num_classes: int) -> list[str]:
     """Return the names that files of a case may have, whatever is asked for."""
     probabilities = [f"probabilities/{number}/" for number in range(num_classes)]
-    suffixes = (".png", ".tif", ".nii.gz")
+    suffixes = (".png", ".tif", ".nii.gz", ".mha", ".nrrd")
     return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *probabilities) for s in suffixes]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from bad_sets import gz, nifti, noise
 
 from data_prep.checks.run import check
@@ -69,6 +70,40 @@ def test_a_plane_is_read_with_its_place_and_written_back_as_a_plane(scan):
     again = nib.Nifti1Image.from_bytes(gzip.decompress(data))
     assert (suffix, again.shape) == (".nii.gz", PLANE.shape)
     np.testing.assert_array_equal(again.affine.astype("f4"), scan.affine.astype("f4"))
+
+
+@pytest.mark.parametrize(
+    ("like", "suffix", "read"),
+    [
+        (".MHA", ".mha", read_metaimage),
+        (".mhd", ".mha", read_metaimage),
+        (".nrrd", ".nrrd", read_nrrd),
+        (".nhdr", ".nrrd", read_nrrd),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u4", "f4"])
+def test_a_plane_of_metaimage_or_nrrd_is_written_back_as_one(tmp_path, like, suffix, read, dtype):
+    scan = read_metaimage(MHA + VOXELS) if "m" in like.lower() else read_nrrd(NRRD + VOXELS)
+    scan = scan.holding(scan.array.astype(dtype))
+    told, data = encode(scan, like)
+    assert told == suffix
+    again = read(data)
+    assert again.two_axes
+    np.testing.assert_array_equal(again.array, scan.array)
+    assert again.array.dtype == scan.array.dtype
+    np.testing.assert_allclose(again.affine, scan.affine, rtol=1e-12)
+    (tmp_path / f"a{suffix}").write_bytes(data)
+    image = SimpleITK.ReadImage(str(tmp_path / f"a{suffix}"))
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image).T, PLANE)
+    assert image.GetSpacing() == pytest.approx((1, 2))
+    assert image.GetOrigin() == pytest.approx((-5, 7))
+    assert image.GetDirection() == pytest.approx((0.6, -0.8, 0.8, 0.6))
+
+
+def test_volumes_and_planes_that_are_turned_out_of_theirs_are_written_as_nifti():
+    turned = read_nifti(nifti(PLANE, AFFINE[:, [2, 0, 1, 3]]))
+    for scan in (turned, Scan(np.zeros((1, 4, 5, 6), np.uint8), np.eye(4), (1, 1))):
+        assert encode(scan, ".mha")[0] == ".nii.gz"
 
 
 def test_a_plane_of_no_orientation_needs_none_and_a_volume_does():
