@@ -1,4 +1,4 @@
-"""Files for `fuzz_readers.py` that tell of places, units, segments and structures in other ways."""
+"""Files for `fuzz_readers.py` that tell of places, units, tables and structures in other ways."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -51,8 +51,25 @@ _FLAT_MHA = (
     b"CompressedData = False\nTransformMatrix = 1 0 0 1\nOffset = 0 0\n"
     b"ElementSpacing = 1 2\nDimSize = 7 6\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
 )
+_FOUR_NRRD = (
+    b"NRRD0004\ntype: short\ndimension: 4\nspace dimension: 4\nsizes: 7 6 5 2\n"
+    b"space directions: (1,0,0,0) (0,2,0,0) (0,0,3,0) (0,0,0,1)\nspace origin: (0,0,0,0)\n"
+    b"kinds: domain domain domain domain\nendian: little\nencoding: raw\n\n"
+)
+_FOUR_MHA = (
+    b"ObjectType = Image\nNDims = 4\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+    b"CompressedData = False\nTransformMatrix = 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1\n"
+    b"Offset = 0 0 0 0\nElementSpacing = 1 2 3 1\nDimSize = 7 6 5 2\nElementType = MET_SHORT\n"
+    b"ElementDataFile = LOCAL\n"
+)
 _VOXELS = _PAGES.astype("<i2").tobytes()
+_TWICE = _VOXELS + _PAGES[::-1].astype("<i2").tobytes()
 _SCALED = _NRRD.replace(b"(1,0,0) (0,2,0) (0,0,3)", b"(10,0,0) (0,20,0) (0,0,30)")
+_TABLES = [
+    np.random.default_rng(n).integers(0, 2**16, 256).astype("<u2").tobytes() for n in range(3)
+]
+_STORED = np.random.default_rng(3).integers(0, 256, (12, 10)).astype(np.uint8).tobytes()
+_UNSIGNED = b"\x28\x00\x03\x01US\x02\x00\x00\x00"  # how stored values are signed
 _JSON = b'{"spacing": [2.5, 0.75, 0.5]}'
 
 
@@ -112,6 +129,25 @@ def structures() -> bytes:
     return _encoded(one)
 
 
+def tabled(palette: bool) -> bytes:
+    """A picture of indices of colours, or a slice with a modality table."""
+    one, item = _slice(0), Dataset()
+    one.Modality, one.BurnedInAnnotation = "OT" if palette else "CT", "NO"
+    del one.RescaleSlope, one.RescaleIntercept
+    one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelData = 8, 8, 7, _STORED
+    if palette:
+        del one.ImageOrientationPatient, one.ImagePositionPatient, one.PixelSpacing
+        one.PhotometricInterpretation = "PALETTE COLOR"
+        for name, entries in zip(("Red", "Green", "Blue"), _TABLES, strict=True):
+            setattr(one, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+            setattr(one, f"{name}PaletteColorLookupTableData", entries)
+    else:
+        item.LUTDescriptor, item.ModalityLUTType = [256, 0, 16], "HU"
+        item.add_new("LUTData", "OW", _TABLES[0])
+        one.ModalityLUTSequence = [item]
+    return _encoded(one)
+
+
 def _encoded(one: Dataset) -> bytes:
     one.file_meta = FileMetaDataset()
     one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -154,6 +190,10 @@ _SERIES = Case("a", (tuple(_SLICES),), ("rt.dcm",), kind="contours")
 _TIFF = Case("a", (("a_0000.tif",),))
 FORMATS: dict[str, tuple[bytes, Callable[[bytes], Scan]]] = {
     "nrrd.2d": (_FLAT_NRRD + _VOXELS[:84], image(".nrrd")),
+    "nrrd.four": (_FOUR_NRRD + _TWICE, image(".nrrd")),
+    "metaimage.four": (_FOUR_MHA + _TWICE, image(".mha")),
+    "dicom.palette": (tabled(palette=True), image(".dcm")),
+    "dicom.modality": (tabled(palette=False), image(".dcm")),
     "nrrd.units": (_SCALED + _UNITS + b"\n" + _VOXELS, image(".nrrd")),
     "nrrd.segments": (
         _NRRD + _SEGMENTS + b"\n" + _TWO.tobytes(order="F"),
@@ -170,11 +210,25 @@ STORED = {
     **dict.fromkeys(("nrrd.2d", "metaimage.2d"), _VOXELS[:84]),
     **dict.fromkeys(("nrrd.units", "metaimage.units"), _VOXELS),
     **dict.fromkeys(("tiff.imagej", "tiff.ome"), _PAGES.tobytes()),
+    **dict.fromkeys(("nrrd.four", "metaimage.four"), _TWICE),
+    **dict.fromkeys(("dicom.palette", "dicom.modality"), _STORED),
     "nrrd.segments": _TWO.tobytes(order="F"),
 }
 # A name that is damaged is one that another program may have put there: nothing tells of it.
 ALONE = {
     "nrrd.2d": (b" (1,0) (0,2)", b" (0,0)"),
+    "nrrd.four": (b" (1,0,0,0) (0,2,0,0) (0,0,3,0) (0,0,0,1)", b" (0,0,0,0)"),
+    "metaimage.four": (
+        b" False\n",
+        b" 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1",
+        b" 0 0 0 0\n",
+        b" 1 2 3 1\n",
+    ),
+    "dicom.palette": (*_TABLES, _UNSIGNED),
+    "dicom.modality": (
+        *(_TABLES[0], _UNSIGNED, b"US\x06\x00\x00\x01\x00\x00\x10\x00"),
+        *(b"1.0\\0.0\\0.0\\0.0\\1.0\\0.0", b"0.0\\0.0\\0.0 ", b"DS\x08\x001.0\\1.0 ", b"2.0 "),
+    ),
     "nrrd.units": (b" (10,0,0) (0,20,0) (0,0,30)", b" (0,0,0)", _UNITS),
     "nrrd.segments": (b" (1,0,0) (0,2,0) (0,0,3)", b" (0,0,0)"),
     "metaimage.2d": (b" False\n", b" 1 0 0 1", b" 0 0\n", b" 1 2\n"),

@@ -29,6 +29,7 @@ FORMATS = ("nifti.gz", "nifti", "png", "tiff", "jpeg", "dicom", "nrrd", "nrrd.he
 FORMATS = (*FORMATS, "nifti.vector", "npz", "npy", "bmp", "nrrd.channels")
 FORMATS = (*FORMATS, "metaimage.head", "tar", "zip", "zip.bzip2", "zip.lzma")
 PLACES = ("nrrd.2d", "nrrd.units", "nrrd.segments", "metaimage.2d", "metaimage.units")
+PLACES = (*PLACES, "nrrd.four", "metaimage.four", "dicom.palette", "dicom.modality")
 PLACES = (*PLACES, "tiff.imagej", "tiff.ome", "tiff.json", "rtstruct")
 
 
