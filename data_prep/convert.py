@@ -33,7 +33,7 @@ def convert(
     progress: Progress = silent,
     **jobs: Any,
 ) -> tuple[list[str], Checked, list[DataError]]:
-    """Write the usable cases of `data` to `out`; what was repaired on the way is recorded.
+    """Write the usable cases of `data` to `out`; what was repaired or doubtful is recorded.
 
     Labels hold class numbers, volumes are NIfTI, and nothing of a header but the place is kept.
 
@@ -79,9 +79,9 @@ def convert(
         write_json(
             out / "repairs.json",
             [
-                {"case": f.case, "code": f.code, "found": f.found, "file": f.file}
+                {n: getattr(f, n) for n in ("case", "level", "code", "found", "file")}
                 for f in (finding.for_records() for finding in kept)
-                if f.level == "note"
+                if f.level != "error"
             ],
         )
         output.remove_rest()

@@ -23,6 +23,7 @@ from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import classes_of
 from data_prep.planning.splits import groups_of
 
+_MOST_TOLD = 20  # warnings of cases
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -64,6 +65,21 @@ class Checked:
         found = Counter((finding.level, finding.code) for finding in self.findings)
         ordered = sorted(found.items(), key=lambda item: (_ORDER[item[0][0]], item[0][1]))
         return [(level, code, number) for (level, code), number in ordered]
+
+    def worth_telling(self, where: str, first: Collection[Finding] = ()) -> list[Finding]:
+        """Return what commands tell that go on in spite of it: warnings, and notes of the whole.
+
+        Args:
+            where: all warnings of cases are listed, of which some are told.
+            first: warnings of cases that are told in any number.
+        """
+        of_all = [f for f in self.findings if f.case is None and f.level != "error"]
+        of_cases = [f for f in self.findings if f.case is not None and f.level == "warning"]
+        of_cases = [f for f in of_cases if f not in first]
+        told = [*of_all, *first, *of_cases[:_MOST_TOLD]]
+        if (more := len(of_cases) - _MOST_TOLD) > 0:
+            told.append(Finding("note", "CASE_MORE", f"{more} more warnings of cases, {where}", ""))
+        return told
 
     def table(self) -> list[str]:
         """Return what was found as lines of a table, by level and code."""

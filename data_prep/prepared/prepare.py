@@ -48,7 +48,6 @@ from data_prep.reading.case import read_checked
 
 FOLDS = 5  # where nothing says how many
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
-_MOST_TOLD = 20  # warnings of cases
 _NAMES = ("dataset.json", _PREVIOUS, "splits.json", REPORT)
 
 
@@ -143,14 +142,7 @@ def prepare(
             id_: record for id_, record in records.items() if id_ not in {e.case for e in only}
         }
         checked = replace(checked, findings=(*map(Finding.of, only), *lost, *checked.findings))
-        of_all = [f for f in checked.findings if f.case is None and f.level != "error"]
-        of_cases = [f for f in checked.findings if f.case and f.level == "warning"]
-        of_cases = [f for f in of_cases if f not in lost]
-        told = [*of_all, *lost, *of_cases[:_MOST_TOLD]]
-        if (more := len(of_cases) - _MOST_TOLD) > 0:
-            found = f"{more} more warnings of cases, in {REPORT}"
-            told.append(Finding("note", "CASE_MORE", found, ""))
-        _tell_each(told, tell)
+        _tell_each(checked.worth_telling(f"in {REPORT}", lost), tell)
         _remove_left_out(out, {*before, *(str(e.case) for e in problems)} - set(records))
         if not records:
             raise nothing_left(problems)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # commands import what they run, so that help does not wait f
     from data_prep.checks.run import Checked
 
 _SHOWN = 5
+_IN_CHECK = "which sdunet check lists"
 
 
 def _describe_check(parser: Parser) -> None:
@@ -109,7 +110,7 @@ def _convert(options: jsonargparse.Namespace) -> int:
     written, checked, problems = convert(
         options.DATA, options.out, config, options.to, bar, **jobs_of(options)
     )
-    for finding in lost_of(checked, options.to):
+    for finding in (*checked.worth_telling(_IN_CHECK), *lost_of(checked, options.to)):
         say(str(finding))
     tell(f"{len(written)} cases written to {options.out}")
     return report(problems)
@@ -141,6 +142,8 @@ def _plan(options: jsonargparse.Namespace) -> int:
     checked = check(options.DATA, config, bar, tree=tree, **jobs_of(options))
     plan = planned(checked, config)
     write_plan(options.out, plan)
+    for finding in checked.worth_telling(_IN_CHECK):
+        say(str(finding))
     _tell(plan)
     tell(f"plan in {options.out}")
     return report(list(checked.errors))

@@ -105,6 +105,7 @@ class Pairs:
         rules: names of the classes, and how references are read.
         problems: incomplete cases and predictions without a reference.
         cases: those with a reference.
+        noticed: warnings about the references as a whole.
         references: the files of the references.
         predictions: those of the predictions, held to what was recorded of them.
         memory: bytes that one case may take; `None` for no limit.
@@ -113,6 +114,7 @@ class Pairs:
     rules: Rules
     problems: tuple[DataError, ...]
     cases: tuple[Case, ...]
+    noticed: tuple[Finding, ...]
     references: Tree
     predictions: Tree
     _files: dict[str, str]
@@ -304,6 +306,8 @@ def open_pairs(
         pairs = replace(_open(predictions, references, only, config), memory=memory)
     for finding in (*findings_of(pairs.doubts), *pairs.differing(config or DataConfig())):
         say(f"{predictions}: {finding}")
+    for finding in pairs.noticed:
+        say(f"{pairs.references.root}: {finding}")
     return pairs
 
 
@@ -356,8 +360,17 @@ def _open(
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
+    noticed = tuple(finding for finding in layout.findings if finding.level == "warning")
     return Pairs(
-        rules, tuple(problems), tuple(cases), tree, predicted, files, predicted_by, recorded
+        rules,
+        tuple(problems),
+        tuple(cases),
+        noticed,
+        tree,
+        predicted,
+        files,
+        predicted_by,
+        recorded,
     )
 
 
