@@ -67,5 +67,5 @@ def test_warnings_of_many_cases_are_told_of_some(raw, tmp_path, write_picture, c
     asked = ["convert", str(raw), "-o", str(tmp_path / "out"), "--to", "folders"]
     assert main(asked) == 0
     said = capsys.readouterr().err
-    assert said.count("warning ") == 20
+    assert said.count("warning LBL_FULL case") == 20
     assert "more warnings of cases, which sdunet check lists" in said
