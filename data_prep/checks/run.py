@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_prep.checks.across_cases import compare
 from data_prep.checks.case_fingerprint import examine
-from data_prep.checks.settings import check_settings, without_effect
+from data_prep.checks.settings import check_settings, renamed, without_effect
 from data_prep.checks.window import beyond_window
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
@@ -142,7 +142,8 @@ def check(
             facts[case.id] = fact
     told = {c.id: (c.group, c.patient) for c in layout.cases if c.id in facts}
     groups, without, found = groups_of(told, config, left_out(layout, errors, facts))
-    findings += [*found, *without_effect(config, layout, facts.values())]
+    findings += [*found, *renamed(config, layout)]
+    findings += without_effect(config, layout, facts.values())
     errors += without
     alone = {error.case for error in without}
     facts = {id_: fact for id_, fact in facts.items() if id_ not in alone}

@@ -100,6 +100,21 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
         )
 
 
+def renamed(config: DataConfig, layout: Layout) -> list[Finding]:
+    """Return a note, SET_RENAMED, where settings call what the dataset names otherwise."""
+    findings = Findings()
+    declared = {number: name for name, number in (layout.stated or {}).items()}
+    for name, number in {} if config.label_map else (config.labels or {}).items():
+        if number and _plain(declared.get(number, name)) != _plain(name):
+            found = f"class {number}, {declared[number]!r} in the dataset, is called {name!r}"
+            findings.note("SET_RENAMED", found)
+    named, told = config.channels or (), layout.channels or ()
+    if len(named) == len(told) and [*map(_plain, named)] != [*map(_plain, told)]:
+        called = f"are called {', '.join(named)}"
+        findings.note("SET_RENAMED", f"channels {', '.join(told)} of the dataset {called}")
+    return findings.found
+
+
 def of_planning(config: DataConfig) -> list[Finding]:
     """Return a warning, SET_UNUSED, for each setting that plays a part in planning alone."""
     findings, nothing = Findings(), DataConfig()

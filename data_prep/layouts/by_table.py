@@ -26,6 +26,7 @@ from data_prep.layouts.cases import (
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
+_SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)
 _REMARK = re.compile(r"#|sep=", re.IGNORECASE)
 
 
@@ -100,8 +101,10 @@ def _rows(
         raise ValueError(f"it is not UTF-8: {error.reason}") from error
     if "\0" in text:
         raise ValueError("it is not UTF-8: bytes of 0")
+    if said := _SEPARATOR.match(text):  # as Excel writes for itself
+        text = text[said.end() :]
     head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
+    delimiter = said[1] if said else max(",;\t", key=head.count)
     check_values(text, f"{delimiter}\n")
     file = io.StringIO(text, newline="")
     lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)

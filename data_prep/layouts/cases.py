@@ -11,7 +11,7 @@ from unicodedata import normalize
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.words import may_tell_parts, role_of, told_parts
+from data_prep.layouts.words import may_leave_out, may_tell_parts, role_of, told_parts
 
 _NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
 LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
@@ -321,7 +321,7 @@ def parts_told(
 
     Returns:
         The parts, none where no column tells them; and a warning for each that is not used, but
-        may tell them, a note of others.
+        may tell them or cases to leave out, a note of others.
     """
     understood = {
         name: parts for name, values in unused.items() if (parts := told_parts(name, values))
@@ -342,7 +342,18 @@ def parts_told(
         )
         for name in doubtful
     )
-    rest = [name for name in unused if name != chosen and name not in doubtful]
+    leaving = [name for name, values in unused.items() if may_leave_out(name, values)]
+    warned += tuple(
+        Finding(
+            "warning",
+            "LAY_COLUMNS",
+            f"{what} that are not used, and may tell which cases to leave out: {name!r}",
+            "take out those cases, or the column",
+            file=file,
+        )
+        for name in leaving
+    )
+    rest = [name for name in unused if name not in (chosen, *doubtful, *leaving)]
     parts = understood[chosen] if chosen is not None else []
     return parts, (*warned, *not_used(what, rest, file))
 

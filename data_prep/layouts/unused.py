@@ -50,6 +50,7 @@ _NOT_READ = (
     *(".gpg", ".pgp", ".age", ".enc", ".p7m", ".aes"),
     *(".mgz", ".mgh", ".mnc", ".vtk", ".vti", ".svs", ".czi", ".lif", ".nd2", ".ndpi", ".mrxs"),
     *(".gif", ".webp", ".jp2", ".j2k", ".jxl", ".heic", ".tga", ".ppm", ".pgm", ".pbm", ".h5"),
+    *(".hdf5", ".gipl"),
 )
 _HEADER = 1 << 20  # bytes
 _HEADERS = (".nhdr", ".mhd", ".nrrd", ".mha")  # the last two seldom have voxels beside

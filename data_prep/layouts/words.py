@@ -30,6 +30,10 @@ _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 _PERHAPS = ("set", "dataset", "cohort", "phase", "usage", "datasplit", "datasetsplit")
 _PERHAPS_TEST = ("istest", "test", "testset", "intest", "heldout", "isheldout", "holdout")
 _YES, _NO = ("true", "yes", "y", "t", "1", "1.0"), ("false", "no", "n", "f", "0", "0.0")
+_LEAVE_OUT = (
+    *("exclude", "excluded", "include", "included", "use", "used", "keep", "kept", "drop"),
+    *("dropped", "skip", "skipped", "ignore", "ignored", "discard", "discarded"),
+)
 _UNTOLD = ("", "none", "nan")
 _PARTS: dict[Part, tuple[str, ...]] = {
     "": ("train", "training", "tr", *_UNTOLD),
@@ -99,10 +103,16 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     words = [word for value in values if (word := str(value).strip().lower()) not in _UNTOLD]
     if _bare(column) in _PERHAPS_TEST and not {*words}.isdisjoint((*_YES, *_NO)):
         return True
-    parts = list(map(is_part_word, words))
-    return (
-        any(parts) if _bare(column) in (*_PERHAPS, *_PERHAPS_TEST) else bool(parts) and all(parts)
-    )
+    if _bare(column) in (*_PERHAPS, *_PERHAPS_TEST):  # such as `external test`
+        return any(is_part_word(part) for word in words for part in (word, *_words(word)))
+    return bool(words) and all(map(is_part_word, words))
+
+
+def may_leave_out(column: str, values: Collection[object]) -> bool:
+    """Tell whether a column seems to tell which cases are to be left out, and which are not."""
+    words = {str(value).strip().lower() for value in values}
+    both = not words.isdisjoint(_YES) and bool(words & {*_NO, *_UNTOLD})
+    return both and _bare(column) in _LEAVE_OUT and words <= {*_YES, *_NO, *_UNTOLD}
 
 
 def part_of(told: object) -> Part | int:

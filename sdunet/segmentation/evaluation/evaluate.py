@@ -101,10 +101,10 @@ def evaluate(
         found = f"all {len(same)} predictions are their references, voxel for voxel"
         say(str(Finding("warning", "EVAL_SAME", found, "check that they are predictions")))
     if not tables.records:
-        last = [*pairs.problems, *tables.problems][-1]
+        problems = [*tables.problems, *pairs.problems]
         raise DataError(
             "EVAL_NONE",
-            f"no reference can be used, the last: {last}",
+            f"no reference of {len(pairs.cases)} can be used, the first: {problems[0]}",
             "correct what it names, then run again",
         )
     summary = tables.summary() | {

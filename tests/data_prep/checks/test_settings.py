@@ -9,10 +9,11 @@ import pytest
 from bad_sets import Pictures, Series, Volumes, blob, gz, mask, nifti, noise, picture, png
 
 from data_prep.checks.run import check
-from data_prep.checks.settings import check_agrees
+from data_prep.checks.settings import check_agrees, renamed
 from data_prep.convert import convert
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
+from data_prep.layouts.cases import Layout
 from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
@@ -175,8 +176,22 @@ def test_classes_that_the_dataset_numbers_otherwise_are_refused(tmp_path):
     ):
         check(tmp_path, DataConfig(labels=swapped))
     check(tmp_path, DataConfig(labels=swapped, label_map={1: 2, 2: 1}))
-    check(tmp_path, DataConfig(labels=declared))
-    check(tmp_path, DataConfig(labels={"background": 0, "foie": 1, "tumeur": 2}))
+    same = check(tmp_path, DataConfig(labels=declared))
+    assert "SET_RENAMED" not in {finding.code for finding in same.findings}
+    french = {"background": 0, "foie": 1, "tumeur": 2}
+    told = check(tmp_path, DataConfig(labels=french, channels=("MR",))).findings
+    assert [f.found for f in told if f.code == "SET_RENAMED"] == [
+        "class 1, 'liver' in the dataset, is called 'foie'",
+        "class 2, 'tumour' in the dataset, is called 'tumeur'",
+    ]
+
+
+def test_channels_that_are_called_otherwise_are_noted():
+    layout = Layout("nnunet", (), labels={"background": 0, "a": 1}, channels=("CT",))
+    (told,) = renamed(DataConfig(channels=("MR",)), layout)
+    assert (told.level, told.found) == ("note", "channels CT of the dataset are called MR")
+    assert not renamed(DataConfig(channels=("ct ",)), layout)
+    assert not renamed(DataConfig(), layout)
 
 
 def test_background_is_class_0(tmp_path):

@@ -45,7 +45,7 @@ def test_folders_for_validation_are_kept_apart_and_noted(written, word):
 
 @pytest.mark.parametrize(
     ("key", "value", "code"),
-    [("PID", "x", "LAY_COLUMNS"), ("exclude", 1, "LAY_COLUMNS"), ("patient", "x", None)],
+    [("PID", "x", "LAY_COLUMNS"), ("excluded", 1, "LAY_COLUMNS"), ("patient", "x", None)],
 )
 def test_keys_of_records_that_are_not_used_are_noted(written, key, value, code):
     files = pairs(["{}"])
