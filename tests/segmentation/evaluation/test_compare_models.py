@@ -243,7 +243,7 @@ def test_one_folder_is_no_comparison(scored, tmp_path):
     _, a, _ = scored
     with pytest.raises(DataError, match="give at least two"):
         compare([a / "scores"], tmp_path / "out")
-    with pytest.raises(DataError, match="one folder of scores twice"):
+    with pytest.raises(DataError, match="a name of its own"):
         compare([a / "scores"] * 2, tmp_path / "out")
     with pytest.raises(DataError, match="COMPARE_SCORES"):
         compare([a / "scores", a], tmp_path / "out")
