@@ -16,7 +16,7 @@ from data_prep.files.links import real
 from data_prep.files.written_files import AGAIN, MARK, check_whole, check_written, missing
 
 # Lists, and how many times their size they take once parsed: lists of empty lists, short rows.
-_LISTS = {".json": 24, ".csv": 100}
+_LISTS = {".json": 24, ".csv": 100, ".tsv": 100}
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def held_to(tree: Tree, hashes: Mapping[str, str]) -> Tree:
 def open_tree(path: str | Path) -> Tree:
     """Open a folder, a single file, a `.zip` or an uncompressed `.tar` as a tree.
 
-    A list, `.csv` or `.json`, is the folder it lies in without any other list. What sdunet wrote is
-    held to what it wrote; of a conversion that is at an end, so are the names.
+    A list, `.csv`, `.tsv` or `.json`, is the folder it lies in without any other list. What sdunet
+    wrote is held to what it wrote; of a conversion that is at an end, so are the names.
 
     Raises:
         DataError: IO_MISSING if there is nothing at `path`, IO_NO_FILES if it holds no file,

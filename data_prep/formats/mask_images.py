@@ -177,6 +177,33 @@ def _hold(look: MaskLook, palette: Mapping[int, int], form: MaskForm) -> None:
             raise DataError("LBL_MIXED", found, _AGAIN)
 
 
+def check_shown_alike(*sets: tuple[str, MaskForm, Mapping[int, int]]) -> None:
+    """Refuse two sets of masks whose palettes show different classes in one colour.
+
+    Args:
+        sets: of each its name, how it is stored, and its `label_map`.
+
+    Raises:
+        DataError: LBL_MIXED, with the first such colour.
+    """
+    shown: list[dict[int, set[int]]] = []
+    for _, form, label_map in sets:
+        classes: dict[int, set[int]] = defaultdict(set)
+        for index, colour in form.palette.items():
+            if colour is not None:
+                classes[colour].add(label_map.get(index, index))
+        shown.append(classes)
+    first, second = shown
+    for colour in sorted(first.keys() & second.keys()):
+        if first[colour].isdisjoint(second[colour]):
+            told = [
+                f"{min(classes[colour])} in the {name}"
+                for (name, *_), classes in zip(sets, shown, strict=True)
+            ]
+            found = f"palettes show #{colour:06x}, which is class {' and '.join(told)}"
+            raise DataError("LBL_MIXED", found, _AGAIN)
+
+
 def _hold_greys(look: MaskLook, label_map: Mapping[int, int], plain: Collection[int]) -> None:
     """Refuse a palette of greys that are other classes in masks of the set without a palette."""
     for index, colour in look.palette.items():

@@ -120,7 +120,10 @@ def _splits_of_subjects(
             for k, column in enumerate(head)
             if not role_of(column)
         }
-        parts, doubts = parts_told("columns", others, _SUBJECTS, known="split" in roles)
+        known = head.index(roles["split"]) if "split" in roles else len(head)
+        split = [row[known] for row in rows if known < len(row)]
+        split = split if len(split) == len(rows) else []
+        parts, doubts = parts_told("columns", others, _SUBJECTS, split)
         # What else it tells of subjects, such as age and sex, is nothing to note.
         unused += tuple(finding for finding in doubts if finding.level == "warning")
         if not roles and not parts:
@@ -139,8 +142,14 @@ def _splits_of_subjects(
     except (ValueError, csv.Error) as error:
         raise DataError("LAY_CSV", words_of(error), "repair the table", file=_SUBJECTS) from error
     strange = sorted(splits.keys() - subjects)
-    found = f"{len(strange)} subjects of it are not there: {', '.join(strange[:5])}"
-    return splits, (*unused, *(_in_vain(found) if strange else ()))
+    told = unused
+    if strange:
+        found = f"{len(strange)} subjects of it are not there: {', '.join(strange[:5])}"
+        told += _in_vain(found)
+    if without := sorted({name for name in subjects if name} - splits.keys()):
+        found = f"{len(without)} subjects without a row in it are for training: "
+        told += _in_vain(found + ", ".join(without[:5]))
+    return splits, told
 
 
 def _in_vain(found: str) -> tuple[Finding, ...]:

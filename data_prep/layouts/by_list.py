@@ -75,8 +75,9 @@ def _with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Fin
     others = [record for record in apart if isinstance(record, dict)]
     keys = dict.fromkeys(key for r in (*records, *others) for key in r if role_of(key) is None)
     unused = {key: [record.get(key, "") for record in records] for key in keys}
-    known = any(role_of(key) == "split" for record in records for key in record)
-    parts, findings = parts_told("keys", unused, name, known=known)
+    split = [_split_and_fold(record)[0] for record in records]
+    known = any(value is not None for value in split)
+    parts, findings = parts_told("keys", unused, name, split if known else ())
     if parts and len(records) == len(training):
         training = [r | {"split": part} for r, part in zip(records, parts, strict=True)]
     return training, findings

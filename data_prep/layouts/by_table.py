@@ -1,4 +1,4 @@
-"""The layout told by a CSV table in the dataset."""
+"""The layout told by a table in the dataset: commas, semicolons or tabs."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ _REMARK = re.compile(r"#|sep=", re.IGNORECASE)
 
 
 def csv_list(tree: Tree) -> Layout | None:
-    """The only CSV file with a column `image`, perhaps `label`, `id`, `patient`, `split`, `fold`.
+    """The only CSV or TSV file with a column `image`, perhaps `label`, `id`, `patient`, `fold`.
 
     Columns may have other usual names, see `role_of`. Those that are not used are noted.
 
@@ -39,7 +39,8 @@ def csv_list(tree: Tree) -> Layout | None:
         DataError: LAY_LISTS if several have one; LAY_CSV if it has no rows, or cannot be taken
             apart into rows of columns that are there once; as `Tree.read` if it cannot be read.
     """
-    names = [name for name in tree.names if name.lower().endswith(".csv") and _lists(tree, name)]
+    tables = [name for name in tree.names if name.lower().endswith((".csv", ".tsv"))]
+    names = [name for name in tables if _lists(tree, name)]
     if len(names) > 1:
         raise several_lists(names)
     if not names:
@@ -52,6 +53,11 @@ def csv_list(tree: Tree) -> Layout | None:
     results = [_of_row(tree, name, row, more) for row, more in rows]
     cases = [result for result in results if isinstance(result, Case)]
     problems = [result for result in results if isinstance(result, DataError)]
+    absent = {problem.code for problem in problems} == {"PAIR_NO_IMAGE"}
+    if absent and len(problems) > 1 and not cases:  # the list is of something else
+        found = f"it lists images, and none of {len(problems)} is there"
+        fix = "name them by their paths from where it lies, or take it out of the dataset"
+        raise DataError("LAY_CSV", found, fix, file=name)
     validating = sum(names_validation(row.get("split"), row.get("fold")) for row, _ in rows)
     findings = (*kept_apart(validating, name), *unused)
     layout = layout_of("csv", cases, problems, None, alike(cases), findings)
@@ -131,7 +137,8 @@ def _rows(
         for k, column in enumerate(columns)
         if column in unused
     }
-    parts, findings = parts_told("columns", others, name, known="split" in roles)
+    split = [row.get("split", "") for row, _ in found] if "split" in roles else ()
+    parts, findings = parts_told("columns", others, name, split)
     for (row, _), part in zip(found, parts, strict=False):
         row["split"] = part
     return found, findings

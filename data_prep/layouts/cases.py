@@ -11,7 +11,7 @@ from unicodedata import normalize
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.words import may_leave_out, may_tell_parts, role_of, told_parts
+from data_prep.layouts.words import may_leave_out, may_tell_parts, parts_of_all, role_of, told_parts
 
 _NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
 LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
@@ -100,6 +100,7 @@ class Layout:
         listed_in: file that lists the cases; empty where their names tell.
         apart: cases for testing, whose labels are kept by others.
         regions: what labels hold beside classes, where the dataset declares such.
+        described_in: file that declares classes or channels of cases that other names tell.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Layout:
     listed_in: str = ""
     apart: tuple[Case, ...] = ()
     regions: Regions | None = None
+    described_in: str = ""
 
     @property
     def stated(self) -> dict[str, int] | None:
@@ -309,28 +311,31 @@ def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
 
 
 def parts_told(
-    what: str, unused: Mapping[str, Sequence[object]], file: str, *, known: bool
+    what: str, unused: Mapping[str, Sequence[object]], file: str, split: Sequence[object] = ()
 ) -> tuple[list[str], tuple[Finding, ...]]:
-    """Return the part of each case by the one column that tells it, and what is told of others.
+    """Return the part of each case by the columns that tell it, and what is told of others.
 
     Args:
         what: `columns` or `keys`.
         unused: values of each that has no role by its name alone, one a case.
         file: the list.
-        known: whether a column tells the split by its name; then no other does.
+        split: values of the column that tells the split by its name, if there is one, one a case.
 
     Returns:
         The parts, none where no column tells them; and a warning for each that is not used, but
         may tell them or cases to leave out, a note of others.
+
+    Raises:
+        ValueError: if two columns tell different parts of a case.
     """
     understood = {
         name: parts for name, values in unused.items() if (parts := told_parts(name, values))
     }
-    chosen = next(iter(understood)) if len(understood) == 1 and not known else None
+    parts = parts_of_all(understood, split)
     doubtful = [
         name
         for name, values in unused.items()
-        if name != chosen and (name in understood or may_tell_parts(name, values))
+        if name not in understood and may_tell_parts(name, values)
     ]
     warned = tuple(
         Finding(
@@ -353,8 +358,7 @@ def parts_told(
         )
         for name in leaving
     )
-    rest = [name for name in unused if name not in (chosen, *doubtful, *leaving)]
-    parts = understood[chosen] if chosen is not None else []
+    rest = [name for name in unused if name not in (*understood, *doubtful, *leaving)]
     return parts, (*warned, *not_used(what, rest, file))
 
 

@@ -19,7 +19,7 @@ from data_prep.layouts.by_table import csv_list
 from data_prep.layouts.cases import Case, Layout, layout_of, sample, shared_files
 from data_prep.layouts.folders.labels import require_there
 from data_prep.layouts.folders.public_sets import dsb2018, lits
-from data_prep.layouts.nnunet import channels_beside, nnunet, several_sets
+from data_prep.layouts.nnunet import described_beside, nnunet, several_sets
 from data_prep.layouts.split_folders import shared_folders, split_by_folders
 from data_prep.layouts.unused import is_not_read, unused_files, voxels_beside
 from data_prep.layouts.words import without_part
@@ -39,6 +39,8 @@ def _listed(tree: Tree) -> Layout | None:
 _LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, case_folders, dicom)
 # Layouts whose cases lie in folders, which may tell of a split.
 _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "case folders", "dicom")
+# Layouts that read no list, but names.
+_BY_NAMES = ("folder pairs", "file pairs", "case folders")
 _LIST = re.compile(r"(?i)(data[_-]?list|data[_-]?set|cases|list)s?([_-]?[0-9]+)?\.json")
 _OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
@@ -71,6 +73,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
         if layout is not None:
             _hold_to_list(tree, layout)
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
+            layout = described_beside(tree, layout) if layout.name in _BY_NAMES else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
             layout = _without_shared_voxels(tree, layout)
             layout = _with_left_out(tree, layout, need_labels, label_folder)
@@ -79,7 +82,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
     images = [name for name in tree.names if is_scan_name(name)]
     if images and not need_labels:
         layout = layout_of("images", _named_by_path(images), problems)
-        layout = replace(layout, channels=channels_beside(tree))
+        layout = described_beside(tree, layout)
         layout = _without_shared_voxels(tree, layout)
         return _images_of(_with_left_out(tree, layout, need_labels))
     if not tree.names:
@@ -109,7 +112,8 @@ def find_labels(tree: Tree, label_folder: str | None = None) -> Layout:
         names = [name for name in tree.names if is_scan_name(name)]
         if error.code != "LAY_UNKNOWN" or len({PurePosixPath(n).parent for n in names}) != 1:
             raise
-        return _with_left_out(tree, labels_alone(names), need_labels=True)
+        layout = described_beside(tree, labels_alone(names))
+        return _with_left_out(tree, layout, need_labels=True)
 
 
 def _with_left_out(
@@ -171,7 +175,7 @@ def _lists_that_cannot_be_read(tree: Tree) -> list[DataError]:
     """
     found = []
     for name in tree.names:
-        if name.lower().endswith((".csv", ".json")) and name.count("/") < 2:
+        if name.lower().endswith((".csv", ".tsv", ".json")) and name.count("/") < 2:
             try:
                 data = tree.read(name, MAX_BYTES + 1)
                 if _LIST.fullmatch(PurePosixPath(name).name):

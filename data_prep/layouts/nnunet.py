@@ -33,6 +33,8 @@ from data_prep.layouts.cases import (
 from data_prep.layouts.words import part_of_folders, without_part
 
 _FOLDS = "splits_final.json"
+_DESCRIPTION = "dataset.json"
+_TOLD = ("labels", "channel_names", "modality")
 _COLOURS = 3
 _FIX = "give it by dataset.split_file, or remove it"
 
@@ -134,18 +136,29 @@ def nnunet(tree: Tree) -> Layout | None:
     )
 
 
-def channels_beside(tree: Tree) -> tuple[str, ...] | None:
-    """Return the names of channels that a description beside images alone declares, if one does.
+def described_beside(tree: Tree, layout: Layout) -> Layout:
+    """Return a layout without a list with the classes and channels that a `dataset.json` declares.
+
+    What names of files tell of channels stands.
 
     Raises:
         DataError: LAY_JSON if it cannot be used.
     """
-    found = description(tree, "channel_names", dict) or description(tree, "modality", dict)
-    if not found:
-        return None
-    name, described = found
-    with usable("LAY_JSON", name, "repair the list"):
-        return declared(described)[1]
+    if layout.listed_in or _DESCRIPTION not in tree.names:
+        return layout
+    with usable("LAY_JSON", _DESCRIPTION, "repair it, or take it out"):
+        content = parse_json(tree.read(_DESCRIPTION, MAX_BYTES + 1), object)
+        content = content if isinstance(content, dict) else {}
+        told = {key: content[key] for key in _TOLD if isinstance(content.get(key), dict)}
+        labels, channels = declared(told)
+        regions = regions_of(told)
+    return replace(
+        layout,
+        labels=layout.labels or labels,
+        channels=layout.channels or channels,
+        regions=layout.regions or regions,
+        described_in=_DESCRIPTION if told else "",
+    )
 
 
 def several_sets(tree: Tree) -> None:

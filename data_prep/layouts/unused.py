@@ -26,11 +26,12 @@ _TEXTS = (
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
 _LIST = re.compile(
-    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata|cases)(?![a-z])"
+    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata|cases"
+    r"|class(es|_?dict|_?names)?|labels?|labelmap|colou?rs?)(?![a-z])"
 )
 _LIST_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
-    *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle"),
+    *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".ctbl"),
 )
 _KEYED = (".json", ".yaml", ".yml")
 # Parts of a split as keys, not as numbers; `training` is a section of our own settings.
@@ -73,7 +74,7 @@ def unused_files(
     """
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     used = {name for case in cases for name in case.files} | {layout.listed_in}
-    told = used | {error.file for error in layout.problems}
+    told = used | {layout.described_in} | {error.file for error in layout.problems}
     told |= set().union(*voxels_beside(tree, filter(None, used)).values())
     refused = {error.case for error in layout.problems}
     beside = {PurePosixPath(name).parent for name in used if name}

@@ -1,7 +1,7 @@
 """What people call the columns of a list, the parts of a split, and labels."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Literal
@@ -23,12 +23,12 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     "group": ("group", "groupid"),
     "site": ("site", "siteid"),
     "split": ("split", "subset", "partition"),
-    "fold": ("fold",),
+    "fold": ("fold", "foldid", "foldno", "foldnumber", "foldindex", "kfold", "cvfold"),
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 # Columns that tell the part where all their values do, and are something else where not.
 _PERHAPS = ("set", "dataset", "cohort", "phase", "usage", "datasplit", "datasetsplit")
-_PERHAPS_TEST = ("istest", "test", "testset", "intest", "heldout", "isheldout", "holdout")
+_ASKING = ("is", "in", "for", "use", "used", "as", "set", "data")  # beside a part, for yes or no
 _YES, _NO = ("true", "yes", "y", "t", "1", "1.0"), ("false", "no", "n", "f", "0", "0.0")
 _LEAVE_OUT = (
     *("exclude", "excluded", "include", "included", "use", "used", "keep", "kept", "drop"),
@@ -41,6 +41,7 @@ _PARTS: dict[Part, tuple[str, ...]] = {
     "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
 }
 _PART_OF: dict[str, Part] = {word: part for part, words in _PARTS.items() for word in words}
+_OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
 PARTS_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
 _NEAR = 0.8  # of two words, twice the letters they share in order to all letters
 _FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
@@ -83,27 +84,77 @@ def is_part_word(told: object) -> bool:
     return word in _PART_OF and word not in _UNTOLD
 
 
-def told_parts(column: str, values: Collection[object]) -> list[str] | None:
-    """Return the part that each value of a column names, if its name and all values are understood.
+def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]] | None:
+    """Return the parts that each value of a column leaves open, if its name and all are understood.
+
+    One word names a part; of a column such as `is_test`, no leaves the other parts open.
 
     Args:
         column: that has no role by its name alone, such as `set` or `is_test`.
         values: one a case.
     """
     words = [str(value).strip().lower() for value in values]
-    if _bare(column) in _PERHAPS_TEST and words and set(words) <= {*_YES, *_NO}:
-        return ["test" if word in _YES else "train" for word in words]
-    if _bare(column) in (*_PERHAPS, *_PERHAPS_TEST) and words and all(map(is_part_word, words)):
-        return words
+    part = _part_asked(column)
+    if part is not None and words and {*words} <= {*_YES, *_NO}:
+        only = frozenset({part})
+        return [only if word in _YES else frozenset(_PARTS) - only for word in words]
+    if (part is not None or _bare(column) in _PERHAPS) and words and all(map(is_part_word, words)):
+        return [frozenset({_PART_OF[word]}) for word in words]
     return None
+
+
+def parts_of_all(
+    told: Mapping[str, Sequence[frozenset[Part]]], split: Sequence[object] = ()
+) -> list[str]:
+    """Return the part of each case by all columns that tell of it; none without such columns.
+
+    Args:
+        told: parts that each column leaves open, see `told_parts`.
+        split: values of the column that tells the split by its name; then the others must agree.
+
+    Raises:
+        ValueError: if two columns leave no part open together.
+    """
+    if not told:
+        return []
+    rows: Sequence[tuple[frozenset[Part], ...]] = list(zip(*told.values(), strict=True))
+    if split:
+        rows = [(*row, _open_by(value)) for row, value in zip(rows, split, strict=True)]
+    parts = []
+    for number, row in enumerate(rows, start=1):
+        left = frozenset.intersection(*row)
+        if not left:
+            names = " and ".join(map(repr, [*told, *["split"] * bool(split)]))
+            raise ValueError(f"columns {names} do not agree about case {number}")
+        # What may be learnt from, is; what is only said not to be for training is for testing.
+        parts.append(next(name for part, name in _OF_SEVERAL.items() if part in left))
+    return [] if split else parts
+
+
+def _open_by(value: object) -> frozenset[Part]:
+    """Return the parts that a value of a split leaves open: all, if it is none that is known."""
+    try:
+        part = part_of(value)
+    except ValueError:
+        return frozenset(_PARTS)  # which its row tells of
+    return frozenset({"" if isinstance(part, int) else part})
+
+
+def _part_asked(column: str) -> Part | None:
+    """Return the part that a column asks about by its name: `is_test`, `in_val_set`, `train`."""
+    words = [word for word in _words(column) if word not in _ASKING]
+    joined = re.sub(r"^(is|in|for)(?=.)", "", "".join(words))
+    joined = re.sub(r"(?<=.)(data)?set$", "", joined)
+    return None if joined in _UNTOLD else _PART_OF.get(joined)
 
 
 def may_tell_parts(column: str, values: Collection[object]) -> bool:
     """Tell whether a column seems to tell parts, by all of its values or by some and its name."""
     words = [word for value in values if (word := str(value).strip().lower()) not in _UNTOLD]
-    if _bare(column) in _PERHAPS_TEST and not {*words}.isdisjoint((*_YES, *_NO)):
+    asked = _part_asked(column) is not None
+    if asked and not {*words}.isdisjoint((*_YES, *_NO)):
         return True
-    if _bare(column) in (*_PERHAPS, *_PERHAPS_TEST):  # such as `external test`
+    if asked or _bare(column) in _PERHAPS:  # such as `external test`
         return any(is_part_word(part) for word in words for part in (word, *_words(word)))
     return bool(words) and all(map(is_part_word, words))
 
@@ -122,8 +173,11 @@ def part_of(told: object) -> Part | int:
         ValueError: if it names none.
     """
     word = "" if told is None else str(told).strip().lower()
-    if word in _PART_OF:
-        return _PART_OF[word]
+    bare = "".join(part for part in _words(word) if part not in _ASKING)  # of `Training set`
+    if (known := word if word in _PART_OF else bare) in _PART_OF and (known or not word):
+        return _PART_OF[known]
+    if fold := _FOLD.fullmatch(word):
+        return int(fold[1])
     try:
         return whole(told, low=0)
     except ValueError as error:

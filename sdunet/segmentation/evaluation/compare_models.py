@@ -143,6 +143,9 @@ def read_scores(
         DataError: see `compare`.
     """
     places = [Path(folder) for folder in folders]
+    if not names and len({real(place) for place in places}) < len(places):
+        found = f"one folder of scores twice: {', '.join(map(str, places))}"
+        raise DataError("COMPARE_FEW", found, "give each once, or to each a name of its own")
     names = list(names or _told_apart(places))
     apart = len(set(names)) == len(folders) == len(names) and all(n.strip() for n in names)
     if len(folders) < 2 or not apart:
@@ -152,9 +155,6 @@ def read_scores(
             "give at least two, and to each a name of its own",
         )
     scored = [_read(folder, name) for folder, name in zip(places, names, strict=True)]
-    if len({real(place) for place in places}) < len(places):
-        found = f"one folder of scores twice: {', '.join(map(str, places))}"
-        raise DataError("COMPARE_FEW", found, "give each once")
     first = scored[0]
     for other in scored[1:]:
         if (other.classes, other.options) != (first.classes, first.options):

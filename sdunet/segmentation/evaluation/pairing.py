@@ -1,8 +1,6 @@
 """References and predictions of the same cases, brought together and checked."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,14 +12,15 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import Tree, held_to, open_tree
-from data_prep.formats.mask_images import decide, look_at_masks
-from data_prep.formats.registry import is_scan_name, read_label, stem, suffix_of
+from data_prep.formats.mask_images import check_shown_alike, decide, look_at_masks
+from data_prep.formats.registry import read_label
 from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
+from sdunet.segmentation.evaluation.predicted_files import files_by_case, in_their_place
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
 from sdunet.segmentation.evaluation.stated_classes import (
@@ -29,7 +28,6 @@ from sdunet.segmentation.evaluation.stated_classes import (
     check_regions,
     classes_beside,
 )
-from sdunet.segmentation.inference.prediction_record import BESIDE
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
 
@@ -299,7 +297,8 @@ def open_pairs(
 
     Raises:
         DataError: if there are no cases, or the record of the predictions is damaged; LBL_CLASSES
-            if classes are stated differently; LBL_REGIONS for regions in place of classes.
+            if classes are stated differently; LBL_REGIONS for regions in place of classes;
+            LBL_MIXED if palettes show one class as another.
     """
     memory = bytes_of(max_ram)
     with memory_within(memory):
@@ -323,13 +322,15 @@ def _open(
     predicted = open_tree(predictions)
     recorded = read_recorded(predicted)
     hashes = recorded.hashes
-    predicted = held_to(predicted, {**hashes, **_in_their_place(predicted.names, hashes)})
+    predicted = held_to(predicted, {**hashes, **in_their_place(predicted.names, hashes)})
     asked = config or DataConfig()
     known = recorded.rules or Rules((), {})
     stated = [
         ("dataset.labels", asked.labels),
         ("the record of the predictions", known.labels),
-        ("the dataset", layout.stated),
+        (f"{layout.described_in} beside the references", layout.stated)
+        if layout.described_in
+        else ("the dataset", layout.stated),
         *((f"{file} beside the predictions", c) for file, c in classes_beside(predicted)),
     ]
     if layout.name == "labels":  # of which that file may lie beside, and is not read by the layout
@@ -348,10 +349,11 @@ def _open(
     classes = classes_of(config, None)
     maps = config.label_map, config.structures
     rules = Rules((), classes, *maps, accept, form, layout.ignored)
-    files, doubtful = _files_by_case(predicted)
+    files, doubtful = files_by_case(predicted)
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))
+    check_shown_alike(("references", form, rules.label_map), ("predictions", drawn, label_map))
     predicted_by = replace(rules, label_map=label_map, form=drawn)
     problems = [
         error for error in (*layout.problems, *doubtful) if only is None or error.case in only
@@ -372,28 +374,3 @@ def _open(
         predicted_by,
         recorded,
     )
-
-
-def _in_their_place(names: Iterable[str], hashes: Mapping[str, str]) -> dict[str, str]:
-    """Return the hash that a file of another suffix must have where what was recorded is gone."""
-    there = set(names)
-    gone = {_bare(name): sha256 for name, sha256 in hashes.items() if name not in there}
-    return {name: gone[_bare(name)] for name in there if _bare(name) in gone}
-
-
-def _bare(name: str) -> str:
-    return name.removesuffix(suffix_of(name))
-
-
-def _files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
-    """Return the file of each case, and an error for each case with several, which has none."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for name in predicted.names:
-        if is_scan_name(name) and not name.startswith(BESIDE):
-            names[stem(name)].append(name)
-    doubtful = [
-        DataError("PRED_DUPLICATE", f"{' and '.join(several)}: none is taken", "keep one", case=id_)
-        for id_, several in names.items()
-        if len(several) > 1
-    ]
-    return {id_: found[0] for id_, found in names.items() if len(found) == 1}, doubtful

@@ -3,10 +3,12 @@
 import pytest
 from listed_sets import pairs, table
 
+from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
 
 TOLD = ("train", "train", "train", "test")
+BOTH = [None, "test", "test", None]
 
 
 def listing(kind, column, values):
@@ -25,6 +27,9 @@ def listing(kind, column, values):
         *((name, TOLD) for name in ("set", "Dataset", "cohort", "phase", "data_split")),
         ("is_test", ("False", "False", "0", "True")),
         ("test", ("no", "no", "no", "yes")),
+        *((name, ("0", "0", "0", "1")) for name in ("is_holdout", "use_for_test", "inTestSet")),
+        *((name, ("n", "n", "n", "y")) for name in ("is_val", "val", "is_valid", "validation")),
+        *((name, ("1", "1", "1", "0")) for name in ("is_train", "train", "is_training")),
     ],
 )
 @pytest.mark.parametrize("listed", ["csv", "json"])
@@ -33,7 +38,7 @@ def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
 ):
     layout = find_layout(open_tree(written(listing(listed, column, values))))
     assert {case.id: case.split for case in layout.cases} == dict.fromkeys("abc") | {"d": "test"}
-    assert not layout.findings
+    assert {finding.code for finding in layout.findings} <= {"SPLIT_VALIDATION"}
 
 
 @pytest.mark.parametrize(
@@ -69,3 +74,70 @@ def test_ids_that_differ_by_blanks_are_one_case_twice(written):
     layout = find_layout(open_tree(written(files)))
     assert [case.id for case in layout.cases] == ["b", "c"]
     assert [error.code for error in layout.problems] == ["PAIR_DUPLICATE"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "split"),
+    [
+        ("train,val,test", ("1,0,0", "1,0,0", "0,1,0", "0,0,1"), [None, None, "test", "test"]),
+        ("is_test,is_val", ("0,0", "0,0", "0,1", "1,0"), [None, None, "test", "test"]),
+        (
+            "set,split",
+            ("train,train", "dev,val", "test,test", "train,"),
+            [None, *["test"] * 2, None],
+        ),
+        ("is_test,split", ("0,train", "0,val", "1,test", "0,"), BOTH),
+        ("is_test,fold", ("0,0", "0,1", "1,", "0,1"), [0, 1, "test", 1]),
+    ],
+)
+def test_columns_that_agree_tell_the_split_together(written, columns, rows, split):
+    layout = find_layout(open_tree(written(table(f"image,label,{columns}", *rows))))
+    assert [case.split for case in layout.cases] == split
+    assert not [f for f in layout.findings if f.code == "LAY_COLUMNS"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        ("is_test,is_train", ("0,1", "0,1", "1,1", "1,0")),
+        ("set,split", ("train,train", "train,train", "train,test", "test,train")),
+        ("is_test,split", ("0,train", "0,train", "0,test", "1,train")),
+        ("set,cohort", ("train,train", "train,test", "test,test", "test,test")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_columns_that_contradict_each_other_are_refused(written, columns, rows, kind):
+    files = table(f"image,label,{columns}", *rows)
+    if kind == "json":
+        (name,) = [n for n in files if n.endswith(".csv")]
+        head, *lines = files.pop(name).decode().splitlines()
+        records = [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
+        files["list.json"] = {"training": records}
+    with pytest.raises(DataError, match=r"LAY_(CSV|JSON|LIST): .*do not agree about case"):
+        find_layout(open_tree(written(files)))
+
+
+def test_a_list_of_images_that_are_elsewhere_is_named(written):
+    files = pairs(["{}"], "abcd", "images", "masks")
+    files["metadata.csv"] = b"image,patient\na.png,p1\nb.png,p1\n"
+    with pytest.raises(DataError, match=r"LAY_CSV: it lists images, and none of 2 is there \(meta"):
+        find_layout(open_tree(written(files)))
+
+
+def test_a_list_set_apart_by_tabs_is_read(written):
+    files = table("image,label,split", *TOLD)
+    files["list.tsv"] = files.pop("list.csv").replace(b",", b"\t")
+    found = find_layout(open_tree(written(files))).cases
+    assert [case.split for case in found] == [None, None, None, "test"]
+
+
+@pytest.mark.parametrize(
+    ("values", "split"),
+    [
+        (("Training set", "train set", "Test set", "validation data"), [None, None, *["test"] * 2]),
+        (("fold_0", "fold 1", "Fold0", "fold-1"), [0, 1, 0, 1]),
+    ],
+)
+def test_words_for_parts_with_what_people_add_are_understood(written, values, split):
+    found = find_layout(open_tree(written(table("image,label,split", *values)))).cases
+    assert [case.split for case in found] == split

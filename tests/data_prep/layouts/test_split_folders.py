@@ -252,8 +252,15 @@ def test_a_table_of_subjects_that_cannot_be_used_is_an_error(written, table):
 def test_a_table_of_subjects_that_is_not_used_is_told(written, table):
     files = scans_of_subjects("") | {"participants.tsv": table}
     layout = find_layout(open_tree(written(files)))
-    assert [(f.level, f.code) for f in layout.findings] == [("warning", "LAY_UNUSED")]
+    assert {(f.level, f.code) for f in layout.findings} == {("warning", "LAY_UNUSED")}
     assert {case.split for case in layout.cases} == {None}
+
+
+def test_subjects_without_a_row_are_named(written):
+    table = "participant_id\tsplit\nsub-1\ttrain\nsub-2\ttest"
+    layout = find_layout(open_tree(written(scans_of_subjects(table))))
+    (told,) = layout.findings
+    assert told.found == "1 subjects without a row in it are for training: sub-3"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +292,8 @@ def test_tables_of_subjects_that_may_tell_of_a_split_are_noted(written, name, co
 )
 def test_columns_of_subjects_that_others_use_are_noted(written, columns, unused):
     first = "test" if columns.startswith("split") else "40"
-    table = f"participant_id\t{columns}\nsub-1\t{first}\tx"
+    rows = [f"sub-{n}\t{first}\tx" for n in (1, 2, 3)]
+    table = "\n".join([f"participant_id\t{columns}", *rows])
     layout = find_layout(open_tree(written(scans_of_subjects(table))))
     told = [(f.level, f.code, f.found.partition(": ")[2]) for f in layout.findings]
     assert told == ([("note", "LAY_COLUMNS", unused)] if unused else [])

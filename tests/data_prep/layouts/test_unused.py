@@ -55,7 +55,7 @@ def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
         ("groups.csv", "case,group\na,p1\n"),
         ("mine.csv", "id;Patient ID\na;p1\n"),
         ("more/x.csv", "id,fold\na,0\n"),
-        ("dataset.json", '{"labels": {"background": 0, "liver": 1}}'),
+        ("dataset.json", '{"classes": ["background", "liver"]}'),
         ("split.txt", "a train"),
     ],
 )
@@ -117,6 +117,13 @@ def test_a_list_that_is_given_and_names_no_images_is_an_error(written, file, nee
 
 
 RECORD = {"image": "images/a.png", "label": "masks/a.png"}
+
+
+def test_a_description_beside_images_and_masks_is_read(written):
+    text = {"labels": {"background": 0, "liver": 1}, "channel_names": {"0": "CT"}}
+    layout = layout_of(written({**PAIRS, "dataset.json": text}), need_labels=True)
+    assert (layout.labels, layout.channels) == (text["labels"], ("CT",))
+    assert not layout.findings
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "datalist.json", "more/dataset_0.json"])

@@ -70,7 +70,7 @@ def test_folders_that_no_name_tells_apart_need_names(made, tmp_path):
     with pytest.raises(DataError, match="COMPARE_FEW"):
         read_scores([tmp_path / "a\x1b", tmp_path / "a_"])
     with pytest.raises(DataError, match="COMPARE_FEW: one folder of scores twice"):
-        read_scores([made / "a/scores"] * 2, ["one", "two"])
+        read_scores([made / "a/scores"] * 2)
     with pytest.raises(DataError, match="COMPARE_FEW"):
         read_scores([made / "a/scores", tmp_path / "a_"], ["one", " "])
     scored, _ = read_scores([tmp_path / "a\x1b", tmp_path / "a_"], ["one", "two"])
