@@ -39,6 +39,7 @@ def train(
     fold: int = 0,
     *,
     resume: bool = False,
+    init: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> float:
     """Train a network on all folds of a prepared dataset but one.
@@ -49,6 +50,8 @@ def train(
         config: YAML file of the task, as `sdunet train --config` takes it.
         fold: the validation fold.
         resume: resume the run in `out`.
+        init: folder of a trained network or package whose weights to begin from. The learning rate
+            stays as it is set; a tenth of the default is usual.
         settings: single settings by their dotted names, see `read_task`.
 
     Returns:
@@ -64,4 +67,4 @@ def train(
     check_environment()
     from sdunet.segmentation.training.train_fold import train as train_fold
 
-    return train_fold(read_task(config, settings), data, out, fold, resume=resume)
+    return train_fold(read_task(config, settings), data, out, fold, resume=resume, init=init)

@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if chosen.command == "train":
         # Defaults that are written out are asked for, too.
         written = parser.parse_args(arguments, defaults=False).train
-        options.stated = tuple(vars(written.get("dataset", jsonargparse.Namespace())))
+        options.stated = {
+            section: tuple(vars(written.get(section, jsonargparse.Namespace())))
+            for section in ("dataset", "training")
+        }
     if chosen.command == "vae":
         take_old_position(parser, f"vae {options.action}", options[options.action])
     else:

@@ -12,7 +12,8 @@ from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import check_environment
-from sdunet.runtime.run_record import bar, tell
+from sdunet.runtime.run_record import bar, say, tell
+from sdunet.segmentation.config import TrainingConfig
 
 _MOST_SEEDS = 1000
 
@@ -29,6 +30,9 @@ def _describe_train(parser: Parser) -> None:
         "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
     )
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
+    parser.add_argument(
+        "--init", metavar="MODEL", help="begin from the weights of this run or package (fine-tune)"
+    )
     parser.add_argument("--epochs", type=Steps, help="--training.epochs: at most this many")
     parser.add_argument(
         "--patience",
@@ -49,11 +53,14 @@ def _train(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.training.train_fold import check_contradictions
 
     task = task_of(options)
-    check_contradictions(task.dataset, load_dataset(options.data), options.stated)
+    check_contradictions(task.dataset, load_dataset(options.data), options.stated["dataset"])
     short = {name: getattr(options, name) for name in ("epochs", "patience", "max_time")}
     given = {name: value for name, value in short.items() if value is not None}
     if options.deterministic:
         given["deterministic"] = True
+    if options.init and "learning_rate" not in options.stated["training"]:
+        given["learning_rate"] = TrainingConfig().learning_rate / 10
+        say(f"learning rate {given['learning_rate']:g}, a tenth of the default, to fine-tune")
     task = replace(task, training=replace(task.training, **given))
     if options.fold == "all":
         folds = list(range(len(load_dataset(options.data).folds)))
@@ -68,7 +75,9 @@ def _train(options: jsonargparse.Namespace) -> int:
             f"--seeds {options.seeds} from training.seed {seeds[0]} on",
             f"give no more than {_MOST_SEEDS}, all below 2 ** 32",
         )
-    scores = train_several(task, options.data, options.out, folds, seeds, resume=options.resume)
+    scores = train_several(
+        task, options.data, options.out, folds, seeds, resume=options.resume, init=options.init
+    )
     if not is_first_process():
         return 0  # one of several processes tells
     kept = task.training.keep

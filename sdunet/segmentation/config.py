@@ -120,6 +120,7 @@ class TrainingConfig:
         device: `auto` takes a GPU if there is one.
         precision: `32-true`, or `bf16-mixed` on hardware that has it; sweeps stay in float32.
         deterministic: use only operations that give the same bits every time; refuse others.
+        freeze_encoder: leave the encoder of the network that `--init` names as it is.
         save_steps: write the state to resume from after so many steps, besides after each epoch.
         tensorboard: also log for TensorBoard, which must be installed.
     """
@@ -148,6 +149,7 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     deterministic: bool = False
+    freeze_encoder: bool = False
     save_steps: StepsFrom0 = 0
     tensorboard: bool = False
 

@@ -54,6 +54,7 @@ def train_several(
     seeds: Sequence[int],
     *,
     resume: bool = False,
+    init: str | Path | None = None,
 ) -> dict[str, float]:
     """Train a network for each fold and seed, one after the other, in folders of their own.
 
@@ -67,6 +68,7 @@ def train_several(
         folds: folds that validate, in turn.
         seeds: of weights, patches and augmentation.
         resume: go on where an earlier call stopped.
+        init: what each begins from, as in `train`.
 
     Returns:
         The best validation Dice of each run, by its folder.
@@ -110,7 +112,7 @@ def train_several(
     scores = {}
     for (seed, fold), run in runs.items():
         own = replace(task, training=replace(task.training, seed=seed))
-        scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun)
+        scores[str(run)] = train(own, data, run, fold, resume=resume and run in begun, init=init)
     return scores
 
 

@@ -58,6 +58,7 @@ from sdunet.segmentation.models.trained_model import (
 from sdunet.segmentation.training.augmentation import augmentation, flip_axes
 from sdunet.segmentation.training.callbacks import Course, Keep
 from sdunet.segmentation.training.data_module import SegmentationData
+from sdunet.segmentation.training.initial_weights import begin_from, load_initial, say_initial
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 VALIDATION_CASES = "validation_cases.txt"
@@ -67,7 +68,13 @@ _LEFT_OPEN: tuple[object, ...] = (None, "auto", (), {})
 
 
 def train(
-    task: TaskConfig, data: str | Path, out: str | Path, fold: int = 0, *, resume: bool = False
+    task: TaskConfig,
+    data: str | Path,
+    out: str | Path,
+    fold: int = 0,
+    *,
+    resume: bool = False,
+    init: str | Path | None = None,
 ) -> float:
     """Train a network on all folds but one, and keep the weights that do best on that one, or last.
 
@@ -82,13 +89,16 @@ def train(
         out: folder of the run; must not hold a run yet, unless it is resumed.
         fold: the validation fold.
         resume: go on where the run in `out` stopped.
+        init: folder of a trained network or package to begin from: what fits of its weights is
+            taken. Default: all are drawn.
 
     Returns:
         The validation Dice of the weights kept, mean over classes and cases, 0 to 1.
 
     Raises:
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
-        DataError: RUN_NONFINITE if the loss is not finite.
+        DataError: RUN_NONFINITE if the loss is not finite; INIT_... if nothing can be begun from
+            `init`.
         Stopped: if a signal or a file stopped it; it can be resumed.
     """
     out, dataset = Path(out), load_dataset(data)
@@ -105,10 +115,15 @@ def train(
     batches.check_processes(task.trainer, device)
     end_together()
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    module = SegmentationModule(network_for(task.network, dataset.plan), dataset.plan, config)
+    network = network_for(task.network, dataset.plan)
+    initial = None if init is None else load_initial(init, dataset.plan)
+    fitting = begin_from(initial, network, config)
+    module = SegmentationModule(network, dataset.plan, config)
     validations = batches.validations(task.trainer.devices * task.trainer.num_nodes)
     augmentation(dataset.plan, config)  # refuses before anything is written
     settings = _settings(task, dataset, fold)
+    if initial is not None:
+        settings["init_sha256"] = initial.sha256
     record = RunRecord("train", device, **settings)
     own, state, unit = own_settings(settings), None, _unit(config)
     if resume and not states(out) and (out / SETTINGS).exists():
@@ -137,6 +152,8 @@ def train(
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
             _say_unused(asked, module.network)
+            if initial is not None:
+                say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
             steps = batches.order().epoch_steps
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
         with fit_errors("training.batch_size or dataset.patch_size"):
@@ -317,9 +334,9 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             if before[section][name] != now
         ]
         differing += [
-            f"{name}: {before[name]!r} then, {settings[name]!r} now"
-            for name in ("fold", "data_sha256")
-            if before[name] != settings[name]
+            f"{name}: {before.get(name)!r} then, {settings.get(name)!r} now"
+            for name in ("fold", "data_sha256", "init_sha256")
+            if before.get(name) != settings.get(name)
         ]
     if differing:
         raise DataError(

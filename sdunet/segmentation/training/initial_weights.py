@@ -1,0 +1,134 @@
+"""Weights to begin a training from: those of a trained network, where they fit the new one."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
+from data_prep.core.parse import usable
+from data_prep.files.hashed_json import read_hashed
+from data_prep.layouts.cases import sample
+from sdunet.runtime.run_record import say
+from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.inference.ensemble import find_models
+from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.trained_model import Model, load_model
+
+_ENCODER = "encoder."  # how its parameters are called
+
+
+def load_initial(path: str | Path, plan: Plan) -> Model:
+    """Load the network to begin from.
+
+    Args:
+        path: folder of one run or of one exported package.
+        plan: of the dataset that is to be trained on.
+
+    Raises:
+        DataError: INIT_DIMS if it is for another number of axes; MODEL_MISSING if there are
+            several; as `load_model`.
+    """
+    found = find_models(path)
+    if len(found) > 1:
+        raise DataError("MODEL_MISSING", f"{path} holds {len(found)} models", "name one of them")
+    model = load_model(found[0])
+    if model.plan.spatial_dims != plan.spatial_dims:
+        raise DataError(
+            "INIT_DIMS",
+            f"{path} is a network of {model.plan.spatial_dims} spatial axes, the dataset has "
+            f"{plan.spatial_dims}",
+            "begin from a network of as many axes, or leave --init out",
+        )
+    return model
+
+
+def take_weights(network: nn.Module, trained: nn.Module) -> tuple[list[str], list[str]]:
+    """Copy into a network every tensor of a trained one that has its name and shape.
+
+    Returns:
+        Names of what was taken, and of what stays as it was drawn.
+
+    Raises:
+        DataError: INIT_NONE if nothing fits.
+    """
+    own, given = network.state_dict(), trained.state_dict()
+    taken = [name for name in own if name in given and given[name].shape == own[name].shape]
+    if not taken:
+        raise DataError(
+            "INIT_NONE",
+            f"none of {len(own)} tensors of the network has its name and shape in the other",
+            "begin from a network of the same network.name and widths, or leave --init out",
+        )
+    with torch.no_grad():
+        for name in taken:
+            own[name].copy_(given[name])
+    return taken, [name for name in own if name not in taken]
+
+
+def begin_from(
+    initial: Model | None, network: nn.Module, config: TrainingConfig
+) -> tuple[list[str], list[str]]:
+    """Take the weights to begin from, and leave the encoder as it is, if that is asked for.
+
+    Returns:
+        As `take_weights`.
+
+    Raises:
+        DataError: as `take_weights`; CONFIG_FREEZE if the network has no encoder apart from its
+            decoder, or all weights are drawn.
+    """
+    if initial is None:
+        if config.freeze_encoder:
+            found = "training.freeze_encoder, and all weights are drawn"
+            raise DataError("CONFIG_FREEZE", found, "begin from a trained network, or leave it out")
+        return [], []
+    fitting = take_weights(network, initial.network)
+    if config.freeze_encoder:
+        frozen = [p for name, p in network.named_parameters() if name.startswith(_ENCODER)]
+        if not frozen:
+            found = "training.freeze_encoder, and the network has no encoder of its own"
+            raise DataError("CONFIG_FREEZE", found, "leave it out, or take sdunet or unet")
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+    return fitting
+
+
+def say_initial(
+    initial: Model, fitting: tuple[list[str], list[str]], plan: Plan, set_sha256: str, fold: int
+) -> None:
+    """Tell what a training begins from, and what is doubtful about that, see `doubts_about`."""
+    taken, drawn = fitting
+    rest = f"; drawn anew: {sample(drawn)}" if drawn else ""
+    say(f"begins from {initial.root.name}: {len(taken)} of {len(taken) + len(drawn)} tensors{rest}")
+    for finding in doubts_about(initial, plan, set_sha256, fold):
+        say(str(finding))
+
+
+def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int) -> list[Finding]:
+    """Return warnings of what may make the network a bad beginning, or its scores no honest ones.
+
+    Args:
+        model: to begin from.
+        plan: of the dataset.
+        set_sha256: hash of the dataset.
+        fold: that is to validate.
+    """
+    found = []
+    for name in ("channels", "intensity"):
+        before, now = getattr(model.plan, name), getattr(plan, name)
+        if before != now:
+            text = f"{name} {now} now, {before} where the weights were trained"
+            found.append(Finding("warning", "INIT_OTHER", text, "prepare alike if that is wrong"))
+    settings = model.root / SETTINGS
+    if settings.exists():
+        with usable("RUN_SETTINGS", settings, "copy the run again"):
+            before = read_hashed(settings)
+            seen = before["set_sha256"] == set_sha256 and before["fold"] != fold
+        if seen:
+            text = f"its weights were trained on cases that validate fold {fold}: scores flatter"
+            fix = f"begin from a network of fold {fold}, or judge on other cases"
+            found.append(Finding("warning", "INIT_SEEN", text, fix))
+    return found
