@@ -119,11 +119,9 @@ def group_of(case_id: str, pattern: str | None) -> str:
         if found and found.group(1):
             return found.group(1)
     except (re.error, IndexError) as error:
-        raise DataError(
-            "SPLIT_PATTERN",
-            f"dataset.group_pattern {pattern!r}: {words_of(error)}",
-            "give one (group)",
-        ) from error
+        wrong = "no such group" if isinstance(error, IndexError) else words_of(error)
+        found = f"dataset.group_pattern {pattern!r}: {wrong}"
+        raise DataError("SPLIT_PATTERN", found, "give one (group)") from error
     raise DataError(
         "SPLIT_PATTERN",
         f"dataset.group_pattern {pattern!r} does not match",

@@ -70,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         found = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
         if error.errno in DISK:
-            found = f"OUT_DISK: {found}; make room, or give another place, and run it again"
+            fix = "make room, or give another place, and run it again"
+            found = str(DataError("OUT_DISK", found, fix))
         say(f"error: {found}")
     except Stopped as stopped:
         how = "run it again to go on" if chosen.command == "run" else "continue with --resume"

@@ -14,21 +14,20 @@ from torch import Tensor
 from data_prep.core.errors import DataError
 from data_prep.core.parse import UNUSABLE
 from data_prep.files.written_files import read_written
-from sdunet.runtime.run_record import flat, say
-from sdunet.runtime.safetensors_io import read_tensors, write_weights
+from sdunet.runtime.run_record import say
+from sdunet.runtime.safetensors_io import read_tensors, run_text, write_weights
 
 STATE = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 _MARK = "__tensor__"
 _PAIRS = "__pairs__"
-_SHOWN = 4  # settings of two runs that differ
 
 
 class StateIO(CheckpointIO):
     """Lightning's checkpoints, whole, in safetensors; the one before is kept beside the last.
 
     Args:
-        run: what tells the run from every other, see `check_state`.
+        run: what tells the run from every other, see `check_run`.
     """
 
     def __init__(self, run: Mapping[str, Any] | None = None) -> None:
@@ -108,35 +107,6 @@ def state_to_resume(run: Path, epochs: int, unit: str = "epoch") -> Path:
                 raise
             say(f"{error}; the run resumes from the state saved before it")
     return _whole(found[-1], epochs, unit)
-
-
-def run_text(run: Mapping[str, Any] | None) -> str:
-    """Return what tells a run from every other, as states and weights hold it."""
-    return json.dumps(run or {}, sort_keys=True)
-
-
-def check_state(path: Path, run: Mapping[str, Any]) -> None:
-    """Refuse a state, or weights, that another run wrote, wherever they were copied from.
-
-    Those of earlier versions do not tell.
-
-    Args:
-        path: of a file of tensors that is whole.
-        run: settings that tell the run from every other, nested, as JSON has them.
-
-    Raises:
-        DataError: RUN_OTHER, with what differs.
-    """
-    with safe_open(path, "pt") as file:
-        there = flat(json.loads((file.metadata() or {}).get("run", "{}")))
-    here = flat(run)
-    # What only one of them tells, other versions have added.
-    differing = [name for name in here if name in there and there[name] != here[name]]
-    if differing:
-        told = [f"{n} {there[n]!r} there, {here[n]!r} here" for n in differing[:_SHOWN]]
-        more = f" and {len(differing) - _SHOWN} more" * (len(differing) > _SHOWN)
-        found = f"it is of another run: {'; '.join(told)}{more}"
-        raise DataError("RUN_OTHER", found, "copy the run again, or train anew", file=str(path))
 
 
 def _whole(path: Path, epochs: int, unit: str) -> Path:

@@ -4,14 +4,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.files.atomic import write_bytes
+from sdunet.runtime.run_record import flat
+
+_SHOWN = 4  # settings of two runs that differ
 
 
 def write_weights(
@@ -91,6 +95,35 @@ def read_tensors(
             file=str(path),
         )
     return tensors, texts
+
+
+def run_text(run: Mapping[str, Any] | None) -> str:
+    """Return what tells a run from every other, as states and weights hold it."""
+    return json.dumps(run or {}, sort_keys=True)
+
+
+def check_run(path: Path, run: Mapping[str, Any]) -> None:
+    """Refuse a state, or weights, that another run wrote, wherever they were copied from.
+
+    Those of earlier versions do not tell.
+
+    Args:
+        path: of a file of tensors that is whole.
+        run: settings that tell the run from every other, nested, as JSON has them.
+
+    Raises:
+        DataError: RUN_OTHER, with what differs.
+    """
+    with safe_open(path, "pt") as file:
+        there = flat(json.loads((file.metadata() or {}).get("run", "{}")))
+    here = flat(run)
+    # What only one of them tells, other versions have added.
+    differing = [name for name in here if name in there and there[name] != here[name]]
+    if differing:
+        told = [f"{n} {there[n]!r} there, {here[n]!r} here" for n in differing[:_SHOWN]]
+        more = f" and {len(differing) - _SHOWN} more" * (len(differing) > _SHOWN)
+        found = f"it is of another run: {'; '.join(told)}{more}"
+        raise DataError("RUN_OTHER", found, "copy the run again, or train anew", file=str(path))
 
 
 def _with_sorted_texts(packed: bytes) -> bytes:

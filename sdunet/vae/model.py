@@ -14,10 +14,9 @@ from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import check_written, is_listed
 from sdunet.nets.setting_names import as_typed
-from sdunet.runtime.checkpoint import check_state
 from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import check_ended
-from sdunet.runtime.safetensors_io import read_weights
+from sdunet.runtime.safetensors_io import check_run, read_weights
 from sdunet.vae.config import (
     ImagesConfig,
     LadderConfig,
@@ -147,7 +146,7 @@ def load_model(root: str | Path, device: torch.device | str = "cpu") -> Model:
         data = (root / WEIGHTS).read_bytes()
         network.load_state_dict(read_weights(root / WEIGHTS, data), assign=True)
         check_written(root / WEIGHTS, data)
-        check_state(root / WEIGHTS, own_settings(config, fingerprint))
+        check_run(root / WEIGHTS, own_settings(config, fingerprint))
     except RuntimeError as error:
         raise DataError(
             "MODEL_WEIGHTS",

@@ -37,6 +37,7 @@ NOT_CALLED = {
     "sdunet/segmentation/training/data_module.py": {"postprocess", "demo", "run"},  # have no --fold
     "sdunet/segmentation/training/train_fold.py": {"postprocess", "demo", "run"},
     "sdunet/runtime/checkpoint.py": {"postprocess", "demo", "run"},
+    "sdunet/segmentation/training/initial_weights.py": {"postprocess", "demo", "run"},
 }
 
 

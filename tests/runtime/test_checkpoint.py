@@ -8,8 +8,9 @@ import torch
 from training_runs import arguments_of, run
 
 from data_prep.core.errors import DataError
-from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO, check_state, flat
-from sdunet.runtime.safetensors_io import write_weights
+from sdunet.runtime.checkpoint import PREVIOUS, STATE, StateIO
+from sdunet.runtime.run_record import flat
+from sdunet.runtime.safetensors_io import check_run, write_weights
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.model import own_settings
 
@@ -41,17 +42,17 @@ def state(tmp_path):
 )
 def test_a_state_of_another_run_is_refused_with_what_differs(state, other, told):
     with pytest.raises(DataError, match=f"^RUN_OTHER: it is of another run: {told}"):
-        check_state(state, RUN | other)
+        check_run(state, RUN | other)
 
 
 def test_a_state_of_the_run_is_taken_also_by_a_version_with_more_settings(state):
-    check_state(state, RUN)
-    check_state(state, RUN | {"new": 1, "network": RUN["network"] | {"newer": 2}})
+    check_run(state, RUN)
+    check_run(state, RUN | {"new": 1, "network": RUN["network"] | {"newer": 2}})
 
 
 def test_a_state_of_an_older_version_is_taken(state):
     write_weights(state, {"a": torch.zeros(1)}, state="{}")
-    check_state(state, RUN)
+    check_run(state, RUN)
 
 
 def test_settings_that_a_run_of_a_vae_may_change_do_not_tell_it_apart():

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
-from sdunet.runtime.checkpoint import check_state
+from sdunet.runtime.safetensors_io import check_run
 
 SETTINGS = "settings.json"  # that a run was trained with, written when it begins
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
@@ -32,4 +32,4 @@ def check_weights(weights: Path) -> None:
         return
     with usable("RUN_SETTINGS", path, "train anew"):
         own = own_settings(read_hashed(path))
-    check_state(weights, own)
+    check_run(weights, own)

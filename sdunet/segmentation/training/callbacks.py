@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Checkpoint
 
 from sdunet.runtime.callbacks import EpochLines, Row
-from sdunet.runtime.checkpoint import run_text, save_within_epoch
-from sdunet.runtime.safetensors_io import write_weights
+from sdunet.runtime.checkpoint import save_within_epoch
+from sdunet.runtime.safetensors_io import run_text, write_weights
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 
@@ -118,7 +118,7 @@ class Keep(Checkpoint):
         save_steps: steps between states; 0 for none between.
         patience: validations without a better Dice after which training ends.
         which: weights that are kept, those of the best validation Dice or the last.
-        run: what tells the run from every other, see `check_state`.
+        run: what tells the run from every other, see `check_run`.
 
     Attributes:
         score: validation Dice of the weights that are kept.

@@ -35,7 +35,6 @@ from sdunet.runtime.checkpoint import (
     PREVIOUS,
     STATE,
     StateIO,
-    check_state,
     state_to_resume,
     states,
 )
@@ -43,6 +42,7 @@ from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
+from sdunet.runtime.safetensors_io import check_run
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
@@ -134,7 +134,7 @@ def train(
     if not resume:
         check_free(out, "train")
     elif state:
-        check_state(state, own)
+        check_run(state, own)
         if not is_listed(state) and is_first_process():
             for finding in findings_of({UNLISTED}):
                 say(str(finding))

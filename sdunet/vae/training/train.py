@@ -30,8 +30,6 @@ from sdunet.runtime.checkpoint import (
     PREVIOUS,
     STATE,
     StateIO,
-    check_state,
-    run_text,
     state_to_resume,
     states,
 )
@@ -39,7 +37,7 @@ from sdunet.runtime.device import check_processes, check_share, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
 from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
-from sdunet.runtime.safetensors_io import write_weights
+from sdunet.runtime.safetensors_io import check_run, run_text, write_weights
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors, not_finite
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
@@ -102,7 +100,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
     if not resume:
         check_free(out, "vae train")
     elif state:
-        check_state(Path(state), own)
+        check_run(Path(state), own)
         if not is_listed(Path(state)) and is_first_process():
             for finding in findings_of({UNLISTED}):
                 say(str(finding))
