@@ -15,8 +15,7 @@ from data_prep.core.parse import usable
 from data_prep.files.atomic import remove_file
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import MARK, FileHashes
-from sdunet.runtime.checkpoint import flat
-from sdunet.runtime.run_record import say
+from sdunet.runtime.run_record import flat, say
 
 STAGES = "stages"
 _MOST_NAMED = 4
