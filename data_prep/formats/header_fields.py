@@ -125,3 +125,29 @@ def millimetres_in(field: str, units: Iterable[str], findings: Findings) -> floa
     if factor != 1:
         findings.note("HDR_UNITS", f"{field}: lengths times {factor:g} for millimetres")
     return factor
+
+
+def scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Return `stored * slope + intercept`, as headers bring stored numbers to their unit.
+
+    Args:
+        stored: whole numbers, any shape.
+        slope: finite, not 0.
+        intercept: finite.
+
+    Returns:
+        The exact whole numbers where slope and intercept are whole, in the first of int32, uint32
+        and int64 that holds them all; float32 where one is not, or 64 bits are too few.
+    """
+    if stored.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
+        times, plus = int(slope), int(intercept)
+        ends = [int(stored.min()), int(stored.max())] if stored.size else [0]
+        results = [end * times + plus for end in ends]
+        # Also what comes in between: the product, before it is moved.
+        most = max(map(abs, (*ends, *results, *(end * times for end in ends), plus)))
+        for kind in (np.int32, np.int64):
+            if most <= np.iinfo(kind).max:
+                exact = stored.astype(kind) * kind(times) + kind(plus)
+                fits = kind is np.int64 and 0 <= min(results) <= max(results) < 1 << 32
+                return exact.astype(np.uint32) if fits else exact
+    return (stored.astype(np.float64) * slope + intercept).astype(np.float32)

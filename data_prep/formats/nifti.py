@@ -24,6 +24,7 @@ from data_prep.core.geometry import (
 from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
 from data_prep.core.scan import Scan, times
 from data_prep.files.decompress import Beside, alone, gunzip, silenced
+from data_prep.formats.header_fields import scaled
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -32,6 +33,7 @@ _PAIR_MAGIC = (b"ni1", b"ni2")
 _MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}  # by unit code: metres, millimetres, micrometres
 _VECTORS = (1007, 2003, 2004)  # codes of intent: vector, RGB, RGBA
 _AGAIN = "fetch or export the file again"
+_WHOLE_IN_FLOAT32 = 1 << 24  # up to which it holds every whole number
 
 
 def is_nifti(data: bytes) -> bool:
@@ -79,13 +81,26 @@ def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:
     if _scaling(image) == (1, 0):
         array = np.asanyarray(_stored(image).get_unscaled())
     else:
-        array = image.get_fdata(dtype=np.float32)
+        array = _scaled(image)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim > 4 and array.shape[3] == 1:
         array = array[:, :, :, 0]  # components of a vector, see `_is_vector`
     array = array.reshape((*array.shape, 1, 1, 1, 1)[:4])  # axes past the fourth are single
     two_axes = len(image.shape) == 2
     return Scan(np.moveaxis(array, -1, 0), *_geometry(image, findings), two_axes=two_axes)
+
+
+def _scaled(image: nib.Nifti1Image) -> np.ndarray:
+    """Return the values that the header scales: float32, or whole numbers that it cannot hold."""
+    if image.get_data_dtype().kind in "iu":
+        array = scaled(np.asanyarray(_stored(image).get_unscaled()), *_scaling(image))
+        if array.dtype.kind in "iu" and array.size and not _held_by_float32(array):
+            return array
+    return image.get_fdata(dtype=np.float32)
+
+
+def _held_by_float32(array: np.ndarray) -> bool:
+    return max(-int(array.min()), int(array.max())) <= _WHOLE_IN_FLOAT32
 
 
 @np.errstate(invalid="ignore")

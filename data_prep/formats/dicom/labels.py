@@ -226,6 +226,10 @@ def _placed(contour: Dataset, image: Scan, name: str) -> tuple[int, np.ndarray]:
     if contour.get("ContourGeometricType") not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
         kind = contour.get("ContourGeometricType")
         raise DataError("DCM_CONTOUR", f"{name!r}: a contour of type {kind!r}", "remove it")
+    moved = [float(n) for n in contour.get("ContourOffsetVector") or []]
+    if any(moved):
+        found = f"{name!r}: a contour that is to be moved by {moved}"
+        raise DataError("DCM_CONTOUR", found, "export contours where they lie")
     points = _numbers_of(contour)
     if len(points) % 3 or len(points) < 9 or not np.isfinite(points).all():
         raise DataError("DCM_CONTOUR", f"{name!r}: {len(points)} coordinates", _AGAIN)

@@ -31,6 +31,7 @@ from data_prep.formats.dicom.stack import stack
 from data_prep.formats.dicom.tables.lookup import tables_of
 from data_prep.formats.dicom.tables.modality import modality_table
 from data_prep.formats.dicom.tables.palette import palette_of, tell_of_supplement
+from data_prep.formats.header_fields import scaled
 
 # Modalities whose 2D images often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
@@ -240,7 +241,7 @@ def _measured(
     if not slope or not np.isfinite([slope, intercept]).all():
         raise DataError("DCM_RESCALE", f"rescale slope {slope}", _AGAIN)
     if not in_palette:
-        return _rescaled(plane, slope, intercept), True
+        return scaled(plane, slope, intercept), True
     if (slope, intercept) != (1, 0):
         found = f"slope {slope}, intercept {intercept} beside a palette"
         raise DataError("DCM_RESCALE", found, "export grey values")
@@ -258,14 +259,7 @@ def _upright_grey(
     findings.note("DCM_INVERTED", "MONOCHROME1, whose low values are white, turned over")
     bits = unsigned or one.BitsStored  # those that a table gives, whatever the stored values
     top = 2 ** int(bits) - 1 if unsigned or one.PixelRepresentation == 0 else -1
-    return (top - plane.astype(np.int32)).astype(plane.dtype)
-
-
-def _rescaled(plane: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """Return values in their unit: whole numbers stay whole, so that CT stays exact."""
-    if slope.is_integer() and intercept.is_integer() and abs(slope) < 2**15 > abs(intercept):
-        return plane.astype(np.int32) * int(slope) + int(intercept)
-    return (plane.astype(np.float64) * slope + intercept).astype(np.float32)
+    return (top - plane.astype(np.int64)).astype(plane.dtype)
 
 
 def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:

@@ -27,6 +27,7 @@ _MM = {_INCHES: 25.4, _CENTIMETRES: 10.0}
 # Dots an inch that scanners, printers and programs without a scale write: of paper, not of pixels.
 _PRINT = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 1200, 2400, 4800)
 _ROUNDED = 1e-3  # what lengths written to some digits differ by, as a share
+_KINDS = {"float": "float32", "double": "float64", "bit": "bool"}  # others are called as in NumPy
 _AXES = "XYZ"
 _NAMES = {
     *(f"Size{axis}" for axis in "XYZCT"),
@@ -122,11 +123,25 @@ def _of_ome(file: tifffile.TiffFile, findings: Findings) -> Told | None:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError("HDR_DAMAGED", f"OME: {words_of(error)}", _AGAIN) from error
-    found = [_of_pixels(e.attrib, findings) for e in root.iter() if e.tag.endswith("}Pixels")]
+    fields = [e.attrib for e in root.iter() if e.tag.endswith("}Pixels")]
+    for one in fields:
+        _hold_to_page(one, file.pages[0].aspage())
+    found = [_of_pixels(one, findings) for one in fields]
     if len({told.mm for told in found}) > 1:
         _agree({f"OME, image {n}": told for n, told in enumerate(found)}, _AXES)
     told = found[0] if found else Told((None,) * 3)
     return None if told.mm == (None,) * 3 else told
+
+
+def _hold_to_page(fields: Mapping[str, str], page: tifffile.TiffPage) -> None:
+    """Refuse sizes and a type of samples that are not those of the pages.
+
+    `BigEndian` is of data in the text itself: pages have a byte order of their own.
+    """
+    agreed({"SizeX": fields.get("SizeX"), "columns of the pages": str(page.imagewidth)})
+    agreed({"SizeY": fields.get("SizeY"), "rows of the pages": str(page.imagelength)})
+    kind = fields.get("Type", "").lower()
+    agreed({"Type": _KINDS.get(kind, kind) or None, "samples of the pages": str(page.dtype)})
 
 
 def _of_pixels(fields: Mapping[str, str], findings: Findings) -> Told:

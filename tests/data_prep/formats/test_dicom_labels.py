@@ -215,6 +215,18 @@ def test_contours_that_are_meant_to_cross_are_read(write_tree):
     assert read_case_label(tree, find_layout(tree).cases[0], RULES).array.sum() == 20
 
 
+def test_contours_that_are_to_be_moved_are_refused(write_tree):
+    one = structures([("tumour", box(4, 1, 7, 1, 5))])
+    (contour,) = one.ROIContourSequence[0].ContourSequence
+    contour.ContourOffsetVector = [0, 0, 0]
+    tree = write_tree(ct=series(), rt=[one])
+    assert read_case_label(tree, find_layout(tree).cases[0], RULES).array.any()
+    contour.ContourOffsetVector = [0, 0, 2]
+    tree = write_tree(ct=series(), rt=[one])
+    with pytest.raises(DataError, match=r"DCM_CONTOUR: 'tumour': .* to be moved by .*2.0"):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
 def test_segments_lie_on_the_grid_of_their_series(write_tree):
     tree = write_tree(ct=series(), seg=[segments()])
     label = read_case_label(tree, find_layout(tree).cases[0], RULES).array[0]

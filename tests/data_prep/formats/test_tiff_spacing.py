@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -101,6 +102,9 @@ def test_stack_with_spacing_is_a_volume(data, told, mm):
         (ome().replace(b'="0.75"', b'="nan!"'), None, "HDR_DAMAGED: OME"),
         (ome().replace(b"<Image ID", b"<Image DI>"), None, "HDR_DAMAGED: OME"),
         (ome().replace(b"SizeXUnit", b"SizeXVnit"), None, "HDR_DAMAGED: OME: 'PhysicalSizeXVnit'"),
+        (ome().replace(b'SizeX="', b'SizeX="1', 1), None, "HDR_CONFLICT: SizeX"),
+        (ome().replace(b'SizeY="', b'SizeY="1', 1), None, "HDR_CONFLICT: SizeY"),
+        (re.sub(rb' Type="\w+"', b' Type="uint32"', ome()), None, "HDR_CONFLICT: Type"),
         (tiff(), {"spacing": [1, 2]}, "HDR_DAMAGED: the JSON beside: spacing"),
         (tiff(), {"spacing": [1, 2, True]}, "HDR_DAMAGED: the JSON beside: spacing"),
         (tiff(), b"{spacing", "HDR_DAMAGED: the JSON beside: no JSON"),
