@@ -145,9 +145,10 @@ def scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         results = [end * times + plus for end in ends]
         # Also what comes in between: the product, before it is moved.
         most = max(map(abs, (*ends, *results, *(end * times for end in ends), plus)))
-        for kind in (np.int32, np.int64):
-            if most <= np.iinfo(kind).max:
-                exact = stored.astype(kind) * kind(times) + kind(plus)
-                fits = kind is np.int64 and 0 <= min(results) <= max(results) < 1 << 32
-                return exact.astype(np.uint32) if fits else exact
+        if most <= np.iinfo(np.int32).max:
+            return stored.astype(np.int32) * np.int32(times) + np.int32(plus)
+        if most <= np.iinfo(np.int64).max:
+            exact = stored.astype(np.int64) * np.int64(times) + np.int64(plus)
+            fits = 0 <= min(results) <= max(results) < 1 << 32
+            return exact.astype(np.uint32) if fits else exact
     return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
