@@ -189,7 +189,7 @@ def _advice(values: np.ndarray, labels: Mapping[str, int], *, others: bool) -> s
 
 def _written(value: float) -> str:
     """Write a value as it stands in `label_map`: what can only be a colour as such."""
-    return f"0x{int(value):06x}" if value > 0xFFFF else f"{int(value)}"
+    return f"0x{int(value):06x}" if 0xFFFF < value <= 0xFFFFFF else f"{int(value)}"
 
 
 def is_numbered(case: Case, rules: Rules) -> bool:

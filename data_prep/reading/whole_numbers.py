@@ -10,6 +10,7 @@ from data_prep.core.errors import DataError
 # A hundred roundings of float32, as scaled headers and nearest neighbours leave; 0.999 is no 1.
 _RELATIVE = 1e-5
 _MOST = 1e-3
+_EXACT = 1 << 53  # up to which float64 holds every whole number
 
 
 def nearest_whole(values: np.ndarray) -> np.ndarray:
@@ -23,10 +24,13 @@ def nearest_whole(values: np.ndarray) -> np.ndarray:
 
     Raises:
         DataError: LBL_NONFINITE for NaN or infinity, LBL_INTERPOLATED for values between whole
-            numbers.
+            numbers, LBL_UNKNOWN for whole ones that float64 does not hold.
     """
     if not np.isfinite(values).all():
         raise DataError("LBL_NONFINITE", "NaN or infinite label values", "export the label again")
+    if values.dtype.kind in "iu" and values.size and int(values.max()) > _EXACT:
+        found = f"a label value of {int(values.max())}"
+        raise DataError("LBL_UNKNOWN", found, "save class numbers, which are below 65536")
     exact = values.astype(np.float64)
     whole = np.rint(exact)
     allowed = np.minimum(_RELATIVE * np.maximum(np.abs(whole), 1), _MOST)

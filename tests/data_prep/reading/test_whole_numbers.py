@@ -8,7 +8,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import Case
-from data_prep.reading.label import read_objects
+from data_prep.reading.label import read_objects, to_classes
 from data_prep.reading.whole_numbers import nearest_whole
 from sdunet.segmentation.evaluation.pairing import open_pairs
 
@@ -60,3 +60,20 @@ def test_numbers_of_objects_are_held_to_it(write_picture, tmp_path):
     write_picture(tmp_path / "a.tif", numbered * np.float32(0.999))
     with pytest.raises(DataError, match="LBL_INTERPOLATED"):
         read_objects(open_tree(tmp_path), case, Findings(), rules)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**64 - 1])
+def test_numbers_that_float64_would_round_are_told_as_they_are(value):
+    with pytest.raises(DataError, match=f"LBL_UNKNOWN: a label value of {value}; save class"):
+        nearest_whole(np.array([0, value], np.uint64))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(2**32 + 1, "4294967297"), (0xFF0000, "0xff0000"), (65535, "65535")]
+)
+def test_advice_about_a_large_number_can_be_followed(value, told):
+    labels = {"background": 0, "a": 1}
+    array = np.array([[[0, value]]], np.int64)
+    with pytest.raises(DataError, match=rf"LBL_UNKNOWN: .*value {told} .*label_map: {{{told}: 1}}"):
+        to_classes(array, labels, {})
+    assert to_classes(array, labels, {int(told, 0): 1}).tolist() == [[[0, 1]]]
