@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -152,7 +152,7 @@ def open_tree(path: str | Path) -> Tree:
         lost = {name: archive.lost[name] for name in {*names} & archive.lost.keys()}
         tree = Tree(path, names, archive.read, lost=lost, hidden=hidden)
     else:
-        tree = Tree(path.parent, (path.name,), lambda _, limit: _read_file(path, limit))
+        tree = Tree(path.parent, (path.name,), lambda n, limit: _read_file(path.parent / n, limit))
     wrong = tuple(name for name in tree.names if not _is_utf8(name))
     if wrong:
         names = tuple(name for name in tree.names if _is_utf8(name))
@@ -160,6 +160,18 @@ def open_tree(path: str | Path) -> Tree:
     if not tree.names and not wrong:
         raise DataError("IO_NO_FILES", f"no files in {path}", "check the path")
     return tree
+
+
+def with_files_beside(tree: Tree, wanted: Callable[[Tree], Iterable[str]]) -> Tree:
+    """Return the tree of one file with others of its folder.
+
+    Args:
+        tree: of a file, as `open_tree` gives it.
+        wanted: chooses names from the tree of all files that lie in the same folder.
+    """
+    near = tuple(sorted(path.name for path in tree.root.iterdir() if path.is_file()))
+    names = tuple(sorted({*tree.names, *wanted(replace(tree, names=near))}))
+    return replace(tree, names=names, outside=_leaving(tree.root, names))
 
 
 def open_trees(*paths: str | Path) -> tuple[Tree, ...]:
