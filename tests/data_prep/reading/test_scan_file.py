@@ -13,8 +13,10 @@ VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 def metaimage(folder):
     (folder / "voxels.bin").write_bytes(VOXELS.tobytes(order="F"))
     (folder / "a.mhd").write_text(
-        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 2 3 4\nElementType = MET_SHORT\n"
-        "ElementSpacing = 1 1 1\nBinaryDataByteOrderMSB = False\nElementDataFile = voxels.bin\n"
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 2 3 4\n"
+        "ElementType = MET_SHORT\nElementSpacing = 1 1 1\nOffset = 0 0 0\n"
+        "TransformMatrix = 1 0 0 0 1 0 0 0 1\nBinaryDataByteOrderMSB = False\n"
+        "ElementDataFile = voxels.bin\n"
     )
     return folder / "a.mhd"
 
