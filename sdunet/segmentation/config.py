@@ -102,7 +102,8 @@ class TrainingConfig:
         foreground: share of patches centred on foreground, every class as often, 0 to 1.
         augmentation: `light` flips, turns and changes brightness; `full` also rotates by any
             angle, zooms, blurs, coarsens and changes contrast; `none` leaves patches as they are.
-        flip_axes: spatial axes a patch may be flipped along. Default: all.
+        flip_axes: spatial axes a patch may be flipped along. Default: all, but the one from left to
+            right where classes name a side, such as `kidney_left`.
         rotate: turn patches by multiples of 90 degrees in the plane of the first two axes.
         loss: Dice with cross-entropy, Dice with focal loss, or Tversky (misses count 0.7, false
             alarms 0.3).

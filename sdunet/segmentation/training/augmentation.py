@@ -22,6 +22,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.planning.fit import THICK
 from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.training.sides import side_axis, sides_named
 
 _BOTH = ("image", "label")
 _ANGLE, _ZOOM = np.pi / 6, 0.25
@@ -115,13 +116,14 @@ def augmentation(plan: Plan, config: TrainingConfig) -> Compose:
 
 
 def flip_axes(plan: Plan, config: TrainingConfig) -> tuple[int, ...]:
-    """Return the spatial axes that are flipped.
+    """Return the spatial axes that are flipped: all, unless settings or names of classes say less.
 
     Raises:
         DataError: CONFIG_FLIP for an axis that is not there.
     """
     there = tuple(range(plan.spatial_dims))
-    usual = () if config.augmentation == "none" else there
+    kept = {side_axis(plan)} if sides_named(plan.labels) else set()
+    usual = () if config.augmentation == "none" else tuple(a for a in there if a not in kept)
     axes = usual if config.flip_axes is None else config.flip_axes
     wrong = [axis for axis in axes if axis not in there]
     if wrong:

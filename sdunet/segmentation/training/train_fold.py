@@ -60,6 +60,7 @@ from sdunet.segmentation.training.callbacks import Course, Keep
 from sdunet.segmentation.training.data_module import SegmentationData
 from sdunet.segmentation.training.initial_weights import begin_from, load_initial, say_initial
 from sdunet.segmentation.training.lightning_module import SegmentationModule
+from sdunet.segmentation.training.sides import doubt_about_sides
 
 VALIDATION_CASES = "validation_cases.txt"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
@@ -152,6 +153,8 @@ def train(
                 say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
             say_if_slow(module.network, device)
             _say_unused(asked, module.network)
+            for finding in doubt_about_sides(dataset.plan, config, flip_axes(dataset.plan, config)):
+                say(str(finding))
             if initial is not None:
                 say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
             steps = batches.order().epoch_steps
