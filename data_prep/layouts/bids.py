@@ -24,7 +24,7 @@ from data_prep.layouts.cases import (
 )
 from data_prep.layouts.words import by_role, role_of, split_of
 
-_SUBJECTS = "participants.tsv"
+_SUBJECTS, _SUBJECT = "participants.tsv", "participant_id"
 # Entities that say how a derivative was made; without them it is named like its scan.
 _MADE = ("label", "desc", "space", "res", "den", "atlas", "seg")
 _LABEL_SUFFIXES = ("mask", "dseg", "seg", "lesion", "msk")
@@ -103,53 +103,52 @@ def _splits_of_subjects(
     """Return where the table of subjects puts each, and what is told of what it says in vain."""
     if _SUBJECTS not in tree.names:
         return {}, ()
+    data = tree.read(_SUBJECTS, MAX_LIST_BYTES + 1)
     try:
-        data = tree.read(_SUBJECTS, MAX_LIST_BYTES + 1)
         if len(data) > MAX_LIST_BYTES:
             raise ValueError(f"more than {MAX_LIST_BYTES} bytes")
         text = data.decode("utf-8-sig", "replace")
         head, *rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-        roles, _ = by_role([column for column in head if role_of(column) in ("split", "fold")])
-        if "participant_id" not in head:
-            return {}, _in_vain("it has no column participant_id, set apart by tabs")
-        known = [c for c in head if role_of(c) and c not in (*roles.values(), "participant_id")]
-        unused = not_used("columns", known, _SUBJECTS)
-        rows = [["" if cell == "n/a" else cell for cell in row] for row in rows if any(row)]
-        others = {
-            column: [row[k] if k < len(row) else "" for row in rows]
-            for k, column in enumerate(head)
-            if not role_of(column)
-        }
-        known = head.index(roles["split"]) if "split" in roles else len(head)
-        split = [row[known] for row in rows if known < len(row)]
-        split = split if len(split) == len(rows) else []
-        parts, doubts = parts_told("columns", others, _SUBJECTS, split)
-        # What else it tells of subjects, such as age and sex, is nothing to note.
-        unused += tuple(finding for finding in doubts if finding.level == "warning")
-        if not roles and not parts:
-            return {}, unused
-        if any(len(row) != len(head) for row in rows):
-            raise ValueError("rows of more or fewer cells than columns")
-        if parts:
-            roles["split"] = "split"
-            head, rows = [*head, "split"], [[*r, p] for r, p in zip(rows, parts, strict=True)]
-        told = [head.index(column) for column in roles.values()]
-        names = ["sub-" + row[head.index("participant_id")].removeprefix("sub-") for row in rows]
-        cells = once(
-            [(name, [row[k] for k in told]) for name, row in zip(names, rows, strict=True)]
-        )
-        splits = {id_: split_of(found[0], found[-1]) for id_, found in cells.items()}
+        if _SUBJECT not in head:
+            return {}, _in_vain(f"it has no column {_SUBJECT}, set apart by tabs")
+        told, unused = _told_of_subjects(head, [row for row in rows if any(row)])
+        splits = {id_: split_of(found[0], found[-1]) for id_, found in once(told).items()}
     except (ValueError, csv.Error) as error:
         raise DataError("LAY_CSV", words_of(error), "repair the table", file=_SUBJECTS) from error
-    strange = sorted(splits.keys() - subjects)
-    told = unused
-    if strange:
+    if not told:
+        return {}, unused
+    if strange := sorted(splits.keys() - subjects):
         found = f"{len(strange)} subjects of it are not there: {', '.join(strange[:5])}"
-        told += _in_vain(found)
+        unused += _in_vain(found)
     if without := sorted({name for name in subjects if name} - splits.keys()):
         found = f"{len(without)} subjects without a row in it are for training: "
-        told += _in_vain(found + ", ".join(without[:5]))
-    return splits, told
+        unused += _in_vain(found + ", ".join(without[:5]))
+    return splits, unused
+
+
+def _told_of_subjects(
+    head: list[str], rows: list[list[str]]
+) -> tuple[list[tuple[str, list[str]]], tuple[Finding, ...]]:
+    """Return what each row says of split and fold, and what is told of other columns.
+
+    Raises:
+        ValueError: if two columns contradict each other, or rows are not as long as the head.
+    """
+    roles, _ = by_role([column for column in head if role_of(column) in ("split", "fold")])
+    others = [c for c in head if role_of(c) and c not in (*roles.values(), _SUBJECT)]
+    rows = [["" if cell == "n/a" else cell for cell in row] for row in rows]
+    by_column = {c: [row[k] if k < len(row) else "" for row in rows] for k, c in enumerate(head)}
+    unknown = {column: cells for column, cells in by_column.items() if not role_of(column)}
+    split = by_column[roles["split"]] if "split" in roles else ()
+    parts, doubts = parts_told("columns", unknown, _SUBJECTS, split)
+    # What else it tells of subjects, such as age and sex, is nothing to note.
+    findings = (*not_used("columns", others, _SUBJECTS), *(f for f in doubts if f.level != "note"))
+    columns = [parts] * bool(parts) + [by_column[column] for column in roles.values()]
+    if columns and any(len(row) != len(head) for row in rows):
+        raise ValueError("rows of more or fewer cells than columns")
+    names = ["sub-" + name.removeprefix("sub-") for name in by_column[_SUBJECT]]
+    told = zip(names, zip(*columns, strict=True), strict=True) if columns else ()
+    return [(name, list(cells)) for name, cells in told], findings
 
 
 def _in_vain(found: str) -> tuple[Finding, ...]:
