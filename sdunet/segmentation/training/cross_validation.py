@@ -78,7 +78,7 @@ def train_several(
     """
     dataset = load_dataset(data)
     known = range(len(dataset.folds))
-    check_output(out, data)
+    check_output(out, data, *([init] if init else []))
     wrong = [fold for fold in folds if fold not in known]
     if wrong:
         raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count --fold from 0")

@@ -103,7 +103,7 @@ def train(
         Stopped: if a signal or a file stopped it; it can be resumed.
     """
     out, dataset = Path(out), load_dataset(data)
-    check_output(out, data)
+    check_output(out, data, *([init] if init else []))
     check_once("network", task.network)
     check_once("training", task.training)
     check_contradictions(task.dataset, dataset)

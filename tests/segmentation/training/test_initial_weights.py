@@ -132,3 +132,5 @@ def test_a_network_of_other_axes_is_refused_before_training(disc_run, tmp_path, 
     assert run(*command, "--init", tmp_path) == 1
     assert "INIT_DIMS: " in capsys.readouterr().err
     assert not (tmp_path / "t").exists()
+    assert run(*command[:-1], tmp_path / "inner", "--init", tmp_path) == 1
+    assert "OUT_IN_DATA: " in capsys.readouterr().err
