@@ -126,11 +126,13 @@ def test_the_learning_rate_is_a_tenth_unless_it_is_stated(disc_run, tmp_path, ca
 def test_a_network_of_other_axes_is_refused_before_training(disc_run, tmp_path, capsys):
     _, root, config = disc_run
     volumes = Plan(3, ("a",), {"background": 0, "b": 1}, {}, "zscore", (1.0,) * 3, (8, 8, 8))
-    save_description(tmp_path, SMALL, volumes, 0.5, ())
-    write_weights(tmp_path / WEIGHTS, drawn(0, volumes).state_dict())
+    other = tmp_path / "other"
+    other.mkdir()
+    save_description(other, SMALL, volumes, 0.5, ())
+    write_weights(other / WEIGHTS, drawn(0, volumes).state_dict())
     command = ["train", "--config", config, "--data", root / "set", "-o", tmp_path / "t"]
-    assert run(*command, "--init", tmp_path) == 1
+    assert run(*command, "--init", other) == 1
     assert "INIT_DIMS: " in capsys.readouterr().err
     assert not (tmp_path / "t").exists()
-    assert run(*command[:-1], tmp_path / "inner", "--init", tmp_path) == 1
+    assert run(*command[:-1], other / "inner", "--init", other) == 1
     assert "OUT_IN_DATA: " in capsys.readouterr().err
