@@ -24,20 +24,28 @@ _DESCRIPTION = """Train segmentation networks that sweep, and see where they are
 Exit status: 0 done, 1 something was left out or failed, 2 the command itself is wrong."""
 
 
-def command_parser() -> Parser:
-    """Return the parser of all commands."""
+def command_parser(chosen: str | None = None) -> Parser:
+    """Return the parser of all commands.
+
+    Args:
+        chosen: the command whose options are wanted: those of all others, which take most of the
+            time, are left out then. Default: all.
+    """
     parser = Parser(prog="sdunet", description=_DESCRIPTION)
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
-        add_old_position(add_command(commands, name, describe), name)
+        wanted = chosen not in _COMMANDS or chosen == name
+        command = add_command(commands, name, describe, options=wanted)
+        if wanted:
+            add_old_position(command, name)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    parser = command_parser()
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = respelt(argv)
+    parser = command_parser(arguments[0] if arguments else None)
     if wrong := by_two_names(arguments):
         parser.error(wrong)
     arguments = files_first(arguments)

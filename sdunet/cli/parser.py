@@ -101,7 +101,9 @@ class Parser(jsonargparse.ArgumentParser):
         return [action for parser in (self, *chosen) for action in parser._actions]
 
 
-def add_command(commands: Any, name: str, describe: Callable[[Parser], None]) -> Parser:
+def add_command(
+    commands: Any, name: str, describe: Callable[[Parser], None], *, options: bool = True
+) -> Parser:
     """Add a command, and return its parser.
 
     Args:
@@ -109,10 +111,13 @@ def add_command(commands: Any, name: str, describe: Callable[[Parser], None]) ->
         name: of the command.
         describe: adds its options. Its docstring is what the command does, and in a paragraph of
             its own an example.
+        options: whether they are added; without, the command is only listed.
     """
     about, _, example = inspect.cleandoc(describe.__doc__ or "").partition("\n\n")
     sub = Parser(description=about, epilog=example, print_config="--print-config")
     commands.add_subcommand(name, sub, help=about)
+    if not options:
+        return sub
     describe(sub)
     for action in sub._actions:
         if action.dest == "print_config":

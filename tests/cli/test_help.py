@@ -26,7 +26,8 @@ def test_the_example_of_a_command_is_one_of_it(name, monkeypatch):
     monkeypatch.chdir(ROOT)  # where the configurations are
     example = COMMANDS[name].epilog.removeprefix("Example: ")
     assert example.startswith(f"{name} ")
-    chosen = command_parser().parse_args(shlex.split(example)[1:])
+    words = shlex.split(example)[1:]
+    chosen = command_parser(words[0]).parse_args(words)
     assert chosen.command == name.split()[1]
 
 
@@ -40,3 +41,11 @@ def test_help_does_not_wait_for_what_the_command_needs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_parser_of_one_command_is_that_of_all_for_it():
+    for name, parser in COMMANDS.items():
+        first, *rest = name.split()[1:]
+        alone = dict(commands(command_parser(first), "sdunet"))
+        assert alone[name].format_help() == parser.format_help()
+        assert rest or {one.split()[1] for one in alone} == {one.split()[1] for one in COMMANDS}
