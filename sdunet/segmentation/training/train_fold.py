@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import nn
 
 from data_prep.checks.settings import planned_for_other_memory
-from data_prep.core.config import DataConfig, check_once
+from data_prep.core.config import DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.atomic import write_bytes
@@ -149,12 +149,7 @@ def train(
             _check_out(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
             write_hashed(out / SETTINGS, settings)
-            if _may_differ(device, config):
-                say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
-            say_if_slow(module.network, device)
-            _say_unused(asked, module.network)
-            for finding in doubt_about_sides(dataset.plan, config, flip_axes(dataset.plan, config)):
-                say(str(finding))
+            _say_doubts(asked, config, module.network, dataset.plan, device)
             if initial is not None:
                 say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
             steps = batches.order().epoch_steps
@@ -176,6 +171,18 @@ def train(
     elif trainer.is_global_zero:
         say(f"the run in {out} had come to its end, and is kept as it is")
     return keep.score
+
+
+def _say_doubts(
+    asked: NetworkConfig, config: TrainingConfig, network: nn.Module, plan: Plan, device: str
+) -> None:
+    """Tell what may be other than is expected of a training like this."""
+    if _may_differ(device, config):
+        say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
+    say_if_slow(network, device)
+    _say_unused(asked, network)
+    for finding in doubt_about_sides(plan, config, flip_axes(plan, config)):
+        say(str(finding))
 
 
 def _say_unused(config: NetworkConfig, network: nn.Module) -> None:
