@@ -209,8 +209,20 @@ def check_free(folder: str | Path, command: str, files: Iterable[str] = ()) -> N
     if output := output_of(folder / MARK):
         if output.listed.command != command:
             raise DataError("OUT_TAKEN", f"{folder} is of sdunet {output.listed.command}", _NEW)
+        if around := _run_around(folder):
+            raise DataError("OUT_TAKEN", f"{folder} is of sdunet run, in {around}", _NEW)
         for name in (*files, RECORD):
             output.claim(folder / name)
+
+
+def _run_around(folder: Path) -> Path | None:
+    """Return the results of a whole run that a folder is a stage of, unless it is at work here."""
+    for parent in folder.parents:
+        if (parent / MARK / LIST).is_file():
+            output = output_of(parent / MARK)
+            if output and output.listed.command == "run" and not output.listed.busy:
+                return parent
+    return None
 
 
 def _check_mark(folder: Path) -> None:

@@ -85,6 +85,15 @@ def test_stopped_at_the_end_of_each_stage_it_ends_with_the_same_bits(
     assert main([*map(str, arguments)]) == 0
     assert "2 networks predict together" in capsys.readouterr().err
 
+    before = results(whole)
+    evaluate = ["evaluate", "--pred", tmp_path / "predicted", "--ref", raw, "-o", whole / "scores"]
+    predict = ["predict", "--model", whole / "package", "-i", new, "-o", whole / "predictions"]
+    for command in (evaluate, predict):
+        assert main([*map(str, command)]) == 1
+        assert "OUT_TAKEN: " in (said := capsys.readouterr().err)
+        assert f"is of sdunet run, in {whole}" in said
+    assert results(whole) == before
+
     page = (whole / "index.html").read_text(encoding="utf-8")
     summary = json.loads((whole / "scores/summary.json").read_text())
     assert summary["n_cases"] == 8
