@@ -12,7 +12,7 @@ from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.core.scan import Scan
+from data_prep.core.scan import UNNAMED, Scan
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.file_tree import open_tree
 from data_prep.files.output_folder import below, check_free, check_output, own_folder
@@ -119,6 +119,9 @@ def _describe(
     rules = checked.rules
     if to == "folders":
         _list(checked, written, out)
+        channels = {str(i): name for i, name in enumerate(rules.channels)}
+        named = {} if rules.channels == UNNAMED else {"channel_names": channels}
+        write_json(out / "dataset.json", named | {"labels": rules.labels})
     elif to == "nnunet":
         endings = Counter(suffix_of(label) for _, label in written.values())
         write_json(

@@ -83,13 +83,15 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
             "give one of them",
         )
     named, told = config.channels or (), layout.channels or ()
-    if named != told and sorted(named) == sorted(told):
+    wanted, there = [*map(_plain, named)], [*map(_plain, told)]
+    if any(n in there and n not in there[place : place + 1] for place, n in enumerate(wanted)):
         raise DataError(
             "SET_CONFLICT",
             f"dataset.channels are {', '.join(named)}, those of the dataset {', '.join(told)}",
             "name them in the order of the dataset",
         )
-    declared, asked = layout.stated or {}, config.labels or {}
+    declared = {_plain(name): number for name, number in (layout.stated or {}).items()}
+    asked = {_plain(str(name)): number for name, number in (config.labels or {}).items()}
     other = [name for name in declared if asked.get(name, declared[name]) != declared[name]]
     if other and not config.label_map:
         name = other[0]

@@ -64,7 +64,9 @@ class Output:
             raise DataError("OUT_TAKEN", f"{name} in {self.root} {found}", _NEW)
 
     def owns(self, path: Path) -> bool:
-        """Tell whether a file stands as it was written."""
+        """Tell whether a file stands as it was written, and in this folder, not through a link."""
+        if not lies_in(path, self.root):
+            return False
         name = self._name(path)
         hashes = self._hashes(name)
         if not hashes or path.is_symlink() or not path.is_file():

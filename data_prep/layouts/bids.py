@@ -18,10 +18,9 @@ from data_prep.layouts.cases import (
     duplicate,
     layout_of,
     no_image,
-    not_used,
-    parts_told,
     sample,
 )
+from data_prep.layouts.lists.in_vain import not_used, parts_told
 from data_prep.layouts.words import by_role, role_of, split_of
 
 _SUBJECTS, _SUBJECT = "participants.tsv", "participant_id"

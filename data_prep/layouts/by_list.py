@@ -24,8 +24,8 @@ from data_prep.layouts.cases import (
     layout_of,
     no_channel,
     no_image,
-    parts_told,
 )
+from data_prep.layouts.lists.in_vain import keys_in_vain, parts_told
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 
 CHANNEL = re.compile(r"_(\d{4})$")
@@ -65,7 +65,7 @@ def listed(tree: Tree) -> Layout | None:
     kind = "decathlon" if decathlon else "monai datalist"
     layout = sorted_layout(kind, results, labels, channels)
     findings = kept_apart(validating, name)
-    findings += told
+    findings += (*told, *keys_in_vain(described, _LISTS, name))
     return replace(layout, listed_in=name, findings=findings, apart=tuple(hidden), regions=regions)
 
 
@@ -237,6 +237,10 @@ def description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
             content = parse_json(data)
             if key == "training" and key in content:
                 _check_training(content[key], whole=name in named or _holds(data, "image"))
+        if name in named and key == "channel_names" and not isinstance(content.get(key, {}), dict):
+            wrong = f"channel_names is {content[key]!r:.80}"
+            fix = 'number them, such as {"0": "CT"}'
+            raise DataError("LAY_JSON", wrong, fix, file=name)
         if isinstance(content.get(key), kind):
             found.append((name, content))
     if len(found) > 1:

@@ -21,8 +21,8 @@ from data_prep.layouts.cases import (
     inside,
     kept_apart,
     layout_of,
-    parts_told,
 )
+from data_prep.layouts.lists.in_vain import parts_told
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
@@ -133,9 +133,10 @@ def _rows(
         for row in rows
     ]
     others = {
-        column: [row[k] if k < len(row) else "" for row in rows]
+        column or f"number {k + 1}, without a name": cells
         for k, column in enumerate(columns)
-        if column in unused
+        if (column in unused or not column)
+        and (any(cells := [row[k] if k < len(row) else "" for row in rows]) or column)
     }
     split = [row.get("split", "") for row, _ in found] if "split" in roles else ()
     parts, findings = parts_told("columns", others, name, split)

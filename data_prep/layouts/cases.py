@@ -10,10 +10,10 @@ from unicodedata import normalize
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
+from data_prep.core.parse import NO_VALUE
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.words import may_leave_out, may_tell_parts, parts_of_all, role_of, told_parts
+from data_prep.layouts.words import role_of
 
-_NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
 LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
 
@@ -207,7 +207,7 @@ def groups_in(record: Mapping[Any, Any]) -> tuple[str | None, str | None]:
             raise ValueError(f"{key} must be a name, got {name!r:.80}")
         text = str(name).strip()
         # What tables write where there is no value.
-        text = "" if text.casefold() in _NO_VALUE else text
+        text = "" if text.casefold() in NO_VALUE else text
         if text and named.setdefault(role, text) != text:
             raise ValueError(f"{role} is {named[role]!r} by one name and {text!r} by {key!r}")
     patient = named.get("patient")
@@ -300,66 +300,6 @@ def kept_apart(number: int, file: str) -> tuple[Finding, ...]:
         return ()
     found = f"{number} cases listed for validation are kept apart, as the test set, from all folds"
     return (Finding("note", "SPLIT_VALIDATION", found, "", file=file),)
-
-
-def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
-    """Return a note of columns or keys of a list that say nothing to us; they may be meant to."""
-    if not names:
-        return ()
-    found = f"{what} that are not used: {', '.join(map(repr, names[:8]))}"
-    return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
-
-
-def parts_told(
-    what: str, unused: Mapping[str, Sequence[object]], file: str, split: Sequence[object] = ()
-) -> tuple[list[str], tuple[Finding, ...]]:
-    """Return the part of each case by the columns that tell it, and what is told of others.
-
-    Args:
-        what: `columns` or `keys`.
-        unused: values of each that has no role by its name alone, one a case.
-        file: the list.
-        split: values of the column that tells the split by its name, if there is one, one a case.
-
-    Returns:
-        The parts, none where no column tells them; and a warning for each that is not used, but
-        may tell them or cases to leave out, a note of others.
-
-    Raises:
-        ValueError: if two columns tell different parts of a case.
-    """
-    understood = {
-        name: parts for name, values in unused.items() if (parts := told_parts(name, values))
-    }
-    parts = parts_of_all(understood, split)
-    doubtful = [
-        name
-        for name, values in unused.items()
-        if name not in understood and may_tell_parts(name, values)
-    ]
-    warned = tuple(
-        Finding(
-            "warning",
-            "LAY_COLUMNS",
-            f"{what} that are not used, and hold words for parts of a split: {name!r}",
-            "call it split if it tells the split, with train, validation or test in each row",
-            file=file,
-        )
-        for name in doubtful
-    )
-    leaving = [name for name, values in unused.items() if may_leave_out(name, values)]
-    warned += tuple(
-        Finding(
-            "warning",
-            "LAY_COLUMNS",
-            f"{what} that are not used, and may tell which cases to leave out: {name!r}",
-            "take out those cases, or the column",
-            file=file,
-        )
-        for name in leaving
-    )
-    rest = [name for name in unused if name not in (*understood, *doubtful, *leaving)]
-    return parts, (*warned, *not_used(what, rest, file))
 
 
 def no_channel(id_: str, file: str, number: int, wanted: str) -> DataError:

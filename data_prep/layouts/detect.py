@@ -39,8 +39,8 @@ def _listed(tree: Tree) -> Layout | None:
 _LAYOUTS = (_listed, bids, lits, dsb2018, folder_pairs, file_pairs, case_folders, dicom)
 # Layouts whose cases lie in folders, which may tell of a split.
 _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "case folders", "dicom")
-# Layouts that read no list, but names.
-_BY_NAMES = ("folder pairs", "file pairs", "case folders")
+# Layouts that do not tell of classes and channels.
+_UNDESCRIBED = ("folder pairs", "file pairs", "case folders", "csv")
 _LIST = re.compile(r"(?i)(data[_-]?list|data[_-]?set|cases|list)s?([_-]?[0-9]+)?\.json")
 _OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
@@ -73,7 +73,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
         if layout is not None:
             _hold_to_list(tree, layout)
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
-            layout = described_beside(tree, layout) if layout.name in _BY_NAMES else layout
+            layout = described_beside(tree, layout) if layout.name in _UNDESCRIBED else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
             layout = _without_shared_voxels(tree, layout)
             layout = _with_left_out(tree, layout, need_labels, label_folder)

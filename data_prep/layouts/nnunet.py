@@ -30,6 +30,7 @@ from data_prep.layouts.cases import (
     no_channel,
     no_image,
 )
+from data_prep.layouts.lists.in_vain import keys_in_vain
 from data_prep.layouts.words import part_of_folders, without_part
 
 _FOLDS = "splits_final.json"
@@ -131,20 +132,24 @@ def nnunet(tree: Tree) -> Layout | None:
         layout,
         listed_in=name,
         apart=tuple(apart),
-        findings=(*findings, *kept_apart(validating, "imagesVa or its like")),
+        findings=(
+            *findings,
+            *kept_apart(validating, "imagesVa or its like"),
+            *keys_in_vain(described, (), name),
+        ),
         regions=regions,
     )
 
 
 def described_beside(tree: Tree, layout: Layout) -> Layout:
-    """Return a layout without a list with the classes and channels that a `dataset.json` declares.
+    """Return a layout with the classes and channels that a `dataset.json` beside it declares.
 
     What names of files tell of channels stands.
 
     Raises:
         DataError: LAY_JSON if it cannot be used.
     """
-    if layout.listed_in or _DESCRIPTION not in tree.names:
+    if layout.listed_in == _DESCRIPTION or _DESCRIPTION not in tree.names:
         return layout
     with usable("LAY_JSON", _DESCRIPTION, "repair it, or take it out"):
         content = parse_json(tree.read(_DESCRIPTION, MAX_BYTES + 1), object)
@@ -154,6 +159,7 @@ def described_beside(tree: Tree, layout: Layout) -> Layout:
         regions = regions_of(told)
     return replace(
         layout,
+        findings=(*layout.findings, *keys_in_vain(content, (), _DESCRIPTION)),
         labels=layout.labels or labels,
         channels=layout.channels or channels,
         regions=layout.regions or regions,

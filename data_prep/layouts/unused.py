@@ -26,8 +26,10 @@ _TEXTS = (
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
 _LIST = re.compile(
-    r"(?i)(?<![a-z])(splits?|folds?|train|test|val|patients?|subjects?|participants|metadata|cases"
-    r"|class(es|_?dict|_?names)?|labels?|labelmap|colou?rs?)(?![a-z])"
+    r"(?i)(?<![a-z])(splits?|folds?|partitions?|patients?|subjects?|participants|metadata|cases"
+    r"|(train|test|val)(ing|id|idation|val|set)?|dev|hold[_-]?out|groups?|clinical(_?data)?"
+    r"|demographics?|mrn|excluded?|redcap|dseg|class(es|_?dict|_?names)?|labels?|labelmap|colou?rs?)"
+    r"(?![a-z])"
 )
 _LIST_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),

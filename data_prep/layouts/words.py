@@ -159,6 +159,16 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     return bool(words) and all(map(is_part_word, words))
 
 
+def may_tell_of_cases(key: str) -> bool:
+    """Tell by the words of a key whether it may name cases of a part, or groups: `test_ids`."""
+    return any(
+        is_part_word(word)
+        or word in _LEAVE_OUT
+        or role_of(word.rstrip("s")) in ("split", "fold", "group", "patient")
+        for word in _words(key)
+    )
+
+
 def may_leave_out(column: str, values: Collection[object]) -> bool:
     """Tell whether a column seems to tell which cases are to be left out, and which are not."""
     words = {str(value).strip().lower() for value in values}

@@ -7,15 +7,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.parse import MAX_LIST_BYTES, once, read_bounded, read_json, usable
+from data_prep.core.parse import MAX_LIST_BYTES, NO_VALUE, once, read_bounded, read_json, usable
 
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
+# Columns that a file of groups has not.
+_OF_SPLITS = ("split", "fold", "set", "subset", "partition", "part", "is_test", "test")
 
 
 def divided(
@@ -101,7 +103,9 @@ def _spelled_alike(groups: Mapping[str, str]) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    plain = " ".join(normalize("NFKC", name).casefold().split())
+    # What nobody sees, and the mark of spreadsheets for text, are no part of a name.
+    seen = "".join(c for c in normalize("NFKC", name) if category(c) != "Cf").lstrip("'")
+    plain = " ".join(seen.casefold().split())
     # Tables write numbers as numbers: pandas adds `.0`, spreadsheets take zeros away.
     return re.sub(r"^0+(?=\d)", "", re.sub(r"\.0+$", "", plain)) if plain[:1].isdigit() else plain
 
@@ -118,7 +122,7 @@ def group_of(case_id: str, pattern: str | None) -> str:
         found = re.search(pattern, case_id)
         if found and found.group(1):
             return found.group(1)
-    except (re.error, IndexError) as error:
+    except (re.error, IndexError, OverflowError, RecursionError) as error:
         wrong = "no such group" if isinstance(error, IndexError) else words_of(error)
         found = f"dataset.group_pattern {pattern!r}: {wrong}"
         raise DataError("SPLIT_PATTERN", found, "give one (group)") from error
@@ -149,8 +153,11 @@ def read_groups(path: str | Path) -> dict[str, str]:
         if odd := next((row for row in cells if len(row) != len(columns)), None):
             raise ValueError(f"a row of {len(odd)} cells below {len(columns)} columns")
         rows = [once(list(zip(columns, row, strict=True))) for row in cells]
+        if told := [column for column in columns if column in _OF_SPLITS]:
+            raise ValueError(f"column {told[0]!r}: a split is told by dataset.split_file or a list")
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
-    if len(groups) != len(rows) or not all(groups.values()):
+    without = [name for name in groups.values() if not name or name.casefold() in NO_VALUE]
+    if len(groups) != len(rows) or without:
         raise DataError("SPLIT_GROUPS", f"{path}: a case twice or without group", "repair it")
     return groups
 

@@ -69,3 +69,14 @@ def test_warnings_of_many_cases_are_told_of_some(raw, tmp_path, write_picture, c
     said = capsys.readouterr().err
     assert said.count("warning LBL_FULL case") == 20
     assert "more warnings of cases, which sdunet check lists" in said
+
+
+def test_a_copy_in_folders_keeps_names_of_classes_and_channels(raw, tmp_path):
+    told = ["--dataset.channels=[CT]", "--dataset.labels={background: 0, liver: 1}"]
+    command = ["convert", str(raw), "-o", str(tmp_path / "copy"), "--to", "folders", *told]
+    assert main(command) == 0
+    for place, more in ((raw, told), (tmp_path / "copy", [])):
+        assert main(["plan", str(place), "-o", str(tmp_path / f"{place.name}.json"), *more]) == 0
+    one, other = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("raw", "copy"))
+    assert one["labels"] == other["labels"] == {"background": 0, "liver": 1}
+    assert one["channels"] == other["channels"] == ["CT"]

@@ -9,7 +9,7 @@ import pytest
 from bad_sets import Pictures, Series, Volumes, blob, gz, mask, nifti, noise, picture, png
 
 from data_prep.checks.run import check
-from data_prep.checks.settings import check_agrees, renamed
+from data_prep.checks.settings import check_agrees, check_settings, renamed
 from data_prep.convert import convert
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -184,6 +184,27 @@ def test_classes_that_the_dataset_numbers_otherwise_are_refused(tmp_path):
         "class 1, 'liver' in the dataset, is called 'foie'",
         "class 2, 'tumour' in the dataset, is called 'tumeur'",
     ]
+
+
+@pytest.mark.parametrize(
+    "named", [("T2", "T1"), ("t2", "t1"), ("T2 ", " T1"), ("T2", "FOO"), ("x", "T1")]
+)
+def test_channels_in_another_order_are_refused_however_they_are_spelt(named):
+    with pytest.raises(DataError, match=r"SET_CONFLICT: dataset\.channels are"):
+        check_settings(DataConfig(channels=named), Layout("nnunet", (), channels=("T1", "T2")))
+
+
+@pytest.mark.parametrize("named", [("t1", "T2 "), ("a", "b"), ("T1", "FOO"), None])
+def test_channels_that_are_called_alike_or_anew_are_taken(named):
+    check_settings(DataConfig(channels=named), Layout("nnunet", (), channels=("T1", "T2")))
+
+
+def test_classes_numbered_otherwise_are_refused_however_they_are_spelt():
+    layout = Layout("nnunet", (), labels={"background": 0, "k1": 1, "k2": 2})
+    for swapped in ({"K2": 1, "K1": 2}, {"k2 ": 1, "foo": 2}):
+        with pytest.raises(DataError, match="SET_CONFLICT: class 'k"):
+            check_settings(DataConfig(labels={"background": 0, **swapped}), layout)
+    check_settings(DataConfig(labels={"background": 0, "K1": 1, "x": 2}), layout)
 
 
 def test_channels_that_are_called_otherwise_are_noted():

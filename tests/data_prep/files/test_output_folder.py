@@ -282,6 +282,17 @@ def test_links_in_an_output_folder_are_not_followed(tmp_path):
     assert files(tmp_path / "else") == {"x": b"mine"}
 
 
+def test_files_of_ours_that_were_moved_out_behind_a_link_stay(tmp_path):
+    with own_folder(tmp_path / "out", "test"):
+        write_bytes(tmp_path / "out/folder/x", b"ours")
+    (tmp_path / "out/folder").rename(tmp_path / "else")
+    (tmp_path / "out/folder").symlink_to(tmp_path / "else")
+    with own_folder(tmp_path / "out", "test") as output:
+        output.remove(tmp_path / "out/folder/x")
+        output.remove_rest()
+    assert files(tmp_path / "else") == {"x": b"ours"}
+
+
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("adopt", [None, ()])
 def test_a_hidden_folder_of_someone_else_stays(linked, adopt, tmp_path):

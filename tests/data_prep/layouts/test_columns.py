@@ -1,6 +1,7 @@
 """Columns and keys of other names tell the split if all is understood; else they are named."""
 
 import pytest
+from bad_sets import blob, gz, nifti, noise
 from listed_sets import pairs, table
 
 from data_prep.core.errors import DataError
@@ -141,3 +142,39 @@ def test_a_list_set_apart_by_tabs_is_read(written):
 def test_words_for_parts_with_what_people_add_are_understood(written, values, split):
     found = find_layout(open_tree(written(table("image,label,split", *values)))).cases
     assert [case.split for case in found] == split
+
+
+@pytest.mark.parametrize("key", ["test", "test_ids", "split", "groups", "val_cases", "patients"])
+def test_keys_of_a_description_that_may_name_cases_are_warned_of(written, key):
+    text = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "numTraining": 2}
+    files = {f"imagesTr/{n}_0000.nii.gz": gz(nifti(noise(i))) for i, n in enumerate("ab")}
+    files |= {f"labelsTr/{n}.nii.gz": gz(nifti(blob())) for n in "ab"}
+    quiet = find_layout(open_tree(written(files | {"dataset.json": text})))
+    assert not quiet.findings
+    told = find_layout(open_tree(written(files | {"dataset.json": text | {key: ["a"]}})))
+    assert [(f.level, f.code) for f in told.findings] == [("warning", "LAY_COLUMNS")]
+    assert repr(key) in told.findings[0].found
+
+
+@pytest.mark.parametrize("names", [["CT"], "CT"])
+def test_names_of_channels_that_are_not_numbered_are_refused(written, names):
+    text = {"channel_names": names, "labels": {"background": 0, "a": 1}}
+    files = {"imagesTr/a_0000.nii.gz": gz(nifti(noise())), "labelsTr/a.nii.gz": gz(nifti(blob()))}
+    with pytest.raises(DataError, match="LAY_JSON: channel_names is"):
+        find_layout(open_tree(written(files | {"dataset.json": text})))
+
+
+@pytest.mark.parametrize("head", ["image,label,", 'image,label," "', "image,label,,"])
+def test_a_column_without_a_name_is_told(written, head):
+    more = "," * (head.count(",") - 2)
+    found = find_layout(open_tree(written(table(head, *(part + more for part in TOLD)))))
+    assert [(f.level, f.code) for f in found.findings] == [("warning", "LAY_COLUMNS")]
+    assert "number 3, without a name" in found.findings[0].found
+
+
+def test_a_list_takes_classes_and_channels_from_the_description_beside(written):
+    text = {"labels": {"background": 0, "liver": 1}, "channel_names": {"0": "CT"}}
+    files = table("image,label,split", *TOLD) | {"dataset.json": text}
+    layout = find_layout(open_tree(written(files)))
+    assert (layout.name, layout.labels, layout.channels) == ("csv", text["labels"], ("CT",))
+    assert not layout.findings

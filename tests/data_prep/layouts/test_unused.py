@@ -57,6 +57,8 @@ def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
         ("more/x.csv", "id,fold\na,0\n"),
         ("dataset.json", '{"classes": ["background", "liver"]}'),
         ("split.txt", "a train"),
+        *((f"{name}.txt", "a") for name in ("validation", "training", "trainval", "hold-out")),
+        *((name, "x") for name in ("groups.ods", "demographics.xls", "exclude.txt", "dseg.tsv")),
     ],
 )
 def test_texts_that_may_tell_of_cases_are_noted(written, name, text):

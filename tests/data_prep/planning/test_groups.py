@@ -51,6 +51,9 @@ def codes(checked):
 
 SPELLINGS = {
     "spaces": {"b": "  p1 "},
+    "unseen": {"b": "p1\u200b"},
+    "soft hyphen": {"b": "p\u00ad1"},
+    "mark of text": {"b": "'p1"},
     "capitals": {"b": "P1"},
     "another form of the letter": {"b": "p\uff11"},
 }

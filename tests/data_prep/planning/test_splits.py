@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
-from data_prep.planning.splits import group_of, make_folds
+from data_prep.planning.splits import group_of, make_folds, read_groups
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
 
@@ -83,3 +83,24 @@ def test_group_is_the_first_group_of_the_pattern():
     ]:
         with pytest.raises(DataError, match=rf"SPLIT_PATTERN.*{message}"):
             group_of("patient07", pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("case,group\na,nan\nb,A\n", "a case twice or without group"),
+        ("case,group\na,#N/A\nb,A\n", "a case twice or without group"),
+        ("case,group,split\na,A,train\n", "column 'split': a split is told by"),
+        ("case;group;fold\na;A;0\n", "column 'fold': a split is told by"),
+    ],
+)
+def test_files_of_groups_that_hold_none_or_more_are_refused(tmp_path, text, found):
+    (tmp_path / "groups.csv").write_text(text)
+    with pytest.raises(DataError, match=f"SPLIT_GROUPS: .*{found}"):
+        read_groups(tmp_path / "groups.csv")
+
+
+@pytest.mark.parametrize("pattern", ["(" * 5000 + ")" * 5000, "(c{1,99999999999})"])
+def test_patterns_that_no_machine_takes_are_named(pattern):
+    with pytest.raises(DataError, match="SPLIT_PATTERN"):
+        group_of("a", pattern)

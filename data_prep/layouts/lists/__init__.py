@@ -1,0 +1,1 @@
+"""What lists of cases and descriptions say beside the cases themselves."""

@@ -1,0 +1,90 @@
+"""Columns and keys: the parts of a split that they tell, and what is told of those not used."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from data_prep.core.findings import Finding
+from data_prep.layouts.words import (
+    may_leave_out,
+    may_tell_of_cases,
+    may_tell_parts,
+    parts_of_all,
+    told_parts,
+)
+
+
+def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
+    """Return a note of columns or keys of a list that say nothing to us; they may be meant to."""
+    if not names:
+        return ()
+    found = f"{what} that are not used: {', '.join(map(repr, names[:8]))}"
+    return (Finding("note", "LAY_COLUMNS", found, "", file=file),)
+
+
+def parts_told(
+    what: str, unused: Mapping[str, Sequence[object]], file: str, split: Sequence[object] = ()
+) -> tuple[list[str], tuple[Finding, ...]]:
+    """Return the part of each case by the columns that tell it, and what is told of others.
+
+    Args:
+        what: `columns` or `keys`.
+        unused: values of each that has no role by its name alone, one a case.
+        file: the list.
+        split: values of the column that tells the split by its name, if there is one, one a case.
+
+    Returns:
+        The parts, none where no column tells them; and a warning for each that is not used, but
+        may tell them or cases to leave out, a note of others.
+
+    Raises:
+        ValueError: if two columns tell different parts of a case.
+    """
+    understood = {
+        name: parts for name, values in unused.items() if (parts := told_parts(name, values))
+    }
+    parts = parts_of_all(understood, split)
+    doubtful = [
+        name
+        for name, values in unused.items()
+        if name not in understood and may_tell_parts(name, values)
+    ]
+    warned = tuple(
+        Finding(
+            "warning",
+            "LAY_COLUMNS",
+            f"{what} that are not used, and hold words for parts of a split: {name!r}",
+            "call it split if it tells the split, with train, validation or test in each row",
+            file=file,
+        )
+        for name in doubtful
+    )
+    leaving = [name for name, values in unused.items() if may_leave_out(name, values)]
+    warned += tuple(
+        Finding(
+            "warning",
+            "LAY_COLUMNS",
+            f"{what} that are not used, and may tell which cases to leave out: {name!r}",
+            "take out those cases, or the column",
+            file=file,
+        )
+        for name in leaving
+    )
+    rest = [name for name in unused if name not in (*understood, *doubtful, *leaving)]
+    return parts, (*warned, *not_used(what, rest, file))
+
+
+def keys_in_vain(
+    described: Mapping[str, object], used: Collection[str], file: str
+) -> tuple[Finding, ...]:
+    """Return a warning of the keys of a description that are not used, and may name cases."""
+    found = [
+        key
+        for key, value in described.items()
+        if key not in used and isinstance(value, dict | list) and value and may_tell_of_cases(key)
+    ]
+    if not found:
+        return ()
+    text = (
+        f"keys that are not used, and may tell of a split or groups: {', '.join(map(repr, found))}"
+    )
+    fix = "give folds by dataset.split_file, groups by dataset.group_file; or take the keys out"
+    return (Finding("warning", "LAY_COLUMNS", text, fix, file=file),)
