@@ -31,11 +31,12 @@ from data_prep.formats.dicom.stack import stack
 from data_prep.formats.dicom.tables.lookup import tables_of
 from data_prep.formats.dicom.tables.modality import modality_table
 from data_prep.formats.dicom.tables.palette import palette_of, tell_of_supplement
-from data_prep.formats.header_fields import scaled
+from data_prep.formats.header_fields import agreed, scaled
 
 # Modalities whose 2D images often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
 _WITH_UNITS = ("CT", "MR", "PT", "NM")
+_RATIO = 0.02  # whole numbers tell it
 _COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")  # that pydicom brings to RGB
 _PACKED_COLOURS = ("YBR_ICT", "YBR_RCT")  # that decoders do
@@ -201,6 +202,7 @@ def _frame(
         raise DataError("DCM_PLACE", f"directions {axes.flatten().tolist()}", _AGAIN)
     if spacing is not None and not (spacing > 0).all():
         raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
+    _hold_to_ratio(one, spacing)
     head, frames = one.file_meta.get("MediaStorageSOPInstanceUID"), one.get("NumberOfFrames") or 1
     return Frame(
         plane,
@@ -217,6 +219,21 @@ def _frame(
         said_of(one, frames, of),
         max(int(one.get(name) or 0) for name in _COUNTS),
     )
+
+
+def _hold_to_ratio(one: Dataset, spacing: np.ndarray | None) -> None:
+    """Refuse pixels whose shape is told in two ways that differ.
+
+    Raises:
+        DataError: HDR_CONFLICT.
+    """
+    ratio = _vector(one.get("PixelAspectRatio"), 2)
+    if ratio is not None and spacing is not None and ratio[1]:
+        shapes = {
+            "PixelSpacing, rows to columns,": float(spacing[0] / spacing[1]),
+            "PixelAspectRatio": float(ratio[0] / ratio[1]),
+        }
+        agreed(shapes, tolerance=_RATIO)
 
 
 def _measured(

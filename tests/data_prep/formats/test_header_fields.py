@@ -258,3 +258,19 @@ def test_planes_that_a_page_only_tells_of_are_refused():
     tifffile.imwrite(buffer, pixels, metadata=None, extratags=planes)
     with pytest.raises(DataError, match="IMG_PAGES: a stack of MetaMorph"):
         read_picture(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"PixelSpacing": [1, 1], "PixelAspectRatio": [1, 2]}, "PixelSpacing, rows to columns, 1"),
+        ({"PixelSpacing": [1, 2], "PixelAspectRatio": [1, 2]}, None),
+    ],
+)
+def test_the_shape_of_pixels_is_told_once_or_alike(change, found):
+    slices = series(**change)
+    if found is None:
+        read(slices)
+        return
+    with pytest.raises(DataError, match=f"HDR_CONFLICT: {found}"):
+        read(slices)
