@@ -144,7 +144,7 @@ def scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         ends = [int(stored.min()), int(stored.max())] if stored.size else [0]
         results = [end * times + plus for end in ends]
         # Also what comes in between: the product, before it is moved.
-        most = max(map(abs, (*ends, *results, *(end * times for end in ends), plus)))
+        most = max(map(abs, (*ends, *results, *(end * times for end in ends), times, plus)))
         if most <= np.iinfo(np.int32).max:
             return stored.astype(np.int32) * np.int32(times) + np.int32(plus)
         if most <= np.iinfo(np.int64).max:

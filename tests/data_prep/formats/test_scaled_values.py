@@ -34,6 +34,8 @@ def stored(draw):
 @example(np.array([100_000], "i4"), 30_000, 0)
 @example(np.array([-(2**31)], "i4"), 1, -1024)
 @example(np.array([2**64 - 1], "u8"), -1, 2**63)
+@example(np.array([0], "u1"), 2**31, 0)
+@example(np.array([0], "u1"), 1e30, 0)
 def test_scaled_numbers_are_those_of_exact_arithmetic(values, slope, intercept):
     got = scaled(values, float(slope), float(intercept))
     want = [Fraction(int(v)) * Fraction(slope) + Fraction(intercept) for v in values]
