@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from grids import crossed
 
 from sdunet.cli.main import main
 
@@ -42,8 +43,9 @@ def parts_by_another_name(raw):
 TOLD = ("train", "train", "test")
 
 
-@pytest.mark.parametrize("doubt", [masks_of_before, parts_by_another_name])
-@pytest.mark.parametrize("command", list(COMMANDS))
+@pytest.mark.parametrize(
+    ("doubt", "command"), crossed([masks_of_before, parts_by_another_name], COMMANDS)
+)
 def test_warnings_of_the_whole_are_told_by_each_command(command, doubt, raw, tmp_path, capsys):
     code = doubt(raw)
     assert main(["check", str(raw)]) == 1

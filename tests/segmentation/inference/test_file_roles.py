@@ -70,7 +70,7 @@ def test_channels_turned_over_in_a_list_are_predicted_anew(raw, tmp_path):
     assert masks(tmp_path / "out") == masks(tmp_path / "fresh") != before
 
 
-@pytest.mark.parametrize("folder", ["imagesTs", "", "some"])
+@pytest.mark.parametrize("folder", ["imagesTs", "", pytest.param("some", marks=pytest.mark.long)])
 def test_channels_given_other_names_are_predicted_anew(raw, tmp_path, folder):
     run, again = model(tmp_path / "run"), PredictOptions(resume=True)
     in_nnunet(raw, "T1", "T2", folder=folder)
@@ -82,7 +82,7 @@ def test_channels_given_other_names_are_predicted_anew(raw, tmp_path, folder):
     assert masks(tmp_path / "out") == masks(tmp_path / "fresh") != before
 
 
-@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("resume", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_an_ensemble_does_not_take_pooled_predictions_for_its_own(raw, tmp_path, resume):
     in_list(raw, "T1", "T2")
     runs = [model(tmp_path / f"run_{seed}", seed) for seed in (0, 1)]

@@ -111,7 +111,7 @@ def test_a_training_goes_on_from_a_run_and_resumes_with_the_same(disc_run, tmp_p
     assert "init_sha256: " in said
 
 
-@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize("stated", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_the_learning_rate_is_a_tenth_unless_it_is_stated(disc_run, tmp_path, capsys, stated):
     _, root, _ = disc_run
     given = ["--training.learning_rate", "0.001"] if stated else []
