@@ -173,7 +173,17 @@ def _is_here(address: str) -> bool:
 
 
 def own_part() -> tuple[int, int]:
-    """Return the number of this process, and how many torchrun started; 0 and 1 without it."""
+    """Return the number of this process, and how many torchrun started; 0 and 1 without it.
+
+    Raises:
+        DataError: CONFIG_DEVICES if the environment is not as torchrun leaves it.
+    """
     if not torch.distributed.is_torchelastic_launched():
         return 0, 1
-    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    told = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")}
+    numbers = [int(text) if text.isdecimal() and len(text) < 10 else -1 for text in told.values()]
+    if not 0 <= numbers[0] < numbers[1]:
+        found = ", ".join(f"{name} is {text!r:.40}" for name, text in told.items())
+        fix = "start it by torchrun, or unset TORCHELASTIC_RUN_ID"
+        raise DataError("CONFIG_DEVICES", f"{found}, as no torchrun leaves them", fix)
+    return numbers[0], numbers[1]

@@ -175,3 +175,16 @@ def test_more_processes_than_have_work_are_refused(gpus, monkeypatch, processes,
         check_share(processes, shared, where, "trainer.devices")
     check_share((1, 2), shared, "cuda", "trainer.devices")
     check_share((2, 1), shared, "cpu", "trainer.devices")
+
+
+@pytest.mark.parametrize("rank", [None, "x", "5", "-1"])
+def test_an_environment_that_is_not_of_torchrun_is_named(monkeypatch, rank):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    with pytest.raises(DataError, match="CONFIG_DEVICES: RANK is"):
+        device.own_part()
+    monkeypatch.setenv("RANK", "1")
+    assert device.own_part() == (1, 2)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
@@ -91,6 +92,9 @@ def begin_from(
         if not frozen:
             found = "training.freeze_encoder, and the network has no encoder of its own"
             raise DataError("CONFIG_FREEZE", found, "leave it out, or take sdunet or unet")
+        if any(isinstance(part, BatchNorm) for part in network.modules()):
+            found = "training.freeze_encoder, and statistics of batch normalisation go on changing"
+            raise DataError("CONFIG_FREEZE", found, "leave it out, or take network.norm instance")
         for parameter in frozen:
             parameter.requires_grad_(False)
     return fitting

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import nn
@@ -154,7 +155,9 @@ def train(
                 say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
             steps = batches.order().epoch_steps
             say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
-        with fit_errors("training.batch_size or dataset.patch_size"):
+        # The precision is that of the settings, whatever the caller's autocast.
+        plain = torch.autocast(device, enabled=False)
+        with fit_errors("training.batch_size or dataset.patch_size"), plain:
             trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
     if not (out / WEIGHTS).exists():
         raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
@@ -177,7 +180,7 @@ def _say_doubts(
     asked: NetworkConfig, config: TrainingConfig, network: nn.Module, plan: Plan, device: str
 ) -> None:
     """Tell what may be other than is expected of a training like this."""
-    if _may_differ(device, config):
+    if device == "cuda" and not config.deterministic:
         say("on a GPU, runs may differ in their last bits; --deterministic prevents that")
     say_if_slow(network, device)
     _say_unused(asked, network)
@@ -304,11 +307,6 @@ def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
         "trainer": asdict(task.trainer),
     }
     return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
-
-
-def _may_differ(device: str, config: TrainingConfig) -> bool:
-    """Tell whether another run of the same settings may end in other bits."""
-    return device == "cuda" and not config.deterministic
 
 
 def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+import sdunet
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from sdunet.cli.main import main
@@ -79,6 +80,22 @@ def test_only_an_encoder_that_was_trained_is_frozen(name, initial, code):
     trains = {n.partition(".")[0]: p.requires_grad for n, p in network.named_parameters()}
     assert not trains["encoder"]
     assert trains["decoder"]
+
+
+def test_an_encoder_whose_statistics_would_change_is_not_called_frozen():
+    config = NetworkConfig(features=(4, 6, 8), num_features=3, norm="batch")
+    model = Model(drawn(1, config=config), PLAN, 0.5, (), "", None)
+    with pytest.raises(DataError, match=r"CONFIG_FREEZE: .*statistics of batch normalisation"):
+        begin_from(model, drawn(0, config=config), TrainingConfig(freeze_encoder=True))
+
+
+def test_the_callers_autocast_changes_no_weight(disc_run, tmp_path):
+    _, root, config = disc_run
+    for name, enabled in (("a", False), ("b", True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            sdunet.train(root / "set", tmp_path / name, config, settings={"training.epochs": 1})
+    one, other = (read_weights(tmp_path / name / WEIGHTS) for name in "ab")
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_what_makes_scores_flatter_or_inputs_others_is_told(tmp_path):
