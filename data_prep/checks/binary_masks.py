@@ -16,8 +16,7 @@ def as_binary(config: DataConfig, checked: Checked) -> DataConfig | None:
     are. Checked by these settings, `are_binary` tells whether it is.
     """
     settled = config.labels or config.label_map or config.structures or checked.layout.labels
-    unknown = any(error.code == "LBL_UNKNOWN" for error in checked.errors)
-    if settled or not unknown or _held(checked) - {0}:
+    if settled or not _unknown(checked) or _held(checked) - {0}:
         return None
     return replace(config, label_map={_WHITE: 1})
 
@@ -28,14 +27,17 @@ def are_binary(checked: Checked) -> bool:
     Beside classes 255 often marks what is not to count; where there is nothing else, it is the
     class.
     """
-    unknown = any(error.code == "LBL_UNKNOWN" for error in checked.errors)
-    return not unknown and _held(checked) | {0} == {0, _WHITE}
+    return not _unknown(checked) and _held(checked) | {0} == {0, _WHITE}
 
 
 def binary_note(checked: Checked) -> Finding:
     """Return the note that tells how labels were understood."""
     found = f"labels of {len(checked.facts)} cases hold 0 and 255 alone: 255 is the foreground"
     return Finding("note", "LBL_BINARY", found, "")
+
+
+def _unknown(checked: Checked) -> bool:
+    return any(error.code == "LBL_UNKNOWN" for error in checked.errors)
 
 
 def _held(checked: Checked) -> frozenset[int | str]:

@@ -183,9 +183,11 @@ def part_of(told: object) -> Part | int:
         ValueError: if it names none.
     """
     word = "" if told is None else str(told).strip().lower()
+    if word in _PART_OF:
+        return _PART_OF[word]
     bare = "".join(part for part in _words(word) if part not in _ASKING)  # of `Training set`
-    if (known := word if word in _PART_OF else bare) in _PART_OF and (known or not word):
-        return _PART_OF[known]
+    if bare and bare in _PART_OF:
+        return _PART_OF[bare]
     if fold := _FOLD.fullmatch(word):
         return int(fold[1])
     try:

@@ -17,7 +17,10 @@ from data_prep.core.parse import MAX_LIST_BYTES, NO_VALUE, once, read_bounded, r
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
 # Columns that a file of groups has not.
-_OF_SPLITS = ("split", "fold", "set", "subset", "partition", "part", "is_test", "test")
+_OF_SPLITS = re.compile(
+    r"split|set|subset|part|partition|cohort|k?[_ ]?fold([_ ]?(id|no|number))?"
+    r"|((is|in|for)[_ ])?(train|val|valid|validation|test|holdout|held[_ ]?out)(ing)?([_ ]?set)?"
+)
 
 
 def divided(
@@ -153,7 +156,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
         if odd := next((row for row in cells if len(row) != len(columns)), None):
             raise ValueError(f"a row of {len(odd)} cells below {len(columns)} columns")
         rows = [once(list(zip(columns, row, strict=True))) for row in cells]
-        if told := [column for column in columns if column in _OF_SPLITS]:
+        if told := [column for column in columns if _OF_SPLITS.fullmatch(column)]:
             raise ValueError(f"column {told[0]!r}: a split is told by dataset.split_file or a list")
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
     without = [name for name in groups.values() if not name or name.casefold() in NO_VALUE]

@@ -1,10 +1,10 @@
 """Weights to begin a training from: those of a trained network, where they fit the new one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
@@ -12,12 +12,14 @@ from data_prep.core.findings import Finding
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
 from data_prep.layouts.cases import sample
+from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.inference.ensemble import find_models
+from sdunet.segmentation.inference.ensemble import load_ensemble
 from sdunet.segmentation.models.run_settings import SETTINGS
-from sdunet.segmentation.models.trained_model import Model, load_model
+from sdunet.segmentation.models.trained_model import Model
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ENCODER = "encoder."  # how its parameters are called
 
 
@@ -25,17 +27,18 @@ def load_initial(path: str | Path, plan: Plan) -> Model:
     """Load the network to begin from.
 
     Args:
-        path: folder of one run or of one exported package.
+        path: folder of one run, or an exported package, as folder or zip.
         plan: of the dataset that is to be trained on.
 
     Raises:
         DataError: INIT_DIMS if it is for another number of axes; MODEL_MISSING if there are
-            several; as `load_model`.
+            several; as `load_ensemble`.
     """
-    found = find_models(path)
-    if len(found) > 1:
-        raise DataError("MODEL_MISSING", f"{path} holds {len(found)} models", "name one of them")
-    model = load_model(found[0])
+    # A training that was stopped is a beginning like any other.
+    models = load_ensemble([path], tidy=False, accept=[UNFINISHED, UNLISTED]).models
+    if len(models) > 1:
+        raise DataError("MODEL_MISSING", f"{path} holds {len(models)} models", "name one of them")
+    model = replace(models[0], root=Path(path)) if Path(path).is_file() else models[0]
     if model.plan.spatial_dims != plan.spatial_dims:
         raise DataError(
             "INIT_DIMS",
@@ -92,7 +95,7 @@ def begin_from(
         if not frozen:
             found = "training.freeze_encoder, and the network has no encoder of its own"
             raise DataError("CONFIG_FREEZE", found, "leave it out, or take sdunet or unet")
-        if any(isinstance(part, BatchNorm) for part in network.modules()):
+        if any(isinstance(part, _BATCH_NORMS) for part in network.modules()):
             found = "training.freeze_encoder, and statistics of batch normalisation go on changing"
             raise DataError("CONFIG_FREEZE", found, "leave it out, or take network.norm instance")
         for parameter in frozen:
@@ -126,8 +129,8 @@ def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int) -> list[F
         if before != now:
             text = f"{name} {now} now, {before} where the weights were trained"
             found.append(Finding("warning", "INIT_OTHER", text, "prepare alike if that is wrong"))
-    settings = model.root / SETTINGS
-    if settings.exists():
+    settings = model.root / SETTINGS  # which no package has
+    if model.root.is_dir() and settings.exists():
         with usable("RUN_SETTINGS", settings, "copy the run again"):
             before = read_hashed(settings)
             seen = before["set_sha256"] == set_sha256 and before["fold"] != fold

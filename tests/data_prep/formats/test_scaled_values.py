@@ -50,6 +50,15 @@ def test_scaled_numbers_are_those_of_exact_arithmetic(values, slope, intercept):
             )  # below which float32 has 0
 
 
+def series_of(pixels, **changes):
+    """Three slices of the same stored numbers, of all bits of their type."""
+    bits = pixels.dtype.itemsize * 8
+    stored = {"BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1}
+    stored["PixelRepresentation"] = int(pixels.dtype.kind == "i")
+    slices = [new_slice(z, pixels, **stored, **changes) for z in range(3)]
+    return read_series([(str(z), encode(one)) for z, one in enumerate(slices)], Findings())
+
+
 def test_hounsfield_units_are_whole_numbers_of_32_bits():
     assert scaled(np.array([0, 4095], "u2"), 1.0, -1024.0).dtype == np.int32
 
@@ -66,37 +75,17 @@ def test_hounsfield_units_are_whole_numbers_of_32_bits():
 def test_values_of_a_series_never_wrap(kind, value, slope, intercept, want):
     pixels = np.zeros((4, 5), kind)
     pixels[1, 2] = value
-    bits = pixels.dtype.itemsize * 8
-    options = {
-        "BitsAllocated": bits,
-        "BitsStored": bits,
-        "HighBit": bits - 1,
-        "PixelRepresentation": int(kind[0] == "i"),
-        "RescaleSlope": slope,
-        "RescaleIntercept": intercept,
-    }
-    files = [(str(z), encode(new_slice(z, pixels, **options))) for z in range(3)]
-    scan = read_series(files, Findings())
+    scan = series_of(pixels, RescaleSlope=slope, RescaleIntercept=intercept)
     assert {int(v) for v in np.unique(scan.array)} == {intercept, want}
 
 
 @pytest.mark.parametrize("kind", ["u2", "u4", "i4"])
 def test_a_picture_turned_over_keeps_its_numbers(kind):
     pixels = np.arange(20).reshape(4, 5).astype(kind)
-    bits = pixels.dtype.itemsize * 8
-    options = {
-        "BitsAllocated": bits,
-        "BitsStored": bits,
-        "HighBit": bits - 1,
-        "PixelRepresentation": int(kind[0] == "i"),
-        "PhotometricInterpretation": "MONOCHROME1",
-        "Modality": "DX",
-        "RescaleSlope": None,
-        "RescaleIntercept": None,
-    }
-    files = [(str(z), encode(new_slice(z, pixels, **options))) for z in range(3)]
-    got = read_series(files, Findings()).array[0]
-    top = -1 if kind[0] == "i" else 2**bits - 1
+    unscaled = {"RescaleSlope": None, "RescaleIntercept": None}
+    kinds = {"PhotometricInterpretation": "MONOCHROME1", "Modality": "DX"}
+    got = series_of(pixels, **kinds, **unscaled).array[0]
+    top = -1 if kind[0] == "i" else 2 ** (8 * pixels.dtype.itemsize) - 1
     assert sorted({int(v) for v in np.unique(got)}) == [top - n for n in range(19, -1, -1)]
 
 

@@ -92,12 +92,19 @@ def test_group_is_the_first_group_of_the_pattern():
         ("case,group\na,#N/A\nb,A\n", "a case twice or without group"),
         ("case,group,split\na,A,train\n", "column 'split': a split is told by"),
         ("case;group;fold\na;A;0\n", "column 'fold': a split is told by"),
+        ("case,group,is_val\na,A,0\n", "column 'is_val': a split is told by"),
+        ("case,group,Test set\na,A,0\n", "column 'test set': a split is told by"),
     ],
 )
 def test_files_of_groups_that_hold_none_or_more_are_refused(tmp_path, text, found):
     (tmp_path / "groups.csv").write_text(text)
     with pytest.raises(DataError, match=f"SPLIT_GROUPS: .*{found}"):
         read_groups(tmp_path / "groups.csv")
+
+
+def test_files_of_groups_may_tell_more_of_cases(tmp_path):
+    (tmp_path / "groups.csv").write_text("case,group,age,test_date,fold_change\na,A,3,x,2\n")
+    assert read_groups(tmp_path / "groups.csv") == {"a": "A"}
 
 
 @pytest.mark.parametrize("pattern", ["(" * 5000 + ")" * 5000, "(c{1,99999999999})"])

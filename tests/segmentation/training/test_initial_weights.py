@@ -1,6 +1,8 @@
 """A training begins from what fits of a trained network, and says what does not."""
 
+import hashlib
 import json
+import zipfile
 
 import pytest
 import torch
@@ -18,7 +20,12 @@ from sdunet.segmentation.models.trained_model import (
     network_for,
     save_description,
 )
-from sdunet.segmentation.training.initial_weights import begin_from, doubts_about, take_weights
+from sdunet.segmentation.training.initial_weights import (
+    begin_from,
+    doubts_about,
+    load_initial,
+    take_weights,
+)
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
 MORE = Plan(2, ("a",), {"background": 0, "b": 1, "c": 2}, {}, "zscore", None, (16, 16))
@@ -138,6 +145,24 @@ def test_the_learning_rate_is_a_tenth_unless_it_is_stated(disc_run, tmp_path, ca
     assert ("learning rate 0.0001, a tenth" in capsys.readouterr().err) == (not stated)
     settings = json.loads((tmp_path / "t/settings.json").read_text())
     assert settings["training"]["learning_rate"] == (1e-3 if stated else 1e-4)
+
+
+def test_a_stopped_run_and_a_zipped_package_are_beginnings(disc_run, tmp_path):
+    _, root, _ = disc_run
+    want = load_model(root / "run").network.state_dict()
+    (root / "run/run.json").unlink()  # as of a run that was stopped
+    load_initial(root / "run", load_model(root / "run").plan)
+    packed = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        files = {n: (root / "run" / n).read_bytes() for n in ("model.json", WEIGHTS)}
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        files["MANIFEST.json"] = json.dumps({"schema": 1, "files": hashes}).encode()
+        for name, data in files.items():
+            archive.writestr(f"model/{name}", data)
+    initial = load_initial(packed, load_model(root / "run").plan)
+    assert initial.root == packed
+    assert all(torch.equal(initial.network.state_dict()[name], want[name]) for name in want)
+    assert not doubts_about(initial, initial.plan, "x", 0)
 
 
 def test_a_network_of_other_axes_is_refused_before_training(disc_run, tmp_path, capsys):
