@@ -7,10 +7,17 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    generate_uid,
+)
 
 RANDOM = np.random.default_rng(0)
 STORED = RANDOM.integers(0, 3000, (10, 6, 8)).astype(np.uint16)  # (Z, Y, X)
+STORED_AS = {"MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
 OBLIQUE = [0.8, 0.6, 0, -0.6, 0.8, 0]
 
 
@@ -19,9 +26,9 @@ def new_slice(z, pixels, series="1.2.3", orientation=(1, 0, 0, 0, 1, 0), step=2.
     one = Dataset()
     one.file_meta = FileMetaDataset()
     one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    one.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    stored_as = STORED_AS.get(changes.get("Modality"), CTImageStorage)
+    one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = stored_as
     one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = generate_uid()
-    one.SOPClassUID = CTImageStorage
     one.PatientID, one.StudyInstanceUID, one.SeriesInstanceUID = "P1", "1.2", series
     one.Modality, one.PhotometricInterpretation = "CT", "MONOCHROME2"
     one.Rows, one.Columns = pixels.shape

@@ -84,7 +84,7 @@ def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[st
         of: returns a value of a group of this frame, or of the file.
     """
     found = {}
-    for name in (*_ENHANCED, *_ALONE * (frames == 1)):
+    for name in ("SOPClassUID", *_ENHANCED, *_ALONE * (frames == 1)):
         try:
             value = of(*_ENHANCED[name]) if name in _ENHANCED else None
             if name == "ImageType":
@@ -94,7 +94,7 @@ def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[st
         # pydicom raises several kinds of error for a text that is no number.
         except (ArithmeticError, TypeError, ValueError):
             continue
-        values = [value] if np.isscalar(value) else [*(value or [])]
+        values = [value] if np.isscalar(value) or isinstance(value, str) else [*(value or [])]
         if values and "" not in values:
             found[name] = tuple(map(_plain, values))
     return found

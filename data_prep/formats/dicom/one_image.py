@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
+from pydicom import uid
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -40,6 +41,18 @@ _MADE = ("ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY")  # first two words of Im
 _STRAY = 4  # times as many slices as those of another acquisition between them
 _COARSE = {"LOCALIZER", "SCOUT", "SURVEY", "TOPOGRAM"}  # slices, but seldom those that are meant
 _SLICED = ("CT", "MR", "PT", "NM")  # modalities of slices
+_STORED_AS = {
+    uid.CTImageStorage: "CT",
+    uid.EnhancedCTImageStorage: "CT",
+    uid.LegacyConvertedEnhancedCTImageStorage: "CT",
+    uid.MRImageStorage: "MR",
+    uid.EnhancedMRImageStorage: "MR",
+    uid.LegacyConvertedEnhancedMRImageStorage: "MR",
+    uid.PositronEmissionTomographyImageStorage: "PT",
+    uid.EnhancedPETImageStorage: "PT",
+    uid.LegacyConvertedEnhancedPETImageStorage: "PT",
+    uid.NuclearMedicineImageStorage: "NM",
+}
 _AGAIN = "export the series again"
 _SPLIT = "split the series"
 
@@ -60,6 +73,7 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
         found = ", ".join(" ".join(kind) or "others" for kind in sorted(kinds))
         raise DataError("DCM_MIXED", f"slices of several ImageType: {found}", _SPLIT)
     check_kind(frames, findings)
+    _tell_of_modality(frames, findings)
     for name, share in _APART.items():
         if values := _differing(frames, name, share):
             raise DataError("DCM_MIXED", f"slices of several {name}, {values}", _SPLIT)
@@ -105,6 +119,16 @@ def check_kind(frames: Sequence[Frame], findings: Findings) -> None:
     if kinds := sorted(map(str, words & _COARSE)):
         found = f"ImageType {', '.join(kinds)}"
         findings.warn("DCM_KIND", found, "look whether this series is meant")
+
+
+def _tell_of_modality(frames: Sequence[Frame], findings: Findings) -> None:
+    """Warn of a modality, which names the channel, that is not that of the SOP class."""
+    modality = frames[0].modality
+    classes = {frame.said.get("SOPClassUID", ("",))[0] for frame in frames}
+    for stored in sorted({_STORED_AS.get(sop_class, modality) for sop_class in classes}):
+        if modality in _SLICED and modality != stored:
+            found = f"Modality {modality}, stored as slices of {stored}"
+            findings.warn("DCM_KIND", found, "look which it is: intensities are normalised by it")
 
 
 def _differing(frames: Sequence[Frame], name: str, share: float) -> str:

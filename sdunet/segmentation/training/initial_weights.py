@@ -21,6 +21,7 @@ from sdunet.segmentation.models.trained_model import Model
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ENCODER = "encoder."  # how its parameters are called
+_HEADS = ("head.", "aside.")  # how those of each class are
 
 
 def load_initial(path: str | Path, plan: Plan) -> Model:
@@ -49,8 +50,15 @@ def load_initial(path: str | Path, plan: Plan) -> Model:
     return model
 
 
-def take_weights(network: nn.Module, trained: nn.Module) -> tuple[list[str], list[str]]:
+def take_weights(
+    network: nn.Module, trained: nn.Module, *, heads: bool = True
+) -> tuple[list[str], list[str]]:
     """Copy into a network every tensor of a trained one that has its name and shape.
+
+    Args:
+        network: is changed.
+        trained: to take from.
+        heads: whether to take those of the classes, too, which must be the same ones.
 
     Returns:
         Names of what was taken, and of what stays as it was drawn.
@@ -59,7 +67,13 @@ def take_weights(network: nn.Module, trained: nn.Module) -> tuple[list[str], lis
         DataError: INIT_NONE if nothing fits.
     """
     own, given = network.state_dict(), trained.state_dict()
-    taken = [name for name in own if name in given and given[name].shape == own[name].shape]
+    taken = [
+        name
+        for name in own
+        if name in given
+        and given[name].shape == own[name].shape
+        and (heads or not name.startswith(_HEADS))
+    ]
     if not taken:
         raise DataError(
             "INIT_NONE",
@@ -73,9 +87,12 @@ def take_weights(network: nn.Module, trained: nn.Module) -> tuple[list[str], lis
 
 
 def begin_from(
-    initial: Model | None, network: nn.Module, config: TrainingConfig
+    initial: Model | None, network: nn.Module, config: TrainingConfig, plan: Plan
 ) -> tuple[list[str], list[str]]:
     """Take the weights to begin from, and leave the encoder as it is, if that is asked for.
+
+    Heads are taken for the same classes alone: a head for others would begin with their names
+    exchanged.
 
     Returns:
         As `take_weights`.
@@ -89,7 +106,8 @@ def begin_from(
             found = "training.freeze_encoder, and all weights are drawn"
             raise DataError("CONFIG_FREEZE", found, "begin from a trained network, or leave it out")
         return [], []
-    fitting = take_weights(network, initial.network)
+    same = initial.plan.labels == plan.labels
+    fitting = take_weights(network, initial.network, heads=same)
     if config.freeze_encoder:
         frozen = [p for name, p in network.named_parameters() if name.startswith(_ENCODER)]
         if not frozen:

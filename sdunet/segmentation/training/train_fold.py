@@ -119,7 +119,7 @@ def train(
     pl.seed_everything(config.seed, workers=True, verbose=False)
     network = network_for(task.network, dataset.plan)
     initial = None if init is None else load_initial(init, dataset.plan)
-    fitting = begin_from(initial, network, config)
+    fitting = begin_from(initial, network, config, dataset.plan)
     module = SegmentationModule(network, dataset.plan, config)
     validations = batches.validations(task.trainer.devices * task.trainer.num_nodes)
     augmentation(dataset.plan, config)  # refuses before anything is written

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from dicom_files import STORED, encode, multi_frame, series
 from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedCTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -112,6 +113,17 @@ def test_several_images_in_one_series_are_refused(name, values, message):
             lambda z: ["DERIVED", "SECONDARY", "LOCALIZER"],
             ["warning DCM_KIND: ImageType LOCALIZER"],
         ),
+        (
+            "SOPClassUID",
+            lambda z: MRImageStorage,
+            ["warning DCM_KIND: Modality CT, stored as slices of MR"],
+        ),
+        (
+            "SOPClassUID",
+            lambda z: MRImageStorage if z == 3 else EnhancedCTImageStorage,
+            ["warning DCM_KIND: Modality CT, stored as slices of MR"],
+        ),
+        ("SOPClassUID", lambda z: SecondaryCaptureImageStorage, []),
         ("AcquisitionNumber", lambda z: z % 3, []),
         ("AcquisitionTime", lambda z: f"1200{z:02}", []),
         ("ConvolutionKernel", lambda z: ["Qr40f", "3"], []),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,6 +61,30 @@ def test_a_head_of_other_classes_stays_as_it_was_drawn():
         assert torch.equal(network.state_dict()[name], trained.state_dict()[name])
 
 
+@pytest.mark.parametrize(
+    ("labels", "taken"),
+    [
+        ({"background": 0, "b": 1, "c": 2}, True),
+        ({"c": 2, "background": 0, "b": 1}, True),
+        ({"background": 0, "c": 1, "b": 2}, False),
+        ({"background": 0, "b": 1, "d": 2}, False),
+        ({"b": 0, "background": 1, "c": 2}, False),
+    ],
+)
+@pytest.mark.parametrize("name", ["sdunet", "nested_sdunet"])
+def test_heads_are_taken_for_the_same_classes_alone(labels, taken, name):
+    config = NetworkConfig(name=name, features=(4, 6, 8), num_features=3, deep_supervision=True)
+    before, network = drawn(0, MORE, config), drawn(0, MORE, config)
+    model = Model(drawn(1, MORE, config), MORE, 0.5, (), "", None)
+    _, rest = begin_from(model, network, TrainingConfig(), replace(MORE, labels=labels))
+    heads = [n for n in network.state_dict() if n.startswith(("head.", "aside."))]
+    assert len(heads) >= 4
+    assert rest == ([] if taken else heads)
+    for name in heads:
+        source = model.network if taken else before
+        assert torch.equal(network.state_dict()[name], source.state_dict()[name])
+
+
 def test_a_network_of_which_nothing_fits_is_refused():
     other = drawn(1, config=NetworkConfig(name="dilated"))
     with pytest.raises(DataError, match="INIT_NONE: none of"):
@@ -81,9 +106,9 @@ def test_only_an_encoder_that_was_trained_is_frozen(name, initial, code):
     frozen = TrainingConfig(freeze_encoder=True)
     if code:
         with pytest.raises(DataError, match=f"CONFIG_FREEZE: .*{code}"):
-            begin_from(model, network, frozen)
+            begin_from(model, network, frozen, PLAN)
         return
-    begin_from(model, network, frozen)
+    begin_from(model, network, frozen, PLAN)
     trains = {n.partition(".")[0]: p.requires_grad for n, p in network.named_parameters()}
     assert not trains["encoder"]
     assert trains["decoder"]
@@ -93,7 +118,7 @@ def test_an_encoder_whose_statistics_would_change_is_not_called_frozen():
     config = NetworkConfig(features=(4, 6, 8), num_features=3, norm="batch")
     model = Model(drawn(1, config=config), PLAN, 0.5, (), "", None)
     with pytest.raises(DataError, match=r"CONFIG_FREEZE: .*statistics of batch normalisation"):
-        begin_from(model, drawn(0, config=config), TrainingConfig(freeze_encoder=True))
+        begin_from(model, drawn(0, config=config), TrainingConfig(freeze_encoder=True), PLAN)
 
 
 def test_the_callers_autocast_changes_no_weight(disc_run, tmp_path):
