@@ -1,12 +1,16 @@
 """Masks of 0 and 255 alone: how programs that draw save background and foreground."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from data_prep.checks.run import Checked
 from data_prep.core.config import DataConfig
 from data_prep.core.findings import Finding
+from data_prep.files.file_tree import Tree
+from data_prep.formats.mask_images import drawn_masks, look_at_masks
 
 _WHITE = 255
+BINARY = {_WHITE: 1}  # label_map of such masks
 
 
 def as_binary(config: DataConfig, checked: Checked) -> DataConfig | None:
@@ -18,7 +22,7 @@ def as_binary(config: DataConfig, checked: Checked) -> DataConfig | None:
     settled = config.labels or config.label_map or config.structures or checked.layout.labels
     if settled or not _unknown(checked) or _held(checked) - {0}:
         return None
-    return replace(config, label_map={_WHITE: 1})
+    return replace(config, label_map=dict(BINARY))
 
 
 def are_binary(checked: Checked) -> bool:
@@ -32,8 +36,26 @@ def are_binary(checked: Checked) -> bool:
 
 def binary_note(checked: Checked) -> Finding:
     """Return the note that tells how labels were understood."""
-    found = f"labels of {len(checked.facts)} cases hold 0 and 255 alone: 255 is the foreground"
+    return note_of(f"labels of {len(checked.facts)} cases")
+
+
+def note_of(which: str) -> Finding:
+    """Return the note that tells how these were understood."""
+    found = f"{which} hold 0 and 255 alone: 255 is the foreground"
     return Finding("note", "LBL_BINARY", found, "")
+
+
+def show_binary(*sets: tuple[Tree, Collection[str]]) -> bool:
+    """Tell whether all these masks are 2D images that hold 0 and 255 and nothing else.
+
+    Args:
+        sets: where masks are, and which.
+    """
+    if any(len(drawn_masks(names)) < len(names) for _, names in sets):
+        return False
+    looks = [look for tree, names in sets for look in look_at_masks(tree, names)]
+    coloured = any(look.rgb or look.palette for look in looks)
+    return not coloured and frozenset[int]().union(*(one.plain for one in looks)) == {0, _WHITE}
 
 
 def _unknown(checked: Checked) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.checks.binary_masks import BINARY, note_of, show_binary
 from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
@@ -103,7 +104,7 @@ class Pairs:
         rules: names of the classes, and how references are read.
         problems: incomplete cases and predictions without a reference.
         cases: those with a reference.
-        noticed: warnings about the references as a whole.
+        noticed: what is told of the references as a whole.
         references: the files of the references.
         predictions: those of the predictions, held to what was recorded of them.
         memory: bytes that one case may take; `None` for no limit.
@@ -345,11 +346,16 @@ def _open(
     )
     accept = tuple(sorted({*asked.accept, *known.accept}))
     masks = [name for case in layout.cases for name in case.masks]
+    files, doubtful = files_by_case(predicted)
+    noticed = [finding for finding in layout.findings if finding.level == "warning"]
+    settled = recorded.rules or config.labels or config.label_map or config.structures
+    if not settled and show_binary((tree, masks), (predicted, files.values())):
+        config = replace(config, label_map=BINARY)
+        noticed.append(note_of("references and predictions"))
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None)
     maps = config.label_map, config.structures
     rules = Rules((), classes, *maps, accept, form, layout.ignored)
-    files, doubtful = files_by_case(predicted)
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))
@@ -362,12 +368,11 @@ def _open(
         problems.append(
             DataError("PRED_EXTRA", "no reference", "remove it", case=id_, file=files[id_])
         )
-    noticed = tuple(finding for finding in layout.findings if finding.level == "warning")
     return Pairs(
         rules,
         tuple(problems),
         tuple(cases),
-        noticed,
+        tuple(noticed),
         tree,
         predicted,
         files,

@@ -86,3 +86,35 @@ def test_a_description_beside_references_is_held_to_the_settings(references, tmp
     predictions = save(tmp_path / "predictions", LABEL, (BLACK, RED, GREEN))
     with pytest.raises(DataError, match=r"LBL_CLASSES: .*dataset.json beside the references"):
         evaluate(predictions, root, tmp_path / "out", config=CONFIG)
+
+
+def drawn(folder, *masks):
+    folder.mkdir()
+    for name, values in zip("xyz", masks, strict=True):
+        mask = np.repeat(np.array(values, np.uint8), 6)[None].repeat(12, 0)
+        Image.fromarray(mask).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("predicted", "dice"),
+    [
+        (((0, 255), (0, 255), (0, 0)), 1.0),
+        (((255, 0), (0, 0), (0, 0)), 0.0),
+        (((0, 0), (0, 0), (0, 0)), 0.0),
+        (((0, 1), (0, 1), (0, 0)), None),
+        (((0, 254), (0, 255), (0, 0)), None),
+        (((0, 1), (1, 255), (0, 0)), None),
+    ],
+)
+def test_two_folders_of_0_and_255_alone_need_no_settings(tmp_path, capsys, predicted, dice):
+    references = drawn(tmp_path / "references", (0, 255), (0, 255), (0, 0))
+    predictions = drawn(tmp_path / "predictions", *predicted)
+    summary, problems = evaluate(predictions, references, tmp_path / "out")
+    told = "LBL_BINARY: references and predictions hold 0 and 255 alone" in capsys.readouterr().err
+    assert told == (dice is not None)
+    if dice is None:
+        assert {error.code for error in problems} == {"LBL_UNKNOWN"}
+    else:
+        assert not problems
+        assert summary["mean"]["1"]["Dice"] == dice
