@@ -18,6 +18,7 @@ Acceptance = Literal[
     "DCM_LOST",
     "DCM_NO_RESCALE",
     "DCM_PHI",
+    "DCM_REJECTED",
     "DCM_SPACING",
     "DCM_TILT",
     "DCM_UNEVEN",

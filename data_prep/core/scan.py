@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
 
 _CACHE_LINE = 16  # voxels
 UNNAMED = ("image",)  # the channels of a dataset that does not name them
@@ -87,11 +88,16 @@ def times(size: tuple[int, ...]) -> str:
     return "x".join(map(str, size))
 
 
-def fit_channels(scan: Scan, channels: tuple[str, ...]) -> Scan:
+def fit_channels(scan: Scan, channels: tuple[str, ...], findings: Findings | None = None) -> Scan:
     """Return the scan with as many channels as named, where that loses and invents nothing.
 
     Grey 2D images become three equal channels, colour 2D images of three equal channels become
     grey.
+
+    Args:
+        scan: `(C, ...)`.
+        channels: their names.
+        findings: a grey image that becomes colours is noted there.
 
     Raises:
         DataError: CH_COUNT if the number cannot be reached exactly.
@@ -99,6 +105,8 @@ def fit_channels(scan: Scan, channels: tuple[str, ...]) -> Scan:
     array, wanted = scan.array, len(channels)
     if scan.affine is None and (len(array), wanted) == (1, 3):
         array = np.repeat(array, 3, axis=0)
+        if findings is not None:
+            findings.note("CH_GREY", "a grey image, taken as three equal channels")
     elif scan.affine is None and (len(array), wanted) == (3, 1) and (array == array[:1]).all():
         array = array[:1]
     if len(array) != wanted:

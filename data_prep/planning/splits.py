@@ -107,7 +107,9 @@ def _spelled_alike(groups: Mapping[str, str]) -> dict[str, str]:
 
 def _plain(name: str) -> str:
     # What nobody sees, and the mark of spreadsheets for text, are no part of a name.
-    seen = "".join(c for c in normalize("NFKC", name) if category(c) != "Cf").lstrip("'")
+    letters = (c for c in normalize("NFKC", name) if category(c) != "Cf")
+    # Programs for text make dashes of hyphens.
+    seen = "".join("-" if category(c) == "Pd" else c for c in letters).lstrip("'")
     plain = " ".join(seen.casefold().split())
     # Tables write numbers as numbers: pandas adds `.0`, spreadsheets take zeros away.
     return re.sub(r"^0+(?=\d)", "", re.sub(r"\.0+$", "", plain)) if plain[:1].isdigit() else plain

@@ -20,7 +20,7 @@ def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple
     """
     image = read_case_image(tree, case, findings)
     try:
-        image = check_image(fit_channels(image, rules.channels), findings)
+        image = check_image(fit_channels(image, rules.channels, findings), findings)
     except DataError as error:
         raise error.at(file=case.image) from None
     label = read_case_label(tree, case, rules, image, findings)

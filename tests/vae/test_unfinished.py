@@ -110,7 +110,8 @@ def test_an_evaluation_of_fewer_images_replaces_none_of_more(run, packed, tmp_pa
     assert "evaluation.json tells of more images than these 2" in capsys.readouterr().err
     assert (out / "evaluation.json").read_bytes() == whole
     assert main([*command, "--limit", "2", "--split", "train"]) == 0
-    assert json.loads((out / "evaluation.json").read_text())["split"] == "train"
+    assert json.loads((out / "evaluation_train.json").read_text())["split"] == "train"
+    assert (out / "evaluation.json").read_bytes() == whole
 
 
 def test_weights_of_another_run_are_refused_where_no_list_tells(run, tmp_path):

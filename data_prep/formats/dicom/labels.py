@@ -81,12 +81,16 @@ def _contours(
     """Draw the contours of an RTSTRUCT file; return them with the names of all structures.
 
     Raises:
-        DataError: DCM_CONTOUR for contours that are not in the image's slices; DCM_PATIENTS,
+        DataError: DCM_REJECTED, unless accepted; DCM_CONTOUR for contours that are not in the
+            image's slices; DCM_PATIENTS,
             DCM_REFERENCE for a label of another series; DCM_LOST for one of slices that are not
             there, unless accepted; DCM_CROSSING as `fill`; HDR_CONFLICT for numbers that do not
             tell structures apart; LBL_LOST if no structure holds a voxel of the image.
     """
     one = parse(data)
+    if str(one.get("ApprovalStatus") or "").upper() == "REJECTED":
+        found = "its reviewer rejected these contours (ApprovalStatus)"
+        findings.ask("DCM_REJECTED", found, "give those that were approved")
     references = References(one, source, image)
     rois, drawn = one.get("StructureSetROISequence") or [], one.get("ROIContourSequence") or []
     names = _once(((int(roi.ROINumber), str(roi.ROIName)) for roi in rois), "ROI")

@@ -111,7 +111,7 @@ def _describe_evaluate(parser: Parser) -> None:
 def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.vae.data.packed import load_packed
     from sdunet.vae.evaluation.evaluate import evaluate
-    from sdunet.vae.evaluation.published import EVALUATION, save_evaluation
+    from sdunet.vae.evaluation.published import evaluation_of, save_evaluation
     from sdunet.vae.model import count_parameters, doubts_of, weights_sha256
 
     model = vae_of(options)
@@ -135,7 +135,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
     found["parameters"] = count_parameters(model.network)["total"]
     found["weights_sha256"] = weights_sha256(Path(options.model))
     if not save_evaluation(Path(options.model), found | {"run": record.facts}):
-        say(f"{EVALUATION} tells of more images than these {found['n']}: it stays as it is")
+        name = evaluation_of(options.split)
+        say(f"{name} tells of more images than these {found['n']}: it stays as it is")
     for name, title in (("negative_elbo", "-ELBO"), ("nll", "NLL"), ("distortion", "distortion")):
         value = found[name]
         error = value["bits_per_dim_standard_error"]

@@ -60,8 +60,7 @@ def export(
     if pack and out.suffix.lower() != ".zip":
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     check_output(out, run)
-    if out.exists():
-        raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
+    _check_free(out)
     doubts = doubts_of(run, accept)
     for finding in findings_of(doubts, accept):
         say(str(finding))
@@ -72,11 +71,17 @@ def export(
         made = Path(folder) / "package"
         _write(model, run, made, doubts)
         _check_afresh(made)
+        _check_free(out)  # another export may have made it meanwhile
         if pack:
             _zip(made, out)
         else:
             made.replace(out)
     return out
+
+
+def _check_free(out: Path) -> None:
+    if out.exists():
+        raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
 
 
 def _check_afresh(path: Path) -> None:

@@ -240,7 +240,7 @@ def predict_scan(
     """
     plan = ensemble.plan
     _check_axes(scan, plan)
-    scan = check_image(fit_channels(scan, plan.channels), findings)
+    scan = check_image(fit_channels(scan, plan.channels, findings), findings)
     check_like_training(scan, plan, findings)
     require_within_window(scan, plan, findings)
     grid = grid_of(scan, plan.spacing, plan.resize)

@@ -23,7 +23,9 @@ def doubts_of(run: Path, accept: Collection[str] = ()) -> set[str]:
         with usable("PACKAGE_LIST", run / ACCEPTED, "fetch the package again"):
             record = read_json(run / ACCEPTED)
             return found | {explain(str(code)).name for code in record["accepted"]}
-    if not is_sealed(run) and not all(is_listed(run / n) for n in (DESCRIPTION, WEIGHTS)):
+    is_run = (run / DESCRIPTION).exists()  # and no folder of several
+    listed = all(is_listed(run / name) for name in (DESCRIPTION, WEIGHTS))
+    if is_run and not is_sealed(run) and not listed:
         found.add(UNLISTED)
     return found
 

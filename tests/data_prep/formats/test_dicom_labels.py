@@ -287,3 +287,22 @@ def test_what_segments_lack_is_told(write_tree, change, said):
     assert (label == 1).sum() == 8
     found = [finding for finding in findings.found if finding.code != "DCM_SKIPPED"]
     assert [str(finding).split(";")[0] for finding in found] == [said]
+
+
+@pytest.mark.parametrize(("status", "refused"), [
+    ("REJECTED", True), ("APPROVED", False), ("UNAPPROVED", False), ("", False),
+])  # fmt: skip
+def test_contours_that_were_rejected_are_drawn_only_if_that_is_accepted(
+    write_tree, status, refused
+):
+    one = structures([("tumour", box(2, 1, 7, 1, 5))])
+    one.ApprovalStatus = status
+    tree = write_tree(ct=series(), rt=[one])
+    (case,) = find_layout(tree).cases
+    accepted = Findings(["DCM_REJECTED"])
+    drawn = read_case_label(tree, case, RULES, findings=accepted).array
+    assert drawn.sum() == 24
+    assert [f.code for f in accepted.found] == ["DCM_REJECTED"] * refused
+    if refused:
+        with pytest.raises(DataError, match="DCM_REJECTED: its reviewer rejected these contours"):
+            read_case_label(tree, case, RULES)

@@ -336,7 +336,9 @@ def test_stem_is_the_name_without_the_suffix(name, want):
 
 def test_channels_change_only_where_nothing_is_lost():
     grey, colour = np.ones((1, 2, 2)), np.stack([np.full((2, 2), i) for i in range(3)])
-    assert len(fit_channels(Scan(grey), ("r", "g", "b")).array) == 3
+    findings = Findings()
+    assert len(fit_channels(Scan(grey), ("r", "g", "b"), findings).array) == 3
+    assert [(one.level, one.code) for one in findings.found] == [("note", "CH_GREY")]
     assert len(fit_channels(Scan(np.repeat(grey, 3, 0)), ("grey",)).array) == 1
     with pytest.raises(DataError, match=r"CH_COUNT: 3 channels, expected 1 \(grey\)"):
         fit_channels(Scan(colour), ("grey",))

@@ -75,9 +75,13 @@ def test_spelling_parts_no_group(listed, kind, spelling):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("1", "1.0"), ("7", "07"), ("0", "00"), ("10.00", "010"), ("3a", "03A")]
+    ("first", "second"),
+    [
+        *(("1", "1.0"), ("7", "07"), ("0", "00"), ("10.00", "010"), ("3a", "03A")),
+        *(("p-1", f"p{dash}1") for dash in "\u2010\u2013\u2014\uff0d"),
+    ],
 )
-def test_numbers_as_tables_write_them_are_one_group(listed, first, second):
+def test_names_as_programs_write_them_are_one_group(listed, first, second):
     patients = {**PATIENTS, "a": first, "b": second}
     checked = check(listed("csv", patient=patients, fold=ACROSS), DataConfig())
     assert {("SPLIT_LEAK", "a"), ("SPLIT_LEAK", "b")} <= codes(checked)

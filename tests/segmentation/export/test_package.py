@@ -18,6 +18,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from sdunet.cli.main import main
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
+from sdunet.segmentation.export import package
 from sdunet.segmentation.export.package import EXAMPLE, _zip, check_package, export
 from sdunet.segmentation.inference.ensemble import find_models
 from sdunet.segmentation.models.integrity import LIST, unpack, verify
@@ -242,6 +243,26 @@ def test_a_package_beside_its_run_does_not_vote_again(packages, disc_run, tmp_pa
     shutil.copytree(root / "run", root / "runs/fold_0")
     shutil.copytree(root / "run", root / "runs/.partial-x/package")
     assert find_models(root / "runs") == [root / "runs/fold_0"]
+
+
+def test_a_folder_of_runs_is_no_run_without_a_list(trained_discs, tmp_path, capsys):
+    for fold in "01":
+        shutil.copytree(trained_discs / "run", tmp_path / "runs" / f"fold_{fold}")
+    assert run("export", tmp_path / "runs", "-o", tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert "MODEL_MISSING" in told
+    assert "RUN_UNLISTED" not in told
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_what_another_export_made_meanwhile_is_not_replaced(
+    trained_discs, tmp_path, monkeypatch, pack
+):
+    out = tmp_path / "out.zip"
+    monkeypatch.setattr(package, "_check_afresh", lambda made: out.write_text("kept"))
+    with pytest.raises(DataError, match=r"OUT_TAKEN: .*out\.zip is there"):
+        export(trained_discs / "run", out, pack=pack)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["kept"]
 
 
 def test_a_zip_is_called_so(disc_run, tmp_path, capsys):
