@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
-from data_prep.core.parse import MAX_BYTES, parse_json, usable
+from data_prep.core.parse import MAX_BYTES, parse_json, read_json, usable
 from data_prep.files.file_tree import Tree
 from data_prep.formats.images_2d import SUFFIXES
 from data_prep.formats.registry import is_scan_name, stem
@@ -198,24 +198,43 @@ def _in_colours(files: list[str], count: int) -> bool:
     return len(files) == 1 and count == _COLOURS and files[0].lower().endswith(SUFFIXES)
 
 
-def joined_channels(layout: Layout, count: int) -> Layout:
+def joined_channels(layout: Layout, count: int | None = None, root: Path | None = None) -> Layout:
     """Return a layout of images alone, a case of each `x_0000`, `x_0001` ... as nnU-Net has them.
 
     Args:
-        layout: of images; any other is returned as it is, as are images of other names.
-        count: of channels.
+        layout: of images; any other is returned as it is, as are images of other names, and those
+            that are numbered from 1 on.
+        count: of channels. Default: as many as the case of most.
+        root: where they are; a `dataset.json` beside this folder names the channels.
+
+    Raises:
+        DataError: LAY_JSON if that cannot be used.
     """
-    if layout.name != "images" or not all(CHANNEL.search(case.id) for case in layout.cases):
+    channels = [CHANNEL.search(case.id) for case in layout.cases]
+    first = any(found and int(found[1]) == 0 for found in channels)
+    if layout.name != "images" or not all(channels) or not first:
         return layout
     by_id: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for case in layout.cases:
-        channel = CHANNEL.search(case.id)
+    for case, channel in zip(layout.cases, channels, strict=True):
         if channel:
             by_id[case.id[: channel.start()]][int(channel[1])].append(case.image)
+    count = count or max(len(files) for files in by_id.values())
     found = [_of_channels(id_, files, [], count, "Ts") for id_, files in by_id.items()]
     cases = tuple(replace(case, split=None) for case in found if isinstance(case, Case))
     problems = [error for error in found if isinstance(error, DataError)]
-    return replace(layout, cases=cases, problems=(*layout.problems, *problems))
+    named = layout.channels or (None if root is None else _channels_above(root))
+    return replace(layout, cases=cases, problems=(*layout.problems, *problems), channels=named)
+
+
+def _channels_above(folder: Path) -> tuple[str, ...] | None:
+    """Return the channels that the set says of which a folder like `imagesTs` was given alone."""
+    path = folder.resolve().parent / _DESCRIPTION
+    if not _kind_and_part(folder.resolve().name)[0] or not path.is_file():
+        return None
+    with usable("LAY_JSON", path, "repair it, or take it out"):
+        content = read_json(path)
+        told = {key: content[key] for key in _TOLD[1:] if isinstance(content.get(key), dict)}
+        return declared(told)[1] if told else None
 
 
 def _roots(tree: Tree) -> set[PurePosixPath]:

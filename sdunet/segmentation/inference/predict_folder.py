@@ -120,7 +120,7 @@ def predict(
     check_free(out, "predict")
     with memory_within(_memory(options)):
         layout = find_layout(tree, need_labels=False)
-        layout = joined_channels(layout, len(ensemble.plan.channels))
+        layout = joined_channels(layout, len(ensemble.plan.channels), tree.root)
         layout = joined_folders(layout, ensemble.plan.channels)
     accepting = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
     say(f"layout {layout.name}, {len(layout.cases)} cases")

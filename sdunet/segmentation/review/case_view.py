@@ -1,6 +1,6 @@
 """A case as it is looked at: image, reference and prediction side by side, and what is wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,8 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.scan import Scan, spacing_of
 from data_prep.files.file_tree import Tree, recorded
-from data_prep.layouts import Case
+from data_prep.layouts import Case, find_layout
+from data_prep.layouts.nnunet import joined_channels
 from data_prep.prepared.rendering import plane_of, to_colours, turned, window_of
 from data_prep.preprocessing.grid import fit_image
 from data_prep.reading.image import read_case_image
@@ -31,6 +32,19 @@ from sdunet.segmentation.review.error_map import error_map as find_errors
 MOST_WRONG = 200
 AXIAL = 2
 _STRENGTH = {code: 0.45 if code == CORRECT else 0.8 for code in KINDS}
+
+
+def find_images(tree: Tree, references: Iterable[Case]) -> dict[str, Case]:
+    """Return the images of cases by id: as they are called, else without nnU-Net's `_0000`.
+
+    Raises:
+        DataError: as `find_layout`.
+    """
+    layout = find_layout(tree, need_labels=False)
+    found = {case.id: case for case in layout.cases}
+    if found.keys() & {case.id for case in references}:
+        return found
+    return {case.id: case for case in joined_channels(layout).cases}
 
 
 @dataclass(frozen=True)

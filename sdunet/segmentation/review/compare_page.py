@@ -10,11 +10,10 @@ from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.file_tree import Tree, open_trees
 from data_prep.files.output_folder import check_free, check_output, own_folder
-from data_prep.layouts import find_layout
 from data_prep.layouts.cases import Case
 from sdunet.segmentation.evaluation.compare_models import Scored
 from sdunet.segmentation.evaluation.pairing import Pair, Pairs, hash_of, open_pairs
-from sdunet.segmentation.review.case_view import open_view
+from sdunet.segmentation.review.case_view import find_images, open_view
 from sdunet.segmentation.review.error_map import Palette
 from sdunet.segmentation.review.html_page import PAGE, Page, remove_page
 
@@ -63,8 +62,7 @@ def open_sides(
     check_output(out, images, references, *predictions)
     check_free(out, "compare", [PAGE])
     with memory_within(first.memory):
-        layout = find_layout(tree, need_labels=False)
-    return Sides(pairs, tree, {case.id: case for case in layout.cases})
+        return Sides(pairs, tree, find_images(tree, first.cases))
 
 
 def side_by_side(

@@ -12,11 +12,10 @@ from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import open_trees
 from data_prep.files.output_folder import below, check_output, own_folder
 from data_prep.formats.encode import encode
-from data_prep.layouts import find_layout
 from sdunet.segmentation.evaluation.pairing import Pair, open_pairs
 from sdunet.segmentation.metrics.case_scores import ScoreOptions, mean_scores
 from sdunet.segmentation.review.case_figure import draw_case, said
-from sdunet.segmentation.review.case_view import open_view
+from sdunet.segmentation.review.case_view import find_images, open_view
 from sdunet.segmentation.review.contact_sheet import ContactSheet
 from sdunet.segmentation.review.error_map import Palette, error_map, itksnap_labels, slicer_colours
 from sdunet.segmentation.review.html_page import PAGE, Page, remove_page
@@ -67,8 +66,7 @@ def overlay(
     pairs = open_pairs(predictions, labels, only, config, max_ram)
     check_output(out, images, references, predictions)
     with memory_within(pairs.memory):
-        layout = find_layout(tree, need_labels=False)
-    cases = {case.id: case for case in layout.cases}
+        cases = find_images(tree, pairs.cases)
     out = Path(out)
     problems: list[DataError] = []
     names = pairs.names

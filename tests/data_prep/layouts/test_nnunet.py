@@ -73,6 +73,39 @@ def test_colours_alone_are_one_image_of_all_channels(written):
     assert not layout.problems
 
 
+@pytest.mark.parametrize(
+    ("folder", "file", "channels"),
+    [
+        ("imagesTs", {"0": "T1", "1": "FLAIR"}, ("T1", "FLAIR")),
+        ("imagesTr", {"0": "T1", "1": "FLAIR"}, ("T1", "FLAIR")),
+        ("imagesTest", {"0": "T1", "1": "FLAIR"}, ("T1", "FLAIR")),
+        ("scans", {"0": "T1", "1": "FLAIR"}, None),
+        ("imagesTs", None, None),
+    ],
+)
+def test_a_folder_of_images_has_the_channels_that_its_set_tells(written, folder, file, channels):
+    told = {} if file is None else {"dataset.json": described(channel_names=file)}
+    root = written(told | {f"{folder}/a_000{k}.nii.gz": IMAGES[c] for k, c in enumerate("ab")})
+    layout = find_layout(open_tree(root / folder), need_labels=False)
+    assert joined_channels(layout, 2, root / folder).channels == channels
+    (case,) = joined_channels(layout).cases
+    assert (case.id, len(case.scans)) == ("a", 2)
+
+
+def test_a_damaged_list_beside_a_folder_of_images_is_named(written):
+    root = written({"dataset.json": b"{", "imagesTs/a_0000.nii.gz": IMAGE})
+    layout = find_layout(open_tree(root / "imagesTs"), need_labels=False)
+    with pytest.raises(DataError, match=r"LAY_JSON: .*dataset\.json"):
+        joined_channels(layout, 1, root / "imagesTs")
+
+
+def test_images_that_are_numbered_from_1_on_are_images_of_their_own(written):
+    root = written({f"img_000{k}.nii.gz": IMAGES[c] for k, c in enumerate("ab", 1)})
+    layout = find_layout(open_tree(root), need_labels=False)
+    assert joined_channels(layout, 1, root) == layout
+    assert [case.id for case in layout.cases] == ["img_0001", "img_0002"]
+
+
 @pytest.mark.parametrize("up", ["", "scans/../"])
 def test_the_files_that_a_key_dataset_names_are_the_cases(written, up):
     record = {"images": [f"{up}scans/x.nii.gz"], "label": f"{up}drawn/y.nii.gz"}
