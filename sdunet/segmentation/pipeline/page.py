@@ -3,7 +3,7 @@
 The page needs no network; pictures are inside, the review of all cases is beside it.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +44,10 @@ def write_page(out: Path, runs: Sequence[str]) -> Path:
     trained = read_hashed(out / runs[0] / SETTINGS)
     dataset = load_dataset(out / "prepared")
     told = [f for f in checked["findings"] if f["level"] != "note"]
-    notes = Counter(f["code"] for f in checked["findings"] if f["level"] == "note")
+    notes = defaultdict(list)
+    for finding in checked["findings"]:
+        if finding["level"] == "note":
+            notes[finding["code"]].append(finding["found"])
     environment = jinja2.Environment(autoescape=True, finalize=_shown, trim_blocks=True)
     page = environment.from_string(_PAGE.read_text(encoding="utf-8")).render(
         layout=checked["layout"],

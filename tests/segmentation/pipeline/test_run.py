@@ -149,7 +149,8 @@ def test_masks_of_255_are_trained_scored_and_packed(make_discs, tmp_path, capsys
     assert [run(ones, tmp_path / "a"), run(white, tmp_path / "b")] == [0, 0]
     scores = [json.loads((tmp_path / f"{o}/scores/summary.json").read_text()) for o in "ab"]
     assert scores[0]["mean"] == scores[1]["mean"]
-    assert "LBL_BINARY" in (tmp_path / "b/index.html").read_text()
+    page = (tmp_path / "b/index.html").read_text()
+    assert "<li>LBL_BINARY: labels of 4 cases hold 0 and 255 alone" in page
 
 
 def test_what_cannot_be_is_named_before_anything_is_trained(raw, tmp_path, capsys):
