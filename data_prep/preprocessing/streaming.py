@@ -1,6 +1,6 @@
 """Values on a plan's grid brought back to their scan plane by plane, as they become known."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from nibabel.affines import from_matvec
@@ -49,6 +49,35 @@ def planes_back(slabs: Iterable[np.ndarray], grid: Grid) -> Iterator[np.ndarray]
         )
     for _ in slabs:  # beyond the last plane of the scan: what is wrong in them is raised, too
         pass
+
+
+def mean_planes(
+    streams: Sequence[Iterable[np.ndarray]], weights: Sequence[float]
+) -> Iterator[np.ndarray]:
+    """Yield the weighted mean of several arrays, each given slab by slab along axis 1.
+
+    Slabs of different streams may be of different thickness; a single stream is passed on as it
+    is. What is left of the others when one ends is not given.
+
+    Args:
+        streams: `(C, n, ...)` slabs, which are as many planes in all.
+        weights: of each, which are 1 in sum.
+    """
+    if len(streams) == 1:
+        yield from streams[0]
+        return
+    left = [iter(stream) for stream in streams]
+    slabs: list[np.ndarray | None] = [next(stream, None) for stream in left]
+    while all(slab is not None for slab in slabs):
+        there = [slab for slab in slabs if slab is not None]
+        count = min(slab.shape[1] for slab in there)
+        parts = zip(weights, there, strict=True)
+        yield np.sum([weight * slab[:, :count] for weight, slab in parts], axis=0)
+        rests = [slab[:, count:] for slab in there]
+        slabs = [
+            rest if rest.shape[1] else next(stream, None)
+            for rest, stream in zip(rests, left, strict=True)
+        ]
 
 
 def needs_all(grid: Grid) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -18,7 +18,7 @@ from data_prep.core.scan import Scan, fit_channels, flat_axis, times
 from data_prep.core.scan_checks import check_image
 from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
 from data_prep.preprocessing.intensity import normalise, scaling_of
-from data_prep.preprocessing.streaming import planes_back
+from data_prep.preprocessing.streaming import mean_planes, planes_back
 from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference.domain_check import check_like_training
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
@@ -41,14 +41,15 @@ from sdunet.segmentation.models.trained_model import (
 )
 
 _LARGE = 1e9  # bytes that are worth a word
+_SHARED = ("spatial_dims", "channels", "labels", "label_map", "structures")
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks of one plan, whose mean probability decides.
+    """Networks whose mean probability on the grid of the scan decides.
 
     Attributes:
-        models: each with its network.
+        models: each with its network; of the same channels and classes.
         rules: what is removed from their predictions.
         mirror: whether windows are also seen mirrored, along the axes of training.
         doubts: codes of what is doubtful about the models, see `doubts_of`.
@@ -61,8 +62,23 @@ class Ensemble:
 
     @property
     def plan(self) -> Plan:
-        """How scans are read and brought to their grid."""
-        return self.models[0].plan
+        """How scans are read: what all plans share, and of the rest that of the first."""
+        first, *others = (model.plan for model in self.models)
+        accept = [code for code in first.accept if all(code in plan.accept for plan in others)]
+        return replace(first, accept=tuple(accept))
+
+    @property
+    def by_plan(self) -> list["Ensemble"]:
+        """The networks of each plan, which see a scan on one grid."""
+        parts: list[list[Model]] = []
+        for model in self.models:
+            plan = essence(model.plan)
+            part = next((part for part in parts if essence(part[0].plan) == plan), None)
+            if part is None:
+                parts.append([model])
+            else:
+                part.append(model)
+        return [replace(self, models=tuple(part)) for part in parts]
 
     @property
     def device(self) -> torch.device:
@@ -153,9 +169,10 @@ def load_ensemble(
         accept: RUN_UNFINISHED, to take runs that were stopped before their end.
 
     Raises:
-        DataError: PRED_TEAM if they were not trained for the same plan; PRED_TWICE if two are the
-            same; PRED_RULES if paths have different rules; PRED_MEMORY if the device has no room
-            for them; PACKAGE_... for damaged packages; as `doubts_of` and `load_model`.
+        DataError: PRED_TEAM if they have other channels or classes; PRED_TWICE if two are the
+            same; PRED_RULES if paths have different rules, or rules count pixels of other sizes;
+            PRED_MEMORY if the device has no room for them; PACKAGE_... for damaged packages; as
+            `doubts_of` and `load_model`.
     """
     with tempfile.TemporaryDirectory() as folder:
         roots = [
@@ -168,14 +185,16 @@ def load_ensemble(
         labels = models[0].plan.labels
         rules = _rules_of(roots, labels) if tidy else {}
     _refuse_twice(models)
-    plan = essence(models[0].plan)
     for model in models[1:]:
-        if essence(model.plan) != plan:
+        if names := _not_shared(model.plan, models[0].plan):
             raise DataError(
                 "PRED_TEAM",
-                f"{model.root} and {models[0].root} were trained for different plans",
-                "predict together with networks of one prepared dataset",
+                f"{model.root} and {models[0].root} were trained with other {', '.join(names)}",
+                "predict together with networks of the same channels and classes",
             )
+    if rules and len({model.plan.resize for model in models}) > 1:
+        found = f"{RULES} of images of other sizes: it counts pixels of theirs"
+        raise DataError("PRED_RULES", found, "give --no-postprocess")
     return Ensemble(tuple(models), rules, mirror, doubts)
 
 
@@ -238,13 +257,19 @@ def predict_scan(
         DataError: CH_... if the scan does not have the model's channels or dimensions, PRED_RANGE
             if it is of another kind, PRED_MEMORY if it would take more than `memory`.
     """
-    plan = ensemble.plan
-    _check_axes(scan, plan)
+    plan, parts = ensemble.plan, ensemble.by_plan
+    for part in parts:
+        _check_axes(scan, part.plan)
     scan = check_image(fit_channels(scan, plan.channels, findings), findings)
-    check_like_training(scan, plan, findings)
-    require_within_window(scan, plan, findings)
-    grid = grid_of(scan, plan.spacing, plan.resize)
-    needed = needed_bytes(scan, grid, plan.num_classes, plan.patch_size, uncertainty=uncertainty)
+    for part in parts:
+        check_like_training(scan, part.plan, findings)
+        require_within_window(scan, part.plan, findings)
+    grids = [grid_of(scan, part.plan.spacing, part.plan.resize) for part in parts]
+    grid = grids[0]  # all turn the scan alike
+    needed = sum(
+        needed_bytes(scan, there, plan.num_classes, part.plan.patch_size, uncertainty=uncertainty)
+        for part, there in zip(parts, grids, strict=True)
+    )
     if needed > _LARGE:
         say(f"needs about {needed / 1e9:.1f} GB of memory besides the networks")
     if needed > memory:
@@ -253,25 +278,21 @@ def predict_scan(
             f"it needs about {needed / 1e9:.2g} GB, {memory / 1e9:.2g} GB are allowed",
             "allow more by --max-ram, or crop the scan",
         )
-    array = to_grid(scan.array, grid)
-    scaling = scaling_of(scan.array, plan)
 
     def step_back(text: str) -> None:
         say(text)
         findings.note("DEVICE_MEMORY", text)
 
-    parts = slabs(
-        array,
-        Fallback(ensemble.window_predictor(), step_back),
-        plan.patch_size,
-        ensemble.models[0].overlap,
-        lambda window: normalise(window, scaling),
-    )
+    streams = [
+        planes_back(_slabs(part, scan, there, step_back), there)
+        for part, there in zip(parts, grids, strict=True)
+    ]
+    shares = [len(part.models) / len(ensemble.models) for part in parts]
     label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
     entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None
     kept = probabilities_into and probabilities_into((plan.num_classes, *grid.turned_size))
     first = 0
-    for probabilities in planes_back(parts, grid):
+    for probabilities in mean_planes(streams, shares):
         here = slice(first, first := first + probabilities.shape[1])
         label[here] = probabilities.argmax(0)
         if entropy is not None:
@@ -288,6 +309,20 @@ def predict_scan(
         None if entropy is None else turn_back(entropy[None], grid),
         kept,
         grid,
+    )
+
+
+def _slabs(
+    part: Ensemble, scan: Scan, grid: Grid, step_back: Callable[[str], None]
+) -> Iterator[np.ndarray]:
+    """Return probabilities by networks of one plan, on its grid, slab by slab."""
+    scaling = scaling_of(scan.array, part.plan)
+    return slabs(
+        to_grid(scan.array, grid),
+        Fallback(part.window_predictor(), step_back),
+        part.plan.patch_size,
+        part.models[0].overlap,
+        lambda window: normalise(window, scaling),
     )
 
 
@@ -315,6 +350,11 @@ def entropy_of(probabilities: np.ndarray) -> np.ndarray:
     return np.clip(-terms.sum(0) / np.log(len(probabilities)), 0, 1)
 
 
+def _not_shared(one: Plan, other: Plan) -> list[str]:
+    """Return the names of what networks must share to predict together, and these do not."""
+    return [name for name in _SHARED if getattr(one, name) != getattr(other, name)]
+
+
 def essence(plan: Plan) -> Plan:
-    """Return what networks must share to predict together."""
+    """Return what networks of one grid and one kind of intensities share."""
     return replace(plan, why={}, seen=None, form=None)

@@ -3,13 +3,29 @@
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 from by_hand import rewrite
 from PIL import Image
 
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
+from data_prep.core.scan import Scan
+from data_prep.files.hashed_json import write_hashed
 from sdunet.cli.main import main
-from sdunet.segmentation.inference.ensemble import find_models
+from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.inference.ensemble import (
+    Ensemble,
+    find_models,
+    load_ensemble,
+    predict_scan,
+)
+from sdunet.segmentation.inference.postprocessing import RULES
+from sdunet.segmentation.models.trained_model import Model, network_for
 
 
 def run(*arguments):
@@ -117,10 +133,79 @@ def test_errors_are_drawn_over_the_image_that_was_predicted(disc_run, tmp_path, 
     assert (tmp_path / "page/cases/disc_1.png").exists()
 
 
-def test_models_of_other_plans_do_not_vote_together(disc_run, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"channels": ["other"]}, "channels"),
+        ({"labels": {"background": 0, "ring": 1}}, "labels"),
+        ({"label_map": {"7": 1}}, "label_map"),
+    ],
+)
+def test_models_of_other_channels_or_classes_do_not_predict_together(
+    disc_run, tmp_path, capsys, change, named
+):
     raw, root, _ = disc_run
     shutil.copytree(root / "run", root / "other")
-    rewrite(root / "other/model.json", lambda r: r["plan"].update(patch_size=[24, 24]))
+    rewrite(root / "other/model.json", lambda r: r["plan"].update(change))
     models = ["--model", root / "run", root / "other"]
     assert run("predict", *models, "-i", raw, "-o", tmp_path / "p") == 1
-    assert "PRED_TEAM" in capsys.readouterr().err
+    assert f"were trained with other {named}" in capsys.readouterr().err
+
+
+def test_rules_that_count_pixels_of_other_sizes_are_not_followed(runs):
+    def resized(record):
+        record["plan"]["resize"] = [32, 32]
+
+    rewrite(runs / "seed_1/model.json", resized)
+    paths = [runs / "seed_0", runs / "seed_1"]
+    for path in paths:
+        write_hashed(path / RULES, {"rules": {"disc": 3}})
+    with pytest.raises(DataError, match=r"PRED_RULES: .* of images of other sizes"):
+        load_ensemble(paths)
+    load_ensemble(paths, tidy=False)
+
+
+def _drawn(seed, plan):
+    torch.manual_seed(seed)
+    network = network_for(NetworkConfig(features=(4, 6), num_features=3), plan).eval()
+    return Model(network, plan, 0.5, (), str(seed), None)
+
+
+def _predicted(*models, scan):
+    kept = []
+    ensemble = Ensemble(models, {})
+    into = lambda shape: kept.append(np.empty(shape, np.float32)) or kept[0]  # noqa: E731
+    found = predict_scan(ensemble, scan, Findings(), print, probabilities_into=into)
+    return found, kept[0]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_networks_of_other_grids_are_averaged_on_that_of_the_scan(turned):
+    plan = Plan(3, ("a",), {"background": 0, "b": 1}, {}, "zscore", (1.0, 1.0, 1.0), (8, 8, 8))
+    coarse = replace(plan, spacing=(2.0, 1.5, 1.0), patch_size=(8, 4, 8), intensity="unit")
+    affine = np.diag([1.0, -1.0, 2.0, 1.0])[:, [2, 1, 0, 3] if turned else [0, 1, 2, 3]]
+    scan = Scan(np.random.default_rng(0).integers(0, 255, (1, 19, 13, 11), np.uint8), affine)
+    models = _drawn(0, plan), _drawn(1, coarse), _drawn(2, plan)
+    apart = [_predicted(model, scan=scan)[1] for model in models]
+    found, together = _predicted(*models, scan=scan)
+    np.testing.assert_allclose(together, np.mean(apart, axis=0), rtol=0, atol=1e-6)
+    assert not np.allclose(together, apart[0], atol=1e-3)
+    assert found.label.shape == (1, 19, 13, 11)
+    np.testing.assert_array_equal(found.label[0], found.probability_of(1)[0] > 0.5)
+
+
+def test_the_order_of_networks_of_other_grids_changes_no_label():
+    plan = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
+    models = _drawn(0, plan), _drawn(1, replace(plan, resize=(12, 20), patch_size=(8, 8)))
+    scan = Scan(np.random.default_rng(1).normal(size=(1, 21, 17)).astype(np.float32))
+    one, other = _predicted(*models, scan=scan), _predicted(*models[::-1], scan=scan)
+    np.testing.assert_array_equal(one[0].label, other[0].label)
+    np.testing.assert_allclose(one[1], other[1], rtol=0, atol=1e-6)
+
+
+def test_what_any_of_the_plans_does_not_accept_is_not_accepted():
+    plan = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
+    both = replace(plan, accept=("GEO_SHEAR", "IMG_ALPHA"))
+    models = _drawn(0, both), _drawn(1, replace(plan, accept=("IMG_ALPHA",)))
+    assert Ensemble(models[:1], {}).plan.accept == ("GEO_SHEAR", "IMG_ALPHA")
+    assert Ensemble(models, {}).plan.accept == ("IMG_ALPHA",)
