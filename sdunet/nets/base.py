@@ -72,6 +72,7 @@ class SweepingUNet(nn.Module, ABC):
         self.depth = stages.depth
         self.down = stages.downs()
         self.covered = [stages.covered(level) for level in range(stages.depth)]
+        self.multiples = self.covered[-1]
         self.add_stages(stages, [in_channels, *features[:-1]], sdn_encoder, sdn_decoder)
         conv = Conv["conv", spatial_dims]
         self.head = conv(features[0], out_channels, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sdunet.nets.base import SweepingUNet
-from sdunet.nets.baselines import BASELINES, build_baseline
+from sdunet.nets.baselines import BASELINES, Baseline, build_baseline
 from sdunet.nets.names import NetworkName
 from sdunet.nets.nested import NestedSDUNet
 from sdunet.nets.unet import SDUNet
@@ -85,6 +85,17 @@ def passed_over(name: NetworkName, *, match_parameters: bool, sweeps: bool) -> t
     if name in _OURS:  # whose levels that sweep may be none
         return () if sweeps else _SWEEPING[2:]
     return () if match_parameters else _SWEEPING
+
+
+def multiples_of(network: nn.Module) -> tuple[int, ...]:
+    """Return what the sizes of maps along each axis are brought to multiples of.
+
+    Raises:
+        TypeError: if the network is not of `build_network`.
+    """
+    if not isinstance(network, SweepingUNet | Baseline):
+        raise TypeError(f"{type(network).__name__} is no network of this library")
+    return tuple(network.multiples)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from monai.networks.blocks import ADN, Convolution, UpSample
 from monai.networks.blocks.dynunet_block import UnetResBlock
@@ -202,8 +203,10 @@ def check_input(x: Tensor, channels: int, spatial_dims: int) -> None:
 
 def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
     """Repeat the border of a map until its sizes can be divided down to the bottleneck."""
-    sizes = zip(x.shape[2:], multiples, strict=True)
-    targets = [-(-size // multiple) * multiple for size, multiple in sizes]
+    targets = [
+        cells_of(size, multiple) * multiple
+        for size, multiple in zip(x.shape[2:], multiples, strict=True)
+    ]
     # Normalisation over a bottleneck of a single cell is undefined: then, and only then, another
     # is added. In numbers, for a question asked of a size would fix it in an exported network.
     targets[-1] += math.prod(multiples) // math.prod(targets) * multiples[-1]
@@ -211,7 +214,17 @@ def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
     return F.pad(x, [pad for pair in reversed(pads) for pad in pair], mode="replicate")
 
 
+def cells_of(size: int, multiple: int) -> int:
+    """Return how many cells of `multiple` voxels cover an axis."""
+    # In this form an exported network takes any size; of negative numbers it would ask.
+    return (size + multiple - 1) // multiple
+
+
 def crop(x: Tensor, sizes: Sequence[int]) -> Tensor:
     """Undo `pad_to_multiple`."""
+    if torch.compiler.is_compiling():
+        # A view would fix in the network whether it lies dense in memory, and so its size.
+        less = [(0, size - there) for size, there in zip(sizes, x.shape[2:], strict=True)]
+        return F.pad(x, [n for pair in reversed(less) for n in pair])
     inside: tuple[slice | EllipsisType, ...] = (..., *(slice(size) for size in sizes))
     return x[inside]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sdunet.nets.base import SweepingUNet
-from sdunet.nets.stages import Stages, check_input, crop, pad_to_multiple
+from sdunet.nets.stages import Stages, cells_of, check_input, crop, pad_to_multiple
 
 
 class SDUNet(SweepingUNet):
@@ -100,6 +100,7 @@ class SDUNet(SweepingUNet):
             return logits
         logits = [logits]
         for level, head in enumerate(self.aside, start=1):
-            there = [-(-n // cells) for n, cells in zip(sizes, self.covered[level], strict=True)]
+            covered = zip(sizes, self.covered[level], strict=True)
+            there = [cells_of(size, cells) for size, cells in covered]
             logits.append(crop(head(decoded[-1 - level]), there))
         return logits

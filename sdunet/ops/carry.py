@@ -113,6 +113,8 @@ def _adjacent(x: Tensor) -> Tensor:
     """Return `x` with the features of a cell side by side; the other axes keep their order."""
     if x.stride(-1) == 1 or x.shape[-1] == 1:
         return x
+    if torch.compiler.is_compiling():  # strides that are not known yet have no order
+        return x.contiguous()
     *axes, features = range(x.dim())
     order = sorted(axes, key=x.stride, reverse=True)
     back = [order.index(axis) for axis in axes]

@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from grids import crossed
 from monai.data import MetaTensor
+from torch._dynamo.testing import CompileCounter
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
@@ -102,6 +103,17 @@ def test_compiled_network_is_one_graph_and_agrees(network, image):
     assert_same(
         gradients(network, compiled.square().sum()), gradients(network, want.square().sum())
     )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_network_is_compiled_once_for_all_sizes(network):
+    compiler = CompileCounter()
+    compiled = torch.compile(network, backend=compiler, dynamic=True, fullgraph=True)
+    with torch.no_grad():
+        for size in ((2, 20, 24), (3, 33, 17), (2, 16, 50)):
+            image = torch.randn(size[0], 1, *size[1:])
+            assert_same(compiled(image), network(image))
+    assert compiler.frame_count == 1
 
 
 def test_exported_network_agrees_and_holds_the_operator(network, image):

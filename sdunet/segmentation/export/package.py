@@ -28,13 +28,19 @@ from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
+from sdunet.segmentation.export.program import (
+    PROGRAM,
+    check_gap,
+    check_program,
+    program_of,
+    smallest_of,
+)
 from sdunet.segmentation.inference.postprocessing import RULES, read_rules
 from sdunet.segmentation.models.doubts import doubts_of, write_accepted
 from sdunet.segmentation.models.integrity import NEEDED, seal
 from sdunet.segmentation.models.trained_model import Model, load_model
 
-PROGRAM, EXAMPLE = "program.pt2", "example.safetensors"
-_ALIKE = 1e-4  # of logits, between processors; on one they are the same bits
+EXAMPLE = "example.safetensors"
 
 
 def export(
@@ -109,20 +115,17 @@ def check_package(path: str | Path) -> None:
     program = torch.export.load(path / PROGRAM).module()
     for name, network in (("network", loaded), ("program", program)):
         with torch.no_grad():
-            logits = network(tensors["image"])
-        gap = float((logits - tensors["logits"]).abs().max())
-        if not gap <= _ALIKE:
-            raise DataError("PACKAGE_CHECK", f"the {name} differs by {gap:.3g}", "export it again")
+            check_gap(name, network(tensors["image"]), tensors["logits"])
+    check_program(program, loaded, tensors["image"].shape[1])
 
 
 def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
     plan = model.plan
     size = (1, len(plan.channels), *plan.patch_size)
     image = torch.randn(size, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():  # or the program would hold what only training needs
+    with torch.no_grad():
         logits = model.network(image)
-        program = torch.export.export(model.network, (image,))
-    _forget_sources(program)
+    program = program_of(model.network, len(plan.channels))
     record = _record_of(run)
     facts = {
         "labels": [
@@ -133,6 +136,7 @@ def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
         "parameters": count_parameters(model.network),
         "training": record.get("training"),
         "training_cases": record.get("training_cases"),
+        "smallest": smallest_of(model.network),
         "versions": versions(),
         "doubts": [finding.found for finding in findings_of(doubts)],
     }
@@ -148,14 +152,6 @@ def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
     seal(out)
-
-
-def _forget_sources(program: torch.export.ExportedProgram) -> None:
-    """Remove what torch notes of where its code lies on this machine."""
-    for module in program.graph_module.modules():
-        if isinstance(module, torch.fx.GraphModule):
-            for node in module.graph.nodes:
-                node.meta.pop("stack_trace", None)
 
 
 def _record_of(run: Path) -> dict[str, Any]:

@@ -143,7 +143,8 @@ def test_the_card_says_in_hugging_faces_form_what_was_measured(packages, disc_ru
 
 def test_the_program_runs_without_the_network_being_built(packages):
     program = torch.export.load(packages / "folder/program.pt2").module()
-    assert program(torch.zeros(1, 1, 32, 32)).shape == (1, 2, 32, 32)
+    for size in ((1, 1, 32, 32), (3, 1, 17, 50), (2, 1, 64, 21)):
+        assert program(torch.zeros(size)).shape == (size[0], 2, *size[2:])
 
 
 @pytest.mark.parametrize("seed", range(40))
