@@ -3,11 +3,12 @@
 import csv
 import io
 from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from data_prep.checks.run import Checked, check, nothing_left
-from data_prep.core.config import DataConfig
+from data_prep.core.config import DataConfig, Seeding
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
@@ -21,6 +22,7 @@ from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
 from data_prep.planning.splits import given_folds
 from data_prep.reading.case import read_checked
+from data_prep.seeded import CHANNEL, LABELS, fewer_made, points_of, seeded_cases
 
 Target = Literal["folders", "nnunet", "monai"]
 
@@ -31,11 +33,13 @@ def convert(
     config: DataConfig,
     to: Target = "folders",
     progress: Progress = silent,
+    seeding: Seeding | None = None,
     **jobs: Any,
 ) -> tuple[list[str], Checked, list[DataError]]:
     """Write the usable cases of `data` to `out`; what was repaired or doubtful is recorded.
 
     Labels hold class numbers, volumes are NIfTI, and nothing of a header but the place is kept.
+    2D images that are neither grey nor in three colours are a file a channel.
 
     Args:
         data: a folder, zip or tar in a known layout.
@@ -45,37 +49,57 @@ def convert(
             (folders with `datalist.json`, which also has folds and groups). Cases kept apart for
             testing go to `images_test/` and `labels_test/`, or `imagesTs/` and `labelsTs/`.
         progress: wraps each loop over cases.
+        seeding: how other cases are made of each, see `seeded_cases`, which are written in its
+            place. All of one image are of one group, its own.
         jobs: how checking is spread, as in `check`.
 
     Returns:
-        Ids of the cases written, what was found, and an error for each case left out.
+        Ids of the cases written, what was found (with `seeding`, its layout is of the cases that
+        were made), and an error for each case left out.
 
     Raises:
         DataError: OUT_TAKEN if `out` holds other files than an earlier conversion's; if no case
-            can be used, see `Checked.require_usable`.
+            can be used, see `Checked.require_usable`; SEED_IMAGE if a channel is called `seed`
+            that `seeding` would add.
     """
     tree, out = open_tree(data), Path(out)
     check_output(out, data)
     check_free(out, "convert")
     checked = check(data, config, progress, tree=tree, **jobs)
     checked.require_usable()
+    if seeding and CHANNEL in checked.rules.channels:
+        found = f"a channel is called {CHANNEL}: points are marked already"
+        raise DataError("SEED_IMAGE", found, "give the images without that channel")
     problems = list(checked.errors)
     memory = bytes_of(jobs.get("max_ram"))
     with own_folder(out, "convert") as output:
         written: dict[str, tuple[list[str], str]] = {}
+        made: list[Case] = []
+        points: dict[str, dict] = {}
         cases = [case for case in checked.layout.cases if case.id in checked.facts]
         for case in progress(cases, "writing"):
             source = checked.facts[case.id].source
             findings = Findings(config.accept)
             with set_aside(problems, case.id), memory_within(memory):
                 image, label = read_checked(tree, case, checked.rules, findings, source)
-                written[case.id] = _write(case, image, label, out, to)
+                if seeding is None:
+                    written[case.id] = _write(case, image, label, out, to)
+                    continue
+                seeded = seeded_cases(image, label, case.id, seeding)
+                for one in seeded:
+                    made.append(replace(case, id=one.id, group=checked.groups[case.id]))
+                    written[one.id] = _write(made[-1], one.image, one.label, out, to)
+                points[case.id] = points_of(seeded)
         if not written:
             raise nothing_left(problems)
+        used = points.keys() if seeding else written.keys()
+        kept = [f for f in checked.findings if f.case in used or f.case is None]
+        if seeding:
+            write_json(out / "seeds.json", {"seeding": asdict(seeding), "images": points})
+            checked = _seeded(checked, made, fewer_made(points, seeding))
         if to == "nnunet":
             problems += _other_endings(written)
         _describe(checked, written, out, to)
-        kept = [f for f in checked.findings if f.case in written or f.case is None]
         write_json(
             out / "repairs.json",
             [
@@ -88,6 +112,16 @@ def convert(
     return sorted(written), checked, problems
 
 
+def _seeded(checked: Checked, made: list[Case], found: list[Finding]) -> Checked:
+    """Return what was checked with the cases that were made in place of the images'."""
+    return replace(
+        checked,
+        layout=replace(checked.layout, cases=tuple(made)),
+        rules=replace(checked.rules, channels=(*checked.rules.channels, CHANNEL), labels=LABELS),
+        findings=(*checked.findings, *found),
+    )
+
+
 def _write(case: Case, image: Scan, label: Scan, out: Path, to: Target) -> tuple[list[str], str]:
     """Write a case, and return the names of its image files and of its label file.
 
@@ -98,13 +132,15 @@ def _write(case: Case, image: Scan, label: Scan, out: Path, to: Target) -> tuple
         folders = ("imagesTs", "labelsTs") if tested else ("imagesTr", "labelsTr")
     else:
         folders = ("images_test", "labels_test") if tested else ("images", "labels")
-    # nnU-Net takes the channels of a volume from a file each, those of a 2D image from one.
-    apart = to == "nnunet" and image.affine is not None
+    # nnU-Net takes the channels of a volume from a file each, colours of a 2D image from one; no
+    # other channels of a 2D image have a file together.
+    flat = image.affine is None
+    apart = len(image.array) not in (1, 3) if flat else to == "nnunet"
     parts = [image.holding(c[None]) for c in image.array] if apart else [image]
     images = []
     for number, part in enumerate(parts):
         suffix, content = encode(part)
-        ending = f"_{number:04d}" if to == "nnunet" else ""
+        ending = f"_{number:04d}" if to == "nnunet" or apart else ""
         images.append(f"{folders[0]}/{case_id}{ending}{suffix}")
         write_bytes(below(out, images[-1]), content)
     suffix, content = encode(label)
@@ -139,7 +175,7 @@ def _describe(
         told = {case.id: case.group for case in checked.layout.cases}
         lists: dict[str, list[dict]] = {"training": [], "test": []}
         for id_, (images, label) in sorted(written.items()):
-            record: dict = {"image": images[0], "label": label}
+            record: dict = {"image": images if images[1:] else images[0], "label": label}
             if isinstance(splits[id_], int):
                 record["fold"] = splits[id_]
             if told[id_]:
@@ -171,17 +207,18 @@ def _other_endings(written: dict[str, tuple[list[str], str]]) -> list[DataError]
 
 
 def _list(checked: Checked, written: dict[str, tuple[list[str], str]], out: Path) -> None:
-    """Write `cases.csv`, where folders cannot tell of folds and groups."""
+    """Write `cases.csv`, where folders cannot tell of folds, groups and files of channels."""
     cases = [case for case in checked.layout.cases if case.id in written]
-    if not any(case.group or isinstance(case.split, int) for case in cases):
+    several = any(len(images) > 1 for images, _ in written.values())
+    if not several and not any(case.group or isinstance(case.split, int) for case in cases):
         return
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(("image", "label", "id", "group", "fold"))
     for case in cases:
-        (image,), label = written[case.id]
+        images, label = written[case.id]
         fold = "" if case.split is None else case.split
-        rows.writerow((image, label, case.id, case.group or "", fold))
+        rows.writerow(("|".join(images), label, case.id, case.group or "", fold))
     write_bytes(out / "cases.csv", text.getvalue().encode())
 
 

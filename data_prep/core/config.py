@@ -128,6 +128,25 @@ class DataConfig:
                 raise ValueError(f"{name} cannot be {value!r:.80}; DataConfig says what can be")
 
 
+@dataclass(frozen=True)
+class Seeding:
+    """How cases with a marked point are made of 2D images, see `data_prep.seeded`.
+
+    Args:
+        cuts: the most cuts of each image.
+        per_image: the most cases of each image, each of another part.
+        radius: of a cut, in pixels.
+        smallest: pixels of the smallest part that is marked.
+        seed: of all that is drawn.
+    """
+
+    cuts: CountFrom0 = 60
+    per_image: Count = 4
+    radius: Count = 6
+    smallest: Count = 1000
+    seed: Seed = 0
+
+
 def check_once(section: str, settings: object) -> None:
     """Refuse a list that names one thing twice: an axis flipped twice is not flipped at all.
 

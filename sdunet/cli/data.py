@@ -5,11 +5,11 @@ import os
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jsonargparse
 
-from data_prep.core.config import DataConfig, Plan
+from data_prep.core.config import Count, CountFrom0, DataConfig, Plan, Seed, Seeding
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, say_unused, task_of
@@ -20,6 +20,14 @@ if TYPE_CHECKING:  # commands import what they run, so that help does not wait f
     from data_prep.checks.run import Checked
 
 _SHOWN = 5
+# Options that are `Seeding`, by its names for them.
+_SEEDING: dict[str, tuple[str, Any, str]] = {
+    "cuts": ("--seeded-cuts", CountFrom0, "cuts of each image, at most"),
+    "per_image": ("--seeds-per-image", Count, "cases of each image, at most"),
+    "radius": ("--cut-radius", Count, "of a cut, in pixels"),
+    "smallest": ("--smallest-part", Count, "pixels of the smallest part that is marked"),
+    "seed": ("--seed", Seed, "of all that is drawn"),
+}
 _IN_CHECK = "which sdunet check lists"
 
 
@@ -96,8 +104,17 @@ def _describe_convert(parser: Parser) -> None:
     parser.add_argument("DATA", help="raw dataset: folder, zip or tar in a known layout")
     parser.add_argument("-o", "--out", help="folder for the copy (required)")
     parser.add_argument(
-        "--to", choices=["folders", "nnunet", "monai"], required=True, help="layout to write"
+        "--to", choices=["folders", "nnunet", "monai"], default="folders", help="layout to write"
     )
+    parser.add_argument(
+        "--seeded",
+        action="store_true",
+        help="make tasks of far context of 2D images: cut the label into parts, mark a point, and "
+        "keep the part that holds it",
+    )
+    for name, (option, kind, about) in _SEEDING.items():
+        about = f"with --seeded, {about}; default: {getattr(Seeding, name)}"
+        parser.add_argument(option, type=kind, metavar="N", help=about)
     add_jobs(parser)
     add_task(parser, "dataset")
 
@@ -106,14 +123,32 @@ def _convert(options: jsonargparse.Namespace) -> int:
     from data_prep.convert import convert, lost_of
 
     config = task_of(options).dataset
+    seeding = _seeding_of(options)
     say_unused(config)
     written, checked, problems = convert(
-        options.DATA, options.out, config, options.to, bar, **jobs_of(options)
+        options.DATA, options.out, config, options.to, bar, seeding, **jobs_of(options)
     )
     for finding in (*checked.worth_telling(_IN_CHECK), *lost_of(checked, options.to)):
         say(str(finding))
     tell(f"{len(written)} cases written to {options.out}")
     return report(problems)
+
+
+def _seeding_of(options: jsonargparse.Namespace) -> Seeding | None:
+    """Return how cases with a marked point are made, if they are.
+
+    Raises:
+        DataError: OPTION if that is told without being asked for.
+    """
+    given = {
+        name: options[option.removeprefix("--").replace("-", "_")]
+        for name, (option, *_) in _SEEDING.items()
+    }
+    told = {name: value for name, value in given.items() if value is not None}
+    if told and not options.seeded:
+        option = _SEEDING[next(iter(told))][0]
+        raise DataError("OPTION", f"{option} without --seeded", "give both, or none")
+    return Seeding(**told) if options.seeded else None
 
 
 def _describe_plan(parser: Parser) -> None:

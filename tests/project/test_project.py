@@ -50,6 +50,7 @@ ORDER = (
     "data_prep.reading",
     "data_prep.checks",
     "data_prep.prepared",
+    "data_prep.seeded",
     "data_prep.convert",
     "sdunet.ops",
     "sdunet.cells",
