@@ -6,6 +6,7 @@
 #   bash scripts/reproduce_papers.sh polyps PATH/cvc_clinicdb.zip OUT
 #   bash scripts/reproduce_papers.sh liver PATH/liver_3dircadb_128.zip OUT
 #   bash scripts/reproduce_papers.sh left_ventricle PATH/sunnybrook.zip OUT    # sound alone
+#   bash scripts/reproduce_papers.sh vessels PATH/drive.zip OUT                # sound alone
 #
 # PROTOCOL, published (for a GPU) or sound (for two cores), the default. A network is one of
 # configs/networks or a name that sdunet train knows; NETWORKS, all; SEEDS, default "0 1"; one row:
@@ -15,7 +16,7 @@
 # What is there already is kept; a run that was stopped goes on. EPOCHS, for another budget;
 # PRECISION, default bf16-mixed, in which sweeps stay in float32.
 set -euo pipefail
-usage="nuclei, polyps, liver or left_ventricle, the raw data, a folder for the runs"
+usage="nuclei, polyps, liver, left_ventricle or vessels, the raw data, a folder for the runs"
 task=${1:?$usage} raw=$(realpath "${2:?$usage}") protocol=${PROTOCOL:-sound}
 out=$(realpath -m "${3:?$usage}")/$task/$protocol
 cd "$(dirname "$0")/.."
@@ -44,7 +45,17 @@ if [ "$protocol" = published ]; then
     scoring=(--pooled-dice 16 --pooled-size $size)
 fi
 networks=${NETWORKS:-sdunet sdunet_carry unet unet_matched dilated attention_unet nested_sdunet unet_plus_plus}
+if [ "$task" = vessels ]; then
+    networks=${NETWORKS:-unet dilated sdunet sdunet@network.cell=gru@network.init=published}
+    training+=(--fold 2) # 14 eyes to learn from, 6 to report
+    [ -e "$out/seeded/repairs.json" ] || sdunet convert "$raw" -o "$out/seeded" --seeded \
+        --dataset.channels "[red, green, blue]" --dataset.labels "{background: 0, vessel: 1}" \
+        --dataset.label_map "{255: 1}"
+    raw=$out/seeded
+fi
 rows "$raw" "$config" "$out" $networks
+[ "$task" != vessels ] ||
+    python scripts/far_half.py "$raw" $(for network in $networks; do echo "$out/$network"; done)
 
 [ "$(wc -w <<<"$networks")" -lt 2 ] || for seed in ${SEEDS:-0 1}; do
     echo "seed $seed: differences of Dice"

@@ -2,13 +2,17 @@
 
 import csv
 import json
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from scipy import ndimage
 
-from data_prep.core.config import DataConfig, Plan
+from data_prep.convert import convert
+from data_prep.core.config import DataConfig, Plan, Seeding
 from sdunet.nets.registry import count_parameters
 from sdunet.segmentation.config import NetworkConfig, TrainingConfig
 from sdunet.segmentation.models.trained_model import network_for
@@ -93,3 +97,73 @@ def test_table_has_a_row_for_each_seed_and_one_for_all(tables, tmp_path, monkeyp
     assert lines[2].endswith("| 2 | 8 + 8 | 0.7500 |")
     assert lines[4].startswith("| unet | all |  | polyp | 0.7000 (0.5000 to 0.9000) |")
     assert {line.count("|") for line in lines} == {10}
+
+
+@pytest.fixture
+def halves(script):
+    return script("far_half")
+
+
+def ways_by_hand(target, point):
+    """Ways inside of a target, shortened step by step until nothing gets shorter."""
+    ways = dict.fromkeys(zip(*np.nonzero(target), strict=True), np.inf) | {point: 0.0}
+    while True:
+        shorter = dict(ways)
+        for (row, column), (other, beside) in product(ways, ways):
+            if max(abs(row - other), abs(column - beside)) == 1:
+                step = np.hypot(row - other, column - beside)
+                shorter[row, column] = min(shorter[row, column], ways[other, beside] + step)
+        if shorter == ways:
+            return ways
+        ways = shorter
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_far_half_is_what_is_far_along_the_target(halves, seed):
+    random = np.random.default_rng(seed)
+    numbered, _ = ndimage.label(random.random((9, 9)) < 0.45, np.ones((3, 3)))
+    target = numbered == 1 + np.argmax(np.bincount(numbered.ravel())[1:])
+    point = tuple(random.permutation(np.argwhere(target))[0])
+    ways = ways_by_hand(target, point)
+    middle = np.median([*ways.values()])
+    far = {place for place, way in ways.items() if way > middle + 1e-6}
+    assert far == set(zip(*np.nonzero(halves.far_half(target, point)), strict=True))
+
+
+def test_a_bow_is_measured_along_itself_and_a_target_of_two_parts_is_none(halves):
+    bow = np.zeros((5, 9), bool)
+    bow[0], bow[:, 8], bow[4] = True, True, True  # its ends lie above each other
+    far = halves.far_half(bow, (0, 0))
+    assert far[4].all()
+    assert far.sum() == 10
+    near = bow & ~far
+    assert halves.scores_of(near, bow, (0, 0)) == (0, 1, pytest.approx(2 * 11 / (11 + 21)))
+    with pytest.raises(ValueError, match="not one part"):
+        halves.far_half(bow, (2, 2))
+    bow[:, 8] = False
+    with pytest.raises(ValueError, match="not one part"):
+        halves.far_half(bow, (0, 0))
+
+
+def test_far_halves_have_a_row_a_network(halves, tmp_path, write_picture, monkeypatch, capsys):
+    random, label = np.random.default_rng(0), np.zeros((40, 40), np.uint8)
+    label[[5, 15, 25]] = 1
+    for name in "ab":
+        image = random.integers(0, 255, (40, 40), np.uint8)
+        write_picture(tmp_path / f"raw/images/{name}.png", image)
+        write_picture(tmp_path / f"raw/masks/{name}.png", label)
+    how = Seeding(cuts=0, per_image=2, smallest=20)
+    ids, _, _ = convert(tmp_path / "raw", tmp_path / "seeded", DataConfig(), seeding=how)
+    for id_ in ids:
+        target = tmp_path / f"seeded/labels/{id_}.png"
+        write_picture(tmp_path / f"unet/seed_0/predictions/{id_}.png", label)
+        (tmp_path / "best/seed_0/predictions").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"best/seed_0/predictions/{id_}.png").write_bytes(target.read_bytes())
+    folders = [str(tmp_path / name) for name in ("seeded", "unet", "best")]
+    monkeypatch.setattr("sys.argv", ["far_half", *folders])
+    halves.main()
+    head, _, all_marked, best = capsys.readouterr().out.splitlines()
+    assert head.count("|") == all_marked.count("|") == best.count("|") == 7
+    whole = "1.000 (1.000 to 1.000)"
+    assert all_marked == f"| unet | 1 | {whole} | {whole} | 0.500 (0.500 to 0.500) | 2 |"
+    assert best == f"| best | 1 | {whole} | {whole} | {whole} | 2 |"
