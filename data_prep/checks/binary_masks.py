@@ -45,17 +45,30 @@ def note_of(which: str) -> Finding:
     return Finding("note", "LBL_BINARY", found, "")
 
 
-def show_binary(*sets: tuple[Tree, Collection[str]]) -> bool:
-    """Tell whether all these masks are 2D images that hold 0 and 255 and nothing else.
+def show_binary(
+    references: tuple[Tree, Collection[str]], *sets: tuple[Tree, Collection[str]]
+) -> bool:
+    """Tell whether references are 2D images of 0 and 255 alone, predictions of these or 0 and 1.
 
     Args:
-        sets: where masks are, and which.
+        references: where masks are, and which.
+        sets: of predictions, the same.
     """
-    if any(len(drawn_masks(names)) < len(names) for _, names in sets):
+    held = [_numbers(tree, names) for tree, names in (references, *sets)]
+    if any(numbers is None for numbers in held):
         return False
-    looks = [look for tree, names in sets for look in look_at_masks(tree, names)]
-    coloured = any(look.rgb or look.palette for look in looks)
-    return not coloured and frozenset[int]().union(*(one.plain for one in looks)) == {0, _WHITE}
+    first, *others = ({*(numbers or ())} | {0} for numbers in held)
+    white = {0, _WHITE}
+    alike = all(numbers <= white or numbers <= {0, 1} for numbers in others)
+    return first <= white and alike and _WHITE in first.union(*others)
+
+
+def _numbers(tree: Tree, names: Collection[str]) -> frozenset[int] | None:
+    """Return what masks hold; `None` if not all are 2D images of numbers, or one has a palette."""
+    looks = look_at_masks(tree, names)
+    if len(drawn_masks(names)) < len(names) or any(look.rgb or look.palette for look in looks):
+        return None
+    return frozenset[int]().union(*(look.plain for look in looks))
 
 
 def _unknown(checked: Checked) -> bool:

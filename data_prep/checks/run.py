@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_prep.checks.across_cases import compare
 from data_prep.checks.case_fingerprint import examine
+from data_prep.checks.same_patient import tell_of_patients
 from data_prep.checks.settings import check_settings, renamed, without_effect
 from data_prep.checks.window import beyond_window
 from data_prep.core.config import DataConfig, MaskForm, Rules
@@ -143,6 +144,7 @@ def check(
     told = {c.id: (c.group, c.patient) for c in layout.cases if c.id in facts}
     groups, without, found = groups_of(told, config, left_out(layout, errors, facts))
     findings += [*found, *renamed(config, layout)]
+    findings += tell_of_patients([case for case in layout.cases if case.id in facts], config)
     findings += without_effect(config, layout, facts.values())
     errors += without
     alone = {error.case for error in without}

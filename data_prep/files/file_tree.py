@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -103,13 +103,22 @@ def recorded(tree: Tree) -> tuple[Tree, dict[str, str]]:
     return replace(tree, _read=read), hashes
 
 
-def held_to(tree: Tree, hashes: Mapping[str, str]) -> Tree:
+def held_to(tree: Tree, hashes: Mapping[str, str], only: Collection[str] = ()) -> Tree:
     """Return the tree, which refuses a file that does not have its recorded SHA-256.
 
-    What it refuses is OUT_CHANGED.
+    What it refuses is OUT_CHANGED; PRED_UNLISTED for what must be recorded and is not.
+
+    Args:
+        tree: holds the files.
+        hashes: SHA-256 of files by name.
+        only: names of files that must be recorded.
     """
+    unlisted = {*only} - hashes.keys()
 
     def read(name: str, limit: int | None) -> bytes:
+        if name in unlisted:
+            found, fix = "not among what was predicted here", "evaluate it in a folder of its own"
+            raise DataError("PRED_UNLISTED", found, fix, file=name)
         data = tree.read(name, limit)
         recorded = hashes.get(name) if limit is None else None
         if recorded is not None and hashlib.sha256(data).hexdigest() != recorded:

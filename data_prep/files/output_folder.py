@@ -168,6 +168,9 @@ def check_output(out: str | Path, *sources: str | Path) -> None:
     """
     _check_straight(Path(out))
     target = real(Path(out))
+    if MARK in target.parts:
+        found = f"{out} lies in {MARK}, which tells what was written beside it"
+        raise DataError("OUT_IN_DATA", found, "give another folder")
     for source in map(Path, sources):
         place = real(source)
         inside = target.is_relative_to(place) if source.is_dir() else target == place

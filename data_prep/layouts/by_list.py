@@ -107,7 +107,7 @@ def _of_record(
     try:
         split = (test_of if test else split_of)(*_split_and_fold(record))
     except ValueError as error:
-        case, fix = CHANNEL.sub("", stem(images[0])), "number folds 0, 1, ..."
+        case, fix = _id_of(tree, images, label), "number folds 0, 1, ..."
         fix = "say one of them" if test else fix
         return DataError("LAY_FOLD", str(error), fix, case=case, file=name)
     if label is None and test:
@@ -150,6 +150,20 @@ def _without_tested(
     ]
 
 
+def _id_of(tree: Tree, images: list[str], label: str | None) -> str:
+    """Return the name of an image, without nnU-Net's number of its channel if it has one.
+
+    One that ends in `_0001` may as well be the second of many images.
+    """
+    name = stem(images[0])
+    whole = CHANNEL.sub("", name)
+    second = images[0].replace(f"{whole}_0000", f"{whole}_0001")
+    of_channels = len(images) > 1 or (
+        stem(label) == whole if label else name == f"{whole}_0000" and second not in tree.names
+    )
+    return whole if of_channels else name
+
+
 def pair(
     tree: Tree,
     images: list[str],
@@ -168,9 +182,11 @@ def pair(
         id_: id of the case. Default: from the name of its image.
         groups: its group and its patient, see `groups_in`.
     """
+    id_ = (id_ or "").strip()
     if len(images) == 1 and images[0] not in tree.names:
+        id_ = id_ or CHANNEL.sub("", stem(images[0]))
         images = _channels_of(tree, images[0]) or images  # as nnU-Net 1 lists them
-    id_ = (id_ or "").strip() or CHANNEL.sub("", stem(images[0]))
+    id_ = id_ or _id_of(tree, images, label)
     if len(set(images)) != len(images):
         return duplicate(id_, images)
     scans: list[tuple[str, ...]] = []

@@ -84,7 +84,7 @@ def unused_files(
     above = beside - {top}
     # Folders that folders of cases lie in: what lies beside those may be a case, too.
     siblings = {folder.parent for folder in above}
-    # What else describes a file of a case shares its name.
+    # What else describes a file of a case shares its name, and is no scan.
     known = {(PurePosixPath(name).parent, stem(name)) for name in used}
     # Which looks at every file itself, and tells of those that are no image.
     by_content = layout.name == "dicom"
@@ -93,7 +93,8 @@ def unused_files(
     for name in tree.names:
         path = PurePosixPath(name)
         id_ = path.parent.name if layout.name == "case folders" else stem(name)
-        if name in told or id_ in refused or (path.parent, stem(name)) in known:
+        described = (path.parent, stem(name)) in known and not is_scan_name(name)
+        if name in told or id_ in refused or described:
             continue
         if in_pairs and not need_labels and any(map(is_label_folder, path.parts[:-1])):
             continue  # labels, which nobody asked for

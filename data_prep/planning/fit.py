@@ -30,7 +30,8 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
     """Return class names to numbers: the user's, else the dataset's, else two.
 
     Raises:
-        DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0.
+        DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0, or
+            structures that are called as a class are of another one.
     """
     labels = config.labels or declared or {"background": 0, "foreground": 1}
     if wrong := [number for number in labels.values() if type(number) is not int]:
@@ -56,6 +57,12 @@ def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str,
             raise DataError(
                 "LBL_CLASSES", f"{several[0][0]!r} is named twice", "name each of them once"
             )
+    called = {name.strip().lower(): number for name, number in labels.items()}
+    for name, number in config.structures.items():
+        if called.get(name.strip().lower(), number) != number:
+            own = called[name.strip().lower()]
+            found = f"dataset.structures leads {name!r} to class {number}, and it is class {own}"
+            raise DataError("LBL_CLASSES", found, "number it alike, or call the class otherwise")
     mapped = {*config.label_map.values(), *config.structures.values()}
     wrong = mapped - set(labels.values())
     if wrong:

@@ -1,5 +1,7 @@
 """A mask for each class in a file of its own, named by the class."""
 
+from collections import defaultdict
+
 import numpy as np
 
 from data_prep.core.config import Rules
@@ -26,7 +28,8 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
         findings: what is noticed is added to it.
 
     Raises:
-        DataError: DCM_STRUCTURES if no mask is called by a class; LBL_OBJECT for a mask of several
+        DataError: DCM_STRUCTURES if no mask is called by a class; PAIR_DUPLICATE for several masks
+            of one name; LBL_OBJECT for a mask of several
             values; LBL_OVERLAP; LBL_NEAR as `check_names`; as `check_same_grid`.
     """
     wanted = rules.structures or rules.labels
@@ -35,6 +38,13 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
     findings.held.update(map(plain, names.values()))
     check_names(names.values(), classes, findings)
     used = {file: classes[plain(name)] for file, name in names.items() if plain(name) in classes}
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for file in used:
+        by_name[plain(names[file])].append(file)
+    for name, files in by_name.items():
+        if len(files) > 1:
+            found = f"several files of class {name!r}: {', '.join(sorted(files))}"
+            raise DataError("PAIR_DUPLICATE", found, "remove one of them", file=files[0])
     unused = sorted(name for file, name in names.items() if file not in used)
     if not used:
         found = f"none of {len(names)} masks is called by a class: {unused[:_SHOWN]}"

@@ -56,6 +56,15 @@ def test_a_file_that_is_read_is_not_written_and_may_have_results_beside_it(tmp_p
     check_output(tmp_path / "raw.zip.d", archive)
 
 
+def test_the_record_of_what_was_written_is_no_place_for_results(disc_run, capsys):
+    raw, root, _ = disc_run
+    before = names_below(root)
+    out = root / "run/.sdunet/predictions"
+    assert run("predict", "--model", root / "run", "-i", raw, "-o", out) == 1
+    assert "OUT_IN_DATA: " in capsys.readouterr().err
+    assert names_below(root) == before
+
+
 def test_a_path_that_leads_back_through_a_link_is_refused_by_its_name(tmp_path, monkeypatch):
     (tmp_path / "far/away").mkdir(parents=True)
     (tmp_path / "near").mkdir()

@@ -13,7 +13,7 @@ def disown(folder):
             for name in ("sha256", "splits_sha256"):
                 record.pop(name, None)
             if path.name == "predictions.json":
-                record["cases"] = {}
+                record["cases"] = []  # as it was before there were hashes
             path.write_text(json.dumps(record))
     return folder
 

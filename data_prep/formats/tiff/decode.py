@@ -29,6 +29,7 @@ from data_prep.files.decompress import (
 )
 from data_prep.formats.header_fields import ask_scale
 from data_prep.formats.image_ends import is_whole_group4, is_whole_jpeg
+from data_prep.formats.tiff.chain import check_chain
 from data_prep.formats.tiff.extra_samples import check_extra_samples
 from data_prep.formats.tiff.spacing import Told, told_spacing
 
@@ -89,6 +90,7 @@ def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samp
         DataError: IMG_..., IO_..., HDR_SCALE, and as `told_spacing`. Whatever else a decoder raises
             is left to the caller.
     """
+    check_chain(data)
     # What tifffile would log of tags is checked below, as far as pixels depend on it.
     with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = [page.aspage() for page in file.pages]

@@ -14,7 +14,7 @@ from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import Tree, held_to, open_tree
 from data_prep.formats.mask_images import check_shown_alike, decide, look_at_masks
-from data_prep.formats.registry import read_label
+from data_prep.formats.registry import is_scan_name, read_label
 from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.fit import classes_of
 from data_prep.preprocessing.grid import fit_label
@@ -323,7 +323,8 @@ def _open(
     predicted = open_tree(predictions)
     recorded = read_recorded(predicted)
     hashes = recorded.hashes
-    predicted = held_to(predicted, {**hashes, **in_their_place(predicted.names, hashes)})
+    own = [name for name in predicted.names if is_scan_name(name)] if recorded.complete else []
+    predicted = held_to(predicted, {**hashes, **in_their_place(predicted.names, hashes)}, own)
     asked = config or DataConfig()
     known = recorded.rules or Rules((), {})
     stated = [
@@ -351,7 +352,7 @@ def _open(
     settled = recorded.rules or config.labels or config.label_map or config.structures
     if not settled and show_binary((tree, masks), (predicted, files.values())):
         config = replace(config, label_map=BINARY)
-        noticed.append(note_of("references and predictions"))
+        noticed.append(note_of("references"))
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None)
     maps = config.label_map, config.structures

@@ -24,6 +24,7 @@ class Recorded:
         tidied: names of the classes whose small components were removed.
         doubts: codes of what is doubtful about the networks.
         settings: of the dataset that they were trained on, by name.
+        complete: whether all files that were predicted are in `hashes`.
     """
 
     rules: Rules | None = None
@@ -33,6 +34,7 @@ class Recorded:
     tidied: frozenset[str] = frozenset()
     doubts: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    complete: bool = False
 
 
 def read_recorded(tree: Tree) -> Recorded:
@@ -52,9 +54,11 @@ def read_recorded(tree: Tree) -> Recorded:
         form = manifest.get("form")
         form = None if form is None else MaskForm.from_json(form)
         cases = manifest.get("cases", {})
-        cases = cases if isinstance(cases, dict) else {}  # there were lists of ids
+        listed = isinstance(cases, dict)  # there were lists of ids
+        cases = cases if listed else {}
         told = list(cases.values())
         sources = {id_: frozenset(case.get("source", {}).values()) for id_, case in cases.items()}
+        complete = listed and all("files" in case for case in told)
         hashes = {name: sha256 for case in told for name, sha256 in case.get("files", {}).items()}
         models = tuple(str(sha256) for sha256 in manifest.get("models", []))
         tidied = frozenset(map(str, manifest.get("removed", {})))
@@ -63,4 +67,4 @@ def read_recorded(tree: Tree) -> Recorded:
         if "channels" in manifest:
             settings["channels"] = tuple(map(str, manifest["channels"]))
         rules = Rules((), labels, label_map, structures, accept, form)
-        return Recorded(rules, hashes, sources, models, tidied, doubts, settings)
+        return Recorded(rules, hashes, sources, models, tidied, doubts, settings, complete)

@@ -178,7 +178,9 @@ def load_model(root: str | Path) -> Model:
     root = Path(root)
     sealed = verify(open_tree(root)) if is_sealed(root) else {}
     if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
-        raise DataError("MODEL_MISSING", f"no trained model in {root}", "run sdunet train first")
+        several = any(root.glob(f"*/{DESCRIPTION}"))
+        fix = "name one of the runs in it" if several else "run sdunet train first"
+        raise DataError("MODEL_MISSING", f"no trained model in {root}", fix)
     data = sealed.get(WEIGHTS) or _read(root / WEIGHTS)  # once: what is hashed is what is used
     with usable("MODEL_JSON", root / DESCRIPTION, "copy the run folder again"):
         text = sealed.get(DESCRIPTION) or read_bounded(root / DESCRIPTION)

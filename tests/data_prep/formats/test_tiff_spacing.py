@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from PIL import Image
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import memory_within
 from data_prep.files.file_tree import open_tree
 from data_prep.formats.encode import encode
 from data_prep.formats.images_2d import read_picture
 from data_prep.formats.registry import read_label, read_scan
+from data_prep.formats.tiff.chain import check_chain
 
 PAGES = np.arange(240, dtype=np.uint8).reshape(3, 8, 10)  # z, y, x
 SMALL = Findings({"HDR_SPACING_RANGE"})  # for voxels of micrometres
@@ -198,3 +201,42 @@ def test_stack_that_was_cut_among_its_pages_is_refused(options):
         last = file.pages[-1].offset
     with pytest.raises(DataError, match=f"IO_TRUNCATED: a page .* at byte {last} of {last}"):
         read_picture(data[:last], Findings({"GEO_NONE"}))
+
+
+def chained(offsets, *, big=False, order="<"):
+    """A TIFF of pages without tags, each followed by the page of a number, or by none."""
+    head, step = (16, 16) if big else (8, 6)
+    places = [head + step * k for k in range(len(offsets))]
+    follow = [places[k] if k is not None else 0 for k in offsets]
+    mark = b"II" if order == "<" else b"MM"
+    start = struct.pack(order + "HHHQ", 43, 8, 0, head) if big else struct.pack(order + "HI", 42, 8)
+    pages = b"".join(struct.pack(order + ("QQ" if big else "HI"), 0, after) for after in follow)
+    assert len(mark + start) == head
+    return mark + start + pages
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("offsets", [[0], [1, 2, 0], [1, 2, 3, 2]])
+def test_pages_that_lead_back_are_refused_before_they_are_followed(offsets, big, order):
+    with pytest.raises(DataError, match="IO_DAMAGED: pages that lead back to byte"):
+        check_chain(chained(offsets, big=big, order=order))
+
+
+def test_more_pages_than_can_be_held_are_refused():
+    many = chained([*range(1, 40_000), None])
+    check_chain(many)
+    with memory_within(1e8), pytest.raises(DataError, match="IO_MEMORY"):
+        check_chain(many)
+    with pytest.raises(DataError, match="IMG_TOO_LARGE: more than 65536 pages"):
+        check_chain(chained([*range(1, 70_000), None]))
+
+
+def test_a_ring_of_pages_is_no_image(tmp_path):
+    data = bytearray(tiff())
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        first, last = file.pages[0].offset, file.pages[-1].offset
+    at = last + 2 + 12 * int.from_bytes(data[last : last + 2], "little")
+    data[at : at + 4] = first.to_bytes(4, "little")
+    with pytest.raises(DataError, match=r"IO_DAMAGED: pages that lead back"):
+        read_picture(bytes(data))

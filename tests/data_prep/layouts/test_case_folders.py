@@ -220,3 +220,47 @@ def test_scans_of_other_names_are_not_joined(written):
     assert joined_folders(layout, ("T1", "T2")) is layout
     with pytest.raises(DataError, match="LAY_UNKNOWN"):
         find_layout(open_tree(root))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "p1/segmentations/liver.nii",
+        "p1/segmentations/Liver.nii.gz",
+        "p1/segmentations/liver_mask.nii.gz",
+        "p1/segmentations/mask_liver.nii.gz",
+        "p1/segmentations/liver_seg.nii.gz",
+        "p1/masks/liver.nii.gz",
+        "p1/liver_mask.nii.gz",
+    ],
+)
+def test_two_masks_of_one_class_are_not_united(written, more):
+    voxels = nifti(block(1) + np.roll(block(4), 1))
+    files = by_class() | {more: gz(voxels) if more.endswith(".gz") else voxels}
+    errors = check(written(files), DataConfig()).errors
+    assert [(error.case, error.code) for error in errors] == [("p1", "PAIR_DUPLICATE")]
+
+
+@pytest.mark.parametrize(
+    ("structures", "refused"),
+    [
+        ({"liver": 2, "left kidney": 1}, True),
+        ({" Liver": 2, "left kidney": 2}, True),
+        ({"liver": 1, "left kidney": 2}, False),
+        ({"left kidney": 1}, False),
+    ],
+)
+def test_structures_that_are_called_as_another_class_are_refused(written, structures, refused):
+    labels = {"background": 0, "liver": 1, "organ": 2}
+    root, config = written(by_class()), DataConfig(labels=labels, structures=structures)
+    if refused:
+        with pytest.raises(DataError, match=r"LBL_CLASSES: dataset\.structures leads ' ?[lL]iver'"):
+            check(root, config)
+    else:
+        check(root, config)
+
+
+def test_structures_that_are_called_as_another_class_of_the_dataset_are_refused(written):
+    config = DataConfig(structures={"liver": 1, "left kidney": 2})  # found: the other way round
+    with pytest.raises(DataError, match="LBL_CLASSES"):
+        check(written(by_class()), config)

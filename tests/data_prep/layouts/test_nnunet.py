@@ -247,3 +247,46 @@ def test_other_folders_beside_are_no_part(written, folder):
     layout = find_layout(open_tree(written(files)))
     assert [case.id for case in layout.cases] == ["a", "b"]
     assert [(f.level, f.code) for f in layout.findings] == [("note", "LAY_UNUSED")]
+
+
+@pytest.mark.parametrize("other", ["labelsTr/a.nii", "imagesTr/a_0000.nii"])
+def test_files_of_another_ending_than_the_declared_one_are_told(written, other):
+    plain = {"labelsTr/a.nii": nifti(blob(number=1)), "imagesTr/a_0000.nii": nifti(noise(7))}
+    layout = find_layout(open_tree(written(volumes(described()) | {other: plain[other]})))
+    assert [case.id for case in layout.cases] == ["a", "b"]
+    (told,) = [f for f in layout.findings if f.code == "LAY_UNUSED"]
+    assert (told.level, other in told.found) == ("warning", True)
+
+
+def listed(*pairs):
+    training = [{"image": image} | ({"label": label} if label else {}) for image, label in pairs]
+    return {"dataset.json": described(training=training)} | {
+        name: IMAGE if "image" in name else LABEL for pair in pairs for name in pair if name
+    }
+
+
+@pytest.mark.parametrize(
+    ("pairs", "ids"),
+    [
+        ([(f"images/case_000{k}.nii.gz", f"labels/case_000{k}.nii.gz") for k in (1, 2)],
+         ["case_0001", "case_0002"]),
+        ([(f"images/a_000{k}.nii.gz", f"labels/a_000{k}.nii.gz") for k in range(3)],
+         ["a_0000", "a_0001", "a_0002"]),
+        ([(f"images/{c}_0000.nii.gz", f"labels/{c}.nii.gz") for c in "ab"], ["a", "b"]),
+        ([(f"images/a_000{k}.nii.gz", f"labels/seg_{k}.nii.gz") for k in (1, 2)],
+         ["a_0001", "a_0002"]),
+    ],
+)  # fmt: skip
+def test_ids_of_a_list_lose_the_number_of_a_channel_alone(written, pairs, ids):
+    layout = find_layout(open_tree(written(listed(*pairs))))
+    assert [case.id for case in layout.cases] == ids
+    assert not [error for error in layout.problems if error.code == "PAIR_DUPLICATE"]
+
+
+def test_what_is_written_as_a_list_is_read_again(written, tmp_path):
+    files = {f"images/a_000{k}.png": COLOURS["ab"[k % 2]] for k in range(2)}
+    files |= {f"masks/a_000{k}.png": MASK for k in range(2)}
+    root = written(files)
+    convert(root, tmp_path / "out", DataConfig(channels=("r", "g", "b")), "monai")
+    again = check(tmp_path / "out", DataConfig())
+    assert (sorted(again.facts), again.errors) == (["a_0000", "a_0001"], ())

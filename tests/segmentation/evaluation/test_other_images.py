@@ -1,5 +1,6 @@
 """Scores are of the images that were predicted; options that play no part are refused."""
 
+import json
 import shutil
 
 import pytest
@@ -66,3 +67,26 @@ def test_a_metric_given_twice_is_tested_once(predicted, capsys):
     given = ["compare", root / "a", root / "b", "-o", root / "out", "--metrics", "dice", "dice"]
     assert run(*given) == 0
     assert len((root / "out/compare.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["in its folder", "copied alone"])
+def test_what_others_put_among_predictions_is_not_scored(disc_run, tmp_path, capsys, listed):
+    """A mask of another tool, or the label itself, for a case that was left out."""
+    raw, root, _ = disc_run
+    cases, pred, scores = tmp_path / "cases.txt", tmp_path / "pred", tmp_path / "scores"
+    cases.write_text("disc_0\ndisc_1\n")
+    model = ["--model", root / "run", "--cases", cases]
+    assert run("predict", *model, "-i", raw, "-o", pred) == 0
+    shutil.copy(raw / "masks/disc_2.png", pred / "disc_2.png")
+    if not listed:
+        shutil.rmtree(pred / ".sdunet")
+    cases.write_text("disc_0\ndisc_2\n")
+    capsys.readouterr()
+    command = ["--pred", pred, "--ref", raw, "--cases", cases]
+    assert run("evaluate", *command, "-o", scores) == 1
+    assert "PRED_UNLISTED case disc_2: not among what was predicted" in capsys.readouterr().err
+    found = {c["case"]: c["metrics"]["1"]["Dice"] for c in json.loads(
+        (scores / "summary.json").read_text())["metric_per_case"]}  # fmt: skip
+    assert found["disc_2"] == 0
+    assert run("overlay", *command, "--images", raw, "-o", tmp_path / "page") == 1
+    assert "PRED_UNLISTED case disc_2" in capsys.readouterr().err

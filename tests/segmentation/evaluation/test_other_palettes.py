@@ -102,8 +102,10 @@ def drawn(folder, *masks):
         (((0, 255), (0, 255), (0, 0)), 1.0),
         (((255, 0), (0, 0), (0, 0)), 0.0),
         (((0, 0), (0, 0), (0, 0)), 0.0),
-        (((0, 1), (0, 1), (0, 0)), None),
+        (((0, 1), (0, 1), (0, 0)), 1.0),
+        (((0, 1), (1, 0), (0, 0)), 0.5),
         (((0, 254), (0, 255), (0, 0)), None),
+        (((0, 2), (0, 0), (0, 0)), None),
         (((0, 1), (1, 255), (0, 0)), None),
     ],
 )
@@ -111,7 +113,7 @@ def test_two_folders_of_0_and_255_alone_need_no_settings(tmp_path, capsys, predi
     references = drawn(tmp_path / "references", (0, 255), (0, 255), (0, 0))
     predictions = drawn(tmp_path / "predictions", *predicted)
     summary, problems = evaluate(predictions, references, tmp_path / "out")
-    told = "LBL_BINARY: references and predictions hold 0 and 255 alone" in capsys.readouterr().err
+    told = "LBL_BINARY: references hold 0 and 255 alone" in capsys.readouterr().err
     assert told == (dice is not None)
     if dice is None:
         assert {error.code for error in problems} == {"LBL_UNKNOWN"}

@@ -112,7 +112,7 @@ def test_probabilities_as_other_tools_write_them_are_used(foreign, tmp_path, nam
 
 def test_what_recorded_post_processing_removed_contradicts_nothing(foreign, tmp_path):
     raw, folder = foreign
-    record = {"labels": {"background": 0, "foreground": 1}, "label_map": {}, "cases": {}}
+    record = {"labels": {"background": 0, "foreground": 1}, "label_map": {}, "cases": []}
     (folder / "predictions.json").write_text(json.dumps(record))
     for i in range(2):
         Image.fromarray(np.zeros((48, 48), np.uint8)).save(folder / f"disc_{i}.png")

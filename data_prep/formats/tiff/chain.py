@@ -1,0 +1,42 @@
+"""How many pages a TIFF chains, before a decoder follows the chain."""
+
+from typing import Literal
+
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import check_bytes
+
+_PAGE = 10_000  # bytes that a decoder holds of each page's tags
+_MOST = 1 << 16
+_AGAIN = "fetch or export the file again"
+# By version: bytes of an offset, of the number of tags, and of a tag. TIFF 6.0; BigTIFF.
+_FORMS = {42: (4, 2, 12), 43: (8, 8, 20)}
+
+
+def check_chain(data: bytes) -> None:
+    """Refuse a chain of pages that has no end, or holds more than can be worked on.
+
+    Where it leaves the file, a decoder says so.
+
+    Raises:
+        DataError: IO_DAMAGED, IMG_TOO_LARGE; IO_MEMORY as `check_bytes`.
+    """
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    form = _FORMS.get(number(2, 2))
+    if form is None:
+        return
+    offset, count, tag = form
+    seen: set[int] = set()
+    at = number(offset if offset == 8 else 4, offset)
+    while at and at + count <= len(data):
+        if at in seen:
+            found = f"pages that lead back to byte {at}, after {len(seen)} of them"
+            raise DataError("IO_DAMAGED", found, _AGAIN)
+        seen.add(at)
+        if len(seen) > _MOST:
+            raise DataError("IMG_TOO_LARGE", f"more than {_MOST} pages", "cut it into volumes")
+        at = number(at + count + number(at, count) * tag, offset)
+    check_bytes(len(seen), _PAGE)

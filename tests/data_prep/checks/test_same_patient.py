@@ -1,0 +1,103 @@
+"""Cases that may be of one patient are told of, where folds may part them; others are not."""
+
+import re
+
+import numpy as np
+import pytest
+from bad_sets import png
+
+from data_prep.checks.same_patient import tell_of_patients
+from data_prep.core.config import DataConfig
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import Case, find_layout
+from data_prep.planning.splits import group_of
+
+NOISE = np.random.default_rng(0).integers(0, 255, (16, 16), np.uint8)
+MASK = np.eye(16, dtype=np.uint8)
+
+
+def cases(*ids, folder="images", **more):
+    return [Case(id_, ((f"{folder}/{id_}.png",),), (f"masks/{id_}.png",), **more) for id_ in ids]
+
+
+def told(found):
+    return [f"{finding.level} {finding.code}" for finding in found]
+
+
+ALIKE = {
+    "frames": ("patient001_frame01", "patient001_frame12", "patient002_frame01"),
+    "slices": ("TCGA_CS_4941_19960909_1", "TCGA_CS_4941_19960909_2", "TCGA_DU_5849_19950405_1"),
+    "times": ("BraTS-GLI-00002-000", "BraTS-GLI-00002-001", "BraTS-GLI-00003-000"),
+    "blanks": ("p1 left", "p1 right", "p2 left"),
+}
+APART = {
+    "numbers": ("hippocampus_001", "hippocampus_002", "hippocampus_003"),
+    "scanners": ("IXI002-Guys-0828", "IXI012-HH-1211", "IXI013-HH-1212"),
+    "kinds": ("benign (1)", "benign (2)", "malignant (1)"),
+    "hashes": ("00ae65c1", "0121d675", "01d44a26"),
+    "one patient": ("p1_a", "p1_b", "p1_c"),
+    "years": ("BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_003"),
+    "words": ("a", "b", "c"),
+    "one": ("p1_a",),
+}
+
+
+@pytest.mark.parametrize("ids", ALIKE.values(), ids=ALIKE)
+def test_ids_that_begin_alike_are_told_of_and_the_advice_groups_them(ids):
+    (finding,) = tell_of_patients(cases(*ids), DataConfig())
+    assert told([finding]) == ["warning SPLIT_PATIENTS"]
+    pattern = re.search(r"dataset\.group_pattern: '(.*)'", finding.fix)[1]
+    groups = [group_of(id_, pattern) for id_ in ids]
+    assert groups[0] == groups[1] != groups[2]
+    assert not tell_of_patients(cases(*ids), DataConfig(group_pattern=pattern))
+
+
+@pytest.mark.parametrize("ids", APART.values(), ids=APART)
+def test_ids_that_only_count_are_not(ids):
+    assert not tell_of_patients(cases(*ids), DataConfig())
+
+
+@pytest.mark.parametrize("more", [{"group": "g"}, {"patient": "p"}])
+def test_where_groups_are_known_nothing_is_told(more):
+    assert not tell_of_patients(cases(*ALIKE["frames"], **more), DataConfig())
+
+
+@pytest.mark.parametrize(
+    ("splits", "parted"),
+    [((0, 0, 1), False), ((0, 1, 1), True), (("test", 0, 1), True), ((0, None, 1), True)],
+)
+def test_stated_folds_are_told_of_where_they_part_them(splits, parted):
+    found = [
+        case for id_, split in zip(ALIKE["frames"], splits, strict=True)
+        for case in cases(id_, split=split)
+    ]  # fmt: skip
+    assert bool(tell_of_patients(found, DataConfig())) == parted
+
+
+@pytest.mark.parametrize(
+    ("folders", "alike"),
+    [
+        (("p1", "p1", "p2"), True),
+        (("p1", "p2", "p3"), False),
+        (("benign", "benign", "malignant"), False),
+        (("s1", "s1", "s1"), False),
+    ],
+)
+def test_folders_of_several_cases_are_told_of(folders, alike):
+    found = [
+        case for id_, folder in zip("abc", folders, strict=True)
+        for case in cases(id_, folder=f"images/{folder}")
+    ]  # fmt: skip
+    assert bool(tell_of_patients(found, DataConfig())) == alike
+
+
+def test_pairs_in_the_folders_of_patients_are_told_of(written):
+    files = {
+        f"p{p}/p{p}_{time}{end}.png": png(pixels)
+        for p in range(3)
+        for time in ("early", "late")
+        for end, pixels in (("", NOISE), ("_mask", MASK))
+    }
+    layout = find_layout(open_tree(written(files)))
+    assert len(layout.cases) == 6
+    assert told(tell_of_patients(layout.cases, DataConfig())) == ["warning SPLIT_PATIENTS"]
