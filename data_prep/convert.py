@@ -20,6 +20,7 @@ from data_prep.files.output_folder import below, check_free, check_output, own_f
 from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
+from data_prep.planning.classes import with_ignored
 from data_prep.planning.splits import given_folds
 from data_prep.reading.case import read_checked
 from data_prep.seeded import CHANNEL, LABELS, fewer_made, points_of, seeded_cases
@@ -153,18 +154,19 @@ def _describe(
     checked: Checked, written: dict[str, tuple[list[str], str]], out: Path, to: Target
 ) -> None:
     rules = checked.rules
+    labels = with_ignored(rules.labels, rules.void)
     if to == "folders":
         _list(checked, written, out)
         channels = {str(i): name for i, name in enumerate(rules.channels)}
         named = {} if rules.channels == UNNAMED else {"channel_names": channels}
-        write_json(out / "dataset.json", named | {"labels": rules.labels})
+        write_json(out / "dataset.json", named | {"labels": labels})
     elif to == "nnunet":
         endings = Counter(suffix_of(label) for _, label in written.values())
         write_json(
             out / "dataset.json",
             {
                 "channel_names": {str(i): name for i, name in enumerate(rules.channels)},
-                "labels": rules.labels,
+                "labels": labels,
                 "numTraining": sum("imagesTr/" in images[0] for images, _ in written.values()),
                 "file_ending": endings.most_common(1)[0][0],
             },
@@ -182,7 +184,7 @@ def _describe(
                 record["group"] = told[id_]
             lists["test" if splits[id_] == "test" else "training"].append(record)
         described = {
-            "labels": {str(number): name for name, number in rules.labels.items()},
+            "labels": {str(number): name for name, number in labels.items()},
             "modality": {str(i): name for i, name in enumerate(rules.channels)},
         }
         write_json(out / "datalist.json", described | lists)

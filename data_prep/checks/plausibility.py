@@ -6,6 +6,7 @@ from scipy import ndimage
 from data_prep.core.chunked_stats import block_means
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.preprocessing.grid import foreground
 
 AIR_HU = -300  # above it no air: a CT scan of a body has some at its edge
 TISSUE_HU = -500  # below it lung and air alone: a body has some above
@@ -60,13 +61,13 @@ def _typical_dark(values: np.ndarray, padding: float) -> float:
     return float(np.median(dark)) if dark.size else 0.0
 
 
-def look_at_label(label: Scan, image: Scan, findings: Findings) -> None:
-    """Add what is doubtful about a label on the grid of its image."""
-    mask = label.array[0] != 0
+def look_at_label(label: Scan, image: Scan, findings: Findings, void: int | None = None) -> None:
+    """Add what is doubtful about a label on the grid of its image; `void` marks what is ignored."""
+    mask = foreground(label.array[0], void)
     if not mask.any():
         findings.note("LBL_EMPTY", "no foreground")
         return
-    if mask.all():
+    if (label.array != 0).all():
         findings.warn("LBL_FULL", "no background", "check that the label is not inverted")
         return
     (around,) = ndimage.find_objects(mask.astype(np.uint8))

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from data_prep.core.config import DataConfig, Plan, check_once
+from data_prep.core.config import IGNORE, DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.layouts.cases import Layout
+from data_prep.planning.classes import agreed
 from data_prep.planning.fingerprint import Fingerprint
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "window", "resize")
@@ -31,6 +32,8 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
     }
     if config.accept:
         told["accept"] = sorted(set(config.accept)), sorted(set(plan.accept))
+    if "labels" in told:
+        told["labels"] = agreed(config.labels, plan.ignored), plan.labels
     for name, (wanted, planned) in told.items():
         if wanted != planned:
             raise _conflict(name, wanted, f"{planned} in the plan")
@@ -92,6 +95,8 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
         )
     declared = {_plain(name): number for name, number in (layout.stated or {}).items()}
     asked = {_plain(str(name)): number for name, number in (config.labels or {}).items()}
+    if layout.regions and layout.regions.ignored is not None:
+        declared[IGNORE] = layout.regions.ignored
     other = [name for name in declared if asked.get(name, declared[name]) != declared[name]]
     if other and not config.label_map:
         name = other[0]

@@ -45,6 +45,9 @@ _NAMING = (
     *("sdn_decoder", "sdn_encoder", "sdn_scales"),
 )
 
+# What labels call the value of voxels that take no part in losses and scores, as in nnU-Net.
+IGNORE = "ignore"
+
 Intensity = Literal["zscore", "unit", "ct", "window"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct", "window"]
 
@@ -57,7 +60,8 @@ class DataConfig:
         channels: names of the image's channels, in order. Default: those of `dataset.json`, else
             one for grey 2D images and volumes; name three for colour 2D images.
         labels: class names to numbers, background 0. Default: those of `dataset.json`, else
-            background 0 and foreground 1.
+            background 0 and foreground 1. `ignore` names the number, such as 255, of voxels that
+            take no part in training and scores.
         label_map: numbers in the files to class numbers, such as `{255: 1}`; colours are written
             `0xRRGGBB`.
         structures: names of DICOM structures, and of segments of NRRD files, to class numbers.
@@ -220,7 +224,8 @@ class MaskForm:
 class Rules:
     """What reading a case needs to know; see `DataConfig` and `MaskForm`.
 
-    A value that the dataset declares to be `ignored` is no class, and no background either.
+    Voxels of the number `ignored` are of no class, and no background either. Among class numbers
+    they have the number `void`, whatever files call them.
     """
 
     channels: tuple[str, ...]
@@ -230,6 +235,22 @@ class Rules:
     accept: tuple[str, ...] = ()
     form: MaskForm | None = None
     ignored: int | None = None
+
+    @property
+    def void(self) -> int | None:
+        """Number of ignored voxels in arrays of class numbers, the first that no class has.
+
+        `None` where nothing is ignored.
+        """
+        return None if self.ignored is None else max(self.labels.values()) + 1
+
+    @property
+    def named(self) -> dict[str, int]:
+        """Names of structures, segments and masks to their numbers in arrays, `void` too."""
+        if self.void is None:
+            return dict(self.structures or self.labels)
+        names = self.structures or self.labels | {IGNORE: self.void}
+        return {name: self.void if n == self.ignored else n for name, n in names.items()}
 
 
 @dataclass(frozen=True)
@@ -319,6 +340,7 @@ class Plan:
         network: that fits the patches; `None` in plans of before.
         window: lowest and highest number, for intensity `window`.
         resize: pixels that whole 2D images are brought to; `None` where they stay as they are.
+        ignored: number in the files of voxels that take no part in losses and scores, see `Rules`.
     """
 
     spatial_dims: int
@@ -338,6 +360,7 @@ class Plan:
     network: NetworkPlan | None = None
     window: tuple[float, float] | None = None
     resize: tuple[int, int] | None = None
+    ignored: int | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -352,9 +375,8 @@ class Plan:
     @property
     def rules(self) -> Rules:
         """How cases are read."""
-        return Rules(
-            self.channels, self.labels, self.label_map, self.structures, self.accept, self.form
-        )
+        maps = self.label_map, self.structures
+        return Rules(self.channels, self.labels, *maps, self.accept, self.form, self.ignored)
 
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
@@ -380,4 +402,5 @@ class Plan:
             None if network is None else NetworkPlan.from_json(network),
             None if window is None else tuple(window),
             None if resize is None else tuple(resize),
+            record.get("ignored"),
         )

@@ -4,6 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
+from data_prep.core.config import IGNORE
 from data_prep.core.findings import Findings
 
 _SHOWN = 8
@@ -43,7 +44,7 @@ def check_names(names: Iterable[str], classes: Mapping[str, int], findings: Find
             fix = "call them alike, or name all structures: dataset.structures: {name: number}"
             findings.ask("LBL_NEAR", f"{found}, which is not there", fix)
     for number in sorted(set(classes.values()) - there - set(near)):
-        if unused:
+        if unused and called[number] != IGNORE:  # which cases may well be without
             found = f"no structure of class {called[number]}; what is no class: {unused[:_SHOWN]}"
             findings.warn("LBL_MISSING", found, "look whether it is there by another name")
 

@@ -27,6 +27,7 @@ from data_prep.layouts.cases import (
 )
 from data_prep.layouts.lists.in_vain import keys_in_vain, parts_told
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
+from data_prep.planning.classes import is_ignore, without_ignored
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _LISTS = ("training", "validation", "test", "testing")
@@ -343,7 +344,7 @@ def declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | 
         pairs = [(n, k) if by_number else (k, n) for k, n in labels.items()]
         labels = once([(str(name), whole(number)) for name, number in pairs])
         once([(number, name) for name, number in labels.items()])  # also that of `ignore`
-        labels = {name: n for name, n in labels.items() if name != "ignore"}
+        labels = without_ignored(labels)
     return labels, _channels_declared(described)
 
 
@@ -356,11 +357,11 @@ def regions_of(described: dict) -> Regions | None:
     labels = described.get("labels") or {}
     if all(key.isdecimal() for key in labels):
         labels = once([(str(name), whole(number)) for number, name in labels.items()])
-    ignored = whole(labels["ignore"]) if "ignore" in labels else None
+    ignored = next((whole(n) for name, n in labels.items() if is_ignore(name)), None)
     regions = {
         name: tuple(map(whole, values if isinstance(values, list) else [values]))
         for name, values in labels.items()
-        if name != "ignore"
+        if not is_ignore(name)
     }
     overlap = any(isinstance(values, list) for values in labels.values())
     if ignored is not None and ignored in [n for values in regions.values() for n in values]:

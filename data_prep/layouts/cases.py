@@ -13,6 +13,7 @@ from data_prep.core.findings import Finding
 from data_prep.core.parse import NO_VALUE
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.words import role_of
+from data_prep.planning.classes import is_ignore
 
 LabelKind = Literal["classes", "objects", "numbered", "class masks", "contours", "segments"]
 _MAX_ID_BYTES = 200  # leaves room for suffixes and temporary names in 255
@@ -123,7 +124,9 @@ class Layout:
     @property
     def ignored(self) -> int | None:
         """The value of voxels that say nothing, if the dataset declares one."""
-        return self.regions.ignored if self.regions else None
+        if self.regions:
+            return self.regions.ignored
+        return next((n for name, n in (self.labels or {}).items() if is_ignore(name)), None)
 
 
 def choose(

@@ -34,6 +34,7 @@ class Fingerprint:
         largest: number of the type of its intensities; `None` for real numbers.
         held: numbers or names of structures in its label, before they are mapped to classes.
         two_axes: whether its file has two axes, and a place: then it is no volume.
+        ignored: how many voxels are ignored.
     """
 
     size: tuple[int, ...]
@@ -50,6 +51,7 @@ class Fingerprint:
     largest: int | None = None
     held: frozenset[int | str] = frozenset()
     two_axes: bool = False
+    ignored: int = 0
 
     def along(self, values: tuple[Number, ...], dims: int) -> tuple[Number, ...]:
         """Return what there is for each axis without the one across a slice, if `dims` is 2."""

@@ -1,7 +1,6 @@
 """Fit a plan to the training cases of a dataset."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,54 +23,6 @@ THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net h
 _CT_PERCENTILES = (0.5, 99.5)
 MOST_CELLS = 1 << 28  # of a patch
 _ENOUGH_CASES = 5  # of fewer, bounds would tell of single patients
-
-
-def classes_of(config: DataConfig, declared: dict[str, int] | None) -> dict[str, int]:
-    """Return class names to numbers: the user's, else the dataset's, else two.
-
-    Raises:
-        DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0, or
-            structures that are called as a class are of another one.
-    """
-    labels = config.labels or declared or {"background": 0, "foreground": 1}
-    if wrong := [number for number in labels.values() if type(number) is not int]:
-        found = f"the class number {wrong[0]!r:.80} is no int"
-        raise DataError("LBL_CLASSES", found, "number the classes 0, 1, ...")
-    numbers = Counter(labels.values())
-    if twice := [number for number, times in numbers.items() if times > 1]:
-        named = ", ".join(name for name, number in labels.items() if number == twice[0])
-        raise DataError("LBL_CLASSES", f"class {twice[0]} has several names: {named}", "keep one")
-    if sorted(numbers) != list(range(len(labels))) or len(labels) < 2:
-        raise DataError(
-            "LBL_CLASSES", f"classes {labels}", "number them 0, 1, ... with the background at 0"
-        )
-    number = labels.get("background", 0)
-    if number:
-        found = f"background is class {number}, and class 0 another one"
-        raise DataError("LBL_CLASSES", found, "number the background 0")
-    for names in (labels, config.structures):
-        if others := [name for name in names if not isinstance(name, str)]:
-            raise DataError("LBL_CLASSES", f"the name {others[0]!r} is no text", "put it in quotes")
-        lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
-        if (several := lower.most_common(1)) and several[0][1] > 1:
-            raise DataError(
-                "LBL_CLASSES", f"{several[0][0]!r} is named twice", "name each of them once"
-            )
-    called = {name.strip().lower(): number for name, number in labels.items()}
-    for name, number in config.structures.items():
-        if called.get(name.strip().lower(), number) != number:
-            own = called[name.strip().lower()]
-            found = f"dataset.structures leads {name!r} to class {number}, and it is class {own}"
-            raise DataError("LBL_CLASSES", found, "number it alike, or call the class otherwise")
-    mapped = {*config.label_map.values(), *config.structures.values()}
-    wrong = mapped - set(labels.values())
-    if wrong:
-        raise DataError(
-            "LBL_CLASSES",
-            f"dataset.label_map or dataset.structures lead to {sorted(wrong)}",
-            "map to declared classes only",
-        )
-    return dict(labels)
 
 
 def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> Plan:
@@ -144,6 +95,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         fit_network(patch, spacing, memory * 1e9 / _BYTES_A_CELL / math.prod(patch), why),
         config.window,
         config.resize,
+        rules.ignored,
     )
 
 

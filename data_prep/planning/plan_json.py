@@ -10,7 +10,8 @@ from data_prep.core.config import DataConfig, Intensity, NetworkPlan, Plan
 from data_prep.core.findings import Acceptance
 from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_json
-from data_prep.planning.fit import MOST_CELLS, classes_of
+from data_prep.planning.classes import classes_of
+from data_prep.planning.fit import MOST_CELLS
 
 _KEYS = [field.name for field in fields(Plan)]
 
@@ -45,7 +46,8 @@ def plan_from(record: dict) -> Plan:
     """
     plan = Plan.from_json(record)
     _check(plan)
-    classes_of(DataConfig(label_map=plan.label_map, structures=plan.structures), plan.labels)
+    config = DataConfig(label_map=plan.label_map, structures=plan.structures)
+    classes_of(config, plan.labels, plan.ignored)
     return plan
 
 
@@ -54,6 +56,10 @@ def _check(plan: Plan) -> None:
     numbers = [*plan.labels.values(), *plan.label_map.values(), *plan.structures.values()]
     if not all(type(number) is int for number in numbers):
         raise ValueError(f"classes must be whole numbers, got {numbers}")
+    if plan.ignored is not None and (
+        type(plan.ignored) is not int or plan.ignored in plan.labels.values()
+    ):
+        raise ValueError(f"ignored must be a number of no class or null, got {plan.ignored!r}")
     if not plan.channels or not all(isinstance(name, str) for name in plan.channels):
         raise ValueError(f"channels must be names, got {plan.channels}")
     unknown = [code for code in plan.accept if code not in get_args(Acceptance)]

@@ -40,6 +40,7 @@ class CaseRecord:
         sha256: of the two array files, by their name.
         source: files it was made from, and the hash of their content.
         made_with: hash of everything else the arrays depend on.
+        ignored: how many voxels are ignored; in the label they have the number `Rules.void`.
     """
 
     id: str
@@ -52,6 +53,7 @@ class CaseRecord:
     sha256: dict[str, str]
     source: dict[str, str]
     made_with: str
+    ignored: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,9 @@ def _record(described: dict) -> CaseRecord:
     }
     numbers = {name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")}
     size = tuple(numbers.pop("size"))
-    return CaseRecord(**described | numbers | {"size": size, "scaling": Scaling(**scaling)})
+    ignored = whole(described.get("ignored", 0), low=0)
+    known = {"size": size, "scaling": Scaling(**scaling), "ignored": ignored}
+    return CaseRecord(**described | numbers | known)
 
 
 def load_dataset(root: str | Path, described: str = "dataset.json") -> Dataset:

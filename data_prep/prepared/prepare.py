@@ -21,6 +21,7 @@ from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
 from data_prep.files.output_folder import below, check_free, check_output, own_folder
 from data_prep.layouts import Case
 from data_prep.parallel import Jobs, run
+from data_prep.planning.classes import with_ignored
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
 from data_prep.planning.splits import (
@@ -42,7 +43,7 @@ from data_prep.prepared.dataset import (
 from data_prep.prepared.lost import in_words, lost_by_resampling
 from data_prep.prepared.rendering import thumbnail
 from data_prep.prepared.report import REPORT, write_report
-from data_prep.preprocessing.grid import grid_of, to_grid
+from data_prep.preprocessing.grid import foreground, grid_of, to_grid
 from data_prep.preprocessing.intensity import scaling_of
 from data_prep.reading.case import read_checked
 
@@ -112,8 +113,9 @@ def prepare(
     if plan is not None:
         check_agrees(config, plan)
         rules = asdict(plan.rules)
-        for name in ("form", "ignored"):  # which the dataset tells
+        for name in ("form", "ignored"):  # which the dataset tells, too
             del rules[name]
+        rules["labels"] = with_ignored(plan.labels, plan.ignored)
         config = replace(config, **rules)
     form = plan.form if plan else None
     # The window of a plan is to leave something of the images, too.
@@ -184,7 +186,8 @@ def planned(checked: Checked, config: DataConfig, given: Plan | None = None) -> 
     if given is not None and (given.spacing is None) != (fitted.spacing is None):
         found = f"the plan has a spacing of {given.spacing}, the scans {fitted.spacing}"
         raise DataError("PLAN_DIMS", found, "plan again")
-    return replace(given, form=checked.rules.form) if given else fitted
+    rules = checked.rules  # which the dataset tells, too
+    return replace(given, form=rules.form, ignored=rules.ignored) if given else fitted
 
 
 def split(
@@ -294,8 +297,10 @@ def _write_case(
     grid = grid_of(image, plan.spacing, plan.resize)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=True)
-    if label.array.any() and not label_array.any():
-        cells = np.count_nonzero(label.array)
+    void = plan.rules.void
+    there = foreground(label.array, void)
+    if there.any() and not foreground(label_array, void).any():
+        cells = np.count_nonzero(there)
         at, fix = in_words(plan)
         raise DataError("LBL_LOST", f"none of {cells} labelled voxels is left {at}", fix)
     scaling = scaling_of(image.array, plan)
@@ -304,8 +309,8 @@ def _write_case(
         image_name: write_array(below(out, image_name), image_array),
         label_name: write_array(below(out, label_name), label_array),
     }
-    write_bytes(below(out, f"qc/{case.id}.png"), thumbnail(image_array, label_array))
-    voxels = class_counts(label_array[0], plan.num_classes).tolist()
+    write_bytes(below(out, f"qc/{case.id}.png"), thumbnail(image_array, label_array, void))
+    *voxels, ignored = class_counts(label_array[0], plan.num_classes + 1).tolist()
     return CaseRecord(
         case.id,
         group,
@@ -317,6 +322,7 @@ def _write_case(
         sha256,
         facts.source,
         _made_with(plan, case),
+        ignored,
     )
 
 
@@ -331,7 +337,8 @@ def _remove_left_out(out: Path, ids: Collection[str]) -> None:
 def _made_with(plan: Plan, case: Case) -> str:
     """Hash what the arrays of a case depend on besides the content of its files."""
     used = asdict(plan)
-    for name in ("why", "patch_size", "seen", "network"):
+    unused = ["why", "patch_size", "seen", "network"]
+    for name in [*unused, *["ignored"] * (plan.ignored is None)]:  # as it was hashed before
         del used[name]
     text = json.dumps([SCHEMA, used, case.roles], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

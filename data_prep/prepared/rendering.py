@@ -4,9 +4,11 @@ import nibabel as nib
 import numpy as np
 
 from data_prep.files.png import array_to_png
+from data_prep.preprocessing.grid import foreground
 
 # Told apart by eyes of all kinds, after Okabe and Ito.
 _CLASSES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+IGNORED = "#ffffff"  # outline of what is ignored
 _ENOUGH = 2_000_000  # voxels that tell the percentiles of an image
 
 
@@ -65,24 +67,26 @@ def _shown(array: np.ndarray) -> np.ndarray:
     return array if len(array) == 3 else array[:1]
 
 
-def thumbnail(image: np.ndarray, label: np.ndarray) -> bytes:
+def thumbnail(image: np.ndarray, label: np.ndarray, void: int | None = None) -> bytes:
     """Draw a prepared case, each class outlined in its colour; of a volume the fullest slice.
 
     Args:
         image: `(C, H, W)` or `(C, X, Y, Z)`.
         label: `(1, ...)` class numbers.
+        void: number of what is ignored in it, outlined in white; `None` where nothing is.
 
     Returns:
         PNG bytes.
     """
     plane = label[0]
     if plane.ndim == 3:
-        z = int((plane != 0).sum((0, 1)).argmax())
+        z = int(foreground(plane, void).sum((0, 1)).argmax())
         image, plane = plane_of(image, 2, z), plane_of(plane, 2, z)
     colours = (to_colours(image) * 255).astype(np.uint8)
     lines = outlines(plane)
     for number in np.unique(plane[lines]):
-        colours[lines & (plane == number)] = tuple(bytes.fromhex(class_colour(int(number))[1:]))
+        colour = IGNORED if number == void else class_colour(int(number))
+        colours[lines & (plane == number)] = tuple(bytes.fromhex(colour[1:]))
     return array_to_png(colours)
 
 

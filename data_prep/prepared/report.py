@@ -19,7 +19,7 @@ from data_prep.core.safe_text import inert
 from data_prep.files.atomic import write_bytes
 from data_prep.files.png import array_to_png, figure_to_png, in_page
 from data_prep.prepared.dataset import Dataset
-from data_prep.prepared.rendering import class_colour
+from data_prep.prepared.rendering import IGNORED, class_colour
 
 REPORT = "qc/report.html"
 _MOST_PICTURES = 200
@@ -41,7 +41,8 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
         title="Prepared dataset",
         layout=dataset.layout,
         cases=ids,
-        classes=[(name, class_colour(number)) for name, number in plan.labels.items() if number],
+        classes=[(name, class_colour(number)) for name, number in plan.labels.items() if number]
+        + [("ignored", IGNORED)] * (plan.ignored is not None),
         left_out=len(checked.layout.cases) + len(checked.layout.unlabelled) - len(ids),
         folds=len(dataset.folds),
         test=len(dataset.test),
@@ -76,8 +77,10 @@ def _written(value: object) -> str:
 
 def _facts(dataset: Dataset, case_id: str) -> str:
     record = dataset.cases[case_id]
-    share = sum(record.voxels[1:]) / max(1, sum(record.voxels))
-    return f"{' x '.join(map(str, record.size))}, {share:.1%} foreground"
+    cells = max(1, sum(record.voxels) + record.ignored)
+    ignored = f", {record.ignored / cells:.1%} ignored" if record.ignored else ""
+    share = sum(record.voxels[1:]) / cells
+    return f"{' x '.join(map(str, record.size))}, {share:.1%} foreground{ignored}"
 
 
 def _thumbnail(dataset: Dataset, case_id: str) -> str:

@@ -260,12 +260,18 @@ def fit_image(on: Scan, image: Scan, findings: Findings, what: str, where: str) 
 
 
 def fit_label(
-    image: Scan, label: Scan, findings: Findings, what: str = "label", on: str = "image"
+    image: Scan,
+    label: Scan,
+    findings: Findings,
+    what: str = "label",
+    on: str = "image",
+    void: int | None = None,
 ) -> Scan:
     """Return a label on the grid of its image: as it is, or resampled where that is accepted.
 
     Axes in another order or direction are turned, where the voxels then lie on each other, and a 2D
-    mask is laid on the only slice of a volume.
+    mask is laid on the only slice of a volume. What lies beyond the label is background; it may
+    lose of the number `void`, that of ignored voxels, unsaid.
 
     Raises:
         DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images. LBL_LOST if no
@@ -280,7 +286,7 @@ def fit_label(
             raise
         findings.ask(error.code, error.found, error.fix)
     array = _nearest(label.array, label.affine, image.affine, image.size)
-    if label.array.any() and not array.any():
+    if foreground(label.array, void).any() and not foreground(array, void).any():
         found = f"nothing of the {what} is left on the grid of the {on}"
         raise DataError("LBL_LOST", found, f"export the {what} on the grid of the {on}")
     after = dict(zip(*value_counts(array[0]), strict=True))
@@ -291,10 +297,15 @@ def fit_label(
     growth = abs(np.linalg.det(image.affine) / np.linalg.det(label.affine))
     for number, cells in zip(*value_counts(label.array[0]), strict=True):
         lost = loss_of(cells, after.get(number, 0), growth, cut.get(number, 0))
-        if number and lost:
+        if number and number != void and lost:
             found = f"class {number}: {lost} on the grid of the {on}"
             findings.warn("LBL_LOST", found, f"export the {what} on the grid of the {on}")
     return image.holding(array)
+
+
+def foreground(label: np.ndarray, void: int | None) -> np.ndarray:
+    """Return where a label is of a class, neither background nor of the number of the ignored."""
+    return label != 0 if void is None else (label != 0) & (label != void)
 
 
 def _turned_like(image: Scan, label: Scan, findings: Findings) -> Scan:

@@ -24,7 +24,7 @@ def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple
     except DataError as error:
         raise error.at(file=case.image) from None
     label = read_case_label(tree, case, rules, image, findings)
-    return image, fit_label(image, label, findings)
+    return image, fit_label(image, label, findings, void=rules.void)
 
 
 def read_checked(

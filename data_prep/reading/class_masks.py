@@ -32,7 +32,7 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
             of one name; LBL_OBJECT for a mask of several
             values; LBL_OVERLAP; LBL_NEAR as `check_names`; as `check_same_grid`.
     """
-    wanted = rules.structures or rules.labels
+    wanted = rules.named
     classes = {plain(name): number for name, number in wanted.items() if number}
     names = {file: called(file) for file in case.labels}
     findings.held.update(map(plain, names.values()))
@@ -51,7 +51,7 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
         raise DataError("DCM_STRUCTURES", found, "name them: dataset.structures: {name: number}")
     if unused:
         findings.note("DCM_UNUSED", f"{len(unused)} masks are of no class: {unused[:_SHOWN]}")
-    elif absent := sorted(set(classes.values()) - set(used.values())):
+    elif absent := sorted(set(classes.values()) - {*used.values(), rules.void}):
         lacking = [name for name, number in wanted.items() if number in absent]
         found = f"no file of {len(absent)} classes: {lacking[:_SHOWN]}"
         findings.warn("LBL_MISSING", found, "look whether they are nowhere, or not labelled")

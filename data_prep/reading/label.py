@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from data_prep.core.chunked_stats import value_counts
-from data_prep.core.config import Rules
+from data_prep.core.config import IGNORE, Rules
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
@@ -23,7 +23,7 @@ from data_prep.reading.image import read_case_image
 from data_prep.reading.segments import segments_to_classes
 from data_prep.reading.whole_numbers import nearest_whole
 
-_VOIDS = (254, 255, 65535)  # usual numbers of what belongs to no class
+_VOIDS = (-1, 254, 255, 65535)  # usual numbers of what belongs to no class
 _IDS = 5  # unknown values: more are most likely numbers of objects
 _ONE_CLASS = 2  # with the background
 _LOOKED_AT = 50  # objects, whether they are in one piece
@@ -39,6 +39,8 @@ def read_case_label(
 ) -> Scan:
     """Read the label of a case as class numbers, uint8 or uint16, `(1, ...)`.
 
+    Ignored voxels have the number `rules.void`.
+
     Args:
         tree: where the files are.
         case: the case.
@@ -47,7 +49,8 @@ def read_case_label(
         findings: what is noticed is added to it.
 
     Raises:
-        DataError: LBL_... if a value is no class, as `read_label` otherwise.
+        DataError: LBL_... if a value is no class, as `read_label` otherwise; LBL_IGNORED if no
+            voxel is left.
     """
     findings = findings or Findings(rules.accept)
     since = len(findings.found)
@@ -59,8 +62,7 @@ def read_case_label(
             scan = read_class_masks(tree, case, rules, findings)
         elif case.kind in ("contours", "segments"):
             image = image or read_case_image(tree, case, Findings(rules.accept))
-            names = rules.structures or rules.labels
-            classes = {plain(name): number for name, number in names.items() if number}
+            classes = {plain(name): number for name, number in rules.named.items() if number}
             with named_errors():
                 files = (open_file(tree, name, Findings(rules.accept)) for name in case.scans[0])
                 source = source_of(parse(file, pixels=False) for file in files)
@@ -71,6 +73,7 @@ def read_case_label(
         if case.kind == "classes" or (case.kind == "numbered" and not is_numbered(case, rules)):
             array = as_classes(scan, rules, findings)
             scan = scan.holding(array)
+        look_at_ignored(scan.array, rules, findings)
     except DataError as error:
         raise error.at(file=case.labels[0]) from error.__cause__
     findings.place(since, file=case.labels[0])
@@ -88,6 +91,21 @@ def as_classes(scan: Scan, rules: Rules, findings: Findings | None = None) -> np
     return to_classes(scan.array, rules.labels, rules.label_map, findings, rules.ignored)
 
 
+def look_at_ignored(label: np.ndarray, rules: Rules, findings: Findings) -> None:
+    """Note how many voxels of class numbers are ignored.
+
+    Raises:
+        DataError: LBL_IGNORED if all are.
+    """
+    count = 0 if rules.void is None else int(np.count_nonzero(label == rules.void))
+    if count == label.size:
+        found, fix = f"all {count} voxels are ignored", "label some of them, or leave the case out"
+        raise DataError("LBL_IGNORED", found, fix)
+    if count:
+        found = f"{count} of {label.size} voxels ({count / label.size:.2g}) are ignored"
+        findings.note("LBL_IGNORED", found)
+
+
 def to_classes(
     array: np.ndarray,
     labels: Mapping[str, int],
@@ -99,9 +117,15 @@ def to_classes(
 
     Float values are taken if they are whole up to rounding, see `nearest_whole`.
 
+    Args:
+        array: values of a file.
+        labels: class names to numbers.
+        label_map: values to class numbers, or to `ignored`.
+        findings: what is noticed is added to it.
+        ignored: number of voxels to ignore, which get that after the last class, see `Rules.void`.
+
     Raises:
-        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN; LBL_IGNORED
-            for voxels of the value that the dataset declares `ignored`.
+        DataError: LBL_NONFINITE, LBL_INTERPOLATED, LBL_IMAGE, LBL_LOSSY, LBL_UNKNOWN.
     """
     values, counts = value_counts(array[0])
     whole = nearest_whole(values)
@@ -111,17 +135,15 @@ def to_classes(
     if findings is not None:
         findings.held.update(map(int, whole))
     classes = np.array([label_map.get(int(number), int(number)) for number in whole])
-    unknown = ~np.isin(classes, list(labels.values()))
-    if (void := unknown & (whole == ignored)).any():
-        found = f"{counts[void].sum()} voxels of value {ignored}, which the dataset ignores"
-        fix = "such voxels cannot be left out: label them, or leave the case out"
-        raise DataError("LBL_IGNORED", found, fix)
+    void = max(labels.values()) + 1
+    unknown = ~np.isin(classes, list(labels.values())) & (classes != ignored)
     if unknown.any():
         regions = _in_regions(array, values[unknown])
         others = bool(classes[~unknown].any())
         raise _unknown(whole[unknown], counts[unknown], labels, regions=regions, others=others)
-    dtype = np.uint8 if max(labels.values()) < 256 else np.uint16
-    out = np.zeros_like(array, dtype)
+    highest = max(labels.values()) if ignored is None else void
+    classes[classes == ignored] = void
+    out = np.zeros_like(array, np.uint8 if highest < 256 else np.uint16)
     for value, number in zip(values, classes, strict=True):
         if number:
             out[array == value] = number
@@ -171,8 +193,9 @@ def _advice(values: np.ndarray, labels: Mapping[str, int], *, others: bool) -> s
     first = _written(values[0])
     if len(values) == 1 and values[0] in _VOIDS and others:
         return (
-            f"{first} beside classes often marks what is not to count: map it to the background, "
-            f"dataset.label_map: {{{first}: 0}}, or declare it in dataset.labels if it is a class"
+            f"{first} beside classes often marks what is not to count: add `{IGNORE}: {first}` to "
+            "dataset.labels, or map it to the class that it means, such as the background, "
+            f"dataset.label_map: {{{first}: 0}}"
         )
     if len(values) > _IDS and values.max() <= 0xFFFF:  # more are colours
         return (
@@ -193,8 +216,12 @@ def _written(value: float) -> str:
 
 
 def is_numbered(case: Case, rules: Rules) -> bool:
-    """Tell whether values of a label are numbers of objects: not where settings say classes."""
-    return case.kind == "numbered" and len(rules.labels) == _ONE_CLASS and not rules.label_map
+    """Tell whether values of a label are numbers of objects: not where settings say classes.
+
+    So it is where one of them is ignored.
+    """
+    one_class = len(rules.labels) == _ONE_CLASS and rules.ignored is None
+    return case.kind == "numbered" and one_class and not rules.label_map
 
 
 def _read_numbered(tree: Tree, name: str, findings: Findings, rules: Rules | None) -> Scan:

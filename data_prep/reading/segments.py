@@ -32,13 +32,13 @@ def segments_to_classes(scan: Scan, rules: Rules, findings: Findings) -> np.ndar
             no class; LBL_OVERLAP, unless accepted; HDR_CONFLICT for voxels of no segment, or
             for a name and a value in `label_map` that mean different classes.
     """
-    names = {plain(name): n for name, n in (rules.structures or rules.labels).items()}
+    names = {plain(name): n for name, n in rules.named.items()}
     there = [(one, scan.array[one.layer] == one.value) for one in _all(scan, rules.label_map)]
     named = any(plain(one.name) in names for one, _ in there)
     if named:
         told = [one.name for one, _ in there if not _SILENT.fullmatch(one.name)]
         check_names(told, {name: n for name, n in names.items() if n}, findings)
-    out = np.zeros(scan.size, np.uint8 if max(rules.labels.values()) < 256 else np.uint16)
+    out = np.zeros(scan.size, np.uint8 if max(names.values()) < 256 else np.uint16)
     moved, unused = [], []
     for one, mask in there:
         if not mask.any():
@@ -85,6 +85,7 @@ def _class_of(
 ) -> int | None:
     """Return the class of a segment; `None` if neither its name nor its value is one."""
     by_name, by_map = names.get(plain(one.name)), rules.label_map.get(one.value)
+    by_map = rules.void if by_map is not None and by_map == rules.ignored else by_map
     if None not in (by_name, by_map) and by_name != by_map:
         found = f"segment {one.name!r} is class {by_name}, its value {one.value} in label_map "
         raise DataError("HDR_CONFLICT", f"{found}class {by_map}", "take it out of label_map")
@@ -92,7 +93,7 @@ def _class_of(
         return by_map if by_name is None else by_name
     called = {number: name for name, number in rules.labels.items()}
     if one.value not in called:
-        return None
+        return rules.void if one.value == rules.ignored else None
     if not _SILENT.fullmatch(one.name):
         found = f"segment {one.name!r} has value {one.value}, that of class {called[one.value]}"
         if len(called) > 2:  # of one class alone, there is no other that it could be

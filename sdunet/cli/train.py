@@ -48,9 +48,9 @@ def _describe_train(parser: Parser) -> None:
 
 def _train(options: jsonargparse.Namespace) -> int:
     check_environment()
+    from data_prep.prepared.contradictions import check_contradictions
     from sdunet.runtime.lightning_setup import is_first_process
     from sdunet.segmentation.training.cross_validation import train_several
-    from sdunet.segmentation.training.train_fold import check_contradictions
 
     task = task_of(options)
     check_contradictions(task.dataset, load_dataset(options.data), options.stated["dataset"])

@@ -19,6 +19,7 @@ from data_prep.files.output_folder import check_free, check_output, own_folder
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import plots
+from sdunet.segmentation.evaluation.ignored import ABOUT
 from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
 from sdunet.segmentation.evaluation.probabilities import Probabilities
 from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
@@ -112,6 +113,9 @@ def evaluate(
         "versions": versions(),
         "doubts": pairs.doubts,
     }
+    if pairs.rules.ignored is not None:
+        cells = sum(record["n_ignored"] for record in tables.records)
+        summary["ignored"] = {"value": pairs.rules.ignored, "voxels": cells, "about": ABOUT}
     if pooled is not None:
         summary["batch_pooled_dice"] = pooled.summary(tables.names)
     files = tables.files(summary)
@@ -152,7 +156,11 @@ class _Tables:
             objects += [begin | row for row in object_rows(found, affine, probabilities)]
             if probabilities is not None:
                 sums = Calibration()
-                sums.update(probabilities, pair.reference.array == number)
+                there = pair.reference.array == number
+                if pair.ignored is not None:
+                    counts = ~pair.ignored
+                    probabilities, there = probabilities[counts], there[counts]
+                sums.update(probabilities, there)
                 calibrated.append((number, sums))
         self.records.append(_record(pair, scores))
         self.unit = "pixels" if affine is None else "ml"
@@ -239,7 +247,7 @@ def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
         "case": pair.id,
         "reference_file": pair.reference_file,
         "prediction_file": pair.prediction_file,
-        "reference_sha256": hash_of(pair.reference.array),
+        "reference_sha256": hash_of(pair.reference.array, pair.ignored),
         "prediction_sha256": None if pair.prediction is None else hash_of(pair.prediction),
         "metrics": {
             str(number): {METRICS[name].label: value for name, value in found.values.items()}
@@ -247,6 +255,7 @@ def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
             | {"outcome": found.overlap.outcome}
             for number, found in enumerate(scores, start=1)
         },
+        **({} if pair.ignored is None else {"n_ignored": int(np.count_nonzero(pair.ignored))}),
     }
 
 

@@ -16,11 +16,12 @@ from data_prep.files.file_tree import Tree, held_to, open_tree
 from data_prep.formats.mask_images import check_shown_alike, decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label
 from data_prep.layouts import Case, choose, find_labels
-from data_prep.planning.fit import classes_of
+from data_prep.planning.classes import classes_of, ignored_of, without_ignored
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say
+from sdunet.segmentation.evaluation.ignored import check_predicted, set_apart
 from sdunet.segmentation.evaluation.predicted_files import files_by_case, in_their_place
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
@@ -29,6 +30,7 @@ from sdunet.segmentation.evaluation.stated_classes import (
     check_regions,
     classes_beside,
 )
+from sdunet.segmentation.metrics.arguments import without
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
 
@@ -38,8 +40,9 @@ class Pair:
 
     Attributes:
         id: of the case.
-        reference: class numbers.
-        prediction: class numbers, `(1, ...)` like the reference; `None` if there is none.
+        reference: class numbers; background where it is ignored.
+        prediction: class numbers, `(1, ...)` like the reference, background where that is ignored;
+            `None` if there is none.
         reference_file: name of its file, the first of several.
         prediction_file: name of its file, if there is one.
         problem: why there is no prediction.
@@ -49,6 +52,7 @@ class Pair:
         memory: bytes that the work on the case may take; `None` for no limit.
         source: SHA-256 of the files it was predicted from; empty if that was not recorded.
         held: numbers or names in the files that are mapped to classes, see `Findings.held`.
+        ignored: where the reference says nothing, `(1, ...)`; `None` where it does everywhere.
     """
 
     id: str
@@ -63,6 +67,7 @@ class Pair:
     memory: float | None = None
     source: frozenset[str] = frozenset()
     held: frozenset[int | str] = frozenset()
+    ignored: np.ndarray | None = None
 
     @property
     def problems(self) -> list[DataError]:
@@ -93,6 +98,7 @@ class Pair:
                 num_classes,
                 options,
                 None if self.objects is None else self.objects[0],
+                None if self.ignored is None else self.ignored[0],
             )
 
 
@@ -169,6 +175,7 @@ class Pairs:
         with memory_within(self.memory):
             self._check_image(case, source)
             reference, objects, held = self._reference(case)
+        reference, ignored = set_apart(reference, self.rules.void)
         file = self._files.get(case.id)
         lost: list[DataError] = []
         seen = Findings(self.rules.accept)
@@ -178,6 +185,8 @@ class Pairs:
                 predicted = self._prediction(file, seen)
                 fitted, lost = self._fitted(predicted, reference)
                 prediction = fitted.array
+                if ignored is not None:
+                    (prediction,) = without(ignored, prediction)
         except DataError as error:
             problem = error
         probabilities = None
@@ -207,6 +216,7 @@ class Pairs:
             source,
             # Our own predictions are not mapped.
             held if self._record.rules else held | seen.held,
+            ignored,
         )
 
     @property
@@ -254,7 +264,9 @@ class Pairs:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
         scan = read_label(self.predictions, file, findings, self._predicted)
         told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
-        return scan.holding(as_classes(scan, told, findings))
+        label = as_classes(scan, told, findings)
+        check_predicted(label, told)
+        return scan.holding(label)
 
 
 def ask_other_image(findings: Findings) -> None:
@@ -270,9 +282,12 @@ def ask_other_image(findings: Findings) -> None:
     )
 
 
-def hash_of(label: np.ndarray) -> str:
-    """Return the SHA-256 of class numbers, whatever integers hold them."""
-    return hashlib.sha256(label.astype("<u2").tobytes()).hexdigest()
+def hash_of(label: np.ndarray, ignored: np.ndarray | None = None) -> str:
+    """Return the SHA-256 of class numbers, whatever integers hold them, and of what is ignored."""
+    label = label.astype("<u2")
+    if ignored is not None:
+        label[ignored] = 0xFFFF
+    return hashlib.sha256(label.tobytes()).hexdigest()
 
 
 def open_pairs(
@@ -326,9 +341,10 @@ def _open(
     own = [name for name in predicted.names if is_scan_name(name)] if recorded.complete else []
     predicted = held_to(predicted, {**hashes, **in_their_place(predicted.names, hashes)}, own)
     asked = config or DataConfig()
+    classes_of(DataConfig(labels=asked.labels), None)  # refuses what cannot be
     known = recorded.rules or Rules((), {})
     stated = [
-        ("dataset.labels", asked.labels),
+        ("dataset.labels", without_ignored(asked.labels or {})),
         ("the record of the predictions", known.labels),
         (f"{layout.described_in} beside the references", layout.stated)
         if layout.described_in
@@ -345,6 +361,8 @@ def _open(
         label_map=asked.label_map or known.label_map,
         structures=asked.structures or known.structures,
     )
+    known_ignored = known.ignored if layout.ignored is None else layout.ignored
+    ignored = ignored_of(asked if asked.labels else config, known_ignored)
     accept = tuple(sorted({*asked.accept, *known.accept}))
     masks = [name for case in layout.cases for name in case.masks]
     files, doubtful = files_by_case(predicted)
@@ -354,9 +372,9 @@ def _open(
         config = replace(config, label_map=BINARY)
         noticed.append(note_of("references"))
     form = decide(look_at_masks(tree, masks), known.form)
-    classes = classes_of(config, None)
+    classes = classes_of(config, None, ignored)
     maps = config.label_map, config.structures
-    rules = Rules((), classes, *maps, accept, form, layout.ignored)
+    rules = Rules((), classes, *maps, accept, form, ignored)
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))

@@ -66,5 +66,7 @@ def read_recorded(tree: Tree) -> Recorded:
         settings: dict[str, Any] = {"label_map": label_map, "structures": structures}
         if "channels" in manifest:
             settings["channels"] = tuple(map(str, manifest["channels"]))
-        rules = Rules((), labels, label_map, structures, accept, form)
+        ignored = manifest.get("ignored")
+        ignored = None if ignored is None else whole(ignored)
+        rules = Rules((), labels, label_map, structures, accept, form, ignored)
         return Recorded(rules, hashes, sources, models, tidied, doubts, settings, complete)

@@ -27,27 +27,38 @@ class Pieces:
     """The connected components of one class in one prediction, beside the reference.
 
     Attributes:
-        sizes: voxels of each component.
+        sizes: voxels of each component, by which it is kept or not.
         right: voxels of each that the reference holds, too.
         reference: voxels of the class in the reference.
+        counted: voxels of each that are not ignored. Default: all.
     """
 
     sizes: np.ndarray
     right: np.ndarray
     reference: int
+    counted: np.ndarray | None = None
 
     def dice(self, kept: np.ndarray) -> float | None:
         """Return the Dice with some components kept only; `None` where both are empty."""
-        total = int(self.sizes[kept].sum()) + self.reference
+        counted = self.sizes if self.counted is None else self.counted
+        total = int(counted[kept].sum()) + self.reference
         return 2 * int(self.right[kept].sum()) / total if total else None
 
 
-def compare_pieces(prediction: np.ndarray, reference: np.ndarray, number: int) -> Pieces:
-    """Return the components of class `number` in a label, compared with the reference."""
+def compare_pieces(
+    prediction: np.ndarray, reference: np.ndarray, number: int, void: int | None = None
+) -> Pieces:
+    """Return the components of class `number` in a label, compared with the reference.
+
+    Voxels that have the number `void` in the reference are neither right nor wrong.
+    """
     numbered, sizes = connected_components(prediction == number)
     there = reference == number
     right = np.bincount(numbered[there], minlength=len(sizes) + 1)[1:]
-    return Pieces(sizes, right, int(there.sum()))
+    counted = None
+    if void is not None:
+        counted = np.bincount(numbered[reference != void], minlength=len(sizes) + 1)[1:]
+    return Pieces(sizes, right, int(there.sum()), counted)
 
 
 def kept_pieces(sizes: np.ndarray, rule: str | float, cell: float) -> np.ndarray:

@@ -240,6 +240,7 @@ def _facts(ensemble: Ensemble) -> dict[str, Any]:
         "models": [model.sha256 for model in ensemble.models],
         "mirror": ensemble.mirror,
         "removed": ensemble.rules,
+        **({} if plan.ignored is None else {"ignored": plan.ignored}),
     }
 
 

@@ -88,6 +88,20 @@ def check_shapes(prediction: np.ndarray, reference: np.ndarray) -> None:
         )
 
 
+def without(ignored: np.ndarray, *labels: np.ndarray) -> list[np.ndarray]:
+    """Return class numbers with the background wherever they are ignored.
+
+    Raises:
+        ValueError: if the mask of what is ignored is none of truth values, or of another shape.
+    """
+    ignored = np.asarray(ignored)
+    for label in labels:
+        if ignored.dtype != bool or ignored.shape != label.shape:
+            found = f"got {ignored.dtype} of {ignored.shape}"
+            raise ValueError(f"ignored must be truth values of the shape {label.shape}, {found}")
+    return [np.where(ignored, label.dtype.type(0), label) for label in labels]
+
+
 def lengths_of(spacing: tuple[float, ...], axes: int) -> np.ndarray:
     """Return the spacing along each axis.
 

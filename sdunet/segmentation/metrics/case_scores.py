@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from data_prep.core.config import NumberFrom0, ShareBelowOne
 from data_prep.core.memory_limits import check_bytes
-from sdunet.segmentation.metrics.arguments import labels_of, lengths_of, numbers_of
+from sdunet.segmentation.metrics.arguments import labels_of, lengths_of, numbers_of, without
 from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps
 from sdunet.segmentation.metrics.surface import diagonal_of, surface_distances
@@ -100,8 +100,12 @@ def score_case(
     num_classes: int,
     options: ScoreOptions | None = None,
     numbered: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
 ) -> list[ClassScores]:
     """Score each class but the background.
+
+    What is ignored is background in both, so that it cuts surfaces and components of either alike;
+    counts of voxels leave it out.
 
     Args:
         prediction: class numbers, `(H, W)` or `(X, Y, Z)`; `None` if there is none.
@@ -110,6 +114,7 @@ def score_case(
         num_classes: classes, background included.
         options: tolerances. Default: `ScoreOptions()`.
         numbered: see `find_objects`.
+        ignored: where voxels count nowhere, truth values of the same shape. Default: nowhere.
 
     Returns:
         One for each class 1, 2, ...
@@ -127,10 +132,12 @@ def score_case(
     if prediction is not None:
         prediction = labels_of("prediction", prediction)
     if prediction is None:
-        counted = missing(reference, num_classes)
+        counted = missing(reference, num_classes, ignored)
         prediction = np.zeros_like(reference)
     else:
-        counted = overlaps(prediction, reference, num_classes)
+        counted = overlaps(prediction, reference, num_classes, ignored)
+    if ignored is not None:
+        prediction, reference = without(ignored, prediction, reference)
     boxes = zip(*(_boxes(label, num_classes) for label in (prediction, reference)), strict=True)
     diagonal = diagonal_of(reference.shape, spacing)
     result = []

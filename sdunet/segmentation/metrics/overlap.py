@@ -11,6 +11,7 @@ from sdunet.segmentation.metrics.arguments import (
     check_shapes,
     count_of,
     labels_of,
+    without,
 )
 
 # By case and class; shown in every report.
@@ -85,13 +86,19 @@ class Overlap:
         return "scored" if self.tp + self.fp else "missed"
 
 
-def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) -> list[Overlap]:
+def overlaps(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    num_classes: int,
+    ignored: np.ndarray | None = None,
+) -> list[Overlap]:
     """Count the overlap of each class but the background.
 
     Args:
         prediction: class numbers, any shape.
         reference: class numbers, the same shape.
         num_classes: classes, background included.
+        ignored: where voxels count nowhere, the same shape; both may hold any number there.
 
     Returns:
         One for each class 1, 2, ...
@@ -102,6 +109,8 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) ->
     prediction, reference = labels_of("prediction", prediction), labels_of("reference", reference)
     check_shapes(prediction, reference)
     num_classes = count_of("num_classes", num_classes)
+    if ignored is not None:
+        prediction, reference = without(ignored, prediction, reference)
     for name, array in (("prediction", prediction), ("reference", reference)):
         check_classes(name, array, num_classes)
     table = np.zeros(num_classes**2, np.int64)
@@ -109,6 +118,8 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) ->
         both = there.astype(np.int64).ravel() * num_classes + found.ravel()
         table += np.bincount(both, minlength=num_classes**2)
     table = table.reshape(num_classes, num_classes)
+    if ignored is not None:
+        table[0, 0] -= np.count_nonzero(ignored)
     result = []
     for c in range(1, num_classes):
         tp = int(table[c, c])
@@ -117,9 +128,11 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray, num_classes: int) ->
     return result
 
 
-def missing(reference: np.ndarray, num_classes: int) -> list[Overlap]:
+def missing(
+    reference: np.ndarray, num_classes: int, ignored: np.ndarray | None = None
+) -> list[Overlap]:
     """Count a case without a prediction, as if nothing had been predicted."""
-    empty = overlaps(np.zeros_like(reference), reference, num_classes)
+    empty = overlaps(np.zeros_like(reference), reference, num_classes, ignored)
     return [Overlap(o.tp, o.fp, o.fn, o.tn, missing=True) for o in empty]
 
 

@@ -86,6 +86,8 @@ def overlay(
                 scores = pair.scores(pairs.num_classes, options)
                 dice = mean_scores(scores)["dice"]
                 state = "no prediction, counted as missed" if view.missing else said(dice)
+                if pair.ignored is not None and pair.ignored.any():
+                    state += f", {np.count_nonzero(pair.ignored)} voxels ignored"
                 picture = draw_case(view, f"{pair.id}   {state}", names, palette)
                 write_bytes(below(out, f"cases/{pair.id}.png"), picture)
                 if view.affine is not None:

@@ -29,12 +29,17 @@ _ANGLE, _ZOOM = np.pi / 6, 0.25
 _PLACES = 10_000
 
 
-def places_of(label: np.ndarray) -> list[np.ndarray]:
-    """Return some voxels of each class that is there, flat indices of a `(1, ...)` label."""
+def places_of(label: np.ndarray, void: int | None = None) -> list[np.ndarray]:
+    """Return some voxels of each class that is there, flat indices of a `(1, ...)` label.
+
+    The number `void` is that of ignored voxels, around which no patch is drawn.
+    """
     flat = np.asarray(label).ravel()
     random = np.random.default_rng(0)
     found = []
     for number in np.unique(flat):
+        if number == void:
+            continue
         cells = np.flatnonzero(flat == number)
         found.append(random.choice(cells, _PLACES) if len(cells) > _PLACES else cells)
     return found

@@ -245,7 +245,7 @@ def _choose_rules(
             )
             prediction = np.concatenate([part.argmax(0) for part in parts])
             for name in plan.classes[1:]:
-                pieces = compare_pieces(prediction, label[0], plan.labels[name])
+                pieces = compare_pieces(prediction, label[0], plan.labels[name], plan.rules.void)
                 found.setdefault(name, []).append(pieces)
     cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0
     return {name: choose_rule(cases, cell) for name, cases in found.items()}

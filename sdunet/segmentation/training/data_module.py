@@ -76,7 +76,7 @@ class Patches(TorchDataset):
         record = self.dataset.cases[id_]
         image, label = self.dataset.arrays(id_)
         if id_ not in self._places:
-            self._places[id_] = places_of(label)
+            self._places[id_] = places_of(label, self.dataset.plan.rules.void)
         random = np.random.RandomState(seed)
         size = self.dataset.plan.patch_size
         where = draw_patch(record.size, size, self._places[id_], self.foreground, random)

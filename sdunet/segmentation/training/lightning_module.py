@@ -51,7 +51,9 @@ class SegmentationModule(pl.LightningModule):
         self.network = network
         self.plan = plan
         self.config = config
-        self.loss = build_loss(config.loss, deterministic=config.deterministic)
+        self.loss = build_loss(
+            config.loss, deterministic=config.deterministic, void=plan.rules.void
+        )
         self.average = None
         if config.ema:
             average = get_ema_multi_avg_fn(config.ema)
@@ -107,7 +109,11 @@ class SegmentationModule(pl.LightningModule):
         # Class numbers slab by slab: the probabilities of a whole scan are never held.
         prediction = np.concatenate([part.argmax(0).astype(np.uint16) for part in parts])
         reference = batch["label"][:, 0].cpu().numpy()
-        self.counted.append(overlaps(prediction[None], reference, self.plan.num_classes))
+        ignored = (
+            reference == self.plan.num_classes
+        )  # `Rules.void`, and no class where there is none
+        counted = overlaps(prediction[None], reference, self.plan.num_classes, ignored)
+        self.counted.append(counted)
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean Dice of each class and of all, under the empty-mask policy; and the loss."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypedDict
 
+import torch
 from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
 from monai.networks import one_hot
 from torch import Tensor, nn
@@ -18,12 +19,12 @@ class _Options(TypedDict):
 _ONE_HOT: _Options = {"include_background": False, "to_onehot_y": True, "softmax": True}
 
 
-def build_loss(name: str, *, deterministic: bool = False) -> nn.Module:
+def build_loss(name: str, *, deterministic: bool = False, void: int | None = None) -> nn.Module:
     """Return the loss of `(N, classes, ...)` logits, or of a list of them, and class numbers.
 
     It is a mean over cases, so that several processes come to the same gradient as one. Of a
     list, the first counts 1, each further one half of the one before. `deterministic` has the
-    same value, and on GPUs the same bits every time.
+    same value, and on GPUs the same bits every time. Voxels of the number `void` are ignored.
     """
     dice_ce = _DeterministicDiceCE if deterministic else DiceCELoss
     losses: dict[str, Callable[[], _Loss]] = {
@@ -31,7 +32,38 @@ def build_loss(name: str, *, deterministic: bool = False) -> nn.Module:
         "dice_focal": DiceFocal,
         "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=0.3, beta=0.7),
     }
-    return DeepSupervisionLoss(losses[name]())
+    loss = losses[name]()
+    return DeepSupervisionLoss(loss if void is None else Ignoring(loss, void))
+
+
+class Ignoring(_Loss):
+    """A loss of all voxels but the ignored: of each case that of the others alone, and their mean.
+
+    Without any that are ignored it is the loss itself; a case of nothing else counts 0.
+
+    Args:
+        loss: a mean over cases, wherever their voxels lie.
+        void: number of the ignored voxels in labels.
+    """
+
+    def __init__(self, loss: _Loss, void: int) -> None:
+        super().__init__()
+        self.loss = loss
+        self.void = void
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of logits `(N, classes, ...)` and class numbers `(N, 1, ...)`."""
+        kept = (label != self.void).flatten(1)
+        if bool(kept.all()):
+            return self.loss(logits, label)
+        cases = zip(logits.flatten(2), label.flatten(2), kept, strict=True)
+        return torch.stack([self._of_case(*case) for case in cases]).mean()
+
+    def _of_case(self, logits: Tensor, label: Tensor, kept: Tensor) -> Tensor:
+        (places,) = kept.nonzero(as_tuple=True)
+        if not len(places):
+            return logits[:, :0].sum()  # 0, and so is the gradient
+        return self.loss(logits.index_select(1, places)[None], label[:, places][None])
 
 
 class _DeterministicDiceCE(DiceCELoss):

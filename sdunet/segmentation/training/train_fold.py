@@ -1,7 +1,7 @@
 """Train one fold of a prepared dataset."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from hashlib import sha256
@@ -14,8 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import nn
 
-from data_prep.checks.settings import planned_for_other_memory
-from data_prep.core.config import DataConfig, Plan, check_once
+from data_prep.core.config import Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.atomic import write_bytes
@@ -28,7 +27,8 @@ from data_prep.files.output_folder import (
     own_folder,
 )
 from data_prep.files.written_files import is_listed, read_written
-from data_prep.prepared.dataset import Dataset, load_dataset, split_settings
+from data_prep.prepared.contradictions import check_contradictions
+from data_prep.prepared.dataset import Dataset, load_dataset
 from sdunet.layers import Sweep
 from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_over
 from sdunet.runtime.callbacks import CURVE, METRICS
@@ -65,8 +65,6 @@ from sdunet.segmentation.training.sides import doubt_about_sides
 
 VALIDATION_CASES = "validation_cases.txt"
 _FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
-# Values that leave a setting to be found out.
-_LEFT_OPEN: tuple[object, ...] = (None, "auto", (), {})
 
 
 def train(
@@ -352,47 +350,3 @@ def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
             f"the run in {out} has other settings: {'; '.join(differing)}",
             "resume it with its own, or start a new run in another --out",
         )
-
-
-def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection[str] = ()) -> None:
-    """Refuse data settings other than those the dataset was prepared with.
-
-    Args:
-        asked: the settings; those that have their default are taken not to be asked for.
-        dataset: the prepared dataset.
-        stated: names of settings that are asked for even so.
-
-    Raises:
-        DataError: CONFIG_DATASET, with the first of them.
-    """
-    settings = (
-        "channels",
-        "labels",
-        "label_map",
-        "structures",
-        "intensity",
-        "window",
-        "resize",
-        "spacing",
-        "patch_size",
-        "accept",
-    )
-    known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
-    wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
-    if other := planned_for_other_memory(asked, dataset.plan):
-        raise DataError(
-            "CONFIG_DATASET",
-            f"dataset.memory_gb is {asked.memory_gb:g}, planned for is another: {other}",
-            "prepare again, or leave the setting out",
-        )
-    for given in (known, wants):
-        given["accept"] = tuple(sorted(given["accept"]))
-    for name, have in known.items():
-        wanted = wants[name]
-        open_ = wanted == getattr(DataConfig(), name)
-        if wanted != have and not (open_ and (name not in stated or wanted in _LEFT_OPEN)):
-            raise DataError(
-                "CONFIG_DATASET",
-                f"dataset.{name} is {wanted}, the dataset was prepared with {have}",
-                "prepare again, or leave the setting out",
-            )

@@ -1,6 +1,7 @@
 """Raw datasets of nnU-Net as it writes them: colours in one file, lists of files, regions."""
 
 from ast import literal_eval
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -181,11 +182,34 @@ def test_regions_are_no_classes_and_advice_tells_those_that_are(written, name):
 
 def test_ignored_voxels_are_neither_a_class_nor_background(written):
     told = described(labels={"background": 0, "organ": 1, "ignore": 2})
-    root = written(volumes(told, gz(nifti(2 * blob()))))
-    checked = check(root, DataConfig())
-    assert {error.code for error in checked.errors} == {"LBL_IGNORED"}
-    assert "label_map" not in checked.errors[0].fix
-    assert not checked.facts
+    label = blob()
+    label[0] = 2
+    checked = check(written(volumes(told, gz(nifti(label)))), DataConfig())
+    assert not checked.errors
+    assert {tuple(fact.voxels) for fact in checked.facts.values()} == {
+        ((label == 0).sum(), (label == 1).sum())
+    }
+    assert {fact.ignored for fact in checked.facts.values()} == {(label == 2).sum()}
+
+
+@pytest.mark.parametrize(
+    ("labels", "refused"),
+    [
+        (None, ""),
+        ({"background": 0, "liver": 1}, ""),  # which renames a class, and says nothing of it
+        ({"background": 0, "organ": 1, "ignore": 2}, ""),
+        ({"background": 0, "organ": 1, "ignore": 255}, "SET_CONFLICT"),
+    ],
+    ids=str,
+)
+def test_settings_agree_with_what_the_dataset_ignores(written, labels, refused):
+    told = described(labels={"background": 0, "organ": 1, "Ignore": 2})
+    label = blob()
+    label[0] = 2
+    root = written(volumes(told, gz(nifti(label))))
+    with pytest.raises(DataError, match=refused) if refused else nullcontext():
+        checked = check(root, DataConfig(labels=labels))
+        assert (checked.rules.ignored, len(checked.facts)) == (2, 2)
 
 
 def test_voxels_of_an_ignored_value_that_the_user_says_is_a_class_are_that_class(written):

@@ -12,8 +12,9 @@ from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import DataConfig, Plan, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.scan import Scan
+from data_prep.planning.classes import classes_of
 from data_prep.planning.fingerprint import Fingerprint
-from data_prep.planning.fit import classes_of, fit_plan
+from data_prep.planning.fit import fit_plan
 from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare

@@ -1,0 +1,110 @@
+"""The classes of a dataset, and the number of what belongs to none and is ignored."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from data_prep.core.config import IGNORE, DataConfig
+from data_prep.core.errors import DataError
+
+
+def classes_of(
+    config: DataConfig, declared: Mapping[str, int] | None, ignored: int | None = None
+) -> dict[str, int]:
+    """Return class names to numbers: the user's, else the dataset's, else two.
+
+    Args:
+        config: the user's decisions.
+        declared: classes of the dataset.
+        ignored: number that the dataset declares to be ignored, to which others may be mapped.
+
+    Raises:
+        DataError: LBL_CLASSES if they are not numbered 0, 1, ... with background at 0, if what
+            is ignored is one of them, or structures that are called as a class are of another one.
+    """
+    labels = config.labels or declared or {"background": 0, "foreground": 1}
+    if wrong := [number for number in labels.values() if type(number) is not int]:
+        found = f"the class number {wrong[0]!r:.80} is no int"
+        raise DataError("LBL_CLASSES", found, "number the classes 0, 1, ...")
+    for names in (labels, config.structures):
+        if others := [name for name in names if not isinstance(name, str)]:
+            raise DataError("LBL_CLASSES", f"the name {others[0]!r} is no text", "put it in quotes")
+        lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
+        if (several := lower.most_common(1)) and several[0][1] > 1:
+            raise DataError(
+                "LBL_CLASSES", f"{several[0][0]!r} is named twice", "name each of them once"
+            )
+    numbers = Counter(labels.values())
+    if twice := [number for number, times in numbers.items() if times > 1]:
+        named = ", ".join(name for name, number in labels.items() if number == twice[0])
+        raise DataError("LBL_CLASSES", f"class {twice[0]} has several names: {named}", "keep one")
+    ignored = ignored_of(config, ignored)
+    labels = without_ignored(labels)
+    numbers = Counter(labels.values())
+    if sorted(numbers) != list(range(len(labels))) or len(labels) < 2:
+        beside = "" if ignored is None else f" beside {ignored}, which is ignored"
+        fix = f"number them 0, 1, ... with the background at 0; `{IGNORE}` may have any number"
+        raise DataError("LBL_CLASSES", f"classes {labels}{beside}", fix)
+    number = labels.get("background", 0)
+    if number:
+        found = f"background is class {number}, and class 0 another one"
+        raise DataError("LBL_CLASSES", found, "number the background 0")
+    _check_structures(config.structures, labels)
+    mapped = {*config.label_map.values(), *config.structures.values()}
+    wrong = mapped - {*labels.values(), ignored}
+    if wrong:
+        raise DataError(
+            "LBL_CLASSES",
+            f"dataset.label_map or dataset.structures lead to {sorted(wrong)}",
+            "map to declared classes only",
+        )
+    return labels
+
+
+def _check_structures(structures: Mapping[str, int], labels: Mapping[str, int]) -> None:
+    """Refuse structures that are called as one class and are to be another.
+
+    Raises:
+        DataError: LBL_CLASSES.
+    """
+    called = {name.strip().lower(): number for name, number in labels.items()}
+    for name, number in structures.items():
+        own = called.get(name.strip().lower(), number)
+        if own != number:
+            found = f"dataset.structures leads {name!r} to class {number}, and it is class {own}"
+            raise DataError("LBL_CLASSES", found, "number it alike, or call the class otherwise")
+
+
+def ignored_of(config: DataConfig, declared: int | None) -> int | None:
+    """Return the number of voxels that are ignored: the user's, else the dataset's; or `None`.
+
+    A number that the dataset ignores is none where the user calls it a class.
+    """
+    labels = config.labels or {}
+    asked = next((number for name, number in labels.items() if is_ignore(name)), None)
+    return declared if asked is None and declared not in labels.values() else asked
+
+
+def without_ignored(labels: Mapping[str, int]) -> dict[str, int]:
+    """Return the classes alone."""
+    return {name: number for name, number in labels.items() if not is_ignore(name)}
+
+
+def with_ignored(labels: Mapping[str, int], ignored: int | None) -> dict[str, int]:
+    """Return classes as settings name them, together with what is ignored, if anything is."""
+    return {**labels} if ignored is None else {**labels, IGNORE: ignored}
+
+
+def agreed(asked: Mapping[str, int] | None, ignored: int | None) -> dict[str, int] | None:
+    """Return the classes that are asked for, to be held to those of a plan that ignores a number.
+
+    What is asked to be ignored is left out where that is this number, and kept, so that it
+    differs, where it is not.
+    """
+    if asked is None or ignored_of(DataConfig(labels=dict(asked)), None) not in (None, ignored):
+        return None if asked is None else dict(asked)
+    return without_ignored(asked)
+
+
+def is_ignore(name: object) -> bool:
+    """Tell whether a label is called as what is ignored, whatever its capitals."""
+    return isinstance(name, str) and name.strip().lower() == IGNORE
