@@ -46,6 +46,7 @@ from data_prep.prepared.report import REPORT, write_report
 from data_prep.preprocessing.grid import foreground, grid_of, to_grid
 from data_prep.preprocessing.intensity import scaling_of
 from data_prep.reading.case import read_checked
+from data_prep.reading.label import look_at_ignored
 
 FOLDS = 5  # where nothing says how many
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
@@ -303,6 +304,7 @@ def _write_case(
         cells = np.count_nonzero(there)
         at, fix = in_words(plan)
         raise DataError("LBL_LOST", f"none of {cells} labelled voxels is left {at}", fix)
+    look_at_ignored(label_array, plan.rules, findings)
     scaling = scaling_of(image.array, plan)
     image_name, label_name = f"images/{case.id}.npy", f"labels/{case.id}.npy"
     sha256 = {

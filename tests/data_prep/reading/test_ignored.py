@@ -87,6 +87,18 @@ def test_a_case_of_ignored_voxels_alone_is_left_out(written):
     assert (error.code, error.case) == ("LBL_IGNORED", "1")
 
 
+def test_a_case_that_resampling_leaves_nothing_but_ignored_voxels_is_left_out(written, tmp_path):
+    label = np.full(blob().shape, 255, np.uint8)
+    label[3, 3, 3] = 0
+    files = {f"images/{i}.nii.gz": gz(nifti(noise(i))) for i in range(3)}
+    files |= {f"labels/{i}.nii.gz": gz(nifti(blob())) for i in range(2)}
+    raw = written(files | {"labels/2.nii.gz": gz(nifti(label))})
+    config = replace(CONFIG, spacing=(4.0, 4.0, 6.0))
+    dataset, problems = prepare(raw, tmp_path / "set", config)
+    assert [(p.code, p.case) for p in problems] == [("LBL_IGNORED", "2")]
+    assert set(dataset.cases) == {"0", "1"}
+
+
 @pytest.mark.parametrize(
     ("labels", "found"),
     [

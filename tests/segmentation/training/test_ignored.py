@@ -7,13 +7,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from data_prep.core.config import Plan
+from data_prep.core.config import DataConfig, Plan
 from data_prep.files.hashed_json import read_hashed
 from data_prep.prepared.dataset import load_dataset
+from data_prep.prepared.prepare import prepare
 from sdunet.cli.main import main
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.inference.postprocessing import compare_pieces, kept_pieces
 from sdunet.segmentation.training.augmentation import augmentation, pad_patch, places_of
+from sdunet.segmentation.training.data_module import Patches, load_case
+from sdunet.segmentation.training.lightning_module import SegmentationModule
 from sdunet.segmentation.training.losses import build_loss
 
 CLASSES = 3
@@ -119,6 +122,44 @@ def test_patches_are_drawn_around_classes_alone_and_padded_with_background():
     padded = pad_patch(label, (16, 16))
     assert (padded == VOID).sum() == (label == VOID).sum()
     assert not padded[:, 0].any()
+
+
+@pytest.fixture
+def prepared(tmp_path, write_picture):
+    """A prepared set of three images, of which one corner is of a class and the other half void."""
+    random = np.random.default_rng(0)
+    label = np.zeros((32, 32), np.uint8)
+    label[:3, :3], label[16:] = 1, 255
+    for i in range(3):
+        image = random.integers(0, 255, label.shape, np.uint8)
+        write_picture(tmp_path / f"raw/images/{i}.png", image)
+        write_picture(tmp_path / f"raw/labels/{i}.png", label)
+    labels = {"background": 0, "corner": 1, "ignore": 255}
+    config = DataConfig(labels=labels, patch_size=(16, 16), folds=3)
+    return prepare(tmp_path / "raw", tmp_path / "set", config)[0]
+
+
+def test_patches_around_foreground_hold_a_class(prepared):
+    config = TrainingConfig(foreground=1.0, augmentation="none")
+    patches = Patches(prepared, ["0"], config)
+    for seed in range(12):
+        assert (patches[0, seed]["label"] == 1).any()
+
+
+def test_validation_counts_what_is_not_ignored(prepared):
+    network = torch.nn.Conv2d(1, 2, 1)
+    torch.nn.init.zeros_(network.weight)
+    network.bias.data = torch.tensor([0.0, 1.0])  # the class, wherever
+    module = SegmentationModule(network, prepared.plan, TrainingConfig())
+    case = load_case(prepared, "0")
+    batch = {name: torch.as_tensor(case[name])[None] for name in ("image", "label")}
+    module.validation_step(batch, 0)
+    (((counted,),),) = (module.counted,)
+    assert (counted.tp, counted.fp, counted.fn, counted.tn) == (9, 16 * 32 - 9, 0, 0)
+    logits = torch.randn(1, 2, 32, 32)
+    kept = batch["label"][:, 0] != prepared.plan.rules.void
+    other = torch.where(kept[:, None], logits, logits.flip(1))
+    assert module.loss(logits, batch["label"]) == module.loss(other, batch["label"])
 
 
 def test_augmentation_mixes_what_is_ignored_with_no_class():
