@@ -6,7 +6,7 @@ from data_prep.core.config import IGNORE, DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.layouts.cases import Layout
-from data_prep.planning.classes import agreed
+from data_prep.planning.classes import as_asked
 from data_prep.planning.fingerprint import Fingerprint
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "window", "resize")
@@ -33,7 +33,7 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
     if config.accept:
         told["accept"] = sorted(set(config.accept)), sorted(set(plan.accept))
     if "labels" in told:
-        told["labels"] = agreed(config.labels, plan.ignored), plan.labels
+        told["labels"] = config.labels, as_asked(config.labels, plan.labels, plan.ignored)
     for name, (wanted, planned) in told.items():
         if wanted != planned:
             raise _conflict(name, wanted, f"{planned} in the plan")

@@ -94,15 +94,15 @@ def with_ignored(labels: Mapping[str, int], ignored: int | None) -> dict[str, in
     return {**labels} if ignored is None else {**labels, IGNORE: ignored}
 
 
-def agreed(asked: Mapping[str, int] | None, ignored: int | None) -> dict[str, int] | None:
-    """Return the classes that are asked for, to be held to those of a plan that ignores a number.
+def as_asked(
+    asked: Mapping[str, int] | None, labels: Mapping[str, int], ignored: int | None
+) -> dict[str, int]:
+    """Return the classes of a plan, for settings to be held to.
 
-    What is asked to be ignored is left out where that is this number, and kept, so that it
-    differs, where it is not.
+    What the plan ignores is among them where settings name it, too; they may leave it to the plan.
     """
-    if asked is None or ignored_of(DataConfig(labels=dict(asked)), None) not in (None, ignored):
-        return None if asked is None else dict(asked)
-    return without_ignored(asked)
+    named = next((name for name in asked or {} if is_ignore(name)), None)
+    return {**labels} if named is None or ignored is None else {**labels, named: ignored}
 
 
 def is_ignore(name: object) -> bool:

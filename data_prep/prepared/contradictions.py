@@ -5,7 +5,7 @@ from collections.abc import Collection
 from data_prep.checks.settings import planned_for_other_memory
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
-from data_prep.planning.classes import agreed
+from data_prep.planning.classes import as_asked
 from data_prep.prepared.dataset import Dataset, split_settings
 
 # Values that leave a setting to be found out.
@@ -37,7 +37,7 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     )
     known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
     wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
-    wants["labels"] = agreed(asked.labels, dataset.plan.ignored)
+    known["labels"] = as_asked(asked.labels, dataset.plan.labels, dataset.plan.ignored)
     if other := planned_for_other_memory(asked, dataset.plan):
         raise DataError(
             "CONFIG_DATASET",

@@ -102,7 +102,7 @@ def look_at_ignored(label: np.ndarray, rules: Rules, findings: Findings) -> None
         found, fix = f"all {count} voxels are ignored", "label some of them, or leave the case out"
         raise DataError("LBL_IGNORED", found, fix)
     if count:
-        found = f"{count} of {label.size} voxels ({count / label.size:.2g}) are ignored"
+        found = f"{count} of {label.size} voxels ({count / label.size:.1%}) are ignored"
         findings.note("LBL_IGNORED", found)
 
 

@@ -12,6 +12,7 @@ import jsonargparse
 from data_prep.core.config import Count, CountFrom0, DataConfig, Plan, Seed, Seeding
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
+from data_prep.planning.classes import with_ignored
 from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, say_unused, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, say, tell
@@ -218,7 +219,7 @@ def _prepare(options: jsonargparse.Namespace) -> int:
 
 
 def _tell(plan: Plan) -> None:
-    tell(f"classes {plan.labels}, channels {', '.join(plan.channels)}")
+    tell(f"classes {with_ignored(plan.labels, plan.ignored)}, channels {', '.join(plan.channels)}")
     for name in ("intensity", "window", "resize", "spacing", "patch_size"):
         if (value := getattr(plan, name)) is not None:
             reason = f"  ({plan.why[name]})" if name in plan.why else ""

@@ -15,6 +15,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan, Segment
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.planning.plan_json import read_plan, write_plan
+from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
 from data_prep.preprocessing.grid import fit_label, grid_of, to_grid
@@ -187,8 +188,12 @@ def test_a_plan_tells_what_is_ignored_and_sets_of_before_are_read(written, tmp_p
         again, problems = prepare(raw, tmp_path / "again", config, plan=plan)
         assert not problems
         assert again.plan.ignored == 255
-    with pytest.raises(DataError, match="PLAN_CONFLICT"):
-        prepare(raw, tmp_path / "other", DataConfig(labels=LABELS | {"ignore": 254}), plan=plan)
+    other = DataConfig(labels=LABELS | {"ignore": 254})
+    with pytest.raises(DataError, match=r"PLAN_CONFLICT: .*'ignore': 255\} in the plan"):
+        prepare(raw, tmp_path / "other", other, plan=plan)
+    check_contradictions(CONFIG, dataset)
+    with pytest.raises(DataError, match=r"CONFIG_DATASET: .*prepared with .*'ignore': 255\}"):
+        check_contradictions(other, dataset)
     path = tmp_path / "set/dataset.json"
     record = read_hashed(path)
     del record["plan"]["ignored"]
