@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from data_prep.core.config import IGNORE, DataConfig, Plan, check_once
+from data_prep.core.config import DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.layouts.cases import Layout
-from data_prep.planning.classes import as_asked
+from data_prep.planning.classes import IGNORE, as_asked
 from data_prep.planning.fingerprint import Fingerprint
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "window", "resize")

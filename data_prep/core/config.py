@@ -45,9 +45,6 @@ _NAMING = (
     *("sdn_decoder", "sdn_encoder", "sdn_scales"),
 )
 
-# What labels call the value of voxels that take no part in losses and scores, as in nnU-Net.
-IGNORE = "ignore"
-
 Intensity = Literal["zscore", "unit", "ct", "window"]
 AskedIntensity = Literal["auto", "zscore", "unit", "ct", "window"]
 
@@ -243,14 +240,6 @@ class Rules:
         `None` where nothing is ignored.
         """
         return None if self.ignored is None else max(self.labels.values()) + 1
-
-    @property
-    def named(self) -> dict[str, int]:
-        """Names of structures, segments and masks to their numbers in arrays, `void` too."""
-        if self.void is None:
-            return dict(self.structures or self.labels)
-        names = self.structures or self.labels | {IGNORE: self.void}
-        return {name: self.void if n == self.ignored else n for name, n in names.items()}
 
 
 @dataclass(frozen=True)

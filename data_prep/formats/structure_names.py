@@ -4,8 +4,8 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from data_prep.core.config import IGNORE
 from data_prep.core.findings import Findings
+from data_prep.planning.classes import IGNORE
 
 _SHOWN = 8
 

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from data_prep.core.config import IGNORE, DataConfig
+from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError
+
+# What labels call the value of voxels that take no part in losses and scores, as in nnU-Net.
+IGNORE = "ignore"
 
 
 def classes_of(
@@ -82,6 +85,14 @@ def ignored_of(config: DataConfig, declared: int | None) -> int | None:
     labels = config.labels or {}
     asked = next((number for name, number in labels.items() if is_ignore(name)), None)
     return declared if asked is None and declared not in labels.values() else asked
+
+
+def names_of(rules: Rules) -> dict[str, int]:
+    """Return names of structures, segments and masks to their numbers in arrays, `void` too."""
+    if rules.void is None:
+        return dict(rules.structures or rules.labels)
+    names = rules.structures or rules.labels | {IGNORE: rules.void}
+    return {name: rules.void if n == rules.ignored else n for name, n in names.items()}
 
 
 def without_ignored(labels: Mapping[str, int]) -> dict[str, int]:

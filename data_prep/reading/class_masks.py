@@ -14,6 +14,7 @@ from data_prep.formats.registry import read_label
 from data_prep.formats.structure_names import check_names, plain
 from data_prep.layouts import Case
 from data_prep.layouts.words import called
+from data_prep.planning.classes import names_of
 
 _SHOWN = 8
 
@@ -32,7 +33,7 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
             of one name; LBL_OBJECT for a mask of several
             values; LBL_OVERLAP; LBL_NEAR as `check_names`; as `check_same_grid`.
     """
-    wanted = rules.named
+    wanted = names_of(rules)
     classes = {plain(name): number for name, number in wanted.items() if number}
     names = {file: called(file) for file in case.labels}
     findings.held.update(map(plain, names.values()))

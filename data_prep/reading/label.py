@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from data_prep.core.chunked_stats import value_counts
-from data_prep.core.config import IGNORE, Rules
+from data_prep.core.config import Rules
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
@@ -17,6 +17,7 @@ from data_prep.formats.dicom.series import parse
 from data_prep.formats.registry import open_file, read_label
 from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
+from data_prep.planning.classes import IGNORE, names_of
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.class_masks import read_class_masks
 from data_prep.reading.image import read_case_image
@@ -62,7 +63,7 @@ def read_case_label(
             scan = read_class_masks(tree, case, rules, findings)
         elif case.kind in ("contours", "segments"):
             image = image or read_case_image(tree, case, Findings(rules.accept))
-            classes = {plain(name): number for name, number in rules.named.items() if number}
+            classes = {plain(name): number for name, number in names_of(rules).items() if number}
             with named_errors():
                 files = (open_file(tree, name, Findings(rules.accept)) for name in case.scans[0])
                 source = source_of(parse(file, pixels=False) for file in files)

@@ -10,6 +10,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan, Segment
 from data_prep.formats.structure_names import check_names, plain
+from data_prep.planning.classes import names_of
 
 _SILENT = re.compile(r"(segment|label|class)?[ _]*[0-9]*", re.IGNORECASE)  # of a program
 _SHOWN = 8
@@ -32,7 +33,7 @@ def segments_to_classes(scan: Scan, rules: Rules, findings: Findings) -> np.ndar
             no class; LBL_OVERLAP, unless accepted; HDR_CONFLICT for voxels of no segment, or
             for a name and a value in `label_map` that mean different classes.
     """
-    names = {plain(name): n for name, n in rules.named.items()}
+    names = {plain(name): n for name, n in names_of(rules).items()}
     there = [(one, scan.array[one.layer] == one.value) for one in _all(scan, rules.label_map)]
     named = any(plain(one.name) in names for one, _ in there)
     if named:
