@@ -8,6 +8,7 @@ from jsonargparse.typing import PositiveInt
 
 from data_prep.core.config import PositiveNumber, Steps, StepsFrom0
 from data_prep.core.errors import DataError
+from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of
 from sdunet.cli.parser import Parser

@@ -36,6 +36,7 @@ NOT_CALLED = {
     "sdunet/segmentation/training/cross_validation.py": {"postprocess", "run"},
     "sdunet/segmentation/training/data_module.py": {"postprocess", "demo", "run"},  # have no --fold
     "sdunet/segmentation/training/train_fold.py": {"postprocess", "demo", "run"},
+    "sdunet/segmentation/models/run_folder.py": {"postprocess", "demo", "run"},
     "sdunet/runtime/checkpoint.py": {"postprocess", "demo", "run"},
     "sdunet/segmentation/training/initial_weights.py": {"postprocess", "demo", "run"},
 }

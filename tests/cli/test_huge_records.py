@@ -18,8 +18,9 @@ from sdunet.segmentation.inference.prediction_record import MANIFEST, Manifest
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.integrity import ACCEPTED, verify
 from sdunet.segmentation.models.integrity import LIST as PACKAGE
+from sdunet.segmentation.models.run_folder import VALIDATION_CASES
 from sdunet.segmentation.models.trained_model import DESCRIPTION, WEIGHTS, load_model
-from sdunet.segmentation.training.cross_validation import VALIDATION_CASES, _validation_cases
+from sdunet.segmentation.training.cross_validation import _validation_cases
 from sdunet.vae.data.packed import load_packed
 
 HUGE = 1 << 29

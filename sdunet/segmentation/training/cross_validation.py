@@ -34,16 +34,16 @@ from sdunet.segmentation.inference.postprocessing import (
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.planned import planned
-from sdunet.segmentation.models.run_settings import SETTINGS
-from sdunet.segmentation.models.together import differing, place_of, settings_of
-from sdunet.segmentation.models.trained_model import RUNS, load_model
-from sdunet.segmentation.training.train_fold import (
+from sdunet.segmentation.models.run_folder import (
     VALIDATION_CASES,
     has_trained,
     hash_data,
     hash_set,
-    train,
 )
+from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.together import differing, place_of, settings_of
+from sdunet.segmentation.models.trained_model import RUNS, load_model
+from sdunet.segmentation.training.train_fold import train
 
 
 def train_several(

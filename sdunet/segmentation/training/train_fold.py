@@ -1,10 +1,7 @@
 """Train one fold of a prepared dataset."""
 
-import json
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
-from hashlib import sha256
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +13,18 @@ from torch import nn
 
 from data_prep.core.config import Plan, check_once
 from data_prep.core.errors import DataError
-from data_prep.core.parse import usable
 from data_prep.files.atomic import write_bytes
-from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import (
-    RECORD,
-    Output,
     check_free,
     check_output,
-    own_folder,
 )
-from data_prep.files.written_files import is_listed, read_written
+from data_prep.files.written_files import is_listed
 from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import Dataset, load_dataset
 from sdunet.layers import Sweep
 from sdunet.nets.registry import SWEEPING_NETWORKS, count_parameters, passed_over
-from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import (
-    PREVIOUS,
     STATE,
     StateIO,
     state_to_resume,
@@ -46,11 +37,17 @@ from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import check_run
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors
-from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig, network_config
+from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.models.planned import planned
-from sdunet.segmentation.models.run_settings import FREE, SETTINGS, own_settings
+from sdunet.segmentation.models.run_folder import (
+    VALIDATION_CASES,
+    check_run_folder,
+    hash_set,
+    own_run,
+    settings_for,
+)
+from sdunet.segmentation.models.run_settings import SETTINGS, own_settings
 from sdunet.segmentation.models.trained_model import (
-    DESCRIPTION,
     WEIGHTS,
     check_finished,
     network_for,
@@ -62,9 +59,6 @@ from sdunet.segmentation.training.data_module import SegmentationData
 from sdunet.segmentation.training.initial_weights import begin_from, load_initial, say_initial
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 from sdunet.segmentation.training.sides import doubt_about_sides
-
-VALIDATION_CASES = "validation_cases.txt"
-_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
 
 
 def train(
@@ -121,7 +115,7 @@ def train(
     module = SegmentationModule(network, dataset.plan, config)
     validations = batches.validations(task.trainer.devices * task.trainer.num_nodes)
     augmentation(dataset.plan, config)  # refuses before anything is written
-    settings = _settings(task, dataset, fold)
+    settings = settings_for(task, dataset, fold)
     if initial is not None:
         settings["init_sha256"] = initial.sha256
     record = RunRecord("train", device, **settings)
@@ -130,7 +124,7 @@ def train(
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
         state = state_to_resume(out, validations, unit)
-    _check_out(out, settings, resume)
+    check_run_folder(out, settings, resume)
     if not resume:
         check_free(out, "train")
     elif state:
@@ -143,9 +137,9 @@ def train(
     with lightning_errors():
         trainer = build_trainer(task, out, keep, validations, own)
     # The first process keeps other runs out; the others are its own.
-    with _own(out, resume) if is_first_process() else nullcontext():
+    with own_run(out, resume) if is_first_process() else nullcontext():
         if is_first_process():
-            _check_out(out, settings, resume)  # again: another run may just have ended here
+            check_run_folder(out, settings, resume)  # again: another run may just have ended here
             _describe(out, task, dataset, fold)
             write_hashed(out / SETTINGS, settings)
             _say_doubts(asked, config, module.network, dataset.plan, device)
@@ -281,72 +275,3 @@ def build_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def hash_set(dataset: Dataset) -> str:
-    """Return the SHA-256 of a dataset, whatever the fold."""
-    return sha256((dataset.root / "dataset.json").read_bytes()).hexdigest()
-
-
-def hash_data(dataset: Dataset, fold: int) -> str:
-    """Return the SHA-256 of what a fold of a dataset is trained on."""
-    described = (dataset.root / "dataset.json").read_bytes()
-    described += json.dumps(dataset.folds[fold]).encode()
-    return sha256(described).hexdigest()
-
-
-def _settings(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
-    settings = {
-        "fold": fold,
-        "data_sha256": hash_data(dataset, fold),
-        "set_sha256": hash_set(dataset),
-        "network": asdict(task.network),
-        "training": asdict(task.training),
-        "trainer": asdict(task.trainer),
-    }
-    return json.loads(json.dumps(settings))  # lists for tuples, as they will be read
-
-
-def _own(out: Path, resume: bool) -> AbstractContextManager[Output]:
-    """Make the folder that of this run, which goes on from a state even if that is damaged."""
-    return own_folder(out, "train", part=None, adopt=_FILES if resume else None)
-
-
-def has_trained(out: Path) -> bool:
-    """Tell whether a training left anything to lose in the folder `out`."""
-    return bool(states(out)) or (out / WEIGHTS).exists()
-
-
-def _check_out(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    if not resume:
-        if has_trained(out):
-            raise DataError(
-                "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
-            )
-        return
-    for name in (WEIGHTS, DESCRIPTION, VALIDATION_CASES, METRICS, CURVE):
-        if (out / name).exists():
-            read_written(out / name)  # or what is of another run would stay, or of users would go
-    with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):
-        before = read_hashed(out / SETTINGS)
-        before["training"] = json.loads(json.dumps(asdict(TrainingConfig()))) | before["training"]
-        before["network"] = json.loads(json.dumps(asdict(network_config(before["network"]))))
-        for name in FREE:
-            before["training"][name] = settings["training"][name]
-        differing = [
-            f"{section}.{name}: {before[section][name]!r} then, {now!r} now"
-            for section in ("network", "training", "trainer")
-            for name, now in settings[section].items()
-            if before[section][name] != now
-        ]
-        differing += [
-            f"{name}: {before.get(name)!r} then, {settings.get(name)!r} now"
-            for name in ("fold", "data_sha256", "init_sha256")
-            if before.get(name) != settings.get(name)
-        ]
-    if differing:
-        raise DataError(
-            "CONFIG_RESUME",
-            f"the run in {out} has other settings: {'; '.join(differing)}",
-            "resume it with its own, or start a new run in another --out",
-        )

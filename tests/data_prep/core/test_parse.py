@@ -29,8 +29,8 @@ from sdunet.segmentation.export.package import _record_of
 from sdunet.segmentation.inference.postprocessing import read_rules
 from sdunet.segmentation.inference.prediction_record import Manifest
 from sdunet.segmentation.models.integrity import verify
+from sdunet.segmentation.models.run_folder import check_run_folder
 from sdunet.segmentation.models.trained_model import load_model
-from sdunet.segmentation.training.train_fold import _check_out
 from sdunet.vae.data.packed import DESCRIPTION, load_packed
 from sdunet.vae.evaluation.published import _load
 from sdunet.vae.model import load_description
@@ -260,7 +260,7 @@ OURS = [
     ("model.json", "MODEL_JSON", load_model),
     ("model.json", "MODEL_JSON", load_description),
     ("run.json", "RUN_RECORD", _record_of),
-    ("settings.json", "RUN_SETTINGS", lambda folder: _check_out(folder, {}, resume=True)),
+    ("settings.json", "RUN_SETTINGS", lambda folder: check_run_folder(folder, {}, resume=True)),
     ("MANIFEST.json", "PACKAGE_LIST", lambda folder: verify(open_tree(folder))),
     (DESCRIPTION, "PACK_JSON", load_packed),
     ("evaluation.json", "EVAL_JSON", _load),

@@ -19,8 +19,8 @@ from sdunet.segmentation.evaluation.pairing import open_pairs
 from sdunet.segmentation.export.package import _record_of
 from sdunet.segmentation.inference.postprocessing import read_rules
 from sdunet.segmentation.inference.prediction_record import Manifest
+from sdunet.segmentation.models.run_folder import check_run_folder
 from sdunet.segmentation.models.trained_model import load_model
-from sdunet.segmentation.training.train_fold import _check_out
 from sdunet.vae.config import ImagesConfig, VAEConfig
 from sdunet.vae.data.packed import load_packed, pack
 from sdunet.vae.data.raw import RawImages, in_memory
@@ -55,7 +55,7 @@ def written(trained_discs, tmp_path_factory):
 
 def settings(folder):
     asked = {"training": {}} | json.loads((folder / "settings.json").read_text())
-    _check_out(folder, asked, resume=True)
+    check_run_folder(folder, asked, resume=True)
 
 
 def scores(folder):
