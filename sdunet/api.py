@@ -36,26 +36,27 @@ def train(
     data: str | Path,
     out: str | Path,
     config: str | Path | None = None,
-    fold: int = 0,
+    fold: int | None = 0,
     *,
     resume: bool = False,
     init: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-) -> float:
-    """Train a network on all folds of a prepared dataset but one.
+) -> float | None:
+    """Train a network on all folds of a prepared dataset but one, or on all.
 
     Args:
         data: folder of the prepared dataset.
         out: folder for the run.
         config: YAML file of the task, as `sdunet train --config` takes it.
-        fold: the validation fold.
+        fold: the validation fold. None: all cases but those of the test set train, to the end of
+            the schedule, and none validates.
         resume: resume the run in `out`.
         init: folder of a trained network or package whose weights to begin from. The learning rate
             stays as it is set; a tenth of the default is usual.
         settings: single settings by their dotted names, see `read_task`.
 
     Returns:
-        The best validation Dice, mean over classes and cases, 0 to 1.
+        The best validation Dice, mean over classes and cases, 0 to 1; None without a fold.
 
     Raises:
         ValueError: as `read_task`.

@@ -94,6 +94,23 @@ class Dataset:
             )
         return image, label
 
+    def sides(self, fold: int | None) -> dict[str, list[str]]:
+        """Return the ids of the cases that train, `"train"`, and of those that validate, `"val"`.
+
+        Args:
+            fold: that validates, from 0. None: all cases of the folds train, and none validates.
+
+        Raises:
+            DataError: SPLIT_FOLD if there is no such fold.
+        """
+        if fold is None:
+            held = {id_ for one in self.folds for side in one.values() for id_ in side}
+            return {"train": [id_ for id_ in self.cases if id_ in held], "val": []}
+        if isinstance(fold, bool) or fold not in range(len(self.folds)):
+            found = f"fold {fold} of {len(self.folds)}"
+            raise DataError("SPLIT_FOLD", found, "count folds from 0, or name none of them")
+        return self.folds[fold]
+
     def verify(self) -> None:
         """Check every array file against its recorded hash.
 

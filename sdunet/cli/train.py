@@ -26,7 +26,11 @@ def _describe_train(parser: Parser) -> None:
     """
     parser.add_argument("--data", required=True, help="prepared dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the run")
-    parser.add_argument("--fold", default="0", help="validation fold, or `all`, one a run")
+    parser.add_argument(
+        "--fold",
+        default="0",
+        help="validation fold; `all`, one a run; or `none`: train on all cases, without a score",
+    )
     parser.add_argument(
         "--seeds", type=PositiveInt, default=1, help="runs of different seeds, one after the other"
     )
@@ -49,7 +53,6 @@ def _describe_train(parser: Parser) -> None:
 
 def _train(options: jsonargparse.Namespace) -> int:
     check_environment()
-    from data_prep.prepared.contradictions import check_contradictions
     from sdunet.runtime.lightning_setup import is_first_process
     from sdunet.segmentation.training.cross_validation import train_several
 
@@ -63,12 +66,12 @@ def _train(options: jsonargparse.Namespace) -> int:
         given["learning_rate"] = TrainingConfig().learning_rate / 10
         say(f"learning rate {given['learning_rate']:g}, a tenth of the default, to fine-tune")
     task = replace(task, training=replace(task.training, **given))
+    folds: list[int | None] = [number_of(options.fold)]
     if options.fold == "all":
-        folds = list(range(len(load_dataset(options.data).folds)))
-    elif (fold := number_of(options.fold)) is not None:
-        folds = [fold]
-    else:
-        raise DataError("SPLIT_FOLD", f"--fold {options.fold!r:.80}", "give its number, or all")
+        folds = [*range(len(load_dataset(options.data).folds))]
+    elif folds == [None] and options.fold != "none":
+        found = f"--fold {options.fold!r:.80}"
+        raise DataError("SPLIT_FOLD", found, "give its number, all, or none")
     seeds = range(task.training.seed, task.training.seed + options.seeds)
     if options.seeds > _MOST_SEEDS or seeds[-1] >= 2**32:
         raise DataError(
@@ -81,13 +84,16 @@ def _train(options: jsonargparse.Namespace) -> int:
     )
     if not is_first_process():
         return 0  # one of several processes tells
-    kept = task.training.keep
+    kept, values = task.training.keep, [dice for dice in scores.values() if dice is not None]
+    if not values:
+        for run in scores:
+            tell(f"trained on all cases, so without a score; model in {run}")
+        return 0
     if len(scores) == 1:
-        tell(f"{kept} validation Dice {next(iter(scores.values())):.4f}, model in {options.out}")
+        tell(f"{kept} validation Dice {values[0]:.4f}, model in {options.out}")
         return 0
     for run, dice in scores.items():
         tell(f"{dice:.4f}  {run}")
-    values = list(scores.values())
     tell(f"{kept} validation Dice {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}, mean and "
           f"deviation of {len(values)} runs")  # fmt: skip
     return 0

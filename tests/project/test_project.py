@@ -309,7 +309,7 @@ def test_commands_of_the_first_hour_run_in_their_order(make_discs, tmp_path, mon
     (tmp_path / "my_task.yaml").write_text(task)
     quick = ["--network.features=[4,6,8]", "--training.epochs=1", "--training.device=cpu"]
     commands = commands_under("The commands", page("first-hour.md"))
-    assert len(commands) == 21
+    assert len(commands) == 22
     for command in commands:
         _, *arguments = shlex.split(command)
         if arguments[0] == "train" and "--out" in arguments:

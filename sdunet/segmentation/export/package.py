@@ -38,6 +38,8 @@ from sdunet.segmentation.export.program import (
 from sdunet.segmentation.inference.postprocessing import RULES, read_rules
 from sdunet.segmentation.models.doubts import doubts_of, write_accepted
 from sdunet.segmentation.models.integrity import NEEDED, seal
+from sdunet.segmentation.models.run_settings import is_of_all
+from sdunet.segmentation.models.together import settings_of
 from sdunet.segmentation.models.trained_model import Model, load_model
 
 EXAMPLE = "example.safetensors"
@@ -126,20 +128,7 @@ def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
     with torch.no_grad():
         logits = model.network(image)
     program = program_of(model.network, len(plan.channels))
-    record = _record_of(run)
-    facts = {
-        "labels": [
-            {"name": name, "number": number, "colour": class_colour(number)}
-            for number, name in enumerate(plan.classes)
-        ],
-        "validation_dice": record.get("validation_dice"),
-        "parameters": count_parameters(model.network),
-        "training": record.get("training"),
-        "training_cases": record.get("training_cases"),
-        "smallest": smallest_of(model.network),
-        "versions": versions(),
-        "doubts": [finding.found for finding in findings_of(doubts)],
-    }
+    facts = _facts(model, run, doubts)
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if (run / name).exists():
             write_bytes(out / name, read_written(run / name))
@@ -152,6 +141,25 @@ def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
     seal(out)
+
+
+def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:
+    """Return what a package tells of its network and of the training that made it."""
+    plan, record = model.plan, _record_of(run)
+    return {
+        "labels": [
+            {"name": name, "number": number, "colour": class_colour(number)}
+            for number, name in enumerate(plan.classes)
+        ],
+        "validation_dice": record.get("validation_dice"),
+        "parameters": count_parameters(model.network),
+        "training": record.get("training"),
+        "training_cases": record.get("training_cases"),
+        "trained_on_all": is_of_all(settings_of(run)),
+        "smallest": smallest_of(model.network),
+        "versions": versions(),
+        "doubts": [finding.found for finding in findings_of(doubts)],
+    }
 
 
 def _record_of(run: Path) -> dict[str, Any]:

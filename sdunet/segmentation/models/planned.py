@@ -21,6 +21,11 @@ def planned(task: TaskConfig, plan: Plan) -> TaskConfig:
     )
 
 
+def without_validation(task: TaskConfig) -> TaskConfig:
+    """Return the task for a training that nothing validates: the last weights are kept."""
+    return replace(task, training=replace(task.training, keep="last", validate_every=0))
+
+
 def batch_size_of(config: TrainingConfig, plan: Plan) -> int:
     """Return the patches of a step."""
     return config.batch_size or (plan.network.batch_size if plan.network else _BATCH_SIZE)

@@ -29,14 +29,14 @@ def hash_set(dataset: Dataset) -> str:
     return sha256((dataset.root / "dataset.json").read_bytes()).hexdigest()
 
 
-def hash_data(dataset: Dataset, fold: int) -> str:
-    """Return the SHA-256 of what a fold of a dataset is trained on."""
+def hash_data(dataset: Dataset, fold: int | None) -> str:
+    """Return the SHA-256 of what a fold of a dataset is trained on, see `Dataset.sides`."""
     described = (dataset.root / "dataset.json").read_bytes()
-    described += json.dumps(dataset.folds[fold]).encode()
+    described += json.dumps(dataset.sides(fold)).encode()
     return sha256(described).hexdigest()
 
 
-def settings_for(task: TaskConfig, dataset: Dataset, fold: int) -> dict[str, Any]:
+def settings_for(task: TaskConfig, dataset: Dataset, fold: int | None) -> dict[str, Any]:
     """Return the settings of a run, as JSON will hold them."""
     settings = {
         "fold": fold,

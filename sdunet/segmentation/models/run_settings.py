@@ -13,6 +13,11 @@ SETTINGS = "settings.json"  # that a run was trained with, written when it begin
 FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
 
 
+def is_of_all(settings: Mapping[str, Any]) -> bool:
+    """Tell whether a run was trained on all cases, so that none validated it."""
+    return "fold" in settings and settings["fold"] is None
+
+
 def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells a run from every other: all that it may not change when resumed."""
     training = {n: value for n, value in settings["training"].items() if n not in FREE}

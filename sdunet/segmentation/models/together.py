@@ -16,7 +16,7 @@ from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
 from sdunet.runtime.run_record import flat
 from sdunet.segmentation.config import network_config
-from sdunet.segmentation.models.run_settings import FREE, SETTINGS
+from sdunet.segmentation.models.run_settings import FREE, SETTINGS, is_of_all
 from sdunet.segmentation.models.trained_model import RUNS
 
 _NAMED = "name the folders to use one by one, or move the others away"
@@ -44,7 +44,9 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     alike = {*(f"training.{name}" for name in (*FREE, "seed"))}
     kind = [n for n in one if n.startswith(("network.", "training.")) or n == "set_sha256"]
     found = [n for n in kind if n not in alike and n in other and one[n] != other[n]]
-    return ["prepared set" if name == "set_sha256" else name for name in found]
+    found = ["prepared set" if name == "set_sha256" else name for name in found]
+    of_all = "fold" in one and "fold" in other and is_of_all(one) != is_of_all(other)
+    return [*["share of the cases"] * of_all, *found]
 
 
 def place_of(settings: Mapping[str, Any]) -> tuple[Any, Any]:

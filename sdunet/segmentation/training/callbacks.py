@@ -1,5 +1,6 @@
 """What training says of itself: by line, by table and by picture; and the models it keeps."""
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -73,28 +74,32 @@ class Course(EpochLines):
         }
 
     def measured(self, row: Row) -> tuple[str, float]:
-        """Return loss and Dice as text, and the Dice as the score."""
+        """Return loss and Dice as text, and the Dice as the score, where there is one."""
+        dice = row.get("val_dice")
+        shown = "" if dice is None else f"validation Dice {dice:.4f}  "
         gpu = f"  GPU {row['gpu_memory_gb']:.1f} GB" if row["gpu_memory_gb"] else ""
         return (
-            f"loss {row['train_loss']:.4f}  validation Dice {row['val_dice']:.4f}  "
+            f"loss {row['train_loss']:.4f}  {shown}"
             f"waiting {row['waiting']:.0%}  {row['memory_gb']:.1f} GB{gpu}"
-        ), row["val_dice"]
+        ), -math.inf if dice is None else dice
 
     def curve(self) -> Figure:
-        """Draw loss and validation Dice over the epochs."""
+        """Draw loss and validation Dice over the epochs; the loss alone where nothing validates."""
         figure = Figure((7, 4), layout="constrained")
         left = figure.subplots()
-        right = left.twinx()
         rows = self.rows
         epochs = [row["epoch"] for row in rows]
         loss = [row["train_loss"] for row in rows]
         left.plot(epochs, loss, color="#555555", label="training loss")
-        for name in (name for name in rows[-1] if name.startswith("val_dice")):
+        left.set(xlabel="epoch", ylabel="training loss")
+        scores = [name for name in rows[-1] if name.startswith("val_dice")]
+        if scores:
+            right = left.twinx()
+            right.set(ylabel="validation Dice", ylim=(0, 1))
+        for name in scores:
             title = name.removeprefix("val_dice").removeprefix("_") or "mean"
             dice = [row.get(name, float("nan")) for row in rows]
             right.plot(epochs, dice, label=f"Dice {title}", lw=2 if title == "mean" else 1)
-        left.set(xlabel="epoch", ylabel="training loss")
-        right.set(ylabel="validation Dice", ylim=(0, 1))
         figure.legend(loc="outside upper center", ncols=4, frameon=False)
         return figure
 
@@ -107,7 +112,8 @@ class Course(EpochLines):
 class Keep(Checkpoint):
     """Keeps weights to predict with, and the whole state to resume from.
 
-    What Lightning calls an epoch ends with a validation: an epoch, or `validate_every` steps.
+    What Lightning calls an epoch ends with a validation: an epoch, or `validate_every` steps. Where
+    nothing validates, the last weights are kept, and patience has nothing to wait for.
 
     The state is saved before the last step of an epoch, so that a run that ends in validation
     loses one step; after each epoch; and after every so many steps.
@@ -121,7 +127,7 @@ class Keep(Checkpoint):
         run: what tells the run from every other, see `check_run`.
 
     Attributes:
-        score: validation Dice of the weights that are kept.
+        score: validation Dice of the weights that are kept, if there is one.
     """
 
     def __init__(
@@ -139,7 +145,8 @@ class Keep(Checkpoint):
         self.patience = patience
         self.which = which
         self.run = run_text(run)
-        self.best = self.score = -1.0
+        self.best = -1.0
+        self.score: float | None = None
         self.waited = 0  # validations since the best
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -157,24 +164,31 @@ class Keep(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Keep the weights if they are those wanted so far; save the state; end in time."""
+        if self._is_wanted(trainer) and trainer.is_global_zero:
+            deployed = cast(SegmentationModule, module).deployed
+            write_weights(self.weights, deployed.state_dict(), run=self.run)
+        trainer.save_checkpoint(self.state)
+        self._end_if_over(trainer)
+
+    def _is_wanted(self, trainer: pl.Trainer) -> bool:
+        """Take the score of the weights as they are, and tell whether they are to be kept."""
+        if not trainer.enable_validation:
+            return True
         score = float(trainer.callback_metrics["val_dice"])
         self.waited += 1
         better = score > self.best
         if better:
             self.best, self.waited = score, 0
-        if better or self.which == "last":
+        wanted = better or self.which == "last"
+        if wanted:
             self.score = score
-            if trainer.is_global_zero:
-                deployed = cast(SegmentationModule, module).deployed
-                write_weights(self.weights, deployed.state_dict(), run=self.run)
-        trainer.save_checkpoint(self.state)
-        self._end_if_over(trainer)
+        return wanted
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float | None]:
         """Return the score of what is kept, the best, and how long ago that was."""
         return {"score": self.score, "best": self.best, "waited": self.waited}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take them up."""
         self.score, self.waited = state["score"], int(state["waited"])
         self.best = state.get("best", self.score)  # not there where it was all that was kept

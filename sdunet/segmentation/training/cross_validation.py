@@ -33,14 +33,14 @@ from sdunet.segmentation.inference.postprocessing import (
 )
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
-from sdunet.segmentation.models.planned import planned
+from sdunet.segmentation.models.planned import planned, without_validation
 from sdunet.segmentation.models.run_folder import (
     VALIDATION_CASES,
     has_trained,
     hash_data,
     hash_set,
 )
-from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.run_settings import SETTINGS, is_of_all
 from sdunet.segmentation.models.together import differing, place_of, settings_of
 from sdunet.segmentation.models.trained_model import RUNS, load_model
 from sdunet.segmentation.training.train_fold import train
@@ -50,12 +50,12 @@ def train_several(
     task: TaskConfig,
     data: str | Path,
     out: str | Path,
-    folds: Sequence[int],
+    folds: Sequence[int | None],
     seeds: Sequence[int],
     *,
     resume: bool = False,
     init: str | Path | None = None,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Train a network for each fold and seed, one after the other, in folders of their own.
 
     Resumed, runs that came to their end are kept, the one that was stopped goes on, and the others
@@ -65,23 +65,26 @@ def train_several(
         task: settings; its seed is replaced.
         data: folder of a prepared dataset.
         out: folder for `fold_F/`, `seed_S/` or `seed_S/fold_F/`.
-        folds: folds that validate, in turn.
+        folds: folds that validate, in turn; or None alone, see `train`.
         seeds: of weights, patches and augmentation.
         resume: go on where an earlier call stopped.
         init: what each begins from, as in `train`.
 
     Returns:
-        The best validation Dice of each run, by its folder.
+        What `train` returns of each run, by its folder.
 
     Raises:
         DataError: as `train`, before anything is trained where that can be known.
     """
     dataset = load_dataset(data)
-    known = range(len(dataset.folds))
+    known: Collection[int | None] = [None] if None in folds else range(len(dataset.folds))
     check_output(out, data, *([init] if init else []))
     wrong = [fold for fold in folds if fold not in known]
     if wrong:
-        raise DataError("SPLIT_FOLD", f"fold {wrong[0]} of {len(known)}", "count --fold from 0")
+        found = f"fold {wrong[0]} of {len(dataset.folds)}" + " beside none" * (None in folds)
+        raise DataError("SPLIT_FOLD", found, "count --fold from 0, or give none alone")
+    if None in folds:
+        task = without_validation(task)
     runs = {
         (seed, fold): Path(
             out, *[f"seed_{seed}"] * (len(seeds) > 1), *[f"fold_{fold}"] * (len(folds) > 1)
@@ -134,15 +137,19 @@ def _runs_below(out: Path) -> list[Path]:
 
 
 def _refuse_others(
-    out: Path, runs: Mapping[tuple[int, int], Path], task: TaskConfig, dataset: Dataset
+    out: Path,
+    runs: Mapping[tuple[int, int | None], Path],
+    task: TaskConfig,
+    dataset: Dataset,
 ) -> None:
     """Refuse a folder with runs of other settings, which would predict together with these.
 
     Raises:
         DataError: RUN_EXISTS; RUN_SETTINGS if records are damaged.
     """
-    settings = {"network": asdict(task.network), "training": asdict(task.training)}
-    now = flat(json.loads(json.dumps({**settings, "set_sha256": hash_set(dataset)})))
+    settings: dict = {"network": asdict(task.network), "training": asdict(task.training)}
+    settings |= {"fold": next((fold for _, fold in runs), 0), "set_sha256": hash_set(dataset)}
+    now = flat(json.loads(json.dumps(settings)))
     places = {(fold, seed) for seed, fold in runs}
     for folder in _runs_below(out):
         if folder in runs.values():
@@ -212,6 +219,12 @@ def _choose_rules(
 ) -> dict[str, tuple[str | float | None, float, float]]:
     found: dict[str, list[Pieces]] = {}
     for folder in folders:
+        if is_of_all(settings_of(folder)):
+            raise DataError(
+                "RUN_CASES",
+                f"{folder} was trained on all cases, and none is left to choose rules by",
+                "give the folder of the folds; those rules hold for them alone",
+            )
         model = load_model(folder)
         plan = model.plan
         cases = _validation_cases(folder)

@@ -110,25 +110,22 @@ class SegmentationData(pl.LightningDataModule):
 
     Args:
         dataset: a prepared dataset.
-        fold: the validation fold.
+        fold: the validation fold, or None, see `Dataset.sides`.
         config: batch and patch settings.
 
     Raises:
         DataError: SPLIT_FOLD if there is no such fold.
     """
 
-    def __init__(self, dataset: Dataset, fold: int, config: TrainingConfig) -> None:
+    def __init__(self, dataset: Dataset, fold: int | None, config: TrainingConfig) -> None:
         super().__init__()
-        if isinstance(fold, bool) or fold not in range(len(dataset.folds)):
-            raise DataError(
-                "SPLIT_FOLD", f"fold {fold} of {len(dataset.folds)}", "count --fold from 0"
-            )
+        sides = dataset.sides(fold)
         self.dataset = dataset
         self.config = config
-        self.train_cases = dataset.folds[fold]["train"]
+        self.train_cases = sides["train"]
         # Largest first: what does not fit the memory shows before the first epoch.
         self.val_cases = sorted(
-            dataset.folds[fold]["val"], key=lambda id_: (-np.prod(dataset.cases[id_].size), id_)
+            sides["val"], key=lambda id_: (-np.prod(dataset.cases[id_].size), id_)
         )
 
     def check_processes(self, config: TrainerConfig, device: str) -> None:
@@ -137,7 +134,8 @@ class SegmentationData(pl.LightningDataModule):
         Raises:
             DataError: CONFIG_DEVICES.
         """
-        shared = {"validation cases": len(self.val_cases), "training cases": len(self.train_cases)}
+        shared = {"validation cases": len(self.val_cases)} if self.val_cases else {}
+        shared["training cases"] = len(self.train_cases)
         processes = config.devices, config.num_nodes
         check_share(processes, shared, device, "trainer.devices")
 

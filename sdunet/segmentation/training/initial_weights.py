@@ -122,7 +122,11 @@ def begin_from(
 
 
 def say_initial(
-    initial: Model, fitting: tuple[list[str], list[str]], plan: Plan, set_sha256: str, fold: int
+    initial: Model,
+    fitting: tuple[list[str], list[str]],
+    plan: Plan,
+    set_sha256: str,
+    fold: int | None,
 ) -> None:
     """Tell what a training begins from, and what is doubtful about that, see `doubts_about`."""
     taken, drawn = fitting
@@ -132,14 +136,14 @@ def say_initial(
         say(str(finding))
 
 
-def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int) -> list[Finding]:
+def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int | None) -> list[Finding]:
     """Return warnings of what may make the network a bad beginning, or its scores no honest ones.
 
     Args:
         model: to begin from.
         plan: of the dataset.
         set_sha256: hash of the dataset.
-        fold: that is to validate.
+        fold: that is to validate, if one is.
     """
     found = []
     for name in ("channels", "intensity"):
@@ -148,7 +152,7 @@ def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int) -> list[F
             text = f"{name} {now} now, {before} where the weights were trained"
             found.append(Finding("warning", "INIT_OTHER", text, "prepare alike if that is wrong"))
     settings = model.root / SETTINGS  # which no package has
-    if model.root.is_dir() and settings.exists():
+    if fold is not None and model.root.is_dir() and settings.exists():
         with usable("RUN_SETTINGS", settings, "copy the run again"):
             before = read_hashed(settings)
             seen = before["set_sha256"] == set_sha256 and before["fold"] != fold

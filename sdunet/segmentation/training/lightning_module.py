@@ -98,6 +98,12 @@ class SegmentationModule(pl.LightningModule):
         if self.average is not None:
             self.average.update_parameters(self.network)
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Log the loss of an epoch that no validation follows."""
+        last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if last and not self.trainer.enable_validation:
+            self._log_loss()
+
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Predict one whole case and count its overlap with the reference."""
         parts = slabs(
@@ -128,8 +134,12 @@ class SegmentationModule(pl.LightningModule):
             self.log_dict({f"val_dice_{name}": dice for name, dice in scores.items()})
         self.log("val_dice", float(np.mean(list(scores.values()))) if scores else 0.0)
         if self.losses:  # none before the first epoch
-            self.log("train_loss", float(np.mean(self.losses)), sync_dist=True)
-            self.losses = []
+            self._log_loss()
+
+    def _log_loss(self) -> None:
+        mean = float(np.mean(self.losses))
+        self.log("train_loss", mean, on_step=False, on_epoch=True, sync_dist=True)
+        self.losses = []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the losses of an epoch that is not over."""

@@ -38,7 +38,7 @@ from sdunet.runtime.safetensors_io import check_run
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
-from sdunet.segmentation.models.planned import planned
+from sdunet.segmentation.models.planned import planned, without_validation
 from sdunet.segmentation.models.run_folder import (
     VALIDATION_CASES,
     check_run_folder,
@@ -60,17 +60,22 @@ from sdunet.segmentation.training.initial_weights import begin_from, load_initia
 from sdunet.segmentation.training.lightning_module import SegmentationModule
 from sdunet.segmentation.training.sides import doubt_about_sides
 
+_NO_FOLD = "all cases and no validation: to the end of the schedule, and the last weights are kept"
+
 
 def train(
     task: TaskConfig,
     data: str | Path,
     out: str | Path,
-    fold: int = 0,
+    fold: int | None = 0,
     *,
     resume: bool = False,
     init: str | Path | None = None,
-) -> float:
+) -> float | None:
     """Train a network on all folds but one, and keep the weights that do best on that one, or last.
+
+    Without a fold it is trained on all cases but those of the test set, to the end of its schedule,
+    and the last weights are kept: they have no score.
 
     Writes to `out`: `model.json` and `best.safetensors` (the model), `metrics.csv` and
     `curve.png` (the course of training), `last.safetensors` (the state to resume from, the one
@@ -81,13 +86,14 @@ def train(
         task: network and training settings; the data settings are those it was prepared with.
         data: folder of a prepared dataset.
         out: folder of the run; must not hold a run yet, unless it is resumed.
-        fold: the validation fold.
+        fold: the validation fold; None for none.
         resume: go on where the run in `out` stopped.
         init: folder of a trained network or package to begin from: what fits of its weights is
             taken. Default: all are drawn.
 
     Returns:
-        The validation Dice of the weights kept, mean over classes and cases, 0 to 1.
+        The validation Dice of the weights kept, mean over classes and cases, 0 to 1; None without
+        a fold.
 
     Raises:
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
@@ -101,6 +107,7 @@ def train(
     check_once("training", task.training)
     check_contradictions(task.dataset, dataset)
     asked, task = task.network, planned(task, dataset.plan)
+    task = without_validation(task) if fold is None else task
     config = task.training
     device = choose_device(config.device, "training.device")
     quiet_lightning()
@@ -135,7 +142,7 @@ def train(
     dataset.verify()
     keep = Keep(out / WEIGHTS, out / STATE, config.save_steps, config.patience, config.keep, own)
     with lightning_errors():
-        trainer = build_trainer(task, out, keep, validations, own)
+        trainer = build_trainer(task, out, keep, validations, own, validate=fold is not None)
     # The first process keeps other runs out; the others are its own.
     with own_run(out, resume) if is_first_process() else nullcontext():
         if is_first_process():
@@ -146,7 +153,8 @@ def train(
             if initial is not None:
                 say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
             steps = batches.order().epoch_steps
-            say(f"training in {out}: {steps} steps an epoch, fold {fold}, seed {config.seed}")
+            validated = f"fold {fold}" if batches.val_cases else _NO_FOLD
+            say(f"training in {out}: {steps} steps an epoch, {validated}, seed {config.seed}")
         # The precision is that of the settings, whatever the caller's autocast.
         plain = torch.autocast(device, enabled=False)
         with fit_errors("training.batch_size or dataset.patch_size"), plain:
@@ -157,10 +165,11 @@ def train(
         record.write(
             out,
             epochs=_epochs(trainer, batches.order().epoch_steps, config),
-            validations=trainer.current_epoch,
+            validations=trainer.current_epoch if batches.val_cases else 0,
             steps=trainer.global_step,
             validation_dice=keep.score,
-            training_cases=len(dataset.folds[fold]["train"]),
+            training_cases=len(batches.train_cases),
+            validation_cases=len(batches.val_cases),
             parameters=count_parameters(module.network),
         )
     elif trainer.is_global_zero:
@@ -201,12 +210,13 @@ def _is_finished(run: Path) -> bool:
     return True
 
 
-def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int) -> None:
+def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int | None) -> None:
     """Write what the model is, and which cases validate it."""
     axes = flip_axes(dataset.plan, task.training)
     save_description(out, task.network, dataset.plan, task.training.overlap, axes)
-    listed = "".join(f"{case}\n" for case in dataset.folds[fold]["val"])
-    write_bytes(out / VALIDATION_CASES, listed.encode())
+    if fold is not None:
+        listed = "".join(f"{case}\n" for case in dataset.sides(fold)["val"])
+        write_bytes(out / VALIDATION_CASES, listed.encode())
 
 
 def _unit(config: TrainingConfig) -> str:
@@ -228,6 +238,8 @@ def build_trainer(
     validations: int,
     own: Mapping[str, Any] | None = None,
     watch: pl.Callback | None = None,
+    *,
+    validate: bool = True,
 ) -> pl.Trainer:
     """Return Lightning's trainer for a task; it writes to `out`, and validates so many times.
 
@@ -238,6 +250,7 @@ def build_trainer(
         validations: after which the training ends.
         own: what tells the run from every other, which states are to hold.
         watch: called before all others, so before states are written.
+        validate: whether there is something to validate on; else there are so many epochs.
 
     Raises:
         DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
@@ -264,6 +277,7 @@ def build_trainer(
         sync_batchnorm=several and gpu,
         default_root_dir=out,
         num_sanity_val_steps=1,
+        limit_val_batches=None if validate else 0,
         logger=logger,
         callbacks=[
             *([watch] if watch else []),

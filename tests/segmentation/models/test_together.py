@@ -56,6 +56,7 @@ def test_folds_and_seeds_of_one_training_are_an_ensemble(folds):
             {"training": SETTINGS_OF["training"] | {"learning_rate": 1}},
             "PRED_TEAM: .* another training.learning_rate",
         ),
+        ({"fold": None}, "PRED_TEAM: .* another share of the cases"),
         ({"fold": 1}, "PRED_TWICE: .* are both of fold 1 and seed 0"),
         (
             {"training": SETTINGS_OF["training"] | {"seed": 1}},
