@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from data_prep.core.findings import Finding, Findings
 
-UNFINISHED, UNLISTED = "RUN_UNFINISHED", "RUN_UNLISTED"
+UNFINISHED, UNLISTED, SEEN = "RUN_UNFINISHED", "RUN_UNLISTED", "PRED_SEEN"
 
 
 def findings_of(codes: Collection[str], accept: Collection[str] = ()) -> list[Finding]:
@@ -16,6 +16,9 @@ def findings_of(codes: Collection[str], accept: Collection[str] = ()) -> list[Fi
     if UNLISTED in codes:
         found = "the folder of the run was copied without .sdunet: nobody can tell of changes"
         _doubt(findings, UNLISTED, found, "copy the run again, with .sdunet")
+    if SEEN in codes:
+        found = "some of these cases were predicted by a network that was trained on them"
+        _doubt(findings, SEEN, found, "judge it by others, such as those of validation_cases.txt")
     return findings.found
 
 

@@ -19,7 +19,7 @@ from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.classes import classes_of, ignored_of, without_ignored
 from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
-from sdunet.runtime.doubts import findings_of
+from sdunet.runtime.doubts import SEEN, findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.ignored import check_predicted, set_apart
 from sdunet.segmentation.evaluation.predicted_files import files_by_case, in_their_place
@@ -137,8 +137,9 @@ class Pairs:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Codes of what is doubtful about the networks that predicted."""
-        return self._record.doubts
+        """Codes of what is doubtful about the networks that predicted, for these very cases."""
+        seen = any(case.id in self._record.seen for case in self.cases)
+        return (*self._record.doubts, *[SEEN] * seen)
 
     def differing(self, asked: DataConfig) -> list[Finding]:
         """Return a warning for each setting that is not the one the predictions were made with."""

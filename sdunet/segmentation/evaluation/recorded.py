@@ -23,6 +23,7 @@ class Recorded:
         models: SHA-256 of each network that predicted.
         tidied: names of the classes whose small components were removed.
         doubts: codes of what is doubtful about the networks.
+        seen: ids of cases that the networks which predicted them were trained on.
         settings: of the dataset that they were trained on, by name.
         complete: whether all files that were predicted are in `hashes`.
     """
@@ -33,6 +34,7 @@ class Recorded:
     models: tuple[str, ...] = ()
     tidied: frozenset[str] = frozenset()
     doubts: tuple[str, ...] = ()
+    seen: frozenset[str] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
 
@@ -63,10 +65,11 @@ def read_recorded(tree: Tree) -> Recorded:
         models = tuple(str(sha256) for sha256 in manifest.get("models", []))
         tidied = frozenset(map(str, manifest.get("removed", {})))
         doubts = tuple(explain(str(code)).name for code in manifest.get("doubts", []))
+        seen = frozenset(id_ for id_, case in cases.items() if case.get("seen"))
         settings: dict[str, Any] = {"label_map": label_map, "structures": structures}
         if "channels" in manifest:
             settings["channels"] = tuple(map(str, manifest["channels"]))
         ignored = manifest.get("ignored")
         ignored = None if ignored is None else whole(ignored)
         rules = Rules((), labels, label_map, structures, accept, form, ignored)
-        return Recorded(rules, hashes, sources, models, tidied, doubts, settings, complete)
+        return Recorded(rules, hashes, sources, models, tidied, doubts, seen, settings, complete)

@@ -32,6 +32,7 @@ from sdunet.segmentation.inference.postprocessing import (
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.integrity import is_sealed, unpack
+from sdunet.segmentation.models.seen_cases import Seen, read_seen
 from sdunet.segmentation.models.together import check_together, listed_below
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
@@ -41,7 +42,7 @@ from sdunet.segmentation.models.trained_model import (
 )
 
 _LARGE = 1e9  # bytes that are worth a word
-_SHARED = ("spatial_dims", "channels", "labels", "label_map", "structures")
+_SHARED = ("spatial_dims", "channels", "labels", "label_map", "structures", "ignored")
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class Ensemble:
         rules: what is removed from their predictions.
         mirror: whether windows are also seen mirrored, along the axes of training.
         doubts: codes of what is doubtful about the models, see `doubts_of`.
+        seen: cases that any of them was trained on, where that is known, see `read_seen`.
     """
 
     models: tuple[Model, ...]
     rules: Rules
     mirror: bool = False
     doubts: frozenset[str] = frozenset()
+    seen: Seen = frozenset()
 
     @property
     def plan(self) -> Plan:
@@ -182,6 +185,7 @@ def load_ensemble(
         folders = [found for root in roots for found in find_models(root)]
         doubts = frozenset[str]().union(*(doubts_of(found, accept) for found in folders))
         models = [_on_device(load_model(found), device) for found in folders]
+        seen = frozenset[frozenset[str]]().union(*map(read_seen, folders))
         labels = models[0].plan.labels
         rules = _rules_of(roots, labels) if tidy else {}
     _refuse_twice(models)
@@ -195,7 +199,7 @@ def load_ensemble(
     if rules and len({model.plan.resize for model in models}) > 1:
         found = f"{RULES} of images of other sizes: it counts pixels of theirs"
         raise DataError("PRED_RULES", found, "give --no-postprocess")
-    return Ensemble(tuple(models), rules, mirror, doubts)
+    return Ensemble(tuple(models), rules, mirror, doubts, seen)
 
 
 def _rules_of(roots: Sequence[Path], labels: Mapping[str, int]) -> Rules:

@@ -42,6 +42,7 @@ from sdunet.runtime.run_record import say, say_if_slow, versions
 from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
 from sdunet.segmentation.inference.prediction_record import Manifest
 from sdunet.segmentation.models.integrity import is_sealed
+from sdunet.segmentation.models.seen_cases import is_seen
 
 _HOW = "--accept {code}"  # the option of this command
 _NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
@@ -285,7 +286,8 @@ def _predict_case(
         if finding.level == "warning" or finding.code.startswith("PRED"):
             say(str(finding))
     noted = [str(finding.for_records()) for finding in findings.found]
-    return {"image": case.image, **alike, "files": files, "found": noted}
+    seen = {"seen": True} if is_seen(source.values(), ensemble.seen) else {}
+    return {"image": case.image, **alike, **seen, "files": files, "found": noted}
 
 
 def _made_with(ensemble: Ensemble, case: Case, order: Sequence[int]) -> str:

@@ -18,10 +18,12 @@ from sdunet.runtime.callbacks import CURVE, METRICS
 from sdunet.runtime.checkpoint import PREVIOUS, STATE, states
 from sdunet.segmentation.config import TaskConfig, TrainingConfig, network_config
 from sdunet.segmentation.models.run_settings import FREE, SETTINGS
+from sdunet.segmentation.models.seen_cases import TRAINING_CASES
 from sdunet.segmentation.models.trained_model import DESCRIPTION, WEIGHTS
 
 VALIDATION_CASES = "validation_cases.txt"
-_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, VALIDATION_CASES, SETTINGS, RECORD, METRICS, CURVE)
+_LISTS = (VALIDATION_CASES, TRAINING_CASES)
+_FILES = (DESCRIPTION, WEIGHTS, STATE, PREVIOUS, *_LISTS, SETTINGS, RECORD, METRICS, CURVE)
 
 
 def hash_set(dataset: Dataset) -> str:
@@ -72,7 +74,7 @@ def check_run_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> No
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
-    for name in (WEIGHTS, DESCRIPTION, VALIDATION_CASES, METRICS, CURVE):
+    for name in (WEIGHTS, DESCRIPTION, *_LISTS, METRICS, CURVE):
         if (out / name).exists():
             read_written(out / name)  # or what is of another run would stay, or of users would go
     with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):

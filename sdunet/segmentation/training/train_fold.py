@@ -47,6 +47,7 @@ from sdunet.segmentation.models.run_folder import (
     settings_for,
 )
 from sdunet.segmentation.models.run_settings import SETTINGS, own_settings
+from sdunet.segmentation.models.seen_cases import write_seen
 from sdunet.segmentation.models.trained_model import (
     WEIGHTS,
     check_finished,
@@ -79,8 +80,9 @@ def train(
 
     Writes to `out`: `model.json` and `best.safetensors` (the model), `metrics.csv` and
     `curve.png` (the course of training), `last.safetensors` (the state to resume from, the one
-    before beside it), `settings.json`, `validation_cases.txt` and `run.json`. Resumed with the same
-    settings, a run on a processor ends with the weights, bit for bit, of one without a stop.
+    before beside it), `settings.json`, `validation_cases.txt`, `training_cases.json` and
+    `run.json`. Resumed with the same settings, a run on a processor ends with the weights, bit for
+    bit, of one without a stop.
 
     Args:
         task: network and training settings; the data settings are those it was prepared with.
@@ -211,11 +213,13 @@ def _is_finished(run: Path) -> bool:
 
 
 def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int | None) -> None:
-    """Write what the model is, and which cases validate it."""
+    """Write what the model is, and which cases it is trained on and validated by."""
     axes = flip_axes(dataset.plan, task.training)
     save_description(out, task.network, dataset.plan, task.training.overlap, axes)
+    sides = dataset.sides(fold)
+    write_seen(out, dataset, sides["train"])
     if fold is not None:
-        listed = "".join(f"{case}\n" for case in dataset.sides(fold)["val"])
+        listed = "".join(f"{case}\n" for case in sides["val"])
         write_bytes(out / VALIDATION_CASES, listed.encode())
 
 

@@ -20,6 +20,7 @@ from sdunet.segmentation.export.package import _record_of
 from sdunet.segmentation.inference.postprocessing import read_rules
 from sdunet.segmentation.inference.prediction_record import Manifest
 from sdunet.segmentation.models.run_folder import check_run_folder
+from sdunet.segmentation.models.seen_cases import read_seen
 from sdunet.segmentation.models.trained_model import load_model
 from sdunet.vae.config import ImagesConfig, VAEConfig
 from sdunet.vae.data.packed import load_packed, pack
@@ -95,6 +96,7 @@ RECORDS = [
     ("run/model.json", lambda r: r.update(overlap=0.25), "MODEL_JSON", load_model),
     ("run/settings.json", lambda r: r["training"].update(seed=9), "RUN_SETTINGS", settings),
     ("run/postprocess.json", lambda r: r["rules"].update(disc=3), "MODEL_POSTPROCESS", rules),
+    ("run/training_cases.json", lambda r: r["cases"].popitem(), "RUN_CASES", read_seen),
     ("run/run.json", lambda r: r.update(validation_dice=1), "RUN_RECORD", _record_of),
     ("pred/predictions.json", lambda r: r["label_map"].clear(), "PRED_MANIFEST", before),
     ("pred/predictions.json", lambda r: r["label_map"].clear(), "OUT_CHANGED", pairs),
