@@ -23,6 +23,8 @@ from sdunet.cells import CellName, InitName
 from sdunet.layers import Direction
 from sdunet.nets.names import Encoder, NetworkName
 
+LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -123,7 +125,9 @@ class TrainingConfig:
         deterministic: use only operations that give the same bits every time; refuse others.
         freeze_encoder: leave the encoder of the network that `--init` names as it is.
         save_steps: write the state to resume from after so many steps, besides after each epoch.
-        tensorboard: also log for TensorBoard, which must be installed.
+        logger: besides writing `metrics.csv`, log by one or several of these, in the folder of the
+            run; all but `csv` must be installed, and `wandb` (Weights & Biases) is offline.
+        tensorboard: short for the logger of this name.
     """
 
     epochs: Steps = 100
@@ -152,6 +156,7 @@ class TrainingConfig:
     deterministic: bool = False
     freeze_encoder: bool = False
     save_steps: StepsFrom0 = 0
+    logger: LoggerName | tuple[LoggerName, ...] = ()
     tensorboard: bool = False
 
 

@@ -10,7 +10,16 @@ from sdunet.runtime.safetensors_io import check_run
 
 SETTINGS = "settings.json"  # that a run was trained with, written when it begins
 # Settings that a resumed run may change. More epochs also stretch the fall of the learning rate.
-FREE = ("epochs", "patience", "max_time", "workers", "device", "save_steps", "tensorboard")
+FREE = (
+    "epochs",
+    "patience",
+    "max_time",
+    "workers",
+    "device",
+    "save_steps",
+    "logger",
+    "tensorboard",
+)
 
 
 def is_of_all(settings: Mapping[str, Any]) -> bool:

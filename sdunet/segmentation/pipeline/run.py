@@ -45,7 +45,7 @@ from sdunet.segmentation.training.pace import epochs_within, measure
 CHECK, PLAN, SCHEDULE = "check.json", "plan.json", "schedule.json"
 # Settings that may change between a stop and going on: where and how fast, not what.
 _MODEL = (DESCRIPTION, WEIGHTS)
-_FREE = ("device", "workers", "save_steps", "tensorboard")
+_FREE = ("device", "workers", "save_steps", "logger", "tensorboard")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def measure(task: TaskConfig, dataset: Dataset, fold: int) -> Pace:
     Raises:
         DataError: as `train`, if the network or the settings cannot be.
     """
-    config = replace(task.training, epochs=2, validate_every=0, tensorboard=False, max_time=None)
+    config = replace(task.training, epochs=2, validate_every=0, max_time=None)
     task = planned(replace(task, training=config), dataset.plan)
     config = task.training
     quiet_lightning()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import nn
 
@@ -59,9 +58,12 @@ from sdunet.segmentation.training.callbacks import Course, Keep
 from sdunet.segmentation.training.data_module import SegmentationData
 from sdunet.segmentation.training.initial_weights import begin_from, load_initial, say_initial
 from sdunet.segmentation.training.lightning_module import SegmentationModule
+from sdunet.segmentation.training.loggers import logging_to, names_of
 from sdunet.segmentation.training.sides import doubt_about_sides
 
-_NO_FOLD = "all cases and no validation: to the end of the schedule, and the last weights are kept"
+_NO_FOLD = (
+    "no validation: it trains on all cases to the end of the schedule, and keeps the last weights"
+)
 
 
 def train(
@@ -99,6 +101,7 @@ def train(
 
     Raises:
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
+        DataError: CONFIG_LOGGER if a logger is not installed.
         DataError: RUN_NONFINITE if the loss is not finite; INIT_... if nothing can be begun from
             `init`.
         Stopped: if a signal or a file stopped it; it can be resumed.
@@ -111,6 +114,7 @@ def train(
     asked, task = task.network, planned(task, dataset.plan)
     task = without_validation(task) if fold is None else task
     config = task.training
+    loggers = names_of(config)
     device = choose_device(config.device, "training.device")
     quiet_lightning()
     check_processes(task.trainer.devices, task.trainer.num_nodes)
@@ -155,11 +159,14 @@ def train(
             if initial is not None:
                 say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
             steps = batches.order().epoch_steps
-            validated = f"fold {fold}" if batches.val_cases else _NO_FOLD
-            say(f"training in {out}: {steps} steps an epoch, {validated}, seed {config.seed}")
+            named = "none" if fold is None else fold
+            say(f"training in {out}: {steps} steps an epoch, fold {named}, seed {config.seed}")
+            if fold is None:
+                say(_NO_FOLD)
         # The precision is that of the settings, whatever the caller's autocast.
         plain = torch.autocast(device, enabled=False)
-        with fit_errors("training.batch_size or dataset.patch_size"), plain:
+        logging = logging_to(trainer, loggers if is_first_process() else (), out, settings)
+        with logging, fit_errors("training.batch_size or dataset.patch_size"), plain:
             trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
     if not (out / WEIGHTS).exists():
         raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
@@ -255,20 +262,12 @@ def build_trainer(
         own: what tells the run from every other, which states are to hold.
         watch: called before all others, so before states are written.
         validate: whether there is something to validate on; else there are so many epochs.
-
-    Raises:
-        DataError: CONFIG_TENSORBOARD if it is asked for and not installed.
     """
     config = task.training
     several = task.trainer.devices * task.trainer.num_nodes > 1 or task.trainer.strategy == "ddp"
     gpu = choose_device(config.device) == "cuda"
     # Lightning's own state at SLURM's signal would be a pickle; `Halt` hears that signal.
     slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-    try:
-        logger = config.tensorboard and TensorBoardLogger(out, name="", version="tensorboard")
-    except ModuleNotFoundError as error:
-        found = f"training.tensorboard is true: {error}"
-        raise DataError("CONFIG_TENSORBOARD", found, "pip install tensorboard") from error
     return pl.Trainer(
         max_epochs=validations,
         accelerator="gpu" if gpu else "cpu",
@@ -282,7 +281,7 @@ def build_trainer(
         default_root_dir=out,
         num_sanity_val_steps=1,
         limit_val_batches=None if validate else 0,
-        logger=logger,
+        logger=False,  # see `logging_to`
         callbacks=[
             *([watch] if watch else []),
             Course(out, _unit(config)),

@@ -84,7 +84,7 @@ def test_a_score_appears_nowhere(final, trained_discs, capsys, tmp_path):
         == 0  # fmt: skip
     said = capsys.readouterr()
     assert "trained on all cases, so without a score" in said.out
-    assert "no validation: to the end of the schedule, and the last weights are kept" in said.err
+    assert "no validation: it trains on all cases to the end of the schedule" in said.err
     assert "dice" not in (said.out + said.err).lower().replace("dice_ce", "")
     assert [path.name for path in find_models(tmp_path / "seeds")] == ["seed_0", "seed_1"]
     model = load_model(out)

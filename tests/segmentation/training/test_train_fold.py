@@ -213,14 +213,6 @@ def test_without_it_a_run_on_a_gpu_says_that_it_may_differ(disc_run, tmp_path, c
     assert "--deterministic prevents that" not in capsys.readouterr().err
 
 
-def test_tensorboard_that_is_not_installed_is_named(disc_run, tmp_path, capsys):
-    command = arguments_of(disc_run, tmp_path / "run", "--training.tensorboard=true")
-    assert run(*command) == 1
-    assert "CONFIG_TENSORBOARD" in (said := capsys.readouterr().err)
-    assert "pip install tensorboard" in said
-    assert not (tmp_path / "run").exists()
-
-
 FULL = """
 import resource, sys
 from sdunet.cli.main import main
