@@ -108,13 +108,24 @@ def _describe_export(parser: Parser) -> None:
     parser.add_argument("--model", help="folder of a run (required)")
     parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
     parser.add_argument("--zip", action="store_true", help="write one zip file")
+    parser.add_argument(
+        "--cross-validation",
+        metavar="RUNS",
+        help="of a run of --fold none: the folds whose scores the model card names",
+    )
     add_accept(parser, "RUN_UNFINISHED: export a run that was stopped before its end")
 
 
 def _export(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.export.package import export
 
-    package = export(options.model, options.out, pack=options.zip, accept=accepted(options))
+    package = export(
+        options.model,
+        options.out,
+        pack=options.zip,
+        accept=accepted(options),
+        cross_validation=options.cross_validation,
+    )
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 

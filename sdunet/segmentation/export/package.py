@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from sdunet.nets.registry import count_parameters
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
+from sdunet.segmentation.export.expected_score import scores_of_folds
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.export.program import (
@@ -46,7 +47,12 @@ EXAMPLE = "example.safetensors"
 
 
 def export(
-    run: str | Path, out: str | Path, *, pack: bool = False, accept: Collection[str] = ()
+    run: str | Path,
+    out: str | Path,
+    *,
+    pack: bool = False,
+    accept: Collection[str] = (),
+    cross_validation: str | Path | None = None,
 ) -> Path:
     """Write a package of the trained network in `run`, and check it in a fresh process.
 
@@ -55,20 +61,23 @@ def export(
         out: folder for the package, or with `pack` the zip; must not be there.
         pack: write one zip file.
         accept: RUN_UNFINISHED, to export a run that was stopped before its end.
+        cross_validation: folder of the folds whose scores the card is to name, where the run was
+            trained on all cases.
 
     Returns:
         The package.
 
     Raises:
         DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
-            if the package does not give what the network gave, as `doubts_of` and
-            `load_model`.
+            if the package does not give what the network gave, as `doubts_of`,
+            `scores_of_folds` and `load_model`.
     """
     run, out = Path(run), Path(out)
     if pack and out.suffix.lower() != ".zip":
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     check_output(out, run)
     _check_free(out)
+    folds = scores_of_folds(run, cross_validation) if cross_validation else []
     doubts = doubts_of(run, accept)
     for finding in findings_of(doubts, accept):
         say(str(finding))
@@ -77,7 +86,7 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=partial_of(out.parent), prefix=NOT_WHOLE) as folder:
         made = Path(folder) / "package"
-        _write(model, run, made, doubts)
+        _write(model, run, made, doubts, folds)
         _check_afresh(made)
         _check_free(out)  # another export may have made it meanwhile
         if pack:
@@ -121,14 +130,16 @@ def check_package(path: str | Path) -> None:
     check_program(program, loaded, tensors["image"].shape[1])
 
 
-def _write(model: Model, run: Path, out: Path, doubts: Collection[str]) -> None:
+def _write(
+    model: Model, run: Path, out: Path, doubts: Collection[str], folds: Sequence[float]
+) -> None:
     plan = model.plan
     size = (1, len(plan.channels), *plan.patch_size)
     image = torch.randn(size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = model.network(image)
     program = program_of(model.network, len(plan.channels))
-    facts = _facts(model, run, doubts)
+    facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds)}
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if (run / name).exists():
             write_bytes(out / name, read_written(run / name))

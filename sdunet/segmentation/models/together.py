@@ -19,6 +19,9 @@ from sdunet.segmentation.config import network_config
 from sdunet.segmentation.models.run_settings import FREE, SETTINGS, is_of_all
 from sdunet.segmentation.models.trained_model import RUNS
 
+_SHARE = "share of the cases"
+# In which a training on all cases differs from one of a fold, see `without_validation`.
+WITHOUT_VALIDATION = (_SHARE, "training.keep", "training.validate_every")
 _NAMED = "name the folders to use one by one, or move the others away"
 
 
@@ -46,7 +49,9 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     found = [n for n in kind if n not in alike and n in other and one[n] != other[n]]
     found = ["prepared set" if name == "set_sha256" else name for name in found]
     of_all = "fold" in one and "fold" in other and is_of_all(one) != is_of_all(other)
-    return [*["share of the cases"] * of_all, *found]
+    if of_all:
+        found = [_SHARE, *(name for name in found if name not in WITHOUT_VALIDATION)]
+    return found
 
 
 def place_of(settings: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from data_prep.prepared.dataset import load_dataset
 from sdunet.runtime.checkpoint import STATE
 from sdunet.runtime.safetensors_io import read_tensors
 from sdunet.segmentation.config import TaskConfig
+from sdunet.segmentation.export.expected_score import scores_of_folds
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.package import _facts
 from sdunet.segmentation.inference.ensemble import find_models
@@ -153,3 +154,26 @@ def test_a_fold_that_is_none_of_them_is_named(disc_run, tmp_path, capsys, fold):
 def test_none_stands_alone(trained_discs, tmp_path):
     with pytest.raises(DataError, match="SPLIT_FOLD: fold 0 of 3 beside none"):
         train_several(TaskConfig(), trained_discs / "set", tmp_path / "run", [0, None], [0])
+
+
+def test_the_card_names_the_scores_of_the_same_folds_only(final, trained_discs, tmp_path):
+    out, _ = final
+    own = trained_discs / "run"  # fold 0, without the average
+    with pytest.raises(DataError, match=r"PACKAGE_FOLDS: .* with another training\.ema"):
+        scores_of_folds(out, own)
+    with pytest.raises(DataError, match=r"PACKAGE_FOLDS: .* no run of a fold"):
+        scores_of_folds(out, out)
+    with pytest.raises(DataError, match=r"PACKAGE_FOLDS: .* no run of a fold"):
+        scores_of_folds(out, trained_discs / "set")
+    with pytest.raises(DataError, match=r"PACKAGE_FOLDS: .* a validation score of its own"):
+        scores_of_folds(own, own)
+    given = None, trained_discs, trained_discs / "task.yaml"
+    assert run(*arguments_of(given, tmp_path / "same", "--fold=none", "--epochs=1")) == 0
+    (dice,) = scores_of_folds(tmp_path / "same", own)
+    assert dice == read_hashed(own / "run.json")["validation_dice"]
+    model = load_model(out)
+    facts = _facts(model, out, ()) | {"cross_validation_dice": [0.5, 0.75]}
+    assert "in 2 folds reached a mean validation Dice of 0.6250\n(0.5000 to 0.7500), each on" in (
+        card := model_card(model, facts)
+    )
+    assert "results: []" in card
