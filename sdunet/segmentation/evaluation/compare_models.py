@@ -1,6 +1,6 @@
 """Compare models over the same cases: paired tests on the scores that `evaluate` wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +16,7 @@ from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.links import real
 from data_prep.files.output_folder import check_free, check_output, own_folder
-from sdunet.runtime.doubts import findings_of
+from sdunet.runtime.doubts import SEEN, findings_of
 from sdunet.runtime.run_record import say
 from sdunet.runtime.tables import markdown, plain_markdown, write_csv
 from sdunet.segmentation.evaluation.plots import paired_differences
@@ -39,6 +39,7 @@ class Scored:
         references: of each case the SHA-256 of its reference.
         predictions: of each case that of its prediction, `None` if there was none.
         doubts: codes of what is doubtful about the networks that predicted.
+        seen: ids of cases that they were trained on.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scored:
     references: dict[str, str]
     predictions: dict[str, str | None]
     doubts: tuple[str, ...] = ()
+    seen: frozenset[str] = frozenset()
 
 
 def compare(
@@ -175,11 +177,15 @@ def read_scores(
         DataError("COMPARE_CASE", "scored for some models only", "evaluate it for all", case=case)
         for case in sorted(everywhere - common)
     ]
-    kept = [
-        replace(model, cases={case: model.cases[case] for case in sorted(common)})
-        for model in scored
-    ]
-    return kept, problems
+    return [_of_cases(model, common) for model in scored], problems
+
+
+def _of_cases(scored: Scored, common: Collection[str]) -> Scored:
+    """Return the scores of some cases, and what is doubtful about those."""
+    seen = scored.seen.intersection(common)
+    doubts = tuple(code for code in scored.doubts if code != SEEN or seen)
+    cases = {case: scored.cases[case] for case in sorted(common)}
+    return replace(scored, cases=cases, doubts=doubts, seen=seen)
 
 
 def _read(folder: Path, name: str) -> Scored:
@@ -204,7 +210,8 @@ def _read(folder: Path, name: str) -> Scored:
         )
         doubts = tuple(explain(str(code)).name for code in summary.get("doubts", ()))
         options = ScoreOptions(**summary["options"])
-        return Scored(name, classes, options, cases, references, predictions, doubts)
+        seen = frozenset(map(str, summary.get("seen", ())))
+        return Scored(name, classes, options, cases, references, predictions, doubts, seen)
 
 
 def _other(first: Scored, second: Scored, what: str) -> DataError:

@@ -112,6 +112,7 @@ def evaluate(
         "options": asdict(options),
         "versions": versions(),
         "doubts": pairs.doubts,
+        "seen": pairs.seen,
     }
     if pairs.rules.ignored is not None:
         cells = sum(record["n_ignored"] for record in tables.records)

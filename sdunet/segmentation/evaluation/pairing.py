@@ -138,8 +138,12 @@ class Pairs:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Codes of what is doubtful about the networks that predicted, for these very cases."""
-        seen = any(case.id in self._record.seen for case in self.cases)
-        return (*self._record.doubts, *[SEEN] * seen)
+        return (*self._record.doubts, *[SEEN] * bool(self.seen))
+
+    @property
+    def seen(self) -> list[str]:
+        """Ids of those of the cases that the networks which predicted them were trained on."""
+        return [case.id for case in self.cases if case.id in self._record.seen]
 
     def differing(self, asked: DataConfig) -> list[Finding]:
         """Return a warning for each setting that is not the one the predictions were made with."""

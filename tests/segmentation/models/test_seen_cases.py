@@ -7,6 +7,8 @@ import pytest
 
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.main import main
+from sdunet.segmentation.evaluation.compare_models import read_scores
+from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.export.package import _facts
 from sdunet.segmentation.inference.ensemble import load_ensemble
 from sdunet.segmentation.models.integrity import seal
@@ -58,6 +60,15 @@ def test_scores_pages_and_comparisons_say_so(renamed, tmp_path, capsys, side, to
     assert doubts == ["PRED_SEEN"] * told
     assert run("compare", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "c") == 0
     assert ("PRED_SEEN" in (tmp_path / "c/compare.md").read_text()) == told
+
+
+def test_a_comparison_of_some_cases_is_told_of_those_alone(renamed, tmp_path):
+    root, fold = renamed
+    for out in "ab":
+        evaluate(root / "p", root / "raw", tmp_path / out)
+    for side in ("val", "train"):
+        scored, _ = read_scores([tmp_path / "a", tmp_path / "b"], only=fold[side])
+        assert scored[0].doubts == ("PRED_SEEN",) * (side == "train")
 
 
 def test_an_ensemble_has_seen_what_any_of_it_has_and_a_package_does_not_tell(
