@@ -20,7 +20,8 @@ from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import plots
 from sdunet.segmentation.evaluation.ignored import ABOUT
-from sdunet.segmentation.evaluation.pairing import Pair, hash_of, open_pairs
+from sdunet.segmentation.evaluation.pair import Pair, hash_of
+from sdunet.segmentation.evaluation.pairing import open_pairs
 from sdunet.segmentation.evaluation.probabilities import Probabilities
 from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
 from sdunet.segmentation.metrics.calibration import Calibration

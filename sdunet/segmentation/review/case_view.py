@@ -18,7 +18,8 @@ from data_prep.layouts.nnunet import joined_channels
 from data_prep.prepared.rendering import plane_of, to_colours, turned, window_of
 from data_prep.preprocessing.grid import fit_image
 from data_prep.reading.image import read_case_image
-from sdunet.segmentation.evaluation.pairing import Pair, ask_other_image
+from sdunet.segmentation.evaluation.pair import Pair
+from sdunet.segmentation.evaluation.pairing import ask_other_image
 from sdunet.segmentation.review.error_map import (
     COLOURS,
     CORRECT,

@@ -12,7 +12,8 @@ from data_prep.files.file_tree import Tree, open_trees
 from data_prep.files.output_folder import check_free, check_output, own_folder
 from data_prep.layouts.cases import Case
 from sdunet.segmentation.evaluation.compare_models import Scored
-from sdunet.segmentation.evaluation.pairing import Pair, Pairs, hash_of, open_pairs
+from sdunet.segmentation.evaluation.pair import Pair, hash_of
+from sdunet.segmentation.evaluation.pairing import Pairs, open_pairs
 from sdunet.segmentation.review.case_view import find_images, open_view
 from sdunet.segmentation.review.error_map import Palette
 from sdunet.segmentation.review.html_page import PAGE, Page, remove_page

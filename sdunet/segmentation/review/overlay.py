@@ -12,7 +12,8 @@ from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import open_trees
 from data_prep.files.output_folder import below, check_output, own_folder
 from data_prep.formats.encode import encode
-from sdunet.segmentation.evaluation.pairing import Pair, open_pairs
+from sdunet.segmentation.evaluation.pair import Pair
+from sdunet.segmentation.evaluation.pairing import open_pairs
 from sdunet.segmentation.metrics.case_scores import ScoreOptions, mean_scores
 from sdunet.segmentation.review.case_figure import draw_case, said
 from sdunet.segmentation.review.case_view import find_images, open_view

@@ -8,7 +8,8 @@ from PIL import Image
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from sdunet.segmentation.evaluation.evaluate import evaluate
-from sdunet.segmentation.evaluation.pairing import hash_of, open_pairs
+from sdunet.segmentation.evaluation.pair import hash_of
+from sdunet.segmentation.evaluation.pairing import open_pairs
 from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
 from sdunet.segmentation.metrics.calibration import Calibration
 from sdunet.segmentation.review.error_map import error_map

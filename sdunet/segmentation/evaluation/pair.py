@@ -1,0 +1,88 @@
+"""One case that is compared: its reference, and its prediction."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+from data_prep.core.memory_limits import memory_within
+from data_prep.core.scan import Scan
+from sdunet.segmentation.evaluation.probabilities import Probabilities
+from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case with its reference and, if it could be read, its prediction.
+
+    Attributes:
+        id: of the case.
+        reference: class numbers; background where it is ignored.
+        prediction: class numbers, `(1, ...)` like the reference, background where that is ignored;
+            `None` if there is none.
+        reference_file: name of its file, the first of several.
+        prediction_file: name of its file, if there is one.
+        problem: why there is no prediction.
+        lost: one for each class that the prediction lost on the way to the reference's grid.
+        objects: number of the object at each voxel, `(1, ...)`, of references that tell them apart.
+        probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
+        memory: bytes that the work on the case may take; `None` for no limit.
+        source: SHA-256 of the files it was predicted from; empty if that was not recorded.
+        held: numbers or names in the files that are mapped to classes, see `Findings.held`.
+        ignored: where the reference says nothing, `(1, ...)`; `None` where it does everywhere.
+    """
+
+    id: str
+    reference: Scan
+    prediction: np.ndarray | None
+    reference_file: str
+    prediction_file: str | None
+    problem: DataError | None = None
+    lost: tuple[DataError, ...] = ()
+    objects: np.ndarray | None = None
+    probabilities: Probabilities | None = None
+    memory: float | None = None
+    source: frozenset[str] = frozenset()
+    held: frozenset[int | str] = frozenset()
+    ignored: np.ndarray | None = None
+
+    @property
+    def problems(self) -> list[DataError]:
+        """All that is wrong with the case, and does not keep it out."""
+        return [*self.lost, *([] if self.problem is None else [self.problem])]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Millimetres between voxels along each axis; ones for pictures."""
+        return self.reference.spacing or (1.0,) * len(self.reference.size)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether every voxel is predicted as in the reference."""
+        return self.prediction is not None and np.array_equal(self.prediction, self.reference.array)
+
+    def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:
+        """Score each class; without a prediction all is missed.
+
+        Raises:
+            DataError: IO_MEMORY.
+        """
+        with memory_within(self.memory):
+            return score_case(
+                None if self.prediction is None else self.prediction[0],
+                self.reference.array[0],
+                self.spacing,
+                num_classes,
+                options,
+                None if self.objects is None else self.objects[0],
+                None if self.ignored is None else self.ignored[0],
+            )
+
+
+def hash_of(label: np.ndarray, ignored: np.ndarray | None = None) -> str:
+    """Return the SHA-256 of class numbers, whatever integers hold them, and of what is ignored."""
+    label = label.astype("<u2")
+    if ignored is not None:
+        label[ignored] = 0xFFFF
+    return hashlib.sha256(label.tobytes()).hexdigest()
