@@ -85,7 +85,7 @@ def seeded_cases(image: Scan, label: Scan, id_: str, how: Seeding) -> list[Seede
     if not len(parts):
         found = f"the largest part of the label has {max(sizes, default=0)} pixels, "
         found += f"and {how.smallest} are asked for"
-        fix = "give smaller parts (--smallest-part), fewer cuts, or another label"
+        fix = "ask for smaller parts or fewer cuts, or give another label"
         raise DataError("SEED_NONE", found, fix)
     skeleton = skeletonize(left)
     made = []

@@ -23,7 +23,7 @@ WORK = [
     ("predict", "sdunet.segmentation.inference.predict_folder.predict_scan"),
     ("evaluate", "sdunet.segmentation.evaluation.pairing.read_case_label"),
     ("evaluate", "sdunet.segmentation.evaluation.pairing.read_label"),
-    ("evaluate", "sdunet.segmentation.evaluation.pairing.score_case"),
+    ("evaluate", "sdunet.segmentation.evaluation.pair.score_case"),
     ("evaluate", "sdunet.segmentation.evaluation.evaluate.object_rows"),
     ("overlay", "sdunet.segmentation.review.overlay.draw_case"),
     ("overlay", "sdunet.segmentation.review.case_view.read_case_image"),

@@ -107,7 +107,7 @@ def save_evaluation(run: Path, record: Mapping[str, Any]) -> bool:
     """
     path = run / evaluation_of(record["split"])
     try:
-        before = _load(path)
+        before = _load(run, path.name)
         alike = all(before.get(n) == record[n] for n in ("split", "data", "weights_sha256"))
         if alike and before["n"] > record["n"]:
             return False
@@ -127,7 +127,7 @@ def table(runs: Sequence[str | Path]) -> str:
         DataError: EVAL_MISSING, EVAL_JSON; TABLE_MIXED if data sets or grey levels differ, as bits
             a dimension of 32 and of 256 levels cannot be compared.
     """
-    found = [(Path(run), _load(Path(run) / EVALUATION)) for run in runs]
+    found = [(Path(run), _load(Path(run))) for run in runs]
     kinds = {(record["data"], record["levels"], record["split"]): run for run, record in found}
     if len(kinds) > 1:
         (one, first), (other, second), *_ = kinds.items()
@@ -164,10 +164,10 @@ def _bits(value: dict) -> str:
     return f"{value['bits_per_dim']:.4f}" + ("" if error is None else f" ± {error:.4f}")
 
 
-def _load(path: Path) -> dict:
-    run = path.parent
+def _load(run: Path, name: str = EVALUATION) -> dict:
+    path = run / name
     if not path.is_file():
-        raise DataError("EVAL_MISSING", f"no {path.name} in {run}", "run sdunet vae evaluate")
+        raise DataError("EVAL_MISSING", f"no {name} in {run}", "run sdunet vae evaluate")
     with usable("EVAL_JSON", path, "run sdunet vae evaluate again"):
         record = read_hashed(path)
         for name in ("negative_elbo", "nll"):

@@ -64,7 +64,7 @@ LABELS = {"background": 0, "organ": 1, "lesion": 2}
     ("values", "labels", "advice"),
     [
         ([0, 255], {"background": 0, "organ": 1}, "label_map: {255: 1}"),
-        ([0, 1, 255], {"background": 0, "organ": 1}, "label_map: {255: 0}, or declare"),
+        ([0, 1, 255], {"background": 0, "organ": 1}, "add `ignore: 255` to dataset.labels"),
         ([0, 2, 3], {"background": 0, "organ": 1}, "label_map: {2: its class}"),
         ([0, 1, 7], LABELS, "label_map: {7: its class}"),
         ([0, *range(3, 20)], LABELS, "if each is the number of an object"),
