@@ -251,12 +251,15 @@ def _affine(
     agreed(
         {"space dimension": dimension, "the axes of the space": [3] if space in _SPACES else None}
     )
+    told = _vectors(fields["spacedirections"]) if "spacedirections" in fields else []
+    columns = [vector for vector in told if vector is not None]
+    numbers = sorted({len(vector) for vector in columns})
+    agreed({"space dimension": dimension, "the numbers of a space direction": numbers or None})
     spacing = _numbers(fields, "spacings", float) if "spacings" in fields else None
     _check_count("spacings", spacing, rank)
     spacing = spacing and [mm for axis, mm in enumerate(spacing) if axis != channels]
     _check_centres(fields, channels, rank)
     if space in _SPACES and "spacedirections" in fields:
-        columns = [v for v in _vectors(fields["spacedirections"]) if v is not None]
         origin = _vectors(fields.get("spaceorigin", "(0,0,0)"))[0]
         if origin is None or any(len(v) != 3 for v in (*columns, origin)) or len(columns) != 3:
             raise DataError("HDR_DAMAGED", f"space directions {columns}", _AGAIN)
@@ -270,7 +273,9 @@ def _affine(
     else:
         if axes > 2:
             findings.ask("GEO_NONE", f"no orientation (space {space!r})", "set the space")
-        lengths = np.array([*(spacing or [1.0] * rank), 1.0][:3])
+        known = [float(np.linalg.norm(vector)) for vector in columns] or None
+        agreed({"space directions of": known, "spacings": spacing or None}, _ROUNDED)
+        lengths = np.array([*(known or spacing or [1.0] * rank), 1.0][:3])
         affine = AS_SCANNED @ np.diag([*lengths, 1.0])
     _check_extent(fields, channels, sizes, lengths)
     if "thicknesses" in fields:

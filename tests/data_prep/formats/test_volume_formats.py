@@ -4,6 +4,7 @@ import gzip
 import io
 import itertools
 import math
+import re
 
 import nibabel as nib
 import numpy as np
@@ -267,3 +268,27 @@ def test_2d_metaimage_without_spacing_is_refused_unless_accepted():
     with pytest.raises(DataError, match=r"GEO_NONE: no spacing \(ElementSpacing\)"):
         read_metaimage(data)
     assert read_metaimage(data, Findings({"GEO_NONE"})).spacing == (1, 1, 1)
+
+
+FLAT = (
+    b"NRRD0004\ntype: short\ndimension: 2\nsizes: 4 5\nspace dimension: 2\n"
+    b"space directions: (1,0) (0,2)\nendian: little\nencoding: raw\n\n"
+)
+PLANE = np.arange(20, dtype="<i2").tobytes()
+
+
+@pytest.mark.parametrize("told", [b"0", b"3", b"4", b"6"])
+def test_directions_of_another_space_are_refused(told):
+    changed = FLAT.replace(b"space dimension: 2", b"space dimension: " + told)
+    with pytest.raises(DataError, match=r"HDR_CONFLICT: space dimension .*of a space direction 2"):
+        read_nrrd(changed + PLANE)
+
+
+@pytest.mark.parametrize("told", [b"space dimension: 2\n", b""])
+def test_directions_tell_the_spacing_whatever_is_known_of_the_space(told):
+    flat = read_nrrd(FLAT.replace(b"space dimension: 2\n", told) + PLANE)
+    assert np.linalg.norm(flat.affine[:3, :2], axis=0).tolist() == [1, 2]
+    unknown = re.sub(rb"space: [^\n]*", b"space: scanner-xyz", NRRD)
+    assert unknown != NRRD
+    scan = read_nrrd(unknown + VOXELS, Findings(["GEO_NONE"]))
+    assert np.linalg.norm(scan.affine[:3, :3], axis=0).tolist() == [1, 2, 3]
