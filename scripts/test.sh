@@ -9,7 +9,7 @@ if [ "${1:-}" = --full ]; then
     options=()
     shift
 elif [ "${1:-}" = --coverage ]; then
-    options+=(--cov=sdunet --cov=data_prep --cov-report=term:skip-covered --cov-fail-under=89)
+    options+=(--cov=sdunet --cov=data_prep --cov-report=term:skip-covered --cov-fail-under=95)
     shift
 fi
 source scripts/environment.sh test
