@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from data_prep.core.config import DataConfig
-from data_prep.core.findings import Finding, Findings
+from data_prep.core.findings import Finding
 from data_prep.layouts import Case
 from data_prep.planning.splits import divided
 
@@ -32,18 +32,17 @@ def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]
         return []
     words, by_id = _beginnings({case.id for case in alone})
     by_folder = {case.id: PurePosixPath(case.image).parent.name for case in alone}
-    findings = Findings()
+    splits = {case.id: case.split for case in alone}
     for groups, what, fix in (
         (by_id, "ids begin alike", f"dataset.group_pattern: '{_pattern(words)}'"),
         (by_folder, "cases lie in one folder", "dataset.group_file, a CSV file of case,group"),
     ):
-        parted = _parted(groups, {case.id: case.split for case in alone})
-        if parted and not findings.found:
-            name, ids = next(iter(sorted(parted.items())))
+        if parted := _parted(groups, splits):
+            name, ids = min(parted.items())
             found = f"{what}, such as {', '.join(sorted(ids)[:_SHOWN])} ({name}), and nothing says "
             found += "which cases are of one patient: folds may part them"
-            findings.warn("SPLIT_PATIENTS", found, f"say it, as by {fix}")
-    return findings.found
+            return [Finding("warning", "SPLIT_PATIENTS", found, f"say it, as by {fix}")]
+    return []
 
 
 def _parted(
