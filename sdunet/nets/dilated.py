@@ -20,7 +20,7 @@ class Dilated(nn.Module):
         dilations: of each layer after the first.
         norm: normalisation of every convolution.
         act: activation after every convolution.
-        dropout: probability of dropping a value after each convolution, 0 to 1.
+        dropout: probability of dropping a value after each convolution, 0 to below 1.
 
     Shape:
         `(N, in_channels, ...)` of any size; the logits `(N, out_channels, ...)`.

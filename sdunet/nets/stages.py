@@ -169,13 +169,13 @@ class Stages:
 
 
 def check_share(name: str, value: float) -> None:
-    """Refuse a probability that is none.
+    """Refuse a share to drop that is none, or all.
 
     Raises:
         ValueError: naming the argument.
     """
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be from 0 to below 1, got {value!r}")
 
 
 def check_levels(name: str, levels: Collection[int], count: int) -> None:

@@ -23,7 +23,7 @@ class SDUNet(SweepingUNet):
         features: channels of each level, full resolution first; their number is the depth.
         norm: MONAI's name of a normalisation, or `(name, arguments)`.
         act: MONAI's name of an activation, or `(name, arguments)`.
-        dropout: probability of dropping a value after each convolution, 0 to 1.
+        dropout: probability of dropping a value after each convolution, 0 to below 1.
         sdn_decoder: decoder levels that sweep. Default: all below full resolution.
         sdn_encoder: encoder levels that sweep, the bottleneck being the last.
         num_features: channels that are swept, one number or one per level.

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from jsonargparse.typing import (
-    ClosedUnitInterval,
-)
+from jsonargparse.typing import ClosedUnitInterval
 
 from data_prep.core.config import (
     Count,
@@ -38,7 +36,7 @@ class NetworkConfig:
             the first four networks and `dynunet`; else 16, 32, 64, 128, 256.
         norm: normalisation of every convolution.
         act: activation after every convolution.
-        dropout: probability of dropping a value after each convolution, 0 to 1.
+        dropout: probability of dropping a value after each convolution, 0 to below 1.
         sdn_decoder: decoder levels that sweep. Default: all below full resolution.
         sdn_encoder: encoder levels that sweep, the bottleneck being the last.
         num_features: channels that are swept, one number or one per level.
@@ -61,7 +59,7 @@ class NetworkConfig:
     features: tuple[Count, ...] | None = None
     norm: Literal["instance", "batch"] = "instance"
     act: Literal["leakyrelu", "relu", "elu", "gelu"] = "leakyrelu"
-    dropout: ClosedUnitInterval = 0.0
+    dropout: ShareBelowOne = 0.0
     sdn_decoder: tuple[int, ...] | None = None
     sdn_encoder: tuple[int, ...] = ()
     num_features: Count | tuple[Count, ...] = 16

@@ -53,7 +53,7 @@ NETWORKS = NetworkName.__args__
     [
         *((name, value) for name in ("in_channels", "out_channels") for value in WRONG),
         *(("features", (12, value, 12, 12, 12)) for value in WRONG),
-        *(("dropout", value) for value in (-0.1, 1.1, float("nan"))),
+        *(("dropout", value) for value in (-0.1, 1, 1.1, float("nan"))),
         ("spatial_dims", 1),
     ],
 )

@@ -27,7 +27,7 @@ PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (32, 32))
         ({"features": (4, 6), "sdn_encoder": (9,)}, "network.sdn_encoder levels must be"),
         ({"features": (4, 6), "num_features": (4,)}, "network.num_features must be one or 2"),
         ({"directions": ()}, "network.directions must name a sweep"),
-        ({"dropout": 2.0}, "network.dropout must be from 0 to 1"),
+        ({"dropout": 2.0}, "network.dropout must be from 0 to below 1"),
         ({"name": "basic_unet", "features": (4, 6)}, "a basic network has 5 levels, network.feat"),
         ({"match_parameters": True}, "network.match_parameters widens"),
         ({"features": (4, 6, 8), "directions": ("front",)}, "network.directions must be one of"),

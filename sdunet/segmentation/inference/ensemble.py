@@ -204,6 +204,7 @@ def load_ensemble(
 
 def _rules_of(roots: Sequence[Path], labels: Mapping[str, int]) -> Rules:
     """Return the rules of all paths, which must agree: each was found for its own networks."""
+    roots = _as_one_folder(roots)
     found = [read_rules(root, labels, find_models(root)) for root in roots]
     if any(rules != found[0] for rules in found):
         raise DataError(
@@ -212,6 +213,16 @@ def _rules_of(roots: Sequence[Path], labels: Mapping[str, int]) -> Rules:
             "give --no-postprocess, or run sdunet postprocess on one folder that holds all runs",
         )
     return found[0]
+
+
+def _as_one_folder(roots: Sequence[Path]) -> Sequence[Path]:
+    """Return the folder with rules whose runs were named one by one, in its place."""
+    parents = {root.resolve().parent for root in roots}
+    folder = parents.pop()
+    if parents or len(roots) < 2 or not (folder / RULES).is_file():
+        return roots
+    there = {path.parent for path in folder.glob(f"*/{WEIGHTS}")}
+    return [folder] if there == {root.resolve() for root in roots} else roots
 
 
 def _refuse_twice(models: Sequence[Model]) -> None:

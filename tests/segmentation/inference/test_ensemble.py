@@ -24,7 +24,7 @@ from sdunet.segmentation.inference.ensemble import (
     load_ensemble,
     predict_scan,
 )
-from sdunet.segmentation.inference.postprocessing import RULES
+from sdunet.segmentation.inference.postprocessing import RULES, weights_of
 from sdunet.segmentation.models.trained_model import Model, network_for
 
 
@@ -163,6 +163,15 @@ def test_rules_that_count_pixels_of_other_sizes_are_not_followed(runs):
     with pytest.raises(DataError, match=r"PRED_RULES: .* of images of other sizes"):
         load_ensemble(paths)
     load_ensemble(paths, tidy=False)
+
+
+@pytest.mark.parametrize("order", [("seed_0", "seed_1"), ("seed_1", "seed_0")])
+def test_runs_named_one_by_one_follow_the_rules_of_their_folder(runs, order):
+    rules = {"disc": 9.0}
+    write_hashed(runs / RULES, {"rules": rules, "weights": weights_of(find_models(runs))})
+    assert load_ensemble([runs / name for name in order]).rules == rules
+    assert load_ensemble([runs]).rules == rules
+    assert not load_ensemble([runs / order[0]]).rules  # which were found for both together
 
 
 def _drawn(seed, plan):
