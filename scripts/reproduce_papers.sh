@@ -9,7 +9,8 @@
 #   bash scripts/reproduce_papers.sh vessels PATH/drive.zip OUT                # sound alone
 #
 # PROTOCOL, published (for a GPU) or sound (for two cores), the default. A network is one of
-# configs/networks or a name that sdunet train knows; NETWORKS, all; SEEDS, default "0 1"; one row:
+# configs/networks or a name that sdunet train knows; NETWORKS, all; SEEDS, default "0 1"; FOLDS,
+# default 0: several of them report on more patients; one row:
 #
 #   NETWORKS=sdunet SEEDS=0 bash scripts/reproduce_papers.sh polyps PATH/cvc_clinicdb.zip OUT
 #
@@ -45,9 +46,10 @@ if [ "$protocol" = published ]; then
     scoring=(--pooled-dice 16 --pooled-size $size)
 fi
 networks=${NETWORKS:-sdunet sdunet_carry unet unet_matched dilated attention_unet nested_sdunet unet_plus_plus}
+[ "$task" = vessels ] && FOLDS=${FOLDS:-2} # 14 eyes to learn from, 6 to report
+FOLDS=${FOLDS:-0}
 if [ "$task" = vessels ]; then
     networks=${NETWORKS:-unet dilated sdunet sdunet@network.cell=gru@network.init=published}
-    training+=(--fold 2) # 14 eyes to learn from, 6 to report
     [ -e "$out/seeded/repairs.json" ] || sdunet convert "$raw" -o "$out/seeded" --seeded \
         --dataset.channels "[red, green, blue]" --dataset.labels "{background: 0, vessel: 1}" \
         --dataset.label_map "{255: 1}"
@@ -59,6 +61,7 @@ rows "$raw" "$config" "$out" $networks
 
 [ "$(wc -w <<<"$networks")" -lt 2 ] || for seed in ${SEEDS:-0 1}; do
     echo "seed $seed: differences of Dice"
-    sdunet compare $(for network in $networks; do echo "$out/$network/seed_$seed/scores"; done) \
+    first=$(run_name "$seed" "${FOLDS%% *}")
+    sdunet compare $(for network in $networks; do echo "$out/$network/$first/scores"; done) \
         --names $networks -o "$out/compared/seed_$seed" --metrics dice
 done

@@ -1,9 +1,11 @@
 """Tables of networks side by side, from runs and their scores, as Markdown.
 
-Each argument is a folder with one run a seed, `NAME/seed_S`, and the scores of its validation
-cases in `NAME/seed_S/scores` (sdunet evaluate). Intervals of a run are those of a bootstrap over
-cases. Of several seeds, a row for all of them follows, whose interval is that of a bootstrap over
-seeds and over patients, or what else is a group in the prepared set beside the folders, `data`.
+Each argument is a folder with one run a seed, `NAME/seed_S`, or `NAME/seed_S_fold_K` for other
+validation folds than 0, and the scores of its validation cases in `scores` (sdunet evaluate) there.
+Intervals of a run are those of a bootstrap over cases. Of several runs, a row for all of them
+follows, whose interval is that of a bootstrap over seeds and over patients, or what else is a group
+in the prepared set beside the folders, `data`. Last, how far each network is ahead of the first, in
+the cases and seeds of both, with the same interval.
 
 python scripts/table_segmentation.py runs/unet runs/sdunet
 """
@@ -12,7 +14,7 @@ import argparse
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,8 @@ def over_seeds_and_groups(
 ) -> tuple[float, list[float] | None]:
     """Return the mean of scores and its 95 % interval by bootstrap over seeds and groups.
 
+    Of one seed, the interval is over groups alone; of one group, there is none.
+
     Args:
         seeds: scores of each seed, by case.
         groups: of each case; one that is not there is a group of its own.
@@ -53,7 +57,7 @@ def over_seeds_and_groups(
         for case, score in scores.items():
             sums[:, seed, places[groups.get(case, case)]] += score, 1
     mean = float(sums[0].sum() / sums[1].sum())
-    if min(sums.shape) < 2:
+    if len(names) < 2:
         return mean, None
     random = np.random.default_rng(0)
     drawn = []
@@ -88,8 +92,28 @@ def groups_of(folder: Path) -> dict[str, str]:
     return {case["id"]: case["group"] for case in cases}
 
 
+def by_seed(runs: Sequence[Path], column: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the scores of runs by class, seed and case; folds of one seed are taken together."""
+    found: dict = defaultdict(lambda: defaultdict(dict))
+    for run in runs:
+        for name, scores in scores_of(run, column).items():
+            found[name][run.name.partition("_fold_")[0]] |= scores
+    return found
+
+
+def ahead_of(
+    first: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
+) -> list[dict[str, float]]:
+    """Return by how much scores are above those of the first network, of each seed, by case."""
+    return [
+        {case: other[seed][case] - first[seed][case] for case in other[seed] if case in first[seed]}
+        for seed in other
+        if seed in first
+    ]
+
+
 def main() -> None:
-    """Print a row a run and class, and one for all seeds of a network."""
+    """Print a row a run and class, one for all runs of a network, and what each gains."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("runs", nargs="+", type=Path)
     options = arguments.parse_args()
@@ -102,35 +126,46 @@ def main() -> None:
     _row(*["---"] * len(titles), space="")
     for folder in options.runs:
         runs = sorted(folder.glob("seed_*"))
-        by_class = defaultdict(list)
         for run in runs:
             record = json.loads((run / "run.json").read_text())
             training, validation = seconds_of(run, record["epochs"])
             jaccard = scores_of(run, "jaccard")
             for name, dice in scores_of(run, "dice").items():
-                by_class[name].append((dice, jaccard[name]))
                 value = records[run].get("batch_pooled_dice", {}).get("classes", {}).get(name)
                 _row(
-                    *(folder.name, run.name.removeprefix("seed_")),
+                    *(folder.name, run.name.removeprefix("seed_").replace("_", " ")),
                     *(f"{record['parameters']:,}", name),
                     *(with_interval([*scores.values()]) for scores in (dice, jaccard[name])),
                     *(len(dice), f"{training:.0f} + {validation:.0f}"),
                     *([f"{value:.4f}" if value is not None else ""] if pooled else []),
                 )
-        groups = groups_of(folder)
-        for name, scores in by_class.items() if len(runs) > 1 else ():
-            means = [over_seeds_and_groups(one, groups) for one in zip(*scores, strict=True)]
-            cases = {case for dice, _ in scores for case in dice}
-            number = len({groups.get(case, case) for case in cases})
-            wide = "" if number == len(cases) else f" of {number} groups"
-            written = [_written(*mean) for mean in means]
-            _row(
-                folder.name, "all", "", name, *written, f"{len(cases)}{wide}", *[""] * (1 + pooled)
-            )
+        if len(runs) > 1:
+            groups, jaccard = groups_of(folder), by_seed(runs, "jaccard")
+            for name, dice in by_seed(runs, "dice").items():
+                both = ([*scores.values()] for scores in (dice, jaccard[name]))
+                means = [_written(*over_seeds_and_groups(scores, groups)) for scores in both]
+                n = _counted({case for scores in dice.values() for case in scores}, groups)
+                _row(folder.name, "all", "", name, *means, n, *[""] * (1 + pooled))
+    first, *others = (
+        (folder, by_seed([*folder.glob("seed_*")], "dice")) for folder in options.runs
+    )
+    for folder, scores in others:
+        for name in scores:
+            gains, groups = ahead_of(first[1][name], scores[name]), groups_of(folder)
+            if any(gains):
+                n = _counted({case for gain in gains for case in gain}, groups)
+                gain = _written(*over_seeds_and_groups(gains, groups), sign="+")
+                print(f"\n{folder.name} less {first[0].name}, {name}: {gain}, n = {n}")
 
 
-def _written(mean: float, bounds: Sequence[float] | None) -> str:
-    return f"{mean:.4f}" + (f" ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else "")
+def _counted(cases: Collection[str], groups: Mapping[str, str]) -> str:
+    number = len({groups.get(case, case) for case in cases})
+    return f"{len(cases)}" + ("" if number == len(cases) else f" of {number} groups")
+
+
+def _written(mean: float, bounds: Sequence[float] | None, sign: str = "") -> str:
+    interval = f" ({bounds[0]:{sign}.4f} to {bounds[1]:{sign}.4f})" if bounds else ""
+    return f"{mean:{sign}.4f}{interval}"
 
 
 def _row(*cells: object, space: str = " ") -> None:

@@ -69,7 +69,9 @@ def test_frames_of_one_patient_do_not_make_a_mean_surer(tables):
     assert (mean, again) == (pytest.approx(0.405), pytest.approx(0.405))
     assert grouped[0] < alone[0] < mean < alone[1] < grouped[1]
     assert grouped[1] - grouped[0] > 3 * (alone[1] - alone[0])
-    assert tables.over_seeds_and_groups(scores[:1], patients) == (pytest.approx(0.4), None)
+    mean, bounds = tables.over_seeds_and_groups(scores[:1], patients)
+    assert mean == pytest.approx(0.4)
+    assert 0 <= bounds[0] < mean < bounds[1] <= 0.8
     assert tables.over_seeds_and_groups([{"a": 1.0}, {"a": 0.0}], {}) == (0.5, None)
 
 
@@ -97,6 +99,25 @@ def test_table_has_a_row_for_each_seed_and_one_for_all(tables, tmp_path, monkeyp
     assert lines[2].endswith("| 2 | 8 + 8 | 0.7500 |")
     assert lines[4].startswith("| unet | all |  | polyp | 0.7000 (0.5000 to 0.9000) |")
     assert {line.count("|") for line in lines} == {10}
+
+
+def test_folds_of_a_seed_are_one_and_gains_are_of_the_same_cases(tables, tmp_path):
+    def scored(name, run, **dice):
+        (tmp_path / name / run / "scores").mkdir(parents=True)
+        rows = "".join(f"{case},polyp,{score}\n" for case, score in dice.items())
+        (tmp_path / name / run / "scores/cases.csv").write_text("case,class,dice\n" + rows)
+
+    scored("unet", "seed_0", a=0.5, b=0.25)
+    scored("unet", "seed_0_fold_1", c=1.0)
+    scored("sdunet", "seed_0", a=0.75)
+    scored("sdunet", "seed_0_fold_1", c=0.5, d=1.0)
+    scored("sdunet", "seed_1", a=1.0)
+    found = {
+        name: tables.by_seed(sorted((tmp_path / name).iterdir()), "dice")["polyp"]
+        for name in ("unet", "sdunet")
+    }
+    assert found["unet"] == {"seed_0": {"a": 0.5, "b": 0.25, "c": 1.0}}
+    assert tables.ahead_of(found["unet"], found["sdunet"]) == [{"a": 0.25, "c": -0.5}]
 
 
 @pytest.fixture
