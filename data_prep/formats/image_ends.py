@@ -1,10 +1,12 @@
 """Where a PNG, JPEG or BMP ends, by its own word: decoders read on to no end.
 
-A TIFF says of no end, but its strips of JPEG or Group 4 do. Sources: PNG (ISO/IEC 15948) 5.3, JPEG
-(ITU T.81) B.1, BITMAPINFOHEADER, Group 4 (ITU T.6) 2.4.1.1.
+A TIFF says of no end, but its strips of JPEG or Group 4 do. Sources: PNG (ISO/IEC 15948) 5.3 and
+8.2, JPEG (ITU T.81) B.1, BITMAPINFOHEADER, Group 4 (ITU T.6) 2.4.1.1.
 """
 
 import struct
+import zlib
+from collections.abc import Iterator
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -15,6 +17,13 @@ _ALONE = (0x01, *range(0xD0, 0xD9))  # markers of JPEG without a length
 _INFO = 40  # bytes of the header of BMP that most have; older ones are shorter
 _PLAIN = (0, 3)  # kinds of BMP whose pixels are not compressed
 _FILLING = 3  # bytes after the pixels that some writers count into a BMP
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # a pixel of PNG, by its type of colour
+# The images that an interlaced PNG is taken apart into: first column and row, steps (Adam7).
+_PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+_PIECE = 1 << 20
 _AGAIN = "fetch or export the file again"
 
 
@@ -25,9 +34,12 @@ def check_end(data: bytes, findings: Findings) -> None:
 
     Raises:
         DataError: IO_TRAILING, unless accepted; for a BMP, IO_TRUNCATED if its pixels go on behind
-            its end, though it be filling, and HDR_CONFLICT if they begin in its palette.
+            its end, though it be filling, and HDR_CONFLICT if they begin in its palette; for a PNG,
+            IO_TRUNCATED and IO_DAMAGED if its pixels are fewer or more than it declares, or its
+            last checksum is wrong.
     """
     if data.startswith(_PNG):
+        _check_pixels_of_png(data, findings)
         end = _end_of_png(data)
     elif data.startswith(_JPEG):
         end = _end_of_jpeg(data)
@@ -52,14 +64,48 @@ def is_whole_group4(strip: bytes) -> bool:
     return any(text.rstrip("0").endswith("000000000001" * 2) for text in (bits, turned))
 
 
-def _end_of_png(data: bytes) -> int:
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk of a PNG, and where its content begins and ends."""
     at = len(_PNG)
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, at + 8, at + 8 + length
         at += 12 + length
+
+
+def _end_of_png(data: bytes) -> int:
+    for kind, start, end in _chunks(data):
         if kind == b"IEND":
-            return at
+            if zlib.crc32(data[start - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+                raise DataError("IO_DAMAGED", "its last chunk has another checksum", _AGAIN)
+            return end + 4
     return len(data)
+
+
+def _check_pixels_of_png(data: bytes, findings: Findings) -> None:
+    """Refuse compressed pixels that are not as many as declared: decoders fill up, or leave out."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    passes = _PASSES if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
+    bits = depth * _SAMPLES[colour]
+    # Each row begins with a byte for its filter.
+    due = sum(rows * (1 + (n * bits + 7) // 8) for n, rows in sizes if n > 0 and rows > 0)
+    stream, found, beyond = zlib.decompressobj(), 0, 0
+    for kind, start, end in _chunks(data):
+        rest = memoryview(data)[start:end] if kind == b"IDAT" else memoryview(b"")
+        while rest and not stream.eof:
+            piece = stream.decompress(rest, _PIECE)
+            found, rest = found + len(piece), memoryview(stream.unconsumed_tail)
+            if found > due:
+                raise DataError("IO_DAMAGED", f"pixels of more than {due} bytes", _AGAIN)
+        beyond += len(rest)
+    found += len(stream.flush())
+    if found < due or not stream.eof:
+        raise DataError("IO_TRUNCATED", f"{found} of {due} bytes of pixels, or no end", _AGAIN)
+    if found > due:
+        raise DataError("IO_DAMAGED", f"pixels of more than {due} bytes", _AGAIN)
+    if more := beyond + len(stream.unused_data):
+        findings.ask("IO_TRAILING", f"{more} bytes too many in its pixels", _AGAIN)
 
 
 def _end_of_jpeg(data: bytes) -> int:

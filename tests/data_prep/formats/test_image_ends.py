@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -108,3 +109,63 @@ def test_filling_that_a_bmp_counts_is_no_fault(more):
     findings = Findings()
     read_picture(bmp_with(10, 1078, more), findings)
     assert not findings.found
+
+
+ROWS = (b"\0" + bytes(range(12))) * 10  # a filter of none and 12 grey pixels
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_of(stream, size=(12, 10), depth=8, interlaced=0, parts=1):
+    """A PNG of grey pixels whose compressed stream is given."""
+    header = struct.pack(">IIBBBBB", *size, depth, 0, 0, 0, interlaced)
+    step = -(-len(stream) // parts)
+    pieces = [chunk(b"IDAT", stream[at : at + step]) for at in range(0, len(stream), step)]
+    whole = [chunk(b"IHDR", header), *pieces, chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
+@pytest.mark.parametrize("parts", [1, 7, 60])
+def test_pixels_of_a_png_may_lie_in_several_chunks(parts):
+    array = read_picture(png_of(zlib.compress(ROWS), parts=parts)).array
+    np.testing.assert_array_equal(array, np.tile(np.arange(12), (1, 10, 1)))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (5, 9), (12, 10)])
+@pytest.mark.parametrize("depth", [1, 4, 8])
+def test_interlaced_pixels_are_counted_as_they_are_passed(width, height, depth):
+    starts = [range(0, 8), (0, 4), (0,), (4,), (0, 4), (2, 6), (0, 2, 4, 6), (1, 3, 5, 7)]
+    columns = [starts[2], starts[3], starts[4], starts[5], starts[6], starts[7], starts[0]]
+    rows = [(0,), (0,), (4,), (0, 4), (2, 6), (0, 2, 4, 6), (1, 3, 5, 7)]
+    sent = b""
+    for places, lines in zip(columns, rows, strict=True):
+        wide = sum(x % 8 in places for x in range(width))
+        high = sum(y % 8 in lines for y in range(height))
+        sent += (b"\0" + bytes(-(-wide * depth // 8))) * (high if wide else 0)
+    data = png_of(zlib.compress(sent), (width, height), depth, interlaced=1)
+    assert not read_picture(data).array.any()
+    with pytest.raises(DataError, match="IO_DAMAGED: pixels of more than"):
+        read_picture(png_of(zlib.compress(sent + b"\0"), (width, height), depth, interlaced=1))
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (png_of(zlib.compress(ROWS), (12, 5)), "IO_DAMAGED: pixels of more than 65 bytes"),
+        (png_of(zlib.compress(ROWS + bytes(370))), "IO_DAMAGED: pixels of more than 130 bytes"),
+        (png_of(zlib.compress(bytes(1 << 26))), "IO_DAMAGED: pixels of more than 130 bytes"),
+        (png_of(zlib.compress(ROWS[:-13])), "IO_TRUNCATED: 117 of 130 bytes"),
+        (png_of(zlib.compress(ROWS)[:-4]), "IO_TRUNCATED: 130 of 130 bytes of pixels, or no end"),
+        (png_of(zlib.compress(ROWS) + b"more"), "IO_TRAILING: 4 bytes too many in its pixels"),
+        (
+            png_of(zlib.compress(ROWS))[:-1] + b"x",
+            "IO_DAMAGED: its last chunk has another checksum",
+        ),
+    ],
+    ids=("fewer rows", "more bytes", "bomb", "rows missing", "no checksum", "junk", "end"),
+)
+def test_a_png_has_the_pixels_that_it_declares(data, code):
+    with pytest.raises(DataError, match=code):
+        read_picture(data)
