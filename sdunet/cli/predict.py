@@ -109,6 +109,11 @@ def _describe_export(parser: Parser) -> None:
     parser.add_argument("-o", "--out", required=True, help="folder for the package, or the zip")
     parser.add_argument("--zip", action="store_true", help="write one zip file")
     parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="write an ONNX file, too, and a script that predicts by it with NumPy and onnxruntime",
+    )
+    parser.add_argument(
         "--cross-validation",
         metavar="RUNS",
         help="of a run of --fold none: the folds whose scores the model card names",
@@ -125,6 +130,7 @@ def _export(options: jsonargparse.Namespace) -> int:
         pack=options.zip,
         accept=accepted(options),
         cross_validation=options.cross_validation,
+        onnx=options.onnx,
     )
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0

@@ -203,13 +203,11 @@ def check_input(x: Tensor, channels: int, spatial_dims: int) -> None:
 
 def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
     """Repeat the border of a map until its sizes can be divided down to the bottleneck."""
-    targets = [
-        cells_of(size, multiple) * multiple
-        for size, multiple in zip(x.shape[2:], multiples, strict=True)
-    ]
+    cells = [cells_of(size, by) for size, by in zip(x.shape[2:], multiples, strict=True)]
+    targets = [number * by for number, by in zip(cells, multiples, strict=True)]
     # Normalisation over a bottleneck of a single cell is undefined: then, and only then, another
     # is added. In numbers, for a question asked of a size would fix it in an exported network.
-    targets[-1] += math.prod(multiples) // math.prod(targets) * multiples[-1]
+    targets[-1] += torch.sym_max(0, 2 - math.prod(cells)) * multiples[-1]
     pads = [(0, target - size) for size, target in zip(x.shape[2:], targets, strict=True)]
     return F.pad(x, [pad for pair in reversed(pads) for pad in pair], mode="replicate")
 

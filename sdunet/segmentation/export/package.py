@@ -29,6 +29,14 @@ from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.segmentation.export.expected_score import scores_of_folds
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
+from sdunet.segmentation.export.onnx_file import (
+    ONNX,
+    SCRIPT,
+    check_installed,
+    check_onnx,
+    onnx_of,
+    script,
+)
 from sdunet.segmentation.export.program import (
     PROGRAM,
     check_gap,
@@ -53,6 +61,7 @@ def export(
     pack: bool = False,
     accept: Collection[str] = (),
     cross_validation: str | Path | None = None,
+    onnx: bool = False,
 ) -> Path:
     """Write a package of the trained network in `run`, and check it in a fresh process.
 
@@ -63,16 +72,19 @@ def export(
         accept: RUN_UNFINISHED, to export a run that was stopped before its end.
         cross_validation: folder of the folds whose scores the card is to name, where the run was
             trained on all cases.
+        onnx: write the network as a file of ONNX, too, with a script that predicts by it alone.
 
     Returns:
         The package.
 
     Raises:
         DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
-            if the package does not give what the network gave, as `doubts_of`,
-            `scores_of_folds` and `load_model`.
+            if the package does not give what the network gave, PACKAGE_ONNX if what writes ONNX
+            is not installed; as `doubts_of`, `scores_of_folds` and `load_model`.
     """
     run, out = Path(run), Path(out)
+    if onnx:
+        check_installed()
     if pack and out.suffix.lower() != ".zip":
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     check_output(out, run)
@@ -86,7 +98,7 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=partial_of(out.parent), prefix=NOT_WHOLE) as folder:
         made = Path(folder) / "package"
-        _write(model, run, made, doubts, folds)
+        _write(model, run, made, doubts, folds, onnx)
         _check_afresh(made)
         _check_free(out)  # another export may have made it meanwhile
         if pack:
@@ -127,11 +139,14 @@ def check_package(path: str | Path) -> None:
     for name, network in (("network", loaded), ("program", program)):
         with torch.no_grad():
             check_gap(name, network(tensors["image"]), tensors["logits"])
-    check_program(program, loaded, tensors["image"].shape[1])
+    channels, sizes = tensors["image"].shape[1], tensors["image"].shape[2:]
+    check_program(program, loaded, channels)
+    if (path / ONNX).exists():
+        check_onnx((path / ONNX).read_bytes(), loaded, sizes, channels)
 
 
 def _write(
-    model: Model, run: Path, out: Path, doubts: Collection[str], folds: Sequence[float]
+    model: Model, run: Path, out: Path, doubts: Collection[str], folds: Sequence[float], onnx: bool
 ) -> None:
     plan = model.plan
     size = (1, len(plan.channels), *plan.patch_size)
@@ -139,7 +154,7 @@ def _write(
     with torch.no_grad():
         logits = model.network(image)
     program = program_of(model.network, len(plan.channels))
-    facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds)}
+    facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds), "onnx": onnx}
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if (run / name).exists():
             write_bytes(out / name, read_written(run / name))
@@ -151,6 +166,9 @@ def _write(
     for name, content in bundle_files(model, network, facts).items():
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
+    if onnx:
+        write_bytes(out / ONNX, onnx_of(program))
+        write_bytes(out / SCRIPT, script())
     seal(out)
 
 

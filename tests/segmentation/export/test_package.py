@@ -1,9 +1,12 @@
 """Packages: what they hold, that they predict as the run does, and that no damage passes."""
 
 import hashlib
+import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -13,6 +16,7 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle import load as load_bundle
 from monai.bundle import run as run_bundle
+from PIL import Image
 
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
@@ -33,14 +37,14 @@ def run(*arguments):
 def packages(trained_discs, tmp_path_factory):
     """A package as folder and as zip, made once."""
     root = tmp_path_factory.mktemp("packages")
-    export(trained_discs / "run", root / "folder")
+    export(trained_discs / "run", root / "folder", onnx=True)
     _zip(root / "folder", root / "packed.zip")
     return root
 
 
 @pytest.mark.long
 def test_a_zip_holds_what_the_folder_of_a_package_does(packages, trained_discs, tmp_path):
-    export(trained_discs / "run", tmp_path / "packed.zip", pack=True)
+    export(trained_discs / "run", tmp_path / "packed.zip", pack=True, onnx=True)
     zipped, folder = open_tree(tmp_path / "packed.zip"), open_tree(packages / "folder")
     assert zipped.names == folder.names
     alike = ("model.json", WEIGHTS, EXAMPLE, "README.md", "facts.json")
@@ -145,6 +149,26 @@ def test_the_program_runs_without_the_network_being_built(packages):
     program = torch.export.load(packages / "folder/program.pt2").module()
     for size in ((1, 1, 32, 32), (3, 1, 17, 50), (2, 1, 64, 21)):
         assert program(torch.zeros(size)).shape == (size[0], 2, *size[2:])
+
+
+def test_the_script_beside_the_onnx_file_predicts_without_torch_and_without_this(
+    packages, disc_run, tmp_path
+):
+    raw, root, _ = disc_run
+    wanted = predictions(root / "run", raw, tmp_path / "run")
+    script = packages / "folder/predict_onnx.py"
+    alone = (
+        "import runpy, sys; "
+        "sys.modules.update(dict.fromkeys(['torch', 'monai', 'sdunet', 'data_prep'])); "
+        "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
+    for path in sorted((raw / "images").iterdir())[:2]:
+        image = np.asarray(Image.open(path))[None]
+        np.save(tmp_path / "image.npy", image)
+        files = [str(tmp_path / "image.npy"), str(tmp_path / "label.npy")]
+        subprocess.run([sys.executable, "-c", alone, script, *files], check=True)
+        label = np.asarray(Image.open(io.BytesIO(wanted[path.name])))
+        np.testing.assert_array_equal(np.load(tmp_path / "label.npy"), label)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -1,11 +1,15 @@
 """Programs give what their networks give, for any number and size of images."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from sdunet.segmentation.config import NetworkConfig
+from sdunet.segmentation.export.onnx_file import check_installed, check_onnx, onnx_of
 from sdunet.segmentation.export.program import check_program, program_of, smallest_of
 from sdunet.segmentation.models.trained_model import network_for
 
@@ -55,3 +59,28 @@ def test_what_is_too_small_for_a_program_is_refused():
     program = program_of(network, 2).module()
     with pytest.raises((RuntimeError, AssertionError)):
         program(torch.zeros(1, 2, least[0] - 1, 8))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK[:2] else pytest.param(name, marks=pytest.mark.long)
+        for name in NETWORKS
+    ],
+)
+def test_onnx_files_give_what_the_network_gives(name):
+    network = network_of(name)
+    content = onnx_of(program_of(network, 2))
+    sizes = [20] * (3 if name == "sweeps of volumes" else 2)
+    check_onnx(content, network, sizes, 2)
+    assert str(Path(__file__).parents[3]).encode() not in content
+    with pytest.raises(DataError, match=r"PACKAGE_CHECK: the network.onnx at \d+ x \d+.* differs"):
+        check_onnx(content, network_of(name, seed=1), sizes, 2)
+
+
+def test_what_writes_onnx_is_looked_for_before_anything_is_written(monkeypatch):
+    check_installed()
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    with pytest.raises(DataError, match=r"PACKAGE_ONNX: onnxscript not installed"):
+        check_installed()
