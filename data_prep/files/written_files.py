@@ -194,6 +194,19 @@ def check_written(path: Path, data: bytes | None) -> None:
         raise DataError("OUT_CHANGED", found, AGAIN, file=name)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a file is there that not every folder has.
+
+    Raises:
+        DataError: OUT_CHANGED if sdunet wrote it and it is gone: what it told would be missing
+            without a word.
+    """
+    if path.exists():
+        return True
+    check_written(path, None)
+    return False
+
+
 class FileHashes:
     """SHA-256 of files; of each it is computed once, as long as the file stays as it is."""
 

@@ -9,6 +9,7 @@ from data_prep.core.config import MaskForm, Rules
 from data_prep.core.parse import MAX_BYTES, once, usable, whole
 from data_prep.files.file_tree import Tree
 from data_prep.files.hashed_json import parse_hashed
+from data_prep.files.written_files import check_written
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 
@@ -43,9 +44,10 @@ def read_recorded(tree: Tree) -> Recorded:
     """Read what is recorded with predictions; nothing, where they are of others.
 
     Raises:
-        DataError: PRED_MANIFEST if the record is damaged.
+        DataError: PRED_MANIFEST if the record is damaged, OUT_CHANGED if it is gone.
     """
     if MANIFEST not in tree.names:
+        check_written(tree.root / MANIFEST, None)
         return Recorded()
     with usable("PRED_MANIFEST", MANIFEST, "predict again"):
         manifest = parse_hashed(tree.read(MANIFEST, MAX_BYTES + 1))

@@ -20,7 +20,7 @@ from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import NOT_WHOLE, RECORD, check_output, partial_of
-from data_prep.files.written_files import read_written
+from data_prep.files.written_files import is_there, read_written
 from data_prep.prepared.rendering import class_colour
 from sdunet.nets.registry import count_parameters
 from sdunet.runtime.doubts import findings_of
@@ -156,7 +156,7 @@ def _write(
     program = program_of(model.network, len(plan.channels))
     facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds), "onnx": onnx}
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
-        if (run / name).exists():
+        if is_there(run / name):
             write_bytes(out / name, read_written(run / name))
     write_accepted(out, doubts)
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})

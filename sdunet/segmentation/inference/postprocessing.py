@@ -9,6 +9,7 @@ import numpy as np
 
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
+from data_prep.files.written_files import is_there
 from sdunet.segmentation.metrics.connected_components import connected_components
 from sdunet.segmentation.models.trained_model import WEIGHTS
 
@@ -129,10 +130,11 @@ def read_rules(
         models: that they have to be of, see `weights_of`. Default: any.
 
     Raises:
-        DataError: MODEL_POSTPROCESS if the file cannot be used, or is of other weights.
+        DataError: MODEL_POSTPROCESS if the file cannot be used, or is of other weights,
+            OUT_CHANGED if it is gone.
     """
     path = folder / RULES
-    if not path.exists():
+    if not is_there(path):
         return {}
     with usable("MODEL_POSTPROCESS", path, "remove it, or run sdunet postprocess"):
         record = read_hashed(path)

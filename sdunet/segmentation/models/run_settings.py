@@ -6,6 +6,7 @@ from typing import Any
 
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
+from data_prep.files.written_files import is_there
 from sdunet.runtime.safetensors_io import check_run
 
 SETTINGS = "settings.json"  # that a run was trained with, written when it begins
@@ -42,7 +43,7 @@ def check_weights(weights: Path) -> None:
         DataError: RUN_OTHER, with what differs; RUN_SETTINGS if the settings are damaged.
     """
     path = weights.with_name(SETTINGS)
-    if not path.exists():
+    if not is_there(path):
         return
     with usable("RUN_SETTINGS", path, "train anew"):
         own = own_settings(read_hashed(path))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.written_files import is_there
 from data_prep.prepared.dataset import Dataset
 
 TRAINING_CASES = "training_cases.json"
@@ -25,10 +26,10 @@ def read_seen(run: Path) -> Seen:
     """Return the files of the cases a run was trained on; none of a package or an older run.
 
     Raises:
-        DataError: RUN_CASES if the list is damaged.
+        DataError: RUN_CASES if the list is damaged, OUT_CHANGED if it is gone.
     """
     path = run / TRAINING_CASES
-    if not path.exists():
+    if not is_there(path):
         return frozenset()
     with usable("RUN_CASES", path, "copy the run again"):
         return frozenset(frozenset(map(str, s)) for s in read_hashed(path)["cases"].values())

@@ -14,6 +14,7 @@ from typing import Any
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
+from data_prep.files.written_files import is_there
 from sdunet.runtime.run_record import flat
 from sdunet.segmentation.config import network_config
 from sdunet.segmentation.models.run_settings import FREE, SETTINGS, is_of_all
@@ -31,7 +32,7 @@ def settings_of(run: Path) -> dict[str, Any]:
     Raises:
         DataError: RUN_SETTINGS if it cannot be read.
     """
-    if not (run / SETTINGS).exists():
+    if not is_there(run / SETTINGS):
         return {}
     with usable("RUN_SETTINGS", run / SETTINGS, "train anew"):
         settings = read_hashed(run / SETTINGS)
@@ -90,6 +91,7 @@ def listed_below(folder: Path) -> list[Path]:
         DataError: MODEL_JSON if a list is damaged.
     """
     found = []
+    is_there(folder / RUNS)  # or what it lists would not be missed
     for record in sorted(folder.rglob(RUNS)):
         with usable("MODEL_JSON", record, "copy the folder again"):
             found += [record.parent / str(name) for name in read_hashed(record)["runs"]]

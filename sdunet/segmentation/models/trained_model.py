@@ -20,7 +20,7 @@ from data_prep.core.memory_limits import check_bytes, memory_each
 from data_prep.core.parse import read_bounded, usable, whole
 from data_prep.files.file_tree import open_tree
 from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
-from data_prep.files.written_files import check_written
+from data_prep.files.written_files import check_written, is_there
 from data_prep.planning.plan_json import plan_from
 from sdunet.nets.registry import build_network, count_parameters
 from sdunet.nets.setting_names import as_typed
@@ -230,7 +230,7 @@ def check_finished(run: Path, accept: Collection[str] = ()) -> bool:
     Raises:
         DataError: RUN_UNFINISHED; RUN_SETTINGS if its records are damaged.
     """
-    if not (run / SETTINGS).exists():
+    if not is_there(run / SETTINGS):
         return True
     with usable("RUN_SETTINGS", run / SETTINGS, "train anew"):
         planned = read_hashed(run / SETTINGS)["training"]

@@ -14,7 +14,7 @@ from data_prep.core.parse import MAX_LIST_BYTES, usable
 from data_prep.core.progress import Progress, silent
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.output_folder import check_output, own_folder
-from data_prep.files.written_files import read_written
+from data_prep.files.written_files import is_there, read_written
 from data_prep.prepared.dataset import Dataset, load_dataset
 from data_prep.preprocessing.intensity import normalise
 from sdunet.runtime.checkpoint import check_epochs
@@ -168,7 +168,7 @@ def _record_runs(out: Path, runs: Iterable[Path]) -> None:
     """Write which runs belong together, so that none is missing from their ensemble unsaid."""
     path = out / RUNS
     names = {run.relative_to(out).as_posix() for run in runs}
-    if path.exists():
+    if is_there(path):
         names |= set(map(str, read_hashed(path)["runs"]))
     with own_folder(out, "train", part=None, adopt=()) as output:
         output.claim(path)
@@ -267,7 +267,7 @@ def _choose_rules(
 def _is_of(run: Path, dataset: Dataset) -> bool:
     """Tell whether a run was trained on a dataset, as far as it is recorded."""
     path = run / SETTINGS
-    if not path.exists():
+    if not is_there(path):
         return True
     with usable("RUN_SETTINGS", path, "train anew"):
         settings = read_hashed(path)

@@ -11,6 +11,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
+from data_prep.files.written_files import is_there
 from data_prep.layouts.cases import sample
 from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import say
@@ -152,7 +153,7 @@ def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int | None) ->
             text = f"{name} {now} now, {before} where the weights were trained"
             found.append(Finding("warning", "INIT_OTHER", text, "prepare alike if that is wrong"))
     settings = model.root / SETTINGS  # which no package has
-    if fold is not None and model.root.is_dir() and settings.exists():
+    if fold is not None and model.root.is_dir() and is_there(settings):
         with usable("RUN_SETTINGS", settings, "copy the run again"):
             before = read_hashed(settings)
             seen = before["set_sha256"] == set_sha256 and before["fold"] != fold

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.main import main
 from sdunet.segmentation.evaluation.compare_models import read_scores
@@ -82,6 +83,9 @@ def test_an_ensemble_has_seen_what_any_of_it_has_and_a_package_does_not_tell(
     assert load_ensemble([trained_discs / "run"]).seen == seen
     shutil.copytree(trained_discs / "run", tmp_path / "old")
     (tmp_path / "old" / TRAINING_CASES).unlink()
+    with pytest.raises(DataError, match="OUT_CHANGED: gone since sdunet train wrote it"):
+        load_ensemble([tmp_path / "old"])
+    shutil.rmtree(tmp_path / "old/.sdunet")
     assert not load_ensemble([tmp_path / "old"]).seen
     package = tmp_path / "package"
     package.mkdir()
@@ -91,3 +95,23 @@ def test_an_ensemble_has_seen_what_any_of_it_has_and_a_package_does_not_tell(
     assert not load_ensemble([package]).seen
     facts = json.dumps(_facts(load_model(package), trained_discs / "run", ()))
     assert not [sha256 for case in seen for sha256 in case if sha256 in facts]
+
+
+@pytest.mark.parametrize("name", ["settings.json", "postprocess.json", "predictions.json"])
+def test_what_was_recorded_and_is_gone_is_missed(trained_discs, tmp_path, capsys, name):
+    run_, raw = tmp_path / "run", trained_discs / "raw"
+    shutil.copytree(trained_discs / "run", run_)
+    assert run("postprocess", run_, "--data", trained_discs / "set") == 0
+    predict = ["predict", "--model", run_, "-i", raw, "-o", tmp_path / "p"]
+    if name == "predictions.json":
+        assert run(*predict) == 0
+        (tmp_path / "p" / name).unlink()
+        refused = ["evaluate", "--pred", tmp_path / "p", "--ref", raw, "-o", tmp_path / "scores"]
+    else:
+        (run_ / name).unlink()
+        refused = predict
+    capsys.readouterr()
+    assert run(*refused) == 1
+    said = capsys.readouterr().err
+    assert "OUT_CHANGED: gone since sdunet" in said
+    assert f"({name})" in said
