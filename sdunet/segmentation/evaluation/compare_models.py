@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.core.codes import explain
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.parse import once, usable
 from data_prep.core.safe_text import plain_name
 from data_prep.files.atomic import write_bytes
@@ -83,7 +84,7 @@ def compare(
             common case; CASE_UNKNOWN if a case asked for is in none.
     """
     scored, problems = read_scores(folders, names, only)
-    doubts = [f"{model.name}: {one}" for model in scored for one in findings_of(model.doubts)]
+    doubts = [f"{m.name}: {one}" for m in scored for one in (*findings_of(m.doubts), *_missed(m))]
     for doubt in doubts:
         say(doubt)
     check_output(out, *folders)
@@ -112,6 +113,17 @@ def compare(
         if picture:
             write_bytes(out / "differences.png", picture)
     return rows, problems
+
+
+def _missed(scored: Scored) -> list[Finding]:
+    """Return a warning of cases without a prediction, whose scores are the worst there are."""
+    number = sum(scored.predictions[case] is None for case in scored.cases)
+    if not number:
+        return []
+    found = f"{number} of {len(scored.cases)} cases have no prediction, and count as missed"
+    return [
+        Finding("warning", "COMPARE_MISSED", found, "predict them, or leave them out by --cases")
+    ]
 
 
 def cells_of(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

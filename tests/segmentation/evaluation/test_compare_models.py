@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,6 +199,23 @@ def test_cases_asked_for_are_those_compared(scored, tmp_path, capsys):
     (tmp_path / "some.txt").write_text("disc_1\nstranger\n")
     assert run(*given, "--cases", tmp_path / "some.txt") == 1
     assert "CASE_UNKNOWN: never scored: stranger" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"no image")])
+def test_scores_of_cases_without_a_prediction_are_told_as_such(scored, tmp_path, capsys, spoil):
+    raw, a, b = scored
+    for case in (3, 5):
+        spoil(b / f"predictions/disc_{case}.png")
+    evaluate(b / "predictions", raw, b / "scores")
+    given = ["compare", a / "scores", b / "scores", "-o", tmp_path / "out"]
+    assert run(*given) == 0
+    told = "b: warning COMPARE_MISSED: 2 of 8 cases have no prediction"
+    assert told in capsys.readouterr().err
+    assert "2 of 8 cases have no prediction" in (tmp_path / "out/compare.md").read_text()
+    (tmp_path / "some.txt").write_text("disc_1\ndisc_2\n")
+    shutil.rmtree(tmp_path / "out")
+    assert run(*given, "--cases", tmp_path / "some.txt") == 0
+    assert "COMPARE_MISSED" not in capsys.readouterr().err
 
 
 def test_what_is_missing_of_a_model_is_told_with_its_name(scored, tmp_path):
