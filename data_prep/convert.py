@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_prep.checks.run import Checked, check, nothing_left
-from data_prep.core.config import DataConfig, Seeding
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
@@ -21,6 +21,7 @@ from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
 from data_prep.planning.classes import with_ignored
+from data_prep.planning.seeding import Seeding
 from data_prep.planning.splits import given_folds
 from data_prep.reading.case import read_checked
 from data_prep.seeded import CHANNEL, LABELS, fewer_made, points_of, seeded_cases

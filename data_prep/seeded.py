@@ -12,10 +12,10 @@ from scipy import ndimage
 from skimage import measure
 from skimage.morphology import skeletonize
 
-from data_prep.core.config import Seeding
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.scan import Scan
+from data_prep.planning.seeding import Seeding
 
 CHANNEL = "seed"  # that the image gains
 LABELS = {"background": 0, "target": 1}

@@ -165,6 +165,20 @@ def script():
 
 
 @pytest.fixture
+def written(tmp_path):
+    """Writer of files by name, JSON where the content is no bytes."""
+
+    def write(files, folder="raw"):
+        for name, data in files.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
+        return tmp_path / folder
+
+    return write
+
+
+@pytest.fixture
 def write_tree(tmp_path):
     """Writer of datasets as the files of a tree."""
 

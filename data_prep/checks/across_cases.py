@@ -8,6 +8,7 @@ import numpy as np
 from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.planning.classes import voxels_of
 from data_prep.planning.fingerprint import Fingerprint, kinds_of
 from data_prep.planning.splits import divided
 
@@ -217,10 +218,11 @@ def _outliers(facts: Mapping[str, Fingerprint], rules: Rules, findings: Findings
         # 2D images may well be dark or bright; the values of a volume have a scale.
         levels = {i: abs(f.median[channel]) for i, f in facts.items() if f.spacing is not None}
         _far(levels, _OUTLYING, "INT_OUTLIER", f"median of {name}", findings)
-    for name, number in rules.labels.items():
+    for name, number in rules.stated.items():
         if number:
             volumes = {
-                id_: f.voxels[number] * float(np.prod(f.spacing or 1)) for id_, f in facts.items()
+                id_: voxels_of(f.voxels, number, rules) * float(np.prod(f.spacing or 1))
+                for id_, f in facts.items()
             }
             _far(volumes, _OUTLYING_VOLUME, "LBL_OUTLIER", f"volume of {name}", findings)
 

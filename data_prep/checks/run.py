@@ -21,7 +21,7 @@ from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
 from data_prep.formats.mask_images import MaskLook, decide, drawn_masks, look_at_masks
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
-from data_prep.planning.classes import classes_of, ignored_of
+from data_prep.planning.classes import classes_of, ignored_of, learned_classes
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.splits import groups_of
 
@@ -121,7 +121,7 @@ def check(
         layout = find_layout(tree, label_folder=config.label_folder)
     check_settings(config, layout)
     channels = config.channels or layout.channels or UNNAMED
-    labels = classes_of(config, layout.labels, layout.ignored)
+    labels, instances = learned_classes(config, classes_of(config, layout.labels, layout.ignored))
     ignored = ignored_of(config, layout.ignored)
     place = str(Path(data).absolute()), token_of(tree)
     drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
@@ -129,7 +129,7 @@ def check(
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
     of_labels = labels, config.label_map, config.structures
-    rules = Rules(channels, *of_labels, config.accept, form, ignored)
+    rules = Rules(channels, *of_labels, config.accept, form, ignored, instances)
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Fingerprint] = {}
     items = [(*place, case, rules, memory) for case in layout.cases]

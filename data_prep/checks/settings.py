@@ -33,7 +33,9 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
     if config.accept:
         told["accept"] = sorted(set(config.accept)), sorted(set(plan.accept))
     if "labels" in told:
-        told["labels"] = config.labels, as_asked(config.labels, plan.labels, plan.ignored)
+        told["labels"] = config.labels, as_asked(config.labels, plan.stated, plan.ignored)
+    if config.instances:
+        told["instances"] = True, plan.instances is not None
     for name, (wanted, planned) in told.items():
         if wanted != planned:
             raise _conflict(name, wanted, f"{planned} in the plan")

@@ -1,6 +1,6 @@
 """What a user decides about the data, and the plan that follows from the data."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -98,6 +98,7 @@ class DataConfig:
 
     channels: tuple[str, ...] | None = None
     labels: dict[str, int] | None = None
+    instances: bool = False
     label_map: dict[int, int] = field(default_factory=dict)
     structures: dict[str, int] = field(default_factory=dict)
     label_folder: str | None = None
@@ -127,25 +128,6 @@ class DataConfig:
                 object.__setattr__(self, name, value)  # the way of frozen dataclasses
             if name != "labels" and not _fits(value, hint):  # of which LBL_CLASSES tells more
                 raise ValueError(f"{name} cannot be {value!r:.80}; DataConfig says what can be")
-
-
-@dataclass(frozen=True)
-class Seeding:
-    """How cases with a marked point are made of 2D images, see `data_prep.seeded`.
-
-    Args:
-        cuts: the most cuts of each image.
-        per_image: the most cases of each image, each of another part.
-        radius: of a cut, in pixels.
-        smallest: pixels of the smallest part that is marked.
-        seed: of all that is drawn.
-    """
-
-    cuts: CountFrom0 = 60
-    per_image: Count = 4
-    radius: Count = 6
-    smallest: Count = 1000
-    seed: Seed = 0
 
 
 def check_once(section: str, settings: object) -> None:
@@ -232,6 +214,14 @@ class Rules:
     accept: tuple[str, ...] = ()
     form: MaskForm | None = None
     ignored: int | None = None
+    instances: str | None = None
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """The classes as settings and predictions name them: of objects one, what they are."""
+        if self.instances is None:
+            return self.labels
+        return {min(self.labels, key=self.labels.__getitem__): 0, self.instances: 1}
 
     @property
     def void(self) -> int | None:
@@ -330,6 +320,8 @@ class Plan:
         window: lowest and highest number, for intensity `window`.
         resize: pixels that whole 2D images are brought to; `None` where they stay as they are.
         ignored: number in the files of voxels that take no part in losses and scores, see `Rules`.
+        instances: what the objects are called whose inside and boundary are the classes; `None`
+            where classes are those of the labels.
     """
 
     spatial_dims: int
@@ -350,6 +342,12 @@ class Plan:
     window: tuple[float, float] | None = None
     resize: tuple[int, int] | None = None
     ignored: int | None = None
+    instances: str | None = None
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """The classes as settings and predictions name them, see `Rules`."""
+        return self.rules.stated
 
     @property
     def classes(self) -> list[str]:
@@ -365,7 +363,8 @@ class Plan:
     def rules(self) -> Rules:
         """How cases are read."""
         maps = self.label_map, self.structures
-        return Rules(self.channels, self.labels, *maps, self.accept, self.form, self.ignored)
+        read = Rules(self.channels, self.labels, *maps, self.accept, self.form, self.ignored)
+        return replace(read, instances=self.instances)
 
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
@@ -392,4 +391,5 @@ class Plan:
             None if window is None else tuple(window),
             None if resize is None else tuple(resize),
             record.get("ignored"),
+            record.get("instances"),
         )

@@ -1,10 +1,11 @@
 """The classes of a dataset, and the number of what belongs to none and is ignored."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from data_prep.core.config import DataConfig, Rules
+from data_prep.core.config import DataConfig, Plan, Rules
 from data_prep.core.errors import DataError
+from data_prep.preprocessing.instances import object_classes
 
 # What labels call the value of voxels that take no part in losses and scores, as in nnU-Net.
 IGNORE = "ignore"
@@ -85,6 +86,43 @@ def ignored_of(config: DataConfig, declared: int | None) -> int | None:
     labels = config.labels or {}
     asked = next((number for name, number in labels.items() if is_ignore(name)), None)
     return declared if asked is None and declared not in labels.values() else asked
+
+
+def learned_classes(
+    config: DataConfig, labels: Mapping[str, int]
+) -> tuple[dict[str, int], str | None]:
+    """Return the classes that a network learns, and what objects are called if it is to tell some.
+
+    Args:
+        config: `instances` asks for objects.
+        labels: the classes of labels, see `classes_of`.
+
+    Raises:
+        DataError: SET_CONFLICT if objects are asked for, and settings are for class numbers.
+    """
+    if not config.instances:
+        return dict(labels), None
+    background, name, *others = sorted(labels, key=labels.__getitem__)
+    maps = [n for n in ("label_map", "structures") if getattr(config, n)]
+    if others or maps:
+        told = f"classes {', '.join([name, *others])}" if others else f"dataset.{maps[0]}"
+        raise DataError(
+            "SET_CONFLICT",
+            f"dataset.instances takes values for numbers of objects, {told} for those of classes",
+            "name one class at most in dataset.labels and map none, or leave instances out",
+        )
+    return object_classes(background), name
+
+
+def voxels_of(voxels: Sequence[int], number: int, rules: Rules | Plan) -> int:
+    """Return how many voxels a class has that settings name: objects inside and boundary together.
+
+    Args:
+        voxels: of each class that is learned.
+        number: of the class, see `stated`.
+        rules: say whether objects are told apart.
+    """
+    return sum(voxels[number:]) if rules.instances and number else voxels[number]
 
 
 def names_of(rules: Rules) -> dict[str, int]:

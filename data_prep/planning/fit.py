@@ -96,6 +96,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         config.window,
         config.resize,
         rules.ignored,
+        rules.instances,
     )
 
 

@@ -12,6 +12,7 @@ from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_json
 from data_prep.planning.classes import classes_of
 from data_prep.planning.fit import MOST_CELLS
+from data_prep.preprocessing.instances import object_classes
 
 _KEYS = [field.name for field in fields(Plan)]
 
@@ -60,6 +61,11 @@ def _check(plan: Plan) -> None:
         type(plan.ignored) is not int or plan.ignored in plan.labels.values()
     ):
         raise ValueError(f"ignored must be a number of no class or null, got {plan.ignored!r}")
+    name, learned = plan.instances, object_classes()
+    if name is not None and (
+        not isinstance(name, str) or [*plan.labels.values()] != [*learned.values()]
+    ):
+        raise ValueError(f"instances must be a name or null, with {learned}, got {name!r}")
     if not plan.channels or not all(isinstance(name, str) for name in plan.channels):
         raise ValueError(f"channels must be names, got {plan.channels}")
     unknown = [code for code in plan.accept if code not in get_args(Acceptance)]

@@ -26,6 +26,7 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     settings = (
         "channels",
         "labels",
+        "instances",
         "label_map",
         "structures",
         "intensity",
@@ -37,7 +38,8 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     )
     known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
     wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
-    known["labels"] = as_asked(asked.labels, dataset.plan.labels, dataset.plan.ignored)
+    known["labels"] = as_asked(asked.labels, dataset.plan.stated, dataset.plan.ignored)
+    known["instances"] = dataset.plan.instances is not None
     if other := planned_for_other_memory(asked, dataset.plan):
         raise DataError(
             "CONFIG_DATASET",

@@ -7,6 +7,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.scan import times
+from data_prep.planning.classes import voxels_of
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.prepared.dataset import CaseRecord
 from data_prep.preprocessing.lost_classes import loss_of
@@ -21,13 +22,13 @@ def lost_by_resampling(
     """
     findings, errors = [], {}
     at, fix = in_words(plan)
-    for name, number in plan.labels.items():
-        held = [id_ for id_ in records if number and facts[id_].voxels[number]]
-        gone = all(not records[id_].voxels[number] for id_ in held)
+    for name, number in plan.stated.items():
+        before = {id_: voxels_of(facts[id_].voxels, number, plan) for id_ in records}
+        after = {id_: voxels_of(records[id_].voxels, number, plan) for id_ in records}
+        held = [id_ for id_ in records if number and before[id_]]
+        gone = all(not after[id_] for id_ in held)
         for id_ in held:
-            lost = loss_of(
-                facts[id_].voxels[number], records[id_].voxels[number], _growth(plan, facts[id_])
-            )
+            lost = loss_of(before[id_], after[id_], _growth(plan, facts[id_]))
             found = f"class {number} {name}: {lost} {at}"
             if lost and gone:
                 found += ", and no other case holds it"

@@ -44,9 +44,11 @@ from data_prep.prepared.lost import in_words, lost_by_resampling
 from data_prep.prepared.rendering import thumbnail
 from data_prep.prepared.report import REPORT, write_report
 from data_prep.preprocessing.grid import foreground, grid_of, to_grid
+from data_prep.preprocessing.instances import IGNORED
 from data_prep.preprocessing.intensity import scaling_of
 from data_prep.reading.case import read_checked
 from data_prep.reading.label import look_at_ignored
+from data_prep.reading.objects import objects_as_classes
 
 FOLDS = 5  # where nothing says how many
 _PREVIOUS = "previous.json"  # the description of what was here, while it is prepared anew
@@ -116,7 +118,8 @@ def prepare(
         rules = asdict(plan.rules)
         for name in ("form", "ignored"):  # which the dataset tells, too
             del rules[name]
-        rules["labels"] = with_ignored(plan.labels, plan.ignored)
+        rules["labels"] = with_ignored(plan.stated, plan.ignored)
+        rules["instances"] = plan.instances is not None
         config = replace(config, **rules)
     form = plan.form if plan else None
     # The window of a plan is to leave something of the images, too.
@@ -294,12 +297,15 @@ def _write_case(
     tree: Tree, case: Case, out: Path, plan: Plan, group: str, facts: Fingerprint
 ) -> CaseRecord:
     findings = Findings(plan.accept)
-    image, label = read_checked(tree, case, plan.rules, findings, facts.source)
+    objects = plan.instances is not None
+    image, label = read_checked(tree, case, plan.rules, findings, facts.source, ids=objects)
     grid = grid_of(image, plan.spacing, plan.resize)
     image_array = to_grid(image.array, grid)
-    label_array = to_grid(label.array, grid, label=True)
+    label_array = to_grid(label.array, grid, label=not objects, ids=objects)
+    if objects:  # only now: a boundary would not be whole on a coarser grid
+        label_array = objects_as_classes(label_array, plan.rules)
     void = plan.rules.void
-    there = foreground(label.array, void)
+    there = foreground(label.array, IGNORED if objects else void)
     if there.any() and not foreground(label_array, void).any():
         cells = np.count_nonzero(there)
         at, fix = in_words(plan)
@@ -340,7 +346,9 @@ def _made_with(plan: Plan, case: Case) -> str:
     """Hash what the arrays of a case depend on besides the content of its files."""
     used = asdict(plan)
     unused = ["why", "patch_size", "seen", "network"]
-    for name in [*unused, *["ignored"] * (plan.ignored is None)]:  # as it was hashed before
+    # As it was hashed before there were such.
+    unused += [name for name in ("ignored", "instances") if used[name] is None]
+    for name in unused:
         del used[name]
     text = json.dumps([SCHEMA, used, case.roles], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -149,11 +149,18 @@ def _straightened(affine: np.ndarray) -> np.ndarray:
     return out
 
 
-def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray:
-    """Bring a `(C, ...)` array of the scan to the plan's grid; exact where nothing is resampled."""
+def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False, ids: bool = False) -> np.ndarray:
+    """Bring a `(C, ...)` array of the scan to the plan's grid; exact where nothing is resampled.
+
+    Args:
+        array: of the scan.
+        grid: of the scan.
+        label: whether values are class numbers: a voxel gets the one that covers most of it.
+        ids: whether they are numbers of objects: a voxel gets the nearest.
+    """
     if grid.orientation is not None:
         array = _turn(array, grid.orientation)
-        if label or not grid.resamples:
+        if label or ids or not grid.resamples:
             array = in_order(array)
     if grid.resamples:
 
@@ -162,7 +169,16 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False) -> np.ndarray
                 return resized(values, grid.size)
             return resample(values, *grid.affines, grid.whole)
 
-        array = _by_class(array, there) if label else there(array)
+        def nearest(places: np.ndarray) -> np.ndarray:
+            if grid.affine is None:
+                return resized(places, grid.size, "nearest-exact")
+            return resample(places, *grid.affines, grid.whole, "nearest")
+
+        if ids:
+            values, places = np.unique(array, return_inverse=True)  # few enough for float32
+            array = values[nearest(places.reshape(array.shape)).astype(np.int64)]
+        else:
+            array = _by_class(array, there) if label else there(array)
     return array if grid.flat is None else array.squeeze(1 + grid.flat)
 
 

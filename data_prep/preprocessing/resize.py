@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from data_prep.core.scan import in_order
 
 
-def resized(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def resized(array: np.ndarray, size: Sequence[int], mode: str = "bilinear") -> np.ndarray:
     """Interpolate a `(C, H, W)` array at the places of another size; returns float32.
 
     Bilinear, the borders of both images on each other. Where the image shrinks, each pixel is a
@@ -19,8 +19,10 @@ def resized(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
     Args:
         array: values, such as intensities, probabilities or a mask of 0 and 1.
         size: pixels along each axis afterwards.
+        mode: `bilinear`, or `nearest-exact` for the value of the pixel that is nearest.
     """
     values = torch.from_numpy(in_order(array, np.float32))[None]
     if size == array.shape[1:]:
         return values[0].numpy()
-    return F.interpolate(values, size, mode="bilinear", antialias=True)[0].numpy()
+    smooth = mode == "bilinear"
+    return F.interpolate(values, size, mode=mode, antialias=smooth)[0].numpy()

@@ -8,12 +8,24 @@ from data_prep.core.scan_checks import check_image
 from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.preprocessing.grid import fit_label
+from data_prep.preprocessing.instances import IGNORED
 from data_prep.reading.image import read_case_image
-from data_prep.reading.label import read_case_label
+from data_prep.reading.label import look_at_ignored, read_case_label
+from data_prep.reading.objects import objects_as_classes, read_objects
 
 
-def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple[Scan, Scan]:
+def read_case(
+    tree: Tree, case: Case, rules: Rules, findings: Findings, *, ids: bool = False
+) -> tuple[Scan, Scan]:
     """Read image `(C, ...)` and label `(1, ...)` of a case, checked and on one grid.
+
+    Args:
+        tree: where the files are.
+        case: the case.
+        rules: how it is read.
+        findings: what is noticed is added to it.
+        ids: whether the label is to hold the numbers of objects, see `read_objects`, where
+            `Rules.instances` tells of such, and not their classes.
 
     Raises:
         DataError: if the case cannot be used without doubt.
@@ -23,12 +35,36 @@ def read_case(tree: Tree, case: Case, rules: Rules, findings: Findings) -> tuple
         image = check_image(fit_channels(image, rules.channels, findings), findings)
     except DataError as error:
         raise error.at(file=case.image) from None
+    if rules.instances is not None:
+        objects, classes = _read_objects(tree, case, rules, image, findings)
+        return image, objects if ids else classes
     label = read_case_label(tree, case, rules, image, findings)
     return image, fit_label(image, label, findings, void=rules.void)
 
 
+def _read_objects(
+    tree: Tree, case: Case, rules: Rules, image: Scan, findings: Findings
+) -> tuple[Scan, Scan]:
+    """Return the numbers of objects on the grid of their image, and the classes of their voxels."""
+    since = len(findings.found)
+    try:
+        ids = fit_label(image, read_objects(tree, case, findings, rules), findings, void=IGNORED)
+        classes = ids.holding(objects_as_classes(ids.array, rules))
+        look_at_ignored(classes.array, rules, findings)
+    except DataError as error:
+        raise error.at(file=case.labels[0]) from error.__cause__
+    findings.place(since, file=case.labels[0])
+    return ids, classes
+
+
 def read_checked(
-    tree: Tree, case: Case, rules: Rules, findings: Findings, source: dict[str, str]
+    tree: Tree,
+    case: Case,
+    rules: Rules,
+    findings: Findings,
+    source: dict[str, str],
+    *,
+    ids: bool = False,
 ) -> tuple[Scan, Scan]:
     """Read a case as `read_case`, from the very bytes that were checked.
 
@@ -38,13 +74,14 @@ def read_checked(
         rules: how it is read.
         findings: what is noticed is added to it.
         source: SHA-256 of each file when it was checked.
+        ids: as `read_case`.
 
     Raises:
         DataError: IO_CHANGED if a file is another one now; as `read_case`.
     """
     recording, now = recorded(tree)
     try:
-        image, label = read_case(recording, case, rules, findings)
+        image, label = read_case(recording, case, rules, findings, ids=ids)
     except DataError as error:
         if error.code == "IO_MEMORY":
             raise

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import ndimage
 
 from data_prep.core.chunked_stats import value_counts
 from data_prep.core.config import Rules
@@ -18,16 +17,14 @@ from data_prep.formats.registry import open_file, read_label
 from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
 from data_prep.planning.classes import IGNORE, names_of
-from data_prep.preprocessing.grid import fit_label
 from data_prep.reading.class_masks import read_class_masks
 from data_prep.reading.image import read_case_image
+from data_prep.reading.objects import objects_as_classes, read_objects, tells_objects
 from data_prep.reading.segments import segments_to_classes
 from data_prep.reading.whole_numbers import nearest_whole
 
 _VOIDS = (-1, 254, 255, 65535)  # usual numbers of what belongs to no class
 _IDS = 5  # unknown values: more are most likely numbers of objects
-_ONE_CLASS = 2  # with the background
-_LOOKED_AT = 50  # objects, whether they are in one piece
 _LOSSY = 32  # unknown values: more, each in single voxels, come from compression or soft edges
 
 
@@ -56,9 +53,9 @@ def read_case_label(
     findings = findings or Findings(rules.accept)
     since = len(findings.found)
     try:
-        if case.kind == "objects" or is_numbered(case, rules):
+        if tells_objects(case, rules):
             scan = read_objects(tree, case, findings, rules)
-            scan = scan.holding((scan.array != 0).astype(np.uint8))
+            scan = scan.holding(objects_as_classes(scan.array, rules))
         elif case.kind == "class masks":
             scan = read_class_masks(tree, case, rules, findings)
         elif case.kind in ("contours", "segments"):
@@ -71,9 +68,7 @@ def read_case_label(
                 scan = read_drawn(case.kind, drawn, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
-        if case.kind == "classes" or (case.kind == "numbered" and not is_numbered(case, rules)):
-            array = as_classes(scan, rules, findings)
-            scan = scan.holding(array)
+            scan = scan.holding(as_classes(scan, rules, findings))
         look_at_ignored(scan.array, rules, findings)
     except DataError as error:
         raise error.at(file=case.labels[0]) from error.__cause__
@@ -200,8 +195,8 @@ def _advice(values: np.ndarray, labels: Mapping[str, int], *, others: bool) -> s
         )
     if len(values) > _IDS and values.max() <= 0xFFFF:  # more are colours
         return (
-            "declare classes in dataset.labels; if each is the number of an object, save 1 "
-            "wherever there is one, or a mask an object in a folder masks/"
+            "declare classes in dataset.labels; if each is the number of an object, give "
+            "dataset.instances: true to tell objects apart, or save 1 wherever there is one"
         )
     number = max(labels.values()) if len(labels) == 2 and len(values) == 1 and not others else None
     meant = "its class" if number is None else number
@@ -214,83 +209,3 @@ def _advice(values: np.ndarray, labels: Mapping[str, int], *, others: bool) -> s
 def _written(value: float) -> str:
     """Write a value as it stands in `label_map`: what can only be a colour as such."""
     return f"0x{int(value):06x}" if 0xFFFF < value <= 0xFFFFFF else f"{int(value)}"
-
-
-def is_numbered(case: Case, rules: Rules) -> bool:
-    """Tell whether values of a label are numbers of objects: not where settings say classes.
-
-    So it is where one of them is ignored.
-    """
-    one_class = len(rules.labels) == _ONE_CLASS and rules.ignored is None
-    return case.kind == "numbered" and one_class and not rules.label_map
-
-
-def _read_numbered(tree: Tree, name: str, findings: Findings, rules: Rules | None) -> Scan:
-    scan = read_label(tree, name, findings, rules)
-    there, places = np.unique(scan.array, return_inverse=True)
-    try:
-        values, whole = np.unique(nearest_whole(there), return_inverse=True)
-    except DataError as error:
-        raise error.at(file=name) from None
-    if values[0] < 0:
-        found = f"values {values[:5].tolist()}, where objects are numbered from 1"
-        raise DataError("LBL_OBJECT", found, "save whole numbers, 0 for none", file=name)
-    numbers = whole[places].reshape(scan.array.shape) + int(values[0] != 0)
-    objects = len(values) - int(values[0] == 0)
-    looked_at = range(1, min(objects, _LOOKED_AT) + 1)
-    in_pieces = sum(_is_in_pieces(numbers[0] == n) for n in looked_at)
-    if objects > 1 and 2 * in_pieces > min(objects, _LOOKED_AT):
-        found = f"{in_pieces} of {objects} values are in several pieces each, as classes are"
-        fix = "name the classes, if they are, in dataset.labels"
-        raise DataError("LBL_NUMBERED", found, fix, file=name)
-    if objects > 1:
-        findings.note("LBL_NUMBERED", f"{objects} values are numbers of objects of one class")
-    return scan.holding(numbers.astype(np.uint32))
-
-
-def _is_in_pieces(mask: np.ndarray) -> bool:
-    return ndimage.label(mask, np.ones((3,) * mask.ndim))[1] > 1
-
-
-def read_objects(tree: Tree, case: Case, findings: Findings, rules: Rules | None = None) -> Scan:
-    """Read masks of one object each as one label of their numbers, from 1, uint16.
-
-    Where masks overlap, the later one stands. One label of numbers is read as it is, uint32.
-
-    Args:
-        tree: where the files are.
-        case: the case.
-        findings: what is noticed is added to it.
-        rules: say how masks are stored. Default: each is read by itself.
-
-    Raises:
-        DataError: LBL_OBJECT if a mask holds several values, or a label of numbers others; as
-            `fit_label` and `nearest_whole`; LBL_NUMBERED if numbers are in pieces, as classes are.
-    """
-    if case.kind == "numbered":
-        return _read_numbered(tree, case.labels[0], findings, rules)
-    first = read_label(tree, case.labels[0], findings, rules)
-    numbered = np.zeros(first.array.shape, np.uint16)
-    for number, name in enumerate(case.labels, start=1):
-        mask = first if number == 1 else read_label(tree, name, findings, rules)
-        try:
-            mask = fit_label(first, mask, findings, "mask", "first mask")
-            values = np.unique(mask.array)
-            if len(values[values != 0]) > 1 or len(mask.array) > 1:
-                raise DataError(
-                    "LBL_OBJECT",
-                    f"several values {values[:5].tolist()} in the mask of one object",
-                    "give each object a mask, or one mask of all in a folder masks/",
-                )
-        except DataError as error:
-            raise error.at(file=name) from None
-        numbered[mask.array != 0] = number
-    covered = sorted({*range(1, len(case.labels) + 1)} - {*np.unique(numbered).tolist()})
-    if covered:
-        names = ", ".join(case.labels[number - 1] for number in covered[:3])
-        findings.warn(
-            "LBL_LOST",
-            f"{len(covered)} of {len(case.labels)} objects are left without a voxel: {names}",
-            "look whether masks are empty, or cover each other",
-        )
-    return first.holding(numbered)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import jsonargparse
 
-from data_prep.core.config import Count, CountFrom0, DataConfig, Plan, Seed, Seeding
+from data_prep.core.config import Count, CountFrom0, DataConfig, Plan, Seed
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.planning.classes import with_ignored
+from data_prep.planning.seeding import Seeding
 from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, say_unused, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, say, tell

@@ -47,6 +47,11 @@ def _describe_predict(parser: Parser) -> None:
         "--uncertainty", action="store_true", help="write a map of the entropy, 0 to 1"
     )
     parser.add_argument(
+        "--instances",
+        action="store_true",
+        help="number objects, also where they touch, by a model trained with dataset.instances",
+    )
+    parser.add_argument(
         "--probabilities", action="store_true", help="write a map of the probability of each class"
     )
     parser.add_argument(
@@ -79,6 +84,7 @@ def _predict(options: jsonargparse.Namespace) -> int:
             mirror=options.mirroring,
             tidy=not options.no_postprocess,
             uncertainty=options.uncertainty,
+            instances=options.instances,
             probabilities=options.probabilities,
             max_ram=options.max_ram,
             accept=accept,

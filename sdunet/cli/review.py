@@ -26,6 +26,11 @@ def _describe_evaluate(parser: Parser) -> None:
     """
     _add_scored(parser, "folder for the scores")
     parser.add_argument(
+        "--instances",
+        action="store_true",
+        help="predictions hold ids of objects, as of other tools; our own tell that themselves",
+    )
+    parser.add_argument(
         "--pooled-dice",
         type=Count,
         metavar="BATCH",
@@ -42,6 +47,7 @@ def _describe_evaluate(parser: Parser) -> None:
 
 def _evaluate(options: jsonargparse.Namespace) -> int:
     from sdunet.segmentation.evaluation.evaluate import evaluate
+    from sdunet.segmentation.evaluation.instance_scores import instance_table
     from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
 
     batch, size = options.pooled_dice, options.pooled_size
@@ -59,6 +65,7 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
         options.score,
         max_ram_of(options),
         pooled,
+        instances=options.instances,
     )
     shown = ("Dice", "IoU", "NSD", "HD95", "AP")
     scored = "".join(f"{name:>9}" for name in ("Jaccard", "NSD", "HD95", "AP"))
@@ -73,6 +80,8 @@ def _evaluate(options: jsonargparse.Namespace) -> int:
             dice += f" ({bounds[0]:.4f} to {bounds[1]:.4f})"
         numbers = "".join(f"{number:>9}" for number in others)
         tell(f"{scores['name']:<{width}}{dice:<25}{numbers}{scores['n']:>6}  {rest or 'none'}")
+    if "instances" in summary:
+        tell(*instance_table(summary["instances"]))
     if pooled is not None:
         for name, value in summary["batch_pooled_dice"]["classes"].items():
             tell(f"{name}: {value:.4f} pooled over batches of {batch}; not the Dice of images")

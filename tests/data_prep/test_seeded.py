@@ -9,11 +9,12 @@ from scipy import ndimage
 
 from data_prep.checks.run import check
 from data_prep.convert import convert
-from data_prep.core.config import DataConfig, Seeding
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
+from data_prep.planning.seeding import Seeding
 from data_prep.planning.splits import make_folds
 from data_prep.reading.image import read_case_image
 from data_prep.seeded import seeded_cases

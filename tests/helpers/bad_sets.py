@@ -189,3 +189,12 @@ class Series(Volumes):
         labels = structures([("tumour", box(2, 1, 7, 1, 5))], uid)
         labels.PatientID = f"PATIENT-{name}"
         self.write(f"{name}/rt.dcm", encode(labels))
+
+
+def box_of_ids(size):
+    """Ids of three blocks, uint32, of which two touch."""
+    ids = np.zeros(size, np.uint32)
+    middle = tuple(slice(3, n - 3) for n in size[1:])
+    for number, first in enumerate((2, 8, 17), start=1):
+        ids[(slice(first, first + 6), *middle)] = number
+    return ids

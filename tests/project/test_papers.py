@@ -12,7 +12,8 @@ import yaml
 from scipy import ndimage
 
 from data_prep.convert import convert
-from data_prep.core.config import DataConfig, Plan, Seeding
+from data_prep.core.config import DataConfig, Plan
+from data_prep.planning.seeding import Seeding
 from sdunet.nets.registry import count_parameters
 from sdunet.segmentation.config import NetworkConfig, TrainingConfig
 from sdunet.segmentation.models.trained_model import network_for

@@ -18,8 +18,9 @@ from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import check_free, check_output, own_folder
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.tables import csv_bytes
-from sdunet.segmentation.evaluation import plots
+from sdunet.segmentation.evaluation import instance_scores, plots
 from sdunet.segmentation.evaluation.ignored import ABOUT
+from sdunet.segmentation.evaluation.instance_scores import instance_rows, instance_summary
 from sdunet.segmentation.evaluation.pair import Pair, hash_of
 from sdunet.segmentation.evaluation.pairing import open_pairs
 from sdunet.segmentation.evaluation.probabilities import Probabilities
@@ -37,7 +38,7 @@ _FACTS = (
     *("objects_reference", "objects_prediction", "objects_found"),
 )
 _FILES = (
-    *("cases.csv", "components.csv", SUMMARY),
+    *("cases.csv", "components.csv", instance_scores.FILE, SUMMARY),
     *("dice.png", "volumes.png", "sizes.png", "calibration.png"),
 )
 _SIZES = 4  # groups of objects by size, of as many each
@@ -53,13 +54,16 @@ def evaluate(
     options: ScoreOptions | None = None,
     max_ram: float | None = None,
     pooled: BatchPooledDice | None = None,
+    *,
+    instances: bool = False,
 ) -> tuple[dict, list[DataError]]:
     """Score each case and class, and each object.
 
     Writes `cases.csv`, a row a case and class; `components.csv`, a row an object; `summary.json`
     in nnU-Net's form with intervals and the numbers of cases beside every mean; and plots. Cases
     without a usable prediction count as missed. Probabilities beside the predictions are held to
-    the references, too.
+    the references, too. Predictions that number objects are scored by those, and `instances.csv`
+    has them beside the connected components of the same foreground.
 
     Args:
         predictions: folder of label files named like the cases.
@@ -72,6 +76,7 @@ def evaluate(
         options: tolerances. Default: `ScoreOptions()`.
         max_ram: gigabytes of memory that one case may take; a larger one is refused.
         pooled: also takes this score of published tables, over batches of cases in their order.
+        instances: predictions hold ids of objects. Default: as their record says.
 
     Returns:
         The summary, and one error for each case that could not be scored as it should.
@@ -80,11 +85,11 @@ def evaluate(
         DataError: if there is nothing to score, see `open_pairs`.
     """
     options = options or ScoreOptions()
-    pairs = open_pairs(predictions, references, only, config, max_ram)
+    pairs = open_pairs(predictions, references, only, config, max_ram, instances=instances)
     check_output(out, references, predictions)
     check_free(out, "evaluate", _FILES)
     names = {number: name for name, number in pairs.rules.labels.items() if number}
-    tables = _Tables(names)
+    tables = _Tables(names, told_apart=pairs.instances)
     same: list[bool] = []
     held: set[int | str] = set()
     for case in progress(pairs.cases, "scoring"):
@@ -134,10 +139,13 @@ class _Tables:
 
     Args:
         names: of the classes by number, without the background.
+        told_apart: whether predictions number their objects.
     """
 
-    def __init__(self, names: dict[int, str]) -> None:
+    def __init__(self, names: dict[int, str], *, told_apart: bool) -> None:
         self.names = names
+        self.told_apart = told_apart
+        self.instances: list[dict[str, Any]] = []
         self.problems: list[DataError] = []
         self.records: list[dict[str, Any]] = []
         self.cases: list[dict[str, Any]] = []
@@ -169,6 +177,7 @@ class _Tables:
         self.problems += pair.problems
         self.cases += rows
         self.objects += objects
+        self.instances += instance_rows(pair.id, scores[0]) if self.told_apart else ()
         for number, found in enumerate(scores, start=1):
             # Without the maps of objects, which of all cases would fill the memory.
             self.counted[number].append(_Counted(found.overlap, found.values))
@@ -204,6 +213,7 @@ class _Tables:
             "policy": POLICY,
             "unit": self.unit,
             "about": {metric.label: metric.about for metric in METRICS.values()},
+            **({"instances": instance_summary(self.instances)} if self.told_apart else {}),
         }
 
     def files(self, summary: dict[str, Any]) -> dict[str, bytes]:
@@ -216,6 +226,8 @@ class _Tables:
             "volumes.png": plots.volume_agreement(self.cases, self.unit),
             "sizes.png": plots.found_by_size(summary["found_by_size"], self.unit),
         }
+        if self.told_apart:
+            files[instance_scores.FILE] = csv_bytes(instance_scores.COLUMNS, self.instances)
         if self.calibration:
             curves = {self.names[number]: sums for number, sums in self.calibration.items()}
             files["calibration.png"] = plots.calibration(curves)

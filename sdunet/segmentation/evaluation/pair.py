@@ -31,6 +31,7 @@ class Pair:
         source: SHA-256 of the files it was predicted from; empty if that was not recorded.
         held: numbers or names in the files that are mapped to classes, see `Findings.held`.
         ignored: where the reference says nothing, `(1, ...)`; `None` where it does everywhere.
+        predicted_objects: as `objects`, of predictions that tell them apart.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Pair:
     source: frozenset[str] = frozenset()
     held: frozenset[int | str] = frozenset()
     ignored: np.ndarray | None = None
+    predicted_objects: np.ndarray | None = None
 
     @property
     def problems(self) -> list[DataError]:
@@ -77,6 +79,7 @@ class Pair:
                 options,
                 None if self.objects is None else self.objects[0],
                 None if self.ignored is None else self.ignored[0],
+                None if self.predicted_objects is None else self.predicted_objects[0],
             )
 
 

@@ -16,9 +16,11 @@ from data_prep.files.file_tree import Tree, held_to, open_tree
 from data_prep.formats.mask_images import check_shown_alike, decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label
 from data_prep.layouts import Case, choose, find_labels
-from data_prep.planning.classes import classes_of, ignored_of, without_ignored
+from data_prep.planning.classes import classes_of, ignored_of, learned_classes, without_ignored
 from data_prep.preprocessing.grid import fit_label
-from data_prep.reading.label import as_classes, is_numbered, read_case_label, read_objects
+from data_prep.preprocessing.instances import IGNORED
+from data_prep.reading.label import as_classes, read_case_label
+from data_prep.reading.objects import as_ids, read_objects, tells_objects
 from sdunet.runtime.doubts import SEEN, findings_of
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.evaluation.ignored import check_predicted, set_apart
@@ -31,6 +33,7 @@ from sdunet.segmentation.evaluation.stated_classes import (
     check_regions,
     classes_beside,
 )
+from sdunet.segmentation.inference.prediction_record import MANIFEST
 from sdunet.segmentation.metrics.arguments import without
 
 
@@ -46,6 +49,7 @@ class Pairs:
         references: the files of the references.
         predictions: those of the predictions, held to what was recorded of them.
         memory: bytes that one case may take; `None` for no limit.
+        instances: whether predictions number objects.
     """
 
     rules: Rules
@@ -58,6 +62,7 @@ class Pairs:
     _predicted: Rules
     _record: Recorded
     memory: float | None = None
+    instances: bool = False
 
     @property
     def told(self) -> str:
@@ -116,12 +121,15 @@ class Pairs:
         file = self._files.get(case.id)
         lost: list[DataError] = []
         seen = Findings(self.rules.accept)
-        prediction = problem = None
+        prediction = problem = numbered = None
         try:
             with case_errors(case.id, file), memory_within(self.memory):
                 predicted = self._prediction(file, seen)
                 fitted, lost = self._fitted(predicted, reference)
                 prediction = fitted.array
+                if self.instances:
+                    numbered, prediction = prediction, (prediction != 0).astype(np.uint8)
+                    predicted = predicted.holding((predicted.array != 0).astype(np.uint8))
                 if ignored is not None:
                     (prediction,) = without(ignored, prediction)
         except DataError as error:
@@ -154,6 +162,7 @@ class Pairs:
             # Our own predictions are not mapped.
             held if self._record.rules else held | seen.held,
             ignored,
+            numbered,
         )
 
     @property
@@ -175,12 +184,15 @@ class Pairs:
 
     def _reference(self, case: Case) -> tuple[Scan, Scan | None, frozenset[int | str]]:
         """Return class numbers, the numbers of objects if there are any, and what was held."""
-        if case.kind != "objects" and not is_numbered(case, self.rules):
+        if not tells_objects(case, self.rules):
             findings = Findings(self.rules.accept)
             label = read_case_label(self.references, case, self.rules, findings=findings)
             return label, None, frozenset(findings.held)
         objects = read_objects(self.references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
+        if self.rules.void is not None:
+            mask[objects.array == IGNORED] = self.rules.void
+            objects = objects.holding(np.where(objects.array == IGNORED, 0, objects.array))
         return objects.holding(mask), objects, frozenset()
 
     def _fitted(self, prediction: Scan, reference: Scan) -> tuple[Scan, list[DataError]]:
@@ -196,10 +208,13 @@ class Pairs:
         return fitted, [found.error for found in findings.found if found.level == "warning"]
 
     def _prediction(self, file: str | None, findings: Findings) -> Scan:
-        """Return class numbers, `(1, ...)`, on the grid that they were predicted on."""
+        """Return class numbers or those of objects, `(1, ...)`, on the grid of the prediction."""
         if file is None:
             raise DataError("PRED_MISSING", "no prediction", "predict it, or leave the case out")
         scan = read_label(self.predictions, file, findings, self._predicted)
+        if self.instances:
+            nothing_ignored = Rules((), self.rules.labels, instances=self.rules.instances)
+            return scan.holding(as_ids(scan.array, findings, nothing_ignored))
         told = replace(self._predicted, labels=self.rules.labels, accept=self.rules.accept)
         label = as_classes(scan, told, findings)
         check_predicted(label, told)
@@ -225,6 +240,8 @@ def open_pairs(
     only: set[str] | None = None,
     config: DataConfig | None = None,
     max_ram: float | None = None,
+    *,
+    instances: bool = False,
 ) -> Pairs:
     """Find the references of a raw dataset and the predictions of the same names.
 
@@ -239,15 +256,18 @@ def open_pairs(
         only: ids of the cases to compare. Default: all.
         config: classes and label map.
         max_ram: gigabytes of memory that one case may take. Default: no limit.
+        instances: predictions hold ids of objects, and so do references. Default: as is recorded.
 
     Raises:
         DataError: if there are no cases, or the record of the predictions is damaged; LBL_CLASSES
             if classes are stated differently; LBL_REGIONS for regions in place of classes;
-            LBL_MIXED if palettes show one class as another.
+            LBL_MIXED if palettes show one class as another; PRED_INSTANCES if ids are due where
+            classes are recorded; SET_CONFLICT for ids of several classes.
     """
     memory = bytes_of(max_ram)
     with memory_within(memory):
-        pairs = replace(_open(predictions, references, only, config), memory=memory)
+        pairs = _open(predictions, references, only, config, instances=instances)
+        pairs = replace(pairs, memory=memory)
     for finding in (*findings_of(pairs.doubts), *pairs.differing(config or DataConfig())):
         say(f"{predictions}: {finding}")
     for finding in pairs.noticed:
@@ -260,12 +280,18 @@ def _open(
     references: str | Path | Tree,
     only: set[str] | None,
     config: DataConfig | None,
+    *,
+    instances: bool,
 ) -> Pairs:
     tree = references if isinstance(references, Tree) else open_tree(references)
     layout = find_labels(tree, config.label_folder if config else None)
     cases = choose(layout.cases, only, layout.problems)
     predicted = open_tree(predictions)
     recorded = read_recorded(predicted)
+    if instances and recorded.rules and not recorded.instances:
+        found = f"{MANIFEST} says that {predictions} holds classes, not ids of objects"
+        raise DataError("PRED_INSTANCES", found, "predict by --instances, or leave it out here")
+    instances = instances or recorded.instances
     hashes = recorded.hashes
     own = [name for name in predicted.names if is_scan_name(name)] if recorded.complete else []
     predicted = held_to(predicted, {**hashes, **in_their_place(predicted.names, hashes)}, own)
@@ -297,13 +323,15 @@ def _open(
     files, doubtful = files_by_case(predicted)
     noticed = [finding for finding in layout.findings if finding.level == "warning"]
     settled = recorded.rules or config.labels or config.label_map or config.structures
-    if not settled and show_binary((tree, masks), (predicted, files.values())):
+    objects = instances or asked.instances
+    if not (settled or objects) and show_binary((tree, masks), (predicted, files.values())):
         config = replace(config, label_map=BINARY)
         noticed.append(note_of("references"))
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None, ignored)
+    _, name = learned_classes(replace(config, instances=objects), classes)
     maps = config.label_map, config.structures
-    rules = Rules((), classes, *maps, accept, form, ignored)
+    rules = Rules((), classes, *maps, accept, form, ignored, name)
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))
@@ -326,4 +354,5 @@ def _open(
         files,
         predicted_by,
         recorded,
+        instances=instances,
     )

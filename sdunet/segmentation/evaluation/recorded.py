@@ -27,6 +27,7 @@ class Recorded:
         seen: ids of cases that the networks which predicted them were trained on.
         settings: of the dataset that they were trained on, by name.
         complete: whether all files that were predicted are in `hashes`.
+        instances: whether labels number objects.
     """
 
     rules: Rules | None = None
@@ -38,6 +39,7 @@ class Recorded:
     seen: frozenset[str] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
+    instances: bool = False
 
 
 def read_recorded(tree: Tree) -> Recorded:
@@ -74,4 +76,8 @@ def read_recorded(tree: Tree) -> Recorded:
         ignored = manifest.get("ignored")
         ignored = None if ignored is None else whole(ignored)
         rules = Rules((), labels, label_map, structures, accept, form, ignored)
-        return Recorded(rules, hashes, sources, models, tidied, doubts, seen, settings, complete)
+        instances = manifest.get("instances", False)
+        if not isinstance(instances, bool):
+            raise ValueError(f"instances must be true or false, got {instances!r:.80}")
+        told = rules, hashes, sources, models, tidied, doubts, seen, settings, complete
+        return Recorded(*told, instances)

@@ -94,7 +94,7 @@ def export(
     for finding in findings_of(doubts, accept):
         say(str(finding))
     model = load_model(run)
-    read_rules(run, model.plan.labels, [run])  # refuses those of other weights
+    read_rules(run, model.plan.stated, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=partial_of(out.parent), prefix=NOT_WHOLE) as folder:
         made = Path(folder) / "package"

@@ -21,6 +21,14 @@ from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.preprocessing.streaming import mean_planes, planes_back
 from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference.domain_check import check_like_training
+from sdunet.segmentation.inference.instances import (
+    bytes_for,
+    check_instances,
+    most_probable,
+    stated_label,
+    stated_probabilities,
+    tell_apart,
+)
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
 from sdunet.segmentation.inference.oom_fallback import Fallback
 from sdunet.segmentation.inference.postprocessing import (
@@ -42,7 +50,7 @@ from sdunet.segmentation.models.trained_model import (
 )
 
 _LARGE = 1e9  # bytes that are worth a word
-_SHARED = ("spatial_dims", "channels", "labels", "label_map", "structures", "ignored")
+_SHARED = ("spatial_dims", "channels", "labels", "label_map", "structures", "ignored", "instances")
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ class Prediction:
     """What was predicted for a scan, on its own grid.
 
     Attributes:
-        label: class numbers, `(1, ...)` uint8 or uint16.
+        label: class numbers, `(1, ...)` uint8 or uint16; or numbers of objects, uint16 or uint32.
         entropy: of the probabilities, `(1, ...)` float32, 0 (certain) to 1; if asked for.
         turned: probability of each class on axes turned to RAS+, `(classes, ...)`; if asked for.
         grid: that they were turned by.
@@ -186,7 +194,7 @@ def load_ensemble(
         doubts = frozenset[str]().union(*(doubts_of(found, accept) for found in folders))
         models = [_on_device(load_model(found), device) for found in folders]
         seen = frozenset[frozenset[str]]().union(*map(read_seen, folders))
-        labels = models[0].plan.labels
+        labels = models[0].plan.stated
         rules = _rules_of(roots, labels) if tidy else {}
     _refuse_twice(models)
     for model in models[1:]:
@@ -252,6 +260,7 @@ def predict_scan(
     say: Callable[[str], None],
     *,
     uncertainty: bool = False,
+    instances: bool = False,
     probabilities_into: Callable[[tuple[int, ...]], np.ndarray] | None = None,
     memory: float = math.inf,
 ) -> Prediction:
@@ -265,14 +274,18 @@ def predict_scan(
         findings: what is noticed is added to it.
         say: is told the memory a large scan takes, and of steps back from too little of it.
         uncertainty: whether to give the entropy.
+        instances: whether the label is to number objects; of networks that learned their inside
+            and boundary, it else is the foreground of both.
         probabilities_into: makes an array of a shape to keep all probabilities in, if wanted.
         memory: bytes that may be taken.
 
     Raises:
         DataError: CH_... if the scan does not have the model's channels or dimensions, PRED_RANGE
-            if it is of another kind, PRED_MEMORY if it would take more than `memory`.
+            if it is of another kind, PRED_MEMORY if it would take more than `memory`;
+            PRED_INSTANCES as `check_instances`.
     """
     plan, parts = ensemble.plan, ensemble.by_plan
+    check_instances(plan, asked=instances)
     for part in parts:
         _check_axes(scan, part.plan)
     scan = check_image(fit_channels(scan, plan.channels, findings), findings)
@@ -285,6 +298,7 @@ def predict_scan(
         needed_bytes(scan, there, plan.num_classes, part.plan.patch_size, uncertainty=uncertainty)
         for part, there in zip(parts, grids, strict=True)
     )
+    needed += bytes_for(scan) * instances
     if needed > _LARGE:
         say(f"needs about {needed / 1e9:.1f} GB of memory besides the networks")
     if needed > memory:
@@ -305,22 +319,26 @@ def predict_scan(
     shares = [len(part.models) / len(ensemble.models) for part in parts]
     label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
     entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None
-    kept = probabilities_into and probabilities_into((plan.num_classes, *grid.turned_size))
+    kept = probabilities_into and probabilities_into((len(plan.stated), *grid.turned_size))
     first = 0
     for probabilities in mean_planes(streams, shares):
         here = slice(first, first := first + probabilities.shape[1])
-        label[here] = probabilities.argmax(0)
+        label[here] = most_probable(probabilities, plan)
         if entropy is not None:
             entropy[here] = entropy_of(probabilities)
         if kept is not None:
-            kept[:, here] = probabilities
+            kept[:, here] = stated_probabilities(probabilities, plan)
     if first != len(label):
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
     # Rules were found on the plan's grid: pixels there, millimetres of volumes.
-    if removed := remove_pieces(label, ensemble.rules, plan.labels, grid.cell):
+    stated = stated_label(label, plan)
+    if removed := remove_pieces(stated, ensemble.rules, plan.stated, grid.cell):
         findings.note("PRED_TIDIED", f"{removed} small connected components removed")
+    if instances:
+        label[stated == 0] = 0
+        stated = tell_apart(label)
     return Prediction(
-        turn_back(label[None], grid),
+        turn_back(stated[None], grid),
         None if entropy is None else turn_back(entropy[None], grid),
         kept,
         grid,

@@ -40,6 +40,7 @@ from sdunet.runtime.device import own_device
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, say_if_slow, versions
 from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
+from sdunet.segmentation.inference.instances import check_instances
 from sdunet.segmentation.inference.prediction_record import Manifest
 from sdunet.segmentation.models.integrity import is_sealed
 from sdunet.segmentation.models.seen_cases import is_seen
@@ -57,6 +58,7 @@ class PredictOptions:
         mirror: also look at every window mirrored along the axes of training.
         tidy: remove what `sdunet postprocess` found better removed.
         uncertainty: write the entropy of each voxel, 0 to 1, to `uncertainty/`.
+        instances: number objects in place of their class, by models that were trained on objects.
         probabilities: write the probability of each class to `probabilities/NUMBER/`.
         max_ram: gigabytes that one scan may take; default: what this machine has.
         accept: codes of what is meant to be so.
@@ -68,6 +70,7 @@ class PredictOptions:
     mirror: bool = False
     tidy: bool = True
     uncertainty: bool = False
+    instances: bool = False
     probabilities: bool = False
     max_ram: float | None = None
     accept: tuple[str, ...] = ()
@@ -86,7 +89,8 @@ def predict(
     """Predict the label of each image and write it on the image's grid.
 
     Pictures give PNG, volumes `.nii.gz` with the scan's affine; both hold class numbers. 2D images
-    of MetaImage and NRRD give files of their own kind.
+    of MetaImage and NRRD give files of their own kind. Models that were trained on objects give
+    their foreground, one class; or ids of objects (2D images with more than 65535 as TIFF).
     `predictions.json` lists them with the classes. Images with an error are left out and
     reported; the others are predicted.
 
@@ -104,7 +108,8 @@ def predict(
 
     Raises:
         DataError: if the models or the images cannot be found, no case could be predicted, or
-            `out` holds predictions of other models or settings (OUT_OTHER).
+            `out` holds predictions of other models or settings (OUT_OTHER); PRED_INSTANCES for
+            objects by a model of classes.
     """
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
@@ -113,6 +118,7 @@ def predict(
         ensemble = load_ensemble(
             runs, device, mirror=options.mirror, tidy=options.tidy, accept=options.accept
         )
+    check_instances(ensemble.plan, asked=options.instances)
     for finding in findings_of(ensemble.doubts, options.accept):
         say(str(finding))
     tree = open_tree(images)
@@ -144,7 +150,7 @@ def predict(
     form = ensemble.plan.form and asdict(ensemble.plan.form)
     manifest = Manifest(
         out,
-        _facts(ensemble),
+        _facts(ensemble, options),
         _division(chosen, parts),
         versions=versions(),
         form=form,
@@ -156,7 +162,7 @@ def predict(
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):
-            files = [out / name for name in _files_of(case.id, ensemble.plan.num_classes)]
+            files = [out / name for name in _files_of(case.id, len(ensemble.plan.stated))]
             try:
                 with case_errors(case.id, case.image):
                     for path in files:
@@ -230,11 +236,11 @@ def _division(cases: Sequence[Case], parts: int) -> dict[str, Any] | None:
     return {"parts": parts, "cases_sha256": hashlib.sha256(listed).hexdigest()}
 
 
-def _facts(ensemble: Ensemble) -> dict[str, Any]:
+def _facts(ensemble: Ensemble, options: PredictOptions) -> dict[str, Any]:
     """Return what predictions in one folder must share."""
     plan = ensemble.plan
     return {
-        "labels": plan.labels,
+        "labels": plan.stated,
         "label_map": plan.label_map,
         "structures": plan.structures,
         "accept": plan.accept,
@@ -242,6 +248,7 @@ def _facts(ensemble: Ensemble) -> dict[str, Any]:
         "mirror": ensemble.mirror,
         "removed": ensemble.rules,
         **({} if plan.ignored is None else {"ignored": plan.ignored}),
+        **({} if plan.instances is None else {"instances": options.instances}),
     }
 
 
@@ -275,12 +282,13 @@ def _predict_case(
                 findings,
                 lambda text: say(f"{case.id} {text}"),
                 uncertainty=options.uncertainty,
+                instances=options.instances,
                 probabilities_into=partial(_on_disk, folder) if options.probabilities else None,
                 memory=memory,
             )
             files = _write(case, scan, found, folders, out)
     findings.place(case=case.id)
-    for name in set(_files_of(case.id, ensemble.plan.num_classes)) - set(files):
+    for name in set(_files_of(case.id, len(ensemble.plan.stated))) - set(files):
         remove_file(out / name)  # of an earlier prediction, which asked for more
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
@@ -312,7 +320,7 @@ def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def _folders(ensemble: Ensemble, options: PredictOptions) -> list[str]:
     """Return the folders that hold a file of each case; `.` that of the label."""
-    probabilities = [f"probabilities/{number}" for number in range(ensemble.plan.num_classes)]
+    probabilities = [f"probabilities/{number}" for number in range(len(ensemble.plan.stated))]
     return [".", *["uncertainty"] * options.uncertainty, *probabilities * options.probabilities]
 
 

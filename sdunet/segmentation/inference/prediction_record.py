@@ -16,6 +16,7 @@ from data_prep.files.written_files import MARK
 MANIFEST = "predictions.json"
 BESIDE = ("uncertainty/", "probabilities/")  # folders of what is no label
 _SAID = {"models": "weights", "mirror": "--mirroring", "removed": "rules of postprocess.json"}
+_SAID |= {"instances": "--instances"}
 _PAUSE = 5.0  # seconds between writes: of many small cases, each would write the whole list
 
 

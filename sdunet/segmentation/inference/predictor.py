@@ -28,7 +28,8 @@ class Prediction:
     """What was predicted for one scan, on its own grid.
 
     Attributes:
-        labels: class numbers, `(H, W)` or `(X, Y, Z)`, uint8 or uint16.
+        labels: class numbers, `(H, W)` or `(X, Y, Z)`, uint8 or uint16; or numbers of objects from
+            1 on, uint16 or uint32.
         probabilities: of each class, `(classes, H, W)` or `(classes, X, Y, Z)` float32; `None`
             unless asked for.
         warnings: what was noticed, such as a scan unlike those of training; one text each.
@@ -102,7 +103,7 @@ class Predictor:
     @property
     def labels(self) -> dict[str, int]:
         """Class names to numbers."""
-        return dict(self._ensemble.plan.labels)
+        return dict(self._ensemble.plan.stated)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -116,6 +117,7 @@ class Predictor:
         spacing: tuple[float, ...] | None = None,
         *,
         probabilities: bool = False,
+        instances: bool = False,
     ) -> Prediction:
         """Predict one scan.
 
@@ -127,15 +129,19 @@ class Predictor:
             spacing: of such an array: millimetres between voxels along its axes, which then are
                 taken to point right, anterior and superior.
             probabilities: whether to return those of all classes, too.
+            instances: whether to number objects, by models that were trained with
+                `dataset.instances`; of these, labels else are the foreground.
 
         Raises:
             DataError: CH_AXES if the axes of an array are not as above, or voxels are masked;
-                OPTION if `probabilities` is no truth value; GEO_SHEAR and
-                HDR_SPACING_RANGE for affines that a file is refused for, too; GEO_SPACING if a
+                OPTION if `probabilities` or `instances` is no truth value; PRED_INSTANCES for
+                objects by a model of classes; GEO_SHEAR and HDR_SPACING_RANGE for affines that a
+                file is refused for, too; GEO_SPACING if a
                 volume has no spacing or two that contradict each other, or a 2D image or a file
                 has one; as `sdunet predict` for scans it refuses.
         """
         _check_truth("probabilities", probabilities)
+        _check_truth("instances", instances)
         findings = Findings(self._ensemble.plan.accept, "train with dataset.accept: [{code}]")
         if isinstance(scan, str | Path):
             if affine is not None or spacing is not None:
@@ -152,13 +158,14 @@ class Predictor:
                 read,
                 findings,
                 lambda text: None,
+                instances=bool(instances),
                 probabilities_into=(lambda shape: np.empty(shape, np.float32))
                 if probabilities
                 else None,
             )
         every = None
         if probabilities:
-            numbers = range(self._ensemble.plan.num_classes)
+            numbers = range(len(self._ensemble.plan.stated))
             every = np.concatenate([found.probability_of(number) for number in numbers])
         told = [str(f) for f in findings_of(self._ensemble.doubts, self._accept)]
         told += [

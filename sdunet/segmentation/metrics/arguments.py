@@ -46,22 +46,28 @@ def masks_of(prediction: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray,
     return masks
 
 
-def numbers_of(numbered: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the numbers of the objects of a reference.
+def numbers_of(numbered: np.ndarray, label: np.ndarray, name: str = "numbered") -> np.ndarray:
+    """Return the numbers of the objects of a label.
+
+    Args:
+        numbered: number of the object at each voxel.
+        label: of a reference or prediction; what is not 0 is of an object.
+        name: of the argument.
 
     Raises:
-        ValueError: if shapes differ, a number is below 0, or a voxel of the reference has none;
-            as `labels_of`.
+        ValueError: if shapes differ, a number is below 0, or a voxel of the label has none; as
+            `labels_of`.
     """
-    numbered = labels_of("numbered", numbered)
-    if numbered.shape != reference.shape:
-        found = f"{reference.shape}, got {numbered.shape}"
-        raise ValueError(f"numbered must have the reference's shape {found}")
+    whose = {"numbered": "reference", "predicted": "prediction"}[name]
+    numbered = labels_of(name, numbered)
+    if numbered.shape != label.shape:
+        found = f"{label.shape}, got {numbered.shape}"
+        raise ValueError(f"{name} must have the {whose}'s shape {found}")
     if numbered.size and numbered.min() < 0:
-        raise ValueError(f"numbered must be from 0 on, got {numbered.min()}")
-    if without := int(np.count_nonzero((reference != 0) & (numbered == 0))):
+        raise ValueError(f"{name} must be from 0 on, got {numbered.min()}")
+    if without := int(np.count_nonzero((label != 0) & (numbered == 0))):
         found = f"got 0 at {without} voxels"
-        raise ValueError(f"numbered must tell the object of each voxel of the reference, {found}")
+        raise ValueError(f"{name} must tell the object of each voxel of the {whose}, {found}")
     return numbered
 
 

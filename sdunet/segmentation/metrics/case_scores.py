@@ -101,6 +101,7 @@ def score_case(
     options: ScoreOptions | None = None,
     numbered: np.ndarray | None = None,
     ignored: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
 ) -> list[ClassScores]:
     """Score each class but the background.
 
@@ -115,6 +116,7 @@ def score_case(
         options: tolerances. Default: `ScoreOptions()`.
         numbered: see `find_objects`.
         ignored: where voxels count nowhere, truth values of the same shape. Default: nowhere.
+        predicted: see `find_objects`.
 
     Returns:
         One for each class 1, 2, ...
@@ -131,6 +133,8 @@ def score_case(
         numbered = numbers_of(numbered, reference)  # whole, before boxes are cut from it
     if prediction is not None:
         prediction = labels_of("prediction", prediction)
+        if predicted is not None:
+            predicted = numbers_of(predicted, prediction, "predicted")
     if prediction is None:
         counted = missing(reference, num_classes, ignored)
         prediction = np.zeros_like(reference)
@@ -145,8 +149,8 @@ def score_case(
         box = _around(pair, reference.ndim)
         check_bytes(math.prod(s.stop - s.start for s in box), _COPIES)
         masks = [label[box] == number for label in (prediction, reference)]
-        inside = None if numbered is None else numbered[box]
-        objects = find_objects(masks[0], masks[1], inside)
+        told = [None if ids is None else ids[box] for ids in (numbered, predicted)]
+        objects = find_objects(*masks, *told)
         pairs = objects.pairs(options.match)
         values = _overlap_scores(overlap)
         # In a volume of one slice every voxel would be surface: it is measured as a picture.

@@ -75,7 +75,10 @@ class Objects:
 
 
 def find_objects(
-    prediction: np.ndarray, reference: np.ndarray, numbered: np.ndarray | None = None
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    numbered: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
 ) -> Objects:
     """Find the objects of two masks.
 
@@ -84,15 +87,18 @@ def find_objects(
         reference: mask, the same shape.
         numbered: number, not 0, of the object at each voxel of the reference, where objects that
             touch are known. Default: its connected components.
+        predicted: the same of the prediction, where its objects are told apart.
 
     Raises:
         ValueError: if shapes differ; as `masks_of`.
     """
     prediction, reference = masks_of(prediction, reference)
-    if numbered is not None:
-        numbered = numbers_of(numbered, reference)
+    return Objects(
+        _objects("predicted", prediction, predicted), _objects("numbered", reference, numbered)
+    )
+
+
+def _objects(name: str, mask: np.ndarray, numbered: np.ndarray | None) -> np.ndarray:
     if numbered is None:
-        there = connected_components(reference)[0]
-    else:
-        there = relabel_sequential(np.where(reference, numbered, 0))[0]
-    return Objects(connected_components(prediction)[0], there)
+        return connected_components(mask)[0]
+    return relabel_sequential(np.where(mask, numbers_of(numbered, mask, name), 0))[0]

@@ -261,6 +261,7 @@ class _Run:
         options = PredictOptions(
             device=self.task.training.device,
             tidy=False,
+            instances=self.task.dataset.instances,
             max_ram=self.options.max_ram,
             accept=self.task.dataset.accept,
             resume=True,

@@ -23,6 +23,7 @@ from sdunet.runtime.lightning_setup import is_first_process
 from sdunet.runtime.run_record import flat, say
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.inference.ensemble import essence, find_models
+from sdunet.segmentation.inference.instances import most_probable, stated_label
 from sdunet.segmentation.inference.postprocessing import (
     RULES,
     Pieces,
@@ -256,9 +257,12 @@ def _choose_rules(
                 model.overlap,
                 partial(normalise, scaling=scaling),
             )
-            prediction = np.concatenate([part.argmax(0) for part in parts])
-            for name in plan.classes[1:]:
-                pieces = compare_pieces(prediction, label[0], plan.labels[name], plan.rules.void)
+            found_classes = np.concatenate([most_probable(part, plan) for part in parts])
+            prediction, there = stated_label(found_classes, plan), stated_label(label[0], plan)
+            for name, number in plan.stated.items():
+                if not number:
+                    continue
+                pieces = compare_pieces(prediction, there, number, plan.rules.void)
                 found.setdefault(name, []).append(pieces)
     cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0
     return {name: choose_rule(cases, cell) for name, cases in found.items()}

@@ -9,7 +9,8 @@ from data_prep.core.config import DataConfig, Rules
 from data_prep.core.findings import Findings
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.reading.label import read_case_label, read_objects
+from data_prep.reading.label import read_case_label
+from data_prep.reading.objects import read_objects
 
 OBJECTS = np.zeros((24, 20), np.uint16)
 for number, column in ((1, 1), (2, 7), (900, 13)):

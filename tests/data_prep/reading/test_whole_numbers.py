@@ -8,7 +8,8 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import Case
-from data_prep.reading.label import read_objects, to_classes
+from data_prep.reading.label import to_classes
+from data_prep.reading.objects import read_objects
 from data_prep.reading.whole_numbers import nearest_whole
 from sdunet.segmentation.evaluation.pairing import open_pairs
 

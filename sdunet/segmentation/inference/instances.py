@@ -1,0 +1,85 @@
+"""Objects told apart, also where they touch, by what a network found to be their inside."""
+
+import math
+
+import numpy as np
+from skimage.segmentation import watershed
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.scan import Scan
+from data_prep.preprocessing.instances import BOUNDARY, INSIDE
+from sdunet.segmentation.metrics.connected_components import connected_components
+
+_A_VOXEL = 40  # bytes of seeds, objects and what the watershed keeps, measured on a full block
+
+
+def check_instances(plan: Plan, *, asked: bool) -> None:
+    """Refuse to tell objects apart by networks that learned no boundaries.
+
+    Raises:
+        DataError: PRED_INSTANCES.
+    """
+    if asked and plan.instances is None:
+        found = f"the model was trained on classes ({', '.join(plan.classes)}), not on objects"
+        fix = "leave --instances out, or prepare with dataset.instances: true and train again"
+        raise DataError("PRED_INSTANCES", found, fix)
+
+
+def bytes_for(scan: Scan) -> int:
+    """Return the memory that telling the objects of a scan apart takes at most."""
+    return _A_VOXEL * math.prod(scan.size)
+
+
+def most_probable(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the class of each voxel that a network learned, `(...)`.
+
+    Of objects, a voxel is foreground where inside and boundary together are more probable than the
+    background, and inside where that is the most probable of the three.
+
+    Args:
+        probabilities: of each class, `(classes, ...)`.
+        plan: of the network.
+    """
+    label = probabilities.argmax(0)
+    if plan.instances is not None:
+        label[(label == 0) & (probabilities[1:].sum(0) > probabilities[0])] = BOUNDARY
+    return label
+
+
+def stated_probabilities(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the probability of each class of `Plan.stated`: of objects that of the foreground."""
+    if plan.instances is None:
+        return probabilities
+    return np.stack([probabilities[0], probabilities[1:].sum(0)])
+
+
+def stated_label(label: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the numbers of `Plan.stated` of learned classes; what is ignored is left as it is.
+
+    Args:
+        label: class numbers, any shape.
+        plan: of the network.
+    """
+    return np.where(label == BOUNDARY, INSIDE, label) if plan.instances is not None else label
+
+
+def tell_apart(label: np.ndarray) -> np.ndarray:
+    """Return the number, from 1, of the object that each voxel is of; 0 outside all.
+
+    Connected components of the inside, corners connect, are the seeds. All of them grow together,
+    a voxel at a time, into the foreground that hangs together with them: a watershed of a flat
+    image (`skimage.segmentation.watershed`). Foreground without any inside is no object.
+
+    Args:
+        label: 0 background, 1 inside, 2 boundary, `(H, W)` or `(X, Y, Z)`.
+
+    Returns:
+        uint16, or uint32 of more than 65535 objects.
+    """
+    seeds, sizes = connected_components(label == INSIDE)
+    kind = np.uint16 if len(sizes) <= np.iinfo(np.uint16).max else np.uint32
+    grown = watershed(
+        np.zeros(label.shape, np.uint8), seeds, connectivity=label.ndim, mask=label != 0
+    )
+    return grown.astype(kind)
