@@ -99,6 +99,6 @@ def find_objects(
 
 
 def _objects(name: str, mask: np.ndarray, numbered: np.ndarray | None) -> np.ndarray:
-    if numbered is None:
+    if numbered is None or not mask.size:  # of nothing, scikit-image has no numbers
         return connected_components(mask)[0]
     return relabel_sequential(np.where(mask, numbers_of(numbered, mask, name), 0))[0]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
+from skimage.segmentation import relabel_sequential
 
 from sdunet.segmentation.metrics.instances import THRESHOLDS, find_objects
 
@@ -68,3 +69,28 @@ def test_objects_that_touch_are_told_apart_where_the_reference_does():
 
 def test_corners_connect():
     assert len(find_objects(np.eye(4, dtype=bool), np.eye(4, dtype=bool)).predicted_sizes) == 1
+
+
+IDS = arrays(np.int64, (7, 9), elements=st.integers(0, 4))
+
+
+@settings(max_examples=100, deadline=None)
+@given(IDS, IDS, st.permutations([11, 2, 70_000, 5]))
+def test_ids_of_both_sides_are_scored_by_all_pairs_however_they_are_numbered(one, other, order):
+    got = find_objects(one, other, other, one)
+    ious = table_of(*(relabel_sequential(ids)[0] for ids in (one, other)))
+    for threshold in THRESHOLDS:
+        # Above one half no object can be in two pairs, so that counting is enough.
+        paired, total = (ious > threshold).sum(), sum(ious.shape)
+        wanted = pytest.approx(paired / (total - paired)) if total else None
+        assert got.average_precision((threshold,)) == wanted
+    renamed = np.array([0, *order])[one]
+    again = find_objects(renamed, other, other, renamed)
+    assert again.average_precision() == got.average_precision()
+    if one.any():
+        assert find_objects(one, one, one, renamed).average_precision() == 1
+
+
+def test_a_prediction_whose_objects_are_not_told_is_refused():
+    with pytest.raises(ValueError, match="predicted must tell the object of each voxel"):
+        find_objects(np.ones((2, 2)), np.ones((2, 2)), None, np.eye(2, dtype=int))
