@@ -11,6 +11,10 @@ from data_prep.core.scan import Scan
 from data_prep.preprocessing.instances import BOUNDARY, INSIDE
 from sdunet.segmentation.metrics.connected_components import connected_components
 
+SURE = 255  # in place of `INSIDE`, where that is nearly certain; no class has this number
+# Of the probability of inside. Chosen on 88 nuclei images, of networks trained for ten minutes:
+# lower ones join what touches and make objects of specks, higher ones lose small objects.
+_INSIDE_FROM, _SURE_FROM = 0.7, 0.9
 _A_VOXEL = 40  # bytes of seeds, objects and what the watershed keeps, measured on a full block
 
 
@@ -35,15 +39,18 @@ def most_probable(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the class of each voxel that a network learned, `(...)`.
 
     Of objects, a voxel is foreground where inside and boundary together are more probable than the
-    background, and inside where that is the most probable of the three.
+    background: `INSIDE` where that has a probability of 0.7, `SURE` of 0.9, else `BOUNDARY`.
 
     Args:
         probabilities: of each class, `(classes, ...)`.
         plan: of the network.
     """
-    label = probabilities.argmax(0)
-    if plan.instances is not None:
-        label[(label == 0) & (probabilities[1:].sum(0) > probabilities[0])] = BOUNDARY
+    if plan.instances is None:
+        return probabilities.argmax(0)
+    inside = probabilities[INSIDE]
+    label = np.where(probabilities[1:].sum(0) > probabilities[0], BOUNDARY, 0)
+    label[inside >= _INSIDE_FROM] = INSIDE
+    label[inside >= _SURE_FROM] = SURE
     return label
 
 
@@ -61,24 +68,32 @@ def stated_label(label: np.ndarray, plan: Plan) -> np.ndarray:
         label: class numbers, any shape.
         plan: of the network.
     """
-    return np.where(label == BOUNDARY, INSIDE, label) if plan.instances is not None else label
+    if plan.instances is None:
+        return label
+    return np.where((label == BOUNDARY) | (label == SURE), INSIDE, label)
 
 
 def tell_apart(label: np.ndarray) -> np.ndarray:
     """Return the number, from 1, of the object that each voxel is of; 0 outside all.
 
-    Connected components of the inside, corners connect, are the seeds. All of them grow together,
-    a voxel at a time, into the foreground that hangs together with them: a watershed of a flat
-    image (`skimage.segmentation.watershed`). Foreground without any inside is no object.
+    Connected components of the inside, corners connect, that are sure somewhere are the seeds. All
+    of them grow together, a voxel at a time, into the foreground that hangs together with them: a
+    watershed of a flat image (`skimage.segmentation.watershed`). Foreground without a seed is no
+    object.
 
     Args:
-        label: 0 background, 1 inside, 2 boundary, `(H, W)` or `(X, Y, Z)`.
+        label: background, inside, boundary and sure inside, see `most_probable`; `(H, W)` or
+            `(X, Y, Z)`.
 
     Returns:
         uint16, or uint32 of more than 65535 objects.
     """
-    seeds, sizes = connected_components(label == INSIDE)
-    kind = np.uint16 if len(sizes) <= np.iinfo(np.uint16).max else np.uint32
+    parts, _ = connected_components((label == INSIDE) | (label == SURE))
+    numbers = np.unique(parts[label == SURE])
+    new = np.zeros(int(parts.max(initial=0)) + 1, parts.dtype)
+    new[numbers] = np.arange(1, len(numbers) + 1)
+    seeds = new[parts]
+    kind = np.uint16 if len(numbers) <= np.iinfo(np.uint16).max else np.uint32
     grown = watershed(
         np.zeros(label.shape, np.uint8), seeds, connectivity=label.ndim, mask=label != 0
     )

@@ -10,14 +10,21 @@ from bad_sets import gz, nifti, png, tiff
 
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
-from data_prep.preprocessing.instances import inside_and_boundary, object_classes
+from data_prep.preprocessing.instances import (
+    BOUNDARY,
+    INSIDE,
+    inside_and_boundary,
+    object_classes,
+)
 from sdunet import Predictor
 from sdunet.cli.main import main
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.inference import instances, predict_folder
 from sdunet.segmentation.inference.ensemble import Ensemble
 from sdunet.segmentation.inference.instances import (
+    SURE,
     most_probable,
+    stated_label,
     stated_probabilities,
     tell_apart,
 )
@@ -40,10 +47,22 @@ TOUCHING = {
 }
 
 
+PLAN = Plan(
+    *(2, ("r", "g", "b"), object_classes(), {}, "window", None, (16, 16)),
+    window=(0, 255),
+    instances="cell",
+)
+
+
+def certain(ids):
+    """Probabilities of the three classes, `(3, ...)`, as of a network that is always right."""
+    return np.moveaxis(np.eye(3)[inside_and_boundary(ids)], -1, 0)
+
+
 @pytest.mark.parametrize("dims", TOUCHING)
 def test_discs_that_touch_are_told_apart_and_merged_by_connected_components(dims):
     ids = TOUCHING[dims]
-    found = tell_apart(inside_and_boundary(ids))
+    found = tell_apart(most_probable(certain(ids), PLAN))
     assert found.dtype == np.uint16
     told = find_objects(ids != 0, ids != 0, ids, found)
     assert told.average_precision() == 1  # above every Jaccard index: voxel for voxel
@@ -54,28 +73,24 @@ def test_discs_that_touch_are_told_apart_and_merged_by_connected_components(dims
 
 def test_more_objects_than_16_bits_number(monkeypatch):
     monkeypatch.setattr(instances.np, "iinfo", lambda kind: type("few", (), {"max": 2}))
-    assert tell_apart(inside_and_boundary(TOUCHING["2D"])).dtype == np.uint32
+    assert tell_apart(most_probable(certain(TOUCHING["2D"]), PLAN)).dtype == np.uint32
 
 
-def test_boundary_without_inside_is_no_object_and_nothing_is_none():
-    label = np.zeros((5, 9), np.uint8)
+def test_foreground_without_a_sure_inside_is_no_object_and_nothing_is_none():
+    label = np.zeros((5, 12), np.uint8)
     assert not tell_apart(label).any()
-    label[1:4, 1:4], label[2, 6:8] = 1, 2
-    np.testing.assert_array_equal(tell_apart(label), label == 1)
-
-
-PLAN = Plan(
-    *(2, ("r", "g", "b"), object_classes(), {}, "window", None, (16, 16)),
-    window=(0, 255),
-    instances="cell",
-)
+    label[1:4, 1:4], label[2, 2:4], label[2, 6:8], label[4, 9:] = INSIDE, SURE, BOUNDARY, INSIDE
+    np.testing.assert_array_equal(tell_apart(label), np.pad(np.ones((3, 3)), ((1, 1), (1, 8))))
 
 
 def test_foreground_is_where_both_classes_together_are_more_probable():
-    probabilities = np.array([[0.4, 0.6, 0.2], [0.3, 0.3, 0.5], [0.3, 0.1, 0.3]])
-    assert most_probable(probabilities, PLAN).tolist() == [2, 0, 1]
+    probabilities = np.array([[0.4, 0.6, 0.1, 0.2, 0], [0.3, 0.3, 0.9, 0.75, 0.5]])
+    probabilities = np.vstack([probabilities, 1 - probabilities.sum(0)])
+    found = most_probable(probabilities, PLAN)
+    assert found.tolist() == [BOUNDARY, 0, SURE, INSIDE, BOUNDARY]
+    assert stated_label(found, PLAN).tolist() == [1, 0, 1, 1, 1]
     stated = stated_probabilities(probabilities, PLAN)
-    np.testing.assert_allclose(stated, [[0.4, 0.6, 0.2], [0.6, 0.4, 0.8]])
+    np.testing.assert_allclose(stated, [probabilities[0], 1 - probabilities[0]])
 
 
 def seeing(plan):
