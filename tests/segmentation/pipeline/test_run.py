@@ -181,3 +181,26 @@ def test_what_cannot_be_is_named_before_anything_is_trained(raw, tmp_path, capsy
     Image.fromarray(np.eye(16, dtype=np.uint8)).save(raw / "images/disc_0.png")
     said = told((raw, out))
     assert "stage check was done from something else: raw.images/disc_0.png changed" in said
+
+
+@pytest.mark.long
+def test_a_set_of_objects_ends_with_their_ids_and_scores(tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "_check_afresh", package.check_package)
+    raw, random = tmp_path / "raw", np.random.default_rng(0)
+    (raw / "images").mkdir(parents=True)
+    (raw / "labels").mkdir()
+    for number in range(6):
+        ids = np.zeros((16, 16), np.uint16)
+        ids[2:14, 2 : 8 - number % 2], ids[2:14, 8 - number % 2 : 14] = 300, 7
+        image = random.normal(60 + 100 * (ids > 0), 4).astype(np.uint8)
+        Image.fromarray(image).save(raw / f"images/{number}.png")
+        Image.fromarray(ids).save(raw / f"labels/{number}.png")
+    out = tmp_path / "out"
+    assert run(raw, out, "--dataset.instances=true", "--training.epochs=6") == 0
+    record = json.loads((out / "predictions/predictions.json").read_text())
+    assert record["instances"] is True
+    assert record["labels"] == {"background": 0, "foreground": 1}
+    summary = json.loads((out / "scores/summary.json").read_text())
+    assert summary["instances"]["objects"]["n_cases"] == 6
+    rules = json.loads((out / "runs/postprocess.json").read_text())
+    assert list(rules["validation_dice"]) == ["foreground"]
