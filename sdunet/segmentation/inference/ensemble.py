@@ -22,7 +22,6 @@ from data_prep.preprocessing.streaming import mean_planes, planes_back
 from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference.domain_check import check_like_training
 from sdunet.segmentation.inference.instances import (
-    bytes_for,
     check_instances,
     most_probable,
     stated_label,
@@ -298,7 +297,6 @@ def predict_scan(
         needed_bytes(scan, there, plan.num_classes, part.plan.patch_size, uncertainty=uncertainty)
         for part, there in zip(parts, grids, strict=True)
     )
-    needed += bytes_for(scan) * instances
     if needed > _LARGE:
         say(f"needs about {needed / 1e9:.1f} GB of memory besides the networks")
     if needed > memory:
