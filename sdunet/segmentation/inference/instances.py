@@ -25,7 +25,7 @@ def check_instances(plan: Plan, *, asked: bool) -> None:
     """
     if asked and plan.instances is None:
         found = f"the model was trained on classes ({', '.join(plan.classes)}), not on objects"
-        fix = "leave --instances out, or prepare with dataset.instances: true and train again"
+        fix = "predict its classes, or prepare with dataset.instances: true and train again"
         raise DataError("PRED_INSTANCES", found, fix)
 
 
