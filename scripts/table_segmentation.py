@@ -13,6 +13,7 @@ python scripts/table_segmentation.py runs/unet runs/sdunet
 import argparse
 import csv
 import json
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -25,13 +26,17 @@ _DRAWS = 10_000
 
 
 def scores_of(run: Path, column: str) -> dict[str, dict[str, float]]:
-    """Return the scores of a run by class and case; what has none is left out."""
+    """Return the scores of a run by class and case; NaN where nothing is, and nothing predicted."""
     found = defaultdict(dict)
     with (run / "scores/cases.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            if row[column]:
-                found[row["class"]][row["case"]] = float(row[column])
+            found[row["class"]][row["case"]] = float(row[column] or "nan")
     return found
+
+
+def numbers(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores that are numbers, by case."""
+    return {case: score for case, score in scores.items() if not math.isnan(score)}
 
 
 def with_interval(scores: Sequence[float]) -> str:
@@ -104,12 +109,23 @@ def by_seed(runs: Sequence[Path], column: str) -> dict[str, dict[str, dict[str, 
 def ahead_of(
     first: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, float]]:
-    """Return by how much scores are above those of the first network, of each seed, by case."""
-    return [
-        {case: other[seed][case] - first[seed][case] for case in other[seed] if case in first[seed]}
-        for seed in other
-        if seed in first
-    ]
+    """Return by how much scores are above those of the first network, of each seed, by case.
+
+    Where one of two rightly predicted nothing, its score is the best there is, as in
+    `sdunet compare`; where both did, there is no difference to tell.
+    """
+    gains = []
+    for seed in other.keys() & first.keys():
+        both = {case: (first[seed][case], score) for case, score in other[seed].items()
+                if case in first[seed]}  # fmt: skip
+        told = {case: pair for case, pair in both.items() if not all(map(math.isnan, pair))}
+        gains.append(
+            {
+                case: float(np.nan_to_num(pair[1], nan=1) - np.nan_to_num(pair[0], nan=1))
+                for case, pair in told.items()
+            }
+        )
+    return gains
 
 
 def main() -> None:
@@ -130,20 +146,25 @@ def main() -> None:
             record = json.loads((run / "run.json").read_text())
             training, validation = seconds_of(run, record["epochs"])
             jaccard = scores_of(run, "jaccard")
-            for name, dice in scores_of(run, "dice").items():
+            for name, every in scores_of(run, "dice").items():
+                dice, overlap = numbers(every), numbers(jaccard[name])
                 value = records[run].get("batch_pooled_dice", {}).get("classes", {}).get(name)
                 _row(
                     *(folder.name, run.name.removeprefix("seed_").replace("_", " ")),
                     *(f"{record['parameters']:,}", name),
-                    *(with_interval([*scores.values()]) for scores in (dice, jaccard[name])),
+                    *(
+                        with_interval([*numbers(scores).values()])
+                        for scores in (dice, jaccard[name])
+                    ),
                     *(len(dice), f"{training:.0f} + {validation:.0f}"),
                     *([f"{value:.4f}" if value is not None else ""] if pooled else []),
                 )
         if len(runs) > 1:
             groups, jaccard = groups_of(folder), by_seed(runs, "jaccard")
             for name, dice in by_seed(runs, "dice").items():
-                both = ([*scores.values()] for scores in (dice, jaccard[name]))
-                means = [_written(*over_seeds_and_groups(scores, groups)) for scores in both]
+                dice = {seed: numbers(scores) for seed, scores in dice.items()}
+                both = (map(numbers, scores.values()) for scores in (dice, jaccard[name]))
+                means = [_written(*over_seeds_and_groups([*scores], groups)) for scores in both]
                 n = _counted({case for scores in dice.values() for case in scores}, groups)
                 _row(folder.name, "all", "", name, *means, n, *[""] * (1 + pooled))
     first, *others = (

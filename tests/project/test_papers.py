@@ -108,17 +108,19 @@ def test_folds_of_a_seed_are_one_and_gains_are_of_the_same_cases(tables, tmp_pat
         rows = "".join(f"{case},polyp,{score}\n" for case, score in dice.items())
         (tmp_path / name / run / "scores/cases.csv").write_text("case,class,dice\n" + rows)
 
-    scored("unet", "seed_0", a=0.5, b=0.25)
+    scored("unet", "seed_0", a=0.5, b=0.25, e="")
     scored("unet", "seed_0_fold_1", c=1.0)
-    scored("sdunet", "seed_0", a=0.75)
+    scored("sdunet", "seed_0", a=0.75, b="", e="")
     scored("sdunet", "seed_0_fold_1", c=0.5, d=1.0)
     scored("sdunet", "seed_1", a=1.0)
     found = {
         name: tables.by_seed(sorted((tmp_path / name).iterdir()), "dice")["polyp"]
         for name in ("unet", "sdunet")
     }
-    assert found["unet"] == {"seed_0": {"a": 0.5, "b": 0.25, "c": 1.0}}
-    assert tables.ahead_of(found["unet"], found["sdunet"]) == [{"a": 0.25, "c": -0.5}]
+    assert tables.numbers(found["unet"]["seed_0"]) == {"a": 0.5, "b": 0.25, "c": 1.0}
+    # Rightly nothing is the best there is; where both are right so, there is nothing to tell.
+    gains = tables.ahead_of(found["unet"], found["sdunet"])
+    assert gains == [{"a": 0.25, "b": 0.75, "c": -0.5}]
 
 
 @pytest.fixture
