@@ -152,10 +152,7 @@ def main() -> None:
                 _row(
                     *(folder.name, run.name.removeprefix("seed_").replace("_", " ")),
                     *(f"{record['parameters']:,}", name),
-                    *(
-                        with_interval([*numbers(scores).values()])
-                        for scores in (dice, jaccard[name])
-                    ),
+                    *(with_interval([*scores.values()]) for scores in (dice, overlap)),
                     *(len(dice), f"{training:.0f} + {validation:.0f}"),
                     *([f"{value:.4f}" if value is not None else ""] if pooled else []),
                 )
