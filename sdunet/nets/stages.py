@@ -207,7 +207,8 @@ def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
     targets = [number * by for number, by in zip(cells, multiples, strict=True)]
     # Normalisation over a bottleneck of a single cell is undefined: then, and only then, another
     # is added. In numbers, for a question asked of a size would fix it in an exported network.
-    targets[-1] += torch.sym_max(0, 2 - math.prod(cells)) * multiples[-1]
+    larger = torch.sym_max if torch.compiler.is_compiling() else max
+    targets[-1] += larger(0, 2 - math.prod(cells)) * multiples[-1]
     pads = [(0, target - size) for size, target in zip(x.shape[2:], targets, strict=True)]
     return F.pad(x, [pad for pair in reversed(pads) for pad in pair], mode="replicate")
 
