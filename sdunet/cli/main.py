@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = respelt(argv)
     parser = command_parser(arguments[0] if arguments else None)
-    if wrong := by_two_names(arguments):
+    if wrong := by_two_names(arguments) or parser.given_twice(arguments):
         parser.error(wrong)
     arguments = files_first(arguments)
     chosen = parser.instantiate(parser.parse_args(arguments))

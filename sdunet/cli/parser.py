@@ -85,6 +85,28 @@ class Parser(jsonargparse.ArgumentParser):
                 self.error(f"{name} must hold settings by name, got {value!r}")
         return super().instantiate(namespace, *args, **kwargs)
 
+    def given_twice(self, arguments: Sequence[str]) -> str | None:
+        """Return what is wrong if an option that takes a value is given twice, by any of its names.
+
+        Of settings and their files the last counts, as they are layered; of options that would
+        leave out what was named first, without a word.
+        """
+        command: argparse.ArgumentParser = self
+        for word in arguments:
+            choices = [a.choices for a in command._actions if isinstance(a.choices, dict)]
+            if not choices or word not in choices[0]:
+                break
+            command = choices[0][word]
+        given = [argument.partition("=")[0] for argument in arguments]
+        for action in command._actions:
+            names = [name for name in given if name in action.option_strings]
+            if len(names) < 2 or action.nargs == 0 or "." in action.dest or action.dest == "config":
+                continue
+            several = action.nargs in ("*", "+") or isinstance(action.nargs, int)
+            fix = "name all behind one of them" if several else "give it once"
+            return f"{' and '.join(names)} are one option; {fix}"
+        return None
+
     def _typed(self, key: re.Match) -> str:
         """Return an option as it is typed where the parser names what it keeps it as."""
         of_key = [action for action in self._known_actions() if action.dest == key[1]]

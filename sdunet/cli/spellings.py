@@ -53,8 +53,7 @@ def respelt(arguments: Sequence[str]) -> list[str]:
 def by_two_names(arguments: Sequence[str]) -> str | None:
     """Return what is wrong if a setting is given by its short name and by its long one, too.
 
-    An option that is there twice by one name is no error: as in every parser, the last one counts,
-    which is told of settings.
+    A setting that is there twice by one name is no error: the last one counts, which is told.
     """
     given = [argument.partition("=")[0] for argument in arguments]
     names = set(given)

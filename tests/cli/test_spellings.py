@@ -87,3 +87,22 @@ def test_a_setting_that_is_given_twice_is_told(capsys):
     assert "note: --dataset.label_map is given 2 times, and the last" in capsys.readouterr().err
     assert by_two_names(["check", "--dataset.accept+=A", "--dataset.accept+=B"]) is None
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("predict --model a --model b -i x -o y", "--model and --model are one option; name all"),
+        ("predict --model a -i x --input z -o y", "-i and --input are one option; give it once"),
+        ("evaluate --pred a --pred=b --ref c -o d", "--pred and --pred are one option; give it"),
+        ("compare a b -o x --metrics dice --metrics hd95", "--metrics and --metrics are one"),
+        ("check x --max-ram 1 --max-ram 2", "--max-ram and --max-ram are one option; give it once"),
+        ("predict --model a -i x -o y --accept A --accept B", "name all behind one of them"),
+        ("vae train --data a --data b -o c", "--data and --data are one option; give it once"),
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(command, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(command.split())
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
