@@ -119,7 +119,9 @@ def _seeded(checked: Checked, made: list[Case], found: list[Finding]) -> Checked
     return replace(
         checked,
         layout=replace(checked.layout, cases=tuple(made)),
-        rules=replace(checked.rules, channels=(*checked.rules.channels, CHANNEL), labels=LABELS),
+        rules=replace(
+            checked.rules, channels=(*checked.rules.channels, CHANNEL), labels=LABELS, regions=()
+        ),
         findings=(*checked.findings, *found),
     )
 
@@ -155,12 +157,17 @@ def _describe(
     checked: Checked, written: dict[str, tuple[list[str], str]], out: Path, to: Target
 ) -> None:
     rules = checked.rules
-    labels = with_ignored(rules.labels, rules.void)
+    labels: dict[str, Any] = with_ignored(rules.labels, rules.void)
+    order: dict[str, Any] = {}
+    if rules.regions:  # as nnU-Net declares them, which names no classes
+        regions = {region.name: list(region.classes) for region in rules.regions}
+        labels = with_ignored({"background": 0}, rules.void) | regions
+        order = {"regions_class_order": [region.painted for region in rules.regions]}
     if to == "folders":
         _list(checked, written, out)
         channels = {str(i): name for i, name in enumerate(rules.channels)}
         named = {} if rules.channels == UNNAMED else {"channel_names": channels}
-        write_json(out / "dataset.json", named | {"labels": labels})
+        write_json(out / "dataset.json", named | {"labels": labels} | order)
     elif to == "nnunet":
         endings = Counter(suffix_of(label) for _, label in written.values())
         write_json(
@@ -170,7 +177,8 @@ def _describe(
                 "labels": labels,
                 "numTraining": sum("imagesTr/" in images[0] for images, _ in written.values()),
                 "file_ending": endings.most_common(1)[0][0],
-            },
+            }
+            | order,
         )
         _list_folds(checked, written, out)
     elif to == "monai":
@@ -184,8 +192,9 @@ def _describe(
             if told[id_]:
                 record["group"] = told[id_]
             lists["test" if splits[id_] == "test" else "training"].append(record)
-        described = {
-            "labels": {str(number): name for name, number in labels.items()},
+        numbered = {str(number): name for name, number in labels.items()}
+        described = order | {
+            "labels": labels if rules.regions else numbered,
             "modality": {str(i): name for i, name in enumerate(rules.channels)},
         }
         write_json(out / "datalist.json", described | lists)

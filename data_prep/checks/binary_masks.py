@@ -20,7 +20,8 @@ def as_binary(config: DataConfig, checked: Checked) -> DataConfig | None:
     are. Checked by these settings, `are_binary` tells whether it is.
     """
     settled = config.labels or config.label_map or config.structures or checked.layout.labels
-    if settled or config.instances or not _unknown(checked) or _held(checked) - {0}:
+    other = config.instances or checked.rules.regions
+    if settled or other or not _unknown(checked) or _held(checked) - {0}:
         return None
     return replace(config, label_map=dict(BINARY))
 

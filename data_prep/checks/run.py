@@ -8,6 +8,7 @@ from pathlib import Path
 from data_prep.checks.across_cases import compare
 from data_prep.checks.case_fingerprint import examine
 from data_prep.checks.ignored import ignored_in_all
+from data_prep.checks.regions import settle, told_of
 from data_prep.checks.same_patient import tell_of_patients
 from data_prep.checks.settings import check_settings, renamed, without_effect
 from data_prep.checks.window import beyond_window
@@ -23,6 +24,7 @@ from data_prep.layouts import Case, Layout, find_layout
 from data_prep.parallel import run
 from data_prep.planning.classes import classes_of, ignored_of, learned_classes
 from data_prep.planning.fingerprint import Fingerprint
+from data_prep.planning.regions import check_regions
 from data_prep.planning.splits import groups_of
 
 _MOST_TOLD = 20  # warnings of cases
@@ -121,15 +123,18 @@ def check(
         layout = find_layout(tree, label_folder=config.label_folder)
     check_settings(config, layout)
     channels = config.channels or layout.channels or UNNAMED
-    labels, instances = learned_classes(config, classes_of(config, layout.labels, layout.ignored))
-    ignored = ignored_of(config, layout.ignored)
+    settled, regions = settle(config, layout.regions)
+    classes = classes_of(settled, layout.labels, layout.ignored)
+    labels, instances = learned_classes(config, classes)
+    check_regions(regions, labels)
+    ignored = ignored_of(settled, layout.ignored)
     place = str(Path(data).absolute()), token_of(tree)
     drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
     looks = run(look_at_case, drawn, workers=workers, scheduler=scheduler)
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
-    of_labels = labels, config.label_map, config.structures
-    rules = Rules(channels, *of_labels, config.accept, form, ignored, instances)
+    of_labels = labels, settled.label_map, config.structures
+    rules = Rules(channels, *of_labels, config.accept, form, ignored, instances, regions)
     errors, findings = list(layout.problems), list(layout.findings)
     facts: dict[str, Fingerprint] = {}
     items = [(*place, case, rules, memory) for case in layout.cases]
@@ -149,6 +154,7 @@ def check(
     findings += tell_of_patients([case for case in layout.cases if case.id in facts], config)
     findings += without_effect(config, layout, facts.values())
     findings += ignored_in_all(config, rules, facts.values())
+    findings += told_of(rules)
     errors += without
     alone = {error.case for error in without}
     facts = {id_: fact for id_, fact in facts.items() if id_ not in alone}

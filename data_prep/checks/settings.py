@@ -1,13 +1,15 @@
 """Settings that contradict the plan or the data, and settings that change nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from data_prep.core.config import DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
+from data_prep.core.values.regions import as_settings, regions_from
 from data_prep.layouts.cases import Layout
 from data_prep.planning.classes import IGNORE, as_asked
 from data_prep.planning.fingerprint import Fingerprint
+from data_prep.planning.regions import check_no_objects
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "window", "resize")
 _PLANNED = (*_PLANNED, "spacing", "patch_size")
@@ -32,12 +34,14 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
     }
     if config.accept:
         told["accept"] = sorted(set(config.accept)), sorted(set(plan.accept))
+    if config.regions is not None:
+        told["regions"] = as_settings(regions_from(config.regions)), as_settings(plan.regions)
     if "labels" in told:
         told["labels"] = config.labels, as_asked(config.labels, plan.stated, plan.ignored)
     if config.instances:
         told["instances"] = True, plan.instances is not None
     for name, (wanted, planned) in told.items():
-        if wanted != planned:
+        if wanted != planned or (name == "regions" and [*wanted] != [*planned]):
             raise _conflict(name, wanted, f"{planned} in the plan")
     if other := planned_for_other_memory(config, plan):
         raise _conflict("memory_gb", config.memory_gb, f"a plan of {other}")
@@ -55,31 +59,13 @@ def _conflict(name: str, wanted: object, other: str) -> DataError:
     return DataError("PLAN_CONFLICT", found, "leave it out, change the plan, or plan again")
 
 
-def overlapping(regions: Mapping[str, Sequence[int]]) -> DataError:
-    """Return the error of regions in place of classes, with the classes that tell them apart."""
-    inside: dict[int, list[str]] = {}
-    for name, values in regions.items():
-        for value in values:
-            inside.setdefault(value, []).append(name)
-    names = {value: "+".join(inside[value]) for value in sorted(inside) if value}
-    labels = {name: n for n, name in enumerate(dict.fromkeys(names.values()), start=1)}
-    moved = {value: labels[name] for value, name in names.items() if value != labels[name]}
-    fix = f"name classes that do not overlap: dataset.labels: { ({'background': 0} | labels) }"
-    fix += f", dataset.label_map: {moved}" if moved else ""
-    found = ", ".join(f"{name} {list(values)}" for name, values in regions.items() if any(values))
-    return DataError("LBL_REGIONS", f"labels are regions of several values: {found}", fix)
-
-
 def check_settings(config: DataConfig, layout: Layout) -> None:
     """Refuse settings that contradict each other or the dataset.
 
     Raises:
-        DataError: SET_CONFLICT, naming both; CONFIG_TWICE for a channel named twice; LBL_REGIONS
-            where the dataset declares regions, and the settings no classes.
+        DataError: SET_CONFLICT, naming both; CONFIG_TWICE for a channel named twice.
     """
     check_once("dataset", config)
-    if layout.regions and layout.regions.values and not config.labels:
-        raise overlapping(layout.regions.values)
     if config.split_file and config.test_share:
         raise DataError(
             "SET_CONFLICT",
@@ -87,6 +73,9 @@ def check_settings(config: DataConfig, layout: Layout) -> None:
             f"dataset.split_file {config.split_file}",
             "give one of them",
         )
+    if config.instances:
+        told = layout.regions.values if layout.regions else {}
+        check_no_objects(told if config.regions is None else config.regions)
     named, told = config.channels or (), layout.channels or ()
     wanted, there = [*map(_plain, named)], [*map(_plain, told)]
     if any(n in there and n not in there[place : place + 1] for place, n in enumerate(wanted)):

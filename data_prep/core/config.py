@@ -1,42 +1,21 @@
 """What a user decides about the data, and the plan that follows from the data."""
 
-from dataclasses import dataclass, field, replace
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Literal, get_type_hints
 
-import numpy as np
-from jsonargparse.typing import NonNegativeInt, restricted_number_type
+from jsonargparse.typing import NonNegativeInt
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Acceptance
 from data_prep.core.parse import once, whole
-
-if TYPE_CHECKING:  # a type checker knows no ranges
-    PositiveNumber: TypeAlias = float
-    NumberFrom0: TypeAlias = float
-    ShareBelowOne: TypeAlias = float
-    Finite: TypeAlias = float
-    Seed: TypeAlias = int
-    Count: TypeAlias = int
-    CountFrom0: TypeAlias = int
-    Steps: TypeAlias = int
-    StepsFrom0: TypeAlias = int
-else:  # jsonargparse's own types of numbers take any size
-    # Optimizers multiply two of them in float32, which ends at 3e38; as minutes, it is 2 My.
-    _LARGEST = 1e12
-    # Of what memory grows with: far more than any machine holds, and few enough to count bytes.
-    _MOST = 100_000
-    # Of what time alone grows with: longer than anybody waits.
-    _LONGEST = 1_000_000_000
-    PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<=", _LARGEST)])
-    NumberFrom0 = restricted_number_type("NumberFrom0", float, [(">=", 0), ("<=", _LARGEST)])
-    Count = restricted_number_type("Count", int, [(">=", 1), ("<=", _MOST)])
-    CountFrom0 = restricted_number_type("CountFrom0", int, [(">=", 0), ("<=", _MOST)])
-    Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", _LONGEST)])
-    StepsFrom0 = restricted_number_type("StepsFrom0", int, [(">=", 0), ("<=", _LONGEST)])
-    ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
-    Finite = restricted_number_type("Finite", float, [(">=", -_LARGEST), ("<=", _LARGEST)])
-    Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
+from data_prep.core.values.numbers import (
+    Count,
+    Finite,
+    PositiveNumber,
+    ShareBelowOne,
+    fits,
+)
+from data_prep.core.values.regions import Region, targets_of
 
 # Lists that name things, in any section of settings. Others hold sizes, which may be equal, or
 # codes to accept, of which a second changes nothing.
@@ -59,6 +38,10 @@ class DataConfig:
         labels: class names to numbers, background 0. Default: those of `dataset.json`, else
             background 0 and foreground 1. `ignore` names the number, such as 255, of voxels that
             take no part in training and scores.
+        regions: names of regions to the numbers of the classes that each is made of, such as
+            `{tumour: [1, 2], core: [2]}`, in the order in which they are painted; a network then
+            finds regions, which may overlap, in place of classes; `{}` for none. Default: those
+            of `dataset.json`.
         label_map: numbers in the files to class numbers, such as `{255: 1}`; colours are written
             `0xRRGGBB`.
         structures: names of DICOM structures, and of segments of NRRD files, to class numbers.
@@ -99,6 +82,7 @@ class DataConfig:
     channels: tuple[str, ...] | None = None
     labels: dict[str, int] | None = None
     instances: bool = False
+    regions: dict[str, int | tuple[int, ...]] | None = None
     label_map: dict[int, int] = field(default_factory=dict)
     structures: dict[str, int] = field(default_factory=dict)
     label_folder: str | None = None
@@ -125,8 +109,10 @@ class DataConfig:
             value = getattr(self, name)
             if isinstance(value, list):
                 value = tuple(value)
-                object.__setattr__(self, name, value)  # the way of frozen dataclasses
-            if name != "labels" and not _fits(value, hint):  # of which LBL_CLASSES tells more
+            elif name == "regions" and isinstance(value, dict):
+                value = {n: tuple(v) if isinstance(v, list) else v for n, v in value.items()}
+            object.__setattr__(self, name, value)  # the way of frozen dataclasses
+            if name != "labels" and not fits(value, hint):  # of which LBL_CLASSES tells more
                 raise ValueError(f"{name} cannot be {value!r:.80}; DataConfig says what can be")
 
 
@@ -145,33 +131,6 @@ def check_once(section: str, settings: object) -> None:
         if twice := [value for value in given if given.count(value) > 1]:
             found = f"{section}.{name} {given} names {twice[0]} twice"
             raise DataError("CONFIG_TWICE", found, "name each once")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value is of a type, numbers in their range, and none of another library."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return value in inner
-    if origin is UnionType:
-        return any(_fits(value, one) for one in inner)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        wanted = inner[:1] * len(value) if inner[-1] is ... else inner
-        return len(value) == len(wanted) and all(map(_fits, value, wanted))
-    if origin is dict:
-        return type(value) is dict and all(
-            _fits(key, inner[0]) and _fits(one, inner[1]) for key, one in value.items()
-        )
-    if hint in (Count, NonNegativeInt, PositiveNumber, ShareBelowOne, Finite):
-        number = (int, float) if issubclass(hint, float) else int
-        if isinstance(value, bool | np.generic) or not isinstance(value, number):
-            return False
-        try:
-            return hint(value) == value
-        except ValueError:
-            return False
-    return type(value) is hint
 
 
 @dataclass(frozen=True)
@@ -215,6 +174,7 @@ class Rules:
     form: MaskForm | None = None
     ignored: int | None = None
     instances: str | None = None
+    regions: tuple[Region, ...] = ()
 
     @property
     def stated(self) -> dict[str, int]:
@@ -322,6 +282,7 @@ class Plan:
         ignored: number in the files of voxels that take no part in losses and scores, see `Rules`.
         instances: what the objects are called whose inside and boundary are the classes; `None`
             where classes are those of the labels.
+        regions: what the network finds in place of classes; empty where it tells classes apart.
     """
 
     spatial_dims: int
@@ -343,11 +304,22 @@ class Plan:
     resize: tuple[int, int] | None = None
     ignored: int | None = None
     instances: str | None = None
+    regions: tuple[Region, ...] = ()
 
     @property
     def stated(self) -> dict[str, int]:
         """The classes as settings and predictions name them, see `Rules`."""
         return self.rules.stated
+
+    @property
+    def scored(self) -> tuple[Region, ...]:
+        """What scores and rules of predictions are of: regions, or each stated class."""
+        return targets_of(self.stated, self.regions)
+
+    @property
+    def probability_maps(self) -> int:
+        """Probabilities that are kept: of each region, or of each stated class."""
+        return len(self.regions) or len(self.stated)
 
     @property
     def classes(self) -> list[str]:
@@ -356,15 +328,26 @@ class Plan:
 
     @property
     def num_classes(self) -> int:
-        """Classes the network tells apart, background included."""
+        """Classes of labels, background included."""
         return max(self.labels.values()) + 1
+
+    @property
+    def targets(self) -> tuple[Region, ...]:
+        """What the network finds and scores are of: regions, or each class but the background."""
+        return targets_of(self.labels, self.regions)
+
+    @property
+    def outputs(self) -> int:
+        """Channels that the network gives: one a region, or one a class and the background's."""
+        return len(self.regions) or self.num_classes
 
     @property
     def rules(self) -> Rules:
         """How cases are read."""
         maps = self.label_map, self.structures
-        read = Rules(self.channels, self.labels, *maps, self.accept, self.form, self.ignored)
-        return replace(read, instances=self.instances)
+        accept, form, ignored = self.accept, self.form, self.ignored
+        looked_for = self.instances, self.regions
+        return Rules(self.channels, self.labels, *maps, accept, form, ignored, *looked_for)
 
     @classmethod
     def from_json(cls, record: dict) -> "Plan":
@@ -392,4 +375,5 @@ class Plan:
             None if resize is None else tuple(resize),
             record.get("ignored"),
             record.get("instances"),
+            tuple(map(Region.from_json, record.get("regions", ()))),
         )

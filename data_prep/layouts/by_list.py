@@ -15,7 +15,6 @@ from data_prep.layouts.by_dicom import kind_of_label, series_in
 from data_prep.layouts.cases import (
     Case,
     Layout,
-    Regions,
     alike,
     duplicate,
     groups_in,
@@ -26,8 +25,9 @@ from data_prep.layouts.cases import (
     no_image,
 )
 from data_prep.layouts.lists.in_vain import keys_in_vain, parts_told
+from data_prep.layouts.lists.regions import are_regions, regions_of
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
-from data_prep.planning.classes import is_ignore, without_ignored
+from data_prep.planning.classes import without_ignored
 
 CHANNEL = re.compile(r"_(\d{4})$")
 _LISTS = ("training", "validation", "test", "testing")
@@ -339,34 +339,17 @@ def declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | 
     labels = described.get("labels")
     if labels is not None:
         by_number = all(key.isdecimal() for key in labels)
-        if not by_number and any(isinstance(value, list) for value in labels.values()):
+        if not by_number and are_regions(labels):
             return None, _channels_declared(described)  # see `regions_of`
-        pairs = [(n, k) if by_number else (k, n) for k, n in labels.items()]
+        pairs = [(n, k) if by_number else (k, _alone(n)) for k, n in labels.items()]
         labels = once([(str(name), whole(number)) for name, number in pairs])
         once([(number, name) for name, number in labels.items()])  # also that of `ignore`
         labels = without_ignored(labels)
     return labels, _channels_declared(described)
 
 
-def regions_of(described: dict) -> Regions | None:
-    """Return the values of each region, where labels are declared so, and the ignored value.
-
-    Raises:
-        ValueError: if they are no numbers.
-    """
-    labels = described.get("labels") or {}
-    if all(key.isdecimal() for key in labels):
-        labels = once([(str(name), whole(number)) for number, name in labels.items()])
-    ignored = next((whole(n) for name, n in labels.items() if is_ignore(name)), None)
-    regions = {
-        name: tuple(map(whole, values if isinstance(values, list) else [values]))
-        for name, values in labels.items()
-        if not is_ignore(name)
-    }
-    overlap = any(isinstance(values, list) for values in labels.values())
-    if ignored is not None and ignored in [n for values in regions.values() for n in values]:
-        raise ValueError(f"value {ignored} is ignored, and of a class")
-    return Regions(regions if overlap else {}, ignored) if overlap or ignored is not None else None
+def _alone(values: object) -> object:
+    return values[0] if isinstance(values, list) else values
 
 
 def _channels_declared(described: dict) -> tuple[str, ...] | None:

@@ -80,10 +80,12 @@ class Regions:
     Attributes:
         values: of each region, where a dataset declares those in place of classes.
         ignored: the value of voxels that say nothing, if one is declared.
+        order: value that each region is painted as, one after the other, if that is declared.
     """
 
     values: dict[str, tuple[int, ...]]
     ignored: int | None
+    order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

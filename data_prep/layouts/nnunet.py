@@ -18,7 +18,6 @@ from data_prep.layouts.by_list import (
     description,
     miscounted,
     pair,
-    regions_of,
     sorted_layout,
 )
 from data_prep.layouts.cases import (
@@ -31,6 +30,7 @@ from data_prep.layouts.cases import (
     no_image,
 )
 from data_prep.layouts.lists.in_vain import keys_in_vain
+from data_prep.layouts.lists.regions import regions_of
 from data_prep.layouts.words import part_of_folders, without_part
 
 _FOLDS = "splits_final.json"
@@ -156,7 +156,8 @@ def described_beside(tree: Tree, layout: Layout) -> Layout:
         content = content if isinstance(content, dict) else {}
         told = {key: content[key] for key in _TOLD if isinstance(content.get(key), dict)}
         labels, channels = declared(told)
-        regions = regions_of(told)
+        order = content.get("regions_class_order")
+        regions = regions_of(told | {"regions_class_order": order})
     return replace(
         layout,
         findings=(*layout.findings, *keys_in_vain(content, (), _DESCRIPTION)),

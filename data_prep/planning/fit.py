@@ -97,6 +97,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
         config.resize,
         rules.ignored,
         rules.instances,
+        rules.regions,
     )
 
 

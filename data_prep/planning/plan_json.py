@@ -12,6 +12,7 @@ from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_json
 from data_prep.planning.classes import classes_of
 from data_prep.planning.fit import MOST_CELLS
+from data_prep.planning.regions import check_regions
 from data_prep.preprocessing.instances import object_classes
 
 _KEYS = [field.name for field in fields(Plan)]
@@ -26,7 +27,7 @@ def read_plan(path: str | Path) -> Plan:
     """Read a plan, and refuse what cannot be.
 
     Raises:
-        DataError: PLAN_FILE, with what is wrong in it; LBL_CLASSES for its classes.
+        DataError: PLAN_FILE, with what is wrong in it; as `plan_from`.
     """
     with usable("PLAN_FILE", path, "repair it, or write one by sdunet plan"):
         record = read_json(path)
@@ -43,12 +44,12 @@ def plan_from(record: dict) -> Plan:
     Raises:
         ValueError: with what is wrong in it; KeyError, TypeError or AttributeError where it is no
             plan at all.
-        DataError: LBL_CLASSES for its classes.
+        DataError: LBL_CLASSES for its classes, LBL_REGIONS for its regions.
     """
     plan = Plan.from_json(record)
     _check(plan)
     config = DataConfig(label_map=plan.label_map, structures=plan.structures)
-    classes_of(config, plan.labels, plan.ignored)
+    check_regions(plan.regions, classes_of(config, plan.labels, plan.ignored))
     return plan
 
 

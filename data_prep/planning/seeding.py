@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from data_prep.core.config import Count, CountFrom0, Seed
+from data_prep.core.values.numbers import Count, CountFrom0, Seed
 
 
 @dataclass(frozen=True)

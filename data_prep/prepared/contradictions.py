@@ -5,6 +5,7 @@ from collections.abc import Collection
 from data_prep.checks.settings import planned_for_other_memory
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.core.values.regions import as_settings, regions_from
 from data_prep.planning.classes import as_asked
 from data_prep.prepared.dataset import Dataset, split_settings
 
@@ -38,6 +39,10 @@ def check_contradictions(asked: DataConfig, dataset: Dataset, stated: Collection
     )
     known = {name: getattr(dataset.plan, name) for name in settings} | dict(dataset.split_by)
     wants = {name: getattr(asked, name) for name in settings} | split_settings(asked)
+    known["regions"] = [*as_settings(dataset.plan.regions).items()]
+    wants["regions"] = None
+    if asked.regions is not None:
+        wants["regions"] = [*as_settings(regions_from(asked.regions)).items()]
     known["labels"] = as_asked(asked.labels, dataset.plan.stated, dataset.plan.ignored)
     known["instances"] = dataset.plan.instances is not None
     if other := planned_for_other_memory(asked, dataset.plan):

@@ -16,6 +16,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
+from data_prep.core.values.regions import as_settings
 from data_prep.files.atomic import move_file, remove_file, write_array, write_bytes
 from data_prep.files.file_tree import Tree, open_again, open_tree, token_of
 from data_prep.files.output_folder import below, check_free, check_output, own_folder
@@ -120,6 +121,7 @@ def prepare(
             del rules[name]
         rules["labels"] = with_ignored(plan.stated, plan.ignored)
         rules["instances"] = plan.instances is not None
+        rules["regions"] = as_settings(plan.regions)
         config = replace(config, **rules)
     form = plan.form if plan else None
     # The window of a plan is to leave something of the images, too.
@@ -345,7 +347,7 @@ def _remove_left_out(out: Path, ids: Collection[str]) -> None:
 def _made_with(plan: Plan, case: Case) -> str:
     """Hash what the arrays of a case depend on besides the content of its files."""
     used = asdict(plan)
-    unused = ["why", "patch_size", "seen", "network"]
+    unused = ["why", "patch_size", "seen", "network", "regions"]
     # As it was hashed before there were such.
     unused += [name for name in ("ignored", "instances") if used[name] is None]
     for name in unused:

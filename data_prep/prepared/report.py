@@ -16,6 +16,7 @@ from PIL import Image
 from data_prep.checks.run import Checked
 from data_prep.core.config import Plan
 from data_prep.core.safe_text import inert
+from data_prep.core.values.regions import as_settings
 from data_prep.files.atomic import write_bytes
 from data_prep.files.png import array_to_png, figure_to_png, in_page
 from data_prep.prepared.dataset import Dataset
@@ -47,6 +48,7 @@ def write_report(dataset: Dataset, checked: Checked) -> Path:
         folds=len(dataset.folds),
         test=len(dataset.test),
         plan=[(n, _written(getattr(plan, n)), plan.why.get(n, "")) for n in settings]
+        + [("regions", _written(as_settings(plan.regions)), "")] * bool(plan.regions)
         + _network(plan),
         findings=[finding.for_records() for finding in checked.findings[:_MOST_FINDINGS]],
         more=max(0, len(checked.findings) - _MOST_FINDINGS),

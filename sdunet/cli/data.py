@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import jsonargparse
 
-from data_prep.core.config import Count, CountFrom0, DataConfig, Plan, Seed
+from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
+from data_prep.core.values.numbers import Count, CountFrom0, Seed
 from data_prep.planning.classes import with_ignored
 from data_prep.planning.seeding import Seeding
 from sdunet.cli.options import Command, add_jobs, add_task, jobs_of, report, say_unused, task_of
@@ -221,6 +222,9 @@ def _prepare(options: jsonargparse.Namespace) -> int:
 
 def _tell(plan: Plan) -> None:
     tell(f"classes {with_ignored(plan.labels, plan.ignored)}, channels {', '.join(plan.channels)}")
+    if plan.regions:
+        told = (f"{region.name} {list(region.classes)}" for region in plan.regions)
+        tell(f"regions {', '.join(told)}, painted in this order")
     for name in ("intensity", "window", "resize", "spacing", "patch_size"):
         if (value := getattr(plan, name)) is not None:
             reason = f"  ({plan.why[name]})" if name in plan.why else ""

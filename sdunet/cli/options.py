@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from data_prep.core.codes import acceptable
-from data_prep.core.config import CountFrom0, DataConfig, PositiveNumber, Seed
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_each
 from data_prep.core.parse import MAX_LIST_BYTES, usable
+from data_prep.core.values.numbers import CountFrom0, PositiveNumber, Seed
 from data_prep.files.output_folder import check_free, check_output
 from data_prep.files.written_files import read_written
 from sdunet.cli.parser import Parser

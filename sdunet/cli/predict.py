@@ -4,8 +4,8 @@ from pathlib import Path
 
 import jsonargparse
 
-from data_prep.core.config import PositiveNumber
 from data_prep.core.errors import DataError
+from data_prep.core.values.numbers import PositiveNumber
 from sdunet.cli.options import (
     DEVICE,
     Command,
@@ -52,7 +52,9 @@ def _describe_predict(parser: Parser) -> None:
         help="number objects, also where they touch, by a model trained with dataset.instances",
     )
     parser.add_argument(
-        "--probabilities", action="store_true", help="write a map of the probability of each class"
+        "--probabilities",
+        action="store_true",
+        help="write the probability of each class or region",
     )
     parser.add_argument(
         "--max-ram",

@@ -2,8 +2,9 @@
 
 import jsonargparse
 
-from data_prep.core.config import Count, DataConfig
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.core.values.numbers import Count
 from sdunet.cli.options import (
     Command,
     add_cases,

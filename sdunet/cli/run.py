@@ -5,7 +5,7 @@ from pathlib import Path
 import jsonargparse
 from jsonargparse.typing import NonNegativeInt
 
-from data_prep.core.config import PositiveNumber
+from data_prep.core.values.numbers import PositiveNumber
 from sdunet.cli.options import Command, add_jobs, add_task, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import bar, say, tell

@@ -6,8 +6,8 @@ import jsonargparse
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from data_prep.core.config import PositiveNumber, Steps, StepsFrom0
 from data_prep.core.errors import DataError
+from data_prep.core.values.numbers import PositiveNumber, Steps, StepsFrom0
 from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of

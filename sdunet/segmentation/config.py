@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from jsonargparse.typing import ClosedUnitInterval
 
-from data_prep.core.config import (
+from data_prep.core.config import DataConfig
+from data_prep.core.values.numbers import (
     Count,
     CountFrom0,
-    DataConfig,
     NumberFrom0,
     PositiveNumber,
     Seed,
@@ -106,7 +106,7 @@ class TrainingConfig:
             right where classes name a side, such as `kidney_left`.
         rotate: turn patches by multiples of 90 degrees in the plane of the first two axes.
         loss: Dice with cross-entropy, Dice with focal loss, or Tversky (misses count 0.7, false
-            alarms 0.3).
+            alarms 0.3); of regions, each by itself, that of its sigmoid.
         optimizer: `adamw`, `adam`, or `sgd` with Nesterov momentum 0.99.
         learning_rate: at the start.
         schedule: how it falls to zero, step by step: along a half cosine, as a power of 0.9 of

@@ -8,7 +8,7 @@ from jsonargparse.typing import (
     restricted_number_type,
 )
 
-from data_prep.core.config import (
+from data_prep.core.values.numbers import (
     Count,
     CountFrom0,
     NumberFrom0,

@@ -8,8 +8,8 @@ import jsonargparse
 import numpy as np
 import torch
 
-from data_prep.core.config import PositiveNumber, Steps
 from data_prep.core.errors import DataError
+from data_prep.core.values.numbers import PositiveNumber, Steps
 from data_prep.files.atomic import write_json
 from data_prep.files.output_folder import check_output
 from sdunet.cli.options import Command, accepted, add_vae, same_images, vae_of

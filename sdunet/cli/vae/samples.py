@@ -7,9 +7,9 @@ import jsonargparse
 import numpy as np
 import torch
 
-from data_prep.core.config import Count, NumberFrom0
 from data_prep.core.errors import DataError
 from data_prep.core.parse import read_bounded, usable
+from data_prep.core.values.numbers import Count, NumberFrom0
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.output_folder import own_folder

@@ -13,6 +13,7 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
 from data_prep.core.findings import Finding
 from data_prep.core.progress import Progress, silent
+from data_prep.core.values.regions import Region, inside
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import check_free, check_output, own_folder
@@ -57,7 +58,7 @@ def evaluate(
     *,
     instances: bool = False,
 ) -> tuple[dict, list[DataError]]:
-    """Score each case and class, and each object.
+    """Score each case and class, or region, and each object.
 
     Writes `cases.csv`, a row a case and class; `components.csv`, a row an object; `summary.json`
     in nnU-Net's form with intervals and the numbers of cases beside every mean; and plots. Cases
@@ -88,8 +89,10 @@ def evaluate(
     pairs = open_pairs(predictions, references, only, config, max_ram, instances=instances)
     check_output(out, references, predictions)
     check_free(out, "evaluate", _FILES)
-    names = {number: name for name, number in pairs.rules.labels.items() if number}
-    tables = _Tables(names, told_apart=pairs.instances)
+    if pooled is not None and pairs.rules.regions:
+        found = "the batch-pooled Dice is of classes, and regions are scored"
+        raise DataError("LBL_REGIONS", found, "leave it out, or give dataset.regions: {}")
+    tables = _Tables(pairs.targets, told_apart=pairs.instances)
     same: list[bool] = []
     held: set[int | str] = set()
     for case in progress(pairs.cases, "scoring"):
@@ -138,24 +141,25 @@ class _Tables:
     """Rows of all cases, and what their means are taken of.
 
     Args:
-        names: of the classes by number, without the background.
+        targets: what is scored, numbered from 1.
         told_apart: whether predictions number their objects.
     """
 
-    def __init__(self, names: dict[int, str], *, told_apart: bool) -> None:
-        self.names = names
+    def __init__(self, targets: Sequence[Region], *, told_apart: bool) -> None:
+        self.targets = dict(enumerate(targets, start=1))
+        self.names = {number: target.name for number, target in self.targets.items()}
         self.told_apart = told_apart
         self.instances: list[dict[str, Any]] = []
         self.problems: list[DataError] = []
         self.records: list[dict[str, Any]] = []
         self.cases: list[dict[str, Any]] = []
         self.objects: list[dict[str, Any]] = []
-        self.counted: dict[int, list[_Counted]] = {number: [] for number in names}
+        self.counted: dict[int, list[_Counted]] = {number: [] for number in self.targets}
         self.calibration: dict[int, Calibration] = defaultdict(Calibration)
         self.unit = "pixels"
 
     def add(self, pair: Pair, scores: Sequence[ClassScores]) -> None:
-        """Add a case, with the scores of class 1, 2, ...; all of it, or nothing if that fails."""
+        """Add a case, with the scores of each target; all of it, or nothing if that fails."""
         affine = pair.reference.affine
         rows, objects, calibrated = [], [], []
         read = self._probabilities(pair)
@@ -166,13 +170,13 @@ class _Tables:
             objects += [begin | row for row in object_rows(found, affine, probabilities)]
             if probabilities is not None:
                 sums = Calibration()
-                there = pair.reference.array == number
+                there = inside(pair.reference.array, self.targets[number].classes)
                 if pair.ignored is not None:
                     counts = ~pair.ignored
                     probabilities, there = probabilities[counts], there[counts]
                 sums.update(probabilities, there)
                 calibrated.append((number, sums))
-        self.records.append(_record(pair, scores))
+        self.records.append(_record(pair, scores, [t.key for t in self.targets.values()]))
         self.unit = "pixels" if affine is None else "ml"
         self.problems += pair.problems
         self.cases += rows
@@ -197,7 +201,7 @@ class _Tables:
     def summary(self) -> dict[str, Any]:
         """Return means, with intervals and numbers, and the scores of every case."""
         means = {
-            str(number): {"name": self.names[number]} | _means(found)
+            self.targets[number].key: {"name": self.names[number]} | _means(found)
             for number, found in self.counted.items()
         }
         return {
@@ -256,7 +260,7 @@ def _row(scores: ClassScores, cell: float) -> dict[str, Any]:
     )
 
 
-def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
+def _record(pair: Pair, scores: Sequence[ClassScores], keys: Sequence[str]) -> dict[str, Any]:
     return {
         "case": pair.id,
         "reference_file": pair.reference_file,
@@ -264,10 +268,10 @@ def _record(pair: Pair, scores: Sequence[ClassScores]) -> dict[str, Any]:
         "reference_sha256": hash_of(pair.reference.array, pair.ignored),
         "prediction_sha256": None if pair.prediction is None else hash_of(pair.prediction),
         "metrics": {
-            str(number): {METRICS[name].label: value for name, value in found.values.items()}
+            key: {METRICS[name].label: value for name, value in found.values.items()}
             | _cells(found.overlap)
             | {"outcome": found.overlap.outcome}
-            for number, found in enumerate(scores, start=1)
+            for key, found in zip(keys, scores, strict=True)
         },
         **({} if pair.ignored is None else {"n_ignored": int(np.count_nonzero(pair.ignored))}),
     }

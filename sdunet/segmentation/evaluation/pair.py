@@ -8,6 +8,7 @@ import numpy as np
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.scan import Scan
+from data_prep.core.values.regions import Region
 from sdunet.segmentation.evaluation.probabilities import Probabilities
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
@@ -32,6 +33,7 @@ class Pair:
         held: numbers or names in the files that are mapped to classes, see `Findings.held`.
         ignored: where the reference says nothing, `(1, ...)`; `None` where it does everywhere.
         predicted_objects: as `objects`, of predictions that tell them apart.
+        regions: that are scored in place of classes; empty for those.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Pair:
     held: frozenset[int | str] = frozenset()
     ignored: np.ndarray | None = None
     predicted_objects: np.ndarray | None = None
+    regions: tuple[Region, ...] = ()
 
     @property
     def problems(self) -> list[DataError]:
@@ -65,7 +68,7 @@ class Pair:
         return self.prediction is not None and np.array_equal(self.prediction, self.reference.array)
 
     def scores(self, num_classes: int, options: ScoreOptions) -> list[ClassScores]:
-        """Score each class; without a prediction all is missed.
+        """Score each class or region; without a prediction all is missed.
 
         Raises:
             DataError: IO_MEMORY.
@@ -80,6 +83,7 @@ class Pair:
                 None if self.objects is None else self.objects[0],
                 None if self.ignored is None else self.ignored[0],
                 None if self.predicted_objects is None else self.predicted_objects[0],
+                [region.classes for region in self.regions] or None,
             )
 
 

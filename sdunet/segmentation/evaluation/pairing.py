@@ -12,11 +12,13 @@ from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.scan import Scan
+from data_prep.core.values.regions import Region, targets_of
 from data_prep.files.file_tree import Tree, held_to, open_tree
 from data_prep.formats.mask_images import check_shown_alike, decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label
 from data_prep.layouts import Case, choose, find_labels
 from data_prep.planning.classes import classes_of, ignored_of, learned_classes, without_ignored
+from data_prep.planning.regions import check_no_objects, check_regions
 from data_prep.preprocessing.grid import fit_label
 from data_prep.preprocessing.instances import IGNORED
 from data_prep.reading.label import as_classes, read_case_label
@@ -28,10 +30,11 @@ from sdunet.segmentation.evaluation.pair import Pair
 from sdunet.segmentation.evaluation.predicted_files import files_by_case, in_their_place
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
+from sdunet.segmentation.evaluation.region_probabilities import RegionProbabilities
 from sdunet.segmentation.evaluation.stated_classes import (
     check_named_alike,
-    check_regions,
     classes_beside,
+    with_regions,
 )
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 from sdunet.segmentation.metrics.arguments import without
@@ -136,17 +139,7 @@ class Pairs:
             problem = error
         probabilities = None
         if self.has_probabilities and prediction is not None:
-            probabilities = Probabilities(
-                self.predictions,
-                case.id,
-                predicted,
-                reference,
-                self.num_classes,
-                {n for name, n in self.rules.labels.items() if name in self._record.tidied},
-                self._record.rules is not None,
-                self.rules.accept,
-                self.memory,
-            )
+            probabilities = self._probabilities(case.id, predicted, reference)
         return Pair(
             case.id,
             reference,
@@ -163,11 +156,30 @@ class Pairs:
             held if self._record.rules else held | seen.held,
             ignored,
             numbered,
+            self.rules.regions,
         )
+
+    def _probabilities(self, case_id: str, predicted: Scan, reference: Scan) -> Probabilities:
+        """Return what reads the probabilities of a case, of classes or of regions."""
+        tidied, regions = self._record.tidied, self.rules.regions
+        classes = {n for name, n in self.rules.labels.items() if name in tidied}
+        scans = self.predictions, case_id, predicted, reference, self.num_classes
+        known = self._record.rules is not None, self.rules.accept, self.memory
+        if regions:
+            return RegionProbabilities(*scans, tidied, *known, regions=regions)
+        return Probabilities(*scans, classes, *known)
+
+    @property
+    def targets(self) -> tuple[Region, ...]:
+        """What is scored: regions, or each class but the background."""
+        return targets_of(self.rules.labels, self.rules.regions)
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether probabilities were predicted, too."""
+        """Whether probabilities of what is scored were predicted, too."""
+        known = self._record.rules
+        if known is not None and known.regions != self.rules.regions:
+            return False
         return any(name.startswith(FOLDER) for name in self.predictions.names)
 
     def _check_image(self, case: Case, source: frozenset[str]) -> None:
@@ -260,9 +272,9 @@ def open_pairs(
 
     Raises:
         DataError: if there are no cases, or the record of the predictions is damaged; LBL_CLASSES
-            if classes are stated differently; LBL_REGIONS for regions in place of classes;
-            LBL_MIXED if palettes show one class as another; PRED_INSTANCES if ids are due where
-            classes are recorded; SET_CONFLICT for ids of several classes.
+            if classes are stated differently; LBL_REGIONS if regions are; LBL_MIXED if palettes
+            show one class as another; PRED_INSTANCES if ids are due where classes are recorded;
+            SET_CONFLICT for ids of several classes, or of regions.
     """
     memory = bytes_of(max_ram)
     with memory_within(memory):
@@ -310,13 +322,17 @@ def _open(
         stated += [(f"{file} beside the references", c) for file, c in classes_beside(tree)]
     declared = [(who, classes) for who, classes in stated if classes]
     check_named_alike(declared)
-    check_regions(layout.regions, predicted, declared=bool(declared))
     config = DataConfig(
         labels=declared[0][1] if declared else layout.labels,
+        regions=asked.regions,
         label_map=asked.label_map or known.label_map,
         structures=asked.structures or known.structures,
     )
+    config, regions = with_regions(config, recorded.rules, layout.regions, predicted)
     known_ignored = known.ignored if layout.ignored is None else layout.ignored
+    if layout.ignored is not None:  # its number may be that of a class by now
+        moved = config.label_map.get(layout.ignored, layout.ignored)
+        known_ignored = layout.ignored if moved in (config.labels or {}).values() else moved
     ignored = ignored_of(asked if asked.labels else config, known_ignored)
     accept = tuple(sorted({*asked.accept, *known.accept}))
     masks = [name for case in layout.cases for name in case.masks]
@@ -329,9 +345,12 @@ def _open(
         noticed.append(note_of("references"))
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None, ignored)
+    check_regions(regions, classes)
+    if objects:
+        check_no_objects([region.name for region in regions])
     _, name = learned_classes(replace(config, instances=objects), classes)
     maps = config.label_map, config.structures
-    rules = Rules((), classes, *maps, accept, form, ignored, name)
+    rules = Rules((), classes, *maps, accept, form, ignored, name, regions)
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))

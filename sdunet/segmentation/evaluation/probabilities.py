@@ -16,7 +16,7 @@ from data_prep.preprocessing.grid import fit_image
 from sdunet.segmentation.inference.prediction_record import BESIDE
 
 FOLDER = BESIDE[1]
-_STEP = 0.01  # of the coarsest storage: whole percents, a little more than the steps of a byte
+STEP = 0.01  # of the coarsest storage: whole percents, a little more than the steps of a byte
 _FURTHEST = 0.1  # of a sum from 1, however many classes
 _COPIES = 6  # single precision: a class as stored and converted, sum, largest, the label's, masks
 
@@ -44,7 +44,7 @@ class Probabilities:
     predicted: Scan
     reference: Scan
     num_classes: int
-    tidied: Collection[int] = ()
+    tidied: Collection[int | str] = ()
     recorded: bool = False
     accept: Collection[str] = ()
     memory: float | None = None
@@ -75,34 +75,53 @@ class Probabilities:
         """
         if self._checked:
             return
-        known = {str(number) for number in range(self.num_classes)}
+        known = {str(number) for number in self.numbers}
         for name in self.tree.names:
             folder = name.removeprefix(FOLDER).partition("/")[0]
             if name.startswith(FOLDER) and stem(name) == self.case and folder not in known:
                 found = (
-                    f"probabilities of class {folder!r}, classes are 0 to {self.num_classes - 1}"
+                    f"probabilities of class {folder!r}, {self.kind} are {self.numbers[0]} to "
+                    f"{self.numbers[-1]}"
                 )
                 raise DataError(
                     "PROB_CLASSES", found, "score them with their own classes", case=self.case
                 )
         with case_errors(self.case), memory_within(self.memory):
-            check_bytes(4 * self.label.size, _COPIES)
-            total, largest, own = (np.zeros(self.label.shape, np.float32) for _ in range(3))
-            background = self.label == 0
-            for number in self._stored():
-                found = self._read(number).array.astype(np.float32, copy=False)
-                total += found
-                self._compare(number, found, largest, own, background)
-            if 0 not in self._stored() and total.max() <= 1 + self._apart:
-                self._compare(0, 1 - total, largest, own, background)
-                total[:] = 1
-            self._ask(total, largest, own)
+            self._hold()
         self._checked = True
+
+    @property
+    def kind(self) -> str:
+        """What they are of, in a word."""
+        return "classes"
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of all classes, of which there may be files."""
+        return range(self.num_classes)
+
+    def of_class(self, number: int) -> np.ndarray:
+        """Return the probability of a class number, `(1, ...)`, as it is called for classes."""
+        return self(number)
+
+    def _hold(self) -> None:
+        """Hold the probabilities to 1, and to the label."""
+        check_bytes(4 * self.label.size, _COPIES)
+        total, largest, own = (np.zeros(self.label.shape, np.float32) for _ in range(3))
+        background = self.label == 0
+        for number in self._stored():
+            found = self._read(number).array.astype(np.float32, copy=False)
+            total += found
+            self._compare(number, found, largest, own, background)
+        if 0 not in self._stored() and total.max() <= 1 + self._apart:
+            self._compare(0, 1 - total, largest, own, background)
+            total[:] = 1
+        self._ask(total, largest, own)
 
     @property
     def _apart(self) -> float:
         """How far a sum may be from 1."""
-        return min(_STEP / 2 * self.num_classes, _FURTHEST)
+        return min(STEP / 2 * self.num_classes, _FURTHEST)
 
     def _stored(self) -> range:
         """Return the classes of which there must be files."""
@@ -135,7 +154,7 @@ class Probabilities:
                 "predict again, or write the probabilities of all classes",
             )
         behind = largest - own
-        if count := int((behind > _STEP).sum()):
+        if count := int((behind > STEP).sum()):
             worst = behind.argmax()
             findings.ask(
                 "PROB_LABEL",

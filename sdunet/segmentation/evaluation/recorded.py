@@ -7,9 +7,11 @@ from typing import Any
 from data_prep.core.codes import explain
 from data_prep.core.config import MaskForm, Rules
 from data_prep.core.parse import MAX_BYTES, once, usable, whole
+from data_prep.core.values.regions import Region
 from data_prep.files.file_tree import Tree
 from data_prep.files.hashed_json import parse_hashed
 from data_prep.files.written_files import check_written
+from data_prep.planning.regions import check_regions
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 
@@ -75,7 +77,9 @@ def read_recorded(tree: Tree) -> Recorded:
             settings["channels"] = tuple(map(str, manifest["channels"]))
         ignored = manifest.get("ignored")
         ignored = None if ignored is None else whole(ignored)
-        rules = Rules((), labels, label_map, structures, accept, form, ignored)
+        regions = tuple(map(Region.from_json, manifest.get("regions", ())))
+        check_regions(regions, labels)
+        rules = Rules((), labels, label_map, structures, accept, form, ignored, None, regions)
         instances = manifest.get("instances", False)
         if not isinstance(instances, bool):
             raise ValueError(f"instances must be true or false, got {instances!r:.80}")

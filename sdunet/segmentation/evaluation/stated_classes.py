@@ -1,14 +1,18 @@
 """Classes that other tools leave beside their predictions: nnU-Net's `dataset.json`, and lists."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from data_prep.checks.settings import overlapping
+from data_prep.checks.regions import check_same, settle
+from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_BYTES, UNUSABLE, parse_json, usable
+from data_prep.core.values.regions import Region, as_settings, regions_from
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.by_list import declared, regions_of
+from data_prep.layouts.by_list import declared
 from data_prep.layouts.cases import Regions
+from data_prep.layouts.lists.regions import regions_of
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 _REPAIR = "repair it, or take it out of the predictions"
@@ -19,7 +23,7 @@ _LISTS = {"training", "validation", "test", "testing", "channel_names", "modalit
 def classes_beside(tree: Tree) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield each JSON file of predictions, at most one folder deep, that numbers their classes.
 
-    Regions of several values number none, see `check_regions`; our own record is read by
+    Regions of several values number none, see `with_regions`; our own record is read by
     `read_recorded`.
 
     Raises:
@@ -32,43 +36,41 @@ def classes_beside(tree: Tree) -> Iterator[tuple[str, dict[str, int]]]:
             yield name, labels
 
 
-def check_regions(regions: Regions | None, predictions: Tree, *, declared: bool) -> None:
-    """Refuse regions of several values where classes are due, and values of other regions.
+def with_regions(
+    config: DataConfig, known: Rules | None, references: Regions | None, predictions: Tree
+) -> tuple[DataConfig, tuple[Region, ...]]:
+    """Return settings with the classes that regions are made of, and the regions to be scored.
 
-    nnU-Net writes, of the regions that a voxel lies in, the value of the last: that of a label
-    again only where `regions_class_order` says so.
+    They are those of the settings, of the predictions' record, of the references, or of what
+    another tool left beside its predictions, which must agree. `regions: {}` in settings, and a
+    record of a network that tells classes apart, score classes.
 
     Args:
-        regions: of the references.
+        config: settings, with classes and a label map where any are stated.
+        known: what is recorded with the predictions, if anything is.
+        references: regions that they declare.
         predictions: which may tell of their regions in a file beside.
-        declared: whether settings or a dataset name classes, one for each value.
 
     Raises:
-        DataError: LBL_REGIONS; LAY_JSON if a `dataset.json` is damaged.
+        DataError: LBL_REGIONS, also for predicted values that are not those of classes; LAY_JSON
+            if a `dataset.json` is damaged.
     """
-    if regions and regions.values and not declared:
-        raise overlapping(regions.values)
+    if known is not None and config.regions is None:
+        config = replace(config, regions=as_settings(known.regions))
+    elif known is not None and config.regions and known.regions:
+        check_same(regions_from(config.regions), known.regions, "the record of the predictions")
+    found = [settle(config, references)] if references and references.values else []
     for name, described in _described(predictions):
         with usable("LAY_JSON", name, _REPAIR):
             told = regions_of(described)
         if told and told.values:
-            _check_order(name, told.values, described.get("regions_class_order"))
-            if not declared:
-                raise overlapping(told.values).at(file=name)
-
-
-def _check_order(name: str, regions: Mapping[str, tuple[int, ...]], order: object) -> None:
-    several = {region: values for region, values in regions.items() if values != (0,)}
-    if not isinstance(order, list) or len(order) != len(several):
-        found = f"regions {', '.join(several)}, and regions_class_order {order!r:.60}"
-        raise DataError("LBL_REGIONS", found, "say which value is predicted for each", file=name)
-    last = {v: region for region, values in several.items() for v in values}
-    written = dict(zip(several, order, strict=True))
-    for value, region in sorted(last.items()):
-        if written[region] != value:
-            found = f"label value {value} is predicted as {written[region]!r:.20}, that of {region}"
-            fix = "bring predictions to the values of the labels, and take this file out of them"
-            raise DataError("LBL_REGIONS", found, fix, file=name)
+            who = f"{name} beside the predictions declares"
+            try:
+                found.append(settle(config, told, who))
+                check_same(found[0][1], found[-1][1], who)
+            except DataError as error:
+                raise error.at(file=name) from None
+    return found[0] if found else settle(config, None)
 
 
 def _described(tree: Tree) -> Iterator[tuple[str, dict]]:

@@ -19,8 +19,9 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
 
     Args:
         model: the trained network.
-        facts: `labels`, `validation_dice`, `training_cases`, `trained_on_all`, `parameters`,
-            `smallest`, `doubts` and `versions`; perhaps `cross_validation_dice`, of each fold.
+        facts: `labels`, `regions`, `validation_dice`, `training_cases`, `trained_on_all`,
+            `parameters`, `smallest`, `doubts` and `versions`; perhaps `cross_validation_dice`, of
+            each fold.
     """
     plan, dice = model.plan, facts["validation_dice"]
     results = [] if dice is None else [_measured(dice)]

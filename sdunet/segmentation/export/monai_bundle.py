@@ -21,7 +21,7 @@ def bundle_files(
     Args:
         model: the trained network.
         network: its `NetworkConfig`, as JSON.
-        facts: `labels`, `doubts` and `versions`.
+        facts: `labels`, `regions`, `doubts` and `versions`.
     """
     plan, versions = model.plan, facts["versions"]
     metadata = {
@@ -55,13 +55,14 @@ def bundle_files(
                 "pred": {
                     "type": "image",
                     "format": "segmentation",
-                    "num_channels": plan.num_classes,
+                    "num_channels": plan.outputs,
                     "spatial_shape": list(plan.patch_size),
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": True,
                     "channel_def": {
-                        str(one["number"]): _no_reference(one["name"]) for one in facts["labels"]
+                        str(i): _no_reference(one["name"])
+                        for i, one in enumerate(facts.get("regions") or facts["labels"])
                     },
                 }
             },
@@ -75,7 +76,7 @@ def bundle_files(
             "_target_": "sdunet.bundle.network_of",
             "spatial_dims": plan.spatial_dims,
             "in_channels": len(plan.channels),
-            "out_channels": plan.num_classes,
+            "out_channels": plan.outputs,
             **network,
         },
         "network": {

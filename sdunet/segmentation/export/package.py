@@ -10,6 +10,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def export(
     for finding in findings_of(doubts, accept):
         say(str(finding))
     model = load_model(run)
-    read_rules(run, model.plan.stated, [run])  # refuses those of other weights
+    names = [target.name for target in model.plan.scored]
+    read_rules(run, names, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=partial_of(out.parent), prefix=NOT_WHOLE) as folder:
         made = Path(folder) / "package"
@@ -180,6 +182,7 @@ def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:
             {"name": name, "number": number, "colour": class_colour(number)}
             for number, name in enumerate(plan.classes)
         ],
+        "regions": [asdict(region) for region in plan.regions],
         "validation_dice": record.get("validation_dice"),
         "parameters": count_parameters(model.network),
         "training": record.get("training"),

@@ -43,8 +43,9 @@ def predict(image: np.ndarray) -> np.ndarray:
     """Return class numbers of an image (channels, ...), window by window."""
     model = json.loads((FOLDER / "model.json").read_text(encoding="utf-8"))
     plan, overlap = model["plan"], model["overlap"]
-    if plan.get("resize"):
-        raise SystemExit(f"images are to be resized to {plan['resize']} before: use sdunet predict")
+    for name in ("resize", "regions", "instances"):
+        if plan.get(name):
+            raise SystemExit(f"of a network with dataset.{name}: use sdunet predict")
     network = onnxruntime.InferenceSession(FOLDER / "network.onnx")
     patch, sizes = plan["patch_size"], image.shape[1:]
     pads = [

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -20,6 +20,7 @@ from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
 from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.preprocessing.streaming import mean_planes, planes_back
 from sdunet.runtime.torch_errors import is_out_of_memory
+from sdunet.segmentation.inference.decision import entropy_of
 from sdunet.segmentation.inference.domain_check import check_like_training
 from sdunet.segmentation.inference.instances import (
     check_instances,
@@ -49,7 +50,10 @@ from sdunet.segmentation.models.trained_model import (
 )
 
 _LARGE = 1e9  # bytes that are worth a word
-_SHARED = ("spatial_dims", "channels", "labels", "label_map", "structures", "ignored", "instances")
+_SHARED = (
+    *("spatial_dims", "channels", "labels", "label_map", "structures", "ignored"),
+    *("instances", "regions"),
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ class Ensemble:
         axes = set.intersection(*(set(model.flip_axes) for model in self.models))
         looks = chain.from_iterable(combinations(sorted(axes), n) for n in range(len(axes) + 1))
         networks = [model.network for model in self.models]
-        return WindowPredictor(networks, tuple(looks) if self.mirror else ((),), self.device)
+        flips, regions = tuple(looks) if self.mirror else ((),), bool(self.plan.regions)
+        return WindowPredictor(networks, flips, self.device, of_regions=regions)
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,8 @@ class Prediction:
     Attributes:
         label: class numbers, `(1, ...)` uint8 or uint16; or numbers of objects, uint16 or uint32.
         entropy: of the probabilities, `(1, ...)` float32, 0 (certain) to 1; if asked for.
-        turned: probability of each class on axes turned to RAS+, `(classes, ...)`; if asked for.
+        turned: probability of each class, or region, on axes turned to RAS+, `(classes, ...)`; if
+            asked for.
         grid: that they were turned by.
     """
 
@@ -120,7 +126,10 @@ class Prediction:
     grid: Grid
 
     def probability_of(self, number: int) -> np.ndarray:
-        """Return the probability of one class on the scan's own axes, `(1, ...)` float32.
+        """Return the probability of a class, or region, on the scan's own axes, `(1, ...)` float32.
+
+        Args:
+            number: of the class, or of the region in their order, from 0.
 
         Raises:
             ValueError: if they were not asked for.
@@ -193,8 +202,8 @@ def load_ensemble(
         doubts = frozenset[str]().union(*(doubts_of(found, accept) for found in folders))
         models = [_on_device(load_model(found), device) for found in folders]
         seen = frozenset[frozenset[str]]().union(*map(read_seen, folders))
-        labels = models[0].plan.stated
-        rules = _rules_of(roots, labels) if tidy else {}
+        names = [target.name for target in models[0].plan.scored]
+        rules = _rules_of(roots, names) if tidy else {}
     _refuse_twice(models)
     for model in models[1:]:
         if names := _not_shared(model.plan, models[0].plan):
@@ -209,10 +218,10 @@ def load_ensemble(
     return Ensemble(tuple(models), rules, mirror, doubts, seen)
 
 
-def _rules_of(roots: Sequence[Path], labels: Mapping[str, int]) -> Rules:
+def _rules_of(roots: Sequence[Path], names: Collection[str]) -> Rules:
     """Return the rules of all paths, which must agree: each was found for its own networks."""
     roots = _as_one_folder(roots)
-    found = [read_rules(root, labels, find_models(root)) for root in roots]
+    found = [read_rules(root, names, find_models(root)) for root in roots]
     if any(rules != found[0] for rules in found):
         raise DataError(
             "PRED_RULES",
@@ -294,7 +303,7 @@ def predict_scan(
     grids = [grid_of(scan, part.plan.spacing, part.plan.resize) for part in parts]
     grid = grids[0]  # all turn the scan alike
     needed = sum(
-        needed_bytes(scan, there, plan.num_classes, part.plan.patch_size, uncertainty=uncertainty)
+        needed_bytes(scan, there, plan.outputs, part.plan.patch_size, uncertainty=uncertainty)
         for part, there in zip(parts, grids, strict=True)
     )
     if needed > _LARGE:
@@ -317,20 +326,22 @@ def predict_scan(
     shares = [len(part.models) / len(ensemble.models) for part in parts]
     label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
     entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None
-    kept = probabilities_into and probabilities_into((len(plan.stated), *grid.turned_size))
+    kept = probabilities_into and probabilities_into((plan.probability_maps, *grid.turned_size))
     first = 0
     for probabilities in mean_planes(streams, shares):
         here = slice(first, first := first + probabilities.shape[1])
         label[here] = most_probable(probabilities, plan)
         if entropy is not None:
-            entropy[here] = entropy_of(probabilities)
+            entropy[here] = entropy_of(probabilities, of_regions=bool(plan.regions))
         if kept is not None:
             kept[:, here] = stated_probabilities(probabilities, plan)
     if first != len(label):
         raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
     # Rules were found on the plan's grid: pixels there, millimetres of volumes.
     stated = stated_label(label, plan)
-    if removed := remove_pieces(stated, ensemble.rules, plan.stated, grid.cell):
+    if removed := remove_pieces(
+        stated, ensemble.rules, plan.scored, grid.cell, of_regions=bool(plan.regions)
+    ):
         findings.note("PRED_TIDIED", f"{removed} small connected components removed")
     if instances:
         label[stated == 0] = 0
@@ -373,12 +384,6 @@ def _check_axes(scan: Scan, plan: Plan) -> None:
         raise DataError(
             "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
         )
-
-
-def entropy_of(probabilities: np.ndarray) -> np.ndarray:
-    """Return the entropy of probabilities `(classes, ...)`, 0 for certain, 1 for all alike."""
-    terms = probabilities * np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    return np.clip(-terms.sum(0) / np.log(len(probabilities)), 0, 1)
 
 
 def _not_shared(one: Plan, other: Plan) -> list[str]:

@@ -8,6 +8,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
 from data_prep.preprocessing.instances import BOUNDARY, INSIDE
+from sdunet.segmentation.inference.decision import label_of
 from sdunet.segmentation.metrics.connected_components import connected_components
 
 SURE = 255  # in place of `INSIDE`, where that is nearly certain; no class has this number
@@ -30,17 +31,17 @@ def check_instances(plan: Plan, *, asked: bool) -> None:
 
 
 def most_probable(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the class of each voxel that a network learned, `(...)`.
+    """Return the class of each voxel by what a network learned, `(...)`.
 
     Of objects, a voxel is foreground where inside and boundary together are more probable than the
     background: `INSIDE` where that has a probability of 0.7, `SURE` of 0.9, else `BOUNDARY`.
 
     Args:
-        probabilities: of each class, `(classes, ...)`.
+        probabilities: of each class, or region, `(classes, ...)`.
         plan: of the network.
     """
     if plan.instances is None:
-        return probabilities.argmax(0)
+        return label_of(probabilities, plan.regions)
     inside = probabilities[INSIDE]
     label = np.where(probabilities[1:].sum(0) > probabilities[0], BOUNDARY, 0)
     label[inside >= _INSIDE_FROM] = INSIDE

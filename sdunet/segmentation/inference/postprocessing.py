@@ -1,13 +1,14 @@
 """Small components removed from predictions, where that helped on validation cases."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.core.parse import usable
+from data_prep.core.values.regions import Region, inside, masks_of, paint
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.written_files import is_there
 from sdunet.segmentation.metrics.connected_components import connected_components
@@ -18,8 +19,8 @@ RULES = "postprocess.json"
 _SHARES = (0.001, 0.003, 0.01, 0.03, 0.1)
 _GAIN = 0.001  # of the mean Dice, for less nothing is changed
 LARGEST = "largest"
-# Class name to `LARGEST`, which keeps the largest component alone, or to the least mm3 (voxels of
-# pictures) of a component that is kept.
+# Name of a class or region to `LARGEST`, which keeps the largest component alone, or to the least
+# mm3 (voxels of pictures) of a component that is kept.
 Rules = dict[str, str | float]
 
 
@@ -47,14 +48,17 @@ class Pieces:
 
 
 def compare_pieces(
-    prediction: np.ndarray, reference: np.ndarray, number: int, void: int | None = None
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    classes: Sequence[int],
+    void: int | None = None,
 ) -> Pieces:
-    """Return the components of class `number` in a label, compared with the reference.
+    """Return the components of a class, or of several as one, compared with the reference.
 
     Voxels that have the number `void` in the reference are neither right nor wrong.
     """
-    numbered, sizes = connected_components(prediction == number)
-    there = reference == number
+    numbered, sizes = connected_components(inside(prediction, classes))
+    there = inside(reference, classes)
     right = np.bincount(numbered[there], minlength=len(sizes) + 1)[1:]
     counted = None
     if void is not None:
@@ -93,23 +97,38 @@ def choose_rule(cases: Sequence[Pieces], cell: float) -> tuple[str | float | Non
     return best, before, after
 
 
-def remove_pieces(label: np.ndarray, rules: Rules, labels: Mapping[str, int], cell: float) -> int:
-    """Make background, in place, of the components of a label that the rules do not keep.
+def remove_pieces(
+    label: np.ndarray,
+    rules: Rules,
+    targets: Sequence[Region],
+    cell: float,
+    *,
+    of_regions: bool = False,
+) -> int:
+    """Remove, in place, the components of a label that the rules do not keep.
+
+    Those of classes become background. Those of a region are taken out of it and of all regions
+    within it, and what is left there of other regions is painted again.
 
     Args:
         label: class numbers, `(H, W)` or `(X, Y, Z)`.
         rules: see `Rules`.
-        labels: class names to numbers.
+        targets: classes or regions that they are for.
         cell: volume of a voxel in mm3; 1 for pictures.
+        of_regions: whether they are regions.
 
     Returns:
         How many components were removed.
     """
     removed = 0
+    by_name = {target.name: target for target in targets}
     for name, rule in rules.items():
-        numbered, sizes = connected_components(label == labels[name])
+        classes = by_name[name].classes
+        numbered, sizes = connected_components(inside(label, classes))
         gone = ~kept_pieces(sizes, rule, cell)
-        label[np.concatenate([[False], gone])[numbered]] = 0
+        there = np.concatenate([[False], gone])[numbered]
+        others = [target for target in targets if not {*target.classes} <= {*classes}]
+        label[there] = paint(masks_of(label[there], others), others) if of_regions and others else 0
         removed += int(gone.sum())
     return removed
 
@@ -119,14 +138,12 @@ def weights_of(models: Sequence[Path]) -> list[str]:
     return [hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() for folder in models]
 
 
-def read_rules(
-    folder: Path, labels: Mapping[str, int], models: Sequence[Path] | None = None
-) -> Rules:
+def read_rules(folder: Path, names: Collection[str], models: Sequence[Path] | None = None) -> Rules:
     """Read the rules that stand in a folder of models; none where there is no file.
 
     Args:
         folder: that they stand in.
-        labels: class names to numbers.
+        names: of the classes or regions.
         models: that they have to be of, see `weights_of`. Default: any.
 
     Raises:
@@ -144,7 +161,7 @@ def read_rules(
         wrong = [
             name
             for name, rule in rules.items()
-            if name not in labels or (rule != LARGEST and not 0 <= float(rule) < np.inf)
+            if name not in names or (rule != LARGEST and not 0 <= float(rule) < np.inf)
         ]
         if wrong:
             raise ValueError(f"no rule for class {wrong[0]!r}")

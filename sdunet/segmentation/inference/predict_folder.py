@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.core.config import Plan
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_each, memory_within
@@ -59,7 +60,8 @@ class PredictOptions:
         tidy: remove what `sdunet postprocess` found better removed.
         uncertainty: write the entropy of each voxel, 0 to 1, to `uncertainty/`.
         instances: number objects in place of their class, by models that were trained on objects.
-        probabilities: write the probability of each class to `probabilities/NUMBER/`.
+        probabilities: write the probability of each class to `probabilities/NUMBER/`; of regions
+            in their order, from 1.
         max_ram: gigabytes that one scan may take; default: what this machine has.
         accept: codes of what is meant to be so.
         resume: keep what the same models have predicted from the same files.
@@ -162,7 +164,7 @@ def predict(
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):
-            files = [out / name for name in _files_of(case.id, len(ensemble.plan.stated))]
+            files = [out / name for name in _files_of(case.id, ensemble.plan)]
             try:
                 with case_errors(case.id, case.image):
                     for path in files:
@@ -249,6 +251,7 @@ def _facts(ensemble: Ensemble, options: PredictOptions) -> dict[str, Any]:
         "removed": ensemble.rules,
         **({} if plan.ignored is None else {"ignored": plan.ignored}),
         **({} if plan.instances is None else {"instances": options.instances}),
+        **({"regions": [asdict(region) for region in plan.regions]} if plan.regions else {}),
     }
 
 
@@ -286,9 +289,9 @@ def _predict_case(
                 probabilities_into=partial(_on_disk, folder) if options.probabilities else None,
                 memory=memory,
             )
-            files = _write(case, scan, found, folders, out)
+            files = _write(case, scan, found, folders, out, _numbers(ensemble.plan).start)
     findings.place(case=case.id)
-    for name in set(_files_of(case.id, len(ensemble.plan.stated))) - set(files):
+    for name in set(_files_of(case.id, ensemble.plan)) - set(files):
         remove_file(out / name)  # of an earlier prediction, which asked for more
     for finding in findings.found:
         if finding.level == "warning" or finding.code.startswith("PRED"):
@@ -320,12 +323,23 @@ def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def _folders(ensemble: Ensemble, options: PredictOptions) -> list[str]:
     """Return the folders that hold a file of each case; `.` that of the label."""
-    probabilities = [f"probabilities/{number}" for number in range(len(ensemble.plan.stated))]
+    probabilities = [f"probabilities/{number}" for number in _numbers(ensemble.plan)]
     return [".", *["uncertainty"] * options.uncertainty, *probabilities * options.probabilities]
 
 
-def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: Path) -> dict:
-    """Write what was predicted, and return its files with the hash of each."""
+def _numbers(plan: Plan) -> range:
+    """Return what folders of probabilities are called: classes from 0, regions from 1."""
+    first = 1 if plan.regions else 0
+    return range(first, first + plan.probability_maps)
+
+
+def _write(
+    case: Case, scan: Scan, found: Prediction, folders: list[str], out: Path, first: int
+) -> dict:
+    """Write what was predicted, and return its files with the hash of each.
+
+    Folders of probabilities are numbered from `first`.
+    """
     files = {}
     for folder in folders:
         if folder == ".":
@@ -333,7 +347,7 @@ def _write(case: Case, scan: Scan, found: Prediction, folders: list[str], out: P
         elif folder == "uncertainty" and found.entropy is not None:
             array = found.entropy
         else:  # one class at a time: together they may be larger than the memory
-            array = found.probability_of(int(folder.rsplit("/")[-1]))
+            array = found.probability_of(int(folder.rsplit("/")[-1]) - first)
         suffix, data = encode(scan.holding(array), suffix_of(case.image))
         path = Path(folder) / f"{case.id}{suffix}"
         write_bytes(below(out, path.as_posix()), data)
@@ -350,8 +364,8 @@ def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
     )
 
 
-def _files_of(case_id: str, num_classes: int) -> list[str]:
+def _files_of(case_id: str, plan: Plan) -> list[str]:
     """Return the names that files of a case may have, whatever is asked for."""
-    probabilities = [f"probabilities/{number}/" for number in range(num_classes)]
+    probabilities = [f"probabilities/{number}/" for number in _numbers(plan)]
     suffixes = (".png", ".tif", ".nii.gz", ".mha", ".nrrd")
     return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *probabilities) for s in suffixes]

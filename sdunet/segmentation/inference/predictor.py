@@ -30,8 +30,8 @@ class Prediction:
     Attributes:
         labels: class numbers, `(H, W)` or `(X, Y, Z)`, uint8 or uint16; or numbers of objects from
             1 on, uint16 or uint32.
-        probabilities: of each class, `(classes, H, W)` or `(classes, X, Y, Z)` float32; `None`
-            unless asked for.
+        probabilities: of each class, `(classes, H, W)` or `(classes, X, Y, Z)` float32, or of each
+            of `Predictor.regions`; `None` unless asked for.
         warnings: what was noticed, such as a scan unlike those of training; one text each.
     """
 
@@ -53,6 +53,8 @@ class Predictor:
     Attributes:
         labels: class names to the numbers that predictions hold.
         channels: names of the channels that a scan must have, in this order.
+        regions: names of regions, which may overlap, to numbers of the classes that each is made
+            of; empty for a model that tells classes apart.
 
     Examples:
         >>> from sdunet import Predictor
@@ -106,6 +108,11 @@ class Predictor:
         return dict(self._ensemble.plan.stated)
 
     @property
+    def regions(self) -> dict[str, tuple[int, ...]]:
+        """Names of regions to their classes, in the order in which they are painted."""
+        return {region.name: region.classes for region in self._ensemble.plan.regions}
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, in order."""
         return tuple(self._ensemble.plan.channels)
@@ -128,7 +135,7 @@ class Predictor:
                 voxel to millimetres, RAS+, `(4, 4)`, as nibabel has it.
             spacing: of such an array: millimetres between voxels along its axes, which then are
                 taken to point right, anterior and superior.
-            probabilities: whether to return those of all classes, too.
+            probabilities: whether to return those of all classes or regions, too.
             instances: whether to number objects, by models that were trained with
                 `dataset.instances`; of these, labels else are the foreground.
 
@@ -165,7 +172,7 @@ class Predictor:
             )
         every = None
         if probabilities:
-            numbers = range(len(self._ensemble.plan.stated))
+            numbers = range(self._ensemble.plan.probability_maps)
             every = np.concatenate([found.probability_of(number) for number in numbers])
         told = [str(f) for f in findings_of(self._ensemble.doubts, self._accept)]
         told += [

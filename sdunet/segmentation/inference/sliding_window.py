@@ -22,12 +22,13 @@ _LEAST_WEIGHT = 1e-3  # as MONAI has it: a corner that no other window covers st
 
 
 class WindowPredictor:
-    """The mean probability of each class over networks and mirrored windows.
+    """The mean probability of each class or region over networks and mirrored windows.
 
     Args:
         networks: give logits `(N, classes, ...)`, on one device.
         flips: spatial axes to mirror along, a tuple for each look; `()` is the window as it is.
         device: where the networks are, and windows are brought.
+        of_regions: whether each logit is of a region by itself, and not of one class of all.
 
     Raises:
         DataError: PRED_NONFINITE if a network gives NaN or infinity.
@@ -38,10 +39,13 @@ class WindowPredictor:
         networks: Sequence[nn.Module],
         flips: Sequence[tuple] = ((),),
         device: torch.device | str = "cpu",
+        *,
+        of_regions: bool = False,
     ) -> None:
         self.networks = networks
         self.flips = flips
         self.device = torch.device(device)
+        self.of_regions = of_regions
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
@@ -59,7 +63,8 @@ class WindowPredictor:
                         "the network gives NaN or infinity",
                         "train again, or in float32",
                     )
-                probabilities = logits.softmax(1).flip(axes)
+                found = logits.sigmoid() if self.of_regions else logits.softmax(1)
+                probabilities = found.flip(axes)
                 total = probabilities if total is None else total + probabilities
         if total is None:
             raise ValueError("no network to predict with")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from data_prep.core.config import NumberFrom0, ShareBelowOne
 from data_prep.core.memory_limits import check_bytes
+from data_prep.core.values.numbers import NumberFrom0, ShareBelowOne
+from data_prep.core.values.regions import inside
 from sdunet.segmentation.metrics.arguments import labels_of, lengths_of, numbers_of, without
 from sdunet.segmentation.metrics.instances import Objects, find_objects
 from sdunet.segmentation.metrics.overlap import Overlap, missing, overlaps
@@ -102,8 +103,9 @@ def score_case(
     numbered: np.ndarray | None = None,
     ignored: np.ndarray | None = None,
     predicted: np.ndarray | None = None,
+    sets: Sequence[Sequence[int]] | None = None,
 ) -> list[ClassScores]:
-    """Score each class but the background.
+    """Score each class but the background, or each set of classes.
 
     What is ignored is background in both, so that it cuts surfaces and components of either alike;
     counts of voxels leave it out.
@@ -117,9 +119,10 @@ def score_case(
         numbered: see `find_objects`.
         ignored: where voxels count nowhere, truth values of the same shape. Default: nowhere.
         predicted: see `find_objects`.
+        sets: of class numbers, each taken as one; they may overlap. Default: each class alone.
 
     Returns:
-        One for each class 1, 2, ...
+        One for each class 1, 2, ..., or for each set.
 
     Raises:
         ValueError: if shapes differ, a number is no class, or there is not one length above 0 for
@@ -136,19 +139,20 @@ def score_case(
         if predicted is not None:
             predicted = numbers_of(predicted, prediction, "predicted")
     if prediction is None:
-        counted = missing(reference, num_classes, ignored)
+        counted = missing(reference, num_classes, ignored, sets)
         prediction = np.zeros_like(reference)
     else:
-        counted = overlaps(prediction, reference, num_classes, ignored)
+        counted = overlaps(prediction, reference, num_classes, ignored, sets)
     if ignored is not None:
         prediction, reference = without(ignored, prediction, reference)
-    boxes = zip(*(_boxes(label, num_classes) for label in (prediction, reference)), strict=True)
+    boxes = [_boxes(label, num_classes) for label in (prediction, reference)]
     diagonal = diagonal_of(reference.shape, spacing)
     result = []
-    for number, (overlap, pair) in enumerate(zip(counted, boxes, strict=True), start=1):
-        box = _around(pair, reference.ndim)
+    sets = [(number,) for number in range(1, num_classes)] if sets is None else sets
+    for overlap, classes in zip(counted, sets, strict=True):
+        box = _around([some[number - 1] for some in boxes for number in classes], reference.ndim)
         check_bytes(math.prod(s.stop - s.start for s in box), _COPIES)
-        masks = [label[box] == number for label in (prediction, reference)]
+        masks = [inside(label[box], classes) for label in (prediction, reference)]
         told = [None if ids is None else ids[box] for ids in (numbered, predicted)]
         objects = find_objects(*masks, *told)
         pairs = objects.pairs(options.match)
@@ -174,7 +178,7 @@ def _boxes(label: np.ndarray, num_classes: int) -> list[tuple[slice, ...] | None
     return ndimage.find_objects(label, num_classes - 1)
 
 
-def _around(boxes: tuple[tuple[slice, ...] | None, ...], ndim: int) -> tuple[slice, ...]:
+def _around(boxes: Sequence[tuple[slice, ...] | None], ndim: int) -> tuple[slice, ...]:
     """Return the box around those that are there; of none, an empty one."""
     there = [box for box in boxes if box is not None]
     if not there:

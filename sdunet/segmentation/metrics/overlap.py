@@ -1,6 +1,6 @@
 """Overlap of a prediction with its reference, by class. Counts first, scores from counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,17 +91,19 @@ def overlaps(
     reference: np.ndarray,
     num_classes: int,
     ignored: np.ndarray | None = None,
+    sets: Sequence[Sequence[int]] | None = None,
 ) -> list[Overlap]:
-    """Count the overlap of each class but the background.
+    """Count the overlap of each class but the background, or of each set of classes.
 
     Args:
         prediction: class numbers, any shape.
         reference: class numbers, the same shape.
         num_classes: classes, background included.
         ignored: where voxels count nowhere, the same shape; both may hold any number there.
+        sets: of class numbers, each taken as one; they may overlap. Default: each class alone.
 
     Returns:
-        One for each class 1, 2, ...
+        One for each class 1, 2, ..., or for each set.
 
     Raises:
         ValueError: if shapes differ or a number is no class; as `labels_of` and `count_of`.
@@ -121,18 +123,22 @@ def overlaps(
     if ignored is not None:
         table[0, 0] -= np.count_nonzero(ignored)
     result = []
-    for c in range(1, num_classes):
-        tp = int(table[c, c])
-        fp, fn = int(table[:, c].sum()) - tp, int(table[c].sum()) - tp
+    for numbers in [[c] for c in range(1, num_classes)] if sets is None else map(list, sets):
+        tp = int(table[np.ix_(numbers, numbers)].sum())
+        fp = int(table[:, numbers].sum()) - tp
+        fn = int(table[numbers].sum()) - tp
         result.append(Overlap(tp, fp, fn, int(table.sum()) - tp - fp - fn))
     return result
 
 
 def missing(
-    reference: np.ndarray, num_classes: int, ignored: np.ndarray | None = None
+    reference: np.ndarray,
+    num_classes: int,
+    ignored: np.ndarray | None = None,
+    sets: Sequence[Sequence[int]] | None = None,
 ) -> list[Overlap]:
     """Count a case without a prediction, as if nothing had been predicted."""
-    empty = overlaps(np.zeros_like(reference), reference, num_classes, ignored)
+    empty = overlaps(np.zeros_like(reference), reference, num_classes, ignored, sets)
     return [Overlap(o.tp, o.fp, o.fn, o.tn, missing=True) for o in empty]
 
 

@@ -76,7 +76,7 @@ def network_for(config: NetworkConfig, plan: Plan) -> nn.Module:
     """
     settled = planned_network(config, plan)
     _check_levels(settled, plan)
-    return build(settled, plan.spatial_dims, len(plan.channels), plan.num_classes)
+    return build(settled, plan.spatial_dims, len(plan.channels), plan.outputs)
 
 
 def _check_levels(config: NetworkConfig, plan: Plan) -> None:
@@ -197,7 +197,7 @@ def load_model(root: str | Path) -> Model:
         if not set(axes) <= set(range(plan.spatial_dims)):
             raise ValueError(f"flip_axes must be axes of {plan.spatial_dims}, got {axes}")
         # Without numbers: of a description that was changed by hand, they might fill the memory.
-        network = _outline(config, plan.spatial_dims, len(plan.channels), plan.num_classes)
+        network = _outline(config, plan.spatial_dims, len(plan.channels), plan.outputs)
     weights = read_weights(root / WEIGHTS, data)
     check_written(root / WEIGHTS, data)
     check_weights(root / WEIGHTS)

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from data_prep.core.safe_text import inert
+from data_prep.core.values.regions import as_settings
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.png import in_page
@@ -89,6 +90,8 @@ def _plan_rows(out: Path) -> list[tuple[str, str, str]]:
         for name, value in found.items()
         if value is not None
     ]
+    if plan.regions:
+        rows.append(("regions", _written(as_settings(plan.regions)), ""))
     network = asdict(plan.network) if plan.network else {}
     why = plan.why.get("network", "")
     for name, value in network.items():

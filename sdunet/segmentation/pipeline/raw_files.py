@@ -35,6 +35,9 @@ def data_settings(config: DataConfig) -> dict[str, Any]:
             found[name] = Path(path).name
             found[f"{name}_sha256"] = _hash_of(Path(path), FileHashes())
     found["accept"] = sorted(found["accept"])
+    regions = found.pop("regions")
+    if regions is not None:  # in their order, which names of JSON have not
+        found["regions"] = [*regions.items()]
     return found
 
 

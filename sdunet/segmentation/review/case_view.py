@@ -172,7 +172,7 @@ def _view(pair: Pair, scan: Scan) -> tuple[View, DataError | None]:
 
     problem = None
     try:
-        found = wrong(pair.probabilities)
+        found = wrong(pair.probabilities and pair.probabilities.of_class)
     except DataError as error:
         problem, found = error, wrong(None)
     affine = None if scan.affine is None else turned(scan.array, scan.affine)[1]

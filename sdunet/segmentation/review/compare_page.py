@@ -55,9 +55,9 @@ def open_sides(
     pairs = [open_pairs(folder, labels, only, config, share) for folder in predictions]
     first = pairs[0]
     for folder, other in zip(predictions, pairs, strict=True):
-        if other.rules.labels != first.rules.labels:
-            found = f"{predictions[0]} has the classes {', '.join(first.names)}, {folder} has "
-            found += ", ".join(other.names)
+        if other.targets != first.targets:
+            told = [", ".join(target.name for target in one.targets) for one in (first, other)]
+            found = f"{predictions[0]} has the classes {told[0]}, {folder} has {told[1]}"
             fix = "compare those of one, or name them by --dataset.labels"
             raise DataError("LBL_CLASSES", found, fix)
     check_output(out, images, references, *predictions)
@@ -114,7 +114,7 @@ def side_by_side(
         remove_page(Path(out))
         about = [_about(name, each) for name, each in zip(names, pairs, strict=True)]
         about.append(f"References in {Path(references).name}")
-        page = Page(Path(out), names, first.names, palette, options, about)
+        page = Page(Path(out), names, first.names, palette, options, about, first.targets)
         for case in progress(first.cases, "drawing"):
             with set_aside(problems, case.id):
                 together = [each.read(case) for each in pairs]

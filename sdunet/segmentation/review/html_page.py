@@ -18,6 +18,7 @@ import jinja2
 import numpy as np
 
 from data_prep.core.safe_text import inert
+from data_prep.core.values.regions import Region
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.png import array_to_png, in_page
 from data_prep.prepared.rendering import edges, to_colours
@@ -47,6 +48,7 @@ class Page:
         options: of the scores; the page tells them.
         about: what the page tells of itself besides, such as of which model the predictions are;
             a line each.
+        targets: what is scored. Default: the classes.
     """
 
     def __init__(
@@ -57,10 +59,12 @@ class Page:
         palette: Palette,
         options: ScoreOptions,
         about: Sequence[str] = (),
+        targets: Sequence[Region] = (),
     ) -> None:
         self.out = out
         self.models = list(models)
         self.names = list(names)
+        self.scored = [target.name for target in targets] or self.names[1:]
         self.palette = palette
         self.options = options
         self.about = list(about)
@@ -103,6 +107,7 @@ class Page:
         data = {
             "models": [inert(model) for model in self.models],
             "names": [inert(name) for name in self.names],
+            "scored": [inert(name) for name in self.scored],
             "axes": AXES,
             "kinds": KINDS,
             "colours": COLOURS,
@@ -140,7 +145,7 @@ def _read(name: str) -> str:
 
 
 def _summary(view: View, scores: Sequence[ClassScores]) -> dict[str, Any]:
-    """Return the means over classes of each score, the Dice of each class, and the counts."""
+    """Return the means over classes of each score, the Dice of each, and the counts."""
     return {
         "scores": mean_scores(scores),
         "dice": [s.values["dice"] for s in scores],

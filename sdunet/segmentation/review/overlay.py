@@ -77,7 +77,7 @@ def overlay(
         output.remove(out / _SHEET)  # an earlier one would show other cases than the pictures
         remove_page(out)
         about = [pairs.told, f"References in {Path(references).name}"]
-        page = Page(out, ["prediction"], names, palette, options, about)
+        page = Page(out, ["prediction"], names, palette, options, about, pairs.targets)
         for case in progress(pairs.cases, "drawing"):
             with set_aside(problems, case.id):
                 pair = pairs.read(case)

@@ -22,7 +22,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.planning.fit import THICK
 from sdunet.segmentation.config import TrainingConfig
-from sdunet.segmentation.training.sides import side_axis, sides_named
+from sdunet.segmentation.training.sides import side_axis, sides_of
 
 _BOTH = ("image", "label")
 _ANGLE, _ZOOM = np.pi / 6, 0.25
@@ -127,7 +127,7 @@ def flip_axes(plan: Plan, config: TrainingConfig) -> tuple[int, ...]:
         DataError: CONFIG_FLIP for an axis that is not there.
     """
     there = tuple(range(plan.spatial_dims))
-    kept = {side_axis(plan)} if sides_named(plan.labels) else set()
+    kept = {side_axis(plan)} if sides_of(plan) else set()
     usual = () if config.augmentation == "none" else tuple(a for a in there if a not in kept)
     axes = usual if config.flip_axes is None else config.flip_axes
     wrong = [axis for axis in axes if axis not in there]

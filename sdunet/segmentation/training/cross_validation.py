@@ -193,7 +193,7 @@ def find_rules(
         accept: RUN_UNFINISHED, to find rules for runs that were stopped before their end.
 
     Returns:
-        For each class the rule, `None` for none, with the mean Dice before and after.
+        For each class or region the rule, `None` for none, with the mean Dice before and after.
 
     Raises:
         DataError: if there are no models, or the dataset does not hold their cases.
@@ -252,18 +252,16 @@ def _choose_rules(
             scaling = dataset.cases[case_id].scaling
             parts = slabs(
                 image,
-                WindowPredictor([model.network]),
+                WindowPredictor([model.network], of_regions=bool(plan.regions)),
                 plan.patch_size,
                 model.overlap,
                 partial(normalise, scaling=scaling),
             )
             found_classes = np.concatenate([most_probable(part, plan) for part in parts])
             prediction, there = stated_label(found_classes, plan), stated_label(label[0], plan)
-            for name, number in plan.stated.items():
-                if not number:
-                    continue
-                pieces = compare_pieces(prediction, there, number, plan.rules.void)
-                found.setdefault(name, []).append(pieces)
+            for target in plan.scored:
+                pieces = compare_pieces(prediction, there, target.classes, plan.rules.void)
+                found.setdefault(target.name, []).append(pieces)
     cell = float(np.prod(dataset.plan.spacing)) if dataset.plan.spacing else 1.0
     return {name: choose_rule(cases, cell) for name, cases in found.items()}
 

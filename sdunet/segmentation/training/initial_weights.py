@@ -107,7 +107,8 @@ def begin_from(
             found = "training.freeze_encoder, and all weights are drawn"
             raise DataError("CONFIG_FREEZE", found, "begin from a trained network, or leave it out")
         return [], []
-    same = initial.plan.labels == plan.labels
+    before = initial.plan.labels, initial.plan.regions
+    same = before == (plan.labels, plan.regions)
     fitting = take_weights(network, initial.network, heads=same)
     if config.freeze_encoder:
         frozen = [p for name, p in network.named_parameters() if name.startswith(_ENCODER)]

@@ -14,6 +14,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from sdunet.runtime.torch_errors import not_finite
 from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.inference.decision import label_of
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.metrics.overlap import Overlap, overlaps, summarise
 from sdunet.segmentation.training.losses import build_loss
@@ -38,8 +39,9 @@ class SegmentationModule(pl.LightningModule):
     exactly as one that was never interrupted.
 
     Args:
-        network: gives logits `(N, classes, ...)`; while training perhaps a list of them.
-        plan: classes and window size.
+        network: gives logits `(N, classes, ...)`, or of regions; while training perhaps a list of
+            them.
+        plan: classes, regions and window size.
         config: optimiser settings.
 
     Raises:
@@ -52,7 +54,10 @@ class SegmentationModule(pl.LightningModule):
         self.plan = plan
         self.config = config
         self.loss = build_loss(
-            config.loss, deterministic=config.deterministic, void=plan.rules.void
+            config.loss,
+            deterministic=config.deterministic,
+            void=plan.rules.void,
+            regions=plan.regions,
         )
         self.average = None
         if config.ema:
@@ -108,27 +113,30 @@ class SegmentationModule(pl.LightningModule):
         """Predict one whole case and count its overlap with the reference."""
         parts = slabs(
             batch["image"][0].cpu().numpy(),
-            WindowPredictor([self.deployed], device=self.device),
+            WindowPredictor(
+                [self.deployed], device=self.device, of_regions=bool(self.plan.regions)
+            ),
             self.plan.patch_size,
             self.config.overlap,
         )
         # Class numbers slab by slab: the probabilities of a whole scan are never held.
-        prediction = np.concatenate([part.argmax(0).astype(np.uint16) for part in parts])
+        prediction = np.concatenate([label_of(part, self.plan.regions) for part in parts])
         reference = batch["label"][:, 0].cpu().numpy()
         ignored = (
             reference == self.plan.num_classes
         )  # `Rules.void`, and no class where there is none
-        counted = overlaps(prediction[None], reference, self.plan.num_classes, ignored)
+        sets = [target.classes for target in self.plan.targets]
+        counted = overlaps(prediction[None], reference, self.plan.num_classes, ignored, sets)
         self.counted.append(counted)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean Dice of each class and of all, under the empty-mask policy; and the loss."""
+        """Log the loss, and the mean Dice of each class or region and of all, as `POLICY` says."""
         by_class = zip(*self._everyones(self.counted), strict=True)
         scores = {}
-        for name, counted in zip(self.plan.classes[1:], by_class, strict=True):
+        for target, counted in zip(self.plan.targets, by_class, strict=True):
             dice = summarise(counted)["Dice"]
             if dice is not None:
-                scores[name] = dice
+                scores[target.name] = dice
         self.counted = []
         if len(scores) > 1:
             self.log_dict({f"val_dice_{name}": dice for name, dice in scores.items()})
@@ -180,7 +188,7 @@ class SegmentationModule(pl.LightningModule):
             return counted
         mine = torch.tensor(
             [[(o.tp, o.fp, o.fn, o.tn) for o in case] for case in counted], device=self.device
-        ).reshape(-1, self.plan.num_classes - 1, 4)
+        ).reshape(-1, len(self.plan.targets), 4)
         most = self._gathered(torch.tensor(len(mine), device=self.device))
         padded = mine.new_full((int(most.max()), *mine.shape[1:]), -1)
         padded[: len(mine)] = mine

@@ -1,6 +1,6 @@
 """Losses by the name a configuration gives them, from MONAI's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import torch
@@ -8,6 +8,10 @@ from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceLoss, FocalLoss, T
 from monai.networks import one_hot
 from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
+
+from data_prep.core.values.regions import Region
+
+_ALARMS, _MISSES = 0.3, 0.7  # weights of Tversky
 
 
 class _Options(TypedDict):
@@ -19,8 +23,17 @@ class _Options(TypedDict):
 _ONE_HOT: _Options = {"include_background": False, "to_onehot_y": True, "softmax": True}
 
 
-def build_loss(name: str, *, deterministic: bool = False, void: int | None = None) -> nn.Module:
+def build_loss(
+    name: str,
+    *,
+    deterministic: bool = False,
+    void: int | None = None,
+    regions: Sequence[Region] = (),
+) -> nn.Module:
     """Return the loss of `(N, classes, ...)` logits, or of a list of them, and class numbers.
+
+    With regions, logits are `(N, regions, ...)`, and the loss that of the sigmoid of each: Dice
+    with binary cross-entropy or with focal loss, or Tversky.
 
     It is a mean over cases, so that several processes come to the same gradient as one. Of a
     list, the first counts 1, each further one half of the one before. `deterministic` has the
@@ -30,10 +43,35 @@ def build_loss(name: str, *, deterministic: bool = False, void: int | None = Non
     losses: dict[str, Callable[[], _Loss]] = {
         "dice_ce": lambda: dice_ce(**_ONE_HOT),
         "dice_focal": DiceFocal,
-        "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=0.3, beta=0.7),
+        "tversky": lambda: TverskyLoss(**_ONE_HOT, alpha=_ALARMS, beta=_MISSES),
     }
-    loss = losses[name]()
+    loss = OfRegions(name, regions) if regions else losses[name]()
     return DeepSupervisionLoss(loss if void is None else Ignoring(loss, void))
+
+
+class OfRegions(_Loss):
+    """A loss of the sigmoid of each region by itself, the mean over regions.
+
+    Args:
+        name: of the loss.
+        regions: classes of each channel of the logits.
+    """
+
+    def __init__(self, name: str, regions: Sequence[Region]) -> None:
+        super().__init__()
+        self.sets = [region.classes for region in regions]
+        parts: dict[str, Callable[[], list[_Loss]]] = {
+            "dice_ce": lambda: [DiceLoss(sigmoid=True), nn.BCEWithLogitsLoss()],
+            "dice_focal": lambda: [DiceLoss(sigmoid=True), FocalLoss()],
+            "tversky": lambda: [TverskyLoss(sigmoid=True, alpha=_ALARMS, beta=_MISSES)],
+        }
+        self.parts = nn.ModuleList(parts[name]())
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of logits `(N, regions, ...)` and class numbers `(N, 1, ...)`."""
+        inside = [torch.isin(label, label.new_tensor(numbers)) for numbers in self.sets]
+        there = torch.cat(inside, 1).to(logits)
+        return torch.stack([part(logits, there) for part in self.parts]).sum()
 
 
 class Ignoring(_Loss):

@@ -31,6 +31,11 @@ def sides_named(names: Collection[str]) -> list[str]:
     return sorted(found)
 
 
+def sides_of(plan: Plan) -> list[str]:
+    """Return the names of classes and regions that name a side, sorted."""
+    return sides_named([*plan.labels, *(region.name for region in plan.regions)])
+
+
 def side_axis(plan: Plan) -> int:
     """Return the spatial axis along which sides lie.
 
@@ -50,7 +55,7 @@ def doubt_about_sides(
         config: how to train.
         flipped: axes that patches are flipped along.
     """
-    sides, axis = sides_named(plan.labels), side_axis(plan)
+    sides, axis = sides_of(plan), side_axis(plan)
     if not sides or config.augmentation == "none":
         return []
     named = ", ".join(sides[:4]) + ", ..." * (len(sides) > 4)

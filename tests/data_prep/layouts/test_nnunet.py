@@ -1,6 +1,5 @@
 """Raw datasets of nnU-Net as it writes them: colours in one file, lists of files, regions."""
 
-from ast import literal_eval
 from contextlib import nullcontext
 
 import numpy as np
@@ -161,23 +160,51 @@ REGIONS = {"background": 0, "whole": [1, 2, 4], "core": [1, 4], "active": 4}
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "list.json"])
-def test_regions_are_no_classes_and_advice_tells_those_that_are(written, name):
+def test_regions_are_made_of_a_class_for_each_set_of_them(written, name):
     label = 2 * blob()
     label[label.shape[0] // 2 :] *= 2
-    told = described(labels=REGIONS)
+    told = described(labels=REGIONS, regions_class_order=[2, 1, 4])
     if name == "list.json":
-        told = {"labels": REGIONS, "training": [
+        told = {"labels": REGIONS, "regions_class_order": [2, 1, 4], "training": [
             {"image": f"imagesTr/{id_}_0000.nii.gz", "label": f"labelsTr/{id_}.nii.gz"}
             for id_ in "ab"]}  # fmt: skip
     files = volumes(told, gz(nifti(label)))
-    root = written({name: files.pop("dataset.json")} | files)
-    with pytest.raises(DataError, match=r"LBL_REGIONS.*core \[1, 4\]") as refused:
-        check(root, DataConfig())
-    labels, label_map = refused.value.fix.partition("labels: ")[2].split(", dataset.label_map: ")
-    labels, label_map = literal_eval(labels), literal_eval(label_map)
-    assert labels == {"background": 0, "whole+core": 1, "whole": 2, "whole+core+active": 3}
-    checked = check(root, DataConfig(labels=labels, label_map=label_map))
+    checked = check(written({name: files.pop("dataset.json")} | files), DataConfig())
+    assert checked.rules.labels == {
+        "background": 0, "whole+core": 1, "whole": 2, "whole+core+active": 3}  # fmt: skip
+    assert checked.rules.label_map == {4: 3}
+    painted = [(r.name, r.classes, r.painted) for r in checked.rules.regions]
+    assert painted == [("whole", (1, 2, 3), 2), ("core", (1, 3), 1), ("active", (3,), 3)]
     assert len(checked.facts) == 2
+    (noted,) = [f for f in checked.findings if f.code == "LBL_REGIONS"]
+    assert noted.level == "note"
+    assert "core [1, 3]" in noted.found
+
+
+@pytest.mark.parametrize(
+    ("labels", "order", "found"),
+    [
+        (
+            REGIONS | {"ignore": [5, 6]},
+            [2, 1, 4],
+            "LAY_JSON: .*one value is ignored",
+        ),
+        (REGIONS | {"ignore": 4}, [2, 1, 4], "LAY_JSON: .*value 4 is ignored, and of a class"),
+        (REGIONS, "214", "LAY_JSON: .*regions_class_order must be a list"),
+        (REGIONS, [2, 1, "x"], "LAY_JSON"),
+        (REGIONS | {"none": []}, [2, 1, 4, 4], "LBL_REGIONS: .*'none'"),
+    ],
+)
+def test_regions_that_say_nothing_clear_are_refused(written, labels, order, found):
+    told = described(labels=labels, regions_class_order=order)
+    with pytest.raises(DataError, match=found):
+        check(written(volumes(told)), DataConfig())
+
+
+def test_a_list_of_one_value_is_that_class(written):
+    checked = check(written(volumes(described(labels={"background": [0], "a": [1]}))), DataConfig())
+    assert checked.rules.labels == {"background": 0, "a": 1}
+    assert not checked.rules.regions
 
 
 def test_ignored_voxels_are_neither_a_class_nor_background(written):

@@ -78,11 +78,11 @@ ORDERED = REGIONS | {"regions_class_order": [1, 2]}
 @pytest.mark.parametrize(
     ("described", "message"),
     [
-        (REGIONS, r"LBL_REGIONS: regions whole, tumor, and regions_class_order None"),
+        (REGIONS, r"LBL_REGIONS: regions whole, tumor, and no .*\(dataset.json\)"),
         (REGIONS | {"regions_class_order": [1]}, r"LBL_REGIONS: .*regions_class_order \[1\]"),
         (
             REGIONS | {"regions_class_order": [2, 1]},
-            "LBL_REGIONS: label value 1 is predicted as 2, that of whole",
+            r"LBL_REGIONS: regions_class_order paints region 'tumor' \[2\] as 1",
         ),
         (NNUNET | {"labels": {"whole": [1, 2], "whole too": [2, "x"]}}, "LAY_JSON"),
     ],
@@ -97,23 +97,37 @@ def test_predictions_of_regions_that_are_not_the_values_of_labels_are_refused(
 
 def test_predictions_of_regions_in_the_order_of_labels_are_of_the_classes_declared(folders):
     (folders[0] / "dataset.json").write_text(json.dumps(ORDERED))
-    assert open_pairs(*folders).rules.labels == OURS
+    rules = open_pairs(*folders).rules
+    assert rules.labels == OURS
+    assert [(one.name, one.key) for one in rules.regions] == [("whole", "(1, 2)"), ("tumor", "2")]
+    assert not open_pairs(*folders, config=DataConfig(regions={})).rules.regions
 
 
 @pytest.mark.parametrize("whose", ["pred", "ref"])
-def test_regions_where_nobody_names_classes_are_refused_with_advice_that_works(folders, whose):
+def test_regions_where_nobody_names_classes_are_made_of_classes(folders, whose):
     pred, ref = folders
     (ref / "dataset.json").unlink()
     if whose == "ref":
         record = {"training": [{"image": "images/a.png", "label": "labels/a.png"}]}
-        (ref / "dataset.json").write_text(json.dumps(record | {"labels": REGIONS["labels"]}))
+        (ref / "dataset.json").write_text(json.dumps(record | ORDERED))
     else:
         (pred / "dataset.json").write_text(json.dumps(ORDERED))
-    advice = {"background": 0, "whole": 1, "whole+tumor": 2}
-    with pytest.raises(DataError, match="LBL_REGIONS: labels are regions of several") as refused:
-        open_pairs(*folders)
-    assert str(advice) in refused.value.fix
-    assert open_pairs(*folders, config=DataConfig(labels=advice)).rules.labels == advice
+    rules = open_pairs(pred, ref).rules
+    assert rules.labels == {"background": 0, "whole": 1, "whole+tumor": 2}
+    assert [(one.name, one.painted) for one in rules.regions] == [("whole", 1), ("tumor", 2)]
+
+
+def test_predictions_and_references_of_other_regions_are_refused(folders):
+    pred, ref = folders
+    record = {"training": [{"image": "images/a.png", "label": "labels/a.png"}]}
+    (ref / "dataset.json").write_text(json.dumps(record | ORDERED))
+    other = {
+        "labels": {"background": 0, "tumor": [2, 1], "liver": 1},
+        "regions_class_order": [2, 1],
+    }
+    (pred / "dataset.json").write_text(json.dumps(NNUNET | other))
+    with pytest.raises(DataError, match=r"LBL_REGIONS: regions .*dataset\.json beside the pred"):
+        open_pairs(pred, ref, config=DataConfig(labels=OURS))
 
 
 def test_classes_beside_a_folder_of_reference_labels_are_held_to_those_of_predictions(folders):

@@ -11,6 +11,7 @@ from data_prep.core.config import Plan, Seen
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.core.values.regions import targets_of
 from sdunet.cli.main import main
 from sdunet.segmentation.inference.domain_check import check_like_training
 from sdunet.segmentation.inference.postprocessing import (
@@ -129,25 +130,25 @@ BIG, SMALL, DOT = np.s_[2:12, 2:12], np.s_[15:18, 15:18], np.s_[25:26, 2:3]
 def test_pieces_are_removed_by_size_or_but_for_the_largest():
     label = label_of((BIG, 1), (SMALL, 1), (DOT, 1), (np.s_[20:22, 5:9], 2))
     kept = label.copy()
-    assert remove_pieces(kept, {"a": 5.0}, {"background": 0, "a": 1, "b": 2}, 1.0) == 1
+    assert remove_pieces(kept, {"a": 5.0}, targets_of({"a": 1, "b": 2}, ()), 1.0) == 1
     assert (kept != label).sum() == 1
-    assert remove_pieces(kept, {"a": 18.5}, {"background": 0, "a": 1, "b": 2}, 2.0) == 1
+    assert remove_pieces(kept, {"a": 18.5}, targets_of({"a": 1, "b": 2}, ()), 2.0) == 1
     assert set(np.unique(kept)) == {0, 1, 2}
     kept = label.copy()
-    assert remove_pieces(kept, {"a": LARGEST}, {"background": 0, "a": 1, "b": 2}, 1.0) == 2
+    assert remove_pieces(kept, {"a": LARGEST}, targets_of({"a": 1, "b": 2}, ()), 1.0) == 2
     assert np.array_equal(kept == 1, label_of((BIG, 1)) == 1)
     empty = np.zeros((4, 4), np.uint8)
-    assert remove_pieces(empty, {"a": LARGEST}, {"background": 0, "a": 1}, 1.0) == 0
+    assert remove_pieces(empty, {"a": LARGEST}, targets_of({"a": 1}, ()), 1.0) == 0
 
 
 def test_dice_of_kept_pieces_is_that_of_the_label_left():
     random = np.random.default_rng(0)
     for _ in range(20):
         label, reference = (random.random((2, 20, 20)) > 0.7).astype(np.uint8)
-        pieces = compare_pieces(label, reference, 1)
+        pieces = compare_pieces(label, reference, (1,))
         for rule in (LARGEST, 0.0, 3.0, 9.0):
             left = label.copy()
-            remove_pieces(left, {"a": rule}, {"background": 0, "a": 1}, 1.5)
+            remove_pieces(left, {"a": rule}, targets_of({"a": 1}, ()), 1.5)
             both = 2 * (left & reference).sum() / (left.sum() + reference.sum())
             assert pieces.dice(kept_pieces(pieces.sizes, rule, 1.5)) == pytest.approx(both)
 

@@ -23,7 +23,8 @@ from data_prep.reading.image import read_case_image
 from sdunet.cli.main import main
 from sdunet.runtime.torch_errors import is_out_of_memory
 from sdunet.segmentation.inference import predict_folder as module
-from sdunet.segmentation.inference.ensemble import Ensemble, entropy_of, predict_scan
+from sdunet.segmentation.inference.decision import entropy_of
+from sdunet.segmentation.inference.ensemble import Ensemble, predict_scan
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
 from sdunet.segmentation.inference.oom_fallback import Fallback
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict

@@ -181,11 +181,11 @@ def test_rules_of_components_are_chosen_by_what_is_not_ignored():
     reference[:2, :2] = prediction[:2, :2] = 1
     prediction[4:, 1:] = 1  # ten voxels, all but two of them ignored
     reference[4:, 2:] = VOID
-    pieces = compare_pieces(prediction, reference, 1, VOID)
+    pieces = compare_pieces(prediction, reference, (1,), VOID)
     everything, largest = (kept_pieces(pieces.sizes, rule, 1.0) for rule in (0.0, "largest"))
     assert pieces.dice(everything) == pytest.approx(8 / (4 + 2 + 4))
     assert largest.tolist() == [False, True]  # as it will be when nothing tells what to ignore
-    without = compare_pieces(np.where(reference == VOID, 0, prediction), reference, 1)
+    without = compare_pieces(np.where(reference == VOID, 0, prediction), reference, (1,))
     assert without.dice(np.ones(2, bool)) == pieces.dice(everything)
 
 

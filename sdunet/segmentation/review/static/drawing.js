@@ -148,7 +148,7 @@ function draw(canvas, record, image, grey, codes, model, m) {
   const counts = KINDS.filter(({ code }) => summary.counts[code] || code < 4)
     .map(({ code, name }) => `${name} ${summary.counts[code]}`)
     .join(" · ");
-  const dice = summary.dice.map((value, c) => `${className(c + 1)} ${number(value)}`).join(" · ");
+  const dice = summary.dice.map((value, c) => `${data.scored[c]} ${number(value)}`).join(" · ");
   const state_ = summary.missing ? "no prediction, counted as missed" : `Dice: ${dice}`;
   const whose = data.models.length > 1 ? `${data.models[m]}\n` : "";
   canvas.nextElementSibling.textContent = `${whose}${state_}\n${counts}`;

@@ -1,0 +1,1 @@
+"""What settings may hold: numbers within ranges, and regions of several classes."""
