@@ -11,10 +11,11 @@ from data_prep.checks.ignored import ignored_in_all
 from data_prep.checks.regions import settle, told_of
 from data_prep.checks.same_patient import tell_of_patients
 from data_prep.checks.settings import check_settings, renamed, without_effect
+from data_prep.checks.told_by_names import kept_out, tell_of_parts
 from data_prep.checks.window import beyond_window
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import UNNAMED
@@ -129,17 +130,21 @@ def check(
     check_regions(regions, labels)
     ignored = ignored_of(settled, layout.ignored)
     place = str(Path(data).absolute()), token_of(tree)
-    drawn = [(*place, case, memory) for case in layout.cases if drawn_masks(case.masks)]
+    by_name = Findings(config.accept)
+    excluded = kept_out(layout, by_name)
+    names = {error.case for error in excluded}
+    cases = [case for case in layout.cases if case.id not in names]
+    drawn = [(*place, case, memory) for case in cases if drawn_masks(case.masks)]
     looks = run(look_at_case, drawn, workers=workers, scheduler=scheduler)
     looks = [look for found in looks if not isinstance(found, DataError) for look in found]
     form = decide(looks, form)
     of_labels = labels, settled.label_map, config.structures
     rules = Rules(channels, *of_labels, config.accept, form, ignored, instances, regions)
-    errors, findings = list(layout.problems), list(layout.findings)
+    errors, findings = [*layout.problems, *excluded], [*layout.findings, *by_name.found]
     facts: dict[str, Fingerprint] = {}
-    items = [(*place, case, rules, memory) for case in layout.cases]
+    items = [(*place, case, rules, memory) for case in cases]
     results = run(examine_case, items, workers=workers, scheduler=scheduler)
-    for case, result in zip(progress(layout.cases, "checking"), results, strict=True):
+    for case, result in zip(progress(cases, "checking"), results, strict=True):
         if isinstance(result, DataError):
             errors.append(result.at(case=case.id))
             continue
@@ -152,6 +157,7 @@ def check(
     groups, without, found = groups_of(told, config, left_out(layout, errors, facts))
     findings += [*found, *renamed(config, layout)]
     findings += tell_of_patients([case for case in layout.cases if case.id in facts], config)
+    findings += tell_of_parts(layout, facts, config)
     findings += without_effect(config, layout, facts.values())
     findings += ignored_in_all(config, rules, facts.values())
     findings += told_of(rules)

@@ -35,6 +35,7 @@ Acceptance = Literal[
     "INT_NONFINITE",
     "IO_LINK",
     "IO_TRAILING",
+    "LAY_EXCLUDED",
     "LAY_UNUSED",
     "LBL_ABSENT",
     "LBL_NEAR",
@@ -45,6 +46,7 @@ Acceptance = Literal[
     "PROB_SUM",
     "SET_DUPLICATE",
     "SPLIT_COVER",
+    "SPLIT_NAMES",
 ]
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -30,9 +31,18 @@ _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 _PERHAPS = ("set", "dataset", "cohort", "phase", "usage", "datasplit", "datasetsplit")
 _ASKING = ("is", "in", "for", "use", "used", "as", "set", "data")  # beside a part, for yes or no
 _YES, _NO = ("true", "yes", "y", "t", "1", "1.0"), ("false", "no", "n", "f", "0", "0.0")
-_LEAVE_OUT = (
-    *("exclude", "excluded", "include", "included", "use", "used", "keep", "kept", "drop"),
-    *("dropped", "skip", "skipped", "ignore", "ignored", "discard", "discarded"),
+# Of a case that is not to be used; the first few say it of a case in any name.
+_PLAINLY_OUT = ("exclude", "excluded", "reject", "rejected", "discard", "discarded", "unusable")
+_LEFT_OUT = (
+    *(*_PLAINLY_OUT, "exclusions", "rejects", "dropped", "skip", "skipped", "ignore", "ignored"),
+    *("removed", "unused", "notused", "donotuse", "dontuse"),
+)
+_LEAVE_OUT = (*_LEFT_OUT, "drop", "bad", "include", "included", "use", "used", "keep", "kept")
+# What else folders of such cases are called by: `excluded_cases`, `rejected from training`.
+_OF_CASES = (
+    *("case", "cases", "scan", "scans", "image", "images", "mask", "masks", "label", "labels"),
+    *("patient", "patients", "subject", "subjects", "data", "file", "files", "from", "the"),
+    *("study", "train", "training", "set", "dataset"),
 )
 _UNTOLD = ("", "none", "nan")
 _PARTS: dict[Part, tuple[str, ...]] = {
@@ -43,6 +53,7 @@ _PARTS: dict[Part, tuple[str, ...]] = {
 _PART_OF: dict[str, Part] = {word: part for part, words in _PARTS.items() for word in words}
 _OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
 PARTS_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
+_BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
 _NEAR = 0.8  # of two words, twice the letters they share in order to all letters
 _FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 # Of nnU-Net and the Decathlon: `imagesTr`, `imagesTs`; and what people add to them, `imagesVa`.
@@ -172,6 +183,8 @@ def may_tell_of_cases(key: str) -> bool:
 def may_leave_out(column: str, values: Collection[object]) -> bool:
     """Tell whether a column seems to tell which cases are to be left out, and which are not."""
     words = {str(value).strip().lower() for value in values}
+    if words & {*_PLAINLY_OUT} and not words <= {*_PLAINLY_OUT}:
+        return True
     both = not words.isdisjoint(_YES) and bool(words & {*_NO, *_UNTOLD})
     return both and _bare(column) in _LEAVE_OUT and words <= {*_YES, *_NO, *_UNTOLD}
 
@@ -272,6 +285,39 @@ def nearly_part_of(folders: Iterable[str]) -> Part | None:
     return next((_PART_OF[found[0]] for found in near if found), None)
 
 
+def part_named(name: str) -> str | None:
+    """Return the part of a split that the name of a case tells: `abc_val_1`, `test6`, `tr-03`.
+
+    Returns:
+        `train`, `validation` or `test`; `None` if it tells none, or several.
+    """
+    found = {_part_word(word) for word in _words_of_name(name)} & set(_PART_OF) - {*_UNTOLD}
+    parts = {_PART_OF[word] or "train" for word in found}
+    return parts.pop() if len(parts) == 1 else None
+
+
+def says_to_leave_out(name: str) -> bool:
+    """Tell whether the name of a case says that it is not to be used: `c11_excluded`."""
+    return not _words_of_name(name).isdisjoint(_PLAINLY_OUT)
+
+
+def holds_left_out(folder: str) -> bool:
+    """Tell whether a folder is called as one of cases not to be used, and nothing else."""
+    words = _words(folder.replace("'", ""))
+    return "".join(word for word in words if word not in _OF_CASES) in _LEFT_OUT
+
+
+def _words_of_name(name: str) -> set[str]:
+    """Return the words of a name, also those that capitals or numbers part: `test6`, `trainImg1`.
+
+    Of these, short ones are parts of other words: `TS` of `BraTS`.
+    """
+    words = re.split(_BETWEEN, name)
+    inner = [part for word in words for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", word)]
+    pairs = ["".join(pair) for pair in pairwise(words)]  # `hold_out`
+    return {word.lower() for word in (*words, *pairs, *(part for part in inner if len(part) > 2))}
+
+
 def is_split(parts: Collection[str]) -> bool:
     """Tell whether parts are a split: those without any for training are all of one dataset."""
     return len(set(parts)) > 1 and any(p == "train" or p.startswith("fold_") for p in parts)
@@ -301,7 +347,7 @@ def _part_word(word: str) -> str:
 
 def _words(folder: str) -> list[str]:
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", folder)  # `imagesVal`
-    return [word for word in re.split(r"[\s_\-.()\[\]]+", apart.lower()) if word]
+    return [word for word in re.split(_BETWEEN, apart.lower()) if word]
 
 
 def called(name: str) -> str:

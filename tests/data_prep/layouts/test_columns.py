@@ -52,6 +52,8 @@ def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
         ("cohort", ("development", "development", "dev", "external test"), "warning"),
         ("exclude", ("no", "no", "yes", "no"), "warning"),
         ("Use", ("1", "1", "1", "0"), "warning"),
+        ("rejected", ("0", "0", "0", "1"), "warning"),
+        ("status", ("ok", "ok", "excluded", "ok"), "warning"),
         ("keep", ("x", "x", "", "x"), "note"),
         ("exclude", ("no", "no", "no", "no"), "note"),
         ("cohort", ("A", "A", "B", "B"), "note"),
