@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
 from data_prep.files.file_tree import Tree
@@ -24,7 +23,8 @@ from data_prep.layouts.cases import (
     no_channel,
     no_image,
 )
-from data_prep.layouts.lists.in_vain import keys_in_vain, parts_told
+from data_prep.layouts.lists.in_vain import keys_in_vain
+from data_prep.layouts.lists.records import split_and_fold, with_parts
 from data_prep.layouts.lists.regions import are_regions, regions_of
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 from data_prep.planning.classes import without_ignored
@@ -53,40 +53,21 @@ def listed(tree: Tree) -> Layout | None:
         for key, value in described.items():
             if key not in _LISTS and isinstance(value, list) and _names_images(value):
                 raise ValueError(f"a list {key!r} of images; call it one of {', '.join(_LISTS)}")
-        training, told = _with_parts(described["training"], apart, name)
+        training, told = with_parts(described["training"], apart, name)
         results += [_of_record(tree, root, name, r, test=False) for r in training]
         tests_found = [_of_record(tree, root, name, r, test=True) for r in apart]
         hidden = [case for case in tests_found if isinstance(case, Case) and not case.labels]
         results += [case for case in tests_found if case not in hidden]
         results = _without_tested(results, {name for case in hidden for name in case.files})
-        validating = sum(names_validation(*_split_and_fold(r)) for r in training)
+        validating = sum(names_validation(*split_and_fold(r)) for r in training)
         validating += len(described.get("validation", []))
         counts = {"numTraining": len(described["training"]), "numTest": len(tests)}
         results += miscounted(name, described, counts | {"numValidation": validating})
     kind = "decathlon" if decathlon else "monai datalist"
     layout = sorted_layout(kind, results, labels, channels)
     findings = kept_apart(validating, name)
-    findings += (*told, *keys_in_vain(described, _LISTS, name))
+    findings += (*told, *keys_in_vain(described, _LISTS, name, layout.ids))
     return replace(layout, listed_in=name, findings=findings, apart=tuple(hidden), regions=regions)
-
-
-def _with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Finding, ...]]:
-    """Return the records for training with the parts that one key tells, and what is not used."""
-    records = [record for record in training if isinstance(record, dict)]
-    others = [record for record in apart if isinstance(record, dict)]
-    keys = dict.fromkeys(key for r in (*records, *others) for key in r if role_of(key) is None)
-    unused = {key: [record.get(key, "") for record in records] for key in keys}
-    split = [_split_and_fold(record)[0] for record in records]
-    known = any(value is not None for value in split)
-    parts, findings = parts_told("keys", unused, name, split if known else ())
-    if parts and len(records) == len(training):
-        training = [r | {"split": part} for r, part in zip(records, parts, strict=True)]
-    return training, findings
-
-
-def _split_and_fold(record: dict) -> tuple[object, object]:
-    told = {role_of(key): value for key, value in record.items()}
-    return told.get("split"), told.get("fold")
 
 
 def _names_images(records: list) -> bool:
@@ -106,7 +87,7 @@ def _of_record(
     label = _label_in(record)
     label = None if label is None else inside(tree, root, label, named_by)
     try:
-        split = (test_of if test else split_of)(*_split_and_fold(record))
+        split = (test_of if test else split_of)(*split_and_fold(record))
     except ValueError as error:
         case, fix = _id_of(tree, images, label), "number folds 0, 1, ..."
         fix = "say one of them" if test else fix

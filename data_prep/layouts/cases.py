@@ -119,6 +119,11 @@ class Layout:
     described_in: str = ""
 
     @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all cases, also those without label or for testing."""
+        return frozenset(case.id for case in (*self.cases, *self.unlabelled, *self.apart))
+
+    @property
     def stated(self) -> dict[str, int] | None:
         """The classes as the dataset itself numbers them; masks have names alone."""
         return None if any(case.kind == "class masks" for case in self.cases) else self.labels

@@ -24,14 +24,17 @@ from data_prep.layouts.cases import (
     Case,
     Layout,
     duplicate,
+    groups_in,
     inside,
     kept_apart,
     no_channel,
     no_image,
 )
 from data_prep.layouts.lists.in_vain import keys_in_vain
+from data_prep.layouts.lists.records import split_and_fold, with_parts
 from data_prep.layouts.lists.regions import regions_of
-from data_prep.layouts.words import part_of_folders, without_part
+from data_prep.layouts.words import part_of_folders, split_of, without_part
+from data_prep.planning.splits import fold_of
 
 _FOLDS = "splits_final.json"
 _DESCRIPTION = "dataset.json"
@@ -49,14 +52,15 @@ def _folds_beside(
         case id to number of its fold, and a warning if the file is there and is not used.
 
     Raises:
-        DataError: SPLIT_FILE if it is no list of folds; as `Tree.read` if it cannot be read.
+        DataError: SPLIT_FILE if it is no list of folds, or names cases that are in neither side;
+            as `Tree.read` if it cannot be read.
     """
     name = (root / _FOLDS).as_posix()
     if name not in tree.names:
         return {}, ()
     data = tree.read(name, MAX_BYTES + 1)
     with usable("SPLIT_FILE", name, "give a list of folds with train and val"):
-        folds = parse_json(data, list)
+        folds = [fold_of(fold) for fold in parse_json(data, list)]
         validating = {id_: n for n, fold in enumerate(folds) for id_ in fold["val"]}
         whole = len(folds) > 1 and all(_is_partition(fold, set(ids)) for fold in folds)
     times = sum(len(fold["val"]) for fold in folds)
@@ -91,11 +95,16 @@ def nnunet(tree: Tree) -> Layout | None:
     if not (named or any(images.values())) or not (found or labels["Tr"]):
         return None
     results: list[Case | DataError | None] = []
+    told: tuple[Finding, ...] = ()
     with usable("LAY_JSON", name, "repair the list"):
         labels_declared, channels = declared(described)
         if named:
             count = len(channels or ())
-            results += [_of_record(tree, name, id_, r, count) for id_, r in named.items()]
+            records, told = with_parts(list(named.values()), [], name)
+            results += [
+                _of_record(tree, name, id_, record, count)
+                for id_, record in zip(named, records, strict=True)
+            ]
             del images["Tr"], labels["Tr"]
         training = list(map(str, named or images["Tr"]))
         counts = {"numTraining": len(training), "numTest": len(images["Ts"])}
@@ -135,7 +144,8 @@ def nnunet(tree: Tree) -> Layout | None:
         findings=(
             *findings,
             *kept_apart(validating, "imagesVa or its like"),
-            *keys_in_vain(described, (), name),
+            *told,
+            *keys_in_vain(described, ("dataset",) if named else (), name, layout.ids),
         ),
         regions=regions,
     )
@@ -160,7 +170,7 @@ def described_beside(tree: Tree, layout: Layout) -> Layout:
         regions = regions_of(told | {"regions_class_order": order})
     return replace(
         layout,
-        findings=(*layout.findings, *keys_in_vain(content, (), _DESCRIPTION)),
+        findings=(*layout.findings, *keys_in_vain(content, (), _DESCRIPTION, layout.ids)),
         labels=layout.labels or labels,
         channels=layout.channels or channels,
         regions=layout.regions or regions,
@@ -187,7 +197,12 @@ def _of_record(tree: Tree, name: str, id_: str, record: Any, count: int) -> Case
     images = [inside(tree, root, str(image), name) for image in record["images"]]
     if not images or not isinstance(record["images"], list):
         raise ValueError(f"case {id_!r:.80} names no list of images")
-    case = pair(tree, images, inside(tree, root, str(record["label"]), name), None, str(id_))
+    label = inside(tree, root, str(record["label"]), name)
+    try:
+        split = split_of(*split_and_fold(record))
+    except ValueError as error:
+        return DataError("LAY_FOLD", str(error), "number folds 0, 1, ...", case=str(id_), file=name)
+    case = pair(tree, images, label, split, str(id_), groups_in(record))
     if isinstance(case, Case) and len(case.scans) != count and not _in_colours(images, count):
         found = f"files of {len(case.scans)} channels, {count} declared"
         return DataError("CH_COUNT", found, "name a file for each channel", case=str(id_))

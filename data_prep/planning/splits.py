@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from unicodedata import category, normalize
 
 from data_prep.core.config import DataConfig
@@ -21,6 +22,8 @@ _OF_SPLITS = re.compile(
     r"split|set|subset|part|partition|cohort|k?[_ ]?fold([_ ]?(id|no|number))?"
     r"|((is|in|for)[_ ])?(train|val|valid|validation|test|holdout|held[_ ]?out)(ing)?([_ ]?set)?"
 )
+# Columns of any list that say which cases are not to be used.
+_OF_LEAVING = re.compile(r"(exclude|reject|discard|drop|skip|ignore|include|use|keep)(p?e?d)?")
 
 
 def divided(
@@ -160,6 +163,9 @@ def read_groups(path: str | Path) -> dict[str, str]:
         rows = [once(list(zip(columns, row, strict=True))) for row in cells]
         if told := [column for column in columns if _OF_SPLITS.fullmatch(column)]:
             raise ValueError(f"column {told[0]!r}: a split is told by dataset.split_file or a list")
+        for column in filter(_OF_LEAVING.fullmatch, columns):
+            if len({row[column].strip().lower() for row in rows}) > 1:
+                raise ValueError(f"column {column!r}: cases are left out of the dataset, not here")
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
     without = [name for name in groups.values() if not name or name.casefold() in NO_VALUE]
     if len(groups) != len(rows) or without:
@@ -261,7 +267,7 @@ def read_folds(
             several folds not exactly one validates it.
     """
     with usable("SPLIT_FILE", path, "give a list of folds with train and val"):
-        folds = [_fold_of(fold) for fold in read_json(path, list)]
+        folds = [fold_of(fold) for fold in read_json(path, list)]
     named = {case_id for fold in folds for side in fold.values() for case_id in side}
     unknown = sorted(named - set(groups) - set(left_out))
     if unknown or not folds:
@@ -277,6 +283,24 @@ def read_folds(
     check_folds(folds, groups, where=f" of {path}")
     _check_cover(folds, groups, path, findings or Findings())
     return folds
+
+
+def fold_of(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the ids of one fold of a file, by `train` and `val`.
+
+    Other keys, such as `test`, may name cases that are to be in neither: they are empty here.
+
+    Raises:
+        ValueError: for other keys that hold something, or sides that are no lists of ids.
+    """
+    others = record.keys() - {*_SIDES}
+    if more := sorted(key for key in others if record[key] not in ([], {}, None)):
+        raise ValueError(f"unknown key {more[0]!r}; only train and val are folds")
+    for side in _SIDES:
+        ids = record[side]
+        if not isinstance(ids, list) or not all(type(id_) in (str, int) for id_ in ids):
+            raise ValueError(f"{side} must be a list of case ids, got {ids!r:.80}")
+    return {side: [str(id_) for id_ in record[side]] for side in _SIDES}
 
 
 def check_folds(
@@ -306,21 +330,6 @@ def check_folds(
         if both or not fold["train"] or not fold["val"]:
             found = f"fold {number}{where}: {both[:5]} on both sides, or one side empty"
             raise DataError("SPLIT_LEAK", found, "split by group")
-
-
-def _fold_of(record: dict) -> dict[str, list[str]]:
-    """Return one fold of a file.
-
-    Raises:
-        ValueError: for other keys, or sides that are no lists of ids.
-    """
-    if more := sorted(record.keys() - set(_SIDES)):
-        raise ValueError(f"unknown key {more[0]!r}; only train and val are folds")
-    for side in _SIDES:
-        ids = record[side]
-        if not isinstance(ids, list) or not all(type(id_) in (str, int) for id_ in ids):
-            raise ValueError(f"{side} must be a list of case ids, got {ids!r:.80}")
-    return {side: [str(id_) for id_ in record[side]] for side in _SIDES}
 
 
 def _check_cover(

@@ -1,8 +1,10 @@
 """Columns and keys: the parts of a split that they tell, and what is told of those not used."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.findings import Finding
+from data_prep.formats.registry import stem
 from data_prep.layouts.words import (
     may_leave_out,
     may_tell_of_cases,
@@ -10,6 +12,8 @@ from data_prep.layouts.words import (
     parts_of_all,
     told_parts,
 )
+
+_CHANNEL = re.compile(r"_[0-9]{4}$")
 
 
 def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
@@ -73,13 +77,25 @@ def parts_told(
 
 
 def keys_in_vain(
-    described: Mapping[str, object], used: Collection[str], file: str
+    described: Mapping[str, object], used: Collection[str], file: str, ids: Collection[str]
 ) -> tuple[Finding, ...]:
-    """Return a warning of the keys of a description that are not used, and may name cases."""
+    """Return a warning of the keys of a description that are not used, and may name cases.
+
+    They may by what they are called, and do where a list in them names some cases and not all.
+
+    Args:
+        described: what the file holds.
+        used: keys that are read.
+        file: its name.
+        ids: of all cases.
+    """
     found = [
         key
         for key, value in described.items()
-        if key not in used and isinstance(value, dict | list) and value and may_tell_of_cases(key)
+        if key not in used
+        and isinstance(value, dict | list)
+        and value
+        and (may_tell_of_cases(key) or _names_some(value, {*ids}))
     ]
     if not found:
         return ()
@@ -88,3 +104,13 @@ def keys_in_vain(
     )
     fix = "give folds by dataset.split_file, groups by dataset.group_file; or take the keys out"
     return (Finding("warning", "LAY_COLUMNS", text, fix, file=file),)
+
+
+def _names_some(value: object, ids: set[str]) -> bool:
+    """Tell whether a list, or one within it, names some of the cases and not all of them."""
+    if not isinstance(value, list | dict):
+        return False
+    inner = value if isinstance(value, list) else [*value.values()]
+    stems = [stem(one) for one in inner if isinstance(one, str)] if inner is value else []
+    named = ids & {name for found in stems for name in (found, _CHANNEL.sub("", found))}
+    return (bool(named) and named < ids) or any(_names_some(one, ids) for one in inner)

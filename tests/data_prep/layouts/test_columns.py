@@ -158,6 +158,25 @@ def test_keys_of_a_description_that_may_name_cases_are_warned_of(written, key):
     assert repr(key) in told.findings[0].found
 
 
+@pytest.mark.parametrize(
+    ("value", "warned"),
+    [
+        (["a"], True),
+        (["./imagesTr/a_0000.nii.gz"], True),
+        ({"x": ["a"], "y": ["b"]}, True),
+        (["a", "b"], False),
+        (["c"], False),
+        ({"a": 1.5, "b": 2.0}, False),
+    ],
+)
+def test_a_list_that_names_some_cases_is_warned_of_whatever_its_key(written, value, warned):
+    text = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "odd": value}
+    files = {f"imagesTr/{n}_0000.nii.gz": gz(nifti(noise(i))) for i, n in enumerate("ab")}
+    files |= {f"labelsTr/{n}.nii.gz": gz(nifti(blob())) for n in "ab"}
+    found = find_layout(open_tree(written(files | {"dataset.json": text}))).findings
+    assert [f.code for f in found] == ["LAY_COLUMNS"] * warned
+
+
 @pytest.mark.parametrize("names", [["CT"], "CT"])
 def test_names_of_channels_that_are_not_numbered_are_refused(written, names):
     text = {"channel_names": names, "labels": {"background": 0, "a": 1}}

@@ -341,3 +341,29 @@ def test_what_is_written_as_a_list_is_read_again(written, tmp_path):
     convert(root, tmp_path / "out", DataConfig(channels=("r", "g", "b")), "monai")
     again = check(tmp_path / "out", DataConfig())
     assert (sorted(again.facts), again.errors) == (["a_0000", "a_0001"], ())
+
+
+@pytest.mark.parametrize(
+    ("more", "split", "group", "codes"),
+    [
+        ({"split": "test"}, "test", None, []),
+        ({"fold": 1}, 1, None, []),
+        ({"patient": "p"}, None, "p", []),
+        ({"excluded": "yes"}, None, None, [("warning", "LAY_COLUMNS")]),
+        ({"scanner": "x"}, None, None, [("note", "LAY_COLUMNS")]),
+    ],
+    ids=str,
+)
+def test_records_of_files_tell_of_split_and_groups_or_are_told_of(
+    written, more, split, group, codes
+):
+    files = volumes(described())
+    records = {
+        id_: {"images": [f"imagesTr/{id_}_0000.nii.gz"], "label": f"labelsTr/{id_}.nii.gz"}
+        for id_ in "ab"
+    }
+    records["b"] |= more
+    layout = find_layout(open_tree(written(files | {"dataset.json": described(dataset=records)})))
+    case = layout.cases[1]
+    assert (case.split, case.group) == (split, group)
+    assert [(f.level, f.code) for f in layout.findings] == codes

@@ -311,6 +311,9 @@ HALVES = [{"train": ["c", "d"], "val": ["a", "b"]}, {"train": ["a", "b"], "val":
         ([{"train": ["c", "d"], "val": ["a", "x"]}, HALVES[1]], "LAY_UNUSED"),
         ({"train": []}, "SPLIT_FILE"),
         ([{"train": ["a"]}], "SPLIT_FILE"),
+        ([fold | {"test": []} for fold in HALVES], None),
+        ([fold | {"test": ["c"]} for fold in HALVES], "SPLIT_FILE"),
+        ([*HALVES[:1], HALVES[1] | {"excluded": ["c"]}], "SPLIT_FILE"),
     ],
 )
 def test_folds_beside_a_set_of_nnunet_are_its_folds_or_named(written, folds, code):

@@ -94,6 +94,7 @@ def test_group_is_the_first_group_of_the_pattern():
         ("case;group;fold\na;A;0\n", "column 'fold': a split is told by"),
         ("case,group,is_val\na,A,0\n", "column 'is_val': a split is told by"),
         ("case,group,Test set\na,A,0\n", "column 'test set': a split is told by"),
+        ("case,group,excluded\na,A,0\nb,B,1\n", "column 'excluded': cases are left out of the"),
     ],
 )
 def test_files_of_groups_that_hold_none_or_more_are_refused(tmp_path, text, found):
