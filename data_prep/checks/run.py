@@ -27,6 +27,7 @@ from data_prep.planning.classes import classes_of, ignored_of, learned_classes
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.regions import check_regions
 from data_prep.planning.splits import groups_of
+from data_prep.reading.other_names import ask_other_names
 
 _MOST_TOLD = 20  # warnings of cases
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -161,6 +162,9 @@ def check(
     findings += without_effect(config, layout, facts.values())
     findings += ignored_in_all(config, rules, facts.values())
     findings += told_of(rules)
+    noticed = Findings(config.accept)
+    without += ask_other_names({id_: fact.held for id_, fact in facts.items()}, rules, noticed)
+    findings += noticed.found
     errors += without
     alone = {error.case for error in without}
     facts = {id_: fact for id_, fact in facts.items() if id_ not in alone}

@@ -12,7 +12,7 @@ from data_prep.core.scan import Scan, Segment
 from data_prep.formats.structure_names import check_names, plain
 from data_prep.planning.classes import names_of
 
-_SILENT = re.compile(r"(segment|label|class)?[ _]*[0-9]*", re.IGNORECASE)  # of a program
+SILENT = re.compile(r"(segment|label|class)?[ _]*[0-9]*", re.IGNORECASE)  # of a program
 _SHOWN = 8
 
 
@@ -20,12 +20,13 @@ def segments_to_classes(scan: Scan, rules: Rules, findings: Findings) -> np.ndar
     """Return class numbers, `(1, ...)`, of a label whose header names its segments.
 
     A segment is of the class it is called by. One that is not called by a class is of the class
-    that `label_map` or its value says, where no other is called by its name, either.
+    that `label_map` or its value says; but of one class alone, only where no other is called by
+    its name.
 
     Args:
         scan: a layer for each channel, with `segments`.
         rules: names the classes.
-        findings: what is noticed is added to it.
+        findings: what is noticed is added to it, with the names and values of what is there.
 
     Raises:
         DataError: LBL_SEGMENT for a segment whose value is that of a class and whose name is that
@@ -37,14 +38,16 @@ def segments_to_classes(scan: Scan, rules: Rules, findings: Findings) -> np.ndar
     there = [(one, scan.array[one.layer] == one.value) for one in _all(scan, rules.label_map)]
     named = any(plain(one.name) in names for one, _ in there)
     if named:
-        told = [one.name for one, _ in there if not _SILENT.fullmatch(one.name)]
+        told = [one.name for one, _ in there if not SILENT.fullmatch(one.name)]
         check_names(told, {name: n for name, n in names.items() if n}, findings)
     out = np.zeros(scan.size, np.uint8 if max(names.values()) < 256 else np.uint16)
     moved, unused = [], []
     for one, mask in there:
+        findings.held |= {plain(one.name)} - {""}
         if not mask.any():
             continue
-        number = _class_of(one, names, rules, findings)
+        findings.held.add(one.value)
+        number = _class_of(one, names, rules, findings, named=named)
         if number is None and not named:
             known = ", ".join(f"{n} {name}" for name, n in rules.labels.items())
             found = f"segment {one.name!r} has value {one.value}, classes are {known}"
@@ -82,9 +85,12 @@ def _all(scan: Scan, label_map: Mapping[int, int]) -> list[Segment]:
 
 
 def _class_of(
-    one: Segment, names: Mapping[str, int], rules: Rules, findings: Findings
+    one: Segment, names: Mapping[str, int], rules: Rules, findings: Findings, *, named: bool
 ) -> int | None:
-    """Return the class of a segment; `None` if neither its name nor its value is one."""
+    """Return the class of a segment; `None` if neither its name nor its value is one.
+
+    So it is of one class alone, where a segment is `named` by it and this one otherwise.
+    """
     by_name, by_map = names.get(plain(one.name)), rules.label_map.get(one.value)
     by_map = rules.void if by_map is not None and by_map == rules.ignored else by_map
     if None not in (by_name, by_map) and by_name != by_map:
@@ -95,11 +101,13 @@ def _class_of(
     called = {number: name for name, number in rules.labels.items()}
     if one.value not in called:
         return rules.void if one.value == rules.ignored else None
-    if not _SILENT.fullmatch(one.name):
+    if not SILENT.fullmatch(one.name):
         found = f"segment {one.name!r} has value {one.value}, that of class {called[one.value]}"
         if len(called) > 2:  # of one class alone, there is no other that it could be
             fix = "say which it is, 0 for none: dataset.structures: {name: class number}"
             findings.ask("LBL_SEGMENT", found, fix)
+        elif named:
+            return None
         else:
             findings.note("LBL_SEGMENT", found)
     return one.value

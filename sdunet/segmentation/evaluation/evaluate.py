@@ -11,12 +11,13 @@ import numpy as np
 from data_prep.checks.settings import never_held
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.progress import Progress, silent
 from data_prep.core.values.regions import Region, inside
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import write_hashed
 from data_prep.files.output_folder import check_free, check_output, own_folder
+from data_prep.reading.other_names import ask_other_names
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import instance_scores, plots
@@ -94,7 +95,7 @@ def evaluate(
         raise DataError("LBL_REGIONS", found, "leave it out, or give dataset.regions: {}")
     tables = _Tables(pairs.targets, told_apart=pairs.instances)
     same: list[bool] = []
-    held: set[int | str] = set()
+    held: dict[str, frozenset[int | str]] = {}
     for case in progress(pairs.cases, "scoring"):
         with set_aside(tables.problems, case.id, case.labels[0]):
             pair = pairs.read(case)
@@ -105,7 +106,11 @@ def evaluate(
                 pooled.add(label, pair.reference.array[0], pairs.num_classes)
             tables.add(pair, scores)
             same.append(pair.is_reference)
-    for finding in never_held(config or DataConfig(), held) if held else ():
+    everything = frozenset[int | str]().union(*held.values())
+    noticed = Findings(pairs.rules.accept)
+    tables.problems += ask_other_names(held, pairs.rules, noticed)
+    unused = never_held(config or DataConfig(), everything) if everything else []
+    for finding in (*unused, *noticed.found):
         say(str(finding))
     if any(same) and all(same):
         found = f"all {len(same)} predictions are their references, voxel for voxel"

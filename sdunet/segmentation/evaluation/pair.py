@@ -1,7 +1,7 @@
 """One case that is compared: its reference, and its prediction."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Pair:
         probabilities: reads the probability of a class, `(1, ...)`; `None` if none were predicted.
         memory: bytes that the work on the case may take; `None` for no limit.
         source: SHA-256 of the files it was predicted from; empty if that was not recorded.
-        held: numbers or names in the files that are mapped to classes, see `Findings.held`.
+        held: numbers or names in each file that is mapped to classes, see `Findings.held`, by the
+            id of the case, and that with a word for its prediction.
         ignored: where the reference says nothing, `(1, ...)`; `None` where it does everywhere.
         predicted_objects: as `objects`, of predictions that tell them apart.
         regions: that are scored in place of classes; empty for those.
@@ -47,7 +48,7 @@ class Pair:
     probabilities: Probabilities | None = None
     memory: float | None = None
     source: frozenset[str] = frozenset()
-    held: frozenset[int | str] = frozenset()
+    held: dict[str, frozenset[int | str]] = field(default_factory=dict)
     ignored: np.ndarray | None = None
     predicted_objects: np.ndarray | None = None
     regions: tuple[Region, ...] = ()

@@ -153,7 +153,8 @@ class Pairs:
             self.memory,
             source,
             # Our own predictions are not mapped.
-            held if self._record.rules else held | seen.held,
+            {case.id: held}
+            | ({} if self._record.rules else {f"{case.id} (prediction)": frozenset(seen.held)}),
             ignored,
             numbered,
             self.rules.regions,

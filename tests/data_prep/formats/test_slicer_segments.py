@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from volume_files import NRRD
 
-from data_prep.core.config import Rules
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.files.file_tree import open_tree
@@ -96,6 +97,45 @@ def test_a_name_that_tells_nothing_else_is_the_one_class(written):
     array, found = read(written, seg_nrrd([("lesion", 1, 0, LIVER)]), ONE)
     np.testing.assert_array_equal(array, want(tumour=0))
     assert found == [("note", "LBL_SEGMENT")]
+
+
+def test_beside_the_one_class_by_name_nothing_is_it_by_its_value(written):
+    label = seg_nrrd([("GTV", 1, 0, LIVER), ("Heart", 1, 1, TUMOUR)], layers=2)
+    array, found = read(written, label, {"background": 0, "GTV": 1})
+    np.testing.assert_array_equal(array, want(tumour=0))
+    assert found == [("note", "DCM_UNUSED")]
+
+
+def gtv(written, *names, **told):
+    """A check of a set whose cases name their only segment so, in each another voxel more."""
+    files = {}
+    for n, name in enumerate(names):
+        image = NRRD + (np.arange(120, dtype=np.int16) * (n + 1)).tobytes()
+        where = np.s_[0:2, 0:3, 0 : 2 + n]
+        label = seg_nrrd([(name, 1, 0, where)])
+        files |= {f"images/{n}.nrrd": image, f"labels/{n}.seg.nrrd": label}
+    settings = {"labels": {"background": 0, "GTV": 1}, **told}
+    checked = check(written(files), DataConfig(**settings))
+    errors = [(error.code, error.case) for error in checked.errors]
+    return errors, [f.level for f in checked.findings if f.code == "LBL_SEGMENT" and not f.case]
+
+
+@pytest.mark.parametrize(
+    ("names", "told", "errors", "levels"),
+    [
+        (("Heart", "GTV", "gtv"), {}, [("LBL_SEGMENT", "0")], []),
+        (("Heart", "GTV", "gtv"), {"accept": ("LBL_SEGMENT",)}, [], []),
+        (("Heart", "GTV", "GTV"), {"label_map": {1: 1}}, [], []),
+        (("Tumour", "GTV", "GTV"), {"structures": {"tumour": 1}}, [], []),
+        (("Segment_1", "GTV", "GTV"), {}, [], []),
+        (("lesion", "lesion", "Lesion 2"), {}, [], []),
+        (("Heart", "lesion", "lesion"), {}, [], ["warning"]),
+        (("Heart", "lesion", "lesion"), {"accept": ("LBL_SEGMENT",)}, [], ["note"]),
+    ],
+    ids=str,
+)
+def test_a_name_that_other_cases_contradict_is_refused(written, names, told, errors, levels):
+    assert gtv(written, *names, **told) == (errors, levels)
 
 
 def test_what_is_no_class_by_name_and_value_is_left_out(written):
