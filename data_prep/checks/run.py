@@ -141,7 +141,8 @@ def check(
     form = decide(looks, form)
     of_labels = labels, settled.label_map, config.structures
     rules = Rules(channels, *of_labels, config.accept, form, ignored, instances, regions)
-    errors, findings = [*layout.problems, *excluded], [*layout.findings, *by_name.found]
+    errors = [*layout.problems, *excluded]
+    findings = [f for f in layout.findings if not _is_given(f, tree, config)] + by_name.found
     facts: dict[str, Fingerprint] = {}
     items = [(*place, case, rules, memory) for case in cases]
     results = run(examine_case, items, workers=workers, scheduler=scheduler)
@@ -180,6 +181,13 @@ def check(
     findings += [Finding.of(error) for error in (*whole, *errors)]
     findings.sort(key=lambda f: (_ORDER[f.level], f.code, f.case or ""))
     return Checked(layout, rules, facts, groups, tuple(errors), tuple(whole), tuple(findings))
+
+
+def _is_given(finding: Finding, tree: Tree, config: DataConfig) -> bool:
+    """Tell whether a finding is of a file that is not used, and that settings name."""
+    given = [Path(file).resolve() for file in (config.split_file, config.group_file) if file]
+    unused = finding.code == "LAY_UNUSED" and finding.file
+    return bool(unused) and (tree.root / str(finding.file)).resolve() in given
 
 
 def left_out(layout: Layout, errors: Iterable[DataError], used: Collection[str]) -> set[str]:

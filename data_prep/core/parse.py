@@ -24,7 +24,7 @@ MAX_SETTINGS_BYTES = 1 << 20  # of YAML, whose parser takes 500 times as much in
 MAX_VALUES = 2_000_000
 MAX_LIST_BYTES = 4 << 20  # of ids, a line each: some 100,000 cases, and 50 times as much in memory
 # What tables write, in lower case, where there is no value.
-NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a")
+NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a", "unknown")
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")

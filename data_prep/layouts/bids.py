@@ -21,7 +21,7 @@ from data_prep.layouts.cases import (
     sample,
 )
 from data_prep.layouts.lists.in_vain import not_used, parts_told
-from data_prep.layouts.words import by_role, role_of, split_of
+from data_prep.layouts.words import Role, by_role, role_of, split_of
 
 _SUBJECTS, _SUBJECT = "participants.tsv", "participant_id"
 # Entities that say how a derivative was made; without them it is named like its scan.
@@ -139,7 +139,8 @@ def _told_of_subjects(
     by_column = {c: [row[k] if k < len(row) else "" for row in rows] for k, c in enumerate(head)}
     unknown = {column: cells for column, cells in by_column.items() if not role_of(column)}
     split = by_column[roles["split"]] if "split" in roles else ()
-    parts, doubts = parts_told("columns", unknown, _SUBJECTS, split)
+    told: set[Role] = {"patient", *roles}  # the subject is the patient
+    parts, doubts = parts_told("columns", unknown, _SUBJECTS, split, told)
     # What else it tells of subjects, such as age and sex, is nothing to note.
     findings = (*not_used("columns", others, _SUBJECTS), *(f for f in doubts if f.level != "note"))
     columns = [parts] * bool(parts) + [by_column[column] for column in roles.values()]

@@ -1,6 +1,7 @@
 """Layouts told by a list in the dataset: JSON of the Decathlon, nnU-Net 1 or MONAI."""
 
 import re
+from codecs import BOM_UTF8
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -249,12 +250,12 @@ def description(tree: Tree, key: str, kind: type) -> tuple[str, dict] | None:
 def other_list(tree: Tree) -> str | None:
     """Return a JSON file that lists images and is read by no layout, if there is one."""
     for name in tree.names:
-        if name.lower().endswith(".json") and name.count("/") < 2:
-            data = _bytes_of(tree, name, "training", whole=False)
+        if name.lower().endswith((".json", ".jsonl")) and name.count("/") < 2:
+            data = _bytes_of(tree, name, "training", whole=False).removeprefix(BOM_UTF8)
             if not any(_holds(data, key) for key in ("image", "img", "scan")):
                 continue
-            if data.lstrip()[:1] == b"[":
-                return name
+            if data.lstrip()[:1] == b"[" or re.match(rb"\s*\{[^\n]*\}\s*\n\s*\{", data):
+                return name  # records alone, also a line each
             try:
                 content = parse_json(data)
             except (ValueError, RecursionError):

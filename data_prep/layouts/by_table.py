@@ -139,7 +139,7 @@ def _rows(
         and (any(cells := [row[k] if k < len(row) else "" for row in rows]) or column)
     }
     split = [row.get("split", "") for row, _ in found] if "split" in roles else ()
-    parts, findings = parts_told("columns", others, name, split)
+    parts, findings = parts_told("columns", others, name, split, roles.keys())
     for (row, _), part in zip(found, parts, strict=False):
         row["split"] = part
     return found, findings

@@ -132,6 +132,14 @@ def unused_files(
         found = f"{len(unread)} files that may hold cases are not read: {sample(unread)}"
         fix = "unpack or convert them, or move them out of the dataset"
         findings.warn("LAY_UNUSED", found, fix)
+    parting = [name for name in lists if need_labels and _parts_cases(tree, name, layout)]
+    for name in parting:
+        found = "it names the cases, may tell their split or patients, and is not read"
+        fix = "give it by dataset.split_file or dataset.group_file, or as columns of a CSV list "
+        fix += "with a column image; or take it out"
+        findings.warn("LAY_UNUSED", found, fix)
+        findings.place(len(findings.found) - 1, file=name)
+    lists = [name for name in lists if name not in parting]
     if lists:
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
@@ -194,6 +202,22 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES
+
+
+def _parts_cases(tree: Tree, name: str, layout: Layout) -> bool:
+    """Tell whether a table names most cases, and a split or groups that the dataset does not."""
+    if not name.lower().endswith((".csv", ".tsv", ".txt")):
+        return False
+    roles = roles_in(tree, name)
+    cells = re.split(r"[,;\t\s]+", beginning(tree, name))
+    named = {part for cell in cells for part in (cell.strip("\"'"), stem(cell.strip("\"'")))}
+    cases = (*layout.cases, *layout.unlabelled)
+    if len(cases) < 2 or 2 * len(layout.ids & named) <= len(cases):
+        return False
+    stated = bool(layout.apart) or any(case.split is not None for case in cases)
+    grouped = any(case.group or case.patient for case in cases)
+    parts = bool(roles & {"split", "fold"}) or _has_parts(tree, name)
+    return (parts and not stated) or (bool(roles & {"group", "patient"}) and not grouped)
 
 
 def _has_parts(tree: Tree, name: str) -> bool:

@@ -44,6 +44,14 @@ _OF_CASES = (
     *("patient", "patients", "subject", "subjects", "data", "file", "files", "from", "the"),
     *("study", "train", "training", "set", "dataset"),
 )
+# Columns that tell of folds or patients by many names, too many to obey.
+_FOLD_LIKE = re.compile(
+    r"(outer|inner|test|val|cv)fold(id|no|number)?|cv(id|split|set)?|crossval\w*"
+)
+_PATIENT_LIKE = (
+    *("mrn", "pid", "medicalrecordnumber", "patientname", "patientno", "patientnr", "patientcode"),
+    *("patientnumber", "subjectname", "subjectno", "subjectnumber", "subjectcode", "personid"),
+)
 _UNTOLD = ("", "none", "nan")
 _PARTS: dict[Part, tuple[str, ...]] = {
     "": ("train", "training", "tr", *_UNTOLD),
@@ -187,6 +195,17 @@ def may_leave_out(column: str, values: Collection[object]) -> bool:
         return True
     both = not words.isdisjoint(_YES) and bool(words & {*_NO, *_UNTOLD})
     return both and _bare(column) in _LEAVE_OUT and words <= {*_YES, *_NO, *_UNTOLD}
+
+
+def may_group(column: str, values: Collection[object]) -> Literal["fold", "patient"] | None:
+    """Return what a column seems to tell, by its name and by values that several cases share."""
+    words = [str(value).strip().lower() for value in values]
+    if not 1 < len({*words} - {*_UNTOLD}) < len(words):
+        return None
+    bare = _bare(column)
+    if _FOLD_LIKE.fullmatch(bare) and all(re.fullmatch(r"\D*[0-9]{1,3}(\.0)?", w) for w in words):
+        return "fold"
+    return "patient" if bare in _PATIENT_LIKE else None
 
 
 def part_of(told: object) -> Part | int:

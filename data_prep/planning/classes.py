@@ -32,6 +32,8 @@ def classes_of(
     for names in (labels, config.structures):
         if others := [name for name in names if not isinstance(name, str)]:
             raise DataError("LBL_CLASSES", f"the name {others[0]!r} is no text", "put it in quotes")
+        if empty := [name for name in names if not name.strip()]:
+            raise DataError("LBL_CLASSES", f"the name {empty[0]!r} is empty", "name each of them")
         lower = Counter(name.strip().lower() for name in names)  # as names of structures are read
         if (several := lower.most_common(1)) and several[0][1] > 1:
             raise DataError(

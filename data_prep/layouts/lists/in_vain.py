@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from data_prep.core.findings import Finding
 from data_prep.formats.registry import stem
 from data_prep.layouts.words import (
+    Role,
+    may_group,
     may_leave_out,
     may_tell_of_cases,
     may_tell_parts,
@@ -13,6 +15,7 @@ from data_prep.layouts.words import (
     told_parts,
 )
 
+_INSTEAD: dict[str, set[Role]] = {"fold": {"fold", "split"}, "patient": {"patient", "group"}}
 _CHANNEL = re.compile(r"_[0-9]{4}$")
 
 
@@ -25,7 +28,11 @@ def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
 
 
 def parts_told(
-    what: str, unused: Mapping[str, Sequence[object]], file: str, split: Sequence[object] = ()
+    what: str,
+    unused: Mapping[str, Sequence[object]],
+    file: str,
+    split: Sequence[object] = (),
+    known: Collection[Role | None] = (),
 ) -> tuple[list[str], tuple[Finding, ...]]:
     """Return the part of each case by the columns that tell it, and what is told of others.
 
@@ -34,10 +41,12 @@ def parts_told(
         unused: values of each that has no role by its name alone, one a case.
         file: the list.
         split: values of the column that tells the split by its name, if there is one, one a case.
+        known: what columns tell by their names.
 
     Returns:
         The parts, none where no column tells them; and a warning for each that is not used, but
-        may tell them or cases to leave out, a note of others.
+        may tell them, cases to leave out, or folds or patients that no other tells; a note of
+        others.
 
     Raises:
         ValueError: if two columns tell different parts of a case.
@@ -72,7 +81,24 @@ def parts_told(
         )
         for name in leaving
     )
-    rest = [name for name in unused if name not in (*understood, *doubtful, *leaving)]
+    grouping = {
+        name: role
+        for name, values in unused.items()
+        if (role := may_group(name, values)) and {*known}.isdisjoint(_INSTEAD[role])
+    }
+    warned += tuple(
+        Finding(
+            "warning",
+            "LAY_COLUMNS",
+            f"{what} that are not used, and may tell the {role} of each case: {name!r}",
+            f"call it {role} if it does, or take it out",
+            file=file,
+        )
+        for name, role in grouping.items()
+        if name not in doubtful
+    )
+    told = (*understood, *doubtful, *leaving, *grouping)
+    rest = [name for name in unused if name not in told]
     return parts, (*warned, *not_used(what, rest, file))
 
 

@@ -22,7 +22,8 @@ def with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Find
     unused = {key: [record.get(key, "") for record in records] for key in keys}
     split = [split_and_fold(record)[0] for record in records]
     known = any(value is not None for value in split)
-    parts, findings = parts_told("keys", unused, name, split if known else ())
+    roles = {role_of(key) for record in records for key in record}
+    parts, findings = parts_told("keys", unused, name, split if known else (), roles)
     if parts and len(records) == len(training):
         training = [r | {"split": part} for r, part in zip(records, parts, strict=True)]
     return training, findings

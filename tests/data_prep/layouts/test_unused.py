@@ -6,6 +6,8 @@ import pytest
 from bad_sets import mask, picture, png
 from dicom_files import encode, series
 
+from data_prep.checks.run import check
+from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
@@ -64,6 +66,33 @@ def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
 def test_texts_that_may_tell_of_cases_are_noted(written, name, text):
     layout = layout_of(written({**PAIRS, name: text.encode()}), need_labels=True)
     assert told(layout) == {("note", "LAY_UNUSED")}
+
+
+LISTS = {
+    "split.csv": "case,split\na,train\nb,test\n",
+    "meta.csv": "image_id;age;split\na;9;train\nb;8;val\n",
+    "folds.tsv": "id\tfold\na.png\t0\nb.png\t1\n",
+    "groups.csv": "case,group\na,p1\nb,p1\n",
+    "patients.csv": "case,patient\na,p1\nb,p1\n",
+    "split.txt": "images/a.png train\nimages/b.png test\n",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), LISTS.items())
+def test_a_split_of_these_cases_that_is_not_read_is_warned_of(written, name, text):
+    layout = layout_of(written({**PAIRS, name: text.encode()}), need_labels=True)
+    assert told(layout) == {("warning", "LAY_UNUSED")}
+    assert layout.findings[0].file == name
+    assert told(layout_of(written({name: text.replace("b", "x").encode()}), need_labels=True)) == {
+        ("note", "LAY_UNUSED")
+    }
+
+
+def test_a_file_of_groups_beside_the_cases_that_is_given_is_used(written):
+    root = written({**PAIRS, "groups.csv": LISTS["groups.csv"].encode()})
+    assert "LAY_UNUSED" in [f.code for f in check(root, DataConfig()).findings]
+    checked = check(root, DataConfig(group_file=str(root / "groups.csv")))
+    assert "LAY_UNUSED" not in [f.code for f in checked.findings]
 
 
 @pytest.mark.parametrize("text", ["id\tsplit\na\ttest\n", "case\tpatient\na\tp1\n"])
@@ -137,10 +166,15 @@ def test_a_description_beside_images_and_masks_is_read(written):
         {"fold_0": [RECORD], "fold_1": [RECORD]},
         {"data": {"train": [RECORD]}},
         [RECORD],
+        "with a mark of bytes",
+        "a line each",
     ],
 )
 def test_a_list_of_other_keys_beside_folders_is_an_error(written, name, content):
-    root = written({**PAIRS, name: json.dumps(content).encode()})
+    data = json.dumps([RECORD] if isinstance(content, str) else content).encode()
+    data = "\ufeff".encode() + data if content == "with a mark of bytes" else data
+    data = b"\n".join([data[1:-1]] * 2) if content == "a line each" else data
+    root = written({**PAIRS, name: data})
     with pytest.raises(DataError, match=r"LAY_LIST|LAY_JSON"):
         layout_of(root, need_labels=True)
 
@@ -266,8 +300,9 @@ def test_voxels_of_analyze_headers_are_theirs(written):
 def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
     root = written({**PAIRS, name: text.encode("latin-1")})
     (finding,) = layout_of(root, need_labels=need_labels).findings
-    assert (finding.level, finding.code) == ("note", "LAY_UNUSED")
-    assert name in finding.found
+    named = need_labels and name in ("cases.csv", "x.csv", "x.tsv", "x.txt")
+    assert (finding.level, finding.code) == ("warning" if named else "note", "LAY_UNUSED")
+    assert name in str(finding)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_group_is_the_first_group_of_the_pattern():
     [
         ("case,group\na,nan\nb,A\n", "a case twice or without group"),
         ("case,group\na,#N/A\nb,A\n", "a case twice or without group"),
+        ("case,group\na,Unknown\nb,unknown\nc,A\n", "a case twice or without group"),
         ("case,group,split\na,A,train\n", "column 'split': a split is told by"),
         ("case;group;fold\na;A;0\n", "column 'fold': a split is told by"),
         ("case,group,is_val\na,A,0\n", "column 'is_val': a split is told by"),

@@ -208,6 +208,7 @@ def test_voxels_that_are_no_numbers_are_refused(balls, tmp_path, write_nifti, ba
             DataConfig(labels={"a": 0, 1: 1}),
             r"LBL_CLASSES: the name 1 is no text; put it in quotes",
         ),
+        (DataConfig(labels={"a": 0, " ": 1}), "LBL_CLASSES: the name ' ' is empty"),
         (DataConfig(channels=("a", "b")), r"SET_EMPTY: none of 5 cases can be used.*CH_COUNT"),
         (DataConfig(label_map={1: 0}), "LBL_ALL_EMPTY: no case has any foreground"),
         (DataConfig(group_pattern="(x)"), "SPLIT_PATTERN case disc_0"),
