@@ -139,8 +139,8 @@ def _told_of_subjects(
     by_column = {c: [row[k] if k < len(row) else "" for row in rows] for k, c in enumerate(head)}
     unknown = {column: cells for column, cells in by_column.items() if not role_of(column)}
     split = by_column[roles["split"]] if "split" in roles else ()
-    told: set[Role] = {"patient", *roles}  # the subject is the patient
-    parts, doubts = parts_told("columns", unknown, _SUBJECTS, split, told)
+    known: set[Role] = {"patient", *roles}  # the subject is the patient
+    parts, doubts = parts_told("columns", unknown, _SUBJECTS, split, known)
     # What else it tells of subjects, such as age and sex, is nothing to note.
     findings = (*not_used("columns", others, _SUBJECTS), *(f for f in doubts if f.level != "note"))
     columns = [parts] * bool(parts) + [by_column[column] for column in roles.values()]
