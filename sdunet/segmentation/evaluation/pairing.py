@@ -163,7 +163,9 @@ class Pairs:
     def _probabilities(self, case_id: str, predicted: Scan, reference: Scan) -> Probabilities:
         """Return what reads the probabilities of a case, of classes or of regions."""
         tidied, regions = self._record.tidied, self.rules.regions
-        classes = {n for name, n in self.rules.labels.items() if name in tidied}
+        # Of ids, foreground without a seed was left out, as small components are by rules.
+        left_out = tidied if not self.instances else self.names
+        classes = {n for name, n in self.rules.labels.items() if name in left_out}
         scans = self.predictions, case_id, predicted, reference, self.num_classes
         known = self._record.rules is not None, self.rules.accept, self.memory
         if regions:

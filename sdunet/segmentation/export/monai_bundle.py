@@ -61,7 +61,7 @@ def bundle_files(
                     "value_range": [],
                     "is_patch_data": True,
                     "channel_def": {
-                        str(i): _no_reference(one["name"])
+                        str(one.get("number", i)): _no_reference(one["name"])
                         for i, one in enumerate(facts.get("regions") or facts["labels"])
                     },
                 }

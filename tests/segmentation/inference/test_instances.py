@@ -146,6 +146,18 @@ def test_ids_are_predicted_recorded_and_scored_beside_connected_components(seen,
     assert "OUT_CHANGED case 0" in capsys.readouterr().err
 
 
+def test_probabilities_of_foreground_that_is_no_object_are_no_contradiction(
+    seen, tmp_path, monkeypatch
+):
+    raw, _ = seen
+    monkeypatch.setattr(instances, "_SURE_FROM", 2.0)  # so that there is no seed anywhere
+    options = PredictOptions(device="cpu", probabilities=True, instances=True)
+    predict("m", raw / "images", tmp_path / "out", options=options)
+    summary, problems = evaluate(tmp_path / "out", raw, tmp_path / "scores")
+    assert not problems
+    assert summary["mean"]["1"]["Dice"] == 0
+
+
 def test_without_the_option_the_foreground_of_both_classes_is_predicted(seen, tmp_path):
     raw, _ = seen
     out = tmp_path / "out"
