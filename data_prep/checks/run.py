@@ -73,10 +73,10 @@ class Checked:
         return [(level, code, number) for (level, code), number in ordered]
 
     def worth_telling(self, where: str, first: Collection[Finding] = ()) -> list[Finding]:
-        """Return what commands tell that go on in spite of it: warnings, and notes of the whole.
+        """Return what commands tell that go on in spite of it: warnings, and notes in short.
 
         Args:
-            where: all warnings of cases are listed, of which some are told.
+            where: all warnings and notes of cases are listed, of which some are told.
             first: warnings of cases that are told in any number.
         """
         of_all = [f for f in self.findings if f.case is None and f.level != "error"]
@@ -85,6 +85,9 @@ class Checked:
         told = [*of_all, *first, *of_cases[:_MOST_TOLD]]
         if (more := len(of_cases) - _MOST_TOLD) > 0:
             told.append(Finding("note", "CASE_MORE", f"{more} more warnings of cases, {where}", ""))
+        if notes := [f.code for f in self.findings if f.case is not None and f.level == "note"]:
+            codes = ", ".join(f"{code} {n}" for code, n in sorted(Counter(notes).items()))
+            told.append(Finding("note", "CASE_MORE", f"notes of cases ({codes}), {where}", ""))
         return told
 
     def table(self) -> list[str]:
