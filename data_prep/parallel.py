@@ -5,6 +5,7 @@ else's case with it.
 """
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +18,7 @@ from data_prep.parent_process import end_with_parent
 
 # Threads and locks of the parent do not survive a fork; a fresh interpreter is slower and safe.
 _CONTEXT = multiprocessing.get_context("spawn")
+_WORKERS = 32  # that any machine may be asked for
 
 
 class Jobs(TypedDict):
@@ -24,6 +26,18 @@ class Jobs(TypedDict):
 
     workers: int
     scheduler: str | None
+
+
+def check_workers(workers: int, name: str = "workers") -> None:
+    """Refuse a number of processes that cannot be, or that no machine like this one holds.
+
+    Raises:
+        DataError: OPTION, with the most there may be: four a processor, and 32 on a small machine.
+    """
+    most = max(_WORKERS, 4 * (os.cpu_count() or 1))
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= most:
+        fix = f"give a whole number from 0 to {most}, of a processor or two each"
+        raise DataError("OPTION", f"{name} is {workers!r:.80}", fix)
 
 
 def run(
@@ -45,8 +59,7 @@ def run(
         DataError: JOB_SCHEDULER if the cluster cannot be reached; OPTION for a number of workers
             that cannot be.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
-        raise DataError("OPTION", f"workers is {workers!r:.80}", "give a whole number from 0")
+    check_workers(workers)
     if scheduler is not None:
         return _on_cluster(work, items, scheduler)
     if workers > 0:

@@ -73,6 +73,12 @@ def test_errors_of_loader_workers_are_named(disc_run, tmp_path, capsys, monkeypa
     assert "DATA_ARRAY: cannot be read" in said
 
 
+def test_more_processes_than_a_machine_holds_are_not_started(disc_run, tmp_path, capsys):
+    assert run(*arguments_of(disc_run, tmp_path / "run", "--training.workers=99999")) == 1
+    assert "OPTION: training.workers is 99999; give a whole number" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_errors_of_torch_are_named_where_users_can_mend_them():
     assert named(torch.OutOfMemoryError("CUDA out of memory. Tried")).code == "RUN_MEMORY"
     assert named(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when")).code == "RUN_MEMORY"

@@ -19,6 +19,7 @@ from data_prep.files.output_folder import (
     check_output,
 )
 from data_prep.files.written_files import is_listed
+from data_prep.parallel import check_workers
 from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import Dataset, load_dataset
 from sdunet.layers import Sweep
@@ -114,6 +115,7 @@ def train(
     asked, task = task.network, planned(task, dataset.plan)
     task = without_validation(task) if fold is None else task
     config = task.training
+    check_workers(config.workers, "training.workers")
     loggers = names_of(config)
     device = choose_device(config.device, "training.device")
     quiet_lightning()

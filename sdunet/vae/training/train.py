@@ -24,6 +24,7 @@ from data_prep.files.output_folder import (
     own_folder,
 )
 from data_prep.files.written_files import is_listed, read_written
+from data_prep.parallel import check_workers
 from data_prep.parent_process import end_with_parent
 from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
 from sdunet.runtime.checkpoint import (
@@ -87,6 +88,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
             RUN_NONFINITE if training does not stay finite, or leaves weights that give no bound.
     """
     check_processes(config.training.devices, config.training.nodes, _DEVICES)
+    check_workers(config.training.workers, "training.workers")
     check_once(config.model, config.ladder if config.model == "ladder" else config.vanilla)
     out = Path(out)
     packed = load_packed(data)

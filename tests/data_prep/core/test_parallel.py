@@ -58,7 +58,7 @@ def test_case_that_was_killed_by_chance_is_done_in_the_end(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("workers", [-1, 1.0, "2", True, None])
+@pytest.mark.parametrize("workers", [-1, 1.0, "2", True, None, 99_999])
 def test_a_number_of_workers_that_cannot_be_is_refused(workers):
     with pytest.raises(DataError, match="OPTION"):
         run(work.square, ITEMS, workers=workers)
