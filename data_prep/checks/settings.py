@@ -1,6 +1,7 @@
 """Settings that contradict the plan or the data, and settings that change nothing."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from data_prep.core.config import DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
@@ -10,6 +11,7 @@ from data_prep.layouts.cases import Layout
 from data_prep.planning.classes import IGNORE, as_asked
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.regions import check_no_objects
+from data_prep.planning.splits import split_settings
 
 _PLANNED = ("channels", "labels", "label_map", "structures", "intensity", "window", "resize")
 _PLANNED = (*_PLANNED, "spacing", "patch_size")
@@ -45,6 +47,22 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
             raise _conflict(name, wanted, f"{planned} in the plan")
     if other := planned_for_other_memory(config, plan):
         raise _conflict("memory_gb", config.memory_gb, f"a plan of {other}")
+
+
+def with_split(config: DataConfig, plan: Plan) -> DataConfig:
+    """Return settings with those of folds and groups that a plan holds, where they are left open.
+
+    Raises:
+        DataError: PLAN_CONFLICT for one that differs, and for a file, which has to be given again.
+    """
+    asked, nothing = split_settings(config), split_settings(DataConfig())
+    left_open = {}
+    for name, planned in (plan.split_by or {}).items():
+        if asked[name] == nothing[name] and name not in ("split_file", "group_file"):
+            left_open[name] = planned
+        elif asked[name] != planned:
+            raise _conflict(name, asked[name], f"{planned} in the plan")
+    return replace(config, **left_open)
 
 
 def planned_for_other_memory(config: DataConfig, plan: Plan) -> str:

@@ -1,7 +1,7 @@
 """What a user decides about the data, and the plan that follows from the data."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from jsonargparse.typing import NonNegativeInt
 
@@ -283,6 +283,8 @@ class Plan:
         instances: what the objects are called whose inside and boundary are the classes; `None`
             where classes are those of the labels.
         regions: what the network finds in place of classes; empty where it tells classes apart.
+        split_by: settings of folds and groups that were given when it was planned; of files their
+            names. Not kept in a prepared set, which has the folds.
     """
 
     spatial_dims: int
@@ -305,6 +307,7 @@ class Plan:
     ignored: int | None = None
     instances: str | None = None
     regions: tuple[Region, ...] = ()
+    split_by: dict[str, Any] | None = None
 
     @property
     def stated(self) -> dict[str, int]:
@@ -376,4 +379,5 @@ class Plan:
             record.get("ignored"),
             record.get("instances"),
             tuple(map(Region.from_json, record.get("regions", ()))),
+            record.get("split_by"),
         )

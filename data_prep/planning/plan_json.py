@@ -13,6 +13,7 @@ from data_prep.files.atomic import write_json
 from data_prep.planning.classes import classes_of
 from data_prep.planning.fit import MOST_CELLS
 from data_prep.planning.regions import check_regions
+from data_prep.planning.splits import split_settings
 from data_prep.preprocessing.instances import object_classes
 
 _KEYS = [field.name for field in fields(Plan)]
@@ -54,6 +55,10 @@ def plan_from(record: dict) -> Plan:
 
 
 def _check(plan: Plan) -> None:
+    known = split_settings(DataConfig())
+    if unknown := sorted(set(plan.split_by or {}) - set(known)):
+        raise ValueError(f"split_by has no setting {unknown[0]!r}; it has {', '.join(known)}")
+    DataConfig(**plan.split_by or {})  # refuses values that cannot be
     dims = plan.spatial_dims
     numbers = [*plan.labels.values(), *plan.label_map.values(), *plan.structures.values()]
     if not all(type(number) is int for number in numbers):

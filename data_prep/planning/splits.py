@@ -357,3 +357,18 @@ def _few(ids: Sequence[str]) -> str:
 def _folds(parts: list[list[str]]) -> Folds:
     everyone = {case_id for part in parts for case_id in part}
     return [{"train": sorted(everyone - set(part)), "val": sorted(part)} for part in parts]
+
+
+def split_settings(config: DataConfig) -> dict[str, Any]:
+    """Return the settings that decide folds, groups and labels; of files their names alone."""
+    names = ("folds", "split_file", "test_share", "seed", "group_pattern", "group_file")
+    names = (*names, "label_folder")
+    found = {name: getattr(config, name) for name in names}
+    files = {name: found[name] and Path(found[name]).name for name in ("split_file", "group_file")}
+    return found | files
+
+
+def given_split(config: DataConfig) -> dict[str, Any] | None:
+    """Return those of `split_settings` that are given, for a plan; `None` without any."""
+    nothing = split_settings(DataConfig())
+    return {n: v for n, v in split_settings(config).items() if v != nothing[n]} or None

@@ -7,7 +7,8 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.values.regions import as_settings, regions_from
 from data_prep.planning.classes import as_asked
-from data_prep.prepared.dataset import Dataset, split_settings
+from data_prep.planning.splits import split_settings
+from data_prep.prepared.dataset import Dataset
 
 # Values that leave a setting to be found out.
 _LEFT_OPEN: tuple[object, ...] = (None, "auto", (), {})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.core.config import DataConfig, Plan
+from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.parse import UNUSABLE, once, plainly, read_json, whole
 from data_prep.files.atomic import write_json
@@ -138,15 +138,6 @@ class Dataset:
             found = "changed since it was prepared"
             raise DataError("SET_HASH", found, "prepare again", case=case_id, file=name)
         return array
-
-
-def split_settings(config: DataConfig) -> dict[str, Any]:
-    """Return the settings that decide folds, groups and labels; of files their names alone."""
-    names = ("folds", "split_file", "test_share", "seed", "group_pattern", "group_file")
-    names = (*names, "label_folder")
-    found = {name: getattr(config, name) for name in names}
-    files = {name: found[name] and Path(found[name]).name for name in ("split_file", "group_file")}
-    return found | files
 
 
 def save_dataset(dataset: Dataset) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.checks.run import Checked, check, left_out, nothing_left
-from data_prep.checks.settings import check_agrees
+from data_prep.checks.settings import check_agrees, with_split
 from data_prep.core.chunked_stats import class_counts
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
@@ -32,6 +32,7 @@ from data_prep.planning.splits import (
     given_folds,
     make_folds,
     read_folds,
+    split_settings,
 )
 from data_prep.prepared.dataset import (
     SCHEMA,
@@ -39,7 +40,6 @@ from data_prep.prepared.dataset import (
     Dataset,
     load_dataset,
     save_dataset,
-    split_settings,
 )
 from data_prep.prepared.lost import in_words, lost_by_resampling
 from data_prep.prepared.rendering import thumbnail
@@ -116,6 +116,7 @@ def prepare(
     jobs: Jobs = {"workers": workers, "scheduler": scheduler}
     if plan is not None:
         check_agrees(config, plan)
+        config, plan = with_split(config, plan), replace(plan, split_by=None)
         rules = asdict(plan.rules)
         for name in ("form", "ignored"):  # which the dataset tells, too
             del rules[name]
@@ -347,7 +348,7 @@ def _remove_left_out(out: Path, ids: Collection[str]) -> None:
 def _made_with(plan: Plan, case: Case) -> str:
     """Hash what the arrays of a case depend on besides the content of its files."""
     used = asdict(plan)
-    unused = ["why", "patch_size", "seen", "network", "regions"]
+    unused = ["why", "patch_size", "seen", "network", "regions", "split_by"]
     # As it was hashed before there were such.
     unused += [name for name in ("ignored", "instances") if used[name] is None]
     for name in unused:

@@ -170,6 +170,7 @@ def _plan(options: jsonargparse.Namespace) -> int:
     from data_prep.files.file_tree import open_tree
     from data_prep.files.output_folder import check_output
     from data_prep.planning.plan_json import write_plan
+    from data_prep.planning.splits import given_split
     from data_prep.prepared.prepare import planned
 
     config = task_of(options).dataset
@@ -178,7 +179,7 @@ def _plan(options: jsonargparse.Namespace) -> int:
     if os.path.lexists(options.out):
         raise DataError("OUT_TAKEN", f"{options.out} is there", "give a new name, or remove it")
     checked = check(options.DATA, config, bar, tree=tree, **jobs_of(options))
-    plan = planned(checked, config)
+    plan = replace(planned(checked, config), split_by=given_split(config))
     write_plan(options.out, plan)
     for finding in checked.worth_telling(_IN_CHECK):
         say(str(finding))

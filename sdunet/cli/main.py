@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         take_old_position(parser, f"vae {options.action}", options[options.action])
     else:
         take_old_position(parser, chosen.command, options)
-    if empty := [name for name, value in vars(options).items() if value == ""]:
+    if empty := [name for name, value in vars(options).items() if _is_empty(value)]:
         parser.error(f"{'--' * empty[0].islower()}{empty[0]} is empty")
     record = RunRecord(chosen.command, arguments=argv)
     keep_freed_memory()
@@ -89,6 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("interrupted")
         return 130
     return 1
+
+
+def _is_empty(value: object) -> bool:
+    """Tell whether an option is an empty text, as of an unset variable of a shell, or lists one."""
+    return value == "" or (isinstance(value, list) and "" in value)
 
 
 _COMMANDS: dict[str, Command] = {

@@ -361,6 +361,8 @@ def test_numbers_that_count_nothing_are_refused_before_work(options, capsys):
     ("command", "named"),
     [
         (["check", ""], "DATA is empty"),
+        (["predict", "--model", "", "-i", "raw", "-o", "out"], "--model is empty"),
+        (["compare", "", "b", "-o", "out"], "SCORES is empty"),
         (["predict", "--model", "run", "-i", "", "-o", "out"], "--input is empty"),
         (["evaluate", "--pred", "a", "--ref", "b", "-o", ""], "--out is empty"),
     ],

@@ -6,6 +6,7 @@ NumPy and onnxruntime alone. `sdunet predict` also reads scans, checks, turns an
 clips single values far beyond the others and removes small pieces, which this does not.
 """
 
+import hashlib
 import itertools
 import json
 import sys
@@ -39,15 +40,30 @@ def normalised(image: np.ndarray, plan: dict) -> np.ndarray:
     return ((np.clip(image.astype(float), low, high) - shift) / scale).astype(np.float32)
 
 
+def read(name: str) -> bytes:
+    """Return a file of this folder, if it is as it was exported."""
+    listed = json.loads((FOLDER / "MANIFEST.json").read_text(encoding="utf-8"))["files"]
+    data = (FOLDER / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != listed[name]:
+        raise SystemExit(f"{name} is not as it was exported: fetch the package again")
+    return data
+
+
 def predict(image: np.ndarray) -> np.ndarray:
     """Return class numbers of an image (channels, ...), window by window."""
-    model = json.loads((FOLDER / "model.json").read_text(encoding="utf-8"))
+    model = json.loads(read("model.json"))
     plan, overlap = model["plan"], model["overlap"]
     for name in ("resize", "regions", "instances"):
         if plan.get(name):
             raise SystemExit(f"of a network with dataset.{name}: use sdunet predict")
-    network = onnxruntime.InferenceSession(FOLDER / "network.onnx")
     patch, sizes = plan["patch_size"], image.shape[1:]
+    channels, axes = len(plan["channels"]), 1 + len(patch)
+    if image.ndim != axes or len(image) != channels or not image.size:
+        raise SystemExit(f"the image must have {channels} channels, {axes} axes: {image.shape}")
+    kinds = "ui" if plan["intensity"] == "unit" else "uif"
+    if image.dtype.kind not in kinds or not np.isfinite(image).all():
+        raise SystemExit(f"the image must hold numbers as those of training: {image.dtype}")
+    network = onnxruntime.InferenceSession(read("network.onnx"))
     pads = [
         (max(p - n, 0) // 2, (max(p - n, 0) + 1) // 2) for p, n in zip(patch, sizes, strict=True)
     ]
@@ -68,5 +84,19 @@ def predict(image: np.ndarray) -> np.ndarray:
     return total[inside].argmax(0).astype(np.uint16)
 
 
+def main(arguments: list[str]) -> None:
+    """Read an image, and write its label under a new name."""
+    if len(arguments) != 2:
+        raise SystemExit(__doc__)
+    image, label = map(Path, arguments)
+    if label.suffix != ".npy" or label.exists():
+        raise SystemExit(f"{label} must be a new name that ends in .npy")
+    try:
+        values = np.load(image)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{image} cannot be read as an array: {error}") from error
+    np.save(label, predict(values))
+
+
 if __name__ == "__main__":
-    np.save(sys.argv[2], predict(np.load(sys.argv[1])))
+    main(sys.argv[1:])

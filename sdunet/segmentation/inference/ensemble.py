@@ -193,6 +193,8 @@ def load_ensemble(
             PRED_MEMORY if the device has no room for them; PACKAGE_... for damaged packages; as
             `doubts_of` and `load_model`.
     """
+    if "" in map(str, paths):  # which to Python is the folder that one is in
+        raise DataError("MODEL_MISSING", "the path of a model is empty", "name a run or a package")
     with tempfile.TemporaryDirectory() as folder:
         roots = [
             unpack(path, Path(folder) / str(number)) if path.suffix.lower() == ".zip" else path
@@ -220,7 +222,7 @@ def load_ensemble(
 
 def _rules_of(roots: Sequence[Path], names: Collection[str]) -> Rules:
     """Return the rules of all paths, which must agree: each was found for its own networks."""
-    roots = _as_one_folder(roots)
+    roots = _with_rules(roots)
     found = [read_rules(root, names, find_models(root)) for root in roots]
     if any(rules != found[0] for rules in found):
         raise DataError(
@@ -231,14 +233,13 @@ def _rules_of(roots: Sequence[Path], names: Collection[str]) -> Rules:
     return found[0]
 
 
-def _as_one_folder(roots: Sequence[Path]) -> Sequence[Path]:
-    """Return the folder with rules whose runs were named one by one, in its place."""
-    parents = {root.resolve().parent for root in roots}
-    folder = parents.pop()
-    if parents or len(roots) < 2 or not (folder / RULES).is_file():
-        return roots
+def _with_rules(roots: Sequence[Path]) -> Sequence[Path]:
+    """Return the folder that all these runs are in, and no other, if rules stand only there."""
+    models = {model.resolve() for root in roots for model in find_models(root)}
+    folder = next(iter(models)).parent
     there = {path.parent for path in folder.glob(f"*/{WEIGHTS}")}
-    return [folder] if there == {root.resolve() for root in roots} else roots
+    own = any((root / RULES).exists() for root in roots)
+    return [folder] if there == models and not own and (folder / RULES).is_file() else roots
 
 
 def _refuse_twice(models: Sequence[Model]) -> None:

@@ -12,6 +12,8 @@ from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import DataConfig, Plan, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
 from data_prep.planning.classes import classes_of
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.fit import fit_plan
@@ -174,9 +176,34 @@ def test_a_plan_written_and_changed_by_hand_is_prepared_by(tmp_path, capsys):
     assert dataset.cases["bad"].size == (8, 11, 12)
 
 
+def test_a_plan_keeps_how_folds_were_asked_for(tmp_path, capsys):
+    Volumes(tmp_path / "raw")
+    ids = [case.id for case in find_layout(open_tree(tmp_path / "raw")).cases]
+    groups = tmp_path / "groups.csv"
+    groups.write_text("case,group\n" + "".join(f"{id_},{n // 2}\n" for n, id_ in enumerate(ids)))
+    raw, file = str(tmp_path / "raw"), str(tmp_path / "plan.json")
+    given = ["--dataset.folds", "2", "--dataset.seed", "7", f"--dataset.group_file={groups}"]
+    assert main(["plan", raw, "-o", file, *given]) == 0
+    prepare_ = ["prepare", raw, "--plan", file, "-o"]
+    assert main([*prepare_, str(tmp_path / "other")]) == 1
+    assert "PLAN_CONFLICT: dataset.group_file None in the settings" in capsys.readouterr().err
+    with_file = [f"--dataset.group_file={groups}"]
+    assert main([*prepare_, str(tmp_path / "other"), *with_file, "--dataset.folds=3"]) == 1
+    assert "PLAN_CONFLICT: dataset.folds 3 in the settings, 2 in" in capsys.readouterr().err
+    assert main([*prepare_, str(tmp_path / "by_plan"), *with_file]) == 0
+    assert main(["prepare", raw, "-o", str(tmp_path / "without"), *given]) == 0
+    by_plan, without = (load_dataset(tmp_path / name) for name in ("by_plan", "without"))
+    assert by_plan.folds == without.folds
+    assert len(by_plan.folds) == 2
+    assert by_plan.split_by == without.split_by
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"split_by": {"fold": 2}}, "split_by has no setting 'fold'"),
+        ({"split_by": {"folds": -2}}, "folds cannot be -2"),
+        ({"split_by": [2]}, "PLAN_FILE"),
         ({"spacings": 1}, "unknown key 'spacings'; did you mean 'spacing'?"),
         ({"spatial_dims": 4}, "spatial_dims must be 2 or 3, got 4"),
         ({"spatial_dims": 2, "spacing": None, "patch_size": [8, 8]}, "PLAN_DIMS"),

@@ -151,24 +151,58 @@ def test_the_program_runs_without_the_network_being_built(packages):
         assert program(torch.zeros(size)).shape == (size[0], 2, *size[2:])
 
 
-def test_the_script_beside_the_onnx_file_predicts_without_torch_and_without_this(
-    packages, disc_run, tmp_path
-):
-    raw, root, _ = disc_run
-    wanted = predictions(root / "run", raw, tmp_path / "run")
-    script = packages / "folder/predict_onnx.py"
+def run_alone(folder, *arguments):
+    """Run the script of a package where neither PyTorch nor this project can be imported."""
     alone = (
         "import runpy, sys; "
         "sys.modules.update(dict.fromkeys(['torch', 'monai', 'sdunet', 'data_prep'])); "
         "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     )
-    for path in sorted((raw / "images").iterdir())[:2]:
-        image = np.asarray(Image.open(path))[None]
-        np.save(tmp_path / "image.npy", image)
-        files = [str(tmp_path / "image.npy"), str(tmp_path / "label.npy")]
-        subprocess.run([sys.executable, "-c", alone, script, *files], check=True)
-        label = np.asarray(Image.open(io.BytesIO(wanted[path.name])))
-        np.testing.assert_array_equal(np.load(tmp_path / "label.npy"), label)
+    command = [sys.executable, "-c", alone, folder / "predict_onnx.py", *arguments]
+    return subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
+
+
+def test_the_script_beside_the_onnx_file_predicts_without_torch_and_without_this(
+    packages, disc_run, tmp_path
+):
+    raw, root, _ = disc_run
+    wanted = predictions(root / "run", raw, tmp_path / "run")
+    for number, path in enumerate(sorted((raw / "images").iterdir())[:2]):
+        given, label = tmp_path / "image.npy", tmp_path / f"label_{number}.npy"
+        np.save(given, np.asarray(Image.open(path))[None])
+        assert not run_alone(packages / "folder", given, label).returncode
+        expected = np.asarray(Image.open(io.BytesIO(wanted[path.name])))
+        np.testing.assert_array_equal(np.load(label), expected)
+
+
+def test_the_script_refuses_what_it_cannot_do_right(packages, tmp_path):
+    folder = tmp_path / "package"
+    shutil.copytree(packages / "folder", folder)
+    image = np.zeros((1, 40, 40), np.float32)
+    holes = image.copy()
+    holes[0, 3, 3] = np.nan
+    images = {"good": image, "nan": holes, "axes": image[0], "two": image.repeat(2, 0)}
+    images["bool"] = image > 0
+    for name, array in images.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "text.npy").write_text("no array")
+    new = tmp_path / "new.npy"
+    for given, label, told in (
+        ("nan", new, "must hold numbers"),
+        ("bool", new, "must hold numbers"),
+        ("axes", new, "1 channels, 3 axes"),
+        ("two", new, "1 channels, 3 axes"),
+        ("text", new, "cannot be read as an array"),
+        ("good", tmp_path / "good.npy", "must be a new name"),
+    ):
+        done = run_alone(folder, tmp_path / f"{given}.npy", label)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+    assert "Predict an array" in run_alone(folder).stderr
+    assert not new.exists()
+    (folder / "model.json").write_bytes((folder / "model.json").read_bytes() + b" ")
+    assert "not as it was exported" in run_alone(folder, tmp_path / "good.npy", new).stderr
 
 
 @pytest.mark.parametrize("seed", range(40))

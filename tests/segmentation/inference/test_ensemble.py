@@ -171,7 +171,14 @@ def test_runs_named_one_by_one_follow_the_rules_of_their_folder(runs, order):
     write_hashed(runs / RULES, {"rules": rules, "weights": weights_of(find_models(runs))})
     assert load_ensemble([runs / name for name in order]).rules == rules
     assert load_ensemble([runs]).rules == rules
+    assert load_ensemble([runs.parent]).rules == rules  # as sdunet run leaves them
     assert not load_ensemble([runs / order[0]]).rules  # which were found for both together
+
+
+def test_an_empty_path_is_not_the_folder_that_one_is_in(runs, monkeypatch):
+    monkeypatch.chdir(runs)
+    with pytest.raises(DataError, match="MODEL_MISSING: the path of a model is empty"):
+        load_ensemble([""])
 
 
 def _drawn(seed, plan):
