@@ -14,11 +14,8 @@ from data_prep.core.config import Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_bytes
 from data_prep.files.hashed_json import write_hashed
-from data_prep.files.output_folder import (
-    check_free,
-    check_output,
-)
-from data_prep.files.written_files import is_listed
+from data_prep.files.output_folder import RECORD, check_free, check_output
+from data_prep.files.written_files import check_written, is_listed
 from data_prep.parallel import check_workers
 from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import Dataset, load_dataset
@@ -136,6 +133,8 @@ def train(
     record = RunRecord("train", device, **settings)
     own, state, unit = own_settings(settings), None, _unit(config)
     if resume and not states(out) and (out / SETTINGS).exists():
+        if (out / RECORD).exists():  # of a training that came to its end, and had states
+            check_written(out / STATE, None)
         say("the run was stopped before anything was saved: training starts from the beginning")
     elif resume:
         state = state_to_resume(out, validations, unit)
