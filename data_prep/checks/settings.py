@@ -1,12 +1,14 @@
 """Settings that contradict the plan or the data, and settings that change nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from data_prep.core.config import DataConfig, Plan, check_once
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.values.regions import as_settings, regions_from
+from data_prep.files.written_files import is_written_by
 from data_prep.layouts.cases import Layout
 from data_prep.planning.classes import IGNORE, as_asked
 from data_prep.planning.fingerprint import Fingerprint
@@ -47,6 +49,25 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
             raise _conflict(name, wanted, f"{planned} in the plan")
     if other := planned_for_other_memory(config, plan):
         raise _conflict("memory_gb", config.memory_gb, f"a plan of {other}")
+
+
+def check_not_mapped(root: Path, label_map: Mapping[int, int], labels: Mapping[str, int]) -> None:
+    """Refuse to map class numbers of a set again that `sdunet convert` or `--fix` has mapped.
+
+    Args:
+        root: of the set.
+        label_map: numbers in the files to class numbers.
+        labels: the classes.
+
+    Raises:
+        DataError: SET_CONFLICT, with what would change; other numbers are not in such a set.
+    """
+    if not is_written_by(root, "convert"):
+        return
+    again = {a: b for a, b in label_map.items() if a != b and a in labels.values()}
+    if again:
+        found = f"labels of {root.name} hold class numbers, which dataset.label_map would map again"
+        raise DataError("SET_CONFLICT", f"{found}: {again}", "leave label_map out for this copy")
 
 
 def with_split(config: DataConfig, plan: Plan) -> DataConfig:

@@ -305,5 +305,9 @@ def own_folder(
                 _clear_partial(folder)
                 if not (folder / MARK / _PARTIAL).exists():
                     shutil.rmtree(folder / MARK, ignore_errors=True)
+                if adopt is None:  # nothing else was there: what is empty was made for files
+                    for path in sorted(folder.rglob("*"), reverse=True):
+                        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+                            path.rmdir()
                 if made and not any(folder.iterdir()):
                     folder.rmdir()

@@ -162,6 +162,12 @@ def check_whole(folder: Path) -> None:
         listed.check_whole()
 
 
+def is_written_by(folder: Path, command: str) -> bool:
+    """Tell whether a folder is the output of a command, or lies in it."""
+    listed = list_of(folder.absolute() / MARK)
+    return listed is not None and listed.command == command
+
+
 def missing(folder: Path) -> list[str]:
     """Return the names of what a conversion wrote into a folder and somebody else removed.
 
@@ -169,9 +175,8 @@ def missing(folder: Path) -> list[str]:
     gone with its image and its label would be missed by nobody.
     """
     listed = list_of(folder / MARK)
-    if listed and listed.folder == folder.absolute() and listed.command == "convert":
-        return listed.gone()
-    return []
+    whole = listed is not None and listed.folder == folder.absolute()
+    return listed.gone() if listed and whole and is_written_by(folder, "convert") else []
 
 
 def check_written(path: Path, data: bytes | None) -> None:

@@ -41,6 +41,7 @@ class CaseRecord:
         source: files it was made from, and the hash of their content.
         made_with: hash of everything else the arrays depend on.
         ignored: how many voxels are ignored; in the label they have the number `Rules.void`.
+        lost_objects: how many objects have no voxel of the grid any more.
     """
 
     id: str
@@ -54,6 +55,7 @@ class CaseRecord:
     source: dict[str, str]
     made_with: str
     ignored: int = 0
+    lost_objects: int = 0
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ def lost_by_resampling(
                 errors[id_] = DataError("LBL_LOST", found, fix, case=id_)
             elif lost:
                 findings.append(Finding("warning", "LBL_LOST", found, fix, id_))
+    for id_, record in records.items():
+        if record.lost_objects:
+            found = f"{record.lost_objects} objects are without a voxel {at}"
+            findings.append(Finding("warning", "LBL_LOST", found, fix, id_))
     return findings, list(errors.values())
 
 

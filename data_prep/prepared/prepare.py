@@ -305,7 +305,9 @@ def _write_case(
     grid = grid_of(image, plan.spacing, plan.resize)
     image_array = to_grid(image.array, grid)
     label_array = to_grid(label.array, grid, label=not objects, ids=objects)
+    lost_objects = 0
     if objects:  # only now: a boundary would not be whole on a coarser grid
+        lost_objects = len(np.setdiff1d(label.array, label_array))
         label_array = objects_as_classes(label_array, plan.rules)
     void = plan.rules.void
     there = foreground(label.array, IGNORED if objects else void)
@@ -334,6 +336,7 @@ def _write_case(
         facts.source,
         _made_with(plan, case),
         ignored,
+        lost_objects,
     )
 
 

@@ -140,7 +140,7 @@ def _pieces(mask: np.ndarray) -> int:
 
 def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None) -> Scan:
     first = read_label(tree, case.labels[0], findings, rules)
-    numbered = np.zeros(first.array.shape, np.uint16)
+    numbered, shared = np.zeros(first.array.shape, np.uint16), 0
     for number, name in enumerate(case.labels, start=1):
         mask = first if number == 1 else read_label(tree, name, findings, rules)
         try:
@@ -154,7 +154,12 @@ def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None)
                 )
         except DataError as error:
             raise error.at(file=name) from None
-        numbered[mask.array != 0] = number
+        inside = mask.array != 0
+        shared += np.count_nonzero(numbered[inside])
+        numbered[inside] = number
+    if shared:
+        found = f"{shared} voxels are in the masks of several objects, and count for the last"
+        findings.warn("LBL_OVERLAP", found, "cut the masks so that none overlaps another")
     covered = sorted({*range(1, len(case.labels) + 1)} - {*np.unique(numbered).tolist()})
     if covered:
         names = ", ".join(case.labels[number - 1] for number in covered[:3])

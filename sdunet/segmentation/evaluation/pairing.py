@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.checks.binary_masks import BINARY, note_of, show_binary
+from data_prep.checks.settings import check_not_mapped
 from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
@@ -14,6 +15,7 @@ from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.scan import Scan
 from data_prep.core.values.regions import Region, targets_of
 from data_prep.files.file_tree import Tree, held_to, open_tree
+from data_prep.files.written_files import is_written_by
 from data_prep.formats.mask_images import check_shown_alike, decide, look_at_masks
 from data_prep.formats.registry import is_scan_name, read_label
 from data_prep.layouts import Case, choose, find_labels
@@ -325,10 +327,12 @@ def _open(
         stated += [(f"{file} beside the references", c) for file, c in classes_beside(tree)]
     declared = [(who, classes) for who, classes in stated if classes]
     check_named_alike(declared)
+    mapped = is_written_by(tree.root, "convert")
     config = DataConfig(
         labels=declared[0][1] if declared else layout.labels,
         regions=asked.regions,
-        label_map=asked.label_map or known.label_map,
+        # A copy of `sdunet convert` holds class numbers already.
+        label_map=asked.label_map or ({} if mapped else known.label_map),
         structures=asked.structures or known.structures,
     )
     config, regions = with_regions(config, recorded.rules, layout.regions, predicted)
@@ -348,6 +352,7 @@ def _open(
         noticed.append(note_of("references"))
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None, ignored)
+    check_not_mapped(tree.root, config.label_map, classes)
     check_regions(regions, classes)
     if objects:
         check_no_objects([region.name for region in regions])

@@ -18,6 +18,7 @@ from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
 from sdunet.cli.main import main
+from sdunet.segmentation.evaluation.evaluate import evaluate
 
 IDS = "abcdef"
 SMALL = "--dataset.patch_size=[16,16,16]"
@@ -317,3 +318,25 @@ def test_what_is_mapped_and_in_no_label_is_told(tmp_path, kind, settings, words)
     told = [f for f in check(tmp_path, DataConfig(**given)).findings if f.level != "note"]
     assert [(f.level, f.code) for f in told] == [("warning", "SET_UNUSED")]
     assert re.search(words, told[0].found)
+
+
+@pytest.mark.parametrize("to", ["folders", "nnunet", "monai"])
+def test_class_numbers_of_a_converted_set_are_not_mapped_again(written, tmp_path, to):
+    label = np.zeros((24, 20), np.uint8)
+    label[2:9, 3:9], label[12:20, 4:9] = 1, 2
+    files = {f"images/{n}.png": png(picture(n)) for n in range(3)}
+    raw = written(files | {f"labels/{n}.png": png(label) for n in range(3)})
+    named = DataConfig(labels={"background": 0, "a": 1, "b": 2}, label_map={1: 2, 2: 1})
+    prepared, _ = prepare(raw, tmp_path / "set", named)
+    copy = tmp_path / "copy"
+    convert(raw, copy, named, to)
+    with pytest.raises(DataError, match=r"SET_CONFLICT: labels of copy hold class numbers"):
+        check(copy, named)
+    with pytest.raises(DataError, match=r"SET_CONFLICT: labels of .* hold class numbers"):
+        evaluate(copy, copy, tmp_path / "scores", config=named)
+    again, _ = prepare(copy, tmp_path / "again", DataConfig())
+    for id_ in prepared.cases:
+        np.testing.assert_array_equal(again.arrays(id_)[1], prepared.arrays(id_)[1])
+    # A map of numbers that are no classes changes nothing there.
+    other = DataConfig(labels=named.labels, label_map={255: 1})
+    assert not check(copy, other).errors

@@ -286,3 +286,21 @@ def test_who_was_killed_keeps_nobody_out(tmp_path, dead, next_):
         os.kill(process.pid, signal.SIGKILL)
     with own_folder(out, "test", part=next_):
         write_bytes(out / "a", b"2")
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_run_that_ended_before_its_first_file_leaves_room_for_the_next(tmp_path, made):
+    out = tmp_path / "out"
+    if not made:
+        out.mkdir()
+
+    def ended():
+        with own_folder(out, "test"):
+            (out / "images/test").mkdir(parents=True)
+            raise Killed
+
+    with pytest.raises(Killed):
+        ended()
+    assert out.exists() == (not made)
+    with own_folder(out, "test") as output:
+        assert output is not None

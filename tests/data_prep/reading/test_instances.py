@@ -14,6 +14,7 @@ from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
 from data_prep.preprocessing.instances import inside_and_boundary
+from sdunet.cli.main import main
 
 CONFIG = DataConfig(instances=True)
 NAMED = DataConfig(instances=True, labels={"background": 0, "cell": 1, "ignore": -1})
@@ -152,3 +153,33 @@ def test_a_plan_of_objects_is_read_again_and_prepared_by(written, tmp_path):
         check_contradictions(DataConfig(labels={"background": 0, "other": 1}), again)
     with pytest.raises(ValueError, match="instances must be"):
         plan_from(asdict(plan) | {"labels": {"a": 0, "b": 1}})
+
+
+def test_masks_of_objects_that_overlap_are_told(written):
+    ids = box_of_ids((24, 20))
+    files = dsb(ids)
+    wide = np.zeros(ids.shape, np.uint8)
+    wide[:, :12] = 255
+    files["c0/masks/m1.png"] = png(wide)
+    shared = int(np.count_nonzero(ids[:, :12] > 1))
+    told = [f for f in check(written(files), CONFIG).findings if f.code == "LBL_OVERLAP"]
+    assert [(f.level, f.case) for f in told] == [("warning", "c0")]
+    assert told[0].found.startswith(f"{shared} voxels are in the masks of several objects")
+
+
+def test_objects_that_a_coarser_grid_loses_are_told(written, tmp_path):
+    ids = np.zeros((24, 20), np.uint16)
+    ids[2:22, 2:9], ids[1, 15], ids[7, 17] = 1, 2, 3
+    told = []
+    config = DataConfig(instances=True, resize=(6, 5))
+    prepare(written(pairs(png(ids))), tmp_path / "set", config, tell=told.append)
+    lost = [finding.found for finding in told if finding.code == "LBL_LOST"]
+    assert lost == ["2 objects are without a voxel at 6x5 pixels"] * 3
+
+
+def test_a_repaired_copy_of_objects_would_lose_them(written, tmp_path, capsys):
+    raw = written(pairs(png(IDS.astype(np.uint16))))
+    command = ["check", str(raw), "--fix", str(tmp_path / "out"), "--dataset.instances=true"]
+    assert main(command) == 1
+    assert "SET_CONFLICT: a repaired copy would hold inside and boundary" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
