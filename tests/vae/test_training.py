@@ -195,12 +195,13 @@ def test_pictures_have_the_size_of_their_grid(run, packed, tmp_path, capsys):
     sample = ["vae", "sample", *model, "-o", out, "--count=9"]
     assert main([*sample, "--temperature", "0.6", "1.0"]) == 0
     assert main([*sample, "--pixels"]) == 0
-    walk = ["vae", "interpolate", *both, "-o", out, "--pairs=2", "--steps=3"]
+    steps = ["vae", "interpolate", *both, "-o", out, "--steps=3"]
+    walk = [*steps, "--pairs=2"]
     assert main(walk) == 0
     assert main([*walk, "--layers=1"]) == 0
     assert main(["vae", "reconstruct", *both, "-o", out, "--count=4"]) == 0
-    near = ["vae", "neighbours", *both, "-o", out, "--count=2", "--neighbours=3"]
-    assert main(near) == 0
+    near = ["vae", "neighbours", *both, "-o", out, "--count=2"]
+    assert main([*near, "--neighbours=3"]) == 0
     for name, (rows, columns) in made.items():
         with Image.open(tmp_path / name) as picture:
             width, height = picture.size
@@ -210,7 +211,7 @@ def test_pictures_have_the_size_of_their_grid(run, packed, tmp_path, capsys):
     assert "layers must be from 1 to 2, got 9" in capsys.readouterr().err
     assert main([*walk, "--temperature=0"]) == 1
     assert "--temperature 0 changes nothing" in capsys.readouterr().err
-    for command in ([*walk, "--pairs=90"], [*near, "--neighbours=900"]):
+    for command in ([*steps, "--pairs=90"], [*near, "--neighbours=900"]):
         assert main(command) == 1
         assert "are asked for, there are" in capsys.readouterr().err
 
