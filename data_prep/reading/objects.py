@@ -157,7 +157,7 @@ def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None)
         inside = mask.array != 0
         shared += np.count_nonzero(numbered[inside])
         numbered[inside] = number
-    if shared:
+    if shared and rules is not None and rules.instances is not None:  # else all are foreground
         found = f"{shared} voxels are in the masks of several objects, and count for the last"
         findings.warn("LBL_OVERLAP", found, "cut the masks so that none overlaps another")
     covered = sorted({*range(1, len(case.labels) + 1)} - {*np.unique(numbered).tolist()})

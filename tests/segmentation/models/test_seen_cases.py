@@ -4,17 +4,19 @@ import json
 import shutil
 
 import pytest
+from training_runs import arguments_of
 
 from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import load_dataset
 from sdunet.cli.main import main
+from sdunet.runtime.checkpoint import PREVIOUS, STATE
 from sdunet.segmentation.evaluation.compare_models import read_scores
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.export.package import _facts
 from sdunet.segmentation.inference.ensemble import load_ensemble
 from sdunet.segmentation.models.integrity import seal
 from sdunet.segmentation.models.seen_cases import TRAINING_CASES, is_seen, read_seen
-from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
 
 
 def run(*arguments):
@@ -115,3 +117,15 @@ def test_what_was_recorded_and_is_gone_is_missed(trained_discs, tmp_path, capsys
     said = capsys.readouterr().err
     assert "OUT_CHANGED: gone since sdunet" in said
     assert f"({name})" in said
+
+
+def test_a_finished_run_whose_state_is_gone_does_not_begin_anew(disc_run, tmp_path, capsys):
+    command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
+    assert run(*command) == 0
+    for name in (STATE, PREVIOUS):
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+    before = (tmp_path / "run" / WEIGHTS).read_bytes()
+    longer = arguments_of(disc_run, tmp_path / "run", "--epochs=2")
+    assert run(*longer, "--resume") == 1
+    assert "OUT_CHANGED: gone since sdunet train wrote it" in capsys.readouterr().err
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == before

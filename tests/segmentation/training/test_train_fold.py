@@ -287,18 +287,6 @@ def test_an_epoch_of_one_step_killed_before_its_state_begins_anew(
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
 
 
-def test_a_finished_run_whose_state_is_gone_does_not_begin_anew(disc_run, tmp_path, capsys):
-    command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
-    assert run(*command) == 0
-    for name in (STATE, PREVIOUS):
-        (tmp_path / "run" / name).unlink(missing_ok=True)
-    before = (tmp_path / "run" / WEIGHTS).read_bytes()
-    longer = arguments_of(disc_run, tmp_path / "run", "--epochs=2")
-    assert run(*longer, "--resume") == 1
-    assert "OUT_CHANGED: gone since sdunet train wrote it" in capsys.readouterr().err
-    assert (tmp_path / "run" / WEIGHTS).read_bytes() == before
-
-
 @pytest.mark.long
 def test_weights_that_are_gone_are_not_passed_over(disc_run, tmp_path, capsys):
     command = arguments_of(disc_run, tmp_path / "run", "--epochs=1")
