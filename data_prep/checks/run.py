@@ -10,12 +10,7 @@ from data_prep.checks.case_fingerprint import examine
 from data_prep.checks.ignored import ignored_in_all
 from data_prep.checks.regions import settle, told_of
 from data_prep.checks.same_patient import tell_of_patients
-from data_prep.checks.settings import (
-    check_not_mapped,
-    check_settings,
-    renamed,
-    without_effect,
-)
+from data_prep.checks.settings import check_not_mapped, check_settings, renamed, without_effect
 from data_prep.checks.told_by_names import kept_out, tell_of_parts
 from data_prep.checks.window import beyond_window
 from data_prep.core.config import DataConfig, MaskForm, Rules
@@ -137,7 +132,7 @@ def check(
     classes = classes_of(settled, layout.labels, layout.ignored)
     labels, instances = learned_classes(config, classes)
     check_regions(regions, labels)
-    check_not_mapped(tree.root, settled.label_map, labels)
+    check_not_mapped(tree.root, config.label_map, labels)
     ignored = ignored_of(settled, layout.ignored)
     place = str(Path(data).absolute()), token_of(tree)
     by_name = Findings(config.accept)

@@ -175,8 +175,9 @@ def missing(folder: Path) -> list[str]:
     gone with its image and its label would be missed by nobody.
     """
     listed = list_of(folder / MARK)
-    whole = listed is not None and listed.folder == folder.absolute()
-    return listed.gone() if listed and whole and is_written_by(folder, "convert") else []
+    if listed and listed.folder == folder.absolute() and listed.command == "convert":
+        return listed.gone()
+    return []
 
 
 def check_written(path: Path, data: bytes | None) -> None:
