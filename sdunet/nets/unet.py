@@ -83,8 +83,28 @@ class SDUNet(SweepingUNet):
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of the classes, `(N, out_channels, ...)`."""
-        check_input(x, self.in_channels, self.spatial_dims)
+        if self.training and self.aside:
+            return self.logits_of_levels(x)
+        return crop(self.head(self._decoded(x)[0]), x.shape[2:])
+
+    def logits_of_levels(self, x: Tensor) -> list[Tensor]:
+        """Return the logits of each decoder level, whether training or not.
+
+        Shape:
+            `(N, out_channels, ...)` each, full resolution first; of that alone without
+            `deep_supervision`.
+        """
         sizes = x.shape[2:]
+        logits = []
+        heads = (self.head, *self.aside)
+        for head, decoded, covered in zip(heads, self._decoded(x), self.covered, strict=False):
+            there = [cells_of(size, cells) for size, cells in zip(sizes, covered, strict=True)]
+            logits.append(crop(head(decoded), there))
+        return logits
+
+    def _decoded(self, x: Tensor) -> list[Tensor]:
+        """Return the map of each decoder level, full resolution first, padded to its multiples."""
+        check_input(x, self.in_channels, self.spatial_dims)
         x = pad_to_multiple(x, self.covered[-1])
         skips = []
         for level, stage in enumerate(self.encoder):
@@ -95,12 +115,4 @@ class SDUNet(SweepingUNet):
         for level in reversed(range(len(skips))):
             x = self.decoder[level](torch.cat([skips[level], self.up[level](x)], dim=1))
             decoded.append(x)
-        logits = crop(self.head(x), sizes)
-        if not (self.training and self.aside):
-            return logits
-        logits = [logits]
-        for level, head in enumerate(self.aside, start=1):
-            covered = zip(sizes, self.covered[level], strict=True)
-            there = [cells_of(size, cells) for size, cells in covered]
-            logits.append(crop(head(decoded[-1 - level]), there))
-        return logits
+        return decoded[::-1]

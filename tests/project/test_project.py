@@ -56,6 +56,7 @@ ORDER = (
     "sdunet.cells",
     "sdunet.layers",
     "sdunet.nets",
+    "sdunet.integrations",
     "sdunet.runtime",
     "sdunet.segmentation.config",
     "sdunet.segmentation.models",

@@ -1,0 +1,1 @@
+"""The networks inside other trainers, through the doors these leave open."""
