@@ -19,7 +19,7 @@ WORK = [
     ("prepare", "data_prep.checks.case_fingerprint.read_case"),
     ("prepare", "data_prep.prepared.prepare.thumbnail"),
     ("convert", "data_prep.convert.encode"),
-    ("predict", "sdunet.segmentation.inference.predict_folder.read_case_image"),
+    ("predict", "sdunet.segmentation.models.input_cases.read_case_image"),
     ("predict", "sdunet.segmentation.inference.predict_folder.predict_scan"),
     ("evaluate", "sdunet.segmentation.evaluation.pairing.read_case_label"),
     ("evaluate", "sdunet.segmentation.evaluation.pairing.read_label"),

@@ -1,10 +1,15 @@
 """Whether a new scan is like those a network was trained on."""
 
+from collections.abc import Sequence
+
 from data_prep.checks.plausibility import AIR_HU, TISSUE_HU, look_at_hounsfield
+from data_prep.checks.window import require_within_window
 from data_prep.core.chunked_stats import extent_of
 from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.scan import Scan, flat_axis, spacing_of, times
+from data_prep.core.scan import Scan, fit_channels, flat_axis, spacing_of, times
+from data_prep.core.scan_checks import check_image
 from data_prep.preprocessing.hot_values import look_at_hot_values
 
 RANGE = "PRED_RANGE"
@@ -13,6 +18,45 @@ _UNITS = {"ct": "Hounsfield units", "window": "the unit of training"}
 _NARROW = 20.0  # times less contrast than any training case: another unit
 _FAR = 100.0  # times the contrast of all training cases, where intensities have no unit
 _COARSE = 3.0  # times the spacing of all training cases
+
+
+def as_trained(scan: Scan, plans: Sequence[Plan], findings: Findings) -> Scan:
+    """Return a scan with the channels of training, checked and held to what training was like.
+
+    Args:
+        scan: as it was read.
+        plans: of the networks, which share their channels.
+        findings: what is noticed is added to it.
+
+    Raises:
+        DataError: CH_DIMS or CH_COUNT for other axes or channels; as `check_image`,
+            `check_like_training` and `require_within_window`.
+    """
+    for plan in plans:
+        _check_axes(scan, plan)
+    scan = check_image(fit_channels(scan, plans[0].channels, findings), findings)
+    for plan in plans:
+        check_like_training(scan, plan, findings)
+        require_within_window(scan, plan, findings)
+    return scan
+
+
+def _check_axes(scan: Scan, plan: Plan) -> None:
+    """Refuse what is no 2D image, single slice or volume as those of training were.
+
+    Raises:
+        DataError: CH_DIMS.
+    """
+    of_slices = plan.spatial_dims == 2 and plan.spacing is not None
+    flat = scan.affine is not None and flat_axis(scan.size) is not None
+    if of_slices and not flat:
+        found = f"{times(scan.size)} voxels, the model takes single slices that have a spacing"
+        raise DataError("CH_DIMS", found, "give such scans")
+    dims = len(scan.size)
+    if not of_slices and dims != plan.spatial_dims:
+        raise DataError(
+            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
+        )
 
 
 def check_like_training(scan: Scan, plan: Plan, findings: Findings) -> None:

@@ -10,33 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data_prep.checks.window import require_within_window
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.scan import Scan, fit_channels, flat_axis, times
-from data_prep.core.scan_checks import check_image
-from data_prep.preprocessing.grid import Grid, grid_of, to_grid, turn_back
+from data_prep.core.scan import Scan
+from data_prep.preprocessing.grid import Grid, grid_of, to_grid
 from data_prep.preprocessing.intensity import normalise, scaling_of
 from data_prep.preprocessing.streaming import mean_planes, planes_back
 from sdunet.runtime.torch_errors import is_out_of_memory
-from sdunet.segmentation.inference.decision import entropy_of
-from sdunet.segmentation.inference.domain_check import check_like_training
-from sdunet.segmentation.inference.instances import (
-    check_instances,
-    most_probable,
-    stated_label,
-    stated_probabilities,
-    tell_apart,
-)
+from sdunet.segmentation.inference.decision import Prediction, decided
+from sdunet.segmentation.inference.domain_check import as_trained
+from sdunet.segmentation.inference.instances import check_instances
 from sdunet.segmentation.inference.memory_estimate import needed_bytes
 from sdunet.segmentation.inference.oom_fallback import Fallback
-from sdunet.segmentation.inference.postprocessing import (
-    RULES,
-    Rules,
-    read_rules,
-    remove_pieces,
-)
+from sdunet.segmentation.inference.postprocessing import RULES, Rules, read_rules
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.integrity import is_sealed, unpack
@@ -106,37 +93,6 @@ class Ensemble:
         networks = [model.network for model in self.models]
         flips, regions = tuple(looks) if self.mirror else ((),), bool(self.plan.regions)
         return WindowPredictor(networks, flips, self.device, of_regions=regions)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was predicted for a scan, on its own grid.
-
-    Attributes:
-        label: class numbers, `(1, ...)` uint8 or uint16; or numbers of objects, uint16 or uint32.
-        entropy: of the probabilities, `(1, ...)` float32, 0 (certain) to 1; if asked for.
-        turned: probability of each class, or region, on axes turned to RAS+, `(classes, ...)`; if
-            asked for.
-        grid: that they were turned by.
-    """
-
-    label: np.ndarray
-    entropy: np.ndarray | None
-    turned: np.ndarray | None
-    grid: Grid
-
-    def probability_of(self, number: int) -> np.ndarray:
-        """Return the probability of a class, or region, on the scan's own axes, `(1, ...)` float32.
-
-        Args:
-            number: of the class, or of the region in their order, from 0.
-
-        Raises:
-            ValueError: if they were not asked for.
-        """
-        if self.turned is None:
-            raise ValueError("no probabilities were kept")
-        return turn_back(np.array(self.turned[number : number + 1]), self.grid)
 
 
 def find_models(path: str | Path) -> list[Path]:
@@ -295,14 +251,8 @@ def predict_scan(
     """
     plan, parts = ensemble.plan, ensemble.by_plan
     check_instances(plan, asked=instances)
-    for part in parts:
-        _check_axes(scan, part.plan)
-    scan = check_image(fit_channels(scan, plan.channels, findings), findings)
-    for part in parts:
-        check_like_training(scan, part.plan, findings)
-        require_within_window(scan, part.plan, findings)
+    scan = as_trained(scan, [part.plan for part in parts], findings)
     grids = [grid_of(scan, part.plan.spacing, part.plan.resize) for part in parts]
-    grid = grids[0]  # all turn the scan alike
     needed = sum(
         needed_bytes(scan, there, plan.outputs, part.plan.patch_size, uncertainty=uncertainty)
         for part, there in zip(parts, grids, strict=True)
@@ -325,33 +275,15 @@ def predict_scan(
         for part, there in zip(parts, grids, strict=True)
     ]
     shares = [len(part.models) / len(ensemble.models) for part in parts]
-    label = np.empty(grid.turned_size, np.uint8 if plan.num_classes <= 256 else np.uint16)
-    entropy = np.empty(grid.turned_size, np.float32) if uncertainty else None
-    kept = probabilities_into and probabilities_into((plan.probability_maps, *grid.turned_size))
-    first = 0
-    for probabilities in mean_planes(streams, shares):
-        here = slice(first, first := first + probabilities.shape[1])
-        label[here] = most_probable(probabilities, plan)
-        if entropy is not None:
-            entropy[here] = entropy_of(probabilities, of_regions=bool(plan.regions))
-        if kept is not None:
-            kept[:, here] = stated_probabilities(probabilities, plan)
-    if first != len(label):
-        raise DataError("PRED_GRID", f"{first} of {len(label)} planes predicted", "report this")
-    # Rules were found on the plan's grid: pixels there, millimetres of volumes.
-    stated = stated_label(label, plan)
-    if removed := remove_pieces(
-        stated, ensemble.rules, plan.scored, grid.cell, of_regions=bool(plan.regions)
-    ):
-        findings.note("PRED_TIDIED", f"{removed} small connected components removed")
-    if instances:
-        label[stated == 0] = 0
-        stated = tell_apart(label)
-    return Prediction(
-        turn_back(stated[None], grid),
-        None if entropy is None else turn_back(entropy[None], grid),
-        kept,
-        grid,
+    return decided(
+        mean_planes(streams, shares),
+        grids[0],  # all turn the scan alike
+        plan,
+        ensemble.rules,
+        findings,
+        uncertainty=uncertainty,
+        instances=instances,
+        probabilities_into=probabilities_into,
     )
 
 
@@ -367,24 +299,6 @@ def _slabs(
         part.models[0].overlap,
         lambda window: normalise(window, scaling),
     )
-
-
-def _check_axes(scan: Scan, plan: Plan) -> None:
-    """Refuse what is no 2D image, single slice or volume as those of training were.
-
-    Raises:
-        DataError: CH_DIMS.
-    """
-    of_slices = plan.spatial_dims == 2 and plan.spacing is not None
-    flat = scan.affine is not None and flat_axis(scan.size) is not None
-    if of_slices and not flat:
-        found = f"{times(scan.size)} voxels, the model takes single slices that have a spacing"
-        raise DataError("CH_DIMS", found, "give such scans")
-    dims = len(scan.size)
-    if not of_slices and dims != plan.spatial_dims:
-        raise DataError(
-            "CH_DIMS", f"{dims} spatial axes, the model has {plan.spatial_dims}", "give such scans"
-        )
 
 
 def _not_shared(one: Plan, other: Plan) -> list[str]:

@@ -7,14 +7,10 @@ from skimage.segmentation import watershed
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
-from data_prep.preprocessing.instances import BOUNDARY, INSIDE
-from sdunet.segmentation.inference.decision import label_of
+from data_prep.preprocessing.instances import INSIDE
 from sdunet.segmentation.metrics.connected_components import connected_components
 
 SURE = 255  # in place of `INSIDE`, where that is nearly certain; no class has this number
-# Of the probability of inside. Chosen on 88 nuclei images, of networks trained for ten minutes:
-# lower ones join what touches and make objects of specks, higher ones lose small objects.
-_INSIDE_FROM, _SURE_FROM = 0.7, 0.9
 _COPIES = 81  # bytes a voxel of the box around the foreground, measured on blocks: 51 to 81
 
 
@@ -28,44 +24,6 @@ def check_instances(plan: Plan, *, asked: bool) -> None:
         found = f"the model was trained on classes ({', '.join(plan.classes)}), not on objects"
         fix = "predict its classes, or prepare with dataset.instances: true and train again"
         raise DataError("PRED_INSTANCES", found, fix)
-
-
-def most_probable(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the class of each voxel by what a network learned, `(...)`.
-
-    Of objects, a voxel is foreground where inside and boundary together are more probable than the
-    background: `INSIDE` where that has a probability of 0.7, `SURE` of 0.9, else `BOUNDARY`.
-
-    Args:
-        probabilities: of each class, or region, `(classes, ...)`.
-        plan: of the network.
-    """
-    if plan.instances is None:
-        return label_of(probabilities, plan.regions)
-    inside = probabilities[INSIDE]
-    label = np.where(probabilities[1:].sum(0) > probabilities[0], BOUNDARY, 0)
-    label[inside >= _INSIDE_FROM] = INSIDE
-    label[inside >= _SURE_FROM] = SURE
-    return label
-
-
-def stated_probabilities(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the probability of each class of `Plan.stated`: of objects that of the foreground."""
-    if plan.instances is None:
-        return probabilities
-    return np.stack([probabilities[0], probabilities[1:].sum(0)])
-
-
-def stated_label(label: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the numbers of `Plan.stated` of learned classes; what is ignored is left as it is.
-
-    Args:
-        label: class numbers, any shape.
-        plan: of the network.
-    """
-    if plan.instances is None:
-        return label
-    return np.where((label == BOUNDARY) | (label == SURE), INSIDE, label)
 
 
 def tell_apart(label: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_each, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import Scan
-from data_prep.core.scan_checks import order_of_channels
 from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.file_tree import Tree, open_tree, recorded
 from data_prep.files.output_folder import (
@@ -32,17 +31,16 @@ from data_prep.files.output_folder import (
 )
 from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
-from data_prep.layouts import Case, Layout, choose, find_layout
-from data_prep.layouts.by_folder import joined_folders
+from data_prep.layouts import Case, choose
 from data_prep.layouts.cases import sample
-from data_prep.layouts.nnunet import joined_channels
-from data_prep.reading.image import read_case_image
 from sdunet.runtime.device import own_device
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, say_if_slow, versions
-from sdunet.segmentation.inference.ensemble import Ensemble, Prediction, load_ensemble, predict_scan
+from sdunet.segmentation.inference.decision import Prediction
+from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
 from sdunet.segmentation.inference.instances import check_instances
 from sdunet.segmentation.inference.prediction_record import Manifest
+from sdunet.segmentation.models.input_cases import cases_in, read_in_order
 from sdunet.segmentation.models.integrity import is_sealed
 from sdunet.segmentation.models.seen_cases import is_seen
 
@@ -127,16 +125,9 @@ def predict(
     # A run may have its predictions inside; in a package they would be members it does not list.
     check_output(out, images, *(run for run in runs if is_sealed(Path(run))))
     check_free(out, "predict")
-    with memory_within(_memory(options)):
-        layout = find_layout(tree, need_labels=False)
-        layout = joined_channels(layout, len(ensemble.plan.channels), tree.root)
-        layout = joined_folders(layout, ensemble.plan.channels)
     accepting = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
-    say(f"layout {layout.name}, {len(layout.cases)} cases")
-    unused = _unused(layout, accepting)
-    order_of_channels(layout.channels, ensemble.plan.channels, accepting)
-    for finding in accepting.found:
-        say(str(finding))
+    with memory_within(_memory(options)):
+        layout, unused = cases_in(tree, ensemble.plan, accepting)
     number, parts = options.shard
     chosen = choose(layout.cases, only, layout.problems)
     cases = chosen[number::parts]
@@ -172,7 +163,7 @@ def predict(
                     record = _predict_case(
                         ensemble,
                         tree,
-                        replace(case, channels=case.channels or layout.channels),
+                        case,
                         out,
                         options,
                         before.get(case.id) if options.resume else None,
@@ -195,23 +186,6 @@ def predict(
             "correct what it names, then run again",
         )
     return sorted(done), problems
-
-
-def _unused(layout: Layout, accepting: Findings) -> list[DataError]:
-    """Tell what was noticed of the files, and return errors for those that may be images, too.
-
-    What a list leaves out is left out on purpose.
-    """
-    left = []
-    for finding in layout.findings:
-        if (finding.level, finding.code) == ("warning", "LAY_UNUSED") and not layout.listed_in:
-            try:
-                accepting.ask("LAY_UNUSED", finding.found, finding.fix)
-            except DataError as error:
-                left.append(error)
-        else:
-            say(str(finding))
-    return left
 
 
 def _tell_of_others(before: Collection[str], now: Collection[str]) -> None:
@@ -269,15 +243,11 @@ def _predict_case(
     reading, source = recorded(tree)
     folders = _folders(ensemble, options)
     with memory_within(memory):
-        scan = read_case_image(reading, case, findings)
-        order = order_of_channels(case.channels, ensemble.plan.channels, findings)
+        scan, order = read_in_order(reading, case, ensemble.plan, findings)
         made_with = _made_with(ensemble, case, order)
         alike = {"source": source, "made_with": made_with}
         if before and before | alike == before and _is_there(out, before, folders):
             return before
-        if order != sorted(order) and len(scan.array) == len(order):
-            scan = replace(scan, array=scan.array[order])
-            findings.note("CH_ORDER", f"channels {order} of the dataset, by their names")
         with tempfile.TemporaryDirectory(dir=partial_of(out), prefix=NOT_WHOLE) as folder:
             found = predict_scan(
                 ensemble,
@@ -293,12 +263,17 @@ def _predict_case(
     findings.place(case=case.id)
     for name in set(_files_of(case.id, ensemble.plan)) - set(files):
         remove_file(out / name)  # of an earlier prediction, which asked for more
-    for finding in findings.found:
-        if finding.level == "warning" or finding.code.startswith("PRED"):
-            say(str(finding))
+    say_found(findings)
     noted = [str(finding.for_records()) for finding in findings.found]
     seen = {"seen": True} if is_seen(source.values(), ensemble.seen) else {}
     return {"image": case.image, **alike, **seen, "files": files, "found": noted}
+
+
+def say_found(findings: Findings) -> None:
+    """Tell of warnings about a scan, and of what was done to its prediction."""
+    for finding in findings.found:
+        if finding.level == "warning" or finding.code.startswith("PRED"):
+            say(str(finding))
 
 
 def _made_with(ensemble: Ensemble, case: Case, order: Sequence[int]) -> str:

@@ -22,8 +22,8 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.lightning_setup import is_first_process
 from sdunet.runtime.run_record import flat, say
 from sdunet.segmentation.config import TaskConfig
+from sdunet.segmentation.inference.decision import most_probable, stated_label
 from sdunet.segmentation.inference.ensemble import essence, find_models
-from sdunet.segmentation.inference.instances import most_probable, stated_label
 from sdunet.segmentation.inference.postprocessing import (
     RULES,
     Pieces,

@@ -19,15 +19,14 @@ from data_prep.preprocessing.instances import (
 from sdunet import Predictor
 from sdunet.cli.main import main
 from sdunet.segmentation.evaluation.evaluate import evaluate
-from sdunet.segmentation.inference import instances, predict_folder
-from sdunet.segmentation.inference.ensemble import Ensemble
-from sdunet.segmentation.inference.instances import (
-    SURE,
+from sdunet.segmentation.inference import decision, instances, predict_folder
+from sdunet.segmentation.inference.decision import (
     most_probable,
     stated_label,
     stated_probabilities,
-    tell_apart,
 )
+from sdunet.segmentation.inference.ensemble import Ensemble
+from sdunet.segmentation.inference.instances import SURE, tell_apart
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.segmentation.metrics.instances import find_objects
 from sdunet.segmentation.models.trained_model import Model
@@ -150,7 +149,7 @@ def test_probabilities_of_foreground_that_is_no_object_are_no_contradiction(
     seen, tmp_path, monkeypatch
 ):
     raw, _ = seen
-    monkeypatch.setattr(instances, "_SURE_FROM", 2.0)  # so that there is no seed anywhere
+    monkeypatch.setattr(decision, "_SURE_FROM", 2.0)  # so that there is no seed anywhere
     options = PredictOptions(device="cpu", probabilities=True, instances=True)
     predict("m", raw / "images", tmp_path / "out", options=options)
     summary, problems = evaluate(tmp_path / "out", raw, tmp_path / "scores")
