@@ -1,4 +1,4 @@
-"""What a package names in its MONAI bundle: its networks, and prediction with them.
+"""What a package names in its MONAI bundle: its networks, and the steps of its workflows.
 
 Packages hold these names, so they stay where they are.
 """
@@ -10,8 +10,40 @@ from torch import nn
 from sdunet.segmentation.config import network_config
 from sdunet.segmentation.inference.predict_folder import predict
 from sdunet.segmentation.models.trained_model import build, load_model
+from sdunet.segmentation.workflow.fine_tuning import (
+    as_masks,
+    cases_of_side,
+    loss_of,
+    prepare_like,
+    read_prepared,
+)
+from sdunet.segmentation.workflow.steps import (
+    WindowInferer,
+    cases_of,
+    check_paths,
+    decide,
+    load_package,
+    read_scan,
+    write_label,
+)
 
-__all__ = ["network_of", "predict", "trained_network"]
+__all__ = [
+    "WindowInferer",
+    "as_masks",
+    "cases_of",
+    "cases_of_side",
+    "check_paths",
+    "decide",
+    "load_package",
+    "loss_of",
+    "network_of",
+    "predict",
+    "prepare_like",
+    "read_prepared",
+    "read_scan",
+    "trained_network",
+    "write_label",
+]
 
 
 def trained_network(folder: str) -> nn.Module:

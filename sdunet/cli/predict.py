@@ -126,6 +126,11 @@ def _describe_export(parser: Parser) -> None:
         metavar="RUNS",
         help="of a run of --fold none: the folds whose scores the model card names",
     )
+    parser.add_argument(
+        "--license-file",
+        metavar="FILE",
+        help="text under which the network may be used, which becomes LICENSE; default: none",
+    )
     add_accept(parser, "RUN_UNFINISHED: export a run that was stopped before its end")
 
 
@@ -139,6 +144,7 @@ def _export(options: jsonargparse.Namespace) -> int:
         accept=accepted(options),
         cross_validation=options.cross_validation,
         onnx=options.onnx,
+        licence=options.license_file,
     )
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0

@@ -65,6 +65,7 @@ ORDER = (
     "sdunet.segmentation.training",
     "sdunet.segmentation.evaluation",
     "sdunet.segmentation.review",
+    "sdunet.segmentation.workflow",
     "sdunet.segmentation.export",
     "sdunet.segmentation.pipeline",
     "sdunet.metrics",

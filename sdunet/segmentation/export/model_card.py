@@ -19,11 +19,11 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
 
     Args:
         model: the trained network.
-        facts: `labels`, `regions`, `validation_dice`, `training_cases`, `trained_on_all`,
-            `parameters`, `smallest`, `doubts` and `versions`; perhaps `cross_validation_dice`, of
-            each fold.
+        facts: `labels`, `regions`, `validation_dice`, `training_cases`, `validation_cases`,
+            `trained_on_all`, `parameters`, `smallest`, `doubts` and `versions`; perhaps `licence`,
+            the name of its file, and `cross_validation_dice`, of each fold.
     """
-    plan, dice = model.plan, facts["validation_dice"]
+    plan, dice, licence = model.plan, facts["validation_dice"], facts.get("licence")
     results = [] if dice is None else [_measured(dice)]
     template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     template.filters["plain"] = plain_markdown
@@ -31,6 +31,7 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
         "library_name": "sdunet",
         "pipeline_tag": "image-segmentation",
         "tags": ["image-segmentation", "medical", "monai", "pytorch", "sdunet"],
+        **({"license": "other", "license_link": licence} if licence else {}),
         "metrics": ["dice"],
         "model-index": [{"name": "sdunet", "results": results}],
     }

@@ -1,7 +1,8 @@
 """A trained network as a package to hand on: everything it needs, hashed, and checked again.
 
-A package is a folder or a zip. `MANIFEST.json` holds the SHA-256 of each file, which is verified at
-every load. `model.json` and the weights are those of the run, so a package predicts as a run does.
+A package is a folder, or a zip of a folder of its own name. `MANIFEST.json` holds the SHA-256 of
+each file, which is verified at every load. `model.json` and the weights are those of the run, so a
+package predicts as a run does.
 """
 
 import io
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import read_json, usable
+from data_prep.core.parse import read_bounded, read_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import NOT_WHOLE, RECORD, check_output, partial_of
@@ -52,7 +53,7 @@ from sdunet.segmentation.models.run_settings import is_of_all
 from sdunet.segmentation.models.together import settings_of
 from sdunet.segmentation.models.trained_model import Model, load_model
 
-EXAMPLE = "example.safetensors"
+EXAMPLE, LICENCE = "example.safetensors", "LICENSE"
 
 
 def export(
@@ -63,6 +64,7 @@ def export(
     accept: Collection[str] = (),
     cross_validation: str | Path | None = None,
     onnx: bool = False,
+    licence: str | Path | None = None,
 ) -> Path:
     """Write a package of the trained network in `run`, and check it in a fresh process.
 
@@ -74,6 +76,7 @@ def export(
         cross_validation: folder of the folds whose scores the card is to name, where the run was
             trained on all cases.
         onnx: write the network as a file of ONNX, too, with a script that predicts by it alone.
+        licence: text under which the network may be used, copied as `LICENSE`. Default: none.
 
     Returns:
         The package.
@@ -81,26 +84,30 @@ def export(
     Raises:
         DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
             if the package does not give what the network gave, PACKAGE_ONNX if what writes ONNX
-            is not installed; as `doubts_of`, `scores_of_folds` and `load_model`.
+            is not installed, PACKAGE_LICENCE if the licence is no text; as `doubts_of`,
+            `scores_of_folds` and `load_model`.
     """
     run, out = Path(run), Path(out)
     if onnx:
         check_installed()
-    if pack and out.suffix.lower() != ".zip":
+    if pack and (out.suffix.lower() != ".zip" or not out.stem.strip(".")):
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     check_output(out, run)
     _check_free(out)
+    licensed = None if licence is None else _licence(Path(licence))
     folds = scores_of_folds(run, cross_validation) if cross_validation else []
     doubts = doubts_of(run, accept)
     for finding in findings_of(doubts, accept):
         say(str(finding))
     model = load_model(run)
+    facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds), "onnx": onnx}
+    facts["licence"] = None if licensed is None else LICENCE
     names = [target.name for target in model.plan.scored]
     read_rules(run, names, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=partial_of(out.parent), prefix=NOT_WHOLE) as folder:
         made = Path(folder) / "package"
-        _write(model, run, made, doubts, folds, onnx)
+        _write(model, run, made, facts, doubts, licensed)
         _check_afresh(made)
         _check_free(out)  # another export may have made it meanwhile
         if pack:
@@ -108,6 +115,19 @@ def export(
         else:
             made.replace(out)
     return out
+
+
+def _licence(path: Path) -> bytes:
+    """Return the text of a licence.
+
+    Raises:
+        DataError: PACKAGE_LICENCE.
+    """
+    with usable("PACKAGE_LICENCE", path, "give the text of the licence, or leave it out"):
+        text = read_bounded(path)
+        if not text.decode().strip():
+            raise ValueError("it holds nothing")
+        return text
 
 
 def _check_free(out: Path) -> None:
@@ -148,7 +168,12 @@ def check_package(path: str | Path) -> None:
 
 
 def _write(
-    model: Model, run: Path, out: Path, doubts: Collection[str], folds: Sequence[float], onnx: bool
+    model: Model,
+    run: Path,
+    out: Path,
+    facts: dict[str, Any],
+    doubts: Collection[str],
+    licence: bytes | None,
 ) -> None:
     plan = model.plan
     size = (1, len(plan.channels), *plan.patch_size)
@@ -156,19 +181,22 @@ def _write(
     with torch.no_grad():
         logits = model.network(image)
     program = program_of(model.network, len(plan.channels))
-    facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds), "onnx": onnx}
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if is_there(run / name):
             write_bytes(out / name, read_written(run / name))
     write_accepted(out, doubts)
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
-    write_bytes(out / "README.md", model_card(model, facts).encode())
+    card = model_card(model, facts).encode()
+    for name in ("README.md", "docs/README.md"):  # where Hugging Face looks, and where MONAI
+        write_bytes(out / name, card)
+    if licence is not None:
+        write_bytes(out / LICENCE, licence)
     network = read_json(run / "model.json")["network"]
     for name, content in bundle_files(model, network, facts).items():
         write_bytes(out / name, content)
     torch.export.save(program, out / PROGRAM)
-    if onnx:
+    if facts["onnx"]:
         write_bytes(out / ONNX, onnx_of(program))
         write_bytes(out / SCRIPT, script())
     seal(out)
@@ -187,6 +215,7 @@ def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:
         "parameters": count_parameters(model.network),
         "training": record.get("training"),
         "training_cases": record.get("training_cases"),
+        "validation_cases": record.get("validation_cases"),
         "trained_on_all": is_of_all(settings_of(run)),
         "smallest": smallest_of(model.network),
         "versions": versions(),
@@ -206,5 +235,6 @@ def _zip(folder: Path, out: Path) -> None:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                archive.write(path, path.relative_to(folder).as_posix())
+                # Unpacked, it is one folder, as MONAI has it.
+                archive.write(path, f"{out.stem}/{path.relative_to(folder).as_posix()}")
     write_bytes(out, packed.getvalue())

@@ -1,0 +1,91 @@
+"""What `configs/train.json` of a package runs: training of its network goes on with new cases."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from data_prep.core.config import DataConfig
+from data_prep.core.findings import Finding
+from data_prep.core.values.regions import masks_of, targets_of
+from data_prep.prepared.dataset import Dataset
+from data_prep.prepared.prepare import prepare
+from sdunet.runtime.run_record import say
+from sdunet.segmentation.inference.decision import label_of
+from sdunet.segmentation.training.data_module import load_case
+from sdunet.segmentation.training.losses import build_loss
+from sdunet.segmentation.workflow.steps import Data, Package
+
+
+def prepare_like(package: Package, data: str, folder: str) -> Dataset:
+    """Prepare images and labels by the plan of a package, as `sdunet prepare` does, and tell of it.
+
+    Cases with an error are left out, and told. What is there and unchanged is used again.
+
+    Args:
+        package: the package.
+        data: a dataset in a known layout, with labels as those that the network was trained on.
+        folder: to write to.
+
+    Raises:
+        DataError: as `prepare`.
+    """
+    plan = replace(package.plan, accept=(*package.plan.accept, *package.accept))
+    dataset, problems = prepare(data, folder, DataConfig(), plan=plan, tell=_say)
+    for problem in problems:
+        say(str(problem))
+    return dataset
+
+
+def cases_of_side(dataset: Dataset, fold: int, side: str) -> list[Data]:
+    """Return the cases that train, `train`, or validate, `val`, `{"case": id}` each.
+
+    Raises:
+        DataError: SPLIT_FOLD if there is no such fold.
+    """
+    return [{"case": id_} for id_ in dataset.sides(fold)[side]]
+
+
+def read_prepared(data: Data, dataset: Dataset) -> Data:
+    """Return a case with `image`, `(C, ...)` float32 as the network sees it, and `label`, int64."""
+    case = load_case(dataset, data["case"])
+    label = torch.from_numpy(case["label"].astype(np.int64))
+    return {**data, "image": torch.from_numpy(case["image"]), "label": label}
+
+
+def loss_of(package: Package, name: str = "dice_ce") -> nn.Module:
+    """Return the loss of training, which knows of regions and of voxels that are ignored."""
+    plan = package.plan
+    return build_loss(name, void=plan.rules.void, regions=plan.regions)
+
+
+def as_masks(data: Data, package: Package) -> Data:
+    """Turn probabilities and class numbers into a mask of each class, or region, for MONAI's Dice.
+
+    Ignored voxels are in no mask.
+
+    Args:
+        data: `pred`, probabilities `(classes, ...)`, and `label`, `(1, ...)`.
+        package: the package.
+
+    Returns:
+        The data with both as `(targets, ...)`, float32; the background is no target.
+    """
+    plan = package.plan
+    targets = targets_of(plan.labels, plan.regions)
+    label = _numbers(data["label"])[0]
+    found = label_of(_numbers(data["pred"]), plan.regions)
+    if plan.rules.void is not None:
+        found[label == plan.rules.void] = 0
+    masks = {"pred": masks_of(found, targets), "label": masks_of(label, targets)}
+    return {**data} | {key: torch.from_numpy(m.astype(np.float32)) for key, m in masks.items()}
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    return np.asarray(tensor.detach().cpu())
+
+
+def _say(finding: Finding) -> None:
+    say(str(finding))

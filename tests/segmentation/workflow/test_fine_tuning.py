@@ -1,0 +1,88 @@
+"""Training by the MONAI bundle of a network, which begins with its weights."""
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+
+from data_prep.core.config import Plan
+from data_prep.core.errors import DataError
+from data_prep.core.values.regions import regions_from
+from sdunet import bundle
+from sdunet.segmentation.models.trained_model import load_model
+
+# MONAI warns that a label lacks a class to draw patches around, and of what it runs.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+CLASSES = {"background": 0, "disc": 1}
+DISCS = Plan(2, ("a",), CLASSES, {255: 1}, "zscore", None, (32, 32))
+PLANS = {
+    "classes": DISCS,
+    "regions": Plan(
+        *(2, ("a",), CLASSES | {"core": 2}, {255: 1}, "zscore", None, (32, 32)),
+        regions=regions_from({"all": [1, 2], "core": 2}),
+    ),
+    "ignored": Plan(2, ("a",), CLASSES, {255: 1}, "zscore", None, (32, 32), ignored=9),
+}
+
+
+def training(root, raw, out, **more):
+    made = ConfigWorkflow(
+        config_file=str(root / "configs/train.json"),
+        meta_file=str(root / "configs/metadata.json"),
+        logging_file=False,
+        workflow_type="train",
+        bundle_root=str(root),
+        dataset_dir=str(raw),
+        output_dir=str(out),
+        device="cpu",
+        max_epochs=1,
+        **more,
+    )
+    made.initialize()
+    return made
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_training_goes_on_with_the_weights_of_the_package(bundles, make_discs, tmp_path, kind):
+    root = bundles(PLANS[kind])
+    raw = make_discs(tmp_path / "raw", count=5, foreground=255, size=40)
+    for path in (raw / "masks").iterdir():
+        mask = np.asarray(Image.open(path)).copy()
+        if kind == "regions":
+            mask[:, 20:][mask[:, 20:] > 0] = 2
+        if kind == "ignored":
+            mask[:6] = 9
+        Image.fromarray(mask).save(path)
+    made = training(root, raw, tmp_path / "tuned")
+    assert made.check_properties() == []
+    before = load_model(root).network.state_dict()
+    network = made.parser.get_parsed_content("network")
+    assert all(torch.equal(before[n], w) for n, w in network.state_dict().items())
+    assert made.network_def.state_dict().keys() == before.keys()
+    made.run()
+    assert made.trainer.state.iteration == 2  # four cases, two at a time
+    assert np.isfinite(made.trainer.state.output["loss"].item())
+    after = torch.load(tmp_path / "tuned/model_final.pt", weights_only=True)
+    assert after.keys() == before.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert 0 <= made.evaluator.state.metrics["val_mean_dice"] <= 1
+    assert (tmp_path / "tuned/model.pt").is_file()
+
+
+def test_masks_for_dice_leave_out_what_is_ignored(bundles):
+    package = bundle.load_package(bundles(PLANS["ignored"]))
+    label = torch.tensor([[[0, 1, 2, 1]]])  # the third is ignored
+    pred = torch.tensor([[[0.9, 0.2, 0.1, 0.8]], [[0.1, 0.8, 0.9, 0.2]]])
+    masks = bundle.as_masks({"pred": pred, "label": label}, package)
+    assert masks["pred"].tolist() == [[[0, 1, 0, 0]]]
+    assert masks["label"].tolist() == [[[0, 1, 0, 1]]]
+
+
+def test_labels_of_other_numbers_are_refused_by_name(bundles, make_discs, tmp_path):
+    root = bundles(DISCS)
+    raw = make_discs(tmp_path / "raw", count=4, foreground=7, size=40)
+    package = bundle.load_package(root)
+    with pytest.raises(DataError, match="LBL_"):
+        bundle.prepare_like(package, str(raw), str(tmp_path / "prepared"))
