@@ -157,7 +157,7 @@ def test_names_in_legends_are_no_formulas(name):
 @pytest.mark.parametrize("name", ["$import os", "@bundle_root", "%configs/metadata.json"])
 def test_a_bundle_takes_no_name_for_an_expression(trained_discs, name):
     model = load_model(trained_discs / "run")
-    facts = {"labels": [{"name": name, "number": 1}], "versions": versions()}
+    facts = {"labels": [{"name": "background"}, {"name": name}], "versions": versions()}
     files = bundle_files(replace(model, plan=replace(model.plan, channels=(name,))), {}, facts)
     named = json.loads(files["configs/metadata.json"])["network_data_format"]
     for side, number in (("inputs", "0"), ("outputs", "1")):
