@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def array_to_png(pixels: np.ndarray, compress_level: int = 6) -> bytes:
+def array_to_png(
+    pixels: np.ndarray, compress_level: int = 6, palette: np.ndarray | None = None
+) -> bytes:
     """Return pixels `(H, W)` or `(H, W, 3)` as PNG bytes.
 
     Args:
         pixels: uint8, or uint16 of grey.
         compress_level: 0 to 9; of less the file is larger and sooner written.
+        palette: `(n, 3)` red, green and blue in which the numbers of uint8 pixels are shown.
     """
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
+    if palette is not None:
+        picture.putpalette(palette.ravel().tolist())
     picture.save(buffer, "PNG", compress_level=compress_level)
     return buffer.getvalue()
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import zlib
+from collections.abc import Callable
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +17,7 @@ from data_prep.core.scan import Scan
 from data_prep.core.scan_checks import check_same_grid
 from data_prep.files.png import array_to_png
 from data_prep.formats.images_2d import read_picture
+from data_prep.formats.mask_images import read_picture_label
 from data_prep.formats.metaimage import TYPES, read_metaimage
 from data_prep.formats.nifti import read_nifti
 from data_prep.formats.nrrd import read_nrrd
@@ -26,12 +28,17 @@ _SAME_FORM = 1e-3  # mm, by which a qform may miss the affine that it is written
 _NIFTI_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 
 
-def encode(scan: Scan, like: str = "") -> tuple[str, bytes]:
+def encode(scan: Scan, like: str = "", palette: np.ndarray | None = None) -> tuple[str, bytes]:
     """Return the suffix and the bytes of a file that holds exactly this scan.
 
     Volumes become `.nii.gz`, 2D images PNG, or TIFF where PNG cannot hold their type. 2D images
     that have a place become `.nii.gz` too, or MetaImage or NRRD if their suffix, `like`, is one of
     those. Nothing is copied from the header a scan was read from.
+
+    Args:
+        scan: what the file is to hold.
+        like: suffix of the file that it belongs to.
+        palette: `(n, 3)` uint8, colours in which a PNG of one channel and 8 bits shows its numbers.
 
     Raises:
         DataError: OUT_TYPE for values no format holds, OUT_WRITE if the bytes do not read back.
@@ -43,15 +50,27 @@ def encode(scan: Scan, like: str = "") -> tuple[str, bytes]:
         suffix, data, read = ".nrrd", _nrrd(scan.array[0, ..., 0], plane), read_nrrd
     elif scan.affine is not None:
         suffix, data, read = ".nii.gz", _nifti(scan, scan.affine), read_nifti
+    elif palette is not None and scan.array.dtype == np.uint8 and len(scan.array) == 1:
+        suffix, data = ".png", array_to_png(scan.array[0], palette=palette)
+        read = read_picture_label
     elif scan.array.dtype == np.uint8 or (scan.array.dtype == np.uint16 and len(scan.array) == 1):
         suffix, data, read = ".png", _png(scan.array), read_picture
     else:
         suffix, data, read = ".tif", _tiff(scan.array), read_picture
+    check_read_back(scan, data, read)
+    return suffix, data
+
+
+def check_read_back(scan: Scan, data: bytes, read: Callable[[bytes, Findings], Scan]) -> None:
+    """Refuse bytes that a reader does not take for the scan they were written of.
+
+    Raises:
+        DataError: OUT_WRITE; as `check_same_grid`.
+    """
     again = read(data, Findings(_AS_BEFORE))
     check_same_grid(scan, again, "file")
     if not np.array_equal(again.array, scan.array):
         raise DataError("OUT_WRITE", "the file does not read back as written", "report this")
-    return suffix, data
 
 
 def _nifti(scan: Scan, affine: np.ndarray) -> bytes:

@@ -57,6 +57,30 @@ def _describe_predict(parser: Parser) -> None:
         help="write the probability of each class or region",
     )
     parser.add_argument(
+        "--dicom-seg",
+        action="store_true",
+        help="write a DICOM Segmentation beside each label, of cases that are DICOM series",
+    )
+    parser.add_argument(
+        "--rtstruct",
+        action="store_true",
+        help="write contours likewise, as an RT Structure Set",
+    )
+    parser.add_argument(
+        "--class-codes",
+        nargs="+",
+        default=[],
+        metavar="CLASS=CODE",
+        help="what classes are called by --dicom-seg: liver=SCT:10200004, or with a category "
+        "before, tumour=SCT:49755003/SCT:108369006; default: tissue",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["plain", "palette", "seg.nrrd"],
+        default="plain",
+        help="of labels: plain numbers; PNG that shows them in colours; or volumes for 3D Slicer",
+    )
+    parser.add_argument(
         "--max-ram",
         type=PositiveNumber,
         metavar="GB",
@@ -88,6 +112,10 @@ def _predict(options: jsonargparse.Namespace) -> int:
             uncertainty=options.uncertainty,
             instances=options.instances,
             probabilities=options.probabilities,
+            dicom_seg=options.dicom_seg,
+            rtstruct=options.rtstruct,
+            class_codes=_codes(options.class_codes),
+            format=options.format,
             max_ram=options.max_ram,
             accept=accept,
             resume=options.resume,
@@ -97,6 +125,23 @@ def _predict(options: jsonargparse.Namespace) -> int:
     )
     tell(f"{len(done)} predictions in {Path(options.out)}")
     return report(problems)
+
+
+def _codes(given: list[str]) -> dict[str, str]:
+    """Return codes by class.
+
+    Raises:
+        DataError: PRED_CODES for text without `=`, and for a class that is there twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, between, code = text.rpartition("=")
+        if not between or name in found:
+            what = "is there twice" if between else "has no ="
+            fix = "give each class once, as CLASS=SCT:NUMBER"
+            raise DataError("PRED_CODES", f"{text:.80} {what}", fix)
+        found[name] = code
+    return found
 
 
 def _shard(text: str | None) -> tuple[int, int]:

@@ -33,6 +33,10 @@ NOT_CALLED = {
         *("train", "demo", "evaluate", "overlay", "compare", "bench", "run"),
     },
     "sdunet/segmentation/inference/ensemble.py": {"train", "postprocess", "demo", "run"},
+    # These two predict plain labels alone.
+    "sdunet/segmentation/inference/files/case_files.py": {"demo", "run"},
+    "sdunet/segmentation/inference/files/dicom_seg.py": {"demo", "run"},
+    "sdunet/segmentation/inference/files/source_series.py": {"demo", "run"},
     "sdunet/segmentation/training/cross_validation.py": {"postprocess", "run"},
     "sdunet/segmentation/training/data_module.py": {"postprocess", "demo", "run"},  # have no --fold
     "sdunet/segmentation/training/train_fold.py": {"postprocess", "demo", "run"},

@@ -343,7 +343,7 @@ def _open(
     ignored = ignored_of(asked if asked.labels else config, known_ignored)
     accept = tuple(sorted({*asked.accept, *known.accept}))
     masks = [name for case in layout.cases for name in case.masks]
-    files, doubtful = files_by_case(predicted)
+    files, doubtful = files_by_case(predicted, [case.id for case in layout.cases])
     noticed = [finding for finding in layout.findings if finding.level == "warning"]
     settled = recorded.rules or config.labels or config.label_map or config.structures
     objects = instances or asked.instances
@@ -362,7 +362,8 @@ def _open(
     # Our own hold class numbers already; mapping them again could swap classes.
     label_map = {} if recorded.rules else config.label_map
     drawn = decide(look_at_masks(predicted, files.values()))
-    check_shown_alike(("references", form, rules.label_map), ("predictions", drawn, label_map))
+    if not recorded.rules:  # colours of our own are of no set but theirs
+        check_shown_alike(("references", form, rules.label_map), ("predictions", drawn, label_map))
     predicted_by = replace(rules, label_map=label_map, form=drawn)
     problems = [
         error for error in (*layout.problems, *doubtful) if only is None or error.case in only

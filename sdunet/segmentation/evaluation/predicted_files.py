@@ -1,12 +1,12 @@
 """Which file of a folder is the prediction of which case."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem, suffix_of
-from sdunet.segmentation.inference.prediction_record import BESIDE
+from sdunet.segmentation.inference.prediction_record import BESIDE, SEG_NRRD
 
 _PROBABILITIES = ".npz"  # which nnU-Net leaves beside labels
 
@@ -22,12 +22,22 @@ def _bare(name: str) -> str:
     return name.removesuffix(suffix_of(name))
 
 
-def files_by_case(predicted: Tree) -> tuple[dict[str, str], list[DataError]]:
-    """Return the file of each case, and an error for each case with several, which has none."""
+def files_by_case(
+    predicted: Tree, ids: Collection[str] = ()
+) -> tuple[dict[str, str], list[DataError]]:
+    """Return the file of each case, and an error for each case with several, which has none.
+
+    Args:
+        predicted: the predictions.
+        ids: of cases; that of `a.seg.nrrd` is `a`, unless `a.seg` is among them.
+    """
     names: dict[str, list[str]] = defaultdict(list)
     for name in predicted.names:
         if is_scan_name(name) and not name.startswith(BESIDE):
-            names[stem(name)].append(name)
+            id_ = stem(name)
+            if name.lower().endswith(SEG_NRRD) and id_ not in ids:
+                id_ = id_[: -len(".seg")]
+            names[id_].append(name)
     for id_, several in names.items():
         labels = [name for name in several if not name.lower().endswith(_PROBABILITIES)]
         names[id_] = labels or several

@@ -5,39 +5,34 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep.core.config import Plan
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.memory_limits import bytes_of, memory_each, memory_within
 from data_prep.core.progress import Progress, silent
-from data_prep.core.scan import Scan
-from data_prep.files.atomic import remove_file, write_bytes
 from data_prep.files.file_tree import Tree, open_tree, recorded
 from data_prep.files.output_folder import (
     NOT_WHOLE,
-    below,
     check_free,
     check_output,
     own_folder,
     partial_of,
 )
-from data_prep.formats.encode import encode
-from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case, choose
 from data_prep.layouts.cases import sample
 from sdunet.runtime.device import own_device
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, say_if_slow, versions
-from sdunet.segmentation.inference.decision import Prediction
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
+from sdunet.segmentation.inference.files.case_files import CaseFiles, LabelFormat, Wanted
+from sdunet.segmentation.inference.files.source_series import Maker
 from sdunet.segmentation.inference.instances import check_instances
 from sdunet.segmentation.inference.prediction_record import Manifest
 from sdunet.segmentation.models.input_cases import cases_in, read_in_order
@@ -60,6 +55,13 @@ class PredictOptions:
         instances: number objects in place of their class, by models that were trained on objects.
         probabilities: write the probability of each class to `probabilities/NUMBER/`; of regions
             in their order, from 1.
+        dicom_seg: write a DICOM Segmentation beside the label, to `dicom_seg/`, of cases that are
+            DICOM series.
+        rtstruct: write an RT Structure Set likewise, to `rtstruct/`.
+        class_codes: code of each class or region in the former by name, such as `SCT:10200004`, see
+            `class_codes`.
+        format: of labels: `plain` numbers; a PNG whose `palette` shows them in the colours of
+            classes; or `seg.nrrd`, volumes for 3D Slicer with names and colours.
         max_ram: gigabytes that one scan may take; default: what this machine has.
         accept: codes of what is meant to be so.
         resume: keep what the same models have predicted from the same files.
@@ -72,6 +74,10 @@ class PredictOptions:
     uncertainty: bool = False
     instances: bool = False
     probabilities: bool = False
+    dicom_seg: bool = False
+    rtstruct: bool = False
+    class_codes: Mapping[str, str] = field(default_factory=dict)
+    format: LabelFormat = "plain"
     max_ram: float | None = None
     accept: tuple[str, ...] = ()
     resume: bool = False
@@ -109,7 +115,8 @@ def predict(
     Raises:
         DataError: if the models or the images cannot be found, no case could be predicted, or
             `out` holds predictions of other models or settings (OUT_OTHER); PRED_INSTANCES for
-            objects by a model of classes.
+            objects by a model of classes; as `CaseFiles.check` and `check_dicom` for files that
+            cannot be written.
     """
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
@@ -119,6 +126,8 @@ def predict(
             runs, device, mirror=options.mirror, tidy=options.tidy, accept=options.accept
         )
     check_instances(ensemble.plan, asked=options.instances)
+    files = _files(ensemble, Path(out), options)
+    files.check(instances=options.instances)
     for finding in findings_of(ensemble.doubts, options.accept):
         say(str(finding))
     tree = open_tree(images)
@@ -133,7 +142,9 @@ def predict(
     cases = chosen[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
     problems += unused if only is None else []
-    out = Path(out)
+    with memory_within(_memory(options)):
+        files.check_cases(tree, cases, accepting)
+    out = files.out
     if len(ensemble.models) > 1:
         say(f"{len(ensemble.models)} networks predict together, as an ensemble")
     for model in ensemble.models:
@@ -155,16 +166,16 @@ def predict(
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):
-            files = [out / name for name in _files_of(case.id, ensemble.plan)]
+            paths = [out / name for name in files.names_of(case.id)]
             try:
                 with case_errors(case.id, case.image):
-                    for path in files:
+                    for path in paths:
                         output.claim(path)
                     record = _predict_case(
                         ensemble,
                         tree,
                         case,
-                        out,
+                        files,
                         options,
                         before.get(case.id) if options.resume else None,
                     )
@@ -172,7 +183,7 @@ def predict(
                 problems.append(error)
                 manifest.failed_with(error)
                 # A prediction of an earlier run would pass for one of this.
-                for path in files:
+                for path in paths:
                     output.remove(path)
             else:
                 if case.id in before and before[case.id].get("source") != record["source"]:
@@ -186,6 +197,20 @@ def predict(
             "correct what it names, then run again",
         )
     return sorted(done), problems
+
+
+def _files(ensemble: Ensemble, out: Path, options: PredictOptions) -> CaseFiles:
+    """Return what writes the files that are asked for."""
+    maker = Maker(versions()["sdunet"], tuple(model.sha256 for model in ensemble.models))
+    wanted = Wanted(
+        options.uncertainty,
+        options.probabilities,
+        options.dicom_seg,
+        options.rtstruct,
+        options.format,
+        options.class_codes,
+    )
+    return CaseFiles(out, ensemble.plan, wanted, maker)
 
 
 def _tell_of_others(before: Collection[str], now: Collection[str]) -> None:
@@ -233,22 +258,22 @@ def _predict_case(
     ensemble: Ensemble,
     tree: Tree,
     case: Case,
-    out: Path,
+    files: CaseFiles,
     options: PredictOptions,
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
     memory = _memory(options)
     findings = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
-    reading, source = recorded(tree)
-    folders = _folders(ensemble, options)
+    reading, hashes = recorded(tree)
     with memory_within(memory):
         scan, order = read_in_order(reading, case, ensemble.plan, findings)
-        made_with = _made_with(ensemble, case, order)
-        alike = {"source": source, "made_with": made_with}
-        if before and before | alike == before and _is_there(out, before, folders):
+        made_with = _made_with(ensemble, case, order, files.wanted.settings)
+        alike = {"source": hashes, "made_with": made_with}
+        if before and before | alike == before and files.stand(before):
             return before
-        with tempfile.TemporaryDirectory(dir=partial_of(out), prefix=NOT_WHOLE) as folder:
+        source = files.source_of(tree, case, scan, findings)
+        with tempfile.TemporaryDirectory(dir=partial_of(files.out), prefix=NOT_WHOLE) as folder:
             found = predict_scan(
                 ensemble,
                 scan,
@@ -259,14 +284,12 @@ def _predict_case(
                 probabilities_into=partial(_on_disk, folder) if options.probabilities else None,
                 memory=memory,
             )
-            files = _write(case, scan, found, folders, out, _numbers(ensemble.plan).start)
+            written = files.write(case, scan, found, source)
     findings.place(case=case.id)
-    for name in set(_files_of(case.id, ensemble.plan)) - set(files):
-        remove_file(out / name)  # of an earlier prediction, which asked for more
     say_found(findings)
     noted = [str(finding.for_records()) for finding in findings.found]
-    seen = {"seen": True} if is_seen(source.values(), ensemble.seen) else {}
-    return {"image": case.image, **alike, **seen, "files": files, "found": noted}
+    seen = {"seen": True} if is_seen(hashes.values(), ensemble.seen) else {}
+    return {"image": case.image, **alike, **seen, "files": written, "found": noted}
 
 
 def say_found(findings: Findings) -> None:
@@ -276,10 +299,13 @@ def say_found(findings: Findings) -> None:
             say(str(finding))
 
 
-def _made_with(ensemble: Ensemble, case: Case, order: Sequence[int]) -> str:
+def _made_with(
+    ensemble: Ensemble, case: Case, order: Sequence[int], settings: Mapping[str, Any]
+) -> str:
     """Hash what a prediction depends on besides the content of its files and settings of all."""
     models = [model.sha256 for model in ensemble.models]
-    return hashlib.sha256(json.dumps([models, case.roles, order]).encode()).hexdigest()
+    told = [models, case.roles, order, *[settings] * bool(settings)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -294,53 +320,3 @@ def _on_disk(folder: str, shape: tuple[int, ...]) -> np.ndarray:
         found = f"{error.strerror}, {4 * math.prod(shape)} bytes to write"
         raise OSError(error.errno, found, path) from error
     return array
-
-
-def _folders(ensemble: Ensemble, options: PredictOptions) -> list[str]:
-    """Return the folders that hold a file of each case; `.` that of the label."""
-    probabilities = [f"probabilities/{number}" for number in _numbers(ensemble.plan)]
-    return [".", *["uncertainty"] * options.uncertainty, *probabilities * options.probabilities]
-
-
-def _numbers(plan: Plan) -> range:
-    """Return what folders of probabilities are called: classes from 0, regions from 1."""
-    first = 1 if plan.regions else 0
-    return range(first, first + plan.probability_maps)
-
-
-def _write(
-    case: Case, scan: Scan, found: Prediction, folders: list[str], out: Path, first: int
-) -> dict:
-    """Write what was predicted, and return its files with the hash of each.
-
-    Folders of probabilities are numbered from `first`.
-    """
-    files = {}
-    for folder in folders:
-        if folder == ".":
-            array = found.label
-        elif folder == "uncertainty" and found.entropy is not None:
-            array = found.entropy
-        else:  # one class at a time: together they may be larger than the memory
-            array = found.probability_of(int(folder.rsplit("/")[-1]) - first)
-        suffix, data = encode(scan.holding(array), suffix_of(case.image))
-        path = Path(folder) / f"{case.id}{suffix}"
-        write_bytes(below(out, path.as_posix()), data)
-        files[path.as_posix()] = hashlib.sha256(data).hexdigest()
-    return files
-
-
-def _is_there(out: Path, before: dict[str, Any], folders: list[str]) -> bool:
-    """Tell whether all that is wanted of a case was written, and stands unchanged."""
-    files = before.get("files", {})
-    return set(folders) <= {Path(name).parent.as_posix() for name in files} and all(
-        (out / name).is_file() and hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256
-        for name, sha256 in files.items()
-    )
-
-
-def _files_of(case_id: str, plan: Plan) -> list[str]:
-    """Return the names that files of a case may have, whatever is asked for."""
-    probabilities = [f"probabilities/{number}/" for number in _numbers(plan)]
-    suffixes = (".png", ".tif", ".nii.gz", ".mha", ".nrrd")
-    return [f"{at}{case_id}{s}" for at in ("", "uncertainty/", *probabilities) for s in suffixes]

@@ -14,7 +14,10 @@ from data_prep.files.hashed_json import parse_hashed, write_hashed
 from data_prep.files.written_files import MARK
 
 MANIFEST = "predictions.json"
-BESIDE = ("uncertainty/", "probabilities/")  # folders of what is no label
+SEG_NRRD = ".seg.nrrd"
+DICOM_SEG, RTSTRUCT = "dicom_seg/", "rtstruct/"
+# Folders of what is no label, or holds it once more.
+BESIDE = ("uncertainty/", "probabilities/", DICOM_SEG, RTSTRUCT)
 _SAID = {"models": "weights", "mirror": "--mirroring", "removed": "rules of postprocess.json"}
 _SAID |= {"instances": "--instances"}
 _PAUSE = 5.0  # seconds between writes: of many small cases, each would write the whole list

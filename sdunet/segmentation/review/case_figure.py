@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from data_prep.files.png import figure_to_png
+from sdunet.segmentation.inference.files.class_colours import colour_of
 from sdunet.segmentation.review.case_view import AXIAL, View, coloured
 from sdunet.segmentation.review.error_map import COLOURS, KINDS, WRONG_CLASS, Palette
 
@@ -15,11 +16,6 @@ _COLUMNS = ("image", "reference", "prediction", "errors")
 _PLANES = {AXIAL: "axial", 1: "coronal", 0: "sagittal"}
 _SLICES = 4  # of the worst, one in each column
 _SIDE = 2.4  # inches
-# Outlines of classes 1, 2, ...; none is a colour of the error map.
-_OUTLINES = (
-    *("#ffd92f", "#00e5ff", "#ff7f00", "#f781bf", "#b2df8a", "#cab2d6"),
-    *("#e31a1c", "#1f78b4", "#33a02c", "#6a3d9a", "#b15928", "#ffffff"),
-)
 _MOST_CELLS = 1200  # along a side; larger planes are drawn at every second voxel, third ...
 
 
@@ -84,17 +80,13 @@ def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette
         for number in np.unique(mask[mask > 0]):
             inside = np.pad(mask == number, 1)  # closes outlines at the image's edge
             places = [np.arange(-1, n + 1) for n in reversed(mask.shape)]
-            axes.contour(*places, inside, [0.5], colors=[_outline(number)], linewidths=0.9)
+            axes.contour(*places, inside, [0.5], colors=[colour_of(number)], linewidths=0.9)
         axes.set(xlim=(-0.5, mask.shape[1] - 0.5), ylim=(mask.shape[0] - 0.5, -0.5))
 
 
 def step_of(view: View, axis: int, most: int) -> int:
     """Return of how many voxels one is drawn, so that there are no more along a side."""
     return -(-max(view.cut(view.reference, axis, 0).shape) // most)
-
-
-def _outline(number: int) -> str:
-    return _OUTLINES[(int(number) - 1) % len(_OUTLINES)]
 
 
 def _legend(view: View, names: Sequence[str], palette: Palette) -> list[Patch]:
@@ -104,7 +96,7 @@ def _legend(view: View, names: Sequence[str], palette: Palette) -> list[Patch]:
         if cells or code != WRONG_CLASS
     ]
     classes = [
-        Patch(edgecolor=_outline(number), facecolor="none", label=name)
+        Patch(edgecolor=colour_of(number), facecolor="none", label=name)
         for number, name in enumerate(names)
         if number and ((view.reference == number).any() or (view.prediction == number).any())
     ]

@@ -1,0 +1,1 @@
+"""Files of predictions: labels, probabilities, and those with names and colours for viewers."""
