@@ -274,7 +274,7 @@ def _found(image: Any, package: Package) -> Found:
     cases = cases_of(package, image)
     if len(cases) != 1:
         found = f"{len(cases)} cases in {image}, where each item of data is one"
-        raise DataError("PACKAGE_STEP", found, "name each image by itself, or give --dataset_dir")
+        raise DataError("PACKAGE_STEP", found, "name each image, or a folder by dataset_dir")
     return cases[0]["image"]
 
 
