@@ -42,6 +42,7 @@ class CaseRecord:
         made_with: hash of everything else the arrays depend on.
         ignored: how many voxels are ignored; in the label they have the number `Rules.void`.
         lost_objects: how many objects have no voxel of the grid any more.
+        label_files: those of `source` that are of the label; empty where none are recorded.
     """
 
     id: str
@@ -56,6 +57,7 @@ class CaseRecord:
     made_with: str
     ignored: int = 0
     lost_objects: int = 0
+    label_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,9 @@ def _record(described: dict) -> CaseRecord:
     numbers = {name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")}
     size = tuple(numbers.pop("size"))
     ignored = whole(described.get("ignored", 0), low=0)
+    files = tuple(str(name) for name in described.get("label_files", ()))
     known = {"size": size, "scaling": Scaling(**scaling), "ignored": ignored}
+    known["label_files"] = files
     return CaseRecord(**described | numbers | known)
 
 

@@ -337,6 +337,7 @@ def _write_case(
         _made_with(plan, case),
         ignored,
         lost_objects,
+        case.labels,
     )
 
 

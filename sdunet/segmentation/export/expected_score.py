@@ -7,6 +7,7 @@ from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import RECORD
 from sdunet.segmentation.models.run_settings import SETTINGS, is_of_all
+from sdunet.segmentation.models.seen_cases import Start, read_start
 from sdunet.segmentation.models.together import (
     WITHOUT_VALIDATION,
     check_together,
@@ -33,10 +34,8 @@ def scores_of_folds(run: str | Path, folds: str | Path) -> list[float]:
     own = settings_of(Path(run))
     if not is_of_all(own):
         raise DataError("PACKAGE_FOLDS", f"{run} has a validation score of its own", "leave it out")
-    found, listed = [], listed_below(Path(folds))
-    runs = sorted({*listed, *(path.parent for path in Path(folds).rglob(SETTINGS))})
-    check_together(runs, listed)
-    for folder in runs or [Path(folds)]:
+    found = []
+    for folder in _runs_of(folds):
         settings = settings_of(folder)
         if not settings or is_of_all(settings):
             raise DataError("PACKAGE_FOLDS", f"{folder} is no run of a fold", _FIX)
@@ -47,3 +46,22 @@ def scores_of_folds(run: str | Path, folds: str | Path) -> list[float]:
         with usable("RUN_RECORD", folder / RECORD, "train anew"):
             found.append(float(read_hashed(folder / RECORD)["validation_dice"]))
     return found
+
+
+def starts_of_folds(folds: str | Path) -> list[Start]:
+    """Return what is known of the weights that each run of a cross-validation began from.
+
+    Args:
+        folds: as `scores_of_folds`.
+
+    Raises:
+        DataError: as `check_together` and `read_start`.
+    """
+    return [read_start(folder) for folder in _runs_of(folds)]
+
+
+def _runs_of(folds: str | Path) -> list[Path]:
+    listed = listed_below(Path(folds))
+    runs = sorted({*listed, *(path.parent for path in Path(folds).rglob(SETTINGS))})
+    check_together(runs, listed)
+    return runs or [Path(folds)]

@@ -28,7 +28,7 @@ from sdunet.nets.registry import count_parameters
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
-from sdunet.segmentation.export.expected_score import scores_of_folds
+from sdunet.segmentation.export.expected_score import scores_of_folds, starts_of_folds
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.export.onnx_file import (
@@ -50,6 +50,7 @@ from sdunet.segmentation.inference.postprocessing import RULES, read_rules
 from sdunet.segmentation.models.doubts import doubts_of, write_accepted
 from sdunet.segmentation.models.integrity import NEEDED, seal
 from sdunet.segmentation.models.run_settings import is_of_all
+from sdunet.segmentation.models.seen_cases import Start, read_start
 from sdunet.segmentation.models.together import settings_of
 from sdunet.segmentation.models.trained_model import Model, load_model
 
@@ -96,12 +97,14 @@ def export(
     _check_free(out)
     licensed = None if licence is None else _licence(Path(licence))
     folds = scores_of_folds(run, cross_validation) if cross_validation else []
+    starts = starts_of_folds(cross_validation) if cross_validation else [read_start(run)]
     doubts = doubts_of(run, accept)
     for finding in findings_of(doubts, accept):
         say(str(finding))
     model = load_model(run)
     facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds), "onnx": onnx}
     facts["licence"] = None if licensed is None else LICENCE
+    facts["about_start"] = _about(starts)
     names = [target.name for target in model.plan.scored]
     read_rules(run, names, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -221,6 +224,15 @@ def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:
         "versions": versions(),
         "doubts": [finding.found for finding in findings_of(doubts)],
     }
+
+
+def _about(starts: Sequence[Start]) -> str:
+    """Return how honest the scores are: of cases that start weights knew, the number alone."""
+    began = "the weights that training began from were trained on"
+    if seen := {id_ for start in starts for id_ in start.validation}:
+        return f"T{began[1:]} {len(seen)} of these validation cases, so that the score flatters."
+    unknown = any(start.unknown for start in starts)
+    return f"Nothing tells whether {began} some of these validation cases." if unknown else ""
 
 
 def _record_of(run: Path) -> dict[str, Any]:

@@ -9,15 +9,13 @@ from torch import nn
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
-from data_prep.core.parse import usable
-from data_prep.files.hashed_json import read_hashed
-from data_prep.files.written_files import is_there
 from data_prep.layouts.cases import sample
+from data_prep.prepared.dataset import Dataset
 from sdunet.runtime.doubts import UNFINISHED, UNLISTED
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.inference.ensemble import load_ensemble
-from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.seen_cases import images_of, origins_of, seen_of
 from sdunet.segmentation.models.trained_model import Model
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -126,40 +124,42 @@ def begin_from(
 def say_initial(
     initial: Model,
     fitting: tuple[list[str], list[str]],
-    plan: Plan,
-    set_sha256: str,
+    dataset: Dataset,
     fold: int | None,
 ) -> None:
     """Tell what a training begins from, and what is doubtful about that, see `doubts_about`."""
     taken, drawn = fitting
     rest = f"; drawn anew: {sample(drawn)}" if drawn else ""
     say(f"begins from {initial.root.name}: {len(taken)} of {len(taken) + len(drawn)} tensors{rest}")
-    for finding in doubts_about(initial, plan, set_sha256, fold):
+    for finding in doubts_about(initial, dataset, fold):
         say(str(finding))
 
 
-def doubts_about(model: Model, plan: Plan, set_sha256: str, fold: int | None) -> list[Finding]:
-    """Return warnings of what may make the network a bad beginning, or its scores no honest ones.
+def doubts_about(model: Model, dataset: Dataset, fold: int | None) -> list[Finding]:
+    """Return what may make the network a bad beginning, or its scores no honest ones.
 
     Args:
         model: to begin from.
-        plan: of the dataset.
-        set_sha256: hash of the dataset.
+        dataset: that is to be trained on.
         fold: that is to validate, if one is.
+
+    Raises:
+        DataError: as `origins_of`.
     """
     found = []
     for name in ("channels", "intensity"):
-        before, now = getattr(model.plan, name), getattr(plan, name)
+        before, now = getattr(model.plan, name), getattr(dataset.plan, name)
         if before != now:
             text = f"{name} {now} now, {before} where the weights were trained"
             found.append(Finding("warning", "INIT_OTHER", text, "prepare alike if that is wrong"))
-    settings = model.root / SETTINGS  # which no package has
-    if fold is not None and model.root.is_dir() and is_there(settings):
-        with usable("RUN_SETTINGS", settings, "copy the run again"):
-            before = read_hashed(settings)
-            seen = before["set_sha256"] == set_sha256 and before["fold"] != fold
-        if seen:
-            text = f"its weights were trained on cases that validate fold {fold}: scores flatter"
-            fix = f"begin from a network of fold {fold}, or judge on other cases"
-            found.append(Finding("warning", "INIT_SEEN", text, fix))
+    validating = images_of(dataset, dataset.sides(fold)["val"])
+    origins = origins_of(model)
+    if seen := seen_of(validating, origins):
+        text = f"its weights were trained on cases that validate fold {fold}, {len(seen)} of "
+        text += f"{len(validating)}: scores flatter"
+        fix = f"begin from a network of fold {fold}, or judge on other cases"
+        found.append(Finding("warning", "INIT_SEEN", text, fix))
+    elif validating and any(origin.cases is None for origin in origins):
+        text = "nothing tells whether its weights were trained on cases that validate"
+        found.append(Finding("note", "INIT_UNKNOWN", text, "judge on cases that it cannot know"))
     return found

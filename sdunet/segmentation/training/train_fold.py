@@ -39,7 +39,6 @@ from sdunet.segmentation.models.planned import planned, without_validation
 from sdunet.segmentation.models.run_folder import (
     VALIDATION_CASES,
     check_run_folder,
-    hash_set,
     own_run,
     settings_for,
 )
@@ -47,6 +46,7 @@ from sdunet.segmentation.models.run_settings import SETTINGS, own_settings
 from sdunet.segmentation.models.seen_cases import write_seen
 from sdunet.segmentation.models.trained_model import (
     WEIGHTS,
+    Model,
     check_finished,
     network_for,
     save_description,
@@ -154,11 +154,11 @@ def train(
     with own_run(out, resume) if is_first_process() else nullcontext():
         if is_first_process():
             check_run_folder(out, settings, resume)  # again: another run may just have ended here
-            _describe(out, task, dataset, fold)
+            _describe(out, task, dataset, fold, initial)
             write_hashed(out / SETTINGS, settings)
             _say_doubts(asked, config, module.network, dataset.plan, device)
             if initial is not None:
-                say_initial(initial, fitting, dataset.plan, hash_set(dataset), fold)
+                say_initial(initial, fitting, dataset, fold)
             steps = batches.order().epoch_steps
             named = "none" if fold is None else fold
             say(f"training in {out}: {steps} steps an epoch, fold {named}, seed {config.seed}")
@@ -220,12 +220,14 @@ def _is_finished(run: Path) -> bool:
     return True
 
 
-def _describe(out: Path, task: TaskConfig, dataset: Dataset, fold: int | None) -> None:
+def _describe(
+    out: Path, task: TaskConfig, dataset: Dataset, fold: int | None, initial: Model | None
+) -> None:
     """Write what the model is, and which cases it is trained on and validated by."""
     axes = flip_axes(dataset.plan, task.training)
     save_description(out, task.network, dataset.plan, task.training.overlap, axes)
     sides = dataset.sides(fold)
-    write_seen(out, dataset, sides["train"])
+    write_seen(out, dataset, fold, initial)
     if fold is not None:
         listed = "".join(f"{case}\n" for case in sides["val"])
         write_bytes(out / VALIDATION_CASES, listed.encode())

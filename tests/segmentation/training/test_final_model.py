@@ -138,9 +138,9 @@ def test_what_would_make_scores_flatter_is_named(final, trained_discs, tmp_path)
     data = trained_discs / "set"
     with pytest.raises(DataError, match=r"RUN_CASES: .* was trained on all cases"):
         find_rules(out, data)
-    model, of_set = load_model(out), read_hashed(out / "settings.json")["set_sha256"]
-    assert [f.code for f in doubts_about(model, model.plan, of_set, 0)] == ["INIT_SEEN"]
-    assert not doubts_about(model, model.plan, of_set, None)
+    model, dataset = load_model(out), load_dataset(data)
+    assert [f.code for f in doubts_about(model, dataset, 0)] == ["INIT_SEEN"]
+    assert not doubts_about(model, dataset, None)
 
 
 @pytest.mark.parametrize("fold", ["nonee", "None", "-1", "3"])

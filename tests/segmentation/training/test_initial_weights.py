@@ -1,7 +1,9 @@
 """A training begins from what fits of a trained network, and says what does not."""
 
+import filecmp
 import hashlib
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -11,9 +13,12 @@ import torch
 import sdunet
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
+from data_prep.prepared.dataset import Dataset, load_dataset
 from sdunet.cli.main import main
 from sdunet.runtime.safetensors_io import read_weights, write_weights
 from sdunet.segmentation.config import NetworkConfig, TrainingConfig
+from sdunet.segmentation.export.package import _about
+from sdunet.segmentation.models.seen_cases import TRAINING_CASES, Start, read_seen, read_start
 from sdunet.segmentation.models.trained_model import (
     WEIGHTS,
     Model,
@@ -132,9 +137,11 @@ def test_the_callers_autocast_changes_no_weight(disc_run, tmp_path):
 
 def test_what_makes_scores_flatter_or_inputs_others_is_told(tmp_path):
     model = Model(drawn(0), PLAN, 0.5, (), "", tmp_path)
-    assert not doubts_about(model, PLAN, "x", 0)
+    dataset = Dataset(tmp_path, "", PLAN, {}, [])
+    assert not doubts_about(model, dataset, None)
     other = Plan(2, ("z",), {"background": 0, "b": 1}, {}, "unit", None, (16, 16))
-    assert [f.code for f in doubts_about(model, other, "x", 0)] == ["INIT_OTHER"] * 2
+    told = doubts_about(model, replace(dataset, plan=other), None)
+    assert [f.code for f in told] == ["INIT_OTHER"] * 2
 
 
 def test_a_training_goes_on_from_a_run_and_resumes_with_the_same(disc_run, tmp_path, capsys):
@@ -152,8 +159,16 @@ def test_a_training_goes_on_from_a_run_and_resumes_with_the_same(disc_run, tmp_p
         torch.testing.assert_close(tensor, want[name], atol=1e-6, rtol=1e-5)
     settings = json.loads((tmp_path / "tuned/settings.json").read_text())
     assert settings["init_sha256"] == load_model(root / "run").sha256
+    folds = load_dataset(root / "set").folds
+    seen = [i for i in folds[1]["val"] if i in folds[0]["train"]]
+    assert len(read_seen(tmp_path / "tuned")) == len({*folds[0]["train"], *folds[1]["train"]})
+    start = read_start(tmp_path / "tuned")
+    assert start == Start(tuple(seen))
+    assert f"were trained on {len(seen)} of these validation cases" in _about([start])
+    shutil.copy(tmp_path / "tuned" / TRAINING_CASES, tmp_path / "before")
     again = [*command, *still, "--fold", 1, "--resume"]
     assert run(*again) == 0
+    assert filecmp.cmp(tmp_path / "tuned" / TRAINING_CASES, tmp_path / "before", shallow=False)
     del again[again.index("--init") : again.index("--init") + 2]
     assert run(*again) == 1
     assert "CONFIG_RESUME: the run in " in (said := capsys.readouterr().err)
@@ -187,7 +202,9 @@ def test_a_stopped_run_and_a_zipped_package_are_beginnings(disc_run, tmp_path):
     initial = load_initial(packed, load_model(root / "run").plan)
     assert initial.root == packed
     assert all(torch.equal(initial.network.state_dict()[name], want[name]) for name in want)
-    assert not doubts_about(initial, initial.plan, "x", 0)
+    dataset = load_dataset(root / "set")
+    assert [f.code for f in doubts_about(initial, dataset, 0)] == ["INIT_UNKNOWN"]
+    assert not doubts_about(initial, dataset, None)
 
 
 def test_a_network_of_other_axes_is_refused_before_training(disc_run, tmp_path, capsys):
