@@ -177,6 +177,32 @@ def check_yaml(text: str) -> None:
         raise yaml.YAMLError(str(error)) from error
 
 
+def read_settings(text: str) -> dict[str, Any]:
+    """Return the settings of a YAML file, whose keys may be dotted, such as `training.epochs`.
+
+    Raises:
+        ValueError: if it holds none, or something else than settings by name, or one of them twice,
+            by its dotted name and below its section.
+        yaml.YAMLError: as `check_yaml`.
+    """
+    check_yaml(text)
+    found = yaml.load(text, _Unique)
+    if found is None:
+        raise ValueError("it is empty; give settings by name, or leave it out")
+    if not isinstance(found, dict):
+        raise ValueError(f"it must hold settings by name, got {found!r:.80}")
+    given = {str(key): value for key, value in found.items()}
+    for dotted in given:
+        parts = dotted.split(".")
+        for depth in range(1, len(parts)):
+            above = ".".join(parts[:depth])
+            inner = given.get(above)
+            in_section = isinstance(inner, dict) and parts[depth] in inner
+            if in_section or (depth > 1 and above in given):
+                raise ValueError(f"{dotted!r} is given twice, once below {above!r}; give it once")
+    return found
+
+
 def whole(value: object, *, low: int | None = None) -> int:
     """Return a whole number, however it is written: `1`, `1.0`, `"1"`, `"1.0"` as tables have it.
 
@@ -230,9 +256,11 @@ class _Unique(_Safe):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        wrong = [key for key in keys if isinstance(key, bool) or not isinstance(key, int | str)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no name and no whole number")
+        for key, (written, _) in zip(keys, node.value, strict=True):
+            if (key is None or isinstance(key, bool)) and written.value:
+                raise ValueError(f"{written.value} is {key} in YAML; put the name in quotes")
+            if isinstance(key, bool) or not isinstance(key, int | str):
+                raise ValueError(f"{key!r} is no name and no whole number")
         once([(str(key), None) for key in keys])  # 1 and "1" are one class
         return super().construct_mapping(node, deep)
 

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import jsonargparse
 import yaml
 
-from data_prep.core.parse import MAX_SETTINGS_BYTES, check_yaml, read_bounded
+from data_prep.core.errors import DataError
+from data_prep.core.parse import MAX_SETTINGS_BYTES, check_yaml, read_bounded, read_settings
 from sdunet.runtime.run_record import say
 
 _load = jsonargparse.get_loader("yaml")
@@ -32,6 +33,9 @@ _MAY_BE_LEFT_OUT = re.compile(
     r"Does not validate against any of the Union subtypes Subtypes: \[.*?'NoneType'>\] "
     r"Errors: - (.*?) - Expected a <class 'NoneType'>(?: Given.*)?"
 )
+
+
+_NO_FILE = "Unable to load config"  # as the parser says it
 
 
 class _Help(jsonargparse.DefaultHelpFormatter):
@@ -57,6 +61,7 @@ class Parser(jsonargparse.ArgumentParser):
             message += f"; did you mean '{close[0]}'?" if close else ""
         message = re.sub(r'Parser key "([\w.]+)"', self._typed, " ".join(message.split()))
         message = _MAY_BE_LEFT_OUT.sub(r"\1", message)
+        message += "; give a file of settings by name, each with a value" * (_NO_FILE in message)
         if not self.exit_on_error:
             raise ValueError(message)
         say(f"sdunet: {message}")
@@ -74,16 +79,39 @@ class Parser(jsonargparse.ArgumentParser):
             self.error(f"{path} has {error}; give a file of settings")
         return self.parse_string(content, str(path), *args, **kwargs)
 
+    def parse_string(
+        self, content: str, path: str | os.PathLike = "", *args: object, **kwargs: object
+    ) -> jsonargparse.Namespace:
+        """Parse settings, of which none is there without a value or twice, see `read_settings`."""
+        try:
+            settings = read_settings(content)
+        except (ValueError, yaml.YAMLError) as error:
+            self.error(f"{path or 'config'} cannot be used: {error}")
+        for name, value in settings.items():
+            self._refuse_empty(str(name), value)
+        return super().parse_string(content, path, *args, **kwargs)
+
     def instantiate(
         self, namespace: jsonargparse.Namespace, *args: object, **kwargs: object
     ) -> jsonargparse.Namespace:
         """Make objects of the settings; a section that is no section is an error like any other."""
         sections = {action.dest.split(".")[0] for action in self._actions if "." in action.dest}
         for name in sections:
-            value = namespace.get(name)
-            if not isinstance(value, jsonargparse.Namespace | None):
+            value = namespace.get(name, {})
+            self._refuse_empty(name, value)
+            if not isinstance(value, jsonargparse.Namespace | dict):
                 self.error(f"{name} must hold settings by name, got {value!r}")
+        for action in self._actions:
+            if action.default is not argparse.SUPPRESS:
+                self._refuse_empty(action.dest, namespace.get(action.dest, action.default))
         return super().instantiate(namespace, *args, **kwargs)
+
+    def _refuse_empty(self, name: str, value: object) -> None:
+        """Refuse a setting that is there without a value, unless that is a value of it."""
+        of_name = [action for action in self._actions if action.dest == name]
+        if value is None and not any(action.default is None for action in of_name):
+            fix = "give it one, or leave it out"
+            self.error(str(DataError("CONFIG_EMPTY", f"{name} has no value", fix)))
 
     def given_twice(self, arguments: Sequence[str]) -> str | None:
         """Return what is wrong if an option that takes a value is given twice, by any of its names.
