@@ -34,8 +34,11 @@ from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
 from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
 from sdunet.segmentation.evaluation.region_probabilities import RegionProbabilities
 from sdunet.segmentation.evaluation.stated_classes import (
+    SETTINGS,
     check_named_alike,
     classes_beside,
+    doubt_about_regions,
+    regions_beside,
     with_regions,
 )
 from sdunet.segmentation.inference.prediction_record import MANIFEST
@@ -316,7 +319,7 @@ def _open(
     classes_of(DataConfig(labels=asked.labels), None)  # refuses what cannot be
     known = recorded.rules or Rules((), {})
     stated = [
-        ("dataset.labels", without_ignored(asked.labels or {})),
+        (SETTINGS, without_ignored(asked.labels or {})),
         ("the record of the predictions", known.labels),
         (f"{layout.described_in} beside the references", layout.stated)
         if layout.described_in
@@ -345,6 +348,9 @@ def _open(
     masks = [name for case in layout.cases for name in case.masks]
     files, doubtful = files_by_case(predicted, [case.id for case in layout.cases])
     noticed = [finding for finding in layout.findings if finding.level == "warning"]
+    if not known.regions:  # else classes of the same names are those that they are made of
+        told = [(layout.described_in or "the dataset", layout.regions), *regions_beside(predicted)]
+        noticed += doubt_about_regions(asked, declared, told, regions)
     settled = recorded.rules or config.labels or config.label_map or config.structures
     objects = instances or asked.instances
     if not (settled or objects) and show_binary((tree, masks), (predicted, files.values())):

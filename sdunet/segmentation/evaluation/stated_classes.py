@@ -1,12 +1,13 @@
 """Classes that other tools leave beside their predictions: nnU-Net's `dataset.json`, and lists."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from data_prep.checks.regions import check_same, settle
 from data_prep.core.config import DataConfig, Rules
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import MAX_BYTES, UNUSABLE, parse_json, usable
 from data_prep.core.values.regions import Region, as_settings, regions_from
 from data_prep.files.file_tree import Tree
@@ -16,6 +17,7 @@ from data_prep.layouts.lists.regions import regions_of
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 _REPAIR = "repair it, or take it out of the predictions"
+SETTINGS = "dataset.labels"  # as those of settings are called among who names classes
 _NNUNET = "dataset.json"  # which its prediction copies beside what it predicts
 _LISTS = {"training", "validation", "test", "testing", "channel_names", "modality"}
 
@@ -60,17 +62,63 @@ def with_regions(
     elif known is not None and config.regions and known.regions:
         check_same(regions_from(config.regions), known.regions, "the record of the predictions")
     found = [settle(config, references)] if references and references.values else []
-    for name, described in _described(predictions):
+    for name, told in regions_beside(predictions):
+        who = f"{name} beside the predictions declares"
+        try:
+            found.append(settle(config, told, who))
+            check_same(found[0][1], found[-1][1], who)
+        except DataError as error:
+            raise error.at(file=name) from None
+    return found[0] if found else settle(config, None)
+
+
+def regions_beside(tree: Tree) -> Iterator[tuple[str, Regions]]:
+    """Yield each JSON file of predictions that declares regions, as `classes_beside`.
+
+    Raises:
+        DataError: LAY_JSON if a `dataset.json` is damaged.
+    """
+    for name, described in _described(tree):
         with usable("LAY_JSON", name, _REPAIR):
             told = regions_of(described)
         if told and told.values:
-            who = f"{name} beside the predictions declares"
-            try:
-                found.append(settle(config, told, who))
-                check_same(found[0][1], found[-1][1], who)
-            except DataError as error:
-                raise error.at(file=name) from None
-    return found[0] if found else settle(config, None)
+            yield name, told
+
+
+def doubt_about_regions(
+    asked: DataConfig,
+    classes: Iterable[tuple[str, Mapping[str, int]]],
+    regions: Iterable[tuple[str, Regions | None]],
+    scored: Collection[Region],
+) -> list[Finding]:
+    """Return what is told where one side names classes and another regions: one is not scored.
+
+    Names of regions are no names of classes, so that nobody can tell whether both mean the same
+    numbers. Where settings say which are scored, nothing is doubtful.
+
+    Args:
+        asked: settings of the user.
+        classes: who names classes, and which; of those whose regions are known to be of these,
+            none.
+        regions: who declares regions, and which, if any.
+        scored: regions that are scored; none where classes are.
+    """
+    if asked.regions is not None:
+        return []
+    named = [(who, [*names]) for who, names in classes if names]
+    declared = [(who, [*told.values]) for who, told in regions if told and told.values]
+    kept, left = (declared, named) if scored else (named, declared)
+    kind, other = ("regions", "classes") if scored else ("classes", "regions")
+    findings = Findings()
+    by = "".join(f" of {who}, {', '.join(names)}" for who, names in kept[:1])
+    for who, names in left:
+        found = f"scored are the {kind}{by}; {who} names {other}: {', '.join(names)}"
+        if who == SETTINGS:  # which may name what regions are made of
+            findings.note("LBL_REGIONS", found)
+        else:
+            fix = "say by dataset.regions which regions are meant, `{}` for classes"
+            findings.warn("LBL_REGIONS", found, fix)
+    return findings.found
 
 
 def _described(tree: Tree) -> Iterator[tuple[str, dict]]:

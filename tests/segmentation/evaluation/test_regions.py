@@ -144,6 +144,45 @@ def test_recorded_regions_are_scored_and_held_to_those_of_references(
         open_pairs(pred, raw, config=DataConfig(**settings))
 
 
+NAMED = {"labels": {"background": 0, "rod": 1, "blob": 2, "rest": 3}}
+REGIONS = {"labels": {"background": 0, **TOLD}} | ORDER
+RECORD = NAMED | {"label_map": {}, "models": [], "cases": {}}
+
+
+@pytest.mark.parametrize(
+    ("beside", "references", "record", "config", "told"),
+    [
+        (None, REGIONS, RECORD, None, ["warning classes of the record of the predictions"]),
+        (REGIONS, NAMED, None, None, ["warning regions of dataset.json"]),
+        (NAMED, REGIONS, None, None, ["warning regions of dataset.json"]),
+        (None, REGIONS, None, DataConfig(labels=NAMED["labels"]), ["note regions of dataset.json"]),
+        (None, REGIONS, RECORD, DataConfig(regions={}), []),
+        (None, REGIONS, RECORD, DataConfig(regions=TOLD), []),
+        (REGIONS, NAMED, None, DataConfig(labels=NAMED["labels"], regions=TOLD), []),
+        (REGIONS, REGIONS, None, None, []),
+        (NAMED, NAMED, None, None, []),
+        (None, REGIONS, None, None, []),
+    ],
+)
+def test_regions_on_one_side_and_classes_on_the_other_are_told(
+    folders, beside, references, record, config, told
+):
+    predictions, raw = folders
+    (raw / "dataset.json").write_text(json.dumps(references))
+    if beside:
+        (predictions / "dataset.json").write_text(json.dumps(beside))
+    if record:
+        write_hashed(predictions / MANIFEST, record)
+    pairs = open_pairs(predictions, raw, config=config)
+    found = [f for f in pairs.noticed if f.code == "LBL_REGIONS"]
+    for finding, text in zip(found, told, strict=True):
+        level, _, kind = text.partition(" ")
+        assert finding.level == level
+        assert finding.found.startswith(f"scored are the {kind}")
+    by_regions = config.regions if config and config.regions is not None else not record
+    assert bool(pairs.rules.regions) == (bool(by_regions) and REGIONS in (beside, references))
+
+
 @pytest.fixture
 def likely(folders, labels, write_picture):
     """Probabilities of each region, and the labels that they are painted as."""
