@@ -214,6 +214,9 @@ def check_zip(archive: zipfile.ZipFile, file: BinaryIO) -> None:
         raise DataError("IO_ARCHIVE", found, _AGAIN)
     before = min((member.header_offset for member in members), default=0)
     after = len(end) - at - _END - comment
+    file.seek(max(0, before))
+    if before < 0 or (members and file.read(4) != b"PK\3\4"):
+        raise DataError("IO_ARCHIVE", "it is cut or damaged: its files lie elsewhere", _AGAIN)
     for bytes_, where in ((before, "before"), (after, "after")):
         if bytes_:
             found = f"{bytes_} bytes {where} its files, which may be another archive"

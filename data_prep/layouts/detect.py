@@ -42,6 +42,8 @@ _IN_FOLDERS = ("bids", "lits", "dsb2018", "file pairs", "case folders", "dicom")
 # Layouts that do not tell of classes and channels.
 _UNDESCRIBED = ("folder pairs", "file pairs", "case folders", "csv")
 _LIST = re.compile(r"(?i)(data[_-]?list|data[_-]?set|cases|list)s?([_-]?[0-9]+)?\.json")
+# What sdunet writes for a trained network.
+_OF_NETWORKS, _CURVE = ("model.json", "best.safetensors"), "curve.png"
 _OF_LABELS = ("PAIR_NO_LABEL", "SET_COUNT")  # nothing to images alone
 
 
@@ -62,6 +64,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
         DataError("IO_NAME", f"a name that is not UTF-8: {name!r}", "rename the file")
         for name in tree.unnamed
     ]
+    _refuse_network(tree)
     problems += _lists_that_cannot_be_read(tree)
     require_there(tree, label_folder)
     for find in _LAYOUTS:
@@ -96,6 +99,18 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
         "CSV or JSON, DICOM, a folder a case (x/x_t1, x/x_seg), or a dataset of the Decathlon, "
         "nnU-Net, BIDS, LiTS or DSB2018",
     )
+
+
+def _refuse_network(tree: Tree) -> None:
+    """Refuse the folder of a trained network, whose only picture is the course of its training.
+
+    Raises:
+        DataError: LAY_UNKNOWN.
+    """
+    images = {name for name in tree.names if is_scan_name(name)}
+    if {*_OF_NETWORKS} <= {*tree.names} and images <= {_CURVE}:
+        found = f"{tree.root.resolve().name} holds a trained network, no data"
+        raise DataError("LAY_UNKNOWN", found, "give the data, and a network by --model")
 
 
 def find_labels(tree: Tree, label_folder: str | None = None) -> Layout:

@@ -31,7 +31,11 @@ from sdunet.segmentation.evaluation.ignored import check_predicted, set_apart
 from sdunet.segmentation.evaluation.pair import Pair
 from sdunet.segmentation.evaluation.predicted_files import files_by_case, in_their_place
 from sdunet.segmentation.evaluation.probabilities import FOLDER, Probabilities
-from sdunet.segmentation.evaluation.recorded import Recorded, read_recorded
+from sdunet.segmentation.evaluation.recorded import (
+    Recorded,
+    predictions_as_references,
+    read_recorded,
+)
 from sdunet.segmentation.evaluation.region_probabilities import RegionProbabilities
 from sdunet.segmentation.evaluation.stated_classes import (
     SETTINGS,
@@ -206,7 +210,10 @@ class Pairs:
         """Return class numbers, the numbers of objects if there are any, and what was held."""
         if not tells_objects(case, self.rules):
             findings = Findings(self.rules.accept)
-            label = read_case_label(self.references, case, self.rules, findings=findings)
+            try:
+                label = read_case_label(self.references, case, self.rules, findings=findings)
+            except DataError as error:
+                raise self._record.advised(error) from error.__cause__
             return label, None, frozenset(findings.held)
         objects = read_objects(self.references, case, Findings(self.rules.accept), self.rules)
         mask = (objects.array != 0).astype(np.uint8)
@@ -348,6 +355,7 @@ def _open(
     masks = [name for case in layout.cases for name in case.masks]
     files, doubtful = files_by_case(predicted, [case.id for case in layout.cases])
     noticed = [finding for finding in layout.findings if finding.level == "warning"]
+    noticed += predictions_as_references(tree)
     if not known.regions:  # else classes of the same names are those that they are made of
         told = [(layout.described_in or "the dataset", layout.regions), *regions_beside(predicted)]
         noticed += doubt_about_regions(asked, declared, told, regions)

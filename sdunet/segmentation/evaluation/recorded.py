@@ -6,6 +6,8 @@ from typing import Any
 
 from data_prep.core.codes import explain
 from data_prep.core.config import MaskForm, Rules
+from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.parse import MAX_BYTES, once, usable, whole
 from data_prep.core.values.regions import Region
 from data_prep.files.file_tree import Tree
@@ -30,6 +32,7 @@ class Recorded:
         settings: of the dataset that they were trained on, by name.
         complete: whether all files that were predicted are in `hashes`.
         instances: whether labels number objects.
+        of_objects: whether the networks tell objects apart, if that is asked for.
     """
 
     rules: Rules | None = None
@@ -42,6 +45,23 @@ class Recorded:
     settings: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
     instances: bool = False
+    of_objects: bool = False
+
+    def advised(self, error: DataError) -> DataError:
+        """Return an error of a reference with what is likely, if networks tell objects apart."""
+        if error.code != "LBL_UNKNOWN" or not self.of_objects:
+            return error
+        fix = "give dataset.instances: true, if references number objects; or dataset.label_map"
+        return DataError(error.code, error.found, fix, case=error.case, file=error.file)
+
+
+def predictions_as_references(references: Tree) -> list[Finding]:
+    """Return a warning where references are predictions themselves, as of swapped arguments."""
+    if MANIFEST not in references.names:
+        return []
+    found = f"references with {MANIFEST}, which are predictions themselves"
+    fix = "give --pred and --ref the other way round, unless that is meant"
+    return [Finding("warning", "PAIR_SWAPPED", found, fix)]
 
 
 def read_recorded(tree: Tree) -> Recorded:
@@ -84,4 +104,4 @@ def read_recorded(tree: Tree) -> Recorded:
         if not isinstance(instances, bool):
             raise ValueError(f"instances must be true or false, got {instances!r:.80}")
         told = rules, hashes, sources, models, tidied, doubts, seen, settings, complete
-        return Recorded(*told, instances)
+        return Recorded(*told, instances, "instances" in manifest)

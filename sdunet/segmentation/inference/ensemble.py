@@ -28,7 +28,7 @@ from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.integrity import is_sealed, unpack
 from sdunet.segmentation.models.seen_cases import Seen, read_seen
-from sdunet.segmentation.models.together import check_together, listed_below
+from sdunet.segmentation.models.together import check_together, left_beside, listed_below
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     WEIGHTS,
@@ -112,7 +112,7 @@ def find_models(path: str | Path) -> list[Path]:
     else:
         parts = {folder for folder in parts if not is_sealed(folder)} or parts
         listed = listed_below(path)
-        parts |= {*listed}
+        parts |= {*listed} | left_beside(parts, path)
     if not parts:
         raise DataError("MODEL_MISSING", f"no trained model in {path}", "give the folder of a run")
     for folder in sorted(parts):

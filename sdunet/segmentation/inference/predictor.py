@@ -196,6 +196,7 @@ def _scan_of(
     affine: np.ndarray | None,
     spacing: tuple[float, ...] | None,
 ) -> Scan:
+    own = _own_affine(array)
     if isinstance(array, Tensor):  # NumPy has no bfloat16
         array = array.detach().cpu()
         array = (array.float() if array.dtype.is_floating_point else array).numpy()
@@ -224,7 +225,16 @@ def _scan_of(
             raise DataError("GEO_SPACING", "an affine or spacing for a 2D image", "leave it out")
         return Scan(array)
     affine = _affine_of(affine, spacing, dims)
+    if own is not None and not np.allclose(spacing_of(own)[:dims], spacing_of(affine)[:dims], 1e-3):
+        found = f"the array carries a spacing of {spacing_of(own)}, given is {spacing_of(affine)}"
+        raise DataError("GEO_SPACING", found, "give its own, or an array without one")
     return Scan(array, affine) if dims == 3 else Scan(array[..., None], affine, two_axes=True)
+
+
+def _own_affine(array: object) -> np.ndarray | None:
+    """Return the affine that an array of MONAI carries; the identity is that of none."""
+    own = np.asarray(getattr(array, "affine", np.eye(4)), dtype=float)
+    return None if own.shape != (4, 4) or (own == np.eye(4)).all() else own
 
 
 def _affine_of(

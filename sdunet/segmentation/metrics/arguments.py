@@ -12,8 +12,10 @@ def labels_of(name: str, array: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: for NaN, infinity, fractions and what are no real numbers; for a masked array
-            whose mask leaves elements out, as no score would.
+            whose mask leaves elements out, as no score would; for a single value, no array.
     """
+    if np.ndim(array) == 0:
+        raise ValueError(f"{name} must be an array of voxels, got {array!r:.80}")
     if np.ma.is_masked(array):
         count = np.ma.count_masked(array)
         raise ValueError(f"{name} must hold whole numbers, got {count} masked: fill or cut them")

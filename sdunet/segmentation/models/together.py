@@ -5,6 +5,7 @@ the runs that were trained together is there, they are those in it.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -17,12 +18,14 @@ from data_prep.files.hashed_json import read_hashed
 from data_prep.files.written_files import is_there
 from sdunet.runtime.run_record import flat
 from sdunet.segmentation.config import network_config
+from sdunet.segmentation.models.integrity import is_sealed
 from sdunet.segmentation.models.run_settings import FREE, SETTINGS, is_of_all
 from sdunet.segmentation.models.trained_model import RUNS
 
 _SHARE = "share of the cases"
 # In which a training on all cases differs from one of a fold, see `without_validation`.
 WITHOUT_VALIDATION = (_SHARE, "training.keep", "training.validate_every")
+_CALLED = re.compile(r"(fold|seed)_\d+")
 _NAMED = "name the folders to use one by one, or move the others away"
 
 
@@ -82,6 +85,26 @@ def check_together(runs: Sequence[Path], listed: Collection[Path]) -> None:
             raise DataError("PRED_TWICE", found, _NAMED)
     if stray := sorted({*runs} - {*listed}) if listed else []:
         raise DataError("PRED_LISTED", f"{stray[0]} is not in {RUNS} beside it", _NAMED)
+
+
+def left_beside(runs: Collection[Path], top: Path) -> set[Path]:
+    """Return folders beside runs that were to hold one, and have no model in them or below.
+
+    They are called as sdunet train calls them, or hold the settings of a run: what an interrupted
+    copy left, whose network would be missing without a word.
+
+    Args:
+        runs: folders of the networks that were found.
+        top: folder that they were looked for in.
+    """
+    above = {folder for run in runs for folder in run.parents if folder.is_relative_to(top)}
+    beside = {folder for parent in above for folder in parent.iterdir() if folder.is_dir()}
+    return {
+        folder
+        for folder in beside - above - {*runs}
+        if (_CALLED.fullmatch(folder.name) or (folder / SETTINGS).is_file())
+        and not is_sealed(folder)
+    }
 
 
 def listed_below(folder: Path) -> list[Path]:

@@ -244,6 +244,18 @@ def test_zip_with_bytes_before_or_after_it_is_refused(tmp_path, kind, spoil):
         read_array(path.read_bytes()) if kind == "npz" else open_archive(path).read("a", 1)
 
 
+@pytest.mark.parametrize("spoil", [lambda d: d[40:], lambda d: d[:60] + d[90:],
+                                   lambda d: d[:60] + bytes(9) + d[60:]])  # fmt: skip
+def test_a_zip_that_lost_or_gained_bytes_is_called_damaged(tmp_path, spoil):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in "ab":
+            archive.writestr(f"images/{name}.nii.gz", bytes(200))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError, match="IO_ARCHIVE: it is cut or damaged"):
+        open_archive(path)
+
+
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
 @pytest.mark.parametrize("rename", [lambda n: n.replace("/", "\\"), lambda n: f"../{n}"])
 def test_name_that_is_no_path_in_the_archive_is_told(tmp_path, suffix, rename):

@@ -8,8 +8,10 @@ from PIL import Image
 
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.files.hashed_json import write_hashed
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.evaluation.pairing import open_pairs
+from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 OURS = {"background": 0, "liver": 1, "tumor": 2}
 SWAPPED = {"background": 0, "tumor": 1, "liver": 2}
@@ -153,3 +155,25 @@ def test_a_number_that_only_predictions_hold_is_no_idle_setting(
     Image.fromarray(label).save(folders[0] / "a.png")
     evaluate(*folders, tmp_path / "scores", config=DataConfig(label_map={200: 1}))
     assert ("maps 200, which no label" in capsys.readouterr().err) == said
+
+
+def test_predictions_in_place_of_references_are_told(folders, capsys):
+    pred, ref = folders
+    record = {"labels": OURS, "label_map": {}, "models": [], "cases": {}}
+    write_hashed(ref / "labels" / MANIFEST, record)
+    for swapped in (True, False):
+        open_pairs(pred, ref / "labels")
+        assert ("warning PAIR_SWAPPED: " in capsys.readouterr().err) == swapped
+        (ref / "labels" / MANIFEST).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("objects", [True, False])
+def test_ids_for_a_network_of_objects_say_how_they_are_scored(folders, objects):
+    pred, ref = folders
+    (ref / "dataset.json").unlink()
+    record = {"labels": {"background": 0, "cell": 1}, "label_map": {}, "models": [], "cases": {}}
+    write_hashed(pred / MANIFEST, record | ({"instances": False} if objects else {}))
+    pairs = open_pairs(pred, ref)
+    with pytest.raises(DataError, match="LBL_UNKNOWN") as caught:
+        pairs.read(pairs.cases[0])
+    assert ("dataset.instances: true" in caught.value.fix) == objects

@@ -28,6 +28,15 @@ def test_predictions_of_other_inputs_in_the_folder_are_told(disc_run, tmp_path, 
     assert "takes the place" not in capsys.readouterr().err
 
 
+def test_a_run_in_place_of_scans_is_told(disc_run, tmp_path, capsys):
+    _, root, _ = disc_run
+    assert run("predict", "--model", root / "run", "-i", root / "run", "-o", tmp_path / "p") == 1
+    assert "LAY_UNKNOWN: run holds a trained network, no data" in capsys.readouterr().err
+    shutil.copy(root / "raw/images/disc_0.png", root / "run")  # of whoever has scans there
+    run("predict", "--model", root / "run", "-i", root / "run", "-o", tmp_path / "p")
+    assert (tmp_path / "p/disc_0.png").is_file()
+
+
 def test_every_file_of_the_input_is_predicted_or_named(disc_run, tmp_path, capsys):
     _, root, _ = disc_run
     images = tmp_path / "images"

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from PIL import Image
 
 from data_prep.core.config import Plan
@@ -76,6 +77,16 @@ def test_a_volume_is_predicted_on_its_own_grid(tmp_path):
     straight = predictor(array, spacing=(1.0, 2.0, 1.5))
     both = predictor(array, affine=np.diag([1.0, 2.0, 1.5, 1.0]), spacing=(1.0, 2.0, 1.5))
     np.testing.assert_array_equal(straight.labels, both.labels)
+
+
+@pytest.mark.parametrize("given", [{"spacing": (1, 1, 1)}, {"affine": np.diag([1, 1, 1, 1])}])
+def test_a_spacing_that_an_array_of_monai_carries_is_not_contradicted(given):
+    predictor, array = predictor_of(PLAN), noise(2, 14, 11, 9)
+    carried = MetaTensor(array, affine=np.diag([3.0, 3, 3, 1]))
+    with pytest.raises(DataError, match="GEO_SPACING: the array carries a spacing of"):
+        predictor(carried, **given)
+    predictor(carried, spacing=(3, 3, 3))
+    predictor(MetaTensor(array), **given)  # the identity is that of an array without a place
 
 
 def test_warnings_of_a_scan_are_returned():

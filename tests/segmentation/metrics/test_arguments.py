@@ -21,6 +21,7 @@ BAD = {
     "complex": (GOOD * 1j, "must hold whole numbers, got an array of complex128"),
     "text": (GOOD.astype(str), "must hold whole numbers, got an array of <U"),
     "masked": (np.ma.masked_array(GOOD, GOOD == 1), "must hold whole numbers, got 6 masked"),
+    "a truth value": (True, "must be an array of voxels, got True"),
     "one row": (GOOD[:1], "must have the reference's shape"),
     "another axis": (GOOD[None], "must have the reference's shape"),
 }

@@ -92,3 +92,27 @@ def test_a_run_that_has_come_further_than_is_asked_for_is_refused_at_a_look(tmp_
         check_epochs(tmp_path, 5)
     (tmp_path / STATE).write_bytes(b"damaged")
     check_epochs(tmp_path, 1)  # told where it is read whole
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("fold_3", None), ("fold_3", SETTINGS), ("seed_1", None), ("mine", SETTINGS)]
+)
+def test_what_an_interrupted_copy_left_beside_folds_is_named(folds, name, file):
+    (folds / RUNS).unlink()
+    (folds / name).mkdir()
+    (folds / "predictions").mkdir()  # of whoever has them there
+    if file:
+        shutil.copy(folds / "fold_1" / file, folds / name)
+    with pytest.raises(DataError, match=f"MODEL_MISSING: .*{name} holds no whole model"):
+        find_models(folds)
+    assert find_models(folds / "fold_0") == [folds / "fold_0"]
+
+
+def test_seeds_of_folds_and_packages_beside_them_are_no_halves(folds):
+    (folds / RUNS).unlink()
+    for fold in range(3):
+        shutil.move(folds / f"fold_{fold}", folds / f"seed_0/fold_{fold}")
+    (folds / "fold_9").mkdir()
+    for name in (DESCRIPTION, WEIGHTS, "MANIFEST.json"):
+        (folds / "fold_9" / name).write_bytes(b"{}")
+    assert len(find_models(folds)) == 3
