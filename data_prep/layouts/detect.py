@@ -110,7 +110,7 @@ def _refuse_network(tree: Tree) -> None:
     images = {name for name in tree.names if is_scan_name(name)}
     if {*_OF_NETWORKS} <= {*tree.names} and images <= {_CURVE}:
         found = f"{tree.root.resolve().name} holds a trained network, no data"
-        raise DataError("LAY_UNKNOWN", found, "give the data, and a network by --model")
+        raise DataError("LAY_UNKNOWN", found, "give the scans here, and the network as the model")
 
 
 def find_labels(tree: Tree, label_folder: str | None = None) -> Layout:

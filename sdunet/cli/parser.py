@@ -86,7 +86,7 @@ class Parser(jsonargparse.ArgumentParser):
         try:
             settings = read_settings(content)
         except (ValueError, yaml.YAMLError) as error:
-            self.error(f"{path or 'config'} cannot be used: {error}")
+            self.error(f"problems parsing config {path}: {error}")
         for name, value in settings.items():
             self._refuse_empty(str(name), value)
         return super().parse_string(content, path, *args, **kwargs)

@@ -60,7 +60,7 @@ def predictions_as_references(references: Tree) -> list[Finding]:
     if MANIFEST not in references.names:
         return []
     found = f"references with {MANIFEST}, which are predictions themselves"
-    fix = "give --pred and --ref the other way round, unless that is meant"
+    fix = "give predictions and references the other way round, unless that is meant"
     return [Finding("warning", "PAIR_SWAPPED", found, fix)]
 
 
