@@ -88,7 +88,7 @@ def test_all_that_is_made_with_a_run_that_was_stopped_tells_it(disc_run, capsys)
     accept = ["--accept", "RUN_UNFINISHED"]
     assert run("export", "--model", root / "run", "-o", root / "p.zip", "--zip", *accept) == 0
     with zipfile.ZipFile(root / "p.zip") as package:
-        card = package.read("README.md").decode()
+        card = package.read("p/README.md").decode()
         assert "a training was stopped before its end" in card
         assert "a training was stopped" in package.read("configs/metadata.json").decode()
     for name, model, given in (("one", root / "run", accept), ("two", root / "p.zip", [])):
