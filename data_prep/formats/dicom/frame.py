@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydicom.dataset import Dataset
 
+from data_prep.core.errors import DataError
+
 # By name of an attribute, the group of enhanced files that holds it, and its name there.
 _ENHANCED = {
     "ConvolutionKernel": ("CTReconstructionSequence", "ConvolutionKernel"),
@@ -29,6 +31,13 @@ _ALIKE = {
 _KINDS = ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence")
 _ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
 _ALONE = (*_ALONE, "AcquisitionNumber", "ContrastBolusAgent", "EchoNumbers")
+# What tells where a frame lies, by the group that holds it, and of how many numbers it is.
+_PLACES = {
+    "ImagePositionPatient": ("PlanePositionSequence", 3),
+    "ImageOrientationPatient": ("PlaneOrientationSequence", 6),
+    "PixelSpacing": ("PixelMeasuresSequence", 2),
+}
+_AGAIN = "export the series again"
 
 
 class Place(NamedTuple):
@@ -67,6 +76,60 @@ class Frame:
         if self.position is None or self.axes is None or self.spacing is None:
             raise ValueError("a slice without a place")
         return Place(self.position, self.axes, self.spacing)
+
+
+def geometry_of(
+    of: Callable[[str, str], Any],
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return position, axes `(2, 3)` and spacing of a frame, `None` for what it does not say.
+
+    Args:
+        of: returns a value of a group of this frame, or of the file.
+
+    Raises:
+        DataError: DCM_PLACE for what are no numbers, or axes that are not of length 1 and at right
+            angles; HDR_SPACING for pixels without extent.
+    """
+    position, cosines, spacing = (
+        vector(of(sequence, name), length) for name, (sequence, length) in _PLACES.items()
+    )
+    axes = None if cosines is None else cosines.reshape(2, 3)
+    if axes is not None and np.abs(axes @ axes.T - np.eye(2)).max() > 1e-2:
+        raise DataError("DCM_PLACE", f"directions {axes.flatten().tolist()}", _AGAIN)
+    if spacing is not None and not (spacing > 0).all():
+        raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
+    return position, axes, spacing
+
+
+def place_of(of: Callable[[str, str], Any]) -> Place:
+    """Return where a frame lies that has to say so.
+
+    Raises:
+        DataError: DCM_PLACE, naming what is missing; and as `geometry_of`.
+    """
+    told = geometry_of(of)
+    for (name, (sequence, _)), value in zip(_PLACES.items(), told, strict=True):
+        if value is None:
+            raise DataError("DCM_PLACE", f"no {name} in {sequence} of a frame", _AGAIN)
+    position, axes, (rows, columns) = (np.array(value) for value in told)
+    return Place(position, axes, (float(rows), float(columns)))
+
+
+def vector(value: Any, length: int) -> np.ndarray | None:
+    """Return numbers of a header, `None` where there are none.
+
+    Raises:
+        DataError: DCM_PLACE if they are not so many finite numbers.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        numbers = np.array([float(n) for n in value], np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError("DCM_PLACE", f"geometry {value!r}", _AGAIN) from error
+    if len(numbers) != length or not np.isfinite(numbers).all():
+        raise DataError("DCM_PLACE", f"geometry {value!r}", _AGAIN)
+    return numbers
 
 
 def alike_of(of: Callable[[str, str], Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.drawing import Contour, fill
+from data_prep.formats.dicom.frame import Place, place_of
 from data_prep.formats.dicom.gaps import tell_gaps
 from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.references import References, Source, sources_of, to_voxels
@@ -120,9 +121,9 @@ def _segments(
     """Lay the segments of a DICOM-SEG file on the image's grid; return them with all names.
 
     Raises:
-        DataError: DCM_SEGMENT for an unknown type or frames not on the grid; DCM_PATIENTS,
-            DCM_REFERENCE, HDR_CONFLICT as `_contours`, and for two frames of a segment in one
-            place.
+        DataError: DCM_SEGMENT for an unknown type or frames not on the grid; DCM_PLACE,
+            HDR_SPACING as `place_of`; DCM_PATIENTS, DCM_REFERENCE, HDR_CONFLICT as `_contours`,
+            and for two frames of a segment in one place.
     """
     one = parse(data)
     references = References(one, source, image)
@@ -136,17 +137,17 @@ def _segments(
     masks = {number: np.zeros(image.size, bool) for number in names}
     frames = frames_of(one, names, findings)
     _check_declared((frame.number for frame in frames), names, "a frame of segment")
-    origins = [_origin(one, group) for group in groups]
-    places = [tuple(np.round(origin, 3).tolist()) for origin in origins]
+    placed = [place_of(partial(value_of, one, group)) for group in groups]
+    places = [tuple(np.round(place.position, 3).tolist()) for place in placed]
     pairs = [(frame.number, places[frame.index]) for frame in frames]
     _once(((pair, None) for pair in pairs), "a frame, (segment, place),")
-    at = to_voxels(np.array(origins), image)
+    at = to_voxels(np.array([place.position for place in placed]), image)
     across = int(np.ptp(at, axis=0).argmax())  # the axis that frames follow each other along
     drawn: dict[int, set[int]] = defaultdict(set)
     for frame in frames:
         group, place = groups[frame.index], at[frame.index]
         if frame.mask.any():
-            _lay(frame.mask, one, group, image, masks[frame.number])
+            _lay(frame.mask, placed[frame.index], image, masks[frame.number])
         drawn[frame.number].add(round(place[across]))
         what = f"a frame of {names[frame.number]!r}"
         references.check_slice(sources_of(group, shared), place[2], what)
@@ -258,19 +259,23 @@ def _numbers_of(contour: Dataset) -> np.ndarray:
     return np.array([float(n) for n in contour.ContourData])
 
 
-def _origin(one: Dataset, group: Dataset) -> np.ndarray:
-    """Return where the first voxel of a frame is, in LPS millimetres."""
-    return np.array(value_of(one, group, "PlanePositionSequence", "ImagePositionPatient"), float)
+def _lay(frame: np.ndarray, place: Place, image: Scan, mask: np.ndarray) -> None:
+    """Set the voxels of a frame, whose steps must each be one voxel, along two axes.
 
-
-def _lay(frame: np.ndarray, one: Dataset, group: Dataset, image: Scan, mask: np.ndarray) -> None:
-    origin, of = _origin(one, group), partial(value_of, one, group)
-    cosines = np.array(of("PlaneOrientationSequence", "ImageOrientationPatient"), float)
-    cosines = cosines.reshape(2, 3)
-    rows, columns = (float(mm) for mm in of("PixelMeasuresSequence", "PixelSpacing"))
+    Raises:
+        DataError: DCM_SEGMENT.
+    """
+    rows, columns = place.spacing
     i, j = np.indices(frame.shape)[..., None]  # row, column
-    places = origin + j * columns * cosines[0] + i * rows * cosines[1]
+    places = place.position + j * columns * place.axes[0] + i * rows * place.axes[1]
     at = to_voxels(places.reshape(-1, 3), image)
+    corners = place.position + np.vstack([np.zeros(3), place.axes * [[columns], [rows]]])
+    corner, *beside = to_voxels(corners, image)
+    steps = np.array(beside) - corner
+    along = np.abs(np.rint(steps))
+    if (along.sum(axis=1) != 1).any() or along[0] @ along[1]:
+        found = f"a frame whose pixels lie {steps.round(2).tolist()} voxels of the image apart"
+        raise DataError("DCM_SEGMENT", found, _AGAIN)
     whole = np.rint(at).astype(int)
     if np.abs(at - whole).max() > _OFF or (whole < 0).any() or (whole >= image.size).any():
         raise DataError("DCM_SEGMENT", "a frame that is not on the image's grid", _AGAIN)

@@ -23,7 +23,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_lengths, check_unpacked
-from data_prep.formats.dicom.frame import Frame, alike_of, said_of
+from data_prep.formats.dicom.frame import Frame, alike_of, geometry_of, said_of, vector
 from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
@@ -192,16 +192,9 @@ def _frame(
 ) -> Frame:
     of = partial(value_of, one, group)
     plane, rescaled = _measured(one, plane, of, findings)
-    position = _vector(of("PlanePositionSequence", "ImagePositionPatient"), 3)
-    cosines = _vector(of("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
-    spacing = _vector(of("PixelMeasuresSequence", "PixelSpacing"), 2)
+    position, axes, spacing = geometry_of(of)
     thickness = of("PixelMeasuresSequence", "SliceThickness")
     between = of("PixelMeasuresSequence", "SpacingBetweenSlices")
-    axes = None if cosines is None else cosines.reshape(2, 3)
-    if axes is not None and np.abs(axes @ axes.T - np.eye(2)).max() > 1e-2:
-        raise DataError("DCM_PLACE", f"directions {axes.flatten().tolist()}", _AGAIN)
-    if spacing is not None and not (spacing > 0).all():
-        raise DataError("HDR_SPACING", f"spacing {spacing.tolist()} mm", "set the true spacing")
     _hold_to_ratio(one, spacing)
     head, frames = one.file_meta.get("MediaStorageSOPInstanceUID"), one.get("NumberOfFrames") or 1
     return Frame(
@@ -227,7 +220,7 @@ def _hold_to_ratio(one: Dataset, spacing: np.ndarray | None) -> None:
     Raises:
         DataError: HDR_CONFLICT.
     """
-    ratio = _vector(one.get("PixelAspectRatio"), 2)
+    ratio = vector(one.get("PixelAspectRatio"), 2)
     if ratio is not None and spacing is not None and ratio[1]:
         shapes = {
             "PixelSpacing, rows to columns,": float(spacing[0] / spacing[1]),
@@ -288,15 +281,3 @@ def _check_pixels_are_free_of_names(one: Dataset, findings: Findings) -> None:
             f"BurnedInAnnotation {burned!r})",
             "look at the pixels, and remove what identifies",
         )
-
-
-def _vector(value: Any, length: int) -> np.ndarray | None:
-    if value is None or value == "":
-        return None
-    try:
-        numbers = np.array([float(n) for n in value], np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError("DCM_PLACE", f"geometry {value!r}", _AGAIN) from error
-    if len(numbers) != length or not np.isfinite(numbers).all():
-        raise DataError("DCM_PLACE", f"geometry {value!r}", _AGAIN)
-    return numbers

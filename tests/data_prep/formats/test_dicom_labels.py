@@ -242,6 +242,69 @@ def test_segments_beside_the_grid_are_refused(write_tree):
         read_case_label(tree, find_layout(tree).cases[0], RULES)
 
 
+def of_all_frames(sequence, name, value, shape=(6, 8)):
+    """Say something else of all frames, which hold as many pixels."""
+
+    def change(one):
+        setattr(one.SharedFunctionalGroupsSequence[0][sequence][0], name, value)
+        one.Rows, one.Columns = shape
+        one.PixelData = np.ones((3, *shape), np.uint8).tobytes()
+
+    return change
+
+
+def without_measures(one):
+    del one.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+
+
+SPACING = "PixelMeasuresSequence", "PixelSpacing"
+DIRECTIONS = "PlaneOrientationSequence", "ImageOrientationPatient"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_all_frames(*SPACING, [1.4, 1.8], (3, 4)), "DCM_SEGMENT: a frame whose pixels lie"),
+        (of_all_frames(*SPACING, [2.1, 0.9], (2, 8)), "DCM_SEGMENT: a frame whose pixels lie"),
+        (of_all_frames(*SPACING, [0.7, 1.8], (1, 1)), "DCM_SEGMENT: a frame whose pixels lie"),
+        (of_all_frames(*SPACING, [0, 0]), "HDR_SPACING: spacing"),
+        (of_all_frames(*SPACING, [0.7, 0]), "HDR_SPACING: spacing"),
+        (of_all_frames(*SPACING, [-0.7, 0.9]), "HDR_SPACING: spacing"),
+        (of_all_frames(*DIRECTIONS, [2, 0, 0, 0, 2, 0], (3, 4)), "DCM_PLACE: directions"),
+        (of_all_frames(*DIRECTIONS, [1, 0, 0, 1, 0, 0], (2, 3)), "DCM_PLACE: directions"),
+        (without_measures, "DCM_PLACE: no PixelSpacing in PixelMeasuresSequence of a frame"),
+    ],
+)
+def test_segments_of_other_pixels_than_the_image_are_refused(write_tree, change, message):
+    one = segments()
+    change(one)
+    tree = write_tree(ct=series(), seg=[one])
+    with pytest.raises(DataError, match=message):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+@pytest.mark.parametrize(
+    ("directions", "corner", "shape", "held"),
+    [
+        ([1, 0, 0, 0, 1, 0], [5.0, -7.0], (2, 3), np.s_[:3, :2]),  # a part of the image
+        ([1, 0, 0, 0, 1, 0], [5.0, -7.0], (1, 1), np.s_[:1, :1]),
+        ([-1, 0, 0, 0, 1, 0], [5 + 0.9 * 7, -7.0], (6, 8), np.s_[:, :]),
+    ],
+)
+def test_segments_may_be_a_part_of_the_image_or_turned(write_tree, directions, corner, shape, held):
+    one = segments()
+    of_all_frames(*DIRECTIONS, directions, shape)(one)
+    for group in one.PerFrameFunctionalGroupsSequence:
+        place = group.PlanePositionSequence[0].ImagePositionPatient
+        group.PlanePositionSequence[0].ImagePositionPatient = [*corner, place[2]]
+    tree = write_tree(ct=series(), seg=[one])
+    label = read_case_label(tree, find_layout(tree).cases[0], RULES).array[0]
+    want = np.zeros((8, 6, 10), int)
+    for z, number in ((2, 1), (3, 1), (5, 2)):
+        want[(*held, z)] = number
+    np.testing.assert_array_equal(label, want)
+
+
 def of_segment(frame, number):
     def change(one):
         group = one.PerFrameFunctionalGroupsSequence[frame]
