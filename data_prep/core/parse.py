@@ -24,12 +24,19 @@ MAX_SETTINGS_BYTES = 1 << 20  # of YAML, whose parser takes 500 times as much in
 MAX_VALUES = 2_000_000
 MAX_LIST_BYTES = 4 << 20  # of ids, a line each: some 100,000 cases, and 50 times as much in memory
 # What tables write, in lower case, where there is no value.
-NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "#n/a", "unknown")
+_NO_VALUE = ("nan", "na", "n/a", "none", "null", "<na>", "-", "unknown")
+_FORMULA = re.compile(r"#(\w+[!?]|div/0!|n/[ad]|nv)")  # of spreadsheets, that found no value
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")
 _OF_ANOTHER_KIND = "a value in it is of another kind than is due there"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def is_no_value(text: str) -> bool:
+    """Tell whether a cell says that there is no value, as tables and spreadsheets write it."""
+    plain = text.strip().casefold()
+    return plain in ("", *_NO_VALUE) or _FORMULA.fullmatch(plain) is not None
 
 
 @contextmanager

@@ -137,12 +137,15 @@ def _told_of_subjects(
     others = [c for c in head if role_of(c) and c not in (*roles.values(), _SUBJECT)]
     rows = [["" if cell == "n/a" else cell for cell in row] for row in rows]
     by_column = {c: [row[k] if k < len(row) else "" for row in rows] for k, c in enumerate(head)}
-    unknown = {column: cells for column, cells in by_column.items() if not role_of(column)}
+    used = {*roles.values(), _SUBJECT}
+    unknown = {column: cells for column, cells in by_column.items() if column not in used}
     split = by_column[roles["split"]] if "split" in roles else ()
     known: set[Role] = {"patient", *roles}  # the subject is the patient
     parts, doubts = parts_told("columns", unknown, _SUBJECTS, split, known)
     # What else it tells of subjects, such as age and sex, is nothing to note.
-    findings = (*not_used("columns", others, _SUBJECTS), *(f for f in doubts if f.level != "note"))
+    findings = tuple(finding for finding in doubts if finding.level != "note")
+    others = [c for c in others if not any(repr(c) in finding.found for finding in findings)]
+    findings += not_used("columns", others, _SUBJECTS)
     columns = [parts] * bool(parts) + [by_column[column] for column in roles.values()]
     if columns and any(len(row) != len(head) for row in rows):
         raise ValueError("rows of more or fewer cells than columns")

@@ -22,7 +22,7 @@ from data_prep.layouts.cases import (
     kept_apart,
     layout_of,
 )
-from data_prep.layouts.lists.in_vain import parts_told
+from data_prep.layouts.lists.in_vain import GROUPING, parts_told
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
@@ -37,7 +37,8 @@ def csv_list(tree: Tree) -> Layout | None:
 
     Raises:
         DataError: LAY_LISTS if several have one; LAY_CSV if it has no rows, or cannot be taken
-            apart into rows of columns that are there once; as `Tree.read` if it cannot be read.
+            apart into rows of columns that are there once; LAY_COLUMNS as `parts_told`; as
+            `Tree.read` if it cannot be read.
     """
     tables = [name for name in tree.names if name.lower().endswith((".csv", ".tsv"))]
     names = [name for name in tables if _lists(tree, name)]
@@ -139,7 +140,8 @@ def _rows(
         and (any(cells := [row[k] if k < len(row) else "" for row in rows]) or column)
     }
     split = [row.get("split", "") for row, _ in found] if "split" in roles else ()
-    parts, findings = parts_told("columns", others, name, split, roles.keys())
+    grouped = {roles[r]: [row[r] for row, _ in found] for r in GROUPING if r in roles}
+    parts, findings = parts_told("columns", others, name, split, roles.keys(), grouped)
     for (row, _), part in zip(found, parts, strict=False):
         row["split"] = part
     return found, findings

@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
-from data_prep.core.parse import NO_VALUE
+from data_prep.core.parse import is_no_value
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.words import role_of
 from data_prep.planning.classes import is_ignore
@@ -216,9 +216,9 @@ def groups_in(record: Mapping[Any, Any]) -> tuple[str | None, str | None]:
         if type(name) not in (str, int):
             raise ValueError(f"{key} must be a name, got {name!r:.80}")
         text = str(name).strip()
-        # What tables write where there is no value.
-        text = "" if text.casefold() in NO_VALUE else text
-        if text and named.setdefault(role, text) != text:
+        if is_no_value(text):
+            continue
+        if named.setdefault(role, text) != text:
             raise ValueError(f"{role} is {named[role]!r} by one name and {text!r} by {key!r}")
     patient = named.get("patient")
     return named.get("group") or patient or named.get("site"), patient

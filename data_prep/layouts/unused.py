@@ -16,7 +16,8 @@ from data_prep.layouts.by_table import beginning, roles_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
-from data_prep.layouts.words import is_part_word, part_of_folders
+from data_prep.layouts.words import part_of_folders
+from data_prep.planning.part_words import is_part_word
 
 # Files that describe others, or a dataset.
 _TEXTS = (

@@ -13,10 +13,12 @@ from unicodedata import category, normalize
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.parse import MAX_LIST_BYTES, NO_VALUE, once, read_bounded, read_json, usable
+from data_prep.core.parse import MAX_LIST_BYTES, is_no_value, once, read_bounded, read_json, usable
+from data_prep.planning.part_words import parts_alone
 
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
+_STATED, _PATIENTS = "the dataset", "the dataset, by patient"  # which tell groups
 # Columns that a file of groups has not.
 _OF_SPLITS = re.compile(
     r"split|set|subset|part|partition|cohort|k?[_ ]?fold([_ ]?(id|no|number))?"
@@ -59,7 +61,8 @@ def groups_of(
 
     Returns:
         The groups; SPLIT_GROUPS for each case that has none, where the dataset tells those of
-        others; and a warning if the file names cases that are not there.
+        others; and a warning if the file names cases that are not there, or a note if groups of
+        the dataset hold several of its patients.
 
     Raises:
         DataError: SPLIT_PATTERN as `group_of`; SPLIT_GROUPS as `read_groups`, if the file lacks a
@@ -83,7 +86,7 @@ def groups_of(
     if not sources and 0 < len(alone) < len(told):
         found, fix = "no group or patient, where other cases have one", "give it to each case"
         errors = [DataError("SPLIT_GROUPS", found, fix, case=id_) for id_ in alone]
-    for i, name in enumerate(("the dataset", "the dataset, by patient")):
+    for i, name in enumerate((_STATED, _PATIENTS)):
         sources[name] = {
             id_: group for id_, names in told.items() if (group := names[i]) is not None
         }
@@ -99,6 +102,10 @@ def groups_of(
                 f"{groups[second]!r}, {name} has both in {group!r}",
                 "say it once, or let them agree",
             )
+        patients, held = len({*other.values()}), len({*groups.values()})
+        if (chosen, name) == (_STATED, _PATIENTS) and held < patients:
+            found = f"whole groups of the dataset stay together: {patients} patients in {held}"
+            findings.note("SPLIT_GROUPS", found)
     return groups, errors, findings.found
 
 
@@ -167,7 +174,10 @@ def read_groups(path: str | Path) -> dict[str, str]:
             if len({row[column].strip().lower() for row in rows}) > 1:
                 raise ValueError(f"column {column!r}: cases are left out of the dataset, not here")
         groups = {row["case"].strip(): row["group"].strip() for row in rows}
-    without = [name for name in groups.values() if not name or name.casefold() in NO_VALUE]
+        if parts := parts_alone(groups.values()):
+            told = f"its groups are parts of a split: {', '.join(parts[:4])}"
+            raise ValueError(f"{told}, which dataset.split_file or a list tells")
+    without = [name for name in groups.values() if is_no_value(name)]
     if len(groups) != len(rows) or without:
         raise DataError("SPLIT_GROUPS", f"{path}: a case twice or without group", "repair it")
     return groups

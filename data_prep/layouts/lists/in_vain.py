@@ -3,10 +3,10 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.formats.registry import stem
-from data_prep.layouts.words import (
-    Role,
+from data_prep.layouts.lists.columns import (
     may_group,
     may_leave_out,
     may_tell_of_cases,
@@ -14,8 +14,20 @@ from data_prep.layouts.words import (
     parts_of_all,
     told_parts,
 )
+from data_prep.layouts.words import Role
+from data_prep.planning.part_words import parts_alone
 
-_INSTEAD: dict[str, set[Role]] = {"fold": {"fold", "split"}, "patient": {"patient", "group"}}
+_INSTEAD: dict[Role, set[Role]] = {
+    "fold": {"fold", "split"},
+    "patient": {"patient", "group"},
+    "group": {"group"},
+}
+GROUPING: tuple[Role, ...] = ("group", "patient", "site")  # what cases stay together by
+_SAY: dict[Role, str] = {
+    "fold": "call it fold if it does, or take it out",
+    "patient": "call it patient if it does, or take it out",
+    "group": "say so by dataset.group_file if it does, or take it out",
+}
 _CHANNEL = re.compile(r"_[0-9]{4}$")
 
 
@@ -33,6 +45,7 @@ def parts_told(
     file: str,
     split: Sequence[object] = (),
     known: Collection[Role | None] = (),
+    grouped: Mapping[str, Sequence[object]] | None = None,
 ) -> tuple[list[str], tuple[Finding, ...]]:
     """Return the part of each case by the columns that tell it, and what is told of others.
 
@@ -42,6 +55,7 @@ def parts_told(
         file: the list.
         split: values of the column that tells the split by its name, if there is one, one a case.
         known: what columns tell by their names.
+        grouped: values of each that tells groups by its name, see `GROUPING`.
 
     Returns:
         The parts, none where no column tells them; and a warning for each that is not used, but
@@ -50,7 +64,9 @@ def parts_told(
 
     Raises:
         ValueError: if two columns tell different parts of a case.
+        DataError: LAY_COLUMNS as `_parts_as_groups`.
     """
+    warned = _parts_as_groups(what, grouped or {}, file)
     understood = {
         name: parts for name, values in unused.items() if (parts := told_parts(name, values))
     }
@@ -60,11 +76,11 @@ def parts_told(
         for name, values in unused.items()
         if name not in understood and may_tell_parts(name, values)
     ]
-    warned = tuple(
+    warned += tuple(
         Finding(
             "warning",
             "LAY_COLUMNS",
-            f"{what} that are not used, and hold words for parts of a split: {name!r}",
+            f"{what} that are not used, and seem to tell parts of a split: {name!r}",
             "call it split if it tells the split, with train, validation or test in each row",
             file=file,
         )
@@ -91,7 +107,7 @@ def parts_told(
             "warning",
             "LAY_COLUMNS",
             f"{what} that are not used, and may tell the {role} of each case: {name!r}",
-            f"call it {role} if it does, or take it out",
+            _SAY[role],
             file=file,
         )
         for name, role in grouping.items()
@@ -100,6 +116,28 @@ def parts_told(
     told = (*understood, *doubtful, *leaving, *grouping)
     rest = [name for name in unused if name not in told]
     return parts, (*warned, *not_used(what, rest, file))
+
+
+def _parts_as_groups(
+    what: str, grouped: Mapping[str, Sequence[object]], file: str
+) -> tuple[Finding, ...]:
+    """Return a warning of each column of groups of which some are called by parts of a split.
+
+    Raises:
+        DataError: LAY_COLUMNS if all of them are: whole parts would stay together, and the test
+            set be learnt from.
+    """
+    found = []
+    for name, values in grouped.items():
+        if parts := parts_alone(values):
+            told = f"{name!r} tells groups, and holds nothing but parts of a split: "
+            fix = "call it split, or take it out"
+            raise DataError("LAY_COLUMNS", told + ", ".join(parts[:4]), fix, file=file)
+        if may_tell_parts(name, values):
+            told = f"{what} of groups, of which some are called by parts of a split: {name!r}"
+            fix = "call it split if it tells the split, or call the groups otherwise"
+            found.append(Finding("warning", "LAY_COLUMNS", told, fix, file=file))
+    return tuple(found)
 
 
 def keys_in_vain(

@@ -1,7 +1,7 @@
 """Records of JSON lists: the parts of a split that their keys tell."""
 
 from data_prep.core.findings import Finding
-from data_prep.layouts.lists.in_vain import parts_told
+from data_prep.layouts.lists.in_vain import GROUPING, parts_told
 from data_prep.layouts.words import role_of
 
 
@@ -15,6 +15,7 @@ def with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Find
 
     Raises:
         ValueError: if two keys tell different parts of a case.
+        DataError: LAY_COLUMNS as `parts_told`.
     """
     records = [record for record in training if isinstance(record, dict)]
     others = [record for record in apart if isinstance(record, dict)]
@@ -23,7 +24,9 @@ def with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Find
     split = [split_and_fold(record)[0] for record in records]
     known = any(value is not None for value in split)
     roles = {role_of(key) for record in records for key in record}
-    parts, findings = parts_told("keys", unused, name, split if known else (), roles)
+    groups = dict.fromkeys(key for r in records for key in r if role_of(key) in GROUPING)
+    grouped = {key: [record.get(key, "") for record in records] for key in groups}
+    parts, findings = parts_told("keys", unused, name, split if known else (), roles, grouped)
     if parts and len(records) == len(training):
         training = [r | {"split": part} for r, part in zip(records, parts, strict=True)]
     return training, findings

@@ -12,6 +12,34 @@ TOLD = ("train", "train", "train", "test")
 BOTH = [None, "test", "test", None]
 
 
+PATIENTS = (
+    *("Pat_ID", "PatID", "patid", "Pat. ID", "Pt ID", "ptid", "subj_id", "Participant Number"),
+    *("Patientennummer", "Patienten-ID", "paciente", "volunteer", "donor", "mouse", "specimen"),
+    *("slide", "slide_id", "wsi", "StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber"),
+    *("RID", "record_id", "Proband", "animal", "Patient No.", "study_id"),
+)
+NO_PATIENTS = {
+    "sex": ("M", "M", "F", "F"),
+    "age": ("65", "65", "71", "80"),
+    "patient_age": ("65", "65", "71", "80"),
+    "Patient Position": ("HFS", "HFS", "HFP", "FFS"),
+    "scanner": ("S1", "S1", "S2", "S3"),
+    "scanner_id": ("S1", "S1", "S2", "S3"),
+    "center_no": ("1", "1", "2", "3"),
+    "SOPClassUID": ("1.2", "1.2", "1.3", "1.4"),
+    "slice_number": ("1", "2", "1", "3"),
+    "rater_id": ("r1", "r1", "r2", "r3"),
+    "score": ("1", "1", "2", "3"),
+    "date": ("2020-01-01", "2020-01-01", "2020-02-01", "2020-03-01"),
+    "modality": ("T1", "T1", "T2", "FLAIR"),
+    "donor": ("yes", "yes", "no", "no"),
+    "specimen": ("0.5", "0.5", "1.5", "2.5"),
+    "Pat_ID": ("1", "2", "3", "4"),
+    "pathology": ("a", "a", "b", "c"),
+    "pattern": ("a", "a", "b", "c"),
+}
+
+
 def listing(kind, column, values):
     if kind == "csv":
         return table(f"image,label,{column}", *values)
@@ -31,6 +59,12 @@ def listing(kind, column, values):
         *((name, ("0", "0", "0", "1")) for name in ("is_holdout", "use_for_test", "inTestSet")),
         *((name, ("n", "n", "n", "y")) for name in ("is_val", "val", "is_valid", "validation")),
         *((name, ("1", "1", "1", "0")) for name in ("is_train", "train", "is_training")),
+        *(("is_test", ("", "", "", mark)) for mark in ("x", "✓", "*")),
+        ("training", ("X", "X", "X", "")),
+        *(("is_test", (no, no, no, yes)) for no, yes in (("nein", "ja"), ("FALSCH", "WAHR"))),
+        *(("is_test", (no, no, no, yes)) for no, yes in (("non", "oui"), ("no", "sí"))),
+        ("set", ("Training set", "Training set", "training", "held out")),
+        ("train_or_test", TOLD),
     ],
 )
 @pytest.mark.parametrize("listed", ["csv", "json"])
@@ -49,6 +83,16 @@ def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
         ("set", ("train", "", "", "test"), "warning"),
         ("is_test", ("False", "", "", "True"), "warning"),
         ("purpose", TOLD, "warning"),
+        ("is_test", ("", "", "", "1"), "warning"),
+        ("test", ("", "", "", "held out"), "warning"),
+        ("is_val", ("kyllä", "ei", "ei", "ei"), "warning"),
+        ("data_split", ("A", "A", "A", "B"), "warning"),
+        ("val", ("7.5", "7", "7", "8"), "note"),
+        ("TR", ("2000", "2000", "2000", "2500"), "note"),
+        ("TR", ("2", "2", "2", "3"), "note"),
+        *((name, ("P1", "P1", "P2", "P3"), "warning") for name in PATIENTS),
+        ("family_id", ("1", "1", "2", "3"), "warning"),
+        *((name, values, "note") for name, values in NO_PATIENTS.items()),
         ("cohort", ("development", "development", "dev", "external test"), "warning"),
         ("exclude", ("no", "no", "yes", "no"), "warning"),
         ("Use", ("1", "1", "1", "0"), "warning"),
@@ -77,6 +121,65 @@ def test_a_column_that_may_tell_a_split_is_warned_of_by_name(
     (finding,) = layout.findings
     assert (finding.level, finding.code) == (level, "LAY_COLUMNS")
     assert repr(column) in finding.found
+
+
+PARTED = ("train", "train", "Validation", "held out")
+
+
+@pytest.mark.parametrize("column", ["group", "Group", "site", "patient", "Subject ID"])
+@pytest.mark.parametrize("listed", ["csv", "json"])
+def test_groups_that_are_parts_of_a_split_are_refused(written, column, listed):
+    with pytest.raises(DataError, match=rf"LAY_COLUMNS: '{column}' tells groups.*call it split"):
+        find_layout(open_tree(written(listing(listed, column, PARTED))))
+
+
+@pytest.mark.parametrize(
+    ("values", "warned"),
+    [
+        (("train", "train", "test", "B"), True),
+        (("A", "A", "test", "B"), False),
+        (("TS", "TS", "BA", "KL"), False),
+        (("control", "control", "treated", "treated"), False),
+    ],
+)
+@pytest.mark.parametrize("listed", ["csv", "json"])
+def test_groups_of_which_some_are_parts_are_warned_of(written, values, warned, listed):
+    layout = find_layout(open_tree(written(listing(listed, "group", values))))
+    assert [case.group for case in layout.cases] == [*values]
+    assert [(f.level, f.code) for f in layout.findings] == [("warning", "LAY_COLUMNS")] * warned
+
+
+def test_families_are_told_of_beside_patients_whom_they_hold(written):
+    rows = ("p1,f1", "p2,f1", "p3,f2", "p4,f3")
+    (told,) = find_layout(open_tree(written(table("image,label,patient,family", *rows)))).findings
+    assert (told.level, told.code) == ("warning", "LAY_COLUMNS")
+    assert "'family'" in told.found
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "split", "told"),
+    [
+        ("is_test", ("n/a", "n/a", "x"), [None, None, "test"], []),
+        ("is_test", ("nein", "nein", "ja"), [None, None, "test"], []),
+        ("is_test", ("n/a", "n/a", "1"), [None] * 3, ["'is_test'"]),
+        ("group", ("train", "train", "test"), [None] * 3, ["'group'"]),
+        ("family_id", ("1", "1", "2"), [None] * 3, ["'family_id'"]),
+        ("sex", ("M", "M", "F"), [None] * 3, []),
+    ],
+)
+def test_what_a_table_of_subjects_tells_is_read_or_told(written, column, values, split, told):
+    files = {}
+    rows = [f"participant_id\t{column}"]
+    for number, value in enumerate(values, 1):
+        files[f"sub-{number}/anat/sub-{number}_T1w.nii.gz"] = gz(nifti(noise(number)))
+        name = f"derivatives/x/sub-{number}/anat/sub-{number}_dseg.nii.gz"
+        files[name] = gz(nifti(blob()))
+        rows.append(f"sub-{number}\t{value}")
+    layout = find_layout(open_tree(written(files | {"participants.tsv": "\n".join(rows).encode()})))
+    assert [case.split for case in layout.cases] == split
+    assert all(f.level == "warning" for f in layout.findings)
+    assert [name for name in told if name in layout.findings[0].found] == told
+    assert len(layout.findings) == len(told)
 
 
 def test_ids_that_differ_by_blanks_are_one_case_twice(written):

@@ -96,7 +96,9 @@ def test_other_names_are_other_groups(listed, first, second):
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
-@pytest.mark.parametrize("empty", ["", "  ", None, "nan", "N/A", "none", "-"])
+@pytest.mark.parametrize(
+    "empty", ["", "  ", None, "nan", "N/A", "none", "-", "#REF!", "#NAME?", "#N/A", "#DIV/0!"]
+)
 def test_case_without_group_among_others_is_named(listed, kind, empty):
     patients = {**PATIENTS, "a": empty}
     if empty is None:
@@ -160,6 +162,21 @@ def test_site_does_not_stand_for_the_patient(listed):
     checked = check(listed("csv", site=SITES, patient=PATIENTS), DataConfig())
     assert not checked.findings
     assert checked.groups == PATIENTS
+
+
+def test_groups_that_hold_several_patients_are_noted(listed):
+    checked = check(listed("csv", group=SITES, patient=PATIENTS), DataConfig())
+    (finding,) = checked.findings
+    assert (finding.level, finding.code) == ("note", "SPLIT_GROUPS")
+    assert "3 patients in 2" in finding.found
+    assert checked.groups == SITES
+
+
+def test_group_file_of_parts_of_a_split_is_refused(listed, tmp_path):
+    parts = dict.fromkeys(IDS, "Training") | {"f": "test"}
+    config = DataConfig(group_file=group_file(tmp_path, parts))
+    with pytest.raises(DataError, match=r"SPLIT_GROUPS: .* parts of a split: Training, test"):
+        check(listed("csv"), config)
 
 
 def test_group_file_with_cases_that_are_not_there_is_told(listed, tmp_path):

@@ -1,0 +1,216 @@
+"""What a column or key of a list may tell: parts of a split, cases to leave out, or groups."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role_of
+from data_prep.planning.part_words import (
+    ASKING,
+    PART_OF,
+    PARTS,
+    UNTOLD,
+    Part,
+    is_part_word,
+    part_of,
+    part_told,
+    plain_word,
+    words_in,
+)
+
+# Columns that tell the part where all their values do, and are something else where not.
+_PERHAPS = ("set", "dataset", "cohort", "phase", "usage")
+_JOINED = ("datasplit", "datasetsplit", "trainsplit", "traintest", "trainval", "traintestsplit")
+_MOST_PARTS = 20  # whole numbers above are measured, not those of parts
+# In English, German, French, Spanish and Italian; numbers as tables write them.
+_YES = (
+    *("true", "yes", "y", "t", "1", "1.0", "wahr", "ja", "j", "vrai", "oui", "o"),
+    *("verdadero", "vero", "si", "sí", "sì", "s"),
+)
+_NO = ("false", "no", "n", "f", "0", "0.0", "falsch", "nein", "faux", "non", "falso")
+_MARKS = ("x", "✓", "✔", "☑", "*", "+", "•")  # yes, where other cells are empty
+_LEAVE_OUT = (*LEFT_OUT, "drop", "bad", "include", "included", "use", "used", "keep", "kept")
+_OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
+_FOLD_LIKE = re.compile(
+    r"(outer|inner|test|val|cv)fold(id|no|number)?|cv(id|split|set)?|crossval\w*"
+)
+# What is added to the word for what a number or name is of, such as `Patientennummer`.
+_ID = "id|no|nr|num|number|nummer|numero|code|key|uid|instanceuid|identifier|pseudonym"
+_PERSON = (
+    "patients?|patienten|paciente|pazienti?|pat|pts?|subjects?|subj?|participants?|proband(en)?"
+    "|volunteers?|person|individual|donors?|animals?|mouse|rat|specimen|cadaver|slides?|wsi|biopsy"
+)
+_PATIENT_LIKE = re.compile(
+    rf"(anon|anonymi[sz]ed|original|source|study)?({_PERSON})(name|ids|index|{_ID})?"
+    r"|mrn|pid|rid|medicalrecord(no|nr|num|number)"
+)
+_OF_SEVERAL_PATIENTS = re.compile(rf"(family|families|twins?|household|litter|cage)({_ID})?")
+_NUMBERED = re.compile(rf"(.+?)(?:{_ID})")
+# Words for what else has numbers that cases share: places, devices, people who read, and parts of
+# a scan or a study.
+_OF_OTHERS = (
+    *("site", "cent", "hospital", "clinic", "institut", "country", "city", "zip", "post", "region"),
+    *("scanner", "device", "station", "serial", "model", "vendor", "manufact", "software", "room"),
+    *("protocol", "sequence", "coil", "kernel", "lot", "batch", "version", "project", "dataset"),
+    *("rater", "reader", "annotat", "observer", "operator", "physician", "radiolog", "expert"),
+    *("slice", "frame", "image", "instance", "series", "session", "visit", "scan", "echo", "time"),
+    *("acquisition", "phase", "plane", "view", "lesion", "tumo", "nodule", "tile", "patch", "run"),
+    *("class", "label", "diagnos", "icd", "icdo", "grade", "stage", "group", "arm", "fold"),
+    *("cluster", "task", "cohort", "body", "organ", "eye", "side", "channel", "stain"),
+)
+
+
+def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]] | None:
+    """Return the parts that each value of a column leaves open, if its name and all are understood.
+
+    One word names a part; of a column such as `is_test`, no leaves the other parts open, as do
+    empty cells beside marks.
+
+    Args:
+        column: that has no role by its name alone, such as `set` or `is_test`.
+        values: one a case.
+    """
+    words = [plain_word(value) for value in values]
+    asked, different = _part_asked(column), {*words}
+    marked = different <= {*_MARKS, *UNTOLD} and not different.isdisjoint(UNTOLD)
+    answered = different <= {*_YES, *_NO} or (marked and not different.isdisjoint(_MARKS))
+    if asked is not None and words and answered:
+        only, others = frozenset({asked}), frozenset(PARTS) - {asked}
+        return [only if word in (*_YES, *_MARKS) else others for word in words]
+    parts = [part_told(word) for word in words]
+    if tells_split(column) or bare_name(column) in _PERHAPS:
+        told = [frozenset({part}) for part in parts if part is not None]
+        return told if told and len(told) == len(words) else None
+    return None
+
+
+def parts_of_all(
+    told: Mapping[str, Sequence[frozenset[Part]]], split: Sequence[object] = ()
+) -> list[str]:
+    """Return the part of each case by all columns that tell of it; none without such columns.
+
+    Args:
+        told: parts that each column leaves open, see `told_parts`.
+        split: values of the column that tells the split by its name; then the others must agree.
+
+    Raises:
+        ValueError: if two columns leave no part open together.
+    """
+    if not told:
+        return []
+    rows: Sequence[tuple[frozenset[Part], ...]] = list(zip(*told.values(), strict=True))
+    if split:
+        rows = [(*row, _open_by(value)) for row, value in zip(rows, split, strict=True)]
+    parts = []
+    for number, row in enumerate(rows, start=1):
+        left = frozenset.intersection(*row)
+        if not left:
+            names = " and ".join(map(repr, [*told, *["split"] * bool(split)]))
+            raise ValueError(f"columns {names} do not agree about case {number}")
+        # What may be learnt from, is; what is only said not to be for training is for testing.
+        parts.append(next(name for part, name in _OF_SEVERAL.items() if part in left))
+    return [] if split else parts
+
+
+def _open_by(value: object) -> frozenset[Part]:
+    """Return the parts that a value of a split leaves open: all, if it is none that is known."""
+    try:
+        part = part_of(value)
+    except ValueError:
+        return frozenset(PARTS)  # which its row tells of
+    return frozenset({"" if isinstance(part, int) else part})
+
+
+def _part_asked(column: str) -> Part | None:
+    """Return the part that a column asks about by its name: `is_test`, `in_val_set`, `train`."""
+    words = [word for word in words_in(column) if word not in ASKING]
+    joined = re.sub(r"^(is|in|for)(?=.)", "", "".join(words))
+    joined = re.sub(r"(?<=.)(data)?set$", "", joined)
+    return None if joined in UNTOLD else PART_OF.get(joined)
+
+
+def tells_split(column: str) -> bool:
+    """Tell by its name alone whether a column tells a split: `data_split`, `is_test`, `train/val`.
+
+    Such a column is read, or a warning tells why not.
+    """
+    words = [word for word in words_in(column.replace("/", " ")) if word not in ("or", "and")]
+    # Of two letters they are others, too: TR is a repetition time.
+    parted = bool(words) and all(len(word) > 2 and is_part_word(word) for word in words)
+    asked = _part_asked(column) is not None and len(bare_name(column)) > 2
+    return asked or parted or "split" in words or bare_name(column) in _JOINED
+
+
+def may_tell_parts(column: str, values: Collection[object]) -> bool:
+    """Tell whether a column seems to tell parts, by all of its values or by some and its name."""
+    words = [word for value in values if (word := plain_word(value)) not in UNTOLD]
+    named = tells_split(column)
+    if named and not _are_measured(words) and len({*map(plain_word, values)}) > 1:
+        return True
+    if named or bare_name(column) in _PERHAPS:  # such as `external test`
+        return any(is_part_word(part) for word in words for part in (word, *words_in(word)))
+    if role_of(column) is not None:  # groups, some of which are called by parts
+        return len({part_told(word) for word in words} - {None}) > 1
+    return bool(words) and all(map(is_part_word, words))
+
+
+def _are_measured(words: Collection[str]) -> bool:
+    """Tell whether values are numbers, and not all of them small and whole."""
+    try:
+        return not all(0 <= float(word) <= _MOST_PARTS and float(word) % 1 == 0 for word in words)
+    except ValueError:
+        return False
+
+
+def may_tell_of_cases(key: str) -> bool:
+    """Tell by the words of a key whether it may name cases of a part, or groups: `test_ids`."""
+    return any(
+        is_part_word(word)
+        or word in _LEAVE_OUT
+        or role_of(word.rstrip("s")) in ("split", "fold", "group", "patient")
+        for word in words_in(key)
+    )
+
+
+def may_leave_out(column: str, values: Collection[object]) -> bool:
+    """Tell whether a column seems to tell which cases are to be left out, and which are not."""
+    words = {plain_word(value) for value in values}
+    if words & {*PLAINLY_OUT} and not words <= {*PLAINLY_OUT}:
+        return True
+    both = not words.isdisjoint(_YES) and bool(words & {*_NO, *UNTOLD})
+    return both and bare_name(column) in _LEAVE_OUT and words <= {*_YES, *_NO, *UNTOLD}
+
+
+def may_group(column: str, values: Collection[object]) -> Role | None:
+    """Return what a column seems to tell, by its name and by values that several cases share.
+
+    One that tells patients is called so, or is a number or code, and not of what else has some.
+    """
+    words = [plain_word(value) for value in values]
+    if not 1 < len({*words} - {*UNTOLD}) < len(words) - sum(word in UNTOLD for word in words):
+        return None
+    bare = bare_name(column)
+    if _FOLD_LIKE.fullmatch(bare) and all(re.fullmatch(r"\D*[0-9]{1,3}(\.0)?", w) for w in words):
+        return "fold"
+    if {*words} <= {*_YES, *_NO, *_MARKS, *UNTOLD} or _have_fractions({*words}):
+        return None
+    if _OF_SEVERAL_PATIENTS.fullmatch(bare):
+        return "group"
+    return "patient" if _PATIENT_LIKE.fullmatch(bare) or _is_numbered(column) else None
+
+
+def _is_numbered(column: str) -> bool:
+    """Tell whether a column is called as the number of what may be a patient: `StudyInstanceUID`.
+
+    A UID is of one scan or study of a patient, whatever else it is of.
+    """
+    words = words_in(column)
+    if words and words[-1].endswith("uid"):
+        return "class" not in "".join(words)
+    numbered = _NUMBERED.fullmatch(bare_name(column))
+    of_others = any(word.startswith(_OF_OTHERS) for word in words)
+    ends = bool(words) and re.fullmatch(_ID, words[-1]) is not None
+    return numbered is not None and ends and not of_others
+
+
+def _have_fractions(words: Collection[str]) -> bool:
+    return any(re.fullmatch(r"-?[0-9]*[.,][0-9]*[1-9][0-9]*", word) for word in words)

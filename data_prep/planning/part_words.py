@@ -1,0 +1,70 @@
+"""What people call the parts of a split."""
+
+import re
+from collections.abc import Collection
+from typing import Literal
+
+from data_prep.core.parse import whole
+
+Part = Literal["", "validation", "test"]  # of a split; the empty one is for training
+UNTOLD = ("", "none", "nan")
+PARTS: dict[Part, tuple[str, ...]] = {
+    "": ("train", "training", "tr", *UNTOLD),
+    "validation": ("val", "valid", "validation", "dev", "tuning"),
+    "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
+}
+PART_OF: dict[str, Part] = {word: part for part, words in PARTS.items() for word in words}
+ASKING = ("is", "in", "for", "use", "used", "as", "set", "data")  # beside a part, for yes or no
+BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
+FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
+_ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
+
+
+def words_in(name: str) -> list[str]:
+    """Return the words of a name in lower case, also those that capitals part: `imagesVal`."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return [word for word in re.split(BETWEEN, apart.lower()) if word]
+
+
+def plain_word(value: object) -> str:
+    """Return a cell as it is compared, without blanks around it and capitals."""
+    return str(value).strip().lower()
+
+
+def part_told(value: object) -> Part | None:
+    """Return the part that words name, such as `Training set` or `held out`; `None` for others."""
+    word = plain_word(value)
+    bare = "".join(part for part in words_in(word) if part not in ASKING)
+    return next((PART_OF[w] for w in (word, bare) if w in PART_OF and w not in UNTOLD), None)
+
+
+def is_part_word(value: object) -> bool:
+    """Tell whether a value is a word for training, validation or test."""
+    return part_told(value) is not None
+
+
+def parts_alone(values: Collection[object]) -> list[str]:
+    """Return what values are called, if they name several parts and nothing else."""
+    told = {str(value).strip() for value in values if plain_word(value) not in UNTOLD}
+    parts = {part_told(value) for value in told}
+    return sorted(told) if len(parts) > 1 and None not in parts else []
+
+
+def part_of(told: object) -> Part | int:
+    """Return the part of a split that a value names: the empty one for training, or a fold.
+
+    Raises:
+        ValueError: if it names none.
+    """
+    word = "" if told is None else plain_word(told)
+    if word in UNTOLD:
+        return ""
+    part = part_told(word)
+    if part is not None:
+        return part
+    if fold := FOLD.fullmatch(word):
+        return int(fold[1])
+    try:
+        return whole(told, low=0)
+    except ValueError as error:
+        raise ValueError(f"{told!r:.80} is no part of a split; {_ALLOWED}") from error
