@@ -72,7 +72,12 @@ def _lists(tree: Tree, name: str) -> bool:
 
 def roles_in(tree: Tree, name: str) -> set[Role | None]:
     """Return what the columns of a table hold, by its first line."""
-    return set(map(role_of, _columns(beginning(tree, name))))
+    return set(map(role_of, columns_in(tree, name)))
+
+
+def columns_in(tree: Tree, name: str) -> list[str]:
+    """Return the names of the columns of a table, by its first line."""
+    return _columns(beginning(tree, name))
 
 
 def beginning(tree: Tree, name: str) -> str:
@@ -88,7 +93,7 @@ def _columns(text: str) -> list[str]:
     """Return the names in the first line that is neither empty nor a remark."""
     lines = (line.strip() for line in text.splitlines())
     head = next((line for line in lines if line.strip(",;\t") and not _REMARK.match(line)), "")
-    return [name.strip(" '\"").lower() for name in re.split("[,;\t]", head)]
+    return [name.strip(" '\"") for name in re.split("[,;\t]", head)]
 
 
 def _rows(

@@ -125,8 +125,8 @@ def look(tree: Tree, name: str) -> list[SeriesFile | LostFile]:
                 name,
                 series,
                 modality,
-                _hashed(study),
-                _hashed(str(one.get("PatientID") or "").strip() or study),
+                hashed(study),
+                hashed(str(one.get("PatientID") or "").strip() or study),
                 refers := frozenset(_series_referred_to(one)),
                 _kind(one),
                 str(one.get("SOPInstanceUID") or name),
@@ -144,7 +144,8 @@ def _kind(one: Dataset) -> str:
     return modality if unit in ("", "HU", "US") else f"{modality} {unit}"
 
 
-def _hashed(text: str) -> str:
+def hashed(text: str) -> str:
+    """Return what stands for an identifier of a patient or study, which nothing may show."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

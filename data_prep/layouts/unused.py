@@ -12,12 +12,13 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_folder import key_of
-from data_prep.layouts.by_table import beginning, roles_in
+from data_prep.layouts.by_table import columns_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
-from data_prep.layouts.words import part_of_folders
-from data_prep.planning.part_words import is_part_word
+from data_prep.layouts.lists.beside import KEYED, Named, has_part_keys, has_parts, names_in
+from data_prep.layouts.lists.columns import tells_groups, tells_split
+from data_prep.layouts.words import part_of_folders, role_of
 
 # Files that describe others, or a dataset.
 _TEXTS = (
@@ -36,14 +37,6 @@ _LIST_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
     *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".ctbl"),
 )
-_KEYED = (".json", ".yaml", ".yml")
-# Parts of a split as keys, not as numbers; `training` is a section of our own settings.
-_PART_KEYS = re.compile(
-    r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
-    r"(?!-?\.?\d|true\b|false\b|null\b)\S",
-    re.MULTILINE,
-)
-_ROWS = 1000  # that tell of a table
 # Of BIDS, where each table names its subjects.
 _OF_SCANS = ("sessions", "scans")
 _PARTED = {"split", "fold", "group", "site"}
@@ -133,12 +126,10 @@ def unused_files(
         found = f"{len(unread)} files that may hold cases are not read: {sample(unread)}"
         fix = "unpack or convert them, or move them out of the dataset"
         findings.warn("LAY_UNUSED", found, fix)
-    parting = [name for name in lists if need_labels and _parts_cases(tree, name, layout)]
-    for name in parting:
-        found = "it names the cases, may tell their split or patients, and is not read"
-        fix = "give it by dataset.split_file or dataset.group_file, or as columns of a CSV list "
-        fix += "with a column image; or take it out"
-        findings.warn("LAY_UNUSED", found, fix)
+    parting = {name: names_in(tree, name, layout) for name in lists} if need_labels else {}
+    parting = {name: named for name, named in parting.items() if named}
+    for name, named in parting.items():
+        findings.warn("LAY_UNUSED", *_what_it_names(named))
         findings.place(len(findings.found) - 1, file=name)
     lists = [name for name in lists if name not in parting]
     if lists:
@@ -154,6 +145,17 @@ def unused_files(
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _what_it_names(named: Named) -> tuple[str, str]:
+    """Return what is told of a table that names cases, and what to do."""
+    fix = "give it by dataset.split_file or dataset.group_file, or as columns of a CSV list "
+    fix += "with a column image; or take it out"
+    if named.own:
+        return "it names the cases, may tell their split or patients, and is not read", fix
+    found = f"its {named.number} names are those of {len(named.cases)} cases, such as "
+    found += f"{min(named.cases)}, or of their patients; it may tell their split or patients, "
+    return f"{found}and is not read", f"{fix} (there by the ids of cases)"
 
 
 def _kept_apart_alone(layout: Layout) -> bool:
@@ -190,45 +192,21 @@ def _has_few_values(tree: Tree, name: str) -> bool:
 def _may_list(tree: Tree, name: str, layout: str) -> bool:
     """Tell whether a text may say of cases what no layout reads from it."""
     path = PurePosixPath(name)
+    columns = columns_in(tree, name) if path.suffix.lower() in (".csv", ".tsv") else []
     if path.suffix.lower() == ".tsv" and layout == "bids":
         # Others say what was measured of a subject, and its electrodes have groups, too.
         of_scans = path.stem.split("_")[-1] in _OF_SCANS or not path.name.startswith("sub-")
-        if of_scans and roles_in(tree, name) & _PARTED:
+        if of_scans and ({*map(role_of, columns)} & _PARTED or any(map(tells_split, columns))):
             return True
     elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        named = path.suffix.lower() != ".txt" and roles_in(tree, name) - {None, "id"}
-        if named or _has_parts(tree, name):
+        named = {*map(role_of, columns)} - {None, "id"}
+        named_alike = any(tells_split(column) or tells_groups(column) for column in columns)
+        if named or named_alike or has_parts(tree, name):
             return True
-    elif path.suffix.lower() in _KEYED and _PART_KEYS.search(beginning(tree, name)):
+    elif path.suffix.lower() in KEYED and has_part_keys(tree, name):
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES
-
-
-def _parts_cases(tree: Tree, name: str, layout: Layout) -> bool:
-    """Tell whether a table names most cases, and a split or groups that the dataset does not."""
-    if not name.lower().endswith((".csv", ".tsv", ".txt")):
-        return False
-    roles = roles_in(tree, name)
-    cells = re.split(r"[,;\t\s]+", beginning(tree, name))
-    named = {part for cell in cells for part in (cell.strip("\"'"), stem(cell.strip("\"'")))}
-    cases = (*layout.cases, *layout.unlabelled)
-    if len(cases) < 2 or 2 * len(layout.ids & named) <= len(cases):
-        return False
-    stated = bool(layout.apart) or any(case.split is not None for case in cases)
-    grouped = any(case.group or case.patient for case in cases)
-    parts = bool(roles & {"split", "fold"}) or _has_parts(tree, name)
-    return (parts and not stated) or (bool(roles & {"group", "patient"}) and not grouped)
-
-
-def _has_parts(tree: Tree, name: str) -> bool:
-    """Tell whether most rows of a table, perhaps without names of columns, hold a part's name."""
-    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
-    rows = [re.split(r"[,;\t]|\s+", line) for line in lines]
-    if len(rows) < 2 or len({len(row) for row in rows}) > 1:  # prose
-        return False
-    parted = [len(row) > 1 and any(is_part_word(cell.strip("\"'")) for cell in row) for row in rows]
-    return 2 * sum(parted) > len(rows)
 
 
 def is_not_read(name: str) -> bool:

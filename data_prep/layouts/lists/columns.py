@@ -198,6 +198,12 @@ def may_group(column: str, values: Collection[object]) -> Role | None:
     return "patient" if _PATIENT_LIKE.fullmatch(bare) or _is_numbered(column) else None
 
 
+def tells_groups(column: str) -> bool:
+    """Tell by its name alone whether a column may tell patients, or families of some."""
+    bare = bare_name(column)
+    return any(names.fullmatch(bare) for names in (_PATIENT_LIKE, _OF_SEVERAL_PATIENTS))
+
+
 def _is_numbered(column: str) -> bool:
     """Tell whether a column is called as the number of what may be a patient: `StudyInstanceUID`.
 

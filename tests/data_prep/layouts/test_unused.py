@@ -88,6 +88,51 @@ def test_a_split_of_these_cases_that_is_not_read_is_warned_of(written, name, tex
     }
 
 
+OF_SLICES = {f"{folder}/{k}.png": png(picture(n)) for folder in ("images", "masks")
+             for n, k in enumerate(("p0_s1", "p0_s2", "p1_s1", "p2_s1"))}  # fmt: skip
+OF_PATIENTS = {
+    "split.csv": "patient,split\np0,train\np1,train\np2,test\n",
+    "metadata.csv": "Collection,Subject ID,split\nx,P0,train\nx,P1,train\nx,P2,test\n",
+    "info.csv": "name,is_test\np0,\np1,\np2,x\n",
+    "splits.json": '{"train": ["p0", "p1"], "test": ["p2"]}',
+    "families.csv": "id,family_id\np0,1\np1,1\np2,2\n",
+    "val.csv": "id\np1_s1\np2_s1\n",
+    "train.txt": "p0_s1\np0_s2\np1_s1\n",
+}
+OF_OTHERS = {
+    "clinical.csv": "id,age,sex,site_no\np0,60,M,1\np1,70,F,1\np2,80,M,2\n",
+    "scores.csv": "id,val,test_dice\np0,0.5,0.9\np1,0.7,0.8\np2,0.3,0.7\n",
+    "split.csv": "patient,split\nq0,train\nq1,train\nq2,test\n",
+    "cases.csv": "id\np0\np1\np2\n",
+    "val.csv": "id\np0_s1\np0_s2\np1_s1\np2_s1\n",  # all of them
+}
+
+
+@pytest.mark.parametrize(("name", "text"), OF_PATIENTS.items(), ids=OF_PATIENTS)
+def test_a_table_that_names_patients_of_the_cases_is_warned_of(written, name, text):
+    layout = layout_of(written({**OF_SLICES, name: text.encode()}), need_labels=True)
+    assert told(layout) == {("warning", "LAY_UNUSED")}
+    assert layout.findings[0].file == name
+
+
+@pytest.mark.parametrize(("name", "text"), OF_OTHERS.items(), ids=OF_OTHERS)
+def test_a_table_that_tells_nothing_of_parts_is_not(written, name, text):
+    layout = layout_of(written({**OF_SLICES, name: text.encode()}), need_labels=True)
+    assert told(layout) <= {("note", "LAY_UNUSED")}
+
+
+def test_a_split_by_patients_beside_dicom_is_warned_of_and_shows_none_of_them(written):
+    files = {"split.csv": b"PatientID,split\nPX1,train\nPX2,test\n"}
+    for person in ("PX1", "PX2"):
+        slices = series(series=f"1.2.{person[-1]}", PatientID=person, StudyInstanceUID=person[-1])
+        files |= {f"{person[-1]}/{z}.dcm": encode(one) for z, one in enumerate(slices)}
+    found = layout_of(written(files), need_labels=True).findings
+    (warned,) = [finding for finding in found if finding.file == "split.csv"]
+    assert (warned.level, warned.code) == ("warning", "LAY_UNUSED")
+    assert "its 2 names are those of 2 cases" in warned.found
+    assert "PX" not in str(warned)
+
+
 def test_a_file_of_groups_beside_the_cases_that_is_given_is_used(written):
     root = written({**PAIRS, "groups.csv": LISTS["groups.csv"].encode()})
     assert "LAY_UNUSED" in [f.code for f in check(root, DataConfig()).findings]
@@ -300,7 +345,7 @@ def test_voxels_of_analyze_headers_are_theirs(written):
 def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
     root = written({**PAIRS, name: text.encode("latin-1")})
     (finding,) = layout_of(root, need_labels=need_labels).findings
-    named = need_labels and name in ("cases.csv", "x.csv", "x.tsv", "x.txt")
+    named = need_labels and name.startswith(("cases.csv", "x.", "parti", "parts"))
     assert (finding.level, finding.code) == ("warning" if named else "note", "LAY_UNUSED")
     assert name in str(finding)
 
