@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from data_prep.checks.run import Checked, check, nothing_left
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, set_aside
@@ -23,10 +25,13 @@ from data_prep.layouts import Case
 from data_prep.planning.classes import with_ignored
 from data_prep.planning.seeding import Seeding
 from data_prep.planning.splits import given_folds
+from data_prep.preprocessing.instances import IGNORED
 from data_prep.reading.case import read_checked
 from data_prep.seeded import CHANNEL, LABELS, fewer_made, points_of, seeded_cases
 
 Target = Literal["folders", "nnunet", "monai"]
+_VOID = 65535  # of voxels that are of no object, and ignored
+_LEAST = 256  # numbers that 8 bits hold
 
 
 def convert(
@@ -40,7 +45,8 @@ def convert(
 ) -> tuple[list[str], Checked, list[DataError]]:
     """Write the usable cases of `data` to `out`; what was repaired or doubtful is recorded.
 
-    Labels hold class numbers, volumes are NIfTI, and nothing of a header but the place is kept.
+    Labels hold class numbers, or those of objects from 1 on with `instances`, 65535 where they are
+    ignored; volumes are NIfTI, and nothing of a header but the place is kept.
     2D images that are neither grey nor in three colours are a file a channel.
 
     Args:
@@ -83,8 +89,12 @@ def convert(
             source = checked.facts[case.id].source
             findings = Findings(config.accept)
             with set_aside(problems, case.id), memory_within(memory):
-                image, label = read_checked(tree, case, checked.rules, findings, source)
+                objects = seeding is None and checked.rules.instances is not None
+                image, label = read_checked(
+                    tree, case, checked.rules, findings, source, ids=objects
+                )
                 if seeding is None:
+                    label = label.holding(_numbered(label.array)) if objects else label
                     written[case.id] = _write(case, image, label, out, to)
                     continue
                 seeded = seeded_cases(image, label, case.id, seeding)
@@ -153,11 +163,27 @@ def _write(case: Case, image: Scan, label: Scan, out: Path, to: Target) -> tuple
     return images, name
 
 
+def _numbered(ids: np.ndarray) -> np.ndarray:
+    """Return numbers of objects in the smallest of uint8 and uint16, `_VOID` where ignored.
+
+    Raises:
+        DataError: OUT_TYPE for more objects than those can number.
+    """
+    most = int(ids.max(initial=0, where=ids != IGNORED))
+    if most >= _VOID - 1:
+        found = f"{most} objects, which 16 bits cannot number"
+        raise DataError("OUT_TYPE", found, "cut the image into parts")
+    small = most < _LEAST and not (ids == IGNORED).any()
+    return np.where(ids == IGNORED, _VOID, ids).astype(np.uint8 if small else np.uint16)
+
+
 def _describe(
     checked: Checked, written: dict[str, tuple[list[str], str]], out: Path, to: Target
 ) -> None:
     rules = checked.rules
-    labels: dict[str, Any] = with_ignored(rules.labels, rules.void)
+    objects = rules.instances is not None
+    void = _VOID if objects and rules.void is not None else rules.void
+    labels: dict[str, Any] = with_ignored(rules.stated if objects else rules.labels, void)
     order: dict[str, Any] = {}
     if rules.regions:  # as nnU-Net declares them, which names no classes
         regions = {region.name: list(region.classes) for region in rules.regions}

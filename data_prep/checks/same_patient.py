@@ -14,6 +14,7 @@ from data_prep.planning.splits import divided
 _BETWEEN = "_. -"  # what stands between the words of an id
 _WORDS = re.compile(f"[^{_BETWEEN}]+")
 _SHOWN = 3
+_MOST_HELD = 4  # longer beginnings in one: more than views or times of a patient are patients
 
 
 def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]:
@@ -65,12 +66,22 @@ def _parted(
 
 
 def _beginnings(ids: set[str]) -> tuple[int, dict[str, str]]:
-    """Return of how many words the longest beginning is that ids share, and that of each id."""
-    for count in range(max((len(_WORDS.findall(id_)) for id_ in ids), default=0) - 1, 0, -1):
+    """Return of how many words the beginning is that cases of a patient may share, and each id's.
+
+    It is the longest that ids share, or the shortest that holds a few of those and a number each:
+    of `patient1_2CH_ED`, the patient and not the view.
+    """
+    shared = {}
+    for count in range(1, max((len(_WORDS.findall(id_)) for id_ in ids), default=0)):
         pattern = re.compile(_pattern(count))
         begins = {id_: found[1] for id_ in ids if (found := pattern.search(id_))}
-        there = set(begins.values())
-        if 1 < len(there) < len(begins):
+        if 1 < len({*begins.values()}) < len(begins):
+            shared[count] = begins
+    longest = len({*shared[max(shared)].values()}) if shared else 0
+    for count, begins in shared.items():
+        there = {*begins.values()}
+        numbered = all(re.search(r"\d", name) for name in there)
+        if count == max(shared) or (numbered and longest <= _MOST_HELD * len(there)):
             return count, begins
     return 1, {}
 

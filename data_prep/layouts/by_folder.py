@@ -22,10 +22,16 @@ from data_prep.layouts.cases import (
 )
 from data_prep.layouts.folders.labels import (
     LABEL_FOLDERS,
-    OBSERVERS,
     in_several,
     is_label_folder,
     label_folder_of,
+)
+from data_prep.layouts.folders.stems import (
+    OBSERVER,
+    key_of,
+    key_without_number,
+    rest_of,
+    words_of_stem,
 )
 from data_prep.layouts.split_folders import kept_for_testing, of_no_part, shared_folders
 from data_prep.layouts.words import (
@@ -42,8 +48,6 @@ IMAGE_FOLDERS = (
     *("image", "images", "img", "imgs", "imagestr", "imagests", "scan", "scans", "original"),
     *("volume", "volumes"),
 )
-_IMAGE_WORDS = ("image", "img", "scan", "volume", "vol", "orig", "original", "ct", "mr", "mri")
-_OBSERVER = re.compile(rf"(?<![a-z])({'|'.join(OBSERVERS)})[ _-]*[0-9]*(?![a-z0-9])")
 _SILENT = {"", "imaging", "image", "img", "scan", "volume", "vol", "orig", "original", "data"}
 
 
@@ -160,7 +164,7 @@ def file_pairs(tree: Tree) -> Layout | None:
     Those called `x_masks` number their objects, as Cellpose writes them.
     """
     names = [name for name in tree.names if is_scan_name(name)]
-    labels = [name for name in names if set(_words(stem(name))) & set(LABEL_WORDS)]
+    labels = [name for name in names if set(words_of_stem(stem(name))) & set(LABEL_WORDS)]
     images = [name for name in names if name not in set(labels)]
     if not images or not labels:
         return None
@@ -185,6 +189,7 @@ def _paired(
     """Pair by equal stems where there are such, else by stems without the words for either.
 
     Of labels called by who drew them, numbers of observers and words for parts are left out, too.
+    A case with a label and another one of a number, `x_mask` and `x_mask_1`, has several.
     """
     by_image = defaultdict(list)
     for file in images:
@@ -192,15 +197,19 @@ def _paired(
     by_key, by_rest = defaultdict(list), defaultdict(list)
     for id_ in by_image:
         by_key[key_of(id_)].append(id_)
-        by_rest[_rest(id_)].append(id_)
+        by_rest[rest_of(id_)].append(id_)
     by_label = defaultdict(list)
     for file in labels:
         # An image may itself be called x_mask; only what has no such image is the mask of x.
         exact = stem(file)
         ids = by_key[key_of(exact)]
-        if not ids and _OBSERVER.search(exact.lower()):
-            ids = by_rest[_rest(exact)]
+        if not ids and OBSERVER.search(exact.lower()):
+            ids = by_rest[rest_of(exact)]
         by_label[exact if exact in by_image or len(ids) != 1 else ids[0]].append(file)
+    for exact in [name for name in by_label if name not in by_image]:
+        ids = by_key[key_without_number(exact) or ""]
+        if len(ids) == 1 and by_label.get(ids[0]):
+            by_label[ids[0]] += by_label.pop(exact)
     cases, problems = [], []
     for id_, files in by_image.items():
         if len(files) > 1 or len(by_label[id_]) > 1:
@@ -247,7 +256,9 @@ def case_folders(tree: Tree) -> Layout | None:
     for folder, found in folders.items():
         id_ = "_".join(folder.parts[shared:]) or folder.name
         if whole:
-            results.append(_of_folder(id_, found, channels, found.labels.get("", [])))
+            own = found.labels.get("", [])
+            more = [f for role, files in found.labels.items() if role.isdecimal() for f in files]
+            results.append(_of_folder(id_, found, channels, [*own, *more] if own else []))
             continue
         for role in sorted(labels & set(channels)):
             case = _of_folder(f"{id_}_{role}", found, [role], found.labels.get(role, []))
@@ -335,7 +346,7 @@ def _folders_of_cases(tree: Tree) -> dict[PurePosixPath, _Folder]:
             continue  # of files that lie in no folder
         sorts = _Folder(defaultdict(list), defaultdict(list), below[folder])
         for role, file in zip(roles_in(folder.name, files), files, strict=True):
-            kind = sorts.labels if set(_words(role)) & set(LABEL_WORDS) else sorts.images
+            kind = sorts.labels if set(words_of_stem(role)) & set(LABEL_WORDS) else sorts.images
             kind[key_of(role) if kind is sorts.labels else role].append(file)
         if len(sorts.classes) == 1 and not key_of(stem(sorts.classes[0])):
             sorts.labels[""] += [sorts.classes.pop()]  # `x/labels/seg.nii.gz`
@@ -368,23 +379,3 @@ def _of_folder(
     masks = tuple(labels or found.classes)
     scans = tuple((files[0],) for files in images)
     return Case(id_, scans, masks, kind if masks else "classes", wanted="a label in its folder")
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of a name; those for images and labels without a number at their end."""
-    words = []
-    for word in re.split(r"[_\-. ]+", text.lower()):
-        bare = word.rstrip("0123456789")
-        known = bare != word and bare in LABEL_WORDS + _IMAGE_WORDS
-        words += [bare, word[len(bare) :]] if known else [word]  # `img0001`, `label0001`
-    return words
-
-
-def key_of(text: str) -> str:
-    """Return a stem without the words that say whether it is an image or a label."""
-    return "_".join(w for w in _words(text) if w not in LABEL_WORDS + _IMAGE_WORDS)
-
-
-def _rest(text: str) -> str:
-    """Return `21` of `21_training` and of `21_manual1`."""
-    return without_part(key_of(_OBSERVER.sub("", text.lower())))

@@ -11,11 +11,11 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, read_scan, stem
-from data_prep.layouts.by_folder import key_of
 from data_prep.layouts.by_table import columns_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
+from data_prep.layouts.folders.stems import key_of
 from data_prep.layouts.lists.beside import KEYED, Named, has_part_keys, has_parts, names_in
 from data_prep.layouts.lists.columns import tells_groups, tells_split
 from data_prep.layouts.words import part_of_folders, role_of

@@ -57,6 +57,24 @@ def test_ids_that_only_count_are_not(ids):
     assert not tell_of_patients(cases(*ids), DataConfig())
 
 
+@pytest.mark.parametrize(
+    ("ids", "patients"),
+    [
+        (
+            [f"patient{k:04}_{view}_{time}" for k in (1, 2) for view in ("2CH", "4CH")
+             for time in ("ED", "ES")],
+            {"patient0001", "patient0002"},
+        ),
+        ([f"s{site}_p{k}_f{f}" for site in (1, 2) for k in range(9) for f in (1, 2)], None),
+    ],
+)  # fmt: skip
+def test_the_shortest_beginning_of_a_patient_is_advised_and_not_that_of_a_site(ids, patients):
+    (finding,) = tell_of_patients(cases(*ids), DataConfig())
+    pattern = re.search(r"dataset\.group_pattern: '(.*)'", finding.fix)[1]
+    told_of = {group_of(id_, pattern) for id_ in ids}
+    assert told_of == patients or len(told_of) == 18
+
+
 @pytest.mark.parametrize("more", [{"group": "g"}, {"patient": "p"}])
 def test_where_groups_are_known_nothing_is_told(more):
     assert not tell_of_patients(cases(*ALIKE["frames"], **more), DataConfig())

@@ -72,3 +72,29 @@ def test_a_label_of_another_space_is_not_that_of_a_scan(written):
     label = "derivatives/x/sub-1/anat/sub-1_space-other_mask.nii.gz"
     layout = find_layout(open_tree(written({image: IMAGE, label: LABEL})))
     assert [error.code for error in layout.problems] == ["PAIR_NO_LABEL"]
+
+
+SEVERAL = {
+    "beside": ("{0}.png", "{0}_mask.png", "{0}_mask_1.png"),
+    "in folders": ("images/{0}.png", "masks/{0}_mask.png", "masks/{0}_mask_1.png"),
+    "BUSI": ("benign ({0}).png", "benign ({0})_mask.png", "benign ({0})_mask_1.png"),
+    "no mark": ("{0}.png", "{0}_seg.png", "{0}_seg2.png"),
+    "folder a case": ("{0}/{0}_img.png", "{0}/{0}_mask.png", "{0}/{0}_mask_1.png"),
+}
+
+
+@pytest.mark.parametrize("names", SEVERAL.values(), ids=SEVERAL)
+def test_an_image_with_a_second_mask_of_a_number_has_several(written, names):
+    files = {name.format(k): png(picture(k)) for k in (1, 2, 3) for name in names[:1]}
+    files |= {names[1].format(k): png(mask()) for k in (1, 2, 3)}
+    assert len(find_layout(open_tree(written(files))).cases) == 3
+    layout = find_layout(open_tree(written(files | {names[2].format(2): png(mask())}, "more")))
+    assert len(layout.cases) == 2
+    assert [error.code for error in layout.problems] == ["PAIR_DUPLICATE"]
+    assert names[2].format(2) in layout.problems[0].found
+
+
+def test_numbers_of_images_are_not_those_of_masks(written):
+    files = {f"img_{k}.png": png(picture(k)) for k in (1, 2)}
+    files |= {f"mask_{k}.png": png(mask()) for k in (1, 2)}
+    assert len(found(written(files))) == 2

@@ -3,10 +3,12 @@
 from dataclasses import asdict, replace
 
 import numpy as np
+import PIL.Image
 import pytest
 from bad_sets import box_of_ids, gz, nifti, noise, picture, png, tiff
 
 from data_prep.checks.run import check
+from data_prep.convert import convert
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.planning.plan_json import plan_from, read_plan, write_plan
@@ -183,3 +185,34 @@ def test_a_repaired_copy_of_objects_would_lose_them(written, tmp_path, capsys):
     assert main(command) == 1
     assert "SET_CONFLICT: a repaired copy would hold inside and boundary" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("to", ["folders", "nnunet", "monai"])
+@pytest.mark.parametrize("files", [pairs(tiff(IDS * 70_000), ".tif"), dsb(IDS)], ids=("ids", "dsb"))
+def test_objects_that_are_converted_keep_their_numbers(written, tmp_path, files, to):
+    root, out = written(files), tmp_path / "out"
+    ids, _, problems = convert(root, out, CONFIG, to)
+    assert not problems
+    folder = "labelsTr" if to == "nnunet" else "labels"
+    for id_ in ids:
+        (file,) = (out / folder).glob(f"{id_}.*")
+        label = np.asarray(PIL.Image.open(file))
+        pairs_of = {*zip(label.ravel().tolist(), IDS.ravel().tolist(), strict=True)}
+        assert len(pairs_of) == len(np.unique(IDS)) == len(np.unique(label))
+    again = check(out, CONFIG)
+    assert (again.rules.instances, again.errors) == (check(root, CONFIG).rules.instances, ())
+    assert {i: f.voxels for i, f in again.facts.items()} == {
+        i: f.voxels for i, f in check(root, CONFIG).facts.items()
+    }
+
+
+def test_ignored_voxels_among_objects_are_converted(written, tmp_path):
+    label = np.stack([np.where(IDS == 0, -1, IDS).astype(np.int16)] * 6, axis=-1)
+    label[:, :, 0] = 0
+    images = {f"images/{n}.nii.gz": gz(nifti(noise(n, label.shape))) for n in range(2)}
+    root = written(images | {f"labels/{n}.nii.gz": gz(nifti(label)) for n in range(2)})
+    ids, _, problems = convert(root, tmp_path / "out", NAMED)
+    assert (ids, problems) == (["0", "1"], [])
+    facts = check(tmp_path / "out", CONFIG)
+    assert (facts.rules.instances, facts.rules.ignored, facts.errors) == ("cell", 65535, ())
+    assert facts.facts["0"].voxels == check(root, NAMED).facts["0"].voxels
