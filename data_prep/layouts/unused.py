@@ -149,13 +149,14 @@ def unused_files(
 
 def _what_it_names(named: Named) -> tuple[str, str]:
     """Return what is told of a table that names cases, and what to do."""
-    fix = "give it by dataset.split_file or dataset.group_file, or as columns of a CSV list "
+    ids = "" if named.own else ", there by ids of cases"
+    fix = f"give it by dataset.split_file or dataset.group_file{ids}, or as columns of a CSV list "
     fix += "with a column image; or take it out"
     if named.own:
         return "it names the cases, may tell their split or patients, and is not read", fix
     found = f"its {named.number} names are those of {len(named.cases)} cases, such as "
     found += f"{min(named.cases)}, or of their patients; it may tell their split or patients, "
-    return f"{found}and is not read", f"{fix} (there by the ids of cases)"
+    return f"{found}and is not read", fix
 
 
 def _kept_apart_alone(layout: Layout) -> bool:

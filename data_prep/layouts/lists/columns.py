@@ -40,9 +40,12 @@ _PERSON = (
     "|volunteers?|person|individual|donors?|animals?|mouse|rat|specimen|cadaver|slides?|wsi|biopsy"
 )
 _PATIENT_LIKE = re.compile(
-    rf"(anon|anonymi[sz]ed|original|source|study)?({_PERSON})(name|ids|index|{_ID})?"
-    r"|mrn|pid|rid|medicalrecord(no|nr|num|number)"
+    rf"(anon|anonymi[sz]ed|original|source|study)?({_PERSON})(name|label|ids|index|{_ID})?"
+    r"|mrn|pid|rid|upn|accession|barcode|medicalrecord(no|nr|num|number)"
 )
+# What images are of one patient of, if its values look like ids; else it is another word, too.
+_HOLDERS = re.compile(r"study|exam(ination)?|video|clip|movie|volume|block|sample|series")
+_FEW = 3  # values of a column that tells a place or kind
 _OF_SEVERAL_PATIENTS = re.compile(rf"(family|families|twins?|household|litter|cage)({_ID})?")
 _NUMBERED = re.compile(rf"(.+?)(?:{_ID})")
 # Words for what else has numbers that cases share: places, devices, people who read, and parts of
@@ -77,7 +80,9 @@ def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]]
         only, others = frozenset({asked}), frozenset(PARTS) - {asked}
         return [only if word in (*_YES, *_MARKS) else others for word in words]
     parts = [part_told(word) for word in words]
-    if tells_split(column) or bare_name(column) in _PERHAPS:
+    # Numbers tell one of several splits, of which none is the one that is meant.
+    numbered = re.search(r"\d", column) is not None
+    if (tells_split(column) and not numbered) or bare_name(column) in _PERHAPS:
         told = [frozenset({part}) for part in parts if part is not None]
         return told if told and len(told) == len(words) else None
     return None
@@ -195,7 +200,14 @@ def may_group(column: str, values: Collection[object]) -> Role | None:
         return None
     if _OF_SEVERAL_PATIENTS.fullmatch(bare):
         return "group"
-    return "patient" if _PATIENT_LIKE.fullmatch(bare) or _is_numbered(column) else None
+    held = _HOLDERS.fullmatch(bare) is not None and _look_like_ids({*words} - {*UNTOLD})
+    return "patient" if held or _PATIENT_LIKE.fullmatch(bare) or _is_numbered(column) else None
+
+
+def _look_like_ids(words: Collection[str]) -> bool:
+    """Tell whether values are several, and each of letters and numbers."""
+    mixed = all(re.search(r"[a-z]", word) and re.search(r"\d", word) for word in words)
+    return mixed and len(words) >= _FEW
 
 
 def tells_groups(column: str) -> bool:

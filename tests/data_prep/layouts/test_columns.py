@@ -16,7 +16,18 @@ PATIENTS = (
     *("Pat_ID", "PatID", "patid", "Pat. ID", "Pt ID", "ptid", "subj_id", "Participant Number"),
     *("Patientennummer", "Patienten-ID", "paciente", "volunteer", "donor", "mouse", "specimen"),
     *("slide", "slide_id", "wsi", "StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber"),
-    *("RID", "record_id", "Proband", "animal", "Patient No.", "study_id"),
+    *(
+        "accession",
+        "Study",
+        "video",
+        "subject_label",
+        "RID",
+        "record_id",
+        "Proband",
+        "animal",
+        "Patient No.",
+        "study_id",
+    ),
 )
 NO_PATIENTS = {
     "sex": ("M", "M", "F", "F"),
@@ -35,6 +46,8 @@ NO_PATIENTS = {
     "donor": ("yes", "yes", "no", "no"),
     "specimen": ("0.5", "0.5", "1.5", "2.5"),
     "Pat_ID": ("1", "2", "3", "4"),
+    "study": ("ADNI1", "ADNI1", "ADNI2", "ADNI2"),
+    "volume": ("120", "120", "130", "140"),
     "pathology": ("a", "a", "b", "c"),
     "pattern": ("a", "a", "b", "c"),
 }
@@ -87,6 +100,7 @@ def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
         ("test", ("", "", "", "held out"), "warning"),
         ("is_val", ("kyllä", "ei", "ei", "ei"), "warning"),
         ("data_split", ("A", "A", "A", "B"), "warning"),
+        ("split_2", TOLD, "warning"),
         ("val", ("7.5", "7", "7", "8"), "note"),
         ("TR", ("2000", "2000", "2000", "2500"), "note"),
         ("TR", ("2", "2", "2", "3"), "note"),
