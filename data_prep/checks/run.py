@@ -188,8 +188,12 @@ def check(
 
 
 def _is_given(finding: Finding, tree: Tree, config: DataConfig) -> bool:
-    """Tell whether a finding is of a file that is not used, and that settings name."""
-    given = [Path(file).resolve() for file in (config.split_file, config.group_file) if file]
+    """Tell whether settings name the file that a finding says is unused, or do what it advises."""
+    files = {"split_file": config.split_file, "group_file": config.group_file}
+    given = [Path(file).resolve() for file in files.values() if file]
+    advised = [file for name, file in files.items() if f"dataset.{name}" in finding.fix]
+    if finding.code == "LAY_COLUMNS":
+        return bool(advised) and all(advised)
     unused = finding.code == "LAY_UNUSED" and finding.file
     return bool(unused) and (tree.root / str(finding.file)).resolve() in given
 

@@ -25,8 +25,8 @@ _INSTEAD: dict[Role, set[Role]] = {
 GROUPING: tuple[Role, ...] = ("group", "patient", "site")  # what cases stay together by
 _SAY: dict[Role, str] = {
     "fold": "call it fold if it does, or take it out",
-    "patient": "call it patient if it does, or take it out",
-    "group": "say so by dataset.group_file if it does, or take it out",
+    "patient": "call it patient or give dataset.group_file if it does, or take it out",
+    "group": "give dataset.group_file if it does, or take it out",
 }
 _CHANNEL = re.compile(r"_[0-9]{4}$")
 
@@ -81,7 +81,8 @@ def parts_told(
             "warning",
             "LAY_COLUMNS",
             f"{what} that are not used, and seem to tell parts of a split: {name!r}",
-            "call it split if it tells the split, with train, validation or test in each row",
+            "call it split if it tells the split, with train, validation or test in each row, or "
+            "give dataset.split_file",
             file=file,
         )
         for name in doubtful

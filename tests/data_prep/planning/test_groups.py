@@ -172,6 +172,18 @@ def test_groups_that_hold_several_patients_are_noted(listed):
     assert checked.groups == SITES
 
 
+def test_columns_of_groups_and_parts_are_told_of_until_settings_give_them(listed, tmp_path):
+    told = {"MRN": PATIENTS, "is_test": dict.fromkeys(IDS, "") | {"f": "1"}}
+    root = listed("csv", **told)
+    folds = tmp_path / "splits.json"
+    folds.write_text(json.dumps([{"train": [*"abcd"], "val": [*"ef"]}]))
+    settings = {"group_file": group_file(tmp_path, PATIENTS), "split_file": str(folds)}
+    for given, left in ((), 2), (("group_file",), 1), (("split_file",), 1), (settings, 0):
+        config = DataConfig(**{name: settings[name] for name in given})
+        found = [f for f in check(root, config).findings if f.code == "LAY_COLUMNS"]
+        assert [f.level for f in found] == ["warning"] * left
+
+
 def test_group_file_of_parts_of_a_split_is_refused(listed, tmp_path):
     parts = dict.fromkeys(IDS, "Training") | {"f": "test"}
     config = DataConfig(group_file=group_file(tmp_path, parts))
