@@ -53,9 +53,6 @@ def _check(options: jsonargparse.Namespace) -> int:
     from data_prep.convert import convert
 
     config = task_of(options).dataset
-    if options.fix and config.instances:
-        found = "a repaired copy would hold inside and boundary of objects in place of their ids"
-        raise DataError("SET_CONFLICT", found, "leave --fix out, or write those by sdunet convert")
     if options.fix:
         written, checked, _ = convert(
             options.DATA, options.fix, config, progress=bar, **jobs_of(options)
