@@ -90,7 +90,7 @@ def test_all_that_is_made_with_a_run_that_was_stopped_tells_it(disc_run, capsys)
     with zipfile.ZipFile(root / "p.zip") as package:
         card = package.read("p/README.md").decode()
         assert "a training was stopped before its end" in card
-        assert "a training was stopped" in package.read("configs/metadata.json").decode()
+        assert "a training was stopped" in package.read("p/configs/metadata.json").decode()
     for name, model, given in (("one", root / "run", accept), ("two", root / "p.zip", [])):
         capsys.readouterr()
         assert run("predict", "--model", model, "-i", raw, "-o", root / name, *given) == 0
