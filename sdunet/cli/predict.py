@@ -18,7 +18,7 @@ from sdunet.cli.options import (
 )
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import own_part
-from sdunet.runtime.run_record import bar, tell
+from sdunet.runtime.run_record import bar, say, tell
 
 
 def _describe_predict(parser: Parser) -> None:
@@ -176,6 +176,17 @@ def _describe_export(parser: Parser) -> None:
         metavar="FILE",
         help="text under which the network may be used, which becomes LICENSE; default: none",
     )
+    parser.add_argument(
+        "--license",
+        metavar="NAME",
+        help="what the Hugging Face Hub calls that licence, such as apache-2.0; default: other",
+    )
+    parser.add_argument(
+        "--hub-folder",
+        action="store_true",
+        help="write a folder to upload to the Hugging Face Hub, of files that cannot run; needs a "
+        "licence",
+    )
     add_accept(parser, "RUN_UNFINISHED: export a run that was stopped before its end")
 
 
@@ -190,7 +201,11 @@ def _export(options: jsonargparse.Namespace) -> int:
         cross_validation=options.cross_validation,
         onnx=options.onnx,
         licence=options.license_file,
+        licence_name=options.license,
+        hub=options.hub_folder,
     )
+    if options.hub_folder and options.onnx:
+        say("network.onnx is in the folder, too: sdunet never opens it, others fetch it with it")
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 

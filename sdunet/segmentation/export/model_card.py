@@ -1,5 +1,6 @@
 """The model card of a package: what it is for, and how well it does, in Hugging Face's form."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
         model: the trained network.
         facts: `labels`, `regions`, `validation_dice`, `training_cases`, `validation_cases`,
             `trained_on_all`, `parameters`, `smallest`, `doubts` and `versions`; perhaps `licence`,
-            the name of its file, and `cross_validation_dice`, of each fold.
+            the name of its file, `licence_name`, `cross_validation_dice`, of each fold, and `hub`,
+            whether it is the card of a folder for the Hub.
     """
     plan, dice, licence = model.plan, facts["validation_dice"], facts.get("licence")
     results = [] if dice is None else [_measured(dice)]
@@ -31,10 +33,12 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
         "library_name": "sdunet",
         "pipeline_tag": "image-segmentation",
         "tags": ["image-segmentation", "medical", "monai", "pytorch", "sdunet"],
-        **({"license": "other", "license_link": licence} if licence else {}),
+        **_licence(facts.get("licence_name"), licence),
         "metrics": ["dice"],
         "model-index": [{"name": "sdunet", "results": results}],
     }
+    if facts.get("hub") and not _is_score(facts):  # the Hub lists networks by such scores
+        del front["metrics"], front["model-index"]
     spacing = "as they are"
     if plan.resize is not None:
         spacing = f"brought to {times(plan.resize)} pixels"
@@ -51,9 +55,23 @@ def model_card(model: Model, facts: Mapping[str, Any]) -> str:
     )
 
 
+def _licence(name: str | None, file: str | None) -> dict[str, str]:
+    if name:
+        return {"license": name}
+    named = {"license": "other", "license_name": "see-license", "license_link": file}
+    return {key: value for key, value in named.items() if value} if file else {}
+
+
+def _is_score(facts: Mapping[str, Any]) -> bool:
+    """Tell whether the Dice is that of cases which were kept apart to the end of the training."""
+    dice = facts["validation_dice"]
+    held = not facts["trained_on_all"] and bool(facts["validation_cases"])
+    return held and not facts["doubts"] and dice is not None and math.isfinite(dice)
+
+
 def _measured(dice: float) -> dict[str, Any]:
     return {
         "task": {"type": "image-segmentation", "name": "Segmentation"},
-        "dataset": {"name": "validation cases", "type": "private"},
+        "dataset": {"name": "validation cases, which it was chosen by", "type": "private"},
         "metrics": [{"type": "dice", "name": "mean Dice", "value": round(dice, 4)}],
     }

@@ -19,9 +19,10 @@ def metadata_of(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         model: the trained network.
         facts: `labels`, `regions`, `doubts` and `versions`; perhaps `validation_dice` and
-            `licence`, the name of its file.
+            `licence`, the name of its file, or `licence_name`.
     """
-    plan, versions, licence = model.plan, facts["versions"], facts.get("licence")
+    plan, versions = model.plan, facts["versions"]
+    licence = facts.get("licence") or facts.get("licence_name")
     names = [one["name"] for one in facts.get("regions") or facts["labels"]]
     kind = "volumes" if plan.spatial_dims == 3 else "2D images"
     targets = ", ".join(target.name for target in plan.scored)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from data_prep.core.errors import DataError
-from data_prep.core.parse import read_bounded, read_json, usable
+from data_prep.core.parse import read_json, usable
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import NOT_WHOLE, RECORD, check_output, partial_of
@@ -29,6 +29,7 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.segmentation.export.expected_score import scores_of_folds, starts_of_folds
+from sdunet.segmentation.export.licence import LICENCE, check_name, read_text
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.export.onnx_file import (
@@ -48,13 +49,14 @@ from sdunet.segmentation.export.program import (
 )
 from sdunet.segmentation.inference.postprocessing import RULES, read_rules
 from sdunet.segmentation.models.doubts import doubts_of, write_accepted
+from sdunet.segmentation.models.hub import is_on_hub
 from sdunet.segmentation.models.integrity import NEEDED, seal
 from sdunet.segmentation.models.run_settings import is_of_all
 from sdunet.segmentation.models.seen_cases import Start, read_start
 from sdunet.segmentation.models.together import settings_of
 from sdunet.segmentation.models.trained_model import Model, load_model
 
-EXAMPLE, LICENCE = "example.safetensors", "LICENSE"
+EXAMPLE = "example.safetensors"
 
 
 def export(
@@ -66,6 +68,8 @@ def export(
     cross_validation: str | Path | None = None,
     onnx: bool = False,
     licence: str | Path | None = None,
+    licence_name: str | None = None,
+    hub: bool = False,
 ) -> Path:
     """Write a package of the trained network in `run`, and check it in a fresh process.
 
@@ -78,6 +82,9 @@ def export(
             trained on all cases.
         onnx: write the network as a file of ONNX, too, with a script that predicts by it alone.
         licence: text under which the network may be used, copied as `LICENSE`. Default: none.
+        licence_name: what the Hugging Face Hub calls that licence, such as `apache-2.0`.
+        hub: write a folder to upload to the Hub: no file of it can run, so it has no program and
+            is no bundle of MONAI. It needs a licence.
 
     Returns:
         The package.
@@ -85,9 +92,14 @@ def export(
     Raises:
         DataError: OUT_NAME if a zip is not called so, OUT_TAKEN if `out` is there, PACKAGE_CHECK
             if the package does not give what the network gave, PACKAGE_ONNX if what writes ONNX
-            is not installed, PACKAGE_LICENCE if the licence is no text; as `doubts_of`,
-            `scores_of_folds` and `load_model`.
+            is not installed, PACKAGE_LICENCE if the licence is no text, has a name that the Hub
+            does not know, or is missing where `hub` needs it; PACKAGE_HUB for `hub` with `pack`,
+            and for a package that is on the Hub; as `doubts_of`, `scores_of_folds` and
+            `load_model`.
     """
+    _check_hub(run, hub=hub, pack=pack, licensed=bool(licence or licence_name))
+    if licence_name is not None:
+        check_name(licence_name)
     run, out = Path(run), Path(out)
     if onnx:
         check_installed()
@@ -95,7 +107,7 @@ def export(
         raise DataError("OUT_NAME", f"{out} is to be a zip", "give a name that ends in .zip")
     check_output(out, run)
     _check_free(out)
-    licensed = None if licence is None else _licence(Path(licence))
+    licensed = None if licence is None else read_text(Path(licence))
     folds = scores_of_folds(run, cross_validation) if cross_validation else []
     starts = starts_of_folds(cross_validation) if cross_validation else [read_start(run)]
     doubts = doubts_of(run, accept)
@@ -103,8 +115,8 @@ def export(
         say(str(finding))
     model = load_model(run)
     facts = _facts(model, run, doubts) | {"cross_validation_dice": list(folds), "onnx": onnx}
-    facts["licence"] = None if licensed is None else LICENCE
-    facts["about_start"] = _about(starts)
+    facts |= {"licence": None if licensed is None else LICENCE, "licence_name": licence_name}
+    facts |= {"hub": hub, "about_start": _about(starts)}
     names = [target.name for target in model.plan.scored]
     read_rules(run, names, [run])  # refuses those of other weights
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -120,17 +132,16 @@ def export(
     return out
 
 
-def _licence(path: Path) -> bytes:
-    """Return the text of a licence.
-
-    Raises:
-        DataError: PACKAGE_LICENCE.
-    """
-    with usable("PACKAGE_LICENCE", path, "give the text of the licence, or leave it out"):
-        text = read_bounded(path)
-        if not text.decode().strip():
-            raise ValueError("it holds nothing")
-        return text
+def _check_hub(run: str | Path, *, hub: bool, pack: bool, licensed: bool) -> None:
+    if is_on_hub(run):
+        fix = "predict by it as it is, or export the run that it was made of"
+        raise DataError("PACKAGE_HUB", f"{run} is a package already", fix)
+    if hub and pack:
+        found, fix = "a zip for the Hub, which shows and fetches single files", "leave --zip out"
+        raise DataError("PACKAGE_HUB", found, fix)
+    if hub and not licensed:
+        fix = "name it, as --license apache-2.0, or give its text by --license-file"
+        raise DataError("PACKAGE_LICENCE", "a folder for the Hub has no licence", fix)
 
 
 def _check_free(out: Path) -> None:
@@ -160,12 +171,14 @@ def check_package(path: str | Path) -> None:
     path = Path(path)
     loaded = load_model(path).network  # verifies every file
     tensors, _ = read_tensors(path / EXAMPLE)
-    program = torch.export.load(path / PROGRAM).module()
-    for name, network in (("network", loaded), ("program", program)):
+    channels, sizes = tensors["image"].shape[1], tensors["image"].shape[2:]
+    networks = {"network": loaded}
+    if (path / PROGRAM).exists():  # which folders for the Hub have not
+        networks["program"] = torch.export.load(path / PROGRAM).module()
+        check_program(networks["program"], loaded, channels)
+    for name, network in networks.items():
         with torch.no_grad():
             check_gap(name, network(tensors["image"]), tensors["logits"])
-    channels, sizes = tensors["image"].shape[1], tensors["image"].shape[2:]
-    check_program(program, loaded, channels)
     if (path / ONNX).exists():
         check_onnx((path / ONNX).read_bytes(), loaded, sizes, channels)
 
@@ -183,7 +196,7 @@ def _write(
     image = torch.randn(size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = model.network(image)
-    program = program_of(model.network, len(plan.channels))
+    hub = facts["hub"]
     for name in (*NEEDED, RULES, "metrics.csv", "curve.png"):
         if is_there(run / name):
             write_bytes(out / name, read_written(run / name))
@@ -191,18 +204,27 @@ def _write(
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
     write_json(out / "facts.json", facts)
     card = model_card(model, facts).encode()
-    for name in ("README.md", "docs/README.md"):  # where Hugging Face looks, and where MONAI
+    for name in ("README.md", *["docs/README.md"] * (not hub)):  # Hugging Face's place, MONAI's
         write_bytes(out / name, card)
     if licence is not None:
         write_bytes(out / LICENCE, licence)
+    if facts["onnx"] or not hub:
+        program = program_of(model.network, len(plan.channels))
+    if facts["onnx"]:
+        write_bytes(out / ONNX, onnx_of(program))
+    if not hub:
+        _write_what_runs(model, run, out, facts)
+        torch.export.save(program, out / PROGRAM)
+    seal(out)
+
+
+def _write_what_runs(model: Model, run: Path, out: Path, facts: dict[str, Any]) -> None:
+    """Write the bundle of MONAI, whose settings are expressions of Python, and scripts."""
     network = read_json(run / "model.json")["network"]
     for name, content in bundle_files(model, network, facts).items():
         write_bytes(out / name, content)
-    torch.export.save(program, out / PROGRAM)
     if facts["onnx"]:
-        write_bytes(out / ONNX, onnx_of(program))
         write_bytes(out / SCRIPT, script())
-    seal(out)
 
 
 def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sdunet.segmentation.inference.oom_fallback import Fallback
 from sdunet.segmentation.inference.postprocessing import RULES, Rules, read_rules
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.models.doubts import doubts_of
+from sdunet.segmentation.models.hub import fetch, is_on_hub
 from sdunet.segmentation.models.integrity import is_sealed, unpack
 from sdunet.segmentation.models.seen_cases import Seen, read_seen
 from sdunet.segmentation.models.together import check_together, left_beside, listed_below
@@ -86,6 +87,11 @@ class Ensemble:
         """Where the networks are."""
         return next(self.models[0].network.parameters()).device
 
+    @property
+    def from_hub(self) -> dict[str, str]:
+        """SHA-256 of the networks that came from the Hub, by their name there, with its commit."""
+        return {str(m.root): m.sha256 for m in self.models if is_on_hub(m.root)}
+
     def window_predictor(self) -> WindowPredictor:
         """Return what gives the probabilities of windows."""
         axes = set.intersection(*(set(model.flip_axes) for model in self.models))
@@ -137,7 +143,8 @@ def load_ensemble(
     """Load all trained networks at or below some paths, to predict together.
 
     Args:
-        paths: folders of runs or of several of them, or packages, which are verified.
+        paths: folders of runs or of several of them, or packages, which are verified; or names
+            of packages on the Hub, see `fetch`.
         device: of torch.
         mirror: see `Ensemble`.
         tidy: follow the rules that `sdunet postprocess` found.
@@ -147,18 +154,23 @@ def load_ensemble(
         DataError: PRED_TEAM if they have other channels or classes; PRED_TWICE if two are the
             same; PRED_RULES if paths have different rules, or rules count pixels of other sizes;
             PRED_MEMORY if the device has no room for them; PACKAGE_... for damaged packages; as
-            `doubts_of` and `load_model`.
+            `doubts_of`, `load_model` and `fetch`.
     """
     if "" in map(str, paths):  # which to Python is the folder that one is in
         raise DataError("MODEL_MISSING", "the path of a model is empty", "name a run or a package")
     with tempfile.TemporaryDirectory() as folder:
-        roots = [
-            unpack(path, Path(folder) / str(number)) if path.suffix.lower() == ".zip" else path
-            for number, path in enumerate(map(Path, paths))
+        given = [*map(Path, paths)]
+        roots = [_at_hand(path, Path(folder) / str(number)) for number, path in enumerate(given)]
+        origins = [
+            (found, found if path == root else path)
+            for path, root in zip(given, roots, strict=True)
+            for found in find_models(root)
         ]
-        folders = [found for root in roots for found in find_models(root)]
+        folders = [found for found, _ in origins]
         doubts = frozenset[str]().union(*(doubts_of(found, accept) for found in folders))
-        models = [_on_device(load_model(found), device) for found in folders]
+        models = [
+            _on_device(replace(load_model(found), root=origin), device) for found, origin in origins
+        ]
         seen = frozenset[frozenset[str]]().union(*map(read_seen, folders))
         names = [target.name for target in models[0].plan.scored]
         rules = _rules_of(roots, names) if tidy else {}
@@ -174,6 +186,13 @@ def load_ensemble(
         found = f"{RULES} of images of other sizes: it counts pixels of theirs"
         raise DataError("PRED_RULES", found, "give --no-postprocess")
     return Ensemble(tuple(models), rules, mirror, doubts, seen)
+
+
+def _at_hand(path: Path, folder: Path) -> Path:
+    """Return a folder of models as it is, or one to which a package was brought from elsewhere."""
+    if is_on_hub(path):
+        return fetch(path, folder)
+    return unpack(path, folder) if path.suffix.lower() == ".zip" else path
 
 
 def _rules_of(roots: Sequence[Path], names: Collection[str]) -> Rules:

@@ -102,7 +102,7 @@ def predict(
 
     Args:
         runs: folder of a trained model or of several, such as all folds; or several folders. All
-            models found predict together.
+            models found predict together. A package on the Hub is `hf:OWNER/NAME@COMMIT`.
         images: an image, a folder of images, or a raw dataset in a known layout.
         out: folder for the predictions.
         only: ids of the cases to predict. Default: all.
@@ -160,6 +160,7 @@ def predict(
         form=form,
         doubts=sorted(ensemble.doubts),
         channels=ensemble.plan.channels,
+        **({"from_hub": ensemble.from_hub} if ensemble.from_hub else {}),
     )
     before = manifest.before()
     _tell_of_others(before, [case.id for case in chosen])

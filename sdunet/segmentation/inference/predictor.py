@@ -79,16 +79,17 @@ class Predictor:
         """Load a trained model.
 
         Args:
-            path: folder of a run, of all folds, an exported package (folder or zip), or several
-                of these; the models found form an ensemble.
+            path: folder of a run, of all folds, an exported package (folder or zip), one on the
+                Hugging Face Hub (`hf:OWNER/NAME@COMMIT`), or several of these; the models found
+                form an ensemble.
             device: `auto`, `cpu` or `gpu`; `cuda` is a GPU, `cuda:1` the second.
             mirroring: test-time augmentation: average over windows mirrored along the axes that
                 training flipped.
             accept: RUN_UNFINISHED, to take runs that were stopped before their end.
 
         Raises:
-            DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS or PACKAGE_... for models that
-                cannot be used; RUN_UNFINISHED, unless accepted; PRED_TEAM if they do
+            DataError: MODEL_MISSING, MODEL_JSON, MODEL_WEIGHTS, PACKAGE_... or HUB_... for models
+                that cannot be used; RUN_UNFINISHED, unless accepted; PRED_TEAM if they do
                 not fit together; CONFIG_DEVICE; PRED_ACCEPT and OPTION for arguments that
                 cannot be.
         """

@@ -40,14 +40,7 @@ def verify(tree: Tree) -> dict[str, bytes]:
     """
     if LIST not in tree.names:
         raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
-    with usable("PACKAGE_LIST", LIST, "fetch the package again"):
-        listed = parse_json(tree.read(LIST, MAX_BYTES + 1))
-        if listed["schema"] != SCHEMA:
-            raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
-        files = {str(name): str(sha256) for name, sha256 in listed["files"].items()}
-        missing = [name for name in NEEDED if name not in files]
-        if missing:
-            raise ValueError(f"{missing[0]} is not in it")
+    files = listed_files(tree.read(LIST, MAX_BYTES + 1))
     if added := _added(tree, files):
         several = f" and {len(added) - 1} others" * (len(added) > 1)
         were = "were" if several else "was"
@@ -66,6 +59,23 @@ def verify(tree: Tree) -> dict[str, bytes]:
         if name in _READ:  # all together may be larger than the memory
             contents[name] = data
     return contents
+
+
+def listed_files(data: bytes) -> dict[str, str]:
+    """Return the SHA-256 of each file by name, as the list of a package tells.
+
+    Raises:
+        DataError: PACKAGE_LIST.
+    """
+    with usable("PACKAGE_LIST", LIST, "fetch the package again"):
+        listed = parse_json(data)
+        if listed["schema"] != SCHEMA:
+            raise ValueError(f"schema {listed['schema']}, known is {SCHEMA}")
+        files = {str(name): str(sha256) for name, sha256 in listed["files"].items()}
+        missing = [name for name in NEEDED if name not in files]
+        if missing:
+            raise ValueError(f"{missing[0]} is not in it")
+    return files
 
 
 def _packed(tree: Tree) -> Tree:

@@ -57,7 +57,7 @@ class Model:
         overlap: share of a window that its neighbour covers too.
         flip_axes: spatial axes it was trained to see flipped.
         sha256: of its description and weights.
-        root: folder it was loaded from.
+        root: folder it was loaded from; where it was unpacked for that, what it was given as.
     """
 
     network: nn.Module

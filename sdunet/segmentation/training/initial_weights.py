@@ -1,6 +1,5 @@
 """Weights to begin a training from: those of a trained network, where they fit the new one."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,7 +26,7 @@ def load_initial(path: str | Path, plan: Plan) -> Model:
     """Load the network to begin from.
 
     Args:
-        path: folder of one run, or an exported package, as folder or zip.
+        path: folder of one run, or an exported package, as folder, as zip or on the Hub.
         plan: of the dataset that is to be trained on.
 
     Raises:
@@ -38,7 +37,7 @@ def load_initial(path: str | Path, plan: Plan) -> Model:
     models = load_ensemble([path], tidy=False, accept=[UNFINISHED, UNLISTED]).models
     if len(models) > 1:
         raise DataError("MODEL_MISSING", f"{path} holds {len(models)} models", "name one of them")
-    model = replace(models[0], root=Path(path)) if Path(path).is_file() else models[0]
+    model = models[0]
     if model.plan.spatial_dims != plan.spatial_dims:
         raise DataError(
             "INIT_DIMS",

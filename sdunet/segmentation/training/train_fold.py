@@ -35,6 +35,7 @@ from sdunet.runtime.safetensors_io import check_run
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.runtime.torch_errors import fit_errors, lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
+from sdunet.segmentation.models.hub import is_on_hub
 from sdunet.segmentation.models.planned import planned, without_validation
 from sdunet.segmentation.models.run_folder import (
     VALIDATION_CASES,
@@ -130,6 +131,7 @@ def train(
     settings = settings_for(task, dataset, fold)
     if initial is not None:
         settings["init_sha256"] = initial.sha256
+        settings |= {"init": str(initial.root)} if is_on_hub(initial.root) else {}
     record = RunRecord("train", device, **settings)
     own, state, unit = own_settings(settings), None, _unit(config)
     if resume and not states(out) and (out / SETTINGS).exists():

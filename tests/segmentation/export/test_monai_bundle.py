@@ -17,8 +17,9 @@ from monai.bundle import ConfigParser
 from data_prep.core.errors import DataError
 from sdunet.bundle import network_of, predict, trained_network
 from sdunet.cli.main import main
+from sdunet.segmentation.export.licence import read_text
 from sdunet.segmentation.export.model_card import model_card
-from sdunet.segmentation.export.package import _licence, export
+from sdunet.segmentation.export.package import export
 from sdunet.segmentation.models.trained_model import load_model
 
 # MONAI warns of every configuration it reads, as those can run code.
@@ -161,7 +162,7 @@ def test_a_licence_is_copied_and_named(packages, trained_discs, tmp_path, monkey
     assert (front["license"], front["license_link"]) == ("other", "LICENSE")
     assert "under the licence in `LICENSE`" in card
     (tmp_path / "terms.txt").write_text("Do what you like.\n")
-    assert _licence(tmp_path / "terms.txt") == b"Do what you like.\n"
+    assert read_text(tmp_path / "terms.txt") == b"Do what you like.\n"
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", None])
