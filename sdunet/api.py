@@ -51,8 +51,8 @@ def train(
         fold: the validation fold. None: all cases but those of the test set train, to the end of
             the schedule, and none validates.
         resume: resume the run in `out`.
-        init: folder of a trained network or package whose weights to begin from. The learning rate
-            stays as it is set; a tenth of the default is usual.
+        init: folder of a trained network or package, or `hf:OWNER/NAME@COMMIT`, whose weights to
+            begin from. The learning rate stays as it is set; a tenth of the default is usual.
         settings: single settings by their dotted names, see `read_task`.
 
     Returns:

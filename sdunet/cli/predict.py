@@ -30,7 +30,8 @@ def _describe_predict(parser: Parser) -> None:
         "--model",
         required=True,
         nargs="+",
-        help="folders of runs; all models in them form an ensemble",
+        help="folders of runs, packages, or packages on the Hugging Face Hub as "
+        "hf:OWNER/NAME@COMMIT; all models in them form an ensemble",
     )
     parser.add_argument("-i", "--input", required=True, help="image, folder or raw dataset")
     parser.add_argument("-o", "--out", required=True, help="folder for the predictions")

@@ -36,7 +36,9 @@ def _describe_train(parser: Parser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="resume where the run stopped")
     parser.add_argument(
-        "--init", metavar="MODEL", help="begin from the weights of this run or package (fine-tune)"
+        "--init",
+        metavar="MODEL",
+        help="begin from the weights of this run or package, or hf:OWNER/NAME@COMMIT (fine-tune)",
     )
     parser.add_argument("--epochs", type=Steps, help="--training.epochs: at most this many")
     parser.add_argument(

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_prep.core.errors import DISK, DataError
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import check_bytes
 from data_prep.core.parse import MAX_BYTES, read_bounded, usable
@@ -197,7 +197,7 @@ def _say_left(name: str, others: Collection[str]) -> None:
     """Tell what is in the repository and no part of the package."""
     # What Git and the Hub keep there is in every repository.
     if shown := sorted(file for file in others if not file.startswith(".")):
-        found = f"{name} holds {len(shown)} files that are not in its {LIST}: {sample(shown)}"
+        found = f"{name} also holds what is not in its {LIST}: {sample(shown)}"
         say(str(Finding("note", "HUB_LEFT", found, "they are not fetched")))
 
 
@@ -209,7 +209,7 @@ def _asking(name: str) -> Iterator[None]:
 
     Raises:
         DataError: HUB_MISSING, HUB_DENIED, HUB_NETWORK; as it is.
-        OSError: if the disk takes nothing more.
+        OSError: if the cache cannot be written.
     """
     chatter = logging.getLogger("huggingface_hub")
     before = chatter.level
@@ -219,7 +219,7 @@ def _asking(name: str) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         raise _named(name, error) from None
     finally:

@@ -169,7 +169,7 @@ def test_files_of_the_repository_alone_are_told_and_not_fetched(hub, tmp_path, c
     folder = fetch(hub.url, tmp_path / "fetched")
     told = capsys.readouterr().err
     assert "HUB_LEFT" in told
-    assert "4 files" in told
+    assert "evil.py" in told
     assert ".gitattributes" not in told
     assert not {path.name for path in folder.rglob("*")} & extra.keys()
     assert hub.fetched() == json.loads(hub.files[LIST])["files"].keys() | {LIST}
@@ -238,6 +238,12 @@ def test_files_that_lie_elsewhere_are_fetched_there_without_the_token(hub, packa
     assert files_of(fetch(hub.url, tmp_path / "fetched")) == files_of(package)
     tokens = {path.startswith("/elsewhere"): token for method, path, token in hub.asked}
     assert tokens == {False: f"Bearer {TOKEN}", True: None}
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_network(hub, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(OSError, match="cache"):
+        fetch(hub.url, tmp_path / "fetched")
 
 
 def test_without_the_client_the_extra_is_named(hub, tmp_path, monkeypatch):
