@@ -7,7 +7,6 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import read_bounded, usable
 
 LICENCE = "LICENSE"
-OTHER = "other"  # that has no name on the Hub, and whose text tells all
 # docs/hub/repositories-licenses.md of huggingface/hub-docs, without those of others' weights.
 _FAMILIES = {
     "afl": "3.0",
@@ -50,13 +49,16 @@ NAMES = frozenset(
 )
 
 
-def check_name(name: str) -> None:
-    """Refuse a name of a licence that the Hub would not take.
+def check_licence(name: str | None, file: str | Path | None, *, needed: bool) -> None:
+    """Refuse a name of a licence that the Hub would not take, and no licence where one is needed.
 
     Raises:
         DataError: PACKAGE_LICENCE.
     """
-    if name not in NAMES:
+    if needed and name is None and file is None:
+        fix = "name it, as --license apache-2.0, or give its text by --license-file"
+        raise DataError("PACKAGE_LICENCE", "a folder for the Hub has no licence", fix)
+    if name is not None and name not in NAMES:
         close = get_close_matches(name.lower(), sorted(NAMES), n=1)
         meant = f"did you mean --license {close[0]}? For" if close else "for"
         fix = f"{meant} a licence that the Hub has no name for, give its text by --license-file"

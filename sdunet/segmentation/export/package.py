@@ -29,7 +29,7 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, versions
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.segmentation.export.expected_score import scores_of_folds, starts_of_folds
-from sdunet.segmentation.export.licence import LICENCE, check_name, read_text
+from sdunet.segmentation.export.licence import LICENCE, check_licence, read_text
 from sdunet.segmentation.export.model_card import model_card
 from sdunet.segmentation.export.monai_bundle import bundle_files
 from sdunet.segmentation.export.onnx_file import (
@@ -97,9 +97,8 @@ def export(
             and for a package that is on the Hub; as `doubts_of`, `scores_of_folds` and
             `load_model`.
     """
-    _check_hub(run, hub=hub, pack=pack, licensed=bool(licence or licence_name))
-    if licence_name is not None:
-        check_name(licence_name)
+    _check_hub(run, hub=hub, pack=pack)
+    check_licence(licence_name, licence, needed=hub)
     run, out = Path(run), Path(out)
     if onnx:
         check_installed()
@@ -132,16 +131,13 @@ def export(
     return out
 
 
-def _check_hub(run: str | Path, *, hub: bool, pack: bool, licensed: bool) -> None:
+def _check_hub(run: str | Path, *, hub: bool, pack: bool) -> None:
     if is_on_hub(run):
         fix = "predict by it as it is, or export the run that it was made of"
         raise DataError("PACKAGE_HUB", f"{run} is a package already", fix)
     if hub and pack:
         found, fix = "a zip for the Hub, which shows and fetches single files", "leave --zip out"
         raise DataError("PACKAGE_HUB", found, fix)
-    if hub and not licensed:
-        fix = "name it, as --license apache-2.0, or give its text by --license-file"
-        raise DataError("PACKAGE_LICENCE", "a folder for the Hub has no licence", fix)
 
 
 def _check_free(out: Path) -> None:

@@ -32,7 +32,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 _FILE = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)  # leads nowhere else, on any system
 _MOST = 100  # files; a package has about ten
 _LOG_IN = "log in by hf auth login, or set HF_TOKEN"
-_MAKE = "export it by --hub-folder, and upload that folder"
+_MAKE = "make it by sdunet export --hub-folder, and upload that folder"
 
 
 def is_on_hub(path: str | Path) -> bool:
@@ -190,7 +190,8 @@ def _check_sizes(name: str, sizes: Mapping[str, int | None], files: Collection[s
     try:
         return check_bytes(sum(sizes[file] or 0 for file in files), 1)
     except DataError as error:
-        raise error.at(file=name) from None
+        fix = "take a smaller network, or a machine with more memory"
+        raise DataError(error.code, f"{name}: {error.found}", fix) from None
 
 
 def _say_left(name: str, others: Collection[str]) -> None:
