@@ -30,8 +30,7 @@ def inference_of(model: Model, network: Mapping[str, Any]) -> dict[str, Any]:
             _partial(
                 "decide",
                 package="@package",
-                # Rules of postprocessing were found for these weights.
-                tidy="$@checkpoint == @bundle_root + '/models/model.pt'",
+                tidy=_step("has_own_weights", package="@package", checkpoint="@checkpoint"),
                 instances=False,
             ),
             _partial("write_label", folder="@output_dir"),
@@ -82,7 +81,7 @@ def training_of(model: Model, network: Mapping[str, Any]) -> dict[str, Any]:
             "prepare_like",
             package="@package",
             data="@dataset_dir",
-            folder="$@output_dir + '/prepared'",
+            out="@output_dir",
         ),
         "loss": _step("loss_of", package="@package"),
         "optimizer": _of("torch.optim.AdamW", params="$@network.parameters()", lr="@learning_rate"),

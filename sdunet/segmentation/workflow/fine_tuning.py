@@ -1,6 +1,7 @@
 """What `configs/train.json` of a package runs: training of its network goes on with new cases."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,22 @@ import torch
 from torch import nn
 
 from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.core.values.regions import masks_of, targets_of
+from data_prep.files.output_folder import MARK
 from data_prep.prepared.dataset import Dataset
 from data_prep.prepared.prepare import prepare
 from sdunet.runtime.run_record import say
 from sdunet.segmentation.inference.decision import label_of
 from sdunet.segmentation.training.data_module import load_case
 from sdunet.segmentation.training.losses import build_loss
-from sdunet.segmentation.workflow.steps import Data, Package
+from sdunet.segmentation.workflow.steps import Data, Package, check_paths
+
+CHECKPOINTS = ("model.pt", "model_final.pt")  # that MONAI writes: the best and the last weights
 
 
-def prepare_like(package: Package, data: str, folder: str) -> Dataset:
+def prepare_like(package: Package, data: str, out: str) -> Dataset:
     """Prepare images and labels by the plan of a package, as `sdunet prepare` does, and tell of it.
 
     Cases with an error are left out, and told. What is there and unchanged is used again.
@@ -27,13 +32,18 @@ def prepare_like(package: Package, data: str, folder: str) -> Dataset:
     Args:
         package: the package.
         data: a dataset in a known layout, with labels as those that the network was trained on.
-        folder: to write to.
+        out: folder of the training, where the dataset goes to `prepared`.
 
     Raises:
-        DataError: as `prepare`.
+        DataError: OUT_TAKEN if `out` is of a command of sdunet, or holds weights already, which
+            MONAI would replace; as `check_paths` and `prepare`.
     """
+    check_paths(package, data, out)
+    for name in (MARK, *CHECKPOINTS):
+        if (Path(out) / name).exists():
+            raise DataError("OUT_TAKEN", f"{out} holds {name} already", "give a new output_dir")
     plan = replace(package.plan, accept=(*package.plan.accept, *package.accept))
-    dataset, problems = prepare(data, folder, DataConfig(), plan=plan, tell=_say)
+    dataset, problems = prepare(data, Path(out) / "prepared", DataConfig(), plan=plan, tell=_say)
     for problem in problems:
         say(str(problem))
     return dataset

@@ -6,6 +6,7 @@ Between the steps goes a dictionary, as between MONAI's own: `image` to the netw
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from sdunet.segmentation.models.input_cases import cases_in, read_in_order
 from sdunet.segmentation.models.integrity import LIST, is_sealed
 
 Data = dict[str, Any]
+_CHECKPOINT = "models/model.pt"
 _HOW = "--accept \"['{code}']\""
 _FLOAT, _COPIES = 4, 2  # bytes; all probabilities, and the slabs they are joined of
 
@@ -133,6 +135,19 @@ def cases_of(package: Package, images: str) -> list[dict[str, Found]]:
     for problem in (*layout.problems, *unused):
         raise problem
     return [{"image": Found(tree, case)} for case in layout.cases]
+
+
+def has_own_weights(package: Package, checkpoint: str) -> bool:
+    """Tell whether a checkpoint holds the weights of the package, wherever it lies.
+
+    Rules of postprocessing were found for these weights; that they are left out for others is told.
+    """
+    own = package.folder / _CHECKPOINT
+    if Path(checkpoint).is_file() and own.is_file() and cmp(checkpoint, own, shallow=False):
+        return True
+    if package.ensemble.rules:
+        say("rules of postprocessing are left out: they were found for the package's own weights")
+    return False
 
 
 def check_paths(package: Package, images: str, out: str) -> None:

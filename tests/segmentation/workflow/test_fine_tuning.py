@@ -85,4 +85,18 @@ def test_labels_of_other_numbers_are_refused_by_name(bundles, make_discs, tmp_pa
     raw = make_discs(tmp_path / "raw", count=4, foreground=7, size=40)
     package = bundle.load_package(root)
     with pytest.raises(DataError, match="LBL_"):
-        bundle.prepare_like(package, str(raw), str(tmp_path / "prepared"))
+        bundle.prepare_like(package, str(raw), str(tmp_path / "tuned"))
+
+
+@pytest.mark.parametrize("place", ["package", "raw", "run", "weights", "final weights"])
+def test_training_replaces_nothing_of_others(bundles, make_discs, tmp_path, place):
+    root = bundles(DISCS)
+    raw = make_discs(tmp_path / "raw", count=4, foreground=255, size=40)
+    out = {"package": root, "raw": raw}.get(place, tmp_path / "out")
+    out.mkdir(exist_ok=True)
+    kept = {"run": ".sdunet", "weights": "model.pt", "final weights": "model_final.pt"}.get(place)
+    if kept:
+        (out / kept).write_bytes(b"mine")
+    with pytest.raises(DataError, match="OUT_"):
+        bundle.prepare_like(bundle.load_package(root), str(raw), str(out))
+    assert not (out / "prepared").exists()

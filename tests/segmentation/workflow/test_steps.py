@@ -193,3 +193,19 @@ def test_outputs_are_described_as_what_they_are(bundles):
         pred = json.loads(text)["network_data_format"]["outputs"]["pred"]
         assert (pred["format"], pred["channel_def"]) == (form, channels)
         assert pred["num_channels"] == PLANS[kind].outputs
+
+
+def test_own_weights_are_known_by_what_they_hold_and_not_by_their_path(
+    bundles, tmp_path, monkeypatch, capsys
+):
+    root = bundles(PLANS["2D"])
+    write_hashed(root / RULES, {"rules": {"front": "largest"}, "validation_dice": {}})
+    package, own = bundle.load_package(root), root / "models/model.pt"
+    monkeypatch.chdir(root)
+    (tmp_path / "copy.pt").write_bytes(own.read_bytes())
+    for path in (own, "models/model.pt", "./models/../models/model.pt", tmp_path / "copy.pt"):
+        assert bundle.has_own_weights(package, str(path))
+    (tmp_path / "copy.pt").write_bytes(own.read_bytes()[:-1])
+    capsys.readouterr()
+    assert not bundle.has_own_weights(package, str(tmp_path / "copy.pt"))
+    assert "rules of postprocessing are left out" in capsys.readouterr().err
