@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonargparse
 
 from data_prep.core.errors import DISK, DataError
-from sdunet.cli import bench, data, info, predict, review, run, train
+from sdunet.cli import bench, data, info, predict, review, run, serve, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, add_command, files_first
 from sdunet.cli.spellings import add_old_position, by_two_names, respelt, take_old_position
@@ -101,6 +101,7 @@ _COMMANDS: dict[str, Command] = {
     **data.COMMANDS,
     **train.COMMANDS,
     **predict.COMMANDS,
+    **serve.COMMANDS,
     **review.COMMANDS,
     **bench.COMMANDS,
     "vae": (describe_vae, run_vae),

@@ -31,13 +31,15 @@ def test_the_example_of_a_command_is_one_of_it(name, monkeypatch):
     assert chosen.command == name.split()[1]
 
 
-def test_help_does_not_wait_for_what_the_command_needs():
+@pytest.mark.parametrize("command", ["predict", "serve"])
+def test_help_does_not_wait_for_what_the_command_needs(command):
     code = (
         "import sys\n"
         "from sdunet.cli.main import main\n"
-        "try: main(['predict', '--help'])\n"
+        f"try: main(['{command}', '--help'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'monai', 'pytorch_lightning', 'matplotlib'} & set(sys.modules)))\n"
+        "late = {'monai', 'pytorch_lightning', 'matplotlib', 'fastapi', 'uvicorn'}\n"
+        "print(sorted(late & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

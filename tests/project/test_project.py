@@ -68,6 +68,7 @@ ORDER = (
     "sdunet.segmentation.workflow",
     "sdunet.segmentation.export",
     "sdunet.segmentation.pipeline",
+    "sdunet.serve",
     "sdunet.metrics",
     "sdunet.bundle",
     "sdunet.segmentation.bundle",

@@ -1,6 +1,6 @@
 """Images for a trained network: the cases of a folder, with channels in the order of training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from data_prep.core.config import Plan
@@ -16,13 +16,16 @@ from data_prep.reading.image import read_case_image
 from sdunet.runtime.run_record import say
 
 
-def cases_in(tree: Tree, plan: Plan, accepting: Findings) -> tuple[Layout, list[DataError]]:
+def cases_in(
+    tree: Tree, plan: Plan, accepting: Findings, tell: Callable[[str], None] = say
+) -> tuple[Layout, list[DataError]]:
     """Return the cases of a folder to predict, and an error for each file that may be one, too.
 
     Args:
         tree: the folder.
         plan: of the networks.
         accepting: what is noticed of the whole is added to it, and told.
+        tell: is told what was found. Default: the user.
 
     Raises:
         DataError: if it is in no known layout, or its channels are not those of the plan.
@@ -30,16 +33,16 @@ def cases_in(tree: Tree, plan: Plan, accepting: Findings) -> tuple[Layout, list[
     layout = find_layout(tree, need_labels=False)
     layout = joined_channels(layout, len(plan.channels), tree.root)
     layout = joined_folders(layout, plan.channels)
-    say(f"layout {layout.name}, {len(layout.cases)} cases")
-    unused = _unused(layout, accepting)
+    tell(f"layout {layout.name}, {len(layout.cases)} cases")
+    unused = _unused(layout, accepting, tell)
     order_of_channels(layout.channels, plan.channels, accepting)
     for finding in accepting.found:
-        say(str(finding))
+        tell(str(finding))
     cases = tuple(replace(case, channels=case.channels or layout.channels) for case in layout.cases)
     return replace(layout, cases=cases), unused
 
 
-def _unused(layout: Layout, accepting: Findings) -> list[DataError]:
+def _unused(layout: Layout, accepting: Findings, tell: Callable[[str], None]) -> list[DataError]:
     """Tell what was noticed of the files, and return errors for those that may be images, too.
 
     What a list leaves out is left out on purpose.
@@ -52,7 +55,7 @@ def _unused(layout: Layout, accepting: Findings) -> list[DataError]:
             except DataError as error:
                 left.append(error)
         else:
-            say(str(finding))
+            tell(str(finding))
     return left
 
 

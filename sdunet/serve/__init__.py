@@ -1,0 +1,1 @@
+"""A server that predicts the scans it is sent, one at a time, and keeps none."""
