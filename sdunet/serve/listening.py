@@ -33,6 +33,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def make_server(app: FastAPI, queue: WorkQueue, listening: Callable[[], None]) -> uvicorn.Server:
+    """Return a server that logs nothing, see `run_until_stopped`."""
+    # Names of scans and addresses may tell of patients.
+    config = uvicorn.Config(
+        app, log_config=None, log_level="critical", access_log=False, server_header=False
+    )
+    return _Server(config, queue, listening)
+
+
 def run_until_stopped(
     app: FastAPI, at: socket.socket, queue: WorkQueue, listening: Callable[[], None]
 ) -> None:
@@ -44,14 +53,10 @@ def run_until_stopped(
         queue: is closed at the end.
         listening: is called at the beginning.
     """
-    # What is asked for is not logged: names of scans and addresses may be those of patients.
-    config = uvicorn.Config(
-        app, log_config=None, log_level="critical", access_log=False, server_header=False
-    )
     # Uvicorn raises the signal once more when it has ended, which would end us before we clean up.
     before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
     try:
-        _Server(config, queue, listening).run([at])
+        make_server(app, queue, listening).run([at])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

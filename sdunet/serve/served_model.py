@@ -17,6 +17,7 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import versions
 from sdunet.segmentation.export.package import LICENCE
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
+from sdunet.segmentation.inference.predict_folder import NETWORKS
 from sdunet.segmentation.models.input_cases import cases_in, read_in_order
 from sdunet.serve.answers import Answer, noticed
 
@@ -47,7 +48,8 @@ class ServedModel:
         self.name = path.resolve().name.removesuffix(".zip")
         self.memory = memory
         self.accept = tuple(accept)
-        self.ensemble: Ensemble = load_ensemble([path], device, accept=accept)
+        with memory_within(max(memory, NETWORKS)):
+            self.ensemble: Ensemble = load_ensemble([path], device, accept=accept)
         self._licence = _licence_of(path)
 
     @property

@@ -16,7 +16,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import bytes_of, memory_each
 from sdunet.runtime.device import choose_device
 from sdunet.runtime.doubts import findings_of
-from sdunet.runtime.run_record import say
+from sdunet.runtime.run_record import say, say_if_slow
 from sdunet.serve.access import access_for
 
 _NEEDED = ("fastapi", "uvicorn", "python_multipart")
@@ -80,6 +80,8 @@ def serve(package: str | Path, options: ServeOptions, ready: Callable[[str], Non
         )
         for finding in findings_of(model.ensemble.doubts, options.accept):
             say(str(finding))
+        for one in model.ensemble.models:
+            say_if_slow(one.network, model.ensemble.device.type)
         queue = WorkQueue(options.queue)
         app = make_app(Service(model, access, queue, folder, options.max_upload_mb * 1e6))
         host, port = listening.getsockname()[:2]

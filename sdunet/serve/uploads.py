@@ -47,9 +47,8 @@ async def receive_scan(
 
     async def receive() -> Message:
         nonlocal taken, last
-        queue.check_open()
         try:
-            message = await asyncio.wait_for(request.receive(), _SILENCE)
+            message = await queue.before_end(request.receive(), _SILENCE)
         except TimeoutError as error:
             found = f"nothing came for {_SILENCE:g} seconds"
             raise DataError("SERVE_SLOW", found, "send it again") from error

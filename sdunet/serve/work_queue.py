@@ -21,13 +21,12 @@ class WorkQueue:
 
     Attributes:
         taken: places that are taken by requests now.
-        closed: whether it takes no more.
     """
 
     def __init__(self, waiting: int) -> None:
         self.places = waiting + 1
         self.taken = 0
-        self.closed = False
+        self._ending = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "predict")
 
     @contextmanager
@@ -78,6 +77,31 @@ class WorkQueue:
             self.check_open()
         return done.result()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more."""
+        return self._ending.is_set()
+
+    async def before_end(self, awaited: Awaitable[T], seconds: float) -> T:
+        """Return what is awaited, unless it takes too long or the queue is closed before.
+
+        Raises:
+            TimeoutError: if it takes longer.
+            DataError: SERVE_STOPPING.
+        """
+        coming = asyncio.ensure_future(awaited)
+        ending: asyncio.Future[Any] = asyncio.ensure_future(self._ending.wait())
+        both: set[asyncio.Future[Any]] = {coming, ending}
+        try:
+            await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            self.check_open()
+            if not coming.done():
+                raise TimeoutError
+            return coming.result()
+        finally:
+            coming.cancel()
+            ending.cancel()
+
     def check_open(self) -> None:
         """Refuse a request to a server that ends.
 
@@ -89,5 +113,5 @@ class WorkQueue:
 
     def close(self) -> None:
         """Take no more, and leave out what waits; what is worked on comes to its end."""
-        self.closed = True
+        self._ending.set()
         self._worker.shutdown(wait=False, cancel_futures=True)

@@ -4,31 +4,16 @@ import io
 import json
 import re
 import zipfile
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from bombs import VOLUMES
-from dicom_files import STORED, encode, new_slice, series
+from dicom_files import STORED, encode, new_slice
 from PIL import Image
-from predicted_series import PLAN, thirds
+from predicted_series import PLAN
+from served import ct, of_two_channels, second_channel, zipped
 
 from data_prep.core.codes import explain
-from sdunet.segmentation.inference.ensemble import Ensemble
-from sdunet.segmentation.models.trained_model import Model
-
-
-def zipped(files):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def ct(**options):
-    return {f"anna/{i}.dcm": encode(one) for i, one in enumerate(series(**options))}
 
 
 def send(client, *files, **query):
@@ -66,22 +51,11 @@ def test_the_label_is_the_file_that_predict_writes(
     assert alone.headers.get("x-findings", "") == ",".join(f["code"] for f in told["findings"])
 
 
-def of_two_channels():
-    """A network that sees its first channel alone, so that a changed order shows."""
-    plan = replace(PLAN, channels=("T1", "T2"))
-    one = thirds().models[0].network
-    network = torch.nn.Conv3d(2, 3, 1)
-    with torch.no_grad():
-        network.weight[:, :1], network.weight[:, 1:], network.bias[:] = one.weight, 0, one.bias
-    return Ensemble((Model(network.eval(), plan, 0.5, (), "cd" * 32, None),), {})
-
-
 def test_channels_are_told_by_their_fields_or_by_their_order(
     client, volume, tmp_path, write_nifti, written_by_predict
 ):
     made = client(ensemble=of_two_channels())
-    other = np.random.default_rng(1).integers(-1000, 1900, (7, 9, 6)).astype(np.int16)
-    other = write_nifti(tmp_path / "b.nii.gz", other, np.diag([1.1, 0.7, 2.0, 1.0]))
+    other = write_nifti(tmp_path / "b.nii.gz", *second_channel(volume))
     folder = tmp_path / "both"
     folder.mkdir()
     (folder / "a_0000.nii.gz").write_bytes(volume.read_bytes())

@@ -1,6 +1,8 @@
 """The other routes, who may ask for them, and what happens when there is too much to do."""
 
 import asyncio
+import errno
+import json
 import threading
 
 import pytest
@@ -8,7 +10,7 @@ from predicted_series import PLAN
 
 from data_prep.core.errors import DataError
 from sdunet.cli.main import main
-from sdunet.serve import server
+from sdunet.serve import server, uploads
 from sdunet.serve.access import VARIABLE, access_for
 from sdunet.serve.app import make_app
 from sdunet.serve.work_queue import WorkQueue
@@ -144,6 +146,61 @@ def test_work_is_done_in_its_order_and_what_waits_is_refused_at_the_end():
     assert order == ["first"]
 
 
+HEAD = b'--x\r\nContent-Disposition: form-data; name="scan"; filename="a.nii.gz"\r\n\r\n'
+
+
+async def send_scan(app, body, left, sent, whole=True):
+    """Send a form, leave when that is told, and keep what is answered."""
+    messages = [{"type": "http.request", "body": body, "more_body": not whole}]
+    headers = {b"host": b"localhost", b"content-type": b"multipart/form-data; boundary=x"}
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b""}
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope | {"headers": [*headers.items()]}, receive, send)
+
+
+@pytest.mark.parametrize("end", ["silence", "leaving", "closing"])
+def test_an_upload_that_stands_still_is_given_up(end, service, monkeypatch):
+    monkeypatch.setattr(uploads, "_SILENCE", 0.05 if end == "silence" else 60)
+    shared, sent = service(), []
+
+    async def run():
+        left = asyncio.Event()
+        app = make_app(shared)
+        sender = asyncio.ensure_future(send_scan(app, HEAD, left, sent, whole=False))
+        while not shared.queue.taken:
+            await asyncio.sleep(0)
+        if end == "leaving":
+            left.set()
+        if end == "closing":
+            shared.queue.close()
+        await asyncio.wait_for(sender, 10)
+
+    asyncio.run(run())
+    status = {"silence": 408, "leaving": 499, "closing": 503}[end]
+    assert shared.metrics.statuses == {status: 1}
+    told = [json.loads(m["body"])["code"] for m in sent if m.get("body")]
+    assert told == {408: ["SERVE_SLOW"], 499: [], 503: ["SERVE_STOPPING"]}[status]
+
+
+def test_a_full_disk_is_told(client, volume, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(uploads.shutil, "copyfileobj", full)
+    answer = client().post("/predict", files={"scan": ("a.nii.gz", volume.read_bytes())})
+    assert (answer.status_code, answer.json()["code"]) == (507, "OUT_DISK")
+    assert str(tmp_path) not in answer.text
+
+
 def test_the_scan_of_a_sender_who_left_is_not_predicted_and_not_kept(service, volume):
     shared = service()
     predict, calls, go = shared.model.predict, [], threading.Event()
@@ -154,36 +211,10 @@ def test_the_scan_of_a_sender_who_left_is_not_predicted_and_not_kept(service, vo
         return predict(path)  # reads what must still be there
 
     shared.model.predict = slow
-    app = make_app(shared)
-    head = b'--x\r\nContent-Disposition: form-data; name="scan"; filename="a.nii.gz"\r\n\r\n'
-    body = head + volume.read_bytes() + b"\r\n--x--\r\n"
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/predict",
-        "query_string": b"",
-        "headers": [
-            (b"host", b"localhost"),
-            (b"content-type", b"multipart/form-data; boundary=x"),
-        ],
-    }
+    app, sent = make_app(shared), []
 
-    async def ask(left):
-        """Send a scan, and leave when that is told."""
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive():
-            if messages:
-                return messages.pop()
-            await left.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message):
-            sent.append(message)
-
-        await app(dict(scope), receive, send)
-
-    sent = []
+    def ask(left):
+        return send_scan(app, HEAD + volume.read_bytes() + b"\r\n--x--\r\n", left, sent)
 
     async def run():
         left, stays = asyncio.Event(), asyncio.Event()

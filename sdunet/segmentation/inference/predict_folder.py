@@ -40,7 +40,7 @@ from sdunet.segmentation.models.integrity import is_sealed
 from sdunet.segmentation.models.seen_cases import is_seen
 
 _HOW = "--accept {code}"  # the option of this command
-_NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
+NETWORKS = 0.5e9  # bytes that a file of a network may take, however little a scan may
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def predict(
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
     device = own_device(options.device)
-    with memory_within(max(_memory(options), _NETWORKS)):
+    with memory_within(max(_memory(options), NETWORKS)):
         ensemble = load_ensemble(
             runs, device, mirror=options.mirror, tidy=options.tidy, accept=options.accept
         )
