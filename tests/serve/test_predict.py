@@ -119,7 +119,7 @@ def test_a_fault_of_the_server_itself_shows_no_traceback(service, client, volume
     assert "Traceback" not in answer.text + capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["declared.nii.gz", "surplus.nii.gz", "surplus.nrrd"])
+@pytest.mark.parametrize("name", ["declared.nii.gz", "surplus.nrrd"])
 def test_small_files_that_unpack_to_gigabytes_are_refused(name, client, tmp_path):
     VOLUMES[name](tmp_path / name)
     answer = send(client(memory=0.5e9), (name, (tmp_path / name).read_bytes()))
