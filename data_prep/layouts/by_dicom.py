@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
@@ -84,6 +85,7 @@ def dicom(tree: Tree) -> Layout | None:
         missing = [one for one in (*hidden, *lost) if _concerns(one, series, members)]
         beside = masks.get(series, [])
         problem = _problem(members, missing, drawn) or _several_masks(beside)
+        findings += _copied(id_, members)
         first = members[0]
         alone = first.patient == first.study
         group = named.get(first.study, first.patient) if alone else first.patient
@@ -102,6 +104,19 @@ def dicom(tree: Tree) -> Layout | None:
             problems.append(no_image(id_, label.name, "the series it refers to"))
     channels, told = _channels([members[0].kind for members in images.values()])
     return layout_of("dicom", cases, problems, channels=channels, findings=(*findings, *told))
+
+
+def _copied(case: str, members: Iterable[SeriesFile]) -> list[Finding]:
+    """Return a warning of folders that hold copies of one series: there is one case of them all."""
+    folders = defaultdict(set)
+    for file in members:
+        folders[file.uid].add(str(PurePosixPath(file.name).parent))
+    copied = sorted({*chain.from_iterable(there for there in folders.values() if len(there) > 1)})
+    if not copied:
+        return []
+    found = f"{len(copied)} folders hold copies of its files: {sample(copied)}"
+    fix = "nothing, if they are of one scan; else export those that were to be others again"
+    return [Finding("warning", "DCM_COPY", found, fix, case=case)]
 
 
 def _without_case(

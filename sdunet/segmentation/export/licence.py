@@ -5,8 +5,10 @@ from pathlib import Path
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import read_bounded, usable
+from data_prep.core.safe_text import inert
 
 LICENCE = "LICENSE"
+_LAYOUT = "\n\r\t\f\ufeff"  # of texts, which is no letter
 # docs/hub/repositories-licenses.md of huggingface/hub-docs, without those of others' weights.
 _FAMILIES = {
     "afl": "3.0",
@@ -72,7 +74,10 @@ def read_text(path: Path) -> bytes:
         DataError: PACKAGE_LICENCE.
     """
     with usable("PACKAGE_LICENCE", path, "give the text of the licence, or leave it out"):
-        text = read_bounded(path)
-        if not text.decode().strip():
+        content = read_bounded(path)
+        text = content.decode()
+        if not text.strip():
             raise ValueError("it holds nothing")
-        return text
+        if inert(text, _LAYOUT) != text:
+            raise ValueError("it holds characters that are no text")
+        return content

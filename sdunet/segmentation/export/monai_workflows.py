@@ -205,12 +205,11 @@ def _validate(model: Model) -> dict[str, Any]:
 
 
 def _windows(model: Model) -> dict[str, Any]:
-    plan = model.plan
     return _step(
         "WindowInferer",
-        roi_size=list(plan.patch_size),
+        roi_size=list(model.plan.patch_size),
         overlap=model.overlap,
-        regions=bool(plan.regions),
+        package="@package",
     )
 
 

@@ -19,7 +19,7 @@ from sdunet.runtime.run_record import say
 from sdunet.segmentation.inference.decision import label_of
 from sdunet.segmentation.training.data_module import load_case
 from sdunet.segmentation.training.losses import build_loss
-from sdunet.segmentation.workflow.steps import Data, Package, check_paths
+from sdunet.segmentation.workflow.steps import Data, Package, check_apart
 
 CHECKPOINTS = ("model.pt", "model_final.pt")  # that MONAI writes: the best and the last weights
 
@@ -36,9 +36,9 @@ def prepare_like(package: Package, data: str, out: str) -> Dataset:
 
     Raises:
         DataError: OUT_TAKEN if `out` is of a command of sdunet, or holds weights already, which
-            MONAI would replace; as `check_paths` and `prepare`.
+            MONAI would replace; as `check_apart` and `prepare`.
     """
-    check_paths(package, data, out)
+    check_apart(package, data, out)
     for name in (MARK, *CHECKPOINTS):
         if (Path(out) / name).exists():
             raise DataError("OUT_TAKEN", f"{out} holds {name} already", "give a new output_dir")

@@ -26,7 +26,7 @@ from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import Tree, open_tree
 from data_prep.files.links import real
-from data_prep.files.output_folder import below, check_output, own_folder
+from data_prep.files.output_folder import below, check_free, check_output, own_folder
 from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
@@ -48,6 +48,7 @@ from sdunet.segmentation.models.integrity import LIST, is_sealed
 
 Data = dict[str, Any]
 _CHECKPOINT = "models/model.pt"
+_COMMAND = "bundle"  # that predictions are of: those of `sdunet predict` have a record besides
 _HOW = "--accept \"['{code}']\""
 _FLOAT, _COPIES = 4, 2  # bytes; all probabilities, and the slabs they are joined of
 
@@ -151,6 +152,16 @@ def has_own_weights(package: Package, checkpoint: str) -> bool:
 
 
 def check_paths(package: Package, images: str, out: str) -> None:
+    """Refuse what cannot be predicted, or would be lost, before anything is.
+
+    Raises:
+        DataError: as `check_apart`; OUT_TAKEN if `out` holds what is not of an earlier prediction.
+    """
+    check_apart(package, images, out)
+    check_free(out, _COMMAND)
+
+
+def check_apart(package: Package, images: str, out: str) -> None:
     """Refuse images that are not there, and an output that would spoil them or the package.
 
     A folder of its own in the package spoils nothing.
@@ -204,13 +215,13 @@ class WindowInferer(Inferer):
     Args:
         roi_size: voxels of a window along each axis.
         overlap: share of a window that its neighbour covers too, 0 to below 1.
-        regions: whether each channel is of a region by itself, and not of one class of all.
+        package: whose network it is; of regions, each channel is a probability by itself.
     """
 
-    def __init__(self, roi_size: Sequence[int], overlap: float, *, regions: bool = False) -> None:
+    def __init__(self, roi_size: Sequence[int], overlap: float, package: Package) -> None:
         self.roi_size = tuple(roi_size)
         self.overlap = overlap
-        self.regions = regions
+        self.regions = bool(package.plan.regions)
 
     def __call__(
         self, inputs: Tensor, network: Callable, *args: object, **kwargs: object
@@ -270,7 +281,7 @@ def write_label(data: Data, folder: str) -> Data:
     place = _place_of(data)
     label = np.asarray(data["pred"])
     suffix, content = encode(place.scan.holding(label), suffix_of(place.image))
-    with own_folder(folder, "predict") as output:
+    with own_folder(folder, _COMMAND) as output:
         path = below(output.root, f"{place.case}{suffix}")
         output.claim(path)
         write_bytes(path, content)

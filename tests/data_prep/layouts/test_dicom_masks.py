@@ -163,3 +163,21 @@ def test_masks_that_are_2d_images_a_slice_are_told_of_and_work_as_one_volume(wri
     assert "if the 10 2D images in p1/T2SPIR/Ground/ are its masks" in layout.problems[0].found
     others = written(files | drawn | {f"{i}/T2SPIR/DICOM_anon/mask.nii.gz": mask() for i in IDS})
     assert len(find_layout(open_tree(others)).cases) == 2
+
+
+def test_folders_that_are_copies_of_one_series_are_told(written):
+    once = two_series()
+    copies = {f"copy_{n}_{name}": data for name, data in once.items() for n in (1, 2)}
+    found = find_layout(open_tree(written(once | copies)), need_labels=False).findings
+    told = [(f.level, f.found) for f in found if f.code == "DCM_COPY"]
+    begin = "3 folders hold copies of its files: copy_1_{0}, copy_2_{0}, {0}"
+    assert told == [("warning", begin.format(folder)) for folder in IDS]
+
+
+@pytest.mark.parametrize("folder_of", ["p{n}/s{n:02}.dcm", "p/s{n:02}.dcm"])
+def test_a_series_in_several_folders_or_with_a_slice_twice_is_no_copy(written, folder_of):
+    stack = series(10, series="1.2.3")
+    files = {folder_of.format(n=n): encode(one) for n, one in enumerate(stack)}
+    files["p/again.dcm" if "p/s" in folder_of else "p0/again.dcm"] = encode(stack[0])
+    found = find_layout(open_tree(written(files)), need_labels=False).findings
+    assert [f for f in found if f.code == "DCM_COPY"] == []

@@ -165,7 +165,7 @@ def test_a_licence_is_copied_and_named(packages, trained_discs, tmp_path, monkey
     assert read_text(tmp_path / "terms.txt") == b"Do what you like.\n"
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", None])
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"MIT\0", b"MIT\x1b[2J", None])
 def test_a_licence_that_is_no_text_is_refused_by_name(trained_discs, tmp_path, capsys, content):
     path = tmp_path / "terms.txt"
     if content is not None:

@@ -209,3 +209,14 @@ def test_own_weights_are_known_by_what_they_hold_and_not_by_their_path(
     capsys.readouterr()
     assert not bundle.has_own_weights(package, str(tmp_path / "copy.pt"))
     assert "rules of postprocessing are left out" in capsys.readouterr().err
+
+
+def test_predictions_of_the_command_are_not_replaced(bundles, scans, tmp_path):
+    plan = PLANS["2D"]
+    root, images = bundles(plan), scans(plan)
+    predict(root, images, tmp_path / "out", options=PredictOptions(device="cpu"))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    with pytest.raises(RuntimeError) as raised:
+        workflow(root, images, tmp_path / "out", device="cpu").run()
+    assert "OUT_TAKEN" in named(raised.value)
+    assert before == {path: path.read_bytes() for path in before}
