@@ -25,7 +25,7 @@ from data_prep.layouts.cases import (
     no_image,
 )
 from data_prep.layouts.lists.in_vain import keys_in_vain
-from data_prep.layouts.lists.records import split_and_fold, with_parts
+from data_prep.layouts.lists.records import id_in, split_and_fold, with_parts
 from data_prep.layouts.lists.regions import are_regions, regions_of
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 from data_prep.planning.classes import without_ignored
@@ -87,15 +87,16 @@ def _of_record(
     images = _images_in(tree, root, named_by, record)
     label = _label_in(record)
     label = None if label is None else inside(tree, root, label, named_by)
+    id_ = id_in(record)
     try:
         split = (test_of if test else split_of)(*split_and_fold(record))
     except ValueError as error:
-        case, fix = _id_of(tree, images, label), "number folds 0, 1, ..."
+        case, fix = id_ or _id_of(tree, images, label), "number folds 0, 1, ..."
         fix = "say one of them" if test else fix
         return DataError("LAY_FOLD", str(error), fix, case=case, file=name)
     if label is None and test:
-        return pair(tree, images, None, "test")  # whose reference others keep
-    return pair(tree, images, label, split, groups=groups_in(record))
+        return pair(tree, images, None, "test", id_)  # whose reference others keep
+    return pair(tree, images, label, split, id_, groups_in(record))
 
 
 def _images_in(tree: Tree, root: PurePosixPath, named_by: str, record: dict) -> list[str]:
