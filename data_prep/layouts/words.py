@@ -16,6 +16,7 @@ from data_prep.planning.part_words import (
     Part,
     part_of,
     plain_word,
+    without_marks,
     words_in,
 )
 
@@ -54,13 +55,13 @@ _SHORT_PARTS = {"tr": "train", "va": "validation", "ts": "test"}
 
 
 def role_of(column: str) -> Role | None:
-    """Return what a column or key holds, whatever its capitals, blanks, `_`, `-` and `.`."""
+    """Return what a column or key holds, whatever its capitals, blanks and marks."""
     return _ROLE_OF.get(bare_name(column))
 
 
 def bare_name(column: str) -> str:
     """Return the name of a column without capitals, blanks and what stands between words."""
-    return re.sub(r"[\s_.\-]+", "", column.lower())
+    return re.sub(r"[\s_.\-]+", "", without_marks(column).lower())
 
 
 def by_role(columns: Iterable[str]) -> tuple[dict[Role, str], list[str]]:

@@ -17,6 +17,9 @@ PART_OF: dict[str, Part] = {word: part for part, words in PARTS.items() for word
 ASKING = ("is", "in", "for", "use", "used", "as", "set", "data")  # beside a part, for yes or no
 BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
 FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
+# What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
+_ANSWERS = re.compile(r"[(\[](?:[\W\d]|yes|no|true|false|ja|nein|oui|non|[yntfjxo])+[)\]]", re.I)
+_MARKED = re.compile(r"[^\w\s.\-/]+")
 _ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
 
 
@@ -24,6 +27,11 @@ def words_in(name: str) -> list[str]:
     """Return the words of a name in lower case, also those that capitals part: `imagesVal`."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     return [word for word in re.split(BETWEEN, apart.lower()) if word]
+
+
+def without_marks(column: str) -> str:
+    """Return the name of a column without answers in brackets and marks between its words."""
+    return re.sub(_MARKED, " ", re.sub(_ANSWERS, " ", column)).strip()
 
 
 def plain_word(value: object) -> str:

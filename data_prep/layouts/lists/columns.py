@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from data_prep.core.parse import is_no_value
 from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role_of
 from data_prep.planning.part_words import (
     ASKING,
@@ -14,6 +15,7 @@ from data_prep.planning.part_words import (
     part_of,
     part_told,
     plain_word,
+    without_marks,
     words_in,
 )
 
@@ -21,13 +23,20 @@ from data_prep.planning.part_words import (
 _PERHAPS = ("set", "dataset", "cohort", "phase", "usage")
 _JOINED = ("datasplit", "datasetsplit", "trainsplit", "traintest", "trainval", "traintestsplit")
 _MOST_PARTS = 20  # whole numbers above are measured, not those of parts
-# In English, German, French, Spanish and Italian; numbers as tables write them.
+# In English, German, French, Spanish and Italian; numbers as tables write them, Access -1 for yes.
 _YES = (
-    *("true", "yes", "y", "t", "1", "1.0", "wahr", "ja", "j", "vrai", "oui", "o"),
+    *("true", "yes", "y", "t", "1", "1.0", "-1", "-1.0", "wahr", "ja", "j", "vrai", "oui", "o"),
     *("verdadero", "vero", "si", "sí", "sì", "s"),
 )
+_SIGNED = ({"1", "1.0"}, {"-1", "-1.0"})  # which are not both yes
 _NO = ("false", "no", "n", "f", "0", "0.0", "falsch", "nein", "faux", "non", "falso")
 _MARKS = ("x", "✓", "✔", "☑", "*", "+", "•")  # yes, where other cells are empty
+_OF_QUALITY = (
+    "valid",
+    "isvalid",
+    "validdata",
+    "validscan",
+)  # of a case that is for validation, or can be used
 _LEAVE_OUT = (*LEFT_OUT, "drop", "bad", "include", "included", "use", "used", "keep", "kept")
 _OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
 _FOLD_LIKE = re.compile(
@@ -73,10 +82,8 @@ def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]]
         values: one a case.
     """
     words = [plain_word(value) for value in values]
-    asked, different = _part_asked(column), {*words}
-    marked = different <= {*_MARKS, *UNTOLD} and not different.isdisjoint(UNTOLD)
-    answered = different <= {*_YES, *_NO} or (marked and not different.isdisjoint(_MARKS))
-    if asked is not None and words and answered:
+    asked = _part_asked(column)
+    if asked is not None and words and _are_answers({*words}):
         only, others = frozenset({asked}), frozenset(PARTS) - {asked}
         return [only if word in (*_YES, *_MARKS) else others for word in words]
     parts = [part_told(word) for word in words]
@@ -86,6 +93,20 @@ def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]]
         told = [frozenset({part}) for part in parts if part is not None]
         return told if told and len(told) == len(words) else None
     return None
+
+
+def _are_answers(words: Collection[str]) -> bool:
+    """Tell whether values are yes and no, or marks where other cells are empty."""
+    different = {*words}
+    if different <= {*_YES, *_NO}:
+        return any(different.isdisjoint(ones) for ones in _SIGNED)
+    marked = different <= {*_MARKS, *UNTOLD} and not different.isdisjoint(UNTOLD)
+    return marked and not different.isdisjoint(_MARKS)
+
+
+def may_be_usable(column: str, values: Collection[object]) -> bool:
+    """Tell whether a column may tell the cases for validation, or as well those of good quality."""
+    return bare_name(column) in _OF_QUALITY and _are_answers([*map(plain_word, values)])
 
 
 def parts_of_all(
@@ -127,10 +148,19 @@ def _open_by(value: object) -> frozenset[Part]:
 
 def _part_asked(column: str) -> Part | None:
     """Return the part that a column asks about by its name: `is_test`, `in_val_set`, `train`."""
-    words = [word for word in words_in(column) if word not in ASKING]
+    words = [word for word in _words_of(column) if word not in ASKING]
     joined = re.sub(r"^(is|in|for)(?=.)", "", "".join(words))
     joined = re.sub(r"(?<=.)(data)?set$", "", joined)
     return None if joined in UNTOLD else PART_OF.get(joined)
+
+
+def _words_of(column: str) -> list[str]:
+    return words_in(without_marks(column))
+
+
+def _asks_plainly(column: str) -> bool:
+    """Tell whether a column asks about a part by more than its word, which may be of a measure."""
+    return _part_asked(column) is not None and bare_name(column) not in PART_OF
 
 
 def tells_split(column: str) -> bool:
@@ -138,7 +168,7 @@ def tells_split(column: str) -> bool:
 
     Such a column is read, or a warning tells why not.
     """
-    words = [word for word in words_in(column.replace("/", " ")) if word not in ("or", "and")]
+    words = [word for word in _words_of(column.replace("/", " ")) if word not in ("or", "and")]
     # Of two letters they are others, too: TR is a repetition time.
     parted = bool(words) and all(len(word) > 2 and is_part_word(word) for word in words)
     asked = _part_asked(column) is not None and len(bare_name(column)) > 2
@@ -149,6 +179,10 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     """Tell whether a column seems to tell parts, by all of its values or by some and its name."""
     words = [word for value in values if (word := plain_word(value)) not in UNTOLD]
     named = tells_split(column)
+    if _asks_plainly(column) and not all(map(is_no_value, words)):
+        return True
+    if named and words and {*words} <= {*_MARKS}:
+        return True
     if named and not _are_measured(words) and len({*map(plain_word, values)}) > 1:
         return True
     if named or bare_name(column) in _PERHAPS:  # such as `external test`
@@ -172,7 +206,7 @@ def may_tell_of_cases(key: str) -> bool:
         is_part_word(word)
         or word in _LEAVE_OUT
         or role_of(word.rstrip("s")) in ("split", "fold", "group", "patient")
-        for word in words_in(key)
+        for word in _words_of(key)
     )
 
 
@@ -221,7 +255,7 @@ def _is_numbered(column: str) -> bool:
 
     A UID is of one scan or study of a patient, whatever else it is of.
     """
-    words = words_in(column)
+    words = _words_of(column)
     if words and words[-1].endswith("uid"):
         return "class" not in "".join(words)
     numbered = _NUMBERED.fullmatch(bare_name(column))

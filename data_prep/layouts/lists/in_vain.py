@@ -7,6 +7,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.formats.registry import stem
 from data_prep.layouts.lists.columns import (
+    may_be_usable,
     may_group,
     may_leave_out,
     may_tell_of_cases,
@@ -15,7 +16,7 @@ from data_prep.layouts.lists.columns import (
     told_parts,
 )
 from data_prep.layouts.words import Role
-from data_prep.planning.part_words import parts_alone
+from data_prep.planning.part_words import Part, parts_alone, plain_word
 
 _INSTEAD: dict[Role, set[Role]] = {
     "fold": {"fold", "split"},
@@ -70,11 +71,13 @@ def parts_told(
     understood = {
         name: parts for name, values in unused.items() if (parts := told_parts(name, values))
     }
+    unsure = _unsure_of(unused, understood, split)
+    understood = {name: told for name, told in understood.items() if name not in unsure}
     parts = parts_of_all(understood, split)
     doubtful = [
         name
         for name, values in unused.items()
-        if name not in understood and may_tell_parts(name, values)
+        if name not in (*understood, *unsure) and may_tell_parts(name, values)
     ]
     warned += tuple(
         Finding(
@@ -86,6 +89,19 @@ def parts_told(
             file=file,
         )
         for name in doubtful
+    )
+    valid = [name for name in unsure if len({*map(plain_word, unused[name])}) > 1]
+    warned += tuple(
+        Finding(
+            "warning",
+            "LAY_COLUMNS",
+            f"{what} that are not used, and may tell cases for validation, or those that are "
+            f"usable: {name!r}",
+            "call it is_val if it tells the split; else take out the cases that are not usable, "
+            "and the column",
+            file=file,
+        )
+        for name in valid
     )
     leaving = [name for name, values in unused.items() if may_leave_out(name, values)]
     warned += tuple(
@@ -114,9 +130,29 @@ def parts_told(
         for name, role in grouping.items()
         if name not in doubtful
     )
-    told = (*understood, *doubtful, *leaving, *grouping)
+    told = (*understood, *doubtful, *valid, *leaving, *grouping)
     rest = [name for name in unused if name not in told]
     return parts, (*warned, *not_used(what, rest, file))
+
+
+def _unsure_of(
+    unused: Mapping[str, Sequence[object]],
+    understood: Mapping[str, Sequence[frozenset[Part]]],
+    split: Sequence[object],
+) -> list[str]:
+    """Return columns such as `valid` that may be of quality: those beside no other of a split.
+
+    Beside one they are of a split where they agree with it.
+    """
+    found = [name for name in understood if may_be_usable(name, unused[name])]
+    sure = {name: parts for name, parts in understood.items() if name not in found}
+    if sure or not found:
+        return []
+    try:
+        parts_of_all({name: understood[name] for name in found}, split)
+    except ValueError:
+        return found
+    return [] if split else found
 
 
 def _parts_as_groups(

@@ -70,7 +70,7 @@ def listing(kind, column, values):
         ("is_test", ("False", "False", "0", "True")),
         ("test", ("no", "no", "no", "yes")),
         *((name, ("0", "0", "0", "1")) for name in ("is_holdout", "use_for_test", "inTestSet")),
-        *((name, ("n", "n", "n", "y")) for name in ("is_val", "val", "is_valid", "validation")),
+        *((name, ("n", "n", "n", "y")) for name in ("is_val", "val", "validation")),
         *((name, ("1", "1", "1", "0")) for name in ("is_train", "train", "is_training")),
         *(("is_test", ("", "", "", mark)) for mark in ("x", "✓", "*")),
         ("training", ("X", "X", "X", "")),
@@ -78,6 +78,9 @@ def listing(kind, column, values):
         *(("is_test", (no, no, no, yes)) for no, yes in (("non", "oui"), ("no", "sí"))),
         ("set", ("Training set", "Training set", "training", "held out")),
         ("train_or_test", TOLD),
+        *((name, ("n", "n", "n", "y")) for name in ("Test?", "Is Test?", "test set (y/n)")),
+        ("is_test", ("0", "0", "0", "-1")),
+        ("is_train", ("-1", "-1", "-1", "0")),
     ],
 )
 @pytest.mark.parametrize("listed", ["csv", "json"])
@@ -101,6 +104,12 @@ def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
         ("is_val", ("kyllä", "ei", "ei", "ei"), "warning"),
         ("data_split", ("A", "A", "A", "B"), "warning"),
         ("split_2", TOLD, "warning"),
+        ("is_test", ("0.1", "0.2", "0", "1"), "warning"),
+        ("is_test", ("-1", "0", "0", "1"), "warning"),
+        ("is_test", ("x", "x", "x", "x"), "warning"),
+        ("is_test", ("", "", "", ""), "note"),
+        *((name, ("yes", "yes", "yes", "no"), "warning") for name in ("valid", "is_valid")),
+        ("valid", ("yes", "yes", "yes", "yes"), "note"),
         ("val", ("7.5", "7", "7", "8"), "note"),
         ("TR", ("2000", "2000", "2000", "2500"), "note"),
         ("TR", ("2", "2", "2", "3"), "note"),
@@ -175,6 +184,9 @@ def test_families_are_told_of_beside_patients_whom_they_hold(written):
     [
         ("is_test", ("n/a", "n/a", "x"), [None, None, "test"], []),
         ("is_test", ("nein", "nein", "ja"), [None, None, "test"], []),
+        ("is_test", ("0", "0", "-1"), [None, None, "test"], []),
+        ("is_test", ("0.1", "0.5", "1"), [None] * 3, ["'is_test'"]),
+        ("valid", ("yes", "yes", "no"), [None] * 3, ["'valid'"]),
         ("is_test", ("n/a", "n/a", "1"), [None] * 3, ["'is_test'"]),
         ("group", ("train", "train", "test"), [None] * 3, ["'group'"]),
         ("family_id", ("1", "1", "2"), [None] * 3, ["'family_id'"]),
@@ -215,6 +227,8 @@ def test_ids_that_differ_by_blanks_are_one_case_twice(written):
         ),
         ("is_test,split", ("0,train", "0,val", "1,test", "0,"), BOTH),
         ("is_test,fold", ("0,0", "0,1", "1,", "0,1"), [0, 1, "test", 1]),
+        ("valid,train", ("0,1", "1,0", "1,0", "0,1"), BOTH),
+        ("valid,split", ("0,train", "1,val", "1,val", "0,"), BOTH),
     ],
 )
 def test_columns_that_agree_tell_the_split_together(written, columns, rows, split):
