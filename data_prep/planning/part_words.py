@@ -1,7 +1,6 @@
 """What people call the parts of a split."""
 
 import re
-from collections.abc import Collection
 from typing import Literal
 
 from data_prep.core.parse import whole
@@ -49,13 +48,6 @@ def part_told(value: object) -> Part | None:
 def is_part_word(value: object) -> bool:
     """Tell whether a value is a word for training, validation or test."""
     return part_told(value) is not None
-
-
-def parts_alone(values: Collection[object]) -> list[str]:
-    """Return what values are called, if they name several parts and nothing else."""
-    told = {str(value).strip() for value in values if plain_word(value) not in UNTOLD}
-    parts = {part_told(value) for value in told}
-    return sorted(told) if len(parts) > 1 and None not in parts else []
 
 
 def part_of(told: object) -> Part | int:

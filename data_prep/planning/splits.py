@@ -14,7 +14,7 @@ from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import MAX_LIST_BYTES, is_no_value, once, read_bounded, read_json, usable
-from data_prep.planning.part_words import parts_alone
+from data_prep.planning.group_words import may_be_parts, parts_alone
 
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
@@ -78,6 +78,10 @@ def groups_of(
         if more := sorted(named.keys() - told.keys() - set(left_out)):
             found = f"{config.group_file} names {len(more)} cases that are not there: {more[:5]}"
             findings.warn("SPLIT_GROUPS", found, "check how they are written")
+        if may_be_parts(named.values()):
+            found = f"some groups of {config.group_file} are called by parts of a split"
+            fix = "tell the split by dataset.split_file or a list, or call the groups otherwise"
+            findings.warn("SPLIT_GROUPS", found, fix)
         sources["group_file"] = {id_: named[id_] for id_ in told}
     if config.group_pattern is not None:
         sources["group_pattern"] = {id_: group_of(id_, config.group_pattern) for id_ in told}

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.parse import is_no_value
 from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role_of
+from data_prep.planning.group_words import may_be_parts
 from data_prep.planning.part_words import (
     ASKING,
     PART_OF,
@@ -188,7 +189,7 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     if named or bare_name(column) in _PERHAPS:  # such as `external test`
         return any(is_part_word(part) for word in words for part in (word, *words_in(word)))
     if role_of(column) is not None:  # groups, some of which are called by parts
-        return len({part_told(word) for word in words} - {None}) > 1
+        return may_be_parts(values)
     return bool(words) and all(map(is_part_word, words))
 
 

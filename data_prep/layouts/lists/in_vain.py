@@ -16,7 +16,8 @@ from data_prep.layouts.lists.columns import (
     told_parts,
 )
 from data_prep.layouts.words import Role
-from data_prep.planning.part_words import Part, parts_alone, plain_word
+from data_prep.planning.group_words import parts_alone
+from data_prep.planning.part_words import Part, plain_word
 
 _INSTEAD: dict[Role, set[Role]] = {
     "fold": {"fold", "split"},

@@ -149,11 +149,20 @@ def test_a_column_that_may_tell_a_split_is_warned_of_by_name(
 PARTED = ("train", "train", "Validation", "held out")
 
 
-@pytest.mark.parametrize("column", ["group", "Group", "site", "patient", "Subject ID"])
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        *((name, PARTED) for name in ("group", "Group", "site", "patient", "Subject ID")),
+        ("group", ("derivation", "derivation", "validation", "validation")),
+        ("group", ("training set 1", "training set 1", "training set 2", "test set 1")),
+        ("site", ("Trainingsdatensatz", "Trainingsdatensatz", "Testdatensatz", "Testdatensatz")),
+        ("patient", ("train", "train", "train", "external test")),
+    ],
+)
 @pytest.mark.parametrize("listed", ["csv", "json"])
-def test_groups_that_are_parts_of_a_split_are_refused(written, column, listed):
+def test_groups_that_are_parts_of_a_split_are_refused(written, column, values, listed):
     with pytest.raises(DataError, match=rf"LAY_COLUMNS: '{column}' tells groups.*call it split"):
-        find_layout(open_tree(written(listing(listed, column, PARTED))))
+        find_layout(open_tree(written(listing(listed, column, values))))
 
 
 @pytest.mark.parametrize(
@@ -162,6 +171,12 @@ def test_groups_that_are_parts_of_a_split_are_refused(written, column, listed):
         (("train", "train", "test", "B"), True),
         (("A", "A", "test", "B"), False),
         (("TS", "TS", "BA", "KL"), False),
+        (("TR", "TR", "TS", "TS"), True),
+        (("training 1", "training 1", "validation 1", "B"), True),
+        (("discovery", "discovery", "replication", "replication"), True),
+        (("Test hospital", "Test hospital", "St. Mary", "St. Mary"), False),
+        (("train_p1", "train_p2", "test_p3", "val_p4"), False),
+        (("train1", "train1", "x", "y"), False),
         (("control", "control", "treated", "treated"), False),
     ],
 )

@@ -191,6 +191,18 @@ def test_group_file_of_parts_of_a_split_is_refused(listed, tmp_path):
         check(listed("csv"), config)
 
 
+@pytest.mark.parametrize(
+    ("named", "warned"),
+    [(("TR", "TS"), True), (("train", "B"), False), (("training 1", "test 1"), True)],
+)
+def test_group_file_of_what_may_be_parts_of_a_split_is_warned_of(tmp_path, named, warned):
+    groups = {f"c{n}": named[n % 2] for n in range(4)}
+    config = DataConfig(group_file=group_file(tmp_path, groups))
+    found, errors, findings = groups_of(dict.fromkeys(groups, (None, None)), config)
+    assert (found, errors) == (groups, [])
+    assert [(f.level, f.code) for f in findings] == [("warning", "SPLIT_GROUPS")] * warned
+
+
 def test_group_file_with_cases_that_are_not_there_is_told(listed, tmp_path):
     config = DataConfig(group_file=group_file(tmp_path, PATIENTS | {"g": "p9"}))
     (finding,) = check(listed("csv"), config).findings
