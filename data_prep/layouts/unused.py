@@ -16,14 +16,27 @@ from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
 from data_prep.layouts.folders.stems import key_of
-from data_prep.layouts.lists.beside import KEYED, Named, has_part_keys, has_parts, names_in
+from data_prep.layouts.lists.beside import (
+    Named,
+    has_parts,
+    keys_tell,
+    names_in,
+    states_groups,
+    states_split,
+)
 from data_prep.layouts.lists.columns import tells_groups, tells_split
+from data_prep.layouts.lists.keyed import KEYED
 from data_prep.layouts.words import part_of_folders, role_of
 
 # Files that describe others, or a dataset.
 _TEXTS = (
     *(".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".yaml", ".yml", ".xml", ".html"),
-    *(".bval", ".bvec", ".docx", ".xlsx", ".log", ".py", ".cff"),
+    *(".bval", ".bvec", ".docx", ".log", ".py", ".cff", ".jsonl", ".ndjson"),
+)
+# Tables that are not read, whatever they hold.
+_SHEETS = (
+    *(".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".parquet", ".feather", ".sav", ".dta"),
+    *(".sas7bdat", ".rds", ".accdb", ".mdb"),
 )
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
@@ -35,7 +48,7 @@ _LIST = re.compile(
 )
 _LIST_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
-    *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".ctbl"),
+    *(".jsonl", ".ndjson", ".pkl", ".pickle", ".ctbl"),
 )
 # Of BIDS, where each table names its subjects.
 _OF_SCANS = ("sessions", "scans")
@@ -83,7 +96,7 @@ def unused_files(
     # Which looks at every file itself, and tells of those that are no image.
     by_content = layout.name == "dicom"
     in_pairs = layout.name == "folder pairs"
-    near, far, series, lists, unread = [], [], [], [], []
+    near, far, series, lists, unread, sheets = [], [], [], [], [], []
     for name in tree.names:
         path = PurePosixPath(name)
         id_ = path.parent.name if layout.name == "case folders" else stem(name)
@@ -92,7 +105,9 @@ def unused_files(
             continue
         if in_pairs and not need_labels and any(map(is_label_folder, path.parts[:-1])):
             continue  # labels, which nobody asked for
-        if _may_list(tree, name, layout.name):
+        if path.suffix.lower() in _SHEETS:
+            sheets.append(name)
+        elif _may_list(tree, name, layout.name):
             lists += [name] if path.name not in _READ.get(layout.name, ()) else []
         elif path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             continue
@@ -135,6 +150,7 @@ def unused_files(
     if lists:
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
+    _tell_sheets(findings, sheets, layout, need_labels)
     if far and in_pairs and need_labels and _kept_apart_alone(layout):
         found = f"{len(far)} images elsewhere are not used, though all cases lie in folders for "
         fix = "name the folders of the others images and labels, too, such as images_train"
@@ -145,6 +161,20 @@ def unused_files(
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_labels: bool) -> None:
+    """Tell of tables that are not read: a warning where their names say what the set does not."""
+    stated = states_split(layout) and states_groups(layout)
+    called = [name for name in sheets if _LIST.search(PurePosixPath(name).stem)]
+    warned = called if need_labels and not stated else []
+    if warned:
+        found = f"{len(warned)} spreadsheets that may tell a split or patients are not read: "
+        fix = "save them as CSV, or take them out"
+        findings.warn("LAY_UNUSED", found + sample(warned), fix)
+    if rest := [name for name in sheets if name not in warned]:
+        found = f"{len(rest)} spreadsheets are not read, whatever they tell: {sample(rest)}"
+        findings.note("LAY_UNUSED", found)
 
 
 def _what_it_names(named: Named) -> tuple[str, str]:
@@ -204,7 +234,7 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
         named_alike = any(tells_split(column) or tells_groups(column) for column in columns)
         if named or named_alike or has_parts(tree, name):
             return True
-    elif path.suffix.lower() in KEYED and has_part_keys(tree, name):
+    elif path.suffix.lower() in KEYED and keys_tell(tree, name):
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES

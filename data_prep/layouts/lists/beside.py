@@ -13,10 +13,10 @@ from data_prep.layouts.by_table import beginning
 from data_prep.layouts.cases import Case, Layout
 from data_prep.layouts.dicom_files import hashed
 from data_prep.layouts.lists.columns import may_group, may_tell_parts, told_parts
+from data_prep.layouts.lists.keyed import KEYED, Table, tables_of_keys
 from data_prep.layouts.words import part_of_folders, role_of
 from data_prep.planning.part_words import is_part_word
 
-KEYED = (".json", ".yaml", ".yml")
 # Parts of a split as keys, not as numbers; `training` is a section of our own settings.
 _PART_KEYS = re.compile(
     r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
@@ -58,22 +58,18 @@ def names_in(tree: Tree, name: str, layout: Layout) -> Named | None:
     suffix = PurePosixPath(name).suffix.lower()
     if len(cases) < 2 or suffix not in (".csv", ".tsv", ".txt", *KEYED):
         return None
-    stated = bool(layout.apart) or any(case.split is not None for case in cases)
-    grouped = any(case.group or case.patient for case in cases)
+    stated, grouped = states_split(layout), states_groups(layout)
     if suffix in KEYED:
-        parted, of_groups = has_part_keys(tree, name), False
-        columns = [[word for word in _WORDS.split(beginning(tree, name)) if word]]
+        tables = tables_of_keys(tree, name)
+        parted, of_groups = _what_is_told(tables)
+        words = [word for word in _WORDS.split(beginning(tree, name)) if word]
+        columns = [words] if has_part_keys(tree, name) else []
+        parted |= bool(columns)
     else:
-        table = _columns_of(tree, name)
-        parted = has_parts(tree, name) or any(
-            told_parts(head, cells) or may_tell_parts(head, cells) or role_of(head) in _PARTED
-            for head, cells in table.items()
-        )
-        of_groups = any(
-            role_of(head) in ("group", "patient") or may_group(head, cells)
-            for head, cells in table.items()
-        )
-        columns = [[head, *cells] for head, cells in table.items()]
+        tables, columns = [_columns_of(tree, name)], []
+        parted, of_groups = _what_is_told(tables)
+        parted |= has_parts(tree, name)
+    columns += [[head, *cells] for table in tables for head, cells in table.items()]
     called = _names_of(cases)
     found = max((_named(cells, called) for cells in columns), key=_number, default=None)
     if found is None:
@@ -82,6 +78,35 @@ def names_in(tree: Tree, name: str, layout: Layout) -> Named | None:
         return found if 2 * len(found.cases) > len(cases) else None
     of_part = part_of_folders([stem(name)]) is not None and not stated
     return found if of_part and 1 < len(found.cases) < len(cases) else None
+
+
+def states_split(layout: Layout) -> bool:
+    """Tell whether a dataset says itself which cases are for testing, or its folds."""
+    cases = (*layout.cases, *layout.unlabelled)
+    return bool(layout.apart) or any(case.split is not None for case in cases)
+
+
+def states_groups(layout: Layout) -> bool:
+    """Tell whether a dataset says itself whose its cases are."""
+    return any(case.group or case.patient for case in (*layout.cases, *layout.unlabelled))
+
+
+def keys_tell(tree: Tree, name: str) -> bool:
+    """Tell whether a file of keys holds parts of a split or groups, whatever of."""
+    return has_part_keys(tree, name) or any(_what_is_told(tables_of_keys(tree, name)))
+
+
+def _what_is_told(tables: Iterable[Table]) -> tuple[bool, bool]:
+    """Tell whether a column of tables tells parts of a split, and whether one tells groups."""
+    columns = [column for table in tables for column in table.items() if column[0]]
+    parted = any(
+        told_parts(head, cells) or may_tell_parts(head, cells) or role_of(head) in _PARTED
+        for head, cells in columns
+    )
+    of_groups = any(
+        role_of(head) in ("group", "patient") or may_group(head, cells) for head, cells in columns
+    )
+    return parted, of_groups
 
 
 def has_part_keys(tree: Tree, name: str) -> bool:

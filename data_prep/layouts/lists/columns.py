@@ -68,7 +68,19 @@ _OF_OTHERS = (
     *("slice", "frame", "image", "instance", "series", "session", "visit", "scan", "echo", "time"),
     *("acquisition", "phase", "plane", "view", "lesion", "tumo", "nodule", "tile", "patch", "run"),
     *("class", "label", "diagnos", "icd", "icdo", "grade", "stage", "group", "arm", "fold"),
-    *("cluster", "task", "cohort", "body", "organ", "eye", "side", "channel", "stain"),
+    *(
+        "categor",
+        "licen",
+        "cluster",
+        "task",
+        "cohort",
+        "body",
+        "organ",
+        "eye",
+        "side",
+        "channel",
+        "stain",
+    ),
 )
 
 

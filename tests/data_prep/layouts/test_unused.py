@@ -60,7 +60,7 @@ def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
         ("dataset.json", '{"classes": ["background", "liver"]}'),
         ("split.txt", "a train"),
         *((f"{name}.txt", "a") for name in ("validation", "training", "trainval", "hold-out")),
-        *((name, "x") for name in ("groups.ods", "demographics.xls", "exclude.txt", "dseg.tsv")),
+        *((name, "x") for name in ("exclude.txt", "dseg.tsv", "book.xlsx", "a/x.parquet", "x.sav")),
     ],
 )
 def test_texts_that_may_tell_of_cases_are_noted(written, name, text):
@@ -98,12 +98,25 @@ OF_PATIENTS = {
     "families.csv": "id,family_id\np0,1\np1,1\np2,2\n",
     "val.csv": "id\np1_s1\np2_s1\n",
     "train.txt": "p0_s1\np0_s2\np1_s1\n",
+    "meta.json": '{"p0_s1": "train", "p0_s2": "train", "p1_s1": "train", "p2_s1": "test"}',
+    "info.json": '{"p0": {"age": 9, "split": "train"}, "p1": {"split": "train"}, '
+    '"p2": {"split": "test"}}',
+    "more.jsonl": '{"id": "p0", "is_test": false}\n{"id": "p1"}\n{"id": "p2", "is_test": true}\n',
+    "all.json": '{"cases": [{"name": "p0_s1", "patient_id": 0}, {"name": "p0_s2", "patient_id": 0},'
+    ' {"name": "p1_s1", "patient_id": 1}, {"name": "p2_s1", "patient_id": 2}]}',
+    "list.json": '[{"id": "p0", "fold": 0}, {"id": "p1", "fold": 1}, {"id": "p2", "fold": 0}]',
+    "cv.json": '{"fold_0": ["p0"], "fold_1": ["p1", "p2"]}',
+    "patients.json": '{"x": ["p0_s1", "p0_s2"], "y": ["p1_s1"], "z": ["p2_s1"]}',
+    "parts.yaml": "p0: train\np1: train\np2: test\n",
 }
 OF_OTHERS = {
     "clinical.csv": "id,age,sex,site_no\np0,60,M,1\np1,70,F,1\np2,80,M,2\n",
     "scores.csv": "id,val,test_dice\np0,0.5,0.9\np1,0.7,0.8\np2,0.3,0.7\n",
     "split.csv": "patient,split\nq0,train\nq1,train\nq2,test\n",
     "cases.csv": "id\np0\np1\np2\n",
+    "scores.json": '{"p0": {"dice": 0.5, "val": 0.9}, "p1": {"dice": 0.7, "val": 0.8}}',
+    "sites.json": '{"p0": "A", "p1": "A", "p2": "B"}',
+    "info.json": '{"q0": "train", "q1": "train", "q2": "test"}',
     "val.csv": "id\np0_s1\np0_s2\np1_s1\np2_s1\n",  # all of them
 }
 
@@ -345,7 +358,7 @@ def test_voxels_of_analyze_headers_are_theirs(written):
 def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
     root = written({**PAIRS, name: text.encode("latin-1")})
     (finding,) = layout_of(root, need_labels=need_labels).findings
-    named = need_labels and name.startswith(("cases.csv", "x.", "parti", "parts"))
+    named = need_labels and not name.startswith(("data", "split.yaml", "train_", "split.pickle"))
     assert (finding.level, finding.code) == ("warning" if named else "note", "LAY_UNUSED")
     assert name in str(finding)
 
@@ -358,7 +371,13 @@ def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, nee
         ("x.json", '{"tests": 3, "trained": "no"}'),
         ("x.json", '{"val": 0.3, "test": -1, "train": null}'),
         ("x.csv", "a,3.5\nb,4.5\ntest,9\n"),
-        ("book.xlsx", "PK"),
+        ("x.json", '{"a": {"lesions": 1, "val": 0.5}, "b": {"lesions": 2, "val": 0.7}}'),
+        (
+            "x.json",
+            '{"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}], '
+            '"annotations": [{"image_id": 1, "category_id": 3}, {"image_id": 2, "category_id": 3}, '
+            '{"image_id": 2, "category_id": 4}]}',
+        ),
     ],
 )
 def test_files_that_tell_of_no_split_are_silent(written, name, text):
