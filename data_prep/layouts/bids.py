@@ -141,9 +141,8 @@ def _told_of_subjects(
     unknown = {column: cells for column, cells in by_column.items() if column not in used}
     split = by_column[roles["split"]] if "split" in roles else ()
     known: set[Role] = {"patient", *roles}  # the subject is the patient
-    parts, doubts = parts_told("columns", unknown, _SUBJECTS, split, known)
     # What else it tells of subjects, such as age and sex, is nothing to note.
-    findings = tuple(finding for finding in doubts if finding.level != "note")
+    parts, findings = parts_told("columns", unknown, _SUBJECTS, split, known, note_rest=False)
     others = [c for c in others if not any(repr(c) in finding.found for finding in findings)]
     findings += not_used("columns", others, _SUBJECTS)
     columns = [parts] * bool(parts) + [by_column[column] for column in roles.values()]

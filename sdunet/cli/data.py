@@ -86,12 +86,13 @@ def _check(options: jsonargparse.Namespace) -> int:
 
 
 def _with_split(checked: "Checked", config: DataConfig) -> "Checked":
-    """Add what is to be said of the folds, where settings ask for some."""
+    """Add what is to be said of the folds, where settings or the dataset tell of some."""
     from data_prep.prepared.prepare import split
 
     asked = config.folds or config.split_file or config.test_share
+    told = any(case.split is not None for case in checked.layout.cases)
     findings = Findings(config.accept)
-    if asked and checked.facts:
+    if (asked or told) and checked.facts:
         try:
             split(checked, sorted(checked.facts), config, findings)
         except DataError as error:

@@ -122,6 +122,12 @@ def may_be_usable(column: str, values: Collection[object]) -> bool:
     return bare_name(column) in _OF_QUALITY and _are_answers([*map(plain_word, values)])
 
 
+def may_be_of_another_test(column: str, values: Collection[object]) -> bool:
+    """Tell whether a column of yes and no may as well tell of a test in a laboratory: `test`."""
+    kept_apart = PART_OF.get(bare_name(column)) in ("test", "validation")
+    return kept_apart and _are_answers([*map(plain_word, values)])
+
+
 def parts_of_all(
     told: Mapping[str, Sequence[frozenset[Part]]], split: Sequence[object] = ()
 ) -> list[str]:

@@ -7,6 +7,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.formats.registry import stem
 from data_prep.layouts.lists.columns import (
+    may_be_of_another_test,
     may_be_usable,
     may_group,
     may_leave_out,
@@ -48,6 +49,8 @@ def parts_told(
     split: Sequence[object] = (),
     known: Collection[Role | None] = (),
     grouped: Mapping[str, Sequence[object]] | None = None,
+    *,
+    note_rest: bool = True,
 ) -> tuple[list[str], tuple[Finding, ...]]:
     """Return the part of each case by the columns that tell it, and what is told of others.
 
@@ -58,11 +61,12 @@ def parts_told(
         split: values of the column that tells the split by its name, if there is one, one a case.
         known: what columns tell by their names.
         grouped: values of each that tells groups by its name, see `GROUPING`.
+        note_rest: whether those that tell nothing are noted.
 
     Returns:
         The parts, none where no column tells them; and a warning for each that is not used, but
-        may tell them, cases to leave out, or folds or patients that no other tells; a note of
-        others.
+        may tell them, cases to leave out, or folds or patients that no other tells; a note of one
+        such as `test` that alone tells the parts, and may be of a laboratory, and of others.
 
     Raises:
         ValueError: if two columns tell different parts of a case.
@@ -132,7 +136,12 @@ def parts_told(
         if name not in doubtful
     )
     told = (*understood, *doubtful, *valid, *leaving, *grouping)
-    rest = [name for name in unused if name not in told]
+    alone = [*understood] if len(understood) == 1 and parts else []
+    for name in alone:
+        if may_be_of_another_test(name, unused[name]) and {*parts} != {"train"}:
+            found = f"{name!r} is taken to tell which cases are kept apart from training"
+            warned += (Finding("note", "LAY_COLUMNS", found, "", file=file),)
+    rest = [name for name in unused if name not in told] if note_rest else []
     return parts, (*warned, *not_used(what, rest, file))
 
 

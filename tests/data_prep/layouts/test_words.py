@@ -348,6 +348,15 @@ def test_check_says_what_comes_of_the_split_that_is_asked_for(
 
 
 @pytest.mark.parametrize(
+    ("told", "few"),
+    [(["test"] * 4, True), (["train", *["test"] * 3], True), (["train"] * 4, False)],
+)
+def test_check_says_that_a_told_split_leaves_too_few(written, capsys, told, few):
+    assert main(["check", str(written(table("image,label,split", *told)))]) == few
+    assert ("SPLIT_FEW" in capsys.readouterr().out) == few
+
+
+@pytest.mark.parametrize(
     "option",
     ["spacing=[1,1,1]", "intensity=ct", "patch_size=[32,32]", "memory_gb=4", "folds=3", "seed=4",
      "test_share=0.2", "group_pattern=(.)"],
