@@ -50,6 +50,10 @@ _LIST_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
     *(".jsonl", ".ndjson", ".pkl", ".pickle", ".ctbl"),
 )
+# What else spreadsheets are called that tell of cases.
+_OF_CASES = re.compile(
+    r"(?i)(?<![a-z])(meta|info|data(set|base|list)?|cohort|lists?|ids?)(?![a-z])"
+)
 # Of BIDS, where each table names its subjects.
 _OF_SCANS = ("sessions", "scans")
 _PARTED = {"split", "fold", "group", "site"}
@@ -166,7 +170,8 @@ def unused_files(
 def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_labels: bool) -> None:
     """Tell of tables that are not read: a warning where their names say what the set does not."""
     stated = states_split(layout) and states_groups(layout)
-    called = [name for name in sheets if _LIST.search(PurePosixPath(name).stem)]
+    stems = {name: PurePosixPath(name).stem for name in sheets}
+    called = [name for name, s in stems.items() if _LIST.search(s) or _OF_CASES.search(s)]
     warned = called if need_labels and not stated else []
     if warned:
         found = f"{len(warned)} spreadsheets that may tell a split or patients are not read: "

@@ -15,6 +15,7 @@ from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import MAX_LIST_BYTES, is_no_value, once, read_bounded, read_json, usable
 from data_prep.planning.group_words import may_be_parts, parts_alone
+from data_prep.planning.part_words import without_marks
 
 Folds = list[dict[str, list[str]]]
 _SIDES = ("train", "val")
@@ -167,7 +168,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
         lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
         if not lines:
             raise ValueError("it is empty")
-        columns = [column.strip().lower() for column in lines[0]]
+        columns = [without_marks(column).lower() for column in lines[0]]
         cells = [row for row in lines[1:] if row]
         if odd := next((row for row in cells if len(row) != len(columns)), None):
             raise ValueError(f"a row of {len(odd)} cells below {len(columns)} columns")

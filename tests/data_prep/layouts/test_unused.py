@@ -350,7 +350,7 @@ def test_voxels_of_analyze_headers_are_theirs(written):
         ("partition.json", '{\n "train": ["a"],\n "test": ["b"]\n}'),
         ("parts.json", '{"train": ["a"], "test": ["b"]}'),
         ("split.yaml", "a: 0\n"),
-        *((f"{name}", "PK") for name in ("splits.xlsx", "patients.xlsx", "folds.ods")),
+        *((f"{name}", "PK") for name in ("splits.xlsx", "patients.xlsx", "folds.ods", "Info.xls")),
         *((f"{name}", "\x80") for name in ("train_ids.pkl", "split.pickle", "metadata.parquet")),
     ],
 )

@@ -8,7 +8,7 @@ from bad_sets import mask, picture, png
 from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
-from data_prep.planning.splits import check_folds, given_folds, groups_of
+from data_prep.planning.splits import check_folds, given_folds, groups_of, read_groups
 from data_prep.prepared.dataset import load_dataset, save_dataset
 from data_prep.prepared.prepare import prepare
 
@@ -201,6 +201,12 @@ def test_group_file_of_what_may_be_parts_of_a_split_is_warned_of(tmp_path, named
     found, errors, findings = groups_of(dict.fromkeys(groups, (None, None)), config)
     assert (found, errors) == (groups, [])
     assert [(f.level, f.code) for f in findings] == [("warning", "SPLIT_GROUPS")] * warned
+
+
+def test_group_file_that_tells_a_split_as_forms_do_is_refused(tmp_path):
+    (tmp_path / "groups.csv").write_text("Case*,Group,Test? (y/n)\na,x,y\nb,y,n\n")
+    with pytest.raises(DataError, match=r"SPLIT_GROUPS: .*column 'test': a split is told by"):
+        read_groups(tmp_path / "groups.csv")
 
 
 def test_group_file_with_cases_that_are_not_there_is_told(listed, tmp_path):
