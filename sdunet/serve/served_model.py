@@ -15,7 +15,7 @@ from data_prep.layouts.cases import Case
 from data_prep.prepared.rendering import thumbnail, turned
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import versions
-from sdunet.segmentation.export.package import LICENCE
+from sdunet.segmentation.export.licence import LICENCE
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
 from sdunet.segmentation.inference.predict_folder import NETWORKS
 from sdunet.segmentation.models.input_cases import cases_in, read_in_order

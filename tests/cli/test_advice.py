@@ -32,12 +32,12 @@ NOT_CALLED = {
     "sdunet/runtime/run_record.py": {
         *("train", "demo", "evaluate", "overlay", "compare", "bench", "run"),
     },
-    "sdunet/segmentation/export/licence.py": {"run"},  # names none
-    "sdunet/segmentation/inference/ensemble.py": {"train", "postprocess", "demo", "run"},
-    # These two predict plain labels alone.
-    "sdunet/segmentation/inference/files/case_files.py": {"demo", "run"},
-    "sdunet/segmentation/inference/files/dicom_seg.py": {"demo", "run"},
-    "sdunet/segmentation/inference/files/source_series.py": {"demo", "run"},
+    "sdunet/segmentation/export/licence.py": {"run", "serve"},  # name none
+    "sdunet/segmentation/inference/ensemble.py": {"train", "postprocess", "demo", "run", "serve"},
+    # These predict plain labels alone.
+    "sdunet/segmentation/inference/files/case_files.py": {"demo", "run", "serve"},
+    "sdunet/segmentation/inference/files/dicom_seg.py": {"demo", "run", "serve"},
+    "sdunet/segmentation/inference/files/source_series.py": {"demo", "run", "serve"},
     "sdunet/segmentation/training/cross_validation.py": {"postprocess", "run"},
     "sdunet/segmentation/training/data_module.py": {"postprocess", "demo", "run"},  # have no --fold
     "sdunet/segmentation/training/train_fold.py": {"postprocess", "demo", "run"},
