@@ -64,6 +64,10 @@ def make_app(service: Service) -> FastAPI:
     @app.post("/predict", response_class=Response)
     async def predict(request: Request, answer: Literal["zip", "label"] = "zip") -> Response:
         """Predict one scan, sent as multipart/form-data."""
+        asked = [key for key, _ in request.query_params.multi_items()]
+        if asked not in ([], ["answer"]):
+            fix = "leave all but one answer out"
+            raise DataError("SERVE_REQUEST", f"a query of {', '.join(asked)!r:.80}", fix)
         found = await _predicted(service, request)
         return found.as_zip() if answer == "zip" else found.as_label()
 

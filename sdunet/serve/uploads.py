@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+import re
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from sdunet.serve.work_queue import WorkQueue
 
 FIELD = "scan"  # of files that name no channel
 _SILENCE = 30.0  # seconds without a byte after which nobody is waited for
-_END = 1024  # bytes at the end of a form that must tell that it is one
+_SLOWEST = 10_000  # bytes a second on the whole, once an upload has taken as long as that
 _OTHERS = (".zip", ".tar", ".dcm")  # besides suffixes of images
 _FIX = f"send each file as a field {FIELD} of multipart/form-data, or by the name of its channel"
 
@@ -43,10 +45,10 @@ async def receive_scan(
     kind, told = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in told:
         raise DataError("SERVE_REQUEST", "no form of files", _FIX)
-    taken, end, last = 0, b"--%s--" % told[b"boundary"], b""
+    taken, began, form_end = 0, time.monotonic(), _FormEnd(told[b"boundary"])
 
     async def receive() -> Message:
-        nonlocal taken, last
+        nonlocal taken
         try:
             message = await queue.before_end(request.receive(), _SILENCE)
         except TimeoutError as error:
@@ -55,18 +57,23 @@ async def receive_scan(
         body = message.get("body", b"")
         taken += len(body)
         _check_size(taken, most)
-        last = (last + body[-_END:])[-_END:]
+        _check_pace(taken, time.monotonic() - began)
+        form_end.look(body)
         # A file that was cut would be left out without a word.
         ended = message["type"] == "http.request" and not message.get("more_body", False)
-        if ended and end not in last:
+        if ended and not form_end.seen:
             raise DataError("SERVE_REQUEST", "a form that ends early", "send it again")
         return message
 
     _check_size(_length(request), most)
     within = Request(request.scope, receive)
     async with within.form(max_files=max(8, len(channels)), max_fields=8) as form:
-        sent = [(name, file) for name, file in form.multi_items() if isinstance(file, UploadFile)]
-        names = _names_of([(name, file.filename or "") for name, file in sent], channels)
+        sent = []
+        for field, content in form.multi_items():
+            if not isinstance(content, UploadFile):
+                raise DataError("SERVE_REQUEST", f"a field {field!r:.80} without a file", _FIX)
+            sent.append((field, content))
+        names = _names_of([(field, file.filename or "") for field, file in sent], channels)
         for (_, file), name in zip(sent, names, strict=True):
             await asyncio.to_thread(_copy, file, folder / name)
     return folder / names[0] if len(names) == 1 else folder
@@ -76,21 +83,56 @@ def _names_of(sent: Sequence[tuple[str, str]], channels: Sequence[str]) -> list[
     """Return how files are called here, numbered by channels if there are several."""
     if not sent:
         raise DataError("SERVE_REQUEST", "no whole file in it", _FIX)
-    suffixes = [_suffix(name) for _, name in sent]
-    if len(sent) == 1:
-        return [f"scan{suffixes[0]}"]
-    fields = [field for field, _ in sent]
-    if len(sent) != len(channels):
+    suffixes, fields = [_suffix(name) for _, name in sent], [field for field, _ in sent]
+    if len(sent) not in (1, len(channels)):
         found = f"{len(sent)} files for {len(channels)} channels ({', '.join(channels)})"
         raise DataError("SERVE_REQUEST", found, "send a file each channel, or one of them all")
-    if set(fields) == {*channels}:
-        numbers = [channels.index(field) for field in fields]
-    elif set(fields) == {FIELD}:
+    if set(fields) == {FIELD}:
         numbers = [*range(len(fields))]
+        _check_numbers([name for _, name in sent])
+    elif set(fields) == {*channels} and len(fields) == len(channels):
+        numbers = [channels.index(field) for field in fields]
     else:
         found = f"fields {fields!r:.200}, channels are {', '.join(channels)}"
         raise DataError("SERVE_REQUEST", found, _FIX)
+    if len(sent) == 1:
+        return [f"scan{suffixes[0]}"]
     return [f"scan_{n:04}{suffix}" for n, suffix in zip(numbers, suffixes, strict=True)]
+
+
+def _check_numbers(names: Sequence[str]) -> None:
+    """Refuse files whose names number their channels, as nnU-Net's do, in another order."""
+    told = [re.search(r"_(\d{4})\.", name) for name in names]
+    numbers = [int(one[1]) for one in told if one]
+    if len(names) > 1 and numbers and numbers != [*range(len(names))]:
+        found = f"files numbered {', '.join(map(str, numbers))}, taken in the order they are sent"
+        raise DataError("SERVE_REQUEST", found, "send them in the order of their numbers")
+
+
+class _FormEnd:
+    """Sees the end of a form go by, after which nothing may come.
+
+    Args:
+        boundary: of its parts.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self.seen = False
+        self._end = b"\r\n--%s--" % boundary
+        self._last = b""
+
+    def look(self, body: bytes) -> None:
+        """See the next bytes.
+
+        Raises:
+            DataError: SERVE_REQUEST if anything follows the end, which would be lost.
+        """
+        if not self.seen:
+            known = self._last + body
+            _, end, body = known.partition(self._end)
+            self.seen, self._last = bool(end), known[-len(self._end) :]
+        if self.seen and body.strip(b"\r\n"):
+            raise DataError("SERVE_REQUEST", "a form with bytes after its end", "send it again")
 
 
 def _suffix(name: str) -> str:
@@ -109,6 +151,12 @@ def _check_size(size: float, most: float) -> None:
     if size > most:
         found = f"more than the {most / 1e6:g} MB that are taken"
         raise DataError("SERVE_UPLOAD", found, "crop or pack it, or ask for more --max-upload-mb")
+
+
+def _check_pace(size: float, seconds: float) -> None:
+    if seconds > _SILENCE and size < _SLOWEST * seconds:
+        found = f"{size / 1e3:.3g} kB in {seconds:.0f} seconds"
+        raise DataError("SERVE_SLOW", found, "send it over a faster connection")
 
 
 def _copy(file: UploadFile, path: Path) -> None:
