@@ -97,7 +97,7 @@ def does_work(child):
 
 def started_by(process, count, said):
     """Wait for the processes that do the work."""
-    for _ in range(600):
+    for _ in range(2400):
         found = list(filter(does_work, psutil.Process(process.pid).children(recursive=True)))
         if len(found) >= count:
             return found

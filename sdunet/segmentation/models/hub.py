@@ -29,7 +29,10 @@ INERT = (".csv", ".json", ".md", ".onnx", ".png", ".safetensors")
 _TEXTS = ("LICENSE",)
 _NAME = re.compile(rf"{PREFIX}([\w.-]+/[\w.-]+)(?:@(.+))?", re.ASCII)
 _COMMIT = re.compile("[0-9a-f]{40}")
-_FILE = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)  # leads nowhere else, on any system
+# Leads nowhere else, on any system.
+_FILE = re.compile(
+    r"\w[\w.-]{0,199}(?:/\w[\w.-]{0,199})*", re.ASCII
+)  # leads nowhere else, on any system
 _MOST = 100  # files; a package has about ten
 _LOG_IN = "log in by hf auth login, or set HF_TOKEN"
 _MAKE = "make it by sdunet export --hub-folder, and upload that folder"
@@ -150,6 +153,10 @@ def _files(listing: Path, name: str) -> list[str]:
     if wrong := [file for file in files if not _FILE.fullmatch(file)]:
         found = f"{name} lists {wrong[0]!r:.80}, which is no plain name"
         raise DataError("PACKAGE_LIST", found, f"take it for tampered with, or {_MAKE}")
+    folders = {folder.as_posix() for file in files for folder in PurePosixPath(file).parents}
+    if wrong := sorted({*files} & folders):
+        found = f"{name} lists {wrong[0]!r:.80} as a file and as a folder"
+        raise DataError("PACKAGE_LIST", found, f"take it for tampered with, or {_MAKE}")
     if running := [file for file in files if not is_inert(file)]:
         found = f"{name} is a package with files that can run, which are not fetched"
         raise DataError("HUB_FILES", f"{found}: {sample(running)}", _MAKE)
@@ -158,12 +165,16 @@ def _files(listing: Path, name: str) -> list[str]:
 
 def _download(name: str, repository: str, commit: str) -> dict[str, Path]:
     """Fetch the files of a package into the Hub's cache, and return where they are there."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     information = _information(repository, commit)
     sizes = {str(one.rfilename): one.size for one in information.siblings or ()}
 
     def download(file: str) -> Path:
+        told = get_hf_file_metadata(hf_hub_url(repository, file, revision=commit)).size
+        if told != sizes[file]:
+            found = f"{name}: {file} has {sizes[file]} bytes in the list, {told} to fetch"
+            raise DataError("HUB_FILES", found, "take another source; this one contradicts itself")
         path = Path(hf_hub_download(repository, file, revision=commit))
         if commit not in path.parts:
             found = f"{name}: the Hub answered with another commit"

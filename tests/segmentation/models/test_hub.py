@@ -192,7 +192,8 @@ def test_a_package_with_files_that_can_run_is_refused(hub, tmp_path, name):
 
 @pytest.mark.parametrize(
     "name", ["../evil.json", "/etc/evil.json", "a/../../evil.json", "a\\..\\b.json", "C:/a.json",
-             ".git/a.json", "a//b.json", "\x1b[2J.json"]
+             ".git/a.json", "a//b.json", "\x1b[2J.json", "a" * 300 + ".json",
+             f"{DESCRIPTION}/a.json"]
 )  # fmt: skip
 def test_a_list_with_names_that_lead_elsewhere_is_refused(hub, tmp_path, name):
     listing_also(hub, name)
@@ -250,3 +251,10 @@ def test_without_the_client_the_extra_is_named(hub, tmp_path, monkeypatch):
     missing = lambda name: None if name == "huggingface_hub" else find_spec(name)  # noqa: E731
     monkeypatch.setattr(of_hub, "find_spec", missing)
     assert "sdunet[hub]" in refused("EXTRA_MISSING", hub, tmp_path)
+
+
+@pytest.mark.parametrize("name", [LIST, WEIGHTS])
+def test_two_sizes_of_one_file_are_refused_before_it_is_fetched(hub, tmp_path, name):
+    hub.declared[name] = len(hub.files[name]) - 1
+    assert "contradicts itself" in refused("HUB_FILES", hub, tmp_path)
+    assert name not in hub.fetched()
