@@ -42,6 +42,7 @@ if [ ! -e "$validation/summary.json" ]; then
     nnUNet_n_proc_DA=0 taskset -c "$second" .venv-nnunet/bin/nnUNetv2_train 1 "$configuration" 0 \
         -tr nnUNetTrainerMinutes -device cpu >"$out/nnunet.log" 2>&1 &
     theirs=$!
+    trap 'kill "$theirs" 2>/dev/null || true' EXIT
     taskset -c "$first" .venv/bin/python -m sdunet run "$data" -o "$out/sdunet" --folds 1 \
         --minutes "$minutes" "$@"
     wait "$theirs"
