@@ -6,7 +6,7 @@
 #
 # CONFIGURATION is nnU-Net's: 2d or 3d_fullres. Both choose their network and training themselves;
 # what a dataset needs to be read and split rightly is said by the options. sdunet's minutes are
-# those from data to page, nnU-Net's those of training alone. FOLD is 0.
+# those from data to page, nnU-Net's those of training alone. The validation fold is 0.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/nnunet_environment.sh

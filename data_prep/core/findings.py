@@ -81,6 +81,11 @@ class Finding:
         """The finding as the error it was made of."""
         return DataError(self.code, self.found, self.fix, case=self.case, file=self.file)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether who predicts is told: of a warning, and of what was done to a prediction."""
+        return self.level == "warning" or self.code.startswith("PRED")
+
     def for_records(self) -> "Finding":
         """Return the finding as files may hold it, see `DataError.for_records`."""
         return replace(Finding.of(self.error.for_records()), level=self.level)

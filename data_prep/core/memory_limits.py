@@ -110,6 +110,11 @@ def memory_each(workers: int) -> float | None:
     return min(total, _granted()) / 1e9 / max(1, workers)
 
 
+def memory_of_one(max_ram: float | None = None) -> float:
+    """Return the bytes that a scan may take: so many gigabytes, or what this machine has."""
+    return bytes_of(memory_each(1) if max_ram is None else max_ram) or math.inf
+
+
 def control_groups(
     controller: str = "", groups: Path | None = None, listed: Path = Path("/proc/self/cgroup")
 ) -> list[Path]:

@@ -6,15 +6,24 @@ import numpy as np
 from data_prep.files.png import array_to_png
 from data_prep.preprocessing.grid import foreground
 
-# Told apart by eyes of all kinds, after Okabe and Ito.
-_CLASSES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+# None is a colour of the map of errors, or of what is ignored.
+_CLASSES = (
+    *("#ffd92f", "#00e5ff", "#ff7f00", "#f781bf", "#b2df8a", "#cab2d6"),
+    *("#e31a1c", "#1f78b4", "#33a02c", "#6a3d9a", "#b15928", "#8dd3c7"),
+)
 IGNORED = "#ffffff"  # outline of what is ignored
 _ENOUGH = 2_000_000  # voxels that tell the percentiles of an image
 
 
 def class_colour(number: int) -> str:
-    """Return the `#RRGGBB` of a class: black for background, and the eighth as the first."""
-    return "#000000" if number == 0 else _CLASSES[(number - 1) % len(_CLASSES)]
+    """Return the `#rrggbb` of a class: black for background; after twelve they begin again."""
+    return "#000000" if number == 0 else _CLASSES[(int(number) - 1) % len(_CLASSES)]
+
+
+def bytes_of_colour(number: int) -> tuple[int, int, int]:
+    """Return red, green and blue of the colour of a class, 0 to 255 each."""
+    red, green, blue = bytes.fromhex(class_colour(number)[1:])
+    return red, green, blue
 
 
 def turned(array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -206,7 +206,9 @@ def _export(options: jsonargparse.Namespace) -> int:
         hub=options.hub_folder,
     )
     if options.hub_folder and options.onnx:
-        say("network.onnx is in the folder, too: sdunet never opens it, others fetch it with it")
+        say(
+            "network.onnx is in the folder, too; sdunet fetches it with the rest and never reads it"
+        )
     tell(f"package {package}; it gave what the network gave, in a process of its own")
     return 0
 

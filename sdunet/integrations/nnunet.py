@@ -1,7 +1,9 @@
 """Trainers for nnU-Net 2, which finds them through its variable `nnUNet_extTrainer`."""
 
-import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.training.nnUNetTrainer.variants.network_architecture import (
+    nnUNetTrainerNoDeepSupervision as of_nnunet,  # noqa: N813 - a module
+)
 from torch import nn
 from torch._dynamo import OptimizedModule
 
@@ -40,16 +42,7 @@ class nnUNetTrainerSDUNet(nnUNetTrainer):  # noqa: N801 - as nnU-Net names train
         network.deep_supervision = enabled and self.enable_deep_supervision
 
 
-class nnUNetTrainerSDUNet_NoDeepSupervision(nnUNetTrainerSDUNet):  # noqa: N801
+class nnUNetTrainerSDUNet_NoDeepSupervision(  # noqa: N801
+    of_nnunet.nnUNetTrainerNoDeepSupervision, nnUNetTrainerSDUNet
+):
     """The same, with a loss of full resolution alone."""
-
-    def __init__(
-        self,
-        plans: dict,
-        configuration: str,
-        fold: int,
-        dataset_json: dict,
-        device: torch.device = torch.device("cuda"),  # noqa: B008 - of nnU-Net, which reads it
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.enable_deep_supervision = False

@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 
@@ -98,8 +98,3 @@ def as_json(
     """Return a record as JSON."""
     text = json.dumps(record, allow_nan=False)
     return Response(text, status, headers, media_type="application/json")
-
-
-def noticed(findings: Iterable[Finding]) -> list[Finding]:
-    """Return warnings and what was done to a prediction, which `sdunet predict` tells, too."""
-    return [f for f in findings if f.level == "warning" or f.code.startswith("PRED")]

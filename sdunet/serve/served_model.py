@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from data_prep.core.errors import DataError, case_errors
@@ -18,8 +19,9 @@ from sdunet.runtime.run_record import versions
 from sdunet.segmentation.export.licence import LICENCE
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
 from sdunet.segmentation.inference.predict_folder import NETWORKS
+from sdunet.segmentation.models.hub import fetch, is_on_hub
 from sdunet.segmentation.models.input_cases import cases_in, read_in_order
-from sdunet.serve.answers import Answer, noticed
+from sdunet.serve.answers import Answer
 
 _FIX = "send one scan a request: a file of a known format, or a zip of one DICOM series"
 _MOST_LICENCE = 1 << 16  # bytes of a text that are shown
@@ -48,9 +50,10 @@ class ServedModel:
         self.name = path.resolve().name.removesuffix(".zip")
         self.memory = memory
         self.accept = tuple(accept)
-        with memory_within(max(memory, NETWORKS)):
-            self.ensemble: Ensemble = load_ensemble([path], device, accept=accept)
-        self._licence = _licence_of(path)
+        with TemporaryDirectory() as folder, memory_within(max(memory, NETWORKS)):
+            here = fetch(path, Path(folder) / "package") if is_on_hub(path) else path
+            self.ensemble: Ensemble = load_ensemble([here], device, accept=accept)
+            self._licence = _licence_of(here)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class ServedModel:
         found = predict_scan(self.ensemble, scan, findings, lambda text: None, memory=self.memory)
         suffix, label = encode(scan.holding(found.label), suffix_of(case.image))
         doubts = findings_of(self.ensemble.doubts, self.accept)
-        told = tuple(noticed([*doubts, *findings.found]))
+        told = tuple(one for one in (*doubts, *findings.found) if one.is_told)
         facts = self.identity | {"labels": dict(plan.stated), "use": "research only"}
         return Answer(suffix, label, _overlay(scan, found.label), told, facts)
 

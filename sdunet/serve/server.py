@@ -1,6 +1,5 @@
 """The process that listens: where, for how long, and what is left of it: nothing."""
 
-import math
 import shutil
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from data_prep.core.errors import DataError
-from data_prep.core.memory_limits import bytes_of, memory_each
+from data_prep.core.memory_limits import memory_of_one
 from sdunet.runtime.device import choose_device
 from sdunet.runtime.doubts import findings_of
 from sdunet.runtime.run_record import say, say_if_slow
@@ -74,10 +73,8 @@ def serve(package: str | Path, options: ServeOptions, ready: Callable[[str], Non
     access = access_for(options.host, options.token, no_token=options.no_token)
     listening = _listen(options.host, options.port)
     with listening, _private_folder() as folder:
-        memory = bytes_of(memory_each(1) if options.max_ram is None else options.max_ram)
-        model = ServedModel(
-            Path(package), choose_device(options.device), memory or math.inf, options.accept
-        )
+        memory = memory_of_one(options.max_ram)
+        model = ServedModel(Path(package), choose_device(options.device), memory, options.accept)
         for finding in findings_of(model.ensemble.doubts, options.accept):
             say(str(finding))
         for one in model.ensemble.models:

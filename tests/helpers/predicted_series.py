@@ -1,6 +1,7 @@
 """A network that finds classes by intensity, and predictions by it of DICOM series."""
 
 import shutil
+import subprocess
 
 import torch
 from dicom_files import OBLIQUE, encode
@@ -64,3 +65,9 @@ def read_again(folder, out, case, kind="segments", classes=CLASSES):
     found, findings = Case("a", (scans,), ("label.dcm",), kind), Findings()
     label = read_case_label(tree, found, Rules(("CT",), classes), findings=findings)
     return label, [str(f) for f in findings.found if f.level == "warning"]
+
+
+def said_by_validator(path):
+    """Return what dciodvfy of dicom3tools says of a file, by lines."""
+    done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
+    return done.stderr.splitlines()

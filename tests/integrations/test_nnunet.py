@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -75,8 +76,11 @@ def nnunet(tmp_path_factory):
     }
 
     def run(command, *arguments, processes="0"):
+        execute(COMMANDS / f"nnUNetv2_{command}", *arguments, processes=processes)
+
+    def execute(*command, processes="0"):
         done = subprocess.run(
-            [COMMANDS / f"nnUNetv2_{command}", *arguments],
+            command,
             env={**environment, "nnUNet_n_proc_DA": processes},
             cwd=home,
             capture_output=True,
@@ -87,7 +91,7 @@ def nnunet(tmp_path_factory):
 
     planning = ("-d", "1", "-c", "2d", "3d_fullres", "-np", "1", "-npfp", "1")
     run("plan_and_preprocess", *planning, processes="1")
-    run.home = home
+    run.home, run.python = home, partial(execute, COMMANDS / "python")
     return run
 
 
@@ -111,6 +115,28 @@ def test_nnunet_trains_predicts_and_scores(nnunet, configuration, capsys):
     ours = json.loads((scores / "summary.json").read_text(encoding="utf-8"))
     assert counts(ours) == counts(theirs)
     assert len(counts(ours)) == 10
+
+
+def test_trainers_are_found_with_and_without_deep_supervision(nnunet, tmp_path):
+    script = tmp_path / "find.py"
+    script.write_text(
+        """
+from nnunetv2.run.run_training import get_trainer_from_args
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find
+import torch
+for name, wanted in (("", True), ("_NoDeepSupervision", False)):
+    trainer = get_trainer_from_args(
+        "1", "2d", 0, f"nnUNetTrainerSDUNet{name}", device=torch.device("cpu")
+    )
+    assert trainer.enable_deep_supervision is wanted
+    trainer.initialize()
+    trainer.set_deep_supervision_enabled(True)
+    assert trainer.network.deep_supervision is wanted
+    assert type(trainer) is not find("nnUNetTrainer")
+""",
+        encoding="utf-8",
+    )
+    nnunet.python(script)
 
 
 def counts(summary):

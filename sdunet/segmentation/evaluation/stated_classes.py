@@ -98,8 +98,7 @@ def doubt_about_regions(
 
     Args:
         asked: settings of the user.
-        classes: who names classes, and which; of those whose regions are known to be of these,
-            none.
+        classes: who names classes, and which; left out where regions of these are declared.
         regions: who declares regions, and which, if any.
         scored: regions that are scored; none where classes are.
     """

@@ -6,7 +6,7 @@ from typing import Any
 from sdunet.segmentation.models.trained_model import Model
 
 _STEPS = "sdunet.bundle"  # where the steps are found that MONAI does not have
-_BATCH, _PATCHES = 2, 4  # patches at a time of each of so many cases, and of each case
+_BATCH, _PATCHES = 2, 4  # cases in a batch, patches of each case
 
 
 def inference_of(model: Model, network: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,13 +147,7 @@ def _train(model: Model) -> dict[str, Any]:
                 interval="@val_interval",
             ),
             _of("StatsHandler", tag_name="train_loss", output_transform=loss),
-            _of(
-                "CheckpointSaver",
-                save_dir="@output_dir",
-                save_dict={"model": "@network"},
-                save_final=True,
-                final_filename="model_final.pt",
-            ),
+            _saver(save_final=True, final_filename="model_final.pt"),
         ],
         "trainer": _of(
             "SupervisedTrainer",
@@ -183,13 +177,7 @@ def _validate(model: Model) -> dict[str, Any]:
         },
         "handlers": [
             _of("StatsHandler", iteration_log=False),
-            _of(
-                "CheckpointSaver",
-                save_dir="@output_dir",
-                save_dict={"model": "@network"},
-                save_key_metric=True,
-                key_metric_filename="model.pt",
-            ),
+            _saver(save_key_metric=True, key_metric_filename="model.pt"),
         ],
         "evaluator": _of(
             "SupervisedEvaluator",
@@ -211,6 +199,11 @@ def _windows(model: Model) -> dict[str, Any]:
         overlap=model.overlap,
         package="@package",
     )
+
+
+def _saver(**when: Any) -> dict[str, Any]:
+    weights = {"model": "@network"}
+    return _of("CheckpointSaver", save_dir="@output_dir", save_dict=weights, **when)
 
 
 def _side(name: str) -> dict[str, Any]:

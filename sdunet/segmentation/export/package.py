@@ -248,7 +248,8 @@ def _about(starts: Sequence[Start]) -> str:
     """Return how honest the scores are: of cases that start weights knew, the number alone."""
     began = "the weights that training began from were trained on"
     if seen := {id_ for start in starts for id_ in start.validation}:
-        return f"T{began[1:]} {len(seen)} of these validation cases, so that the score flatters."
+        known = f"{len(seen)} of these validation cases"
+        return f"{began.capitalize()} {known}, so that the score flatters."
     unknown = any(start.unknown for start in starts)
     return f"Nothing tells whether {began} some of these validation cases." if unknown else ""
 

@@ -128,8 +128,8 @@ def decided(
     """Decide the label of a scan by the probabilities of its voxels.
 
     Args:
-        planes: `(classes, n, ...)` on axes turned to RAS+, joined along axis 1 all of them, see
-            `planes_back`.
+        planes: of the scan on axes turned to RAS+, in pieces `(classes, n, ...)` that follow each
+            other along axis 1, see `planes_back`.
         grid: of the scan.
         plan: of the networks.
         rules: what is removed.

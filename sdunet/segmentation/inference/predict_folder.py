@@ -15,7 +15,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Finding, Findings
-from data_prep.core.memory_limits import bytes_of, memory_each, memory_within
+from data_prep.core.memory_limits import memory_of_one, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.files.file_tree import Tree, open_tree, recorded
 from data_prep.files.output_folder import (
@@ -121,7 +121,7 @@ def predict(
     options = options or PredictOptions()
     runs = [runs] if isinstance(runs, str | Path) else list(runs)
     device = own_device(options.device)
-    with memory_within(max(_memory(options), NETWORKS)):
+    with memory_within(max(memory_of_one(options.max_ram), NETWORKS)):
         ensemble = load_ensemble(
             runs, device, mirror=options.mirror, tidy=options.tidy, accept=options.accept
         )
@@ -135,14 +135,14 @@ def predict(
     check_output(out, images, *(run for run in runs if is_sealed(Path(run))))
     check_free(out, "predict")
     accepting = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
-    with memory_within(_memory(options)):
+    with memory_within(memory_of_one(options.max_ram)):
         layout, unused = cases_in(tree, ensemble.plan, accepting)
     number, parts = options.shard
     chosen = choose(layout.cases, only, layout.problems)
     cases = chosen[number::parts]
     problems = [error for error in layout.problems if only is None or error.case in only]
     problems += unused if only is None else []
-    with memory_within(_memory(options)):
+    with memory_within(memory_of_one(options.max_ram)):
         files.check_cases(tree, cases, accepting)
     out = files.out
     if len(ensemble.models) > 1:
@@ -224,12 +224,6 @@ def _tell_of_others(before: Collection[str], now: Collection[str]) -> None:
         say(str(Finding("warning", "PRED_KEPT", found + sample(others), fix)))
 
 
-def _memory(options: PredictOptions) -> float:
-    """Return the bytes that one scan may take."""
-    allowed = memory_each(1) if options.max_ram is None else options.max_ram
-    return bytes_of(allowed) or math.inf
-
-
 def _division(cases: Sequence[Case], parts: int) -> dict[str, Any] | None:
     """Return what the parts of one prediction share; nothing for all of it at once."""
     if parts == 1:
@@ -264,7 +258,7 @@ def _predict_case(
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Predict a case, unless it is there already, and return what the manifest says of it."""
-    memory = _memory(options)
+    memory = memory_of_one(options.max_ram)
     findings = Findings({*ensemble.plan.accept, *options.accept}, _HOW)
     reading, hashes = recorded(tree)
     with memory_within(memory):
@@ -296,7 +290,7 @@ def _predict_case(
 def say_found(findings: Findings) -> None:
     """Tell of warnings about a scan, and of what was done to its prediction."""
     for finding in findings.found:
-        if finding.level == "warning" or finding.code.startswith("PRED"):
+        if finding.is_told:
             say(str(finding))
 
 

@@ -15,9 +15,9 @@ from data_prep.files.written_files import MARK
 
 MANIFEST = "predictions.json"
 SEG_NRRD = ".seg.nrrd"
-DICOM_SEG, RTSTRUCT = "dicom_seg/", "rtstruct/"
+DICOM_SEG, RTSTRUCT = "dicom_seg", "rtstruct"
 # Folders of what is no label, or holds it once more.
-BESIDE = ("uncertainty/", "probabilities/", DICOM_SEG, RTSTRUCT)
+BESIDE = tuple(f"{name}/" for name in ("uncertainty", "probabilities", DICOM_SEG, RTSTRUCT))
 _SAID = {"models": "weights", "mirror": "--mirroring", "removed": "rules of postprocess.json"}
 _SAID |= {"instances": "--instances"}
 _PAUSE = 5.0  # seconds between writes: of many small cases, each would write the whole list

@@ -176,9 +176,7 @@ class Predictor:
             numbers = range(self._ensemble.plan.probability_maps)
             every = np.concatenate([found.probability_of(number) for number in numbers])
         told = [str(f) for f in findings_of(self._ensemble.doubts, self._accept)]
-        told += [
-            str(f) for f in findings.found if f.level == "warning" or f.code.startswith("PRED")
-        ]
+        told += [str(finding) for finding in findings.found if finding.is_told]
         label = found.label[0]
         if read.two_axes:
             label, every = label[..., 0], None if every is None else every[..., 0]

@@ -30,9 +30,7 @@ _TEXTS = ("LICENSE",)
 _NAME = re.compile(rf"{PREFIX}([\w.-]+/[\w.-]+)(?:@(.+))?", re.ASCII)
 _COMMIT = re.compile("[0-9a-f]{40}")
 # Leads nowhere else, on any system.
-_FILE = re.compile(
-    r"\w[\w.-]{0,199}(?:/\w[\w.-]{0,199})*", re.ASCII
-)  # leads nowhere else, on any system
+_FILE = re.compile(r"\w[\w.-]{0,199}(?:/\w[\w.-]{0,199})*", re.ASCII)
 _MOST = 100  # files; a package has about ten
 _LOG_IN = "log in by hf auth login, or set HF_TOKEN"
 _MAKE = "make it by sdunet export --hub-folder, and upload that folder"
@@ -165,21 +163,20 @@ def _files(listing: Path, name: str) -> list[str]:
 
 def _download(name: str, repository: str, commit: str) -> dict[str, Path]:
     """Fetch the files of a package into the Hub's cache, and return where they are there."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import hf_hub_download
 
     information = _information(repository, commit)
     sizes = {str(one.rfilename): one.size for one in information.siblings or ()}
 
     def download(file: str) -> Path:
-        told = get_hf_file_metadata(hf_hub_url(repository, file, revision=commit)).size
-        if told != sizes[file]:
-            found = f"{name}: {file} has {sizes[file]} bytes in the list, {told} to fetch"
-            raise DataError("HUB_FILES", found, "take another source; this one contradicts itself")
-        path = Path(hf_hub_download(repository, file, revision=commit))
-        if commit not in path.parts:
+        told = hf_hub_download(repository, file, revision=commit, dry_run=True)
+        if told.commit_hash != commit:
             found = f"{name}: the Hub answered with another commit"
             raise DataError("HUB_FILES", found, "try again later, or take another commit")
-        return path
+        if told.file_size != sizes[file]:
+            found = f"{name}: {file} has {sizes[file]} bytes in the list, {told.file_size} to fetch"
+            raise DataError("HUB_FILES", found, "take another source; this one contradicts itself")
+        return Path(hf_hub_download(repository, file, revision=commit))
 
     _check_sizes(name, sizes, [LIST])
     listing = download(LIST)

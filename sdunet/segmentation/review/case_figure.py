@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from data_prep.files.png import figure_to_png
-from sdunet.segmentation.inference.files.class_colours import colour_of
+from data_prep.prepared.rendering import class_colour
 from sdunet.segmentation.review.case_view import AXIAL, View, coloured
 from sdunet.segmentation.review.error_map import COLOURS, KINDS, WRONG_CLASS, Palette
 
@@ -80,7 +80,7 @@ def _draw_plane(line: Sequence[Axes], view: View, axis: int, index: int, palette
         for number in np.unique(mask[mask > 0]):
             inside = np.pad(mask == number, 1)  # closes outlines at the image's edge
             places = [np.arange(-1, n + 1) for n in reversed(mask.shape)]
-            axes.contour(*places, inside, [0.5], colors=[colour_of(number)], linewidths=0.9)
+            axes.contour(*places, inside, [0.5], colors=[class_colour(number)], linewidths=0.9)
         axes.set(xlim=(-0.5, mask.shape[1] - 0.5), ylim=(mask.shape[0] - 0.5, -0.5))
 
 
@@ -96,7 +96,7 @@ def _legend(view: View, names: Sequence[str], palette: Palette) -> list[Patch]:
         if cells or code != WRONG_CLASS
     ]
     classes = [
-        Patch(edgecolor=colour_of(number), facecolor="none", label=name)
+        Patch(edgecolor=class_colour(number), facecolor="none", label=name)
         for number, name in enumerate(names)
         if number and ((view.reference == number).any() or (view.prediction == number).any())
     ]

@@ -20,7 +20,7 @@ from data_prep.core.codes import acceptable
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Findings
-from data_prep.core.memory_limits import bytes_of, memory_each, memory_within
+from data_prep.core.memory_limits import memory_of_one, memory_within
 from data_prep.core.parse import read_json
 from data_prep.core.scan import Scan
 from data_prep.files.atomic import write_bytes
@@ -123,7 +123,7 @@ def load_package(folder: str, accept: Sequence[str] = ()) -> Package:
 def cases_of(package: Package, images: str) -> list[dict[str, Found]]:
     """Return the cases to predict, `{"image": ...}` each: an image, or a folder as `predict` takes.
 
-    None where nothing is there yet, so that a bundle can be looked at without data.
+    An empty list where nothing is there yet, so that a bundle can be looked at without data.
 
     Raises:
         DataError: as `cases_in`; for the first file or case that cannot be told to be one.
@@ -131,7 +131,7 @@ def cases_of(package: Package, images: str) -> list[dict[str, Found]]:
     if not Path(images).exists():
         return []
     tree, accepting = open_tree(images), package.findings()
-    with memory_within(_memory()):
+    with memory_within(memory_of_one()):
         layout, unused = cases_in(tree, package.plan, accepting)
     for problem in (*layout.problems, *unused):
         raise problem
@@ -195,7 +195,7 @@ def read_scan(data: Data, package: Package) -> Data:
     """
     found, findings, plan = _found(data["image"], package), package.findings(), package.plan
     case = found.case
-    with case_errors(case.id, case.image), memory_within(_memory()):
+    with case_errors(case.id, case.image), memory_within(memory_of_one()):
         scan, _ = read_in_order(found.tree, case, plan, findings)
         scan = as_trained(scan, [plan], findings)
         grid = grid_of(scan, plan.spacing, plan.resize)
@@ -304,17 +304,13 @@ def _found(image: Any, package: Package) -> Found:
     return cases[0]["image"]
 
 
-def _memory() -> float:
-    return bytes_of(memory_each(1)) or math.inf
-
-
 def _check_memory(scan: Scan, grid: Grid, plan: Plan) -> None:
     needed = needed_bytes(scan, grid, plan.outputs, plan.patch_size, uncertainty=False)
     needed += _COPIES * plan.outputs * math.prod(grid.size) * _FLOAT
-    if needed > _memory():
+    if needed > memory_of_one():
         raise DataError(
             "PRED_MEMORY",
-            f"it needs about {needed / 1e9:.2g} GB, {_memory() / 1e9:.2g} GB are there",
+            f"it needs about {needed / 1e9:.2g} GB, {memory_of_one() / 1e9:.2g} GB are there",
             "predict it by sdunet predict, which holds a slab of probabilities alone",
         )
 

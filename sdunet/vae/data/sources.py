@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Finding
-from data_prep.core.memory_limits import bytes_of, check_bytes, memory_each, memory_within
+from data_prep.core.memory_limits import check_bytes, memory_of_one, memory_within
 from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, read_folder
 from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.data.records import read_cifar10, read_idx
@@ -36,7 +36,7 @@ def read_source(
     if kind not in ("digits", "factors") and not path.exists():
         raise DataError("SOURCE_MISSING", f"there is no {path}", "give an existing file or folder")
     kind = _tell_kind(path) if kind == "auto" else kind
-    with memory_within(bytes_of(memory_each(1) if max_ram is None else max_ram)):
+    with memory_within(memory_of_one(max_ram)):
         raw = SOURCES[kind](path)
     for split, images in raw.splits.items():
         if not images.shape[0]:

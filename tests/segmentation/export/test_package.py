@@ -95,7 +95,7 @@ def test_the_card_says_in_hugging_faces_form_what_was_measured(packages, disc_ru
     (result,) = front["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == pytest.approx(dice, abs=1e-4)
     assert front["pipeline_tag"] == "image-segmentation"
-    assert "| 1 | disc | #E69F00 |" in text
+    assert "| 1 | disc | #ffd92f |" in text
     assert f"{dice:.4f}" in text
 
 

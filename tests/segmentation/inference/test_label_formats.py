@@ -16,10 +16,10 @@ from data_prep.core.errors import DataError
 from data_prep.core.scan import Scan
 from data_prep.files.file_tree import open_tree
 from data_prep.formats.registry import read_label
+from data_prep.prepared.rendering import bytes_of_colour
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.inference import predict_folder
 from sdunet.segmentation.inference.ensemble import Ensemble
-from sdunet.segmentation.inference.files.class_colours import bytes_of_colour
 from sdunet.segmentation.inference.files.seg_nrrd import seg_nrrd
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.segmentation.models.trained_model import Model

@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from sdunet.segmentation.models.trained_model import (
     save_description,
 )
 from sdunet.segmentation.training.initial_weights import load_initial
+from sdunet.serve.served_model import ServedModel
 
 PLAN = Plan(2, ("a",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
 SMALL = NetworkConfig(features=(4, 6), num_features=3)
@@ -87,6 +89,11 @@ def test_what_is_fetched_predicts_and_begins_a_training_as_the_package_does(hub,
     assert ensemble.from_hub == {hub.url: load_model(package).sha256}
     assert load_ensemble([package]).from_hub == {}
     assert str(load_initial(hub.url, PLAN).root) == hub.url
+
+
+def test_it_is_served_as_the_package_is(hub, package):
+    identities = [ServedModel(Path(path), "cpu", 1e9).identity for path in (package, hub.url)]
+    assert identities[0]["sha256"] == identities[1]["sha256"]
 
 
 def test_without_a_network_the_cache_is_enough(hub, package, tmp_path, monkeypatch):

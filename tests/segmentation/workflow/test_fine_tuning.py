@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from bundle_workflows import workflow
 from PIL import Image
 
 from data_prep.core.config import Plan
@@ -27,23 +27,6 @@ PLANS = {
 }
 
 
-def training(root, raw, out, **more):
-    made = ConfigWorkflow(
-        config_file=str(root / "configs/train.json"),
-        meta_file=str(root / "configs/metadata.json"),
-        logging_file=False,
-        workflow_type="train",
-        bundle_root=str(root),
-        dataset_dir=str(raw),
-        output_dir=str(out),
-        device="cpu",
-        max_epochs=1,
-        **more,
-    )
-    made.initialize()
-    return made
-
-
 @pytest.mark.parametrize("kind", PLANS)
 def test_training_goes_on_with_the_weights_of_the_package(bundles, make_discs, tmp_path, kind):
     root = bundles(PLANS[kind])
@@ -55,7 +38,7 @@ def test_training_goes_on_with_the_weights_of_the_package(bundles, make_discs, t
         if kind == "ignored":
             mask[:6] = 9
         Image.fromarray(mask).save(path)
-    made = training(root, raw, tmp_path / "tuned")
+    made = workflow("train", root, raw, tmp_path / "tuned", device="cpu", max_epochs=1)
     assert made.check_properties() == []
     before = load_model(root).network.state_dict()
     network = made.parser.get_parsed_content("network")

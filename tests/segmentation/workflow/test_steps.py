@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from bundle_workflows import workflow
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
@@ -59,21 +59,6 @@ def scans(tmp_path, write_picture, write_nifti):
     return make
 
 
-def workflow(root, images, out, **more):
-    made = ConfigWorkflow(
-        config_file=str(root / "configs/inference.json"),
-        meta_file=str(root / "configs/metadata.json"),
-        logging_file=False,
-        workflow_type="infer",
-        bundle_root=str(root),
-        dataset_dir=str(images),
-        output_dir=str(out),
-        **more,
-    )
-    made.initialize()
-    return made
-
-
 def files_in(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix in (".png", ".gz")}
 
@@ -87,7 +72,7 @@ def test_a_bundle_predicts_what_the_command_does(bundles, scans, tmp_path, kind,
         rules = {plan.scored[0].name: "largest"}
         write_hashed(root / RULES, {"rules": rules, "validation_dice": {}})
     predict(root, images, tmp_path / "want", options=PredictOptions(device="cpu"))
-    made = workflow(root, images, tmp_path / "got", device="cpu")
+    made = workflow("infer", root, images, tmp_path / "got", device="cpu")
     assert made.check_properties() == []
     made.run()
     want = files_in(tmp_path / "want")
@@ -101,12 +86,12 @@ def test_objects_are_numbered_where_asked(bundles, scans, tmp_path):
     options = PredictOptions(device="cpu", instances=True)
     predict(root, images, tmp_path / "want", options=options)
     asked = {"postprocessing#transforms#0#instances": True}
-    workflow(root, images, tmp_path / "got", device="cpu", **asked).run()
+    workflow("infer", root, images, tmp_path / "got", device="cpu", **asked).run()
     assert files_in(tmp_path / "got") == files_in(tmp_path / "want")
 
 
 def test_a_bundle_is_sound_without_data_and_says_so_when_it_runs(bundles, tmp_path):
-    made = workflow(bundles(PLANS["2D"]), tmp_path / "none", tmp_path / "out")
+    made = workflow("infer", bundles(PLANS["2D"]), tmp_path / "none", tmp_path / "out")
     assert made.check_properties() == []
     with pytest.raises(RuntimeError) as raised:
         made.run()
@@ -148,7 +133,7 @@ def test_a_case_that_cannot_be_predicted_ends_the_run_by_name(bundles, scans, tm
     root, images = bundles(plan), scans(plan)
     (images / "case1.png").write_bytes((images / "case1.png").read_bytes()[:-40])
     with pytest.raises(RuntimeError) as raised:
-        workflow(root, images, tmp_path / "out", device="cpu").run()
+        workflow("infer", root, images, tmp_path / "out", device="cpu").run()
     assert "IO_" in named(raised.value)
     assert not (tmp_path / "out/case1.png").exists()
 
@@ -159,7 +144,7 @@ def test_what_others_wrote_is_not_replaced(bundles, scans, tmp_path):
     out.mkdir()
     (out / "case0.png").write_bytes(b"mine")
     with pytest.raises(RuntimeError) as raised:
-        workflow(root, images, out, device="cpu").run()
+        workflow("infer", root, images, out, device="cpu").run()
     assert "OUT_TAKEN" in named(raised.value)
     assert (out / "case0.png").read_bytes() == b"mine"
 
@@ -174,7 +159,7 @@ def test_weights_of_another_checkpoint_are_taken_and_rules_left_out(bundles, sca
         parameter.data += 0.1 * torch.randn(parameter.shape)
     torch.save(other.state_dict(), tmp_path / "tuned.pt")
     workflow(
-        root, images, tmp_path / "got", device="cpu", checkpoint=str(tmp_path / "tuned.pt")
+        "infer", root, images, tmp_path / "got", device="cpu", checkpoint=str(tmp_path / "tuned.pt")
     ).run()
     write_weights(root / WEIGHTS, other.state_dict())
     untidied = PredictOptions(device="cpu", tidy=False)
@@ -217,6 +202,6 @@ def test_predictions_of_the_command_are_not_replaced(bundles, scans, tmp_path):
     predict(root, images, tmp_path / "out", options=PredictOptions(device="cpu"))
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
     with pytest.raises(RuntimeError) as raised:
-        workflow(root, images, tmp_path / "out", device="cpu").run()
+        workflow("infer", root, images, tmp_path / "out", device="cpu").run()
     assert "OUT_TAKEN" in named(raised.value)
     assert before == {path: path.read_bytes() for path in before}

@@ -18,9 +18,9 @@ from data_prep.files.output_folder import below
 from data_prep.formats.encode import encode
 from data_prep.formats.registry import suffix_of
 from data_prep.layouts import Case
+from data_prep.prepared.rendering import bytes_of_colour
 from sdunet.segmentation.inference.decision import Prediction
 from sdunet.segmentation.inference.files.class_codes import class_codes
-from sdunet.segmentation.inference.files.class_colours import bytes_of_colour
 from sdunet.segmentation.inference.files.dicom_seg import check_highdicom, dicom_seg
 from sdunet.segmentation.inference.files.rtstruct import rtstruct
 from sdunet.segmentation.inference.files.seg_nrrd import (
@@ -158,7 +158,7 @@ class CaseFiles:
         """Return the names that files of a case may have, whatever is asked for."""
         at = ["", "uncertainty/", *(f"probabilities/{number}/" for number in self._numbers)]
         names = [f"{folder}{case_id}{suffix}" for folder in at for suffix in _SUFFIXES]
-        of_series = [f"{folder}{case_id}.dcm" for folder in (DICOM_SEG, RTSTRUCT)]
+        of_series = [f"{folder}/{case_id}.dcm" for folder in (DICOM_SEG, RTSTRUCT)]
         return [*names, f"{case_id}{SEG_NRRD}", *of_series]
 
     def stand(self, before: Mapping[str, Any]) -> bool:
@@ -202,19 +202,19 @@ class CaseFiles:
             ".",
             *["uncertainty"] * self.wanted.uncertainty,
             *probabilities * self.wanted.probabilities,
-            *[DICOM_SEG.rstrip("/")] * self.wanted.dicom_seg,
-            *[RTSTRUCT.rstrip("/")] * self.wanted.rtstruct,
+            *[DICOM_SEG] * self.wanted.dicom_seg,
+            *[RTSTRUCT] * self.wanted.rtstruct,
         ]
 
     def _content(
         self, folder: str, case: Case, scan: Scan, found: Prediction, source: SourceSeries | None
     ) -> tuple[str, bytes]:
         """Return the suffix and the bytes of the file of a case in a folder."""
-        if folder == DICOM_SEG.rstrip("/") and source is not None:
+        if folder == DICOM_SEG and source is not None:
             codes = class_codes(self.wanted.codes, [one.name for one in self.plan.scored])
             label = found.label[0]
             return ".dcm", dicom_seg(label, self.plan.scored, codes, source, self.maker)
-        if folder == RTSTRUCT.rstrip("/") and source is not None and scan.affine is not None:
+        if folder == RTSTRUCT and source is not None and scan.affine is not None:
             told = self.plan.scored, source, self.maker
             return ".dcm", rtstruct(found.label[0], scan.affine, *told)
         if folder == "." and self.wanted.format == "seg.nrrd":
@@ -232,5 +232,4 @@ class CaseFiles:
         """The colours of class numbers, background black, if they are wanted."""
         if self.wanted.format != "palette":
             return None
-        colours = [bytes_of_colour(number) for number in range(1, self.plan.num_classes)]
-        return np.array([(0, 0, 0), *colours], np.uint8)
+        return np.array([bytes_of_colour(n) for n in range(self.plan.num_classes)], np.uint8)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from data_prep.core.errors import DataError
 
 _CODE = re.compile(r"([A-Za-z0-9_.-]{1,16}):([A-Za-z0-9_.-]{1,16})")
-_LONGEST = 64  # letters of a name in DICOM
+LONGEST = 64  # letters of a name in DICOM
 _FIX = "give them as CLASS=SCT:NUMBER, or with a category, as CLASS=SCT:49755003/SCT:108369006"
 
 
@@ -82,4 +82,4 @@ def _codes(name: str, text: str) -> ClassCodes:
             found = f"{name}: no category {text!r:.80}; those of scheme SCT are {known}"
             raise DataError("PRED_CODES", found, _FIX)
         category = CATEGORIES[part[2]]
-    return ClassCodes(category, Term(kind[2], kind[1], name[:_LONGEST]))
+    return ClassCodes(category, Term(kind[2], kind[1], name[:LONGEST]))

@@ -13,8 +13,8 @@ import numpy as np
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.values.regions import Region, inside, masks_of
+from data_prep.prepared.rendering import bytes_of_colour
 from sdunet.segmentation.inference.files.class_codes import ClassCodes, Term
-from sdunet.segmentation.inference.files.class_colours import bytes_of_colour
 from sdunet.segmentation.inference.files.source_series import (
     NAME,
     PURPOSE,

@@ -20,19 +20,16 @@ from skimage.measure import find_contours
 
 from data_prep.core.geometry import LPS_TO_RAS
 from data_prep.core.values.regions import Region, inside
-from sdunet.segmentation.inference.files.class_colours import bytes_of_colour
+from data_prep.prepared.rendering import bytes_of_colour
 from sdunet.segmentation.inference.files.source_series import (
     NAME,
+    OF_STUDY,
     PURPOSE,
     SERIES_NUMBER,
     Maker,
     SourceSeries,
 )
 
-_OF_STUDY = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyInstanceUID"),
-)
 _STUDY = "1.2.840.10008.3.1.2.3.1"  # the class by which a study is referred to here, since retired
 _DATA = Tag("ContourData")
 _DIGITS = 4  # of millimetres
@@ -100,7 +97,7 @@ def _head(source: SourceSeries, maker: Maker) -> Dataset:
     one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = RTStructureSetStorage
     one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = generate_uid()
     one.SpecificCharacterSet = "ISO_IR 192"
-    for name in _OF_STUDY:
+    for name in (*OF_STUDY, "StudyInstanceUID"):
         setattr(one, name, str(source.images[0].get(name) or ""))
     one.Modality, one.SeriesInstanceUID = "RTSTRUCT", generate_uid()
     one.SeriesNumber, one.InstanceNumber, one.OperatorsName = SERIES_NUMBER + 1, 1, ""

@@ -14,7 +14,7 @@ from data_prep.core.geometry import LPS_TO_RAS
 from data_prep.core.scan import Scan
 from data_prep.formats.encode import check_read_back
 from data_prep.formats.nrrd import read_nrrd
-from sdunet.segmentation.inference.files.class_colours import bytes_of_colour
+from data_prep.prepared.rendering import bytes_of_colour
 
 _FIX = "leave --format seg.nrrd out"
 

@@ -20,17 +20,17 @@ from data_prep.formats.dicom.references import to_voxels
 from data_prep.formats.dicom.series import is_dicom, parse
 from data_prep.formats.registry import open_file
 from data_prep.layouts import Case
+from sdunet.segmentation.inference.files.class_codes import LONGEST
 
 NAME = "sdunet"
 PURPOSE = "research use only, no medical device"
 SERIES_NUMBER = 1000  # above those that scanners give
-_LONGEST = 64  # letters of a name
 _NEEDED = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
     "FrameOfReferenceUID",
 )
 # That every file has, if only without a value.
-_MAYBE_EMPTY = (
+OF_STUDY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
     *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
@@ -77,8 +77,8 @@ def check_names(names: Sequence[str]) -> None:
         DataError: PRED_FORMAT.
     """
     for name in names:
-        if len(name) > _LONGEST or "\\" in name or not name.isprintable() or not name.strip():
-            found = f"DICOM takes no class name {name!r:.80}: 1 to {_LONGEST} letters, no backslash"
+        if len(name) > LONGEST or "\\" in name or not name.isprintable() or not name.strip():
+            found = f"DICOM takes no class name {name!r:.80}: 1 to {LONGEST} letters, no backslash"
             raise DataError("PRED_FORMAT", found, "leave --dicom-seg and --rtstruct out")
 
 
@@ -138,7 +138,7 @@ def read_source(tree: Tree, case: Case, scan: Scan, findings: Findings) -> Sourc
     placed: dict[int, tuple[int, int]] = {}
     for number, one in enumerate(images):
         _check(one)
-        for name in _MAYBE_EMPTY:
+        for name in OF_STUDY:
             if name not in one:
                 setattr(one, name, "")
         for frame, group in enumerate([*groups_of(one)] or [None]):
