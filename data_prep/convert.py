@@ -31,7 +31,6 @@ from data_prep.seeded import CHANNEL, LABELS, fewer_made, points_of, seeded_case
 
 Target = Literal["folders", "nnunet", "monai"]
 _VOID = 65535  # of voxels that are of no object, and ignored
-_LEAST = 256  # numbers that 8 bits hold
 
 
 def convert(
@@ -169,12 +168,13 @@ def _numbered(ids: np.ndarray) -> np.ndarray:
     Raises:
         DataError: OUT_TYPE for more objects than those can number.
     """
-    most = int(ids.max(initial=0, where=ids != IGNORED))
-    if most >= _VOID - 1:
+    ignored = ids == IGNORED
+    most = int(ids.max(initial=0, where=~ignored))
+    if most >= _VOID:
         found = f"{most} objects, which 16 bits cannot number"
         raise DataError("OUT_TYPE", found, "cut the image into parts")
-    small = most < _LEAST and not (ids == IGNORED).any()
-    return np.where(ids == IGNORED, _VOID, ids).astype(np.uint8 if small else np.uint16)
+    kind = np.min_scalar_type(_VOID if ignored.any() else most)
+    return np.where(ignored, _VOID, ids).astype(kind)
 
 
 def _describe(

@@ -132,7 +132,7 @@ def check(
     classes = classes_of(settled, layout.labels, layout.ignored)
     labels, instances = learned_classes(config, classes)
     check_regions(regions, labels)
-    check_not_mapped(tree.root, config.label_map, labels)
+    check_not_mapped(tree.root, config.label_map, labels, layout.labels)
     ignored = ignored_of(settled, layout.ignored)
     place = str(Path(data).absolute()), token_of(tree)
     by_name = Findings(config.accept)

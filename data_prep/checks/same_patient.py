@@ -14,7 +14,7 @@ from data_prep.planning.splits import divided
 _BETWEEN = "_. -"  # what stands between the words of an id
 _WORDS = re.compile(f"[^{_BETWEEN}]+")
 _SHOWN = 3
-_MOST_HELD = 4  # longer beginnings in one: more than views or times of a patient are patients
+_MOST_VIEWS = 4  # of one patient; what holds more is a site, or a year
 
 
 def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]:
@@ -66,10 +66,10 @@ def _parted(
 
 
 def _beginnings(ids: set[str]) -> tuple[int, dict[str, str]]:
-    """Return of how many words the beginning is that cases of a patient may share, and each id's.
+    """Return how many words of an id tell its patient, and those of each id.
 
-    It is the longest that ids share, or the shortest that holds a few of those and a number each:
-    of `patient1_2CH_ED`, the patient and not the view.
+    As many as ids share, or fewer where these hold views or times of one patient: a number in
+    each, and no more views than there are patients. `patient1_2CH_ED` begins with one word.
     """
     shared = {}
     for count in range(1, max((len(_WORDS.findall(id_)) for id_ in ids), default=0)):
@@ -81,7 +81,8 @@ def _beginnings(ids: set[str]) -> tuple[int, dict[str, str]]:
     for count, begins in shared.items():
         there = {*begins.values()}
         numbered = all(re.search(r"\d", name) for name in there)
-        if count == max(shared) or (numbered and longest <= _MOST_HELD * len(there)):
+        views = longest / len(there)
+        if count == max(shared) or (numbered and views <= _MOST_VIEWS and views < len(there)):
             return count, begins
     return 1, {}
 

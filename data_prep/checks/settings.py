@@ -51,18 +51,26 @@ def check_agrees(config: DataConfig, plan: Plan) -> None:
         raise _conflict("memory_gb", config.memory_gb, f"a plan of {other}")
 
 
-def check_not_mapped(root: Path, label_map: Mapping[int, int], labels: Mapping[str, int]) -> None:
-    """Refuse to map class numbers of a set again that `sdunet convert` or `--fix` has mapped.
+def check_not_mapped(
+    root: Path,
+    label_map: Mapping[int, int],
+    labels: Mapping[str, int],
+    declared: Mapping[str, int] | None,
+) -> None:
+    """Refuse to map class numbers of a set that `sdunet convert` or `--fix` wrote to themselves.
+
+    A map to other classes than the set declares is not the one that it was written by.
 
     Args:
         root: of the set.
         label_map: numbers in the files to class numbers.
         labels: the classes.
+        declared: those that the set declares.
 
     Raises:
         DataError: SET_CONFLICT, with what would change; other numbers are not in such a set.
     """
-    if not is_written_by(root, "convert"):
+    if not is_written_by(root, "convert") or (declared and dict(declared) != dict(labels)):
         return
     again = {a: b for a, b in label_map.items() if a != b and a in labels.values()}
     if again:

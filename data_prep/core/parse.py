@@ -158,7 +158,7 @@ def read_bounded(path: str | Path, most: int = MAX_BYTES) -> bytes:
     return data
 
 
-def check_yaml(text: str) -> None:
+def check_yaml(text: str) -> Any:
     """Refuse YAML that no settings need, or that is not what it looks like.
 
     Aliases, which can blow up; keys given twice; depth; numbers such as 010, which is 8.
@@ -179,9 +179,11 @@ def check_yaml(text: str) -> None:
         if depth > _MAX_DEPTH:
             raise yaml.YAMLError(f"nested more than {_MAX_DEPTH} deep")
     try:
-        _check(yaml.load(text, _Unique))
+        value = yaml.load(text, _Unique)
+        _check(value)
     except (ValueError, TypeError) as error:  # such as keys that are lists
         raise yaml.YAMLError(str(error)) from error
+    return value
 
 
 def read_settings(text: str) -> dict[str, Any]:
@@ -192,8 +194,7 @@ def read_settings(text: str) -> dict[str, Any]:
             by its dotted name and below its section.
         yaml.YAMLError: as `check_yaml`.
     """
-    check_yaml(text)
-    found = yaml.load(text, _Unique)
+    found = check_yaml(text)
     if found is None:
         raise ValueError("it is empty; give settings by name, or leave it out")
     if not isinstance(found, dict):

@@ -207,7 +207,8 @@ def _paired(
             ids = by_rest[rest_of(exact)]
         by_label[exact if exact in by_image or len(ids) != 1 else ids[0]].append(file)
     for exact in [name for name in by_label if name not in by_image]:
-        ids = by_key[key_without_number(exact) or ""]
+        key = key_without_number(exact)
+        ids = by_key[key] if key is not None else []
         if len(ids) == 1 and by_label.get(ids[0]):
             by_label[ids[0]] += by_label.pop(exact)
     cases, problems = [], []

@@ -25,7 +25,7 @@ from data_prep.layouts.cases import (
     no_image,
 )
 from data_prep.layouts.lists.in_vain import keys_in_vain
-from data_prep.layouts.lists.records import id_in, split_and_fold, with_parts
+from data_prep.layouts.lists.records import ids_of, split_and_fold, with_parts
 from data_prep.layouts.lists.regions import are_regions, regions_of
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 from data_prep.planning.classes import without_ignored
@@ -55,8 +55,13 @@ def listed(tree: Tree) -> Layout | None:
             if key not in _LISTS and isinstance(value, list) and _names_images(value):
                 raise ValueError(f"a list {key!r} of images; call it one of {', '.join(_LISTS)}")
         training, told = with_parts(described["training"], apart, name)
-        results += [_of_record(tree, root, name, r, test=False) for r in training]
-        tests_found = [_of_record(tree, root, name, r, test=True) for r in apart]
+        ids, told_of_ids = ids_of(training, apart, name)
+        for record, id_ in zip(training, ids, strict=False):
+            results.append(_of_record(tree, root, name, record, id_, test=False))
+        tests_found = [
+            _of_record(tree, root, name, record, id_, test=True)
+            for record, id_ in zip(apart, ids[len(training) :], strict=True)
+        ]
         hidden = [case for case in tests_found if isinstance(case, Case) and not case.labels]
         results += [case for case in tests_found if case not in hidden]
         results = _without_tested(results, {name for case in hidden for name in case.files})
@@ -67,7 +72,7 @@ def listed(tree: Tree) -> Layout | None:
     kind = "decathlon" if decathlon else "monai datalist"
     layout = sorted_layout(kind, results, labels, channels)
     findings = kept_apart(validating, name)
-    findings += (*told, *keys_in_vain(described, _LISTS, name, layout.ids))
+    findings += (*told, *told_of_ids, *keys_in_vain(described, _LISTS, name, layout.ids))
     return replace(layout, listed_in=name, findings=findings, apart=tuple(hidden), regions=regions)
 
 
@@ -76,7 +81,7 @@ def _names_images(records: list) -> bool:
 
 
 def _of_record(
-    tree: Tree, root: PurePosixPath, name: str, record: Any, *, test: bool
+    tree: Tree, root: PurePosixPath, name: str, record: Any, id_: str | None, *, test: bool
 ) -> Case | DataError:
     """Return the case of a record, or what is wrong with it."""
     named_by = PurePosixPath(name).name
@@ -87,7 +92,6 @@ def _of_record(
     images = _images_in(tree, root, named_by, record)
     label = _label_in(record)
     label = None if label is None else inside(tree, root, label, named_by)
-    id_ = id_in(record)
     try:
         split = (test_of if test else split_of)(*split_and_fold(record))
     except ValueError as error:

@@ -20,7 +20,7 @@ from data_prep.layouts.lists.beside import (
     Named,
     has_parts,
     keys_tell,
-    names_in,
+    named_by_tables,
     states_groups,
     states_split,
 )
@@ -145,8 +145,7 @@ def unused_files(
         found = f"{len(unread)} files that may hold cases are not read: {sample(unread)}"
         fix = "unpack or convert them, or move them out of the dataset"
         findings.warn("LAY_UNUSED", found, fix)
-    parting = {name: names_in(tree, name, layout) for name in lists} if need_labels else {}
-    parting = {name: named for name, named in parting.items() if named}
+    parting = named_by_tables(tree, lists, layout) if need_labels else {}
     for name, named in parting.items():
         findings.warn("LAY_UNUSED", *_what_it_names(named))
         findings.place(len(findings.found) - 1, file=name)

@@ -307,7 +307,7 @@ def _write_case(
     label_array = to_grid(label.array, grid, label=not objects, ids=objects)
     lost_objects = 0
     if objects:  # only now: a boundary would not be whole on a coarser grid
-        lost_objects = len(np.setdiff1d(label.array, label_array))
+        lost_objects = len(np.setdiff1d(label.array, np.append(label_array, (0, IGNORED))))
         label_array = objects_as_classes(label_array, plan.rules)
     void = plan.rules.void
     there = foreground(label.array, IGNORED if objects else void)

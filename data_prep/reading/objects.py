@@ -140,7 +140,7 @@ def _pieces(mask: np.ndarray) -> int:
 
 def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None) -> Scan:
     first = read_label(tree, case.labels[0], findings, rules)
-    numbered, shared = np.zeros(first.array.shape, np.uint16), 0
+    numbered, several = np.zeros(first.array.shape, np.uint16), np.zeros(first.array.shape, bool)
     for number, name in enumerate(case.labels, start=1):
         mask = first if number == 1 else read_label(tree, name, findings, rules)
         try:
@@ -155,8 +155,9 @@ def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None)
         except DataError as error:
             raise error.at(file=name) from None
         inside = mask.array != 0
-        shared += np.count_nonzero(numbered[inside])
+        several |= inside & (numbered != 0)
         numbered[inside] = number
+    shared = np.count_nonzero(several)
     if shared and rules is not None and rules.instances is not None:  # else all are foreground
         found = f"{shared} voxels are in the masks of several objects, and count for the last"
         findings.warn("LBL_OVERLAP", found, "cut the masks so that none overlaps another")

@@ -43,17 +43,25 @@ class Named:
     own: bool
 
 
-def names_in(tree: Tree, name: str, layout: Layout) -> Named | None:
-    """Return what a table names of a dataset that it tells a split or groups of; else nothing.
+def named_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict[str, Named]:
+    """Return what tables name of a dataset, of those that tell a split or groups of it.
 
     What the dataset states itself is not told again. A file that is called by a part of a split,
     such as `val.csv`, tells it of the cases that it names, if those are not all.
 
     Args:
         tree: the dataset.
-        name: of a table, a text or a file of keys.
+        names: of tables, texts or files of JSON or YAML.
         layout: of the cases.
     """
+    called = _names_of((*layout.cases, *layout.unlabelled))
+    found = {name: _named_by(tree, name, layout, called) for name in names}
+    return {name: named for name, named in found.items() if named}
+
+
+def _named_by(
+    tree: Tree, name: str, layout: Layout, called: Mapping[str, set[str]]
+) -> Named | None:
     cases = (*layout.cases, *layout.unlabelled)
     suffix = PurePosixPath(name).suffix.lower()
     if len(cases) < 2 or suffix not in (".csv", ".tsv", ".txt", *KEYED):
@@ -70,7 +78,6 @@ def names_in(tree: Tree, name: str, layout: Layout) -> Named | None:
         parted, of_groups = _what_is_told(tables)
         parted |= has_parts(tree, name)
     columns += [[head, *cells] for table in tables for head, cells in table.items()]
-    called = _names_of(cases)
     found = max((_named(cells, called) for cells in columns), key=_number, default=None)
     if found is None:
         return None
@@ -98,7 +105,8 @@ def keys_tell(tree: Tree, name: str) -> bool:
 
 def _what_is_told(tables: Iterable[Table]) -> tuple[bool, bool]:
     """Tell whether a column of tables tells parts of a split, and whether one tells groups."""
-    columns = [column for table in tables for column in table.items() if column[0]]
+    every = (column for table in tables for column in table.items())
+    columns = [(head, cells) for head, cells in every if head and any(cells)]
     parted = any(
         told_parts(head, cells) or may_tell_parts(head, cells) or role_of(head) in _PARTED
         for head, cells in columns

@@ -51,37 +51,12 @@ _PERSON = (
 )
 _PATIENT_LIKE = re.compile(
     rf"(anon|anonymi[sz]ed|original|source|study)?({_PERSON})(name|label|ids|index|{_ID})?"
-    r"|mrn|pid|rid|upn|accession|barcode|medicalrecord(no|nr|num|number)"
+    rf"|mrn|pid|rid|upn|accession|barcode|(accession|(medical)?record|study|exam|hospital)({_ID})"
 )
 # What images are of one patient of, if its values look like ids; else it is another word, too.
 _HOLDERS = re.compile(r"study|exam(ination)?|video|clip|movie|volume|block|sample|series")
 _FEW = 3  # values of a column that tells a place or kind
 _OF_SEVERAL_PATIENTS = re.compile(rf"(family|families|twins?|household|litter|cage)({_ID})?")
-_NUMBERED = re.compile(rf"(.+?)(?:{_ID})")
-# Words for what else has numbers that cases share: places, devices, people who read, and parts of
-# a scan or a study.
-_OF_OTHERS = (
-    *("site", "cent", "hospital", "clinic", "institut", "country", "city", "zip", "post", "region"),
-    *("scanner", "device", "station", "serial", "model", "vendor", "manufact", "software", "room"),
-    *("protocol", "sequence", "coil", "kernel", "lot", "batch", "version", "project", "dataset"),
-    *("rater", "reader", "annotat", "observer", "operator", "physician", "radiolog", "expert"),
-    *("slice", "frame", "image", "instance", "series", "session", "visit", "scan", "echo", "time"),
-    *("acquisition", "phase", "plane", "view", "lesion", "tumo", "nodule", "tile", "patch", "run"),
-    *("class", "label", "diagnos", "icd", "icdo", "grade", "stage", "group", "arm", "fold"),
-    *(
-        "categor",
-        "licen",
-        "cluster",
-        "task",
-        "cohort",
-        "body",
-        "organ",
-        "eye",
-        "side",
-        "channel",
-        "stain",
-    ),
-)
 
 
 def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]] | None:
@@ -277,10 +252,8 @@ def _is_numbered(column: str) -> bool:
     words = _words_of(column)
     if words and words[-1].endswith("uid"):
         return "class" not in "".join(words)
-    numbered = _NUMBERED.fullmatch(bare_name(column))
-    of_others = any(word.startswith(_OF_OTHERS) for word in words)
-    ends = bool(words) and re.fullmatch(_ID, words[-1]) is not None
-    return numbered is not None and ends and not of_others
+    of_person = any(re.fullmatch(_PERSON, word) for word in words[:-1])
+    return of_person and re.fullmatch(_ID, words[-1]) is not None
 
 
 def _have_fractions(words: Collection[str]) -> bool:

@@ -26,7 +26,14 @@ _INSTEAD: dict[Role, set[Role]] = {
     "group": {"group"},
 }
 GROUPING: tuple[Role, ...] = ("group", "patient", "site")  # what cases stay together by
+_VALID = (
+    "call it is_val if it tells the split; else take out the cases that are not usable, and the "
+    "column"
+)
+_LEFT_OUT = "take out those cases, or the column"
 _SAY: dict[Role, str] = {
+    "split": "call it split if it tells the split, with train, validation or test in each row, or "
+    "give dataset.split_file",
     "fold": "call it fold if it does, or take it out",
     "patient": "call it patient or give dataset.group_file if it does, or take it out",
     "group": "give dataset.group_file if it does, or take it out",
@@ -84,57 +91,29 @@ def parts_told(
         for name, values in unused.items()
         if name not in (*understood, *unsure) and may_tell_parts(name, values)
     ]
-    warned += tuple(
-        Finding(
-            "warning",
-            "LAY_COLUMNS",
-            f"{what} that are not used, and seem to tell parts of a split: {name!r}",
-            "call it split if it tells the split, with train, validation or test in each row, or "
-            "give dataset.split_file",
-            file=file,
-        )
-        for name in doubtful
-    )
     valid = [name for name in unsure if len({*map(plain_word, unused[name])}) > 1]
-    warned += tuple(
-        Finding(
-            "warning",
-            "LAY_COLUMNS",
-            f"{what} that are not used, and may tell cases for validation, or those that are "
-            f"usable: {name!r}",
-            "call it is_val if it tells the split; else take out the cases that are not usable, "
-            "and the column",
-            file=file,
-        )
-        for name in valid
-    )
     leaving = [name for name, values in unused.items() if may_leave_out(name, values)]
-    warned += tuple(
-        Finding(
-            "warning",
-            "LAY_COLUMNS",
-            f"{what} that are not used, and may tell which cases to leave out: {name!r}",
-            "take out those cases, or the column",
-            file=file,
-        )
-        for name in leaving
-    )
     grouping = {
         name: role
         for name, values in unused.items()
         if (role := may_group(name, values)) and {*known}.isdisjoint(_INSTEAD[role])
     }
-    warned += tuple(
-        Finding(
-            "warning",
-            "LAY_COLUMNS",
-            f"{what} that are not used, and may tell the {role} of each case: {name!r}",
-            _SAY[role],
-            file=file,
-        )
-        for name, role in grouping.items()
-        if name not in doubtful
-    )
+    doubts = [
+        *((name, "seem to tell parts of a split", _SAY["split"]) for name in doubtful),
+        *(
+            (name, "may tell cases for validation, or those that are usable", _VALID)
+            for name in valid
+        ),
+        *((name, "may tell which cases to leave out", _LEFT_OUT) for name in leaving),
+        *(
+            (name, f"may tell the {role} of each case", _SAY[role])
+            for name, role in grouping.items()
+            if name not in doubtful
+        ),
+    ]
+    for name, may, fix in doubts:
+        found = f"{what} that are not used, and {may}: {name!r}"
+        warned += (Finding("warning", "LAY_COLUMNS", found, fix, file=file),)
     told = (*understood, *doubtful, *valid, *leaving, *grouping)
     alone = [*understood] if len(understood) == 1 and parts else []
     for name in alone:

@@ -35,9 +35,7 @@ def tables_of_keys(tree: Tree, name: str) -> list[Table]:
         elif suffix == ".json":
             content = parse_json(data, object)
         else:
-            text = data.decode("utf-8-sig")
-            check_yaml(text)
-            content = yaml.safe_load(text)
+            content = check_yaml(data.decode("utf-8-sig"))
     except (DataError, ValueError, RecursionError, yaml.YAMLError):
         return []  # whatever it is, no table that could be read
     return _tables_in(content, PurePosixPath(name).stem, _DEPTH)

@@ -1,6 +1,9 @@
 """Records of JSON lists: the parts of a split that their keys tell, and their ids."""
 
+from collections.abc import Iterable
+
 from data_prep.core.findings import Finding
+from data_prep.core.parse import whole
 from data_prep.layouts.lists.in_vain import GROUPING, parts_told
 from data_prep.layouts.words import Role, by_role, role_of
 
@@ -42,18 +45,50 @@ def split_and_fold(record: dict) -> tuple[object, object]:
     return told.get("split"), told.get("fold")
 
 
-def id_in(record: dict) -> str | None:
-    """Return the id that a record names; `None` if it names none.
+def ids_of(training: list, apart: list, name: str) -> tuple[list[str | None], tuple[Finding, ...]]:
+    """Return the id of each record by a key that tells all apart, and what is told of others.
 
-    Raises:
-        ValueError: if it is neither text nor a whole number, or two keys name one.
+    Without such a key cases are called as their files.
+
+    Args:
+        training: records for training.
+        apart: those that are kept apart, which follow.
+        name: of the list.
+
+    Returns:
+        An id or `None` for each record; a warning of each key that names cases for training
+        alike, as one of patients does, and a note of others that are not used.
     """
-    id_ = _values_of(record, "id").get("id")
-    if id_ is None:
+    records = [record if isinstance(record, dict) else {} for record in (*training, *apart)]
+    keys = dict.fromkeys(key for record in records for key in record if role_of(key) == "id")
+    columns = {key: [_id_text(record.get(key)) for record in records] for key in keys}
+    ids: list[str | None] = [None] * len(records)
+    told = []
+    for key, column in columns.items():
+        valid = all(id_ is not None for id_, r in zip(column, records, strict=True) if key in r)
+        if valid and not _shared(column) and not any(ids):
+            ids = column
+        elif valid and _shared(column[: len(training)]):
+            fix = "call it patient if it tells that; else give each case an id of its own"
+            found = f"keys that are not used, as they name several cases alike: {key!r}"
+            told.append(Finding("warning", "LAY_COLUMNS", found, fix, file=name))
+        else:
+            found = f"keys that are not used: {key!r}"
+            told.append(Finding("note", "LAY_COLUMNS", found, "", file=name))
+    return ids, tuple(told)
+
+
+def _id_text(value: object) -> str | None:
+    """Return an id as text; `None` if it is none."""
+    try:
+        return value if isinstance(value, str) else str(whole(value))
+    except ValueError:
         return None
-    if type(id_) not in (str, int):
-        raise ValueError(f"id must be a name, got {id_!r:.80}")
-    return str(id_)
+
+
+def _shared(ids: Iterable[str | None]) -> bool:
+    given = [id_.strip().casefold() for id_ in ids if id_ is not None]
+    return len({*given}) < len(given)
 
 
 def _values_of(record: dict, *roles: Role) -> dict[Role, object]:

@@ -366,7 +366,7 @@ def _open(
         noticed.append(note_of("references"))
     form = decide(look_at_masks(tree, masks), known.form)
     classes = classes_of(config, None, ignored)
-    check_not_mapped(tree.root, asked.label_map, classes)
+    check_not_mapped(tree.root, asked.label_map, classes, layout.labels)
     check_regions(regions, classes)
     if objects:
         check_no_objects([region.name for region in regions])

@@ -337,6 +337,9 @@ def test_class_numbers_of_a_converted_set_are_not_mapped_again(written, tmp_path
     again, _ = prepare(copy, tmp_path / "again", DataConfig())
     for id_ in prepared.cases:
         np.testing.assert_array_equal(again.arrays(id_)[1], prepared.arrays(id_)[1])
+    # A map to other classes is not that of the copy, and merges them.
+    merged = DataConfig(labels={"background": 0, "both": 1}, label_map={2: 1})
+    assert not check(copy, merged).errors
     # A map of numbers that are no classes changes nothing there.
     other = DataConfig(labels=named.labels, label_map={255: 1})
     assert not check(copy, other).errors

@@ -27,6 +27,10 @@ PATIENTS = (
         "animal",
         "Patient No.",
         "study_id",
+        "Hospital Number",
+        "Center-Patient-ID",
+        "Site patient number",
+        "image_patient_id",
     ),
 )
 NO_PATIENTS = {
@@ -41,6 +45,7 @@ NO_PATIENTS = {
     "slice_number": ("1", "2", "1", "3"),
     "rater_id": ("r1", "r1", "r2", "r3"),
     "score": ("1", "1", "2", "3"),
+    **dict.fromkeys(("race_code", "ward_id", "polyp_number", "file_no"), ("1", "1", "2", "3")),
     "date": ("2020-01-01", "2020-01-01", "2020-02-01", "2020-03-01"),
     "modality": ("T1", "T1", "T2", "FLAIR"),
     "donor": ("yes", "yes", "no", "no"),

@@ -94,6 +94,14 @@ def test_an_image_with_a_second_mask_of_a_number_has_several(written, names):
     assert names[2].format(2) in layout.problems[0].found
 
 
+def test_a_mask_of_no_image_is_not_that_of_one_called_image(written):
+    files = {name: png(picture(k)) for k, name in enumerate(("image.png", "b_img.png"))}
+    files |= {name: png(mask()) for name in ("mask.png", "b_mask.png", "foo_mask.png")}
+    layout = find_layout(open_tree(written(files)))
+    assert len(layout.cases) == 2
+    assert [(error.code, error.case) for error in layout.problems] == [("PAIR_NO_IMAGE", "foo_mask")]
+
+
 def test_numbers_of_images_are_not_those_of_masks(written):
     files = {f"img_{k}.png": png(picture(k)) for k in (1, 2)}
     files |= {f"mask_{k}.png": png(mask()) for k in (1, 2)}

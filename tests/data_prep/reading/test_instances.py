@@ -163,7 +163,8 @@ def test_masks_of_objects_that_overlap_are_told(written):
     wide = np.zeros(ids.shape, np.uint8)
     wide[:, :12] = 255
     files["c0/masks/m1.png"] = png(wide)
-    shared = int(np.count_nonzero(ids[:, :12] > 1))
+    shared = int(np.count_nonzero(wide))
+    files["c0/masks/m2.png"] = png(wide)  # voxels of all three count once
     told = [f for f in check(written(files), CONFIG).findings if f.code == "LBL_OVERLAP"]
     assert [(f.level, f.case) for f in told] == [("warning", "c0")]
     assert told[0].found.startswith(f"{shared} voxels are in the masks of several objects")
@@ -177,6 +178,17 @@ def test_objects_that_a_coarser_grid_loses_are_told(written, tmp_path):
     prepare(written(pairs(png(ids))), tmp_path / "set", config, tell=told.append)
     lost = [finding.found for finding in told if finding.code == "LBL_LOST"]
     assert lost == ["2 objects are without a voxel at 6x5 pixels"] * 3
+
+
+def test_ignored_voxels_and_background_that_are_lost_are_no_objects(written, tmp_path):
+    ids = np.ones((24, 20), np.uint16)
+    ids[12:], ids[1, 15], ids[20, 3] = 2, 255, 0
+    told = []
+    config = DataConfig(
+        instances=True, resize=(6, 5), labels={"background": 0, "cell": 1, "ignore": 255}
+    )
+    prepare(written(pairs(png(ids))), tmp_path / "set", config, tell=told.append)
+    assert [finding.found for finding in told if finding.code == "LBL_LOST"] == []
 
 
 def test_a_repaired_copy_keeps_the_numbers_of_objects(written, tmp_path):
