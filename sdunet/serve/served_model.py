@@ -1,9 +1,12 @@
 """The model that a server keeps loaded, and what it makes of the files of one request."""
 
+import io
 from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from PIL import Image
 
 from data_prep.core.errors import DataError, case_errors
 from data_prep.core.findings import Findings
@@ -25,6 +28,7 @@ from sdunet.serve.answers import Answer
 
 _FIX = "send one scan a request: a file of a known format, or a zip of one DICOM series"
 _MOST_LICENCE = 1 << 16  # bytes of a text that are shown
+_SHOWN = 512  # pixels along the longer side that small pictures are enlarged to, in whole times
 
 
 class ServedModel:
@@ -122,7 +126,12 @@ def _overlay(scan: Scan, label: Any) -> bytes:
     image = scan.array
     if scan.affine is not None:
         image, label = (turned(array, scan.affine)[0] for array in (image, label))
-    return thumbnail(image, label)
+    picture = Image.open(io.BytesIO(thumbnail(image, label)))
+    times = max(1, _SHOWN // max(picture.size))
+    buffer = io.BytesIO()
+    larger = picture.resize([times * size for size in picture.size], Image.Resampling.NEAREST)
+    larger.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _licence_of(path: Path) -> str | None:

@@ -47,7 +47,7 @@ def test_metrics_count_requests_by_status(client, volume):
     assert 'sdunet_requests_total{status="200"} 1' in lines
     assert 'sdunet_requests_total{status="422"} 2' in lines
     assert "sdunet_queue_length 0" in lines
-    assert "sdunet_predict_seconds_count 3" in lines
+    assert "sdunet_predict_seconds_count 1" in lines
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def find_models(path: str | Path) -> list[Path]:
         listed = listed_below(path)
         parts |= {*listed} | left_beside(parts, path)
     if not parts:
-        raise DataError("MODEL_MISSING", f"no trained model in {path}", "give the folder of a run")
+        raise DataError("MODEL_MISSING", f"no trained model in {path}", "give a run or a package")
     for folder in sorted(parts):
         if not all((folder / name).is_file() for name in (DESCRIPTION, WEIGHTS)):
             raise DataError(

@@ -96,7 +96,7 @@ class Predictor:
         paths = list(path) if isinstance(path, list | tuple) else [path]
         if not paths or not all(isinstance(one, str | Path) for one in paths):
             found = f"no path of a model: {path!r:.80}"
-            raise DataError("MODEL_MISSING", found, "give the folder of a run")
+            raise DataError("MODEL_MISSING", found, "give a run or a package")
         _check_truth("mirroring", mirroring)
         accept = acceptable(accept, "accept")
         device = choose_device(device)

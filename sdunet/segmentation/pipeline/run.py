@@ -205,6 +205,8 @@ class _Run:
         facts = {"layout": checked.layout.name, "cases": len(checked.layout.cases)}
         facts |= {"label_map": config.label_map, "findings": found}
         write_hashed(self.out / CHECK, facts)
+        for error in checked.errors:  # before hours of training, not only at the end
+            say(str(error))
         return _told(checked.errors)
 
     def _plan(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from pytorch_lightning.callbacks import Checkpoint
 
 from sdunet.runtime.callbacks import EpochLines, Row
@@ -90,8 +91,9 @@ class Course(EpochLines):
         rows = self.rows
         epochs = [row["epoch"] for row in rows]
         loss = [row["train_loss"] for row in rows]
-        left.plot(epochs, loss, color="#555555", label="training loss")
+        left.plot(epochs, loss, ".-", color="#555555", label="training loss")
         left.set(xlabel="epoch", ylabel="training loss")
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
         scores = [name for name in rows[-1] if name.startswith("val_dice")]
         if scores:
             right = left.twinx()
@@ -99,7 +101,7 @@ class Course(EpochLines):
         for name in scores:
             title = name.removeprefix("val_dice").removeprefix("_") or "mean"
             dice = [row.get(name, float("nan")) for row in rows]
-            right.plot(epochs, dice, label=f"Dice {title}", lw=2 if title == "mean" else 1)
+            right.plot(epochs, dice, ".-", label=f"Dice {title}", lw=2 if title == "mean" else 1)
         figure.legend(loc="outside upper center", ncols=4, frameon=False)
         return figure
 

@@ -99,7 +99,9 @@ def test_a_mask_of_no_image_is_not_that_of_one_called_image(written):
     files |= {name: png(mask()) for name in ("mask.png", "b_mask.png", "foo_mask.png")}
     layout = find_layout(open_tree(written(files)))
     assert len(layout.cases) == 2
-    assert [(error.code, error.case) for error in layout.problems] == [("PAIR_NO_IMAGE", "foo_mask")]
+    assert [(error.code, error.case) for error in layout.problems] == [
+        ("PAIR_NO_IMAGE", "foo_mask")
+    ]
 
 
 def test_numbers_of_images_are_not_those_of_masks(written):

@@ -147,7 +147,7 @@ def test_segments_without_a_record_are_paired_with_their_cases(volumes, tmp_path
 @pytest.mark.parametrize(
     ("plan", "options", "found"),
     [
-        (DEEP, COLOURED, "scans that have a place"),
+        (DEEP, COLOURED, "a palette is for 2D images"),
         (FLAT, SLICER, "2D images"),
         (replace(FLAT, labels={f"class {n}": n for n in range(257)}), COLOURED, "257 classes"),
         (replace(DEEP, labels=CLASSES | {"a\nb": 1}), SLICER, "no class name 'a"),

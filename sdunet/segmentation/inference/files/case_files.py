@@ -120,10 +120,9 @@ class CaseFiles:
             raise DataError("PRED_FORMAT", found, "leave one of them out")
         flat = self.plan.spacing is None
         if (wanted, flat) in (("palette", False), ("seg.nrrd", True)):
-            kind = (
-                "2D images, .seg.nrrd holds volumes" if flat else "scans that have a place, not PNG"
-            )
-            raise DataError("PRED_FORMAT", f"the model is of {kind}", fix)
+            found = "2D images, .seg.nrrd is" if flat else "volumes, a palette is"
+            other = "volumes" if flat else "2D images"
+            raise DataError("PRED_FORMAT", f"the model is of {found} for {other}", fix)
         if wanted == "palette" and self.plan.num_classes > _COLOURS:
             found = f"a palette has {_COLOURS} colours, there are {self.plan.num_classes} classes"
             raise DataError("PRED_FORMAT", found, fix)
