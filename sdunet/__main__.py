@@ -1,6 +1,8 @@
 """Where the `sdunet` command and `python -m sdunet` begin."""
 
+import getpass
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +17,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # As `python -m sdunet` looks to workers, which then begin without importing all of this.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("sdunet.__main__")
     take_usable_cores()
+    _name_user()
     return cli.main(argv)
+
+
+def _name_user() -> None:
+    """Give a name to a user who is but a number, as in containers: MONAI asks for one on import."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = "user"
 
 
 if __name__ == "__main__":
