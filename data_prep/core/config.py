@@ -63,7 +63,8 @@ class DataConfig:
             a single slice. Default: the median; along an axis of thick slices the 10th percentile.
         patch_size: voxels of a training patch along each axis. Default: from the median size and
             `memory_gb`.
-        memory_gb: what training may take, for choosing the patch. Default: 8.
+        memory_gb: what training may take, for choosing patch and batch. Default: nine tenths of the
+            smallest GPU here, 8 without one.
         group_pattern: regular expression whose first group, searched in the case id, names what
             must not be split between folds, such as the patient. Default: each case alone.
         group_file: CSV file with columns `case` and `group`, such as the patient. Cases of one

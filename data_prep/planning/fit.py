@@ -8,6 +8,7 @@ import numpy as np
 from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Seen
 from data_prep.core.errors import DataError
 from data_prep.planning.fingerprint import Fingerprint, kinds_of
+from data_prep.planning.memory import memory_of_device
 from data_prep.planning.network import fit_network
 
 # Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
@@ -18,7 +19,6 @@ _STEP = 16
 # and backward, and as much again at all coarser levels.
 _BYTES_A_CELL = 4000
 _BATCH = 2
-_MEMORY_GB = 8.0
 THICK = 3.0  # times the other axes: from here on slices are thick, as nnU-Net has it
 _CT_PERCENTILES = (0.5, 99.5)
 MOST_CELLS = 1 << 28  # of a patch
@@ -62,7 +62,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
                 f"slices {max(spacing) / min(spacing):.1f} times thicker than wide: "
                 "a network for 2D images, slice by slice, may do as well"
             )
-    memory = config.memory_gb or _MEMORY_GB
+    memory = config.memory_gb or memory_of_device()
     patch = config.patch_size or _patch(np.median(sizes, axis=0), memory, why)
     if len(patch) != dims or min(patch) < 1:
         raise DataError(

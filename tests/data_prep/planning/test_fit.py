@@ -46,7 +46,8 @@ def plan_of(sizes, spacings=None, channels=("a",), foregrounds=None, **settings)
     spacings = spacings or [None] * len(sizes)
     foregrounds = foregrounds or [(0.0,)] * len(sizes)
     seen = [facts(*case) for case in zip(sizes, spacings, foregrounds, strict=True)]
-    return fit_plan(DataConfig(**settings), Rules(channels, CLASSES), seen)
+    config = DataConfig(**{"memory_gb": 8.0} | settings)  # the same whatever GPU is here
+    return fit_plan(config, Rules(channels, CLASSES), seen)
 
 
 def test_patch_is_planned_from_the_median_size_and_within_the_memory():
