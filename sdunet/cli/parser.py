@@ -35,6 +35,21 @@ _MAY_BE_LEFT_OUT = re.compile(
 )
 
 
+# What the parser says of a value, and how a user would say it.
+_PLAINLY = (
+    (r"Not of type \w+: invalid literal for int\(\) with base 10: (.*)", r"\1 is no whole number"),
+    (r"Not of type \w+: could not convert string to float: (.*)", r"\1 is no number"),
+    (r"Not of type \w+: (\S+) does not conform to restriction (.*)", r"must be \2, not \1"),
+    (r"Not of type \w+: does not conform to restriction", "must be"),
+    (r"\bv(>=|<=|>|<)(?=[-\d])", r"\1 "),
+    (r"Expected a <class 'bool'>\. Got value: (.*)", r"'\1' is neither true nor false"),
+    (
+        r"(?:Does not validate .*)?Expected a typing\.Literal\[(.*?)\](?:.*Given|\. Got) value: (.*)",
+        r"invalid choice: '\2' (choose from \1)",
+    ),
+)
+
+
 _NO_FILE = "Unable to load config"  # as the parser says it
 
 
@@ -60,7 +75,7 @@ class Parser(jsonargparse.ArgumentParser):
             close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
             message += f"; did you mean '{close[0]}'?" if close else ""
         message = re.sub(r'Parser key "([\w.]+)"', self._typed, " ".join(message.split()))
-        message = _MAY_BE_LEFT_OUT.sub(r"\1", message)
+        message = _plainly(_MAY_BE_LEFT_OUT.sub(r"\1", message))
         message += "; give a file of settings by name, each with a value" * (_NO_FILE in message)
         if not self.exit_on_error:
             raise ValueError(message)
@@ -149,6 +164,15 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def _plainly(message: str) -> str:
+    """Return what the parser says of a value in the words of a user, with the nearest choice."""
+    for pattern, plain in _PLAINLY:
+        message = re.sub(pattern, plain, message)
+    wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+    close = get_close_matches(wrong[1], re.findall(r"'(.*?)'", wrong[2]), n=1) if wrong else []
+    return f"{message}; did you mean '{close[0]}'?" if close else message
 
 
 def add_command(

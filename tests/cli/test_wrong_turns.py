@@ -207,10 +207,15 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
     ("arguments", "message"),
     [
         (["--network.featres=[4]"], "--network.featres=[4]; did you mean 'network.features'?"),
-        (["--network.name=vnet"], "'swin_unetr']. Got value: vnet"),
-        (["--training.epochs=many"], "--training.epochs"),
-        (["--max-time=-1"], "sdunet: --max-time: Not of type PositiveNumber"),
-        (["--training.batch-size=0"], "sdunet: --training.batch_size: Not of type Count: does not"),
+        (["--network.name=vnet"], "invalid choice: 'vnet' (choose from 'sdunet', "),
+        (["--network.name=unett"], "'swin_unetr'); did you mean 'unet'?"),
+        (["--training.logger=wandbb"], "'wandb', 'mlflow'); did you mean 'wandb'?"),
+        (["--training.epochs=many"], "sdunet: --training.epochs: 'many' is no whole number"),
+        (["--training.clip=much"], "sdunet: --training.clip: 'much' is no number"),
+        (["--training.rotate=maybe"], "--training.rotate: 'maybe' is neither true nor false"),
+        (["--training.ema=2"], "sdunet: --training.ema: must be >= 0 and < 1, not 2"),
+        (["--max-time=-1"], "sdunet: --max-time: must be > 0 and <= 1000000000000.0, not -1"),
+        (["--training.batch-size=0"], "sdunet: --training.batch_size: must be >= 1 and <= 100000"),
         *(
             ([f"--{name}={value}"], f"--{name}: ")
             for name, value in {
