@@ -33,7 +33,12 @@ from sdunet.segmentation.review.overlay import overlay
 from sdunet.segmentation.training.train_fold import train
 
 TASK = TaskConfig(
-    DataConfig(labels={"background": 0, "nucleus": 1}, folds=4, patch_size=(128, 128)),
+    DataConfig(
+        labels={"background": 0, "nucleus": 1},
+        folds=4,
+        patch_size=(128, 128),
+        group_pattern="(.*)",  # each tile alone: all are of one image
+    ),
     NetworkConfig(features=(16, 32, 64, 128), num_features=16),
     TrainingConfig(epochs=30, patches_per_case=4, batch_size=4, rotate=True, learning_rate=3e-3),
 )

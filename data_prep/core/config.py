@@ -38,6 +38,8 @@ class DataConfig:
         labels: class names to numbers, background 0. Default: those of `dataset.json`, else
             background 0 and foreground 1. `ignore` names the number, such as 255, of voxels that
             take no part in training and scores.
+        instances: whether labels hold the id of an object at each voxel; a network then tells
+            objects of one class apart.
         regions: names of regions to the numbers of the classes that each is made of, such as
             `{tumour: [1, 2], core: [2]}`, in the order in which they are painted; a network then
             finds regions, which may overlap, in place of classes; `{}` for none. Default: those

@@ -44,7 +44,8 @@ _PLAINLY = (
     (r"\bv(>=|<=|>|<)(?=[-\d])", r"\1 "),
     (r"Expected a <class 'bool'>\. Got value: (.*)", r"'\1' is neither true nor false"),
     (
-        r"(?:Does not validate .*)?Expected a typing\.Literal\[(.*?)\](?:.*Given|\. Got) value: (.*)",
+        r"(?:Does not validate .*)?Expected a typing\.Literal\[(.*?)\]"
+        r"(?:.*Given|\. Got) value: (.*)",
         r"invalid choice: '\2' (choose from \1)",
     ),
 )
