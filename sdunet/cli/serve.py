@@ -41,6 +41,21 @@ def _describe_serve(parser: Parser) -> None:
         help="that one request may have; the temporary folder takes twice that of each",
     )
     parser.add_argument(
+        "--keep-scans",
+        type=CountFrom0,
+        default=8,
+        metavar="N",
+        help="that MONAI Label's clients (3D Slicer) sent for later requests, each of up to "
+        "--max-upload-mb; the one unused for longest makes room; 0: keep none",
+    )
+    parser.add_argument(
+        "--keep-minutes",
+        type=PositiveNumber,
+        default=60,
+        metavar="MINUTES",
+        help="without a request for it after which such a scan is removed",
+    )
+    parser.add_argument(
         "--max-ram",
         type=PositiveNumber,
         metavar="GB",
@@ -61,6 +76,8 @@ def _serve(options: jsonargparse.Namespace) -> int:
         token=options.token,
         no_token=options.no_token,
         device=options.device,
+        keep_scans=options.keep_scans,
+        keep_minutes=options.keep_minutes,
         max_ram=options.max_ram,
         accept=accepted(options),
     )

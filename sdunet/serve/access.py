@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from data_prep.core.errors import DataError
 
 VARIABLE = "SDUNET_TOKEN"
-OPEN = ("/health",)  # what those who watch over servers ask for
+# What those who watch over servers ask for, and where a token is asked for and shown.
+OPEN = ("/health", "/auth/", "/auth/token")
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Access:
         if self.token is None or path in OPEN:
             return
         scheme, _, shown = headers.get("authorization", "").partition(" ")
-        # In constant time, or how long it takes would tell how much of a guess is right.
-        right = hmac.compare_digest(shown.strip().encode(), self.token.encode())
-        if scheme.lower() != "bearer" or not right:
+        if scheme.lower() != "bearer" or not self.accepts(shown.strip()):
             found = "a wrong token" if shown else "no token"
             fix = "send the header 'Authorization: Bearer TOKEN', with the token of the server"
             raise DataError("SERVE_TOKEN", found, fix)
+
+    def accepts(self, shown: str) -> bool:
+        """Tell whether something is the token, if there is one."""
+        # In constant time, or how long it takes would tell how much of a guess is right.
+        return self.token is not None and hmac.compare_digest(shown.encode(), self.token.encode())
 
 
 def access_for(host: str, token: str | None, *, no_token: bool) -> Access:

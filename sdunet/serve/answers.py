@@ -21,6 +21,7 @@ _STATUS: dict[str, tuple[int, Mapping[str, str]]] = {
     "SERVE_TOKEN": (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
     "SERVE_HOST": (HTTPStatus.MISDIRECTED_REQUEST, {}),
     "SERVE_REQUEST": (HTTPStatus.BAD_REQUEST, {}),
+    "SERVE_SESSION": (HTTPStatus.NOT_FOUND, {}),
     "SERVE_SLOW": (HTTPStatus.REQUEST_TIMEOUT, {}),
     "OUT_DISK": (HTTPStatus.INSUFFICIENT_STORAGE, {}),
     "CASE_FAILED": (HTTPStatus.INTERNAL_SERVER_ERROR, {}),
@@ -51,14 +52,18 @@ class Answer:
         """Codes of what was noticed, each once."""
         return ",".join(dict.fromkeys(finding.code for finding in self.findings))
 
+    @property
+    def told(self) -> dict[str, object]:
+        """Facts of the model, and what was noticed."""
+        return {**self.facts, "findings": [asdict(safe(one)) for one in self.findings]}
+
     def as_zip(self) -> Response:
         """Return a zip of `label` and its suffix, `overlay.png` and `findings.json`."""
-        told = {**self.facts, "findings": [asdict(safe(one)) for one in self.findings]}
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:  # what is in it is packed already
             archive.writestr(f"label{self.suffix}", self.label)
             archive.writestr("overlay.png", self.overlay)
-            archive.writestr("findings.json", inert_json(told))
+            archive.writestr("findings.json", inert_json(self.told))
         return self._file("prediction.zip", buffer.getvalue(), "application/zip")
 
     def as_label(self) -> Response:

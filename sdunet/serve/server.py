@@ -35,6 +35,8 @@ class ServeOptions:
         token: that requests must show, see `access_for`.
         no_token: let anybody ask.
         device: `auto`, `cpu` or `gpu`.
+        keep_scans: how many scans may be kept for a later request, as MONAI Label's clients ask.
+        keep_minutes: without use after which such a scan is removed.
         max_ram: gigabytes that one scan may take; default: what this machine has.
         accept: codes of what is meant to be so.
     """
@@ -46,6 +48,8 @@ class ServeOptions:
     token: str | None = None
     no_token: bool = False
     device: str = "auto"
+    keep_scans: int = 8
+    keep_minutes: float = 60
     max_ram: float | None = None
     accept: tuple[str, ...] = ()
 
@@ -65,9 +69,11 @@ def serve(package: str | Path, options: ServeOptions, ready: Callable[[str], Non
     if any(find_spec(name) is None for name in _NEEDED):
         found = "a server needs fastapi, uvicorn and python-multipart"
         raise DataError("EXTRA_MISSING", found, "pip install 'sdunet[serve]'")
-    from sdunet.serve.app import Service, make_app
+    from sdunet.serve.app import make_app
+    from sdunet.serve.kept_scans import KeptScans
     from sdunet.serve.listening import run_until_stopped
     from sdunet.serve.served_model import ServedModel
+    from sdunet.serve.service import Service
     from sdunet.serve.work_queue import WorkQueue
 
     access = access_for(options.host, options.token, no_token=options.no_token)
@@ -80,7 +86,8 @@ def serve(package: str | Path, options: ServeOptions, ready: Callable[[str], Non
         for one in model.ensemble.models:
             say_if_slow(one.network, model.ensemble.device.type)
         queue = WorkQueue(options.queue)
-        app = make_app(Service(model, access, queue, folder, options.max_upload_mb * 1e6))
+        kept = KeptScans(options.keep_scans, options.keep_minutes * 60)
+        app = make_app(Service(model, access, queue, folder, options.max_upload_mb * 1e6, kept))
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         run_until_stopped(app, listening, queue, lambda: ready(address))

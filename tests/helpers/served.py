@@ -1,6 +1,7 @@
 """What tests of the server send it, and models that it serves."""
 
 import io
+import time
 import zipfile
 from dataclasses import replace
 
@@ -22,6 +23,14 @@ from sdunet.segmentation.models.trained_model import (
     network_for,
     save_description,
 )
+
+
+def until(happens, seconds=20):
+    """Wait for what shall happen; return whether it did."""
+    end = time.monotonic() + seconds
+    while not (found := happens()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
 
 
 def zipped(files):

@@ -9,8 +9,10 @@ from sdunet.segmentation.inference import predict_folder
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.serve import served_model
 from sdunet.serve.access import Access
-from sdunet.serve.app import Service, make_app
+from sdunet.serve.app import make_app
+from sdunet.serve.kept_scans import KeptScans
 from sdunet.serve.served_model import ServedModel
+from sdunet.serve.service import Service
 from sdunet.serve.work_queue import WorkQueue
 
 LICENCE = "For research.\n"
@@ -18,21 +20,27 @@ LICENCE = "For research.\n"
 
 @pytest.fixture
 def service(tmp_path, monkeypatch):
-    """Maker of what the routes share; at the end, nothing that was sent may be left."""
+    """Maker of what the routes share; at the end, nothing may be left but scans that are kept."""
+    made = []
     (tmp_path / "model").mkdir()
     (tmp_path / "model/LICENSE").write_text(LICENCE)
     folder = tmp_path / "private"
     folder.mkdir()
 
-    def make(ensemble=None, *, token=None, queue=8, most=1e7, memory=1e9):
+    def make(ensemble=None, *, token=None, queue=8, most=1e7, memory=1e9, keep=8):
         ensemble = ensemble or thirds()
         for module in (served_model, predict_folder):
             monkeypatch.setattr(module, "load_ensemble", lambda *_, **__: ensemble)
         model = ServedModel(tmp_path / "model", "cpu", memory)
         access = Access(token, local=token is None)
-        return Service(model, access, WorkQueue(queue), folder, most)
+        kept = KeptScans(keep, idle=60)
+        made.append(Service(model, access, WorkQueue(queue), folder, most, kept))
+        return made[-1]
 
     yield make
+    for one in made:
+        for name in one.kept.names:
+            one.kept.drop(name)
     assert not [*folder.iterdir()]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from served import ct, of_two_channels, second_channel, write_package, zipped
+from served import ct, of_two_channels, second_channel, until, write_package, zipped
 
 from sdunet.cli.main import main
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
@@ -85,14 +85,6 @@ def started(package, private):
         process.wait()
         process.stdout.close()
     assert until(lambda: not [*private.glob("sdunet-serve-*")])
-
-
-def until(happens, seconds=20):
-    """Wait for what shall happen; return whether it did."""
-    end = time.monotonic() + seconds
-    while not (found := happens()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
 
 
 def ask(address, scan):
@@ -205,6 +197,8 @@ def test_at_its_end_the_running_scan_is_answered_and_all_others_are_refused(star
 @pytest.mark.long
 def test_what_was_sent_is_removed_when_the_server_is_killed(started, private):
     process, address = started()
+    kept = {"files": ("a.png", large())}
+    assert httpx.put(f"{address}/session/", files=kept, timeout=60).status_code == 200
 
     def send():
         with pytest.raises(httpx.HTTPError):
@@ -212,7 +206,7 @@ def test_what_was_sent_is_removed_when_the_server_is_killed(started, private):
 
     sender = threading.Thread(target=send)
     sender.start()
-    assert until(lambda: [*private.glob("sdunet-serve-*/*/upload/scan.png")])
+    assert until(lambda: len([*private.glob("sdunet-serve-*/*/upload/scan.png")]) == 2)
     process.kill()
     sender.join()
     assert until(lambda: not [*private.glob("sdunet-serve-*/*/upload/scan.png")])
