@@ -1,7 +1,6 @@
 """Scans that are predicted by a later request than the one that sent them, kept for a while."""
 
 import asyncio
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,9 @@ from pathlib import Path
 
 from data_prep.core.errors import DataError
 
-_FIX = "send the scan again, and use what it is called then"
+_FIX = "send the scan again (in 3D Slicer, close the scene and load it again)"
+
+Name = str | tuple[str, ...]
 
 
 @dataclass
@@ -23,7 +24,7 @@ class _Kept:
 
 
 class KeptScans:
-    """Keeps a few scans, each under a random name, until nobody has used it for some time.
+    """Keeps a few scans, each under a name, until nobody has used it for some time.
 
     All of it is of one event loop.
 
@@ -35,10 +36,10 @@ class KeptScans:
     def __init__(self, most: int, idle: float) -> None:
         self.most = most
         self.idle = idle
-        self._scans: dict[str, _Kept] = {}  # the one unused for longest first
+        self._scans: dict[Name, _Kept] = {}  # the one unused for longest first
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[Name, ...]:
         """What those are called that are kept."""
         return tuple(self._scans)
 
@@ -52,31 +53,32 @@ class KeptScans:
             found, fix = "this server keeps no scans", "start it with another --keep-scans"
             raise DataError("SERVE_SESSION", found, fix)
 
-    def keep(self, scan: Path) -> str:
-        """Take a scan over, and return what it is called here, which cannot be guessed.
+    def keep(self, scan: Path, name: Name) -> None:
+        """Take a scan over; one that was kept under its name before is removed.
 
         Args:
             scan: a file in a folder of its own, or such a folder, of this request alone.
+            name: that later requests use. It is of no file: these have random names.
 
         Raises:
             DataError: SERVE_BUSY if all that are kept are being predicted.
         """
         upload = scan if scan.is_dir() else scan.parent
+        if name in self._scans:
+            self.drop(name)
         if len(self._scans) >= self.most:
-            unused = next((name for name, kept in self._scans.items() if not kept.users), None)
+            unused = next((one for one, kept in self._scans.items() if not kept.users), None)
             if unused is None:
                 found = f"all {len(self._scans)} scans that are kept are being predicted"
                 raise DataError("SERVE_BUSY", found, "send it again later")
             self.drop(unused)
         folder = Path(tempfile.mkdtemp(dir=upload.parent.parent))
         moved = upload.rename(folder / upload.name)
-        name = secrets.token_urlsafe(32)
         self._scans[name] = _Kept(moved / scan.relative_to(upload), folder)
         self._rest(name)
-        return name
 
     @contextmanager
-    def use(self, name: str) -> Iterator[Path]:
+    def use(self, name: Name) -> Iterator[Path]:
         """Give a scan, which stays at least as long as it is used.
 
         Raises:
@@ -95,7 +97,7 @@ class KeptScans:
             elif not kept.users:
                 self._rest(name)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: Name) -> None:
         """Remove a scan; one that is being predicted when that is done.
 
         Raises:
@@ -106,7 +108,7 @@ class KeptScans:
             kept.timer.cancel()
         self._remove(kept)
 
-    def _take(self, name: str) -> _Kept:
+    def _take(self, name: Name) -> _Kept:
         """Return a scan that is kept under a name no longer."""
         try:
             return self._scans.pop(name)
@@ -114,7 +116,7 @@ class KeptScans:
             found = "no scan of this name is kept, or not any more"
             raise DataError("SERVE_SESSION", found, _FIX) from error
 
-    def _rest(self, name: str) -> None:
+    def _rest(self, name: Name) -> None:
         timer = asyncio.get_running_loop().call_later(self.idle, self.drop, name)
         self._scans[name].timer = timer
 

@@ -5,12 +5,12 @@ import math
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -24,7 +24,35 @@ _SLOWEST = 10_000  # bytes a second on the whole, once an upload has taken as lo
 _OTHERS = (".zip", ".tar", ".dcm")  # besides suffixes of images
 
 
+@dataclass(frozen=True)
+class Received:
+    """What a form held.
+
+    Attributes:
+        scan: that is to be predicted, a file or a folder of them; `None` if there was none.
+        texts: fields that are no files.
+    """
+
+    scan: Path | None
+    texts: Mapping[str, str]
+
+
 async def receive_scan(
+    request: Request, folder: Path, channels: Sequence[str], most: float, queue: WorkQueue
+) -> Path:
+    """Write the files of a request, and return what is to be predicted, as `receive_form`.
+
+    Raises:
+        DataError: SERVE_REQUEST if there is none; as `receive_form`.
+        ClientDisconnect: if the sender has left.
+    """
+    received = await receive_form(request, folder, channels, most, queue)
+    if received.scan is None:
+        raise DataError("SERVE_REQUEST", "no whole file in it", _fix(FIELD))
+    return received.scan
+
+
+async def receive_form(
     request: Request,
     folder: Path,
     channels: Sequence[str],
@@ -33,8 +61,8 @@ async def receive_scan(
     *,
     field: str = FIELD,
     texts: Collection[str] = (),
-) -> Path:
-    """Write the files of a request, and return what is to be predicted: a file or the folder.
+) -> Received:
+    """Write the files of a request, and return what is to be predicted.
 
     Args:
         request: with a form of files: one image or archive; or an image each channel, in order or
@@ -44,36 +72,35 @@ async def receive_scan(
         most: bytes that the whole request may have.
         queue: an upload to a server that is being stopped is cut off.
         field: of files that name no channel.
-        texts: fields without a file that may be there, and are not looked at.
+        texts: fields without a file that may be there.
 
     Raises:
-        DataError: SERVE_REQUEST if there are no such files, SERVE_UPLOAD if they are too large,
+        DataError: SERVE_REQUEST if there are other fields, SERVE_UPLOAD if they are too large,
             SERVE_SLOW if they do not come, SERVE_STOPPING.
         ClientDisconnect: if the sender has left.
     """
-    fix = f"send each file as a field {field} of multipart/form-data, or by the name of its channel"
-    async with _whole_form(request, most, queue, max(8, len(channels)), fix) as form:
-        sent = _files_of(form, texts, fix)
-        told = [(of, file.filename or "") for of, file in sent]
-        names = _names_of(told, channels, field, fix)
+    kind, parameters = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or b"boundary" not in parameters:
+        raise DataError("SERVE_REQUEST", "no form of files", _fix(field))
+    within = bounded(request, most, queue, _FormEnd(parameters[b"boundary"]))
+    async with within.form(max_files=max(8, len(channels)), max_fields=8) as form:
+        sent, told = [], {}
+        for name, content in form.multi_items():
+            if isinstance(content, UploadFile):
+                sent.append((name, content))
+            elif name in texts:
+                told[name] = content
+            else:
+                raise DataError(
+                    "SERVE_REQUEST", f"a field {name!r:.80} without a file", _fix(field)
+                )
+        if not sent:
+            return Received(None, told)
+        called = [(name, file.filename or "") for name, file in sent]
+        names = _names_of(called, channels, field)
         for (_, file), name in zip(sent, names, strict=True):
             await asyncio.to_thread(_copy, file, folder / name)
-    return folder / names[0] if len(names) == 1 else folder
-
-
-async def receive_texts(
-    request: Request, most: float, queue: WorkQueue, texts: Collection[str]
-) -> None:
-    """Take the form of a request that sends no scan, whose texts are not looked at.
-
-    Raises:
-        DataError: SERVE_REQUEST if it has a file or other fields; as `receive_scan`.
-        ClientDisconnect: if the sender has left.
-    """
-    fix = "send no files beside the name of a scan that is kept"
-    async with _whole_form(request, most, queue, 8, fix) as form:
-        if sent := _files_of(form, texts, fix):
-            raise DataError("SERVE_REQUEST", f"a file as field {sent[0][0]!r:.80}", fix)
+    return Received(folder / names[0] if len(names) == 1 else folder, told)
 
 
 def bounded(
@@ -116,36 +143,8 @@ def bounded(
     return Request(request.scope, receive)
 
 
-@asynccontextmanager
-async def _whole_form(
-    request: Request, most: float, queue: WorkQueue, files: int, fix: str
-) -> AsyncIterator[FormData]:
-    """Give the form of a request, which is there as a whole."""
-    kind, told = parse_options_header(request.headers.get("content-type", ""))
-    if kind != b"multipart/form-data" or b"boundary" not in told:
-        raise DataError("SERVE_REQUEST", "no form of files", fix)
-    within = bounded(request, most, queue, _FormEnd(told[b"boundary"]))
-    async with within.form(max_files=files, max_fields=8) as form:
-        yield form
-
-
-def _files_of(form: FormData, texts: Collection[str], fix: str) -> list[tuple[str, UploadFile]]:
-    """Return the fields of a form that are files; all others must be of `texts`."""
-    sent = []
-    for field, content in form.multi_items():
-        if isinstance(content, UploadFile):
-            sent.append((field, content))
-        elif field not in texts:
-            raise DataError("SERVE_REQUEST", f"a field {field!r:.80} without a file", fix)
-    return sent
-
-
-def _names_of(
-    sent: Sequence[tuple[str, str]], channels: Sequence[str], field: str, fix: str
-) -> list[str]:
+def _names_of(sent: Sequence[tuple[str, str]], channels: Sequence[str], field: str) -> list[str]:
     """Return how files are called here, numbered by channels if there are several."""
-    if not sent:
-        raise DataError("SERVE_REQUEST", "no whole file in it", fix)
     suffixes, fields = [_suffix(name) for _, name in sent], [of for of, _ in sent]
     if len(sent) not in (1, len(channels)):
         found = f"{len(sent)} files for {len(channels)} channels ({', '.join(channels)})"
@@ -157,10 +156,16 @@ def _names_of(
         numbers = [channels.index(of) for of in fields]
     else:
         found = f"fields {fields!r:.200}, channels are {', '.join(channels)}"
-        raise DataError("SERVE_REQUEST", found, fix)
+        raise DataError("SERVE_REQUEST", found, _fix(field))
     if len(sent) == 1:
         return [f"scan{suffixes[0]}"]
     return [f"scan_{n:04}{suffix}" for n, suffix in zip(numbers, suffixes, strict=True)]
+
+
+def _fix(field: str) -> str:
+    return (
+        f"send each file as a field {field} of multipart/form-data, or by the name of its channel"
+    )
 
 
 def _check_numbers(names: Sequence[str]) -> None:

@@ -24,15 +24,17 @@ def scan(tmp_path):
 def test_a_scan_in_use_makes_no_room_and_is_removed_when_it_is_done(scan, tmp_path):
     async def run():
         kept = KeptScans(1, idle=60)
-        name = kept.keep(scan(0))
+        name = "a"
+        kept.keep(scan(0), name)
         with kept.use(name) as outer, kept.use(name) as inner:
             with pytest.raises(DataError, match="SERVE_BUSY"):
-                kept.keep(scan(1))
+                kept.keep(scan(1), "b")
             kept.drop(name)
             assert kept.names == ()
             with pytest.raises(DataError, match="SERVE_SESSION"), kept.use(name):
                 pass
-            other = kept.keep(scan(2))
+            other = ("host", "user", "c")
+            kept.keep(scan(2), other)
             assert outer == inner
             assert outer.read_text() == "0"
         assert not outer.parent.parent.exists()
@@ -59,7 +61,8 @@ def test_time_without_use_begins_anew_with_each_use(folder, scan):
     async def run():
         kept = KeptScans(2, idle=10)
         sent = scan(0)
-        name = kept.keep(sent.parent if folder else sent)
+        name = "a"
+        kept.keep(sent.parent if folder else sent, name)
         await wait(9)
         with kept.use(name) as path:
             await wait(99)

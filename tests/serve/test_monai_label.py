@@ -2,11 +2,13 @@
 
 import json
 from email import message_from_bytes
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 from predicted_series import CLASSES
 from served import of_two_channels, second_channel, until
+from starlette.testclient import TestClient
 
 TOKEN = "a+long&token%"
 ASKED = {"params": json.dumps({"result_extension": ".nrrd", "client_id": "user-xyz"})}
@@ -17,6 +19,12 @@ def keep(client, *files, **options):
     """Send files of a session as the client does, with its own id beside them."""
     sent = [("files", (file.name, file.read_bytes())) for file in files]
     return client.put("/session/", files=sent, data={"client_id": "user-xyz"}, **options)
+
+
+def upload(client, file, image, user="user-xyz", **options):
+    """Send the volume of a scene under its name, as newer modules of Slicer do."""
+    sent = {"params": (None, json.dumps({"client_id": user})), "file": (NAME, file.read_bytes())}
+    return client.put("/datastore/", params={"image": image}, files=sent, **options)
 
 
 def infer(client, query, **options):
@@ -69,6 +77,34 @@ def test_a_scan_in_the_form_is_predicted_and_not_kept(service, client, volume, w
     answer = infer(client(shared), f"model?image={NAME}", files={"file": file})
     assert parts_of(answer)["image"][1] == written_by_predict(volume)
     assert not shared.kept.names
+
+
+def test_a_volume_is_predicted_under_its_name_for_whoever_sent_it(
+    service, client, volume, tmp_path, write_nifti, written_by_predict
+):
+    shared = service()
+    made, name = client(shared), "2: CT Abdomen / ä"
+    other = write_nifti(tmp_path / "b.nii.gz", *second_channel(volume))
+    anna, bert = ({"params": (None, json.dumps({"client_id": who}))} for who in ("anna", "bert"))
+
+    def predicted(sender, client=made):
+        query = urlencode({"image": name, "output": "image"})
+        return infer(client, f"model?{query}", files=sender)
+
+    assert upload(made, volume, name, "anna").json() == {"image": name}
+    assert predicted(anna).content == written_by_predict(volume)
+    assert code_of(predicted(bert)) == (404, "SERVE_SESSION")
+    elsewhere = TestClient(made.app, base_url="http://127.0.0.1:8000", client=("10.0.0.9", 1))
+    assert code_of(predicted(anna, elsewhere)) == (404, "SERVE_SESSION")
+    assert upload(made, other, name, "bert").status_code == 200
+    assert predicted(anna).content == written_by_predict(volume)
+    assert predicted(bert).content == written_by_predict(other)
+    assert upload(made, other, name, "anna").status_code == 200
+    assert predicted(anna).content == written_by_predict(other)
+    assert len(shared.kept.names) == len([*shared.folder.iterdir()]) == 2
+    assert code_of(upload(made, volume, "")) == (400, "SERVE_REQUEST")
+    assert code_of(made.put("/datastore/?image=x", files=anna)) == (400, "SERVE_REQUEST")
+    assert code_of(made.put("/datastore/label?image=x", files=anna)) == (404, "SERVE_REQUEST")
 
 
 def test_files_of_channels_are_taken_in_their_order(
@@ -126,8 +162,13 @@ def test_a_name_with_a_space_is_asked_for_as_the_client_writes_it(service, clien
         ("model?session_id={}", {"other": (None, "x")}, (400, "SERVE_REQUEST")),
         ("model?session_id={}x", {}, (404, "SERVE_SESSION")),
         ("model?session_id=../upload", {}, (404, "SERVE_SESSION")),
-        (f"model?image={NAME}", {}, (400, "SERVE_REQUEST")),
-        ("model?image=..%2F..%2Fetc%2Fpasswd", {}, (400, "SERVE_REQUEST")),
+        (f"model?image={NAME}", {}, (404, "SERVE_SESSION")),
+        ("model?image=..%2F..%2Fetc%2Fpasswd", {}, (404, "SERVE_SESSION")),
+        ("model?image={}", {}, (404, "SERVE_SESSION")),
+        ("model?image=", {}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"params": (None, "{")}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"params": (None, "[]")}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"params": (None, "[" * 100_000)}, (400, "SERVE_REQUEST")),
     ],
 )
 def test_what_is_not_done_is_refused(query, sent, status, client, volume):
@@ -166,9 +207,10 @@ def test_the_scan_that_nobody_used_for_longest_makes_room(service, client, volum
 
 
 def test_a_server_may_keep_none(client, volume):
-    answer = keep(client(keep=0), volume)
-    assert code_of(answer) == (404, "SERVE_SESSION")
-    assert "--keep-scans" in answer.json()["fix"]
+    made = client(keep=0)
+    for answer in (keep(made, volume), upload(made, volume, "x")):
+        assert code_of(answer) == (404, "SERVE_SESSION")
+        assert "--keep-scans" in answer.json()["fix"]
 
 
 def test_a_scan_is_gone_when_nobody_asked_for_it_in_time(service, client, volume):
@@ -204,7 +246,8 @@ def test_a_token_is_given_as_a_password(client, volume):
     made = client(token=TOKEN)
     assert made.get("/auth/").json() == {"enabled": True}
     paths = ("/info/", "/session/x", "/infer/model", "/auth/token/valid")
-    for method, path in [*(("GET", path) for path in paths), ("PUT", "/session/")]:
+    sent = [("PUT", path) for path in ("/session/", "/datastore/?image=x")]
+    for method, path in [*(("GET", path) for path in paths), *sent]:
         assert code_of(made.request(method, path)) == (401, "SERVE_TOKEN")
     for password in ("", "wrong", TOKEN.lower() + "x"):
         login = {"username": "anybody", "password": password}

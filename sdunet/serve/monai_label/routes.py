@@ -1,9 +1,13 @@
-"""Sessions and inference, as clients of MONAI Label ask for them.
+"""Uploads and inference, as clients of MONAI Label ask for them.
 
-Source: `monailabel/client/client.py` of MONAI Label 0.8, and its module for 3D Slicer.
+Source: `monailabel/client/client.py` of MONAI Label 0.8, and its module for 3D Slicer, of which
+older ones send a scan as a session, newer ones under the name of the volume.
 """
 
+import json
 import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,19 +16,19 @@ from fastapi import FastAPI, Request, Response
 from data_prep.core.errors import DataError
 from data_prep.core.safe_text import inert_json
 from sdunet.serve.answers import Answer, as_json
+from sdunet.serve.kept_scans import Name
 from sdunet.serve.monai_label.info import classes_of, info_of
 from sdunet.serve.service import Service
-from sdunet.serve.uploads import bounded, receive_scan, receive_texts
+from sdunet.serve.uploads import Received, bounded, receive_form
 
-_TEXTS = ("params", "client_id")  # of forms, which ask for nothing that is done here
+_TEXTS = ("params", "client_id")
 _OUTPUTS = ("", "all", "image", "json")
 _MOST_LOGIN = 4096  # bytes
 
 
 def add_monai_label(app: FastAPI, service: Service) -> None:
-    """Add `/info/`, `/session/`, `/infer/` and `/auth/`."""
+    """Add `/info/`, `/session/`, `/datastore/`, `/infer/` and `/auth/`."""
     kept, model, access = service.kept, service.model, service.access
-    channels = model.ensemble.plan.channels
 
     def told_of(name: str) -> dict[str, Any]:
         return {"session_id": name, "expiry": kept.idle}
@@ -36,14 +40,20 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
 
     @app.put("/session/", response_class=Response)
     async def create_session(request: Request) -> Response:
-        """Keep a scan, and tell by which name it can be predicted."""
+        """Keep a scan, and tell a name that nobody can guess, by which it is predicted."""
         _check_query(request, ())
-        kept.check()
-        with service.queue.place(), service.private() as folder:
-            sent = (request, folder, channels, service.most, service.queue)
-            scan = await receive_scan(*sent, field="files", texts=_TEXTS)
-            name = kept.keep(scan)
+        name = secrets.token_urlsafe(32)
+        await _keep(service, request, "files", lambda texts: name)
         return as_json({"session_id": name, "session_info": told_of(name)})
+
+    @app.put("/datastore/", response_class=Response)
+    async def upload_image(request: Request) -> Response:
+        """Keep a scan under a name that its sender gives, for this sender alone."""
+        image = _check_query(request, ("image",)).get("image", "")
+        if not image:
+            raise DataError("SERVE_REQUEST", "an image without a name", "add ?image=NAME")
+        await _keep(service, request, "file", lambda texts: (*_sender(request, texts), image))
+        return as_json({"image": image})
 
     @app.get("/session/{name}", response_class=Response)
     async def get_session(name: str) -> Response:
@@ -71,7 +81,7 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
         if name not in (model.name, model.name.replace(" ", "+")):  # as the client writes a space
             fix = f"ask for {model.name}"
             raise DataError("SERVE_REQUEST", f"a model {name!r:.80}", fix)
-        found = await _predicted(service, request, asked.get("session_id", ""))
+        found = await _predicted(service, request, asked)
         if output == "image":
             return found.as_label()
         told = {"label_names": classes_of(model.ensemble.plan), **found.told}
@@ -98,24 +108,73 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
         return as_json({})
 
 
-async def _predicted(service: Service, request: Request, name: str) -> Answer:
-    """Predict a scan that is kept under a name, or without one the scan in the form.
+async def _keep(
+    service: Service, request: Request, field: str, name_of: Callable[[Mapping[str, str]], Name]
+) -> None:
+    """Keep the scan in a form.
+
+    Args:
+        service: where.
+        request: with the form.
+        field: of the file.
+        name_of: tells the name by which it is kept, of the texts in the form.
 
     Raises:
-        DataError: SERVE_SESSION; as `receive_scan` and `Service.predicted`.
+        DataError: SERVE_SESSION if none are kept; as `_received` and `KeptScans.keep`.
+    """
+    service.kept.check()
+    with service.queue.place(), service.private() as folder:
+        received = await _received(service, request, folder, field)
+        if received.scan is None:
+            fix = f"send the scan as a field {field}"
+            raise DataError("SERVE_REQUEST", "no whole file in it", fix)
+        service.kept.keep(received.scan, name_of(received.texts))
+
+
+async def _predicted(service: Service, request: Request, asked: Mapping[str, str]) -> Answer:
+    """Predict a scan of a session, one in the form, or one that was kept as an image.
+
+    Raises:
+        DataError: SERVE_SESSION if it is not kept; as `_received` and `Service.predicted`.
         ClientDisconnect: if nobody waits for the answer.
     """
-    queue = service.queue
-    with queue.place():
-        if name:
-            with service.kept.use(name) as scan:
-                await receive_texts(request, service.most, queue, _TEXTS)
-                return await service.predicted(request, scan)
-        with service.private() as folder:
-            channels = service.model.ensemble.plan.channels
-            sent = (request, folder, channels, service.most, queue)
-            scan = await receive_scan(*sent, field="file", texts=_TEXTS)
+    session, image = asked.get("session_id", ""), asked.get("image", "")
+    with service.queue.place(), service.private() as folder:
+        received = await _received(service, request, folder, "file")
+        if received.scan is not None:
+            if session:
+                fix = "send the session or the file"
+                raise DataError("SERVE_REQUEST", "a session and a file", fix)
+            return await service.predicted(request, received.scan)
+        if not session and not image:
+            fix = "name a session or an image, or send a file"
+            raise DataError("SERVE_REQUEST", "no scan", fix)
+        name = session or (*_sender(request, received.texts), image)
+        with service.kept.use(name) as scan:
             return await service.predicted(request, scan)
+
+
+async def _received(service: Service, request: Request, folder: Path, field: str) -> Received:
+    """Return what is in a form, see `receive_form`."""
+    channels = service.model.ensemble.plan.channels
+    sent = (request, folder, channels, service.most, service.queue)
+    return await receive_form(*sent, field=field, texts=_TEXTS)
+
+
+def _sender(request: Request, texts: Mapping[str, str]) -> tuple[str, str]:
+    """Return who sends a form: its address, and how the client calls itself in `params`.
+
+    Names of images are those of volumes in Slicer, which several people may give to several scans.
+    All else that is in `params` asks for nothing that is done here.
+    """
+    fix = "send an object of JSON as params"
+    try:
+        params = json.loads(texts.get("params") or "{}")
+    except (ValueError, RecursionError) as error:
+        raise DataError("SERVE_REQUEST", "params that are no JSON", fix) from error
+    if not isinstance(params, dict):
+        raise DataError("SERVE_REQUEST", "params that are no object", fix)
+    return request.client.host if request.client else "", str(params.get("client_id"))
 
 
 def _check_query(request: Request, known: tuple[str, ...]) -> dict[str, str]:
