@@ -242,6 +242,17 @@ def test_what_is_refused_is_not_kept(service, client, volume, tmp_path):
     assert len([*shared.folder.iterdir()]) == 1
 
 
+def test_a_kept_file_that_is_no_scan_is_refused_as_predict_refuses_it(client, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    made = client()
+    name = keep(made, text).json()["session_id"]
+    for _ in range(2):
+        answer = infer(made, f"model?session_id={name}")
+        assert code_of(answer) == (422, "IO_NOT_IMAGE")
+        assert str(tmp_path) not in answer.text
+
+
 def test_a_token_is_given_as_a_password(client, volume):
     made = client(token=TOKEN)
     assert made.get("/auth/").json() == {"enabled": True}
