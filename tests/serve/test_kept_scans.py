@@ -1,6 +1,7 @@
 """Kept scans stay as long as they are used, and no longer."""
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
@@ -74,5 +75,5 @@ def test_time_without_use_begins_anew_with_each_use(folder, scan):
         assert kept.names == ()
         assert not path.exists()
 
-    loop.run_until_complete(run())
-    loop.close()
+    with closing(loop):
+        loop.run_until_complete(run())
