@@ -79,7 +79,7 @@ def paired_differences(tables: Mapping[str, Sequence[float]], label: str) -> byt
         colours = [_INK if value >= 0 else _ALARM for value in ordered]
         axes.bar(range(len(ordered)), ordered, color=colours, width=1)
         axes.axhline(0, color="black", linewidth=0.6)
-        axes.axhline(float(np.mean(ordered)), color=_INK, linestyle="--", linewidth=1)
+        _mean_line(axes, ordered)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="case, sorted", ylabel=f"difference of {label}")
     return _plain(figure)
@@ -134,9 +134,16 @@ def _dice(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     values = [row["dice"] for row in scored]
     axes.scatter(range(len(scored)), values, c=colours, s=12)
     if values:
-        axes.axhline(float(np.mean(values)), color=_INK, linestyle="--", linewidth=1)
+        _mean_line(axes, values)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(ylim=(-0.02, 1.02), xlabel=f"{len(scored)} cases, sorted", ylabel="Dice")
+    axes.set_xlim(-1, max(len(scored), 1))
+    axes.set(ylim=(-0.02, 1.02), xlabel=f"case, sorted (n = {len(scored)})", ylabel="Dice")
+
+
+def _mean_line(axes: Axes, values: Sequence[float] | np.ndarray) -> None:
+    mean = float(np.mean(values))
+    axes.axhline(mean, color=_INK, linestyle="--", linewidth=1, label=f"mean {mean:.3g}")
+    axes.legend(frameon=False, fontsize=8)
 
 
 def _agreement(axes: Axes, rows: Sequence[Mapping[str, Any]], unit: str) -> None:
@@ -148,9 +155,10 @@ def _agreement(axes: Axes, rows: Sequence[Mapping[str, Any]], unit: str) -> None
     axes.axhline(0, color="black", linewidth=0.6)
     if len(present) > 1:
         middle, spread = difference.mean(), 1.96 * difference.std(ddof=1)
-        for level in (middle - spread, middle, middle + spread):
-            axes.axhline(float(level), color=_INK, linestyle="--", linewidth=1)
-    axes.set(xlabel=f"mean volume, {unit}", ylabel=f"predicted - reference, {unit}")
+        for level, style in ((middle - spread, ":"), (middle, "--"), (middle + spread, ":")):
+            axes.axhline(float(level), color=_INK, linestyle=style, linewidth=1)
+    difference_of = f"predicted - reference, {unit}\n(mean ± 1.96 SD)"
+    axes.set(xlabel=f"mean volume, {unit}", ylabel=difference_of)
 
 
 def _plain(figure: Figure) -> bytes:
