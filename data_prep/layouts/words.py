@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Literal
+from unicodedata import normalize
 
 from data_prep.formats.registry import stem
 from data_prep.planning.part_words import (
@@ -14,6 +15,7 @@ from data_prep.planning.part_words import (
     PART_OF,
     UNTOLD,
     Part,
+    part_in_name,
     part_of,
     plain_word,
     without_marks,
@@ -141,8 +143,7 @@ def part_of_folders(folders: Iterable[str]) -> str | None:
             told.add(_SHORT_PARTS[short[2].lower()])
             continue
         several = words_in(folder)
-        words = set(map(_part_word, [*several, "".join(several)]))  # `hold_out` is one word
-        parts = {PART_OF[word] or "train" for word in words & set(PART_OF) - {"none", "nan"}}
+        parts = _parts_in([*several, "".join(several)])  # `hold_out` is one word
         told |= parts if len(parts) == 1 else set()
     if any(part.startswith("fold_") for part in told):
         told.discard("train")  # of which a fold is a part
@@ -165,9 +166,13 @@ def part_named(name: str) -> str | None:
     Returns:
         `train`, `validation` or `test`; `None` if it tells none, or several.
     """
-    found = {_part_word(word) for word in _words_of_name(name)} & set(PART_OF) - {*UNTOLD}
-    parts = {PART_OF[word] or "train" for word in found}
+    parts = _parts_in(_words_of_name(name))
     return parts.pop() if len(parts) == 1 else None
+
+
+def _parts_in(words: Iterable[str]) -> set[str]:
+    """Return the parts that words of one name tell."""
+    return {part or "train" for part in map(part_in_name, words) if part is not None}
 
 
 def says_to_leave_out(name: str) -> bool:
@@ -186,7 +191,7 @@ def _words_of_name(name: str) -> set[str]:
 
     Of these, short ones are parts of other words: `TS` of `BraTS`.
     """
-    words = re.split(BETWEEN, name)
+    words = re.split(BETWEEN, normalize("NFC", name))
     inner = [part for word in words for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", word)]
     pairs = ["".join(pair) for pair in pairwise(words)]  # `hold_out`
     return {word.lower() for word in (*words, *pairs, *(part for part in inner if len(part) > 2))}
@@ -208,15 +213,8 @@ def without_part(folder: str) -> str:
     """Return a folder's name in lower case without the word for a part of a split."""
     if short := _SHORT.fullmatch(folder):
         return short[1].lower()
-    kept = [word for word in words_in(folder) if _part_word(word) not in PART_OF]
+    kept = [word for word in words_in(folder) if part_in_name(word) is None]
     return "_".join(kept) or folder.lower()
-
-
-def _part_word(word: str) -> str:
-    """Return the word for a part without what people add to it: `test2`, `testset`, `tests`."""
-    bare = re.sub(r"(?<=.)[0-9]+$", "", word)
-    bare = re.sub(r"(?<=.)(data|(data)?sets?)$", "", bare)
-    return re.sub(r"(?<=[a-z]{3})s$", "", bare) if bare not in PART_OF else bare
 
 
 def called(name: str) -> str:

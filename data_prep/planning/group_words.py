@@ -5,24 +5,22 @@ from collections.abc import Collection
 
 from data_prep.planning.part_words import (
     ASKING,
+    PART_OF,
     PARTS,
     UNTOLD,
     Part,
+    part_in_name,
     part_told,
     plain_word,
     words_in,
 )
 
-# What else parts are called by, which as values of a split are not understood.
-_OTHERS: dict[Part, tuple[str, ...]] = {
-    "": (
-        *("derivation", "discovery", "development", "apprentissage", "entrainement"),
-        *("entraînement", "entrenamiento", "addestramento"),
-    ),
-    "validation": ("replication", "validierung", "validacion", "validación", "validazione"),
-    "test": ("prueba",),
+# What else parts are called by, and other things, too: as values of a split they are not taken.
+_OTHERS: dict[str, Part] = {
+    **dict.fromkeys(("derivation", "discovery", "development"), ""),
+    "replication": "validation",
 }
-_PART_OF = {word: part for of in (PARTS, _OTHERS) for part, words in of.items() for word in words}
+_PART_OF = PART_OF | _OTHERS
 _SETS = (
     *("set", "data", "dataset", "cohort", "kohorte", "daten", "datensatz", "group", "gruppe"),
     *("grupo", "gruppo", "sample", "subset", "population", "jeu", "conjunto", "split", "part"),
@@ -31,9 +29,7 @@ _BESIDE = (
     *(*ASKING, *_SETS, "external", "internal", "extern", "intern", "externe", "interne"),
     *("independent", "prospective", "retrospective", "cases", "of", "the", "de"),
 )
-_JOINED = re.compile(
-    r"(.+?)s?(daten(satz|s[aä]tze)?|data(sets?)?|sets?|menge|kohorte|cohort|gruppe|group)?"
-)
+_GROUP = re.compile(r"(?<=.)s?(gruppe|group)$")  # `Testgruppe`
 _FEW = 6  # names that are of several cases each; of more, those of patients
 
 
@@ -60,15 +56,13 @@ def may_be_parts(values: Collection[object]) -> bool:
 def _part_within(value: str) -> Part | None:
     """Return the part that words of a value name; `None` if none does, or they name several."""
     told = part_told(value)
-    found = {_part_of_word(word) for word in words_in(value)} - {None}
+    found = {_part_of_group(word) for word in words_in(value)} - {None}
     return told if told is not None else found.pop() if len(found) == 1 else None
 
 
-def _part_of_word(word: str) -> Part | None:
-    """Return the part that one word names: `training`, `test2`, `Testdatensatz`."""
-    bare = re.sub(r"(?<=.)\d+$", "", word)
-    joined = _JOINED.fullmatch(bare)
-    return _PART_OF.get(bare, _PART_OF.get(joined[1]) if joined else None)
+def _part_of_group(word: str) -> Part | None:
+    """Return the part that one word of a group's name tells: `training`, `test2`, `Testgruppe`."""
+    return part_in_name(re.sub(_GROUP, "", word), _PART_OF)
 
 
 def _is_of_part_alone(value: str) -> bool:
@@ -81,7 +75,7 @@ def _is_of_part_alone(value: str) -> bool:
 
 
 def _names_part(word: str) -> bool:
-    return not word[-1].isdecimal() and _part_of_word(word) is not None
+    return not word[-1].isdecimal() and _part_of_group(word) is not None
 
 
 def _are_plain(values: Collection[str]) -> bool:

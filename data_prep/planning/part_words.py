@@ -1,30 +1,45 @@
 """What people call the parts of a split."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
+from unicodedata import normalize
 
 from data_prep.core.parse import whole
 
 Part = Literal["", "validation", "test"]  # of a split; the empty one is for training
 UNTOLD = ("", "none", "nan")
 PARTS: dict[Part, tuple[str, ...]] = {
-    "": ("train", "training", "tr", *UNTOLD),
-    "validation": ("val", "valid", "validation", "dev", "tuning"),
-    "test": ("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
+    "": (
+        *("train", "training", "tr", "apprentissage", "entrainement", "entraînement"),
+        *("entrenamiento", "addestramento", *UNTOLD),
+    ),
+    "validation": (
+        *("val", "valid", "validation", "dev", "tuning", "validierung", "validacion"),
+        *("validación", "validazione"),
+    ),
+    "test": (
+        *("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
+        "prueba",
+    ),
 }
 PART_OF: dict[str, Part] = {word: part for part, words in PARTS.items() for word in words}
-ASKING = ("is", "in", "for", "use", "used", "as", "set", "data")  # beside a part, for yes or no
+# Beside a part, for yes or no.
+ASKING = ("is", "in", "for", "use", "used", "as", "set", "data", "dataset", "cohort")
 BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
 FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
 _ANSWERS = re.compile(r"[(\[](?:[\W\d]|yes|no|true|false|ja|nein|oui|non|[yntfjxo])+[)\]]", re.I)
 _MARKED = re.compile(r"[^\w\s.\-/]+")
+# Words for several cases, which follow or precede that for a part: `Trainingsdaten`, `datatest`.
+_SET = r"(?:(?:data|sub)?sets?|data|daten(?:satz|s[aä]tze)?|menge|kohorte|cohort|splits?)"
+_COMPOUND = re.compile(rf"(?P<first>\w{{2,}}?)s?{_SET}|{_SET}(?P<last>\w{{3,}})")
 _ALLOWED = "allowed are train, validation, test and the numbers of folds: 0, 1, ..."
 
 
 def words_in(name: str) -> list[str]:
     """Return the words of a name in lower case, also those that capitals part: `imagesVal`."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", normalize("NFC", name))
     return [word for word in re.split(BETWEEN, apart.lower()) if word]
 
 
@@ -42,7 +57,30 @@ def part_told(value: object) -> Part | None:
     """Return the part that words name, such as `Training set` or `held out`; `None` for others."""
     word = plain_word(value)
     bare = "".join(part for part in words_in(word) if part not in ASKING)
-    return next((PART_OF[w] for w in (word, bare) if w in PART_OF and w not in UNTOLD), None)
+    return next((part for w in (word, bare) if (part := part_word(w)) is not None), None)
+
+
+def part_word(word: str, parts: Mapping[str, Part] = PART_OF) -> Part | None:
+    """Return the part that one word in lower case names: `training`, `testset`, `testdatensatz`.
+
+    Words that only hold one, such as `contest` or `trainer`, name none.
+
+    Args:
+        word: without blanks and marks.
+        parts: what words name.
+    """
+    if word in parts:
+        return None if word in UNTOLD else parts[word]
+    joined = _COMPOUND.fullmatch(word)
+    inner = (joined["first"] or joined["last"]) if joined else ""
+    return None if inner in UNTOLD else parts.get(inner)
+
+
+def part_in_name(word: str, parts: Mapping[str, Part] = PART_OF) -> Part | None:
+    """Return the part that a word of a name tells, see `part_word`; also `test2` and `tests`."""
+    bare = re.sub(r"(?<=.)[0-9]+$", "", word)
+    part = part_word(bare, parts)
+    return part if part is not None else part_word(re.sub(r"(?<=\w{3})s$", "", bare), parts)
 
 
 def is_part_word(value: object) -> bool:

@@ -15,6 +15,7 @@ from data_prep.planning.part_words import (
     is_part_word,
     part_of,
     part_told,
+    part_word,
     plain_word,
     without_marks,
     words_in,
@@ -144,8 +145,8 @@ def _part_asked(column: str) -> Part | None:
     """Return the part that a column asks about by its name: `is_test`, `in_val_set`, `train`."""
     words = [word for word in _words_of(column) if word not in ASKING]
     joined = re.sub(r"^(is|in|for)(?=.)", "", "".join(words))
-    joined = re.sub(r"(?<=.)(data)?set$", "", joined)
-    return None if joined in UNTOLD else PART_OF.get(joined)
+    # Of several words, `hold_out` is one; `test_menge` and the like are other things, too.
+    return part_word(joined) if len(words) == 1 or joined in PART_OF else None
 
 
 def _words_of(column: str) -> list[str]:
