@@ -15,7 +15,7 @@ from data_prep.checks.told_by_names import kept_out, tell_of_parts
 from data_prep.checks.window import beyond_window
 from data_prep.core.config import DataConfig, MaskForm, Rules
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding, Findings
+from data_prep.core.findings import Finding, Findings, Question, Subject
 from data_prep.core.memory_limits import bytes_of, memory_within
 from data_prep.core.progress import Progress, silent
 from data_prep.core.scan import UNNAMED
@@ -146,7 +146,7 @@ def check(
     of_labels = labels, settled.label_map, config.structures
     rules = Rules(channels, *of_labels, config.accept, form, ignored, instances, regions)
     errors = [*layout.problems, *excluded]
-    findings = [f for f in layout.findings if not _is_given(f, tree, config)] + by_name.found
+    findings = [*_open(layout.findings, tree, config), *by_name.found]
     facts: dict[str, Fingerprint] = {}
     items = [(*place, case, rules, memory) for case in cases]
     results = run(examine_case, items, workers=workers, scheduler=scheduler)
@@ -187,15 +187,22 @@ def check(
     return Checked(layout, rules, facts, groups, tuple(errors), tuple(whole), tuple(findings))
 
 
-def _is_given(finding: Finding, tree: Tree, config: DataConfig) -> bool:
-    """Tell whether settings name the file that a finding says is unused, or do what it advises."""
-    files = {"split_file": config.split_file, "group_file": config.group_file}
-    given = [Path(file).resolve() for file in files.values() if file]
-    advised = [file for name, file in files.items() if f"dataset.{name}" in finding.fix]
-    if finding.code == "LAY_COLUMNS":
-        return bool(advised) and all(advised)
-    unused = finding.code == "LAY_UNUSED" and finding.file
-    return bool(unused) and (tree.root / str(finding.file)).resolve() in given
+def _open(findings: Iterable[Finding], tree: Tree, config: DataConfig) -> Iterable[Finding]:
+    """Yield what is told of a layout, without files that settings name.
+
+    Of questions that settings answer, notes are left: what the user gives is used.
+    """
+    given = {Path(file).resolve() for file in (config.split_file, config.group_file) if file}
+    answered: dict[Subject, bool] = {
+        "split": bool(config.split_file),
+        "groups": bool(config.group_file) or config.group_pattern is not None,
+    }
+    for finding in findings:
+        unused = finding.file if finding.code == "LAY_UNUSED" else None
+        if unused and (tree.root / unused).resolve() in given:
+            continue
+        known = isinstance(finding, Question) and all(answered[one] for one in finding.about)
+        yield finding.answered() if isinstance(finding, Question) and known else finding
 
 
 def left_out(layout: Layout, errors: Iterable[DataError], used: Collection[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """What was noticed about the data: errors, warnings, and notes of harmless repairs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,6 +8,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.safe_text import inert
 
 Level = Literal["error", "warning", "note"]
+Subject = Literal["split", "groups"]
 # What a user may accept; `codes.yaml` tells what is done then.
 Acceptance = Literal[
     "CH_OTHER",
@@ -98,6 +99,21 @@ class Finding:
         return inert(f"{self.level} {self.code}{where}: {self.found}{fix}")
 
 
+@dataclass(frozen=True)
+class Question(Finding):
+    """A warning of what the dataset may tell and nobody reads, which settings answer.
+
+    Attributes:
+        about: what it may tell; where the user gives all of that, the answer is known.
+    """
+
+    about: tuple[Subject, ...] = ()
+
+    def answered(self) -> Finding:
+        """Return the note that is left of it, once settings answer it."""
+        return Finding("note", self.code, self.found, "", self.case, self.file)
+
+
 class Findings:
     """Notes and warnings of one case, and what the user accepts.
 
@@ -122,6 +138,10 @@ class Findings:
     def warn(self, code: str, found: str, fix: str) -> None:
         """Tell of what is doubtful and yet used."""
         self.found.append(Finding("warning", code, found, fix))
+
+    def question(self, code: str, found: str, fix: str, about: Iterable[Subject]) -> None:
+        """Tell of what the dataset may say, and settings answer, see `Question`."""
+        self.found.append(Question("warning", code, found, fix, about=tuple(about)))
 
     def ask(self, code: str, found: str, fix: str, how: str | None = None) -> None:
         """Refuse what must not be guessed over, unless it is accepted.

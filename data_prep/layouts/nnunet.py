@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Question
 from data_prep.core.parse import MAX_BYTES, parse_json, read_json, usable
 from data_prep.files.file_tree import Tree
 from data_prep.formats.images_2d import SUFFIXES
@@ -67,7 +67,7 @@ def _folds_beside(
     if whole and validating.keys() == set(ids) and times == len(validating):
         return validating, ()
     found = "its folds do not validate each case of imagesTr once, so they are not used"
-    return {}, (Finding("warning", "LAY_UNUSED", found, _FIX, file=name),)
+    return {}, (Question("warning", "LAY_UNUSED", found, _FIX, file=name, about=("split",)),)
 
 
 def _is_partition(fold: Mapping[str, Any], ids: set[str]) -> bool:

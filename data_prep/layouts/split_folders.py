@@ -6,7 +6,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Question
 from data_prep.layouts.cases import Case, Layout, kept_apart, sample
 from data_prep.layouts.words import is_split, nearly_part_of, part_of_folders, split_of_part
 
@@ -78,7 +78,7 @@ def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:
     found = f"{len(names)} cases are used for training, whose folders name no part of the split "
     found += f"as others do: {', '.join(folders[:4])}"
     fix = "name the folders train, validation or test"
-    return (Finding("warning", "SPLIT_FOLDERS", found, fix),)
+    return (Question("warning", "SPLIT_FOLDERS", found, fix, about=("split",)),)
 
 
 def _nearly_parted(names: list[str]) -> tuple[Finding, ...]:
@@ -90,7 +90,7 @@ def _nearly_parted(names: list[str]) -> tuple[Finding, ...]:
     found = f"{len(names)} cases are used for training, in folders called nearly as the parts of a "
     found += f"split are: {', '.join(folders[:4])}"
     fix = "name the folders train, validation or test, if they are"
-    return (Finding("warning", "SPLIT_FOLDERS", found, fix),)
+    return (Question("warning", "SPLIT_FOLDERS", found, fix, about=("split",)),)
 
 
 def shared_folders(names: Iterable[str]) -> int:

@@ -21,8 +21,7 @@ from data_prep.layouts.lists.beside import (
     has_parts,
     keys_tell,
     named_by_tables,
-    states_groups,
-    states_split,
+    not_stated,
 )
 from data_prep.layouts.lists.columns import tells_groups, tells_split
 from data_prep.layouts.lists.keyed import KEYED
@@ -147,7 +146,7 @@ def unused_files(
         findings.warn("LAY_UNUSED", found, fix)
     parting = named_by_tables(tree, lists, layout) if need_labels else {}
     for name, named in parting.items():
-        findings.warn("LAY_UNUSED", *_what_it_names(named))
+        findings.question("LAY_UNUSED", *_what_it_names(named), named.about)
         findings.place(len(findings.found) - 1, file=name)
     lists = [name for name in lists if name not in parting]
     if lists:
@@ -168,14 +167,14 @@ def unused_files(
 
 def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_labels: bool) -> None:
     """Tell of tables that are not read: a warning where their names say what the set does not."""
-    stated = states_split(layout) and states_groups(layout)
+    about = not_stated(layout)
     stems = {name: PurePosixPath(name).stem for name in sheets}
     called = [name for name, s in stems.items() if _LIST.search(s) or _OF_CASES.search(s)]
-    warned = called if need_labels and not stated else []
+    warned = called if need_labels and about else []
     if warned:
         found = f"{len(warned)} spreadsheets that may tell a split or patients are not read: "
         fix = "save them as CSV, or take them out"
-        findings.warn("LAY_UNUSED", found + sample(warned), fix)
+        findings.question("LAY_UNUSED", found + sample(warned), fix, about)
     if rest := [name for name in sheets if name not in warned]:
         found = f"{len(rest)} spreadsheets are not read, whatever they tell: {sample(rest)}"
         findings.note("LAY_UNUSED", found)

@@ -4,9 +4,10 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from data_prep.core.findings import Subject
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem
 from data_prep.layouts.by_table import beginning
@@ -36,11 +37,13 @@ class Named:
         number: of different names, which are not shown: they may be those of people.
         cases: ids of those they name.
         own: whether all are ids, as settings want them.
+        about: what the table may tell, and the dataset does not.
     """
 
     number: int
     cases: frozenset[str]
     own: bool
+    about: tuple[Subject, ...] = ()
 
 
 def named_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict[str, Named]:
@@ -66,7 +69,6 @@ def _named_by(
     suffix = PurePosixPath(name).suffix.lower()
     if len(cases) < 2 or suffix not in (".csv", ".tsv", ".txt", *KEYED):
         return None
-    stated, grouped = states_split(layout), states_groups(layout)
     if suffix in KEYED:
         tables = tables_of_keys(tree, name)
         parted, of_groups = _what_is_told(tables)
@@ -81,10 +83,20 @@ def _named_by(
     found = max((_named(cells, called) for cells in columns), key=_number, default=None)
     if found is None:
         return None
-    if (parted and not stated) or (of_groups and not grouped):
-        return found if 2 * len(found.cases) > len(cases) else None
-    of_part = part_of_folders([stem(name)]) is not None and not stated
-    return found if of_part and 1 < len(found.cases) < len(cases) else None
+    if about := not_stated(layout, split=parted, groups=of_groups):
+        return replace(found, about=about) if 2 * len(found.cases) > len(cases) else None
+    of_part = part_of_folders([stem(name)]) is not None and not states_split(layout)
+    some = of_part and 1 < len(found.cases) < len(cases)
+    return replace(found, about=("split",)) if some else None
+
+
+def not_stated(layout: Layout, *, split: bool = True, groups: bool = True) -> tuple[Subject, ...]:
+    """Return what of a split and groups, if those are asked about, a dataset says not itself."""
+    asked: dict[Subject, bool] = {
+        "split": split and not states_split(layout),
+        "groups": groups and not states_groups(layout),
+    }
+    return tuple(subject for subject, open_ in asked.items() if open_)
 
 
 def states_split(layout: Layout) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Question, Subject
 from data_prep.formats.registry import stem
 from data_prep.layouts.lists.columns import (
     may_be_of_another_test,
@@ -34,9 +34,13 @@ _LEFT_OUT = "take out those cases, or the column"
 _SAY: dict[Role, str] = {
     "split": "call it split if it tells the split, with train, validation or test in each row, or "
     "give dataset.split_file",
-    "fold": "call it fold if it does, or take it out",
+    "fold": "call it fold or give dataset.split_file if it does, or take it out",
     "patient": "call it patient or give dataset.group_file if it does, or take it out",
     "group": "give dataset.group_file if it does, or take it out",
+}
+_ABOUT: dict[Role, tuple[Subject, ...]] = {
+    **dict.fromkeys(("split", "fold"), ("split",)),
+    **dict.fromkeys(("patient", "group"), ("groups",)),
 }
 _CHANNEL = re.compile(r"_[0-9]{4}$")
 
@@ -98,20 +102,23 @@ def parts_told(
         for name, values in unused.items()
         if (role := may_group(name, values)) and {*known}.isdisjoint(_INSTEAD[role])
     }
-    doubts = [
-        *((name, "seem to tell parts of a split", _SAY["split"]) for name in doubtful),
+    doubts: list[tuple[str, str, Role]] = [
+        *((name, "seem to tell parts of a split", "split") for name in doubtful),
         *(
-            (name, "may tell cases for validation, or those that are usable", _VALID)
-            for name in valid
-        ),
-        *((name, "may tell which cases to leave out", _LEFT_OUT) for name in leaving),
-        *(
-            (name, f"may tell the {role} of each case", _SAY[role])
+            (name, f"may tell the {role} of each case", role)
             for name, role in grouping.items()
             if name not in doubtful
         ),
     ]
-    for name, may, fix in doubts:
+    for name, may, role in doubts:
+        found, fix = f"{what} that are not used, and {may}: {name!r}", _SAY[role]
+        asked = Question("warning", "LAY_COLUMNS", found, fix, file=file, about=_ABOUT[role])
+        warned += (asked,)
+    quality = "may tell cases for validation, or those that are usable"
+    for name, may, fix in (
+        *((name, quality, _VALID) for name in valid),
+        *((name, "may tell which cases to leave out", _LEFT_OUT) for name in leaving),
+    ):
         found = f"{what} that are not used, and {may}: {name!r}"
         warned += (Finding("warning", "LAY_COLUMNS", found, fix, file=file),)
     told = (*understood, *doubtful, *valid, *leaving, *grouping)
@@ -193,7 +200,8 @@ def keys_in_vain(
         f"keys that are not used, and may tell of a split or groups: {', '.join(map(repr, found))}"
     )
     fix = "give folds by dataset.split_file, groups by dataset.group_file; or take the keys out"
-    return (Finding("warning", "LAY_COLUMNS", text, fix, file=file),)
+    about: tuple[Subject, ...] = ("split", "groups")
+    return (Question("warning", "LAY_COLUMNS", text, fix, file=file, about=about),)
 
 
 def _names_some(value: object, ids: set[str]) -> bool:

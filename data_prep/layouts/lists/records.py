@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from data_prep.core.findings import Finding
+from data_prep.core.findings import Finding, Question
 from data_prep.core.parse import whole
 from data_prep.layouts.lists.in_vain import GROUPING, parts_told
 from data_prep.layouts.words import Role, by_role, role_of
@@ -63,7 +63,7 @@ def ids_of(training: list, apart: list, name: str) -> tuple[list[str | None], tu
     keys = dict.fromkeys(key for record in records for key in record if role_of(key) == "id")
     columns = {key: [_id_text(record.get(key)) for record in records] for key in keys}
     ids: list[str | None] = [None] * len(records)
-    told = []
+    told: list[Finding] = []
     for key, column in columns.items():
         valid = all(id_ is not None for id_, r in zip(column, records, strict=True) if key in r)
         if valid and not _shared(column) and not any(ids):
@@ -71,7 +71,8 @@ def ids_of(training: list, apart: list, name: str) -> tuple[list[str | None], tu
         elif valid and _shared(column[: len(training)]):
             fix = "call it patient if it tells that; else give each case an id of its own"
             found = f"keys that are not used, as they name several cases alike: {key!r}"
-            told.append(Finding("warning", "LAY_COLUMNS", found, fix, file=name))
+            asked = Question("warning", "LAY_COLUMNS", found, fix, file=name, about=("groups",))
+            told.append(asked)
         else:
             found = f"keys that are not used: {key!r}"
             told.append(Finding("note", "LAY_COLUMNS", found, "", file=name))

@@ -8,9 +8,10 @@ from bad_sets import mask, picture, png
 from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Findings
 from data_prep.planning.splits import check_folds, given_folds, groups_of, read_groups
 from data_prep.prepared.dataset import load_dataset, save_dataset
-from data_prep.prepared.prepare import prepare
+from data_prep.prepared.prepare import prepare, split
 
 IDS = "abcdef"
 PATIENTS = dict(zip(IDS, ("p1", "p1", "p2", "p2", "p3", "p3"), strict=True))
@@ -172,16 +173,39 @@ def test_groups_that_hold_several_patients_are_noted(listed):
     assert checked.groups == SITES
 
 
-def test_columns_of_groups_and_parts_are_told_of_until_settings_give_them(listed, tmp_path):
-    told = {"MRN": PATIENTS, "is_test": dict.fromkeys(IDS, "") | {"f": "1"}}
-    root = listed("csv", **told)
+QUESTIONS = {"MRN": "groups", "is_test": "split", "cv_id": "split", "metadata.xlsx": "both"}
+
+
+def test_what_may_tell_a_split_or_groups_is_warned_of_until_settings_do(listed, tmp_path):
+    cells = {"MRN": PATIENTS, "is_test": dict.fromkeys(IDS, "") | {"f": "1"}}
+    root = listed("csv", **cells, cv_id=dict(zip(IDS, "112233", strict=True)))
+    (root / "metadata.xlsx").write_bytes(b"PK")
     folds = tmp_path / "splits.json"
     folds.write_text(json.dumps([{"train": [*"abcd"], "val": [*"ef"]}]))
-    settings = {"group_file": group_file(tmp_path, PATIENTS), "split_file": str(folds)}
-    for given, left in ((), 2), (("group_file",), 1), (("split_file",), 1), (settings, 0):
-        config = DataConfig(**{name: settings[name] for name in given})
-        found = [f for f in check(root, config).findings if f.code == "LAY_COLUMNS"]
-        assert [f.level for f in found] == ["warning"] * left
+    by_split = {"split_file": str(folds)}
+    by_group = {"group_file": group_file(tmp_path, PATIENTS)}
+    for given, answered in [
+        ({}, ()),
+        (by_group, ("groups",)),
+        ({"group_pattern": "(.*)"}, ("groups",)),
+        (by_split, ("split",)),
+        (by_group | by_split, ("split", "groups", "both")),
+    ]:
+        found = check(root, DataConfig(**given)).findings
+        for name, about in QUESTIONS.items():
+            (told,) = [f for f in found if name in f.found and f.code.startswith("LAY_")]
+            assert told.level == ("note" if about in answered else "warning"), (name, given)
+
+
+def test_what_settings_contradict_is_refused(listed, tmp_path):
+    root = listed("csv", patient=PATIENTS, fold=dict(zip(IDS, "001122", strict=True)))
+    folds = tmp_path / "splits.json"
+    folds.write_text(json.dumps([{"train": [*"abcd"], "val": [*"ef"]}]))
+    checked = check(root, DataConfig(split_file=str(folds)))
+    with pytest.raises(DataError, match="SET_CONFLICT"):
+        split(checked, sorted(checked.facts), DataConfig(split_file=str(folds)), Findings())
+    with pytest.raises(DataError, match="SPLIT_GROUPS"):
+        check(root, DataConfig(group_file=group_file(tmp_path, dict(zip(IDS, IDS, strict=True)))))
 
 
 def test_group_file_of_parts_of_a_split_is_refused(listed, tmp_path):
