@@ -24,7 +24,7 @@ from data_prep.layouts.lists.beside import (
     not_stated,
 )
 from data_prep.layouts.lists.columns import tells_groups, tells_split
-from data_prep.layouts.lists.keyed import KEYED
+from data_prep.layouts.lists.json_yaml import JSON_YAML
 from data_prep.layouts.words import part_of_folders, role_of
 
 # Files that describe others, or a dataset.
@@ -237,7 +237,7 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
         named_alike = any(tells_split(column) or tells_groups(column) for column in columns)
         if named or named_alike or has_parts(tree, name):
             return True
-    elif path.suffix.lower() in KEYED and keys_tell(tree, name):
+    elif path.suffix.lower() in JSON_YAML and keys_tell(tree, name):
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES

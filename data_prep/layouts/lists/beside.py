@@ -14,7 +14,7 @@ from data_prep.layouts.by_table import beginning
 from data_prep.layouts.cases import Case, Layout
 from data_prep.layouts.dicom_files import hashed
 from data_prep.layouts.lists.columns import may_group, may_tell_parts, told_parts
-from data_prep.layouts.lists.keyed import KEYED, Table, tables_of_keys
+from data_prep.layouts.lists.json_yaml import JSON_YAML, Table, tables_in
 from data_prep.layouts.words import part_of_folders, role_of
 from data_prep.planning.part_words import is_part_word
 
@@ -26,7 +26,7 @@ _PART_KEYS = re.compile(
 )
 _PARTED = ("split", "fold")  # columns whose name tells a split
 _ROWS = 1000  # that tell of a table
-_WORDS = re.compile(r"[\s,;\[\]{}\"':]+")  # between the words of a file of keys
+_WORDS = re.compile(r"[\s,;\[\]{}\"':]+")  # between the words of JSON and YAML
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def _named_by(
 ) -> Named | None:
     cases = (*layout.cases, *layout.unlabelled)
     suffix = PurePosixPath(name).suffix.lower()
-    if len(cases) < 2 or suffix not in (".csv", ".tsv", ".txt", *KEYED):
+    if len(cases) < 2 or suffix not in (".csv", ".tsv", ".txt", *JSON_YAML):
         return None
-    if suffix in KEYED:
-        tables = tables_of_keys(tree, name)
+    if suffix in JSON_YAML:
+        tables = tables_in(tree, name)
         parted, of_groups = _what_is_told(tables)
         words = [word for word in _WORDS.split(beginning(tree, name)) if word]
         columns = [words] if has_part_keys(tree, name) else []
@@ -111,8 +111,8 @@ def states_groups(layout: Layout) -> bool:
 
 
 def keys_tell(tree: Tree, name: str) -> bool:
-    """Tell whether a file of keys holds parts of a split or groups, whatever of."""
-    return has_part_keys(tree, name) or any(_what_is_told(tables_of_keys(tree, name)))
+    """Tell whether a file of JSON or YAML holds parts of a split or groups, whatever of."""
+    return has_part_keys(tree, name) or any(_what_is_told(tables_in(tree, name)))
 
 
 def _what_is_told(tables: Iterable[Table]) -> tuple[bool, bool]:
@@ -130,7 +130,7 @@ def _what_is_told(tables: Iterable[Table]) -> tuple[bool, bool]:
 
 
 def has_part_keys(tree: Tree, name: str) -> bool:
-    """Tell whether a file of keys has parts of a split as keys."""
+    """Tell whether a file of JSON or YAML has parts of a split as keys."""
     return _PART_KEYS.search(beginning(tree, name)) is not None
 
 

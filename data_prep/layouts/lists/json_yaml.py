@@ -1,4 +1,4 @@
-"""Tables in files of keys: records, one a line or in a list, and names of cases as keys."""
+"""Tables in JSON and YAML: records, one a line or in a list, and names of cases as keys."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -12,14 +12,14 @@ from data_prep.files.file_tree import Tree
 from data_prep.planning.part_words import FOLD
 
 Table = dict[str, list[str]]  # cells of each column
-KEYED = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
+JSON_YAML = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
 _LINES = (".jsonl", ".ndjson")
 _MOST_YAML = 1 << 16  # bytes; its parser is slow
 _DEPTH = 3  # of records within an object
 
 
-def tables_of_keys(tree: Tree, name: str) -> list[Table]:
-    """Return the tables that a file of keys holds; none if it cannot be read, or is large.
+def tables_in(tree: Tree, name: str) -> list[Table]:
+    """Return the tables that a file of JSON or YAML holds; none if it cannot be read, or is large.
 
     Keys that name something each, such as cases, are a column without a name; what they hold is
     one that is called as the file, or a column for each of their own keys.
