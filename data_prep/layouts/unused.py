@@ -11,20 +11,20 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, read_scan, stem
-from data_prep.layouts.by_table import columns_in
+from data_prep.layouts.by_table import beginning, columns_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
 from data_prep.layouts.folders.labels import is_label_folder, name_of
 from data_prep.layouts.folders.stems import key_of
 from data_prep.layouts.lists.beside import (
     Named,
-    has_parts,
-    keys_tell,
     named_by_tables,
     not_stated,
+    tells_of_cases,
 )
-from data_prep.layouts.lists.columns import tells_groups, tells_split
+from data_prep.layouts.lists.columns import folds_apart, tells_groups, tells_split
 from data_prep.layouts.lists.json_yaml import JSON_YAML
+from data_prep.layouts.lists.tables import columns_of, rows_of_parts
 from data_prep.layouts.words import part_of_folders, role_of
 
 # Files that describe others, or a dataset.
@@ -37,6 +37,7 @@ _SHEETS = (
     *(".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".parquet", ".feather", ".sav", ".dta"),
     *(".sas7bdat", ".rds", ".accdb", ".mdb"),
 )
+_ACCESS = "Standard Jet DB"  # how its databases begin
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
 _LIST = re.compile(
@@ -47,7 +48,7 @@ _LIST = re.compile(
 )
 _LIST_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
-    *(".jsonl", ".ndjson", ".pkl", ".pickle", ".ctbl"),
+    *(".jsonl", ".ndjson", ".pkl", ".pickle", ".ctbl", ".md", ".rst", ".docx"),
 )
 # What else spreadsheets are called that tell of cases.
 _OF_CASES = re.compile(
@@ -108,7 +109,7 @@ def unused_files(
             continue
         if in_pairs and not need_labels and any(map(is_label_folder, path.parts[:-1])):
             continue  # labels, which nobody asked for
-        if path.suffix.lower() in _SHEETS:
+        if _is_sheet(tree, name):
             sheets.append(name)
         elif _may_list(tree, name, layout.name):
             lists += [name] if path.name not in _READ.get(layout.name, ()) else []
@@ -148,7 +149,7 @@ def unused_files(
     for name, named in parting.items():
         findings.question("LAY_UNUSED", *_what_it_names(named), named.about)
         findings.place(len(findings.found) - 1, file=name)
-    lists = [name for name in lists if name not in parting]
+    lists = [name for name in lists if name not in parting and not _is_of_sizes(name)]
     if lists:
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
@@ -163,6 +164,12 @@ def unused_files(
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _is_sheet(tree: Tree, name: str) -> bool:
+    """Tell whether a file is a table that is not read; `.mdb` of LMDB is none."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in _SHEETS and (suffix != ".mdb" or _ACCESS in beginning(tree, name))
 
 
 def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_labels: bool) -> None:
@@ -235,12 +242,18 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
     elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
         named = {*map(role_of, columns)} - {None, "id"}
         named_alike = any(tells_split(column) or tells_groups(column) for column in columns)
-        if named or named_alike or has_parts(tree, name):
+        if named or named_alike or rows_of_parts(tree, name) or folds_apart(columns_of(tree, name)):
             return True
-    elif path.suffix.lower() in JSON_YAML and keys_tell(tree, name):
+    elif path.suffix.lower() in (".md", *JSON_YAML) and tells_of_cases(tree, name):
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
     return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES
+
+
+def _is_of_sizes(name: str) -> bool:
+    """Tell whether a text, whose tables name no cases, is one that tells how large parts are."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() == ".md" and not _LIST.search(path.stem)
 
 
 def is_not_read(name: str) -> bool:

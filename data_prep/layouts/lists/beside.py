@@ -1,6 +1,5 @@
 """Tables beside a dataset that no layout reads, and may tell a split or groups of its cases."""
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,23 +9,21 @@ from pathlib import PurePosixPath
 from data_prep.core.findings import Subject
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem
-from data_prep.layouts.by_table import beginning
 from data_prep.layouts.cases import Case, Layout
 from data_prep.layouts.dicom_files import hashed
-from data_prep.layouts.lists.columns import may_group, may_tell_parts, told_parts
-from data_prep.layouts.lists.json_yaml import JSON_YAML, Table, tables_in
-from data_prep.layouts.words import part_of_folders, role_of
-from data_prep.planning.part_words import is_part_word
-
-# Parts of a split as keys, not as numbers; `training` is a section of our own settings.
-_PART_KEYS = re.compile(
-    r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
-    r"(?!-?\.?\d|true\b|false\b|null\b)\S",
-    re.MULTILINE,
+from data_prep.layouts.lists.columns import (
+    folds_apart,
+    may_group,
+    may_tell_parts,
+    parts_counted,
+    told_parts,
 )
-_PARTED = ("split", "fold")  # columns whose name tells a split
-_ROWS = 1000  # that tell of a table
-_WORDS = re.compile(r"[\s,;\[\]{}\"':]+")  # between the words of JSON and YAML
+from data_prep.layouts.lists.members import Table
+from data_prep.layouts.lists.tables import TABLES, has_part_keys, tables_of
+from data_prep.layouts.words import part_of_folders, role_of
+
+_PARTED = ("split", "fold")
+_GROUPED = ("group", "patient")
 
 
 @dataclass(frozen=True)
@@ -67,27 +64,35 @@ def _named_by(
 ) -> Named | None:
     cases = (*layout.cases, *layout.unlabelled)
     suffix = PurePosixPath(name).suffix.lower()
-    if len(cases) < 2 or suffix not in (".csv", ".tsv", ".txt", *JSON_YAML):
+    if len(cases) < 2 or suffix not in TABLES:
         return None
-    if suffix in JSON_YAML:
-        tables = tables_in(tree, name)
-        parted, of_groups = _what_is_told(tables)
-        words = [word for word in _WORDS.split(beginning(tree, name)) if word]
-        columns = [words] if has_part_keys(tree, name) else []
-        parted |= bool(columns)
-    else:
-        tables, columns = [_columns_of(tree, name)], []
-        parted, of_groups = _what_is_told(tables)
-        parted |= has_parts(tree, name)
-    columns += [[head, *cells] for table in tables for head, cells in table.items()]
-    found = max((_named(cells, called) for cells in columns), key=_number, default=None)
-    if found is None:
+    tables = tables_of(tree, name)
+    found = [
+        replace(named, about=about)
+        for table in tables
+        if (about := _open(table, layout)) and (named := _named_in(table, called))
+    ]
+    if found:
+        most = max(found, key=_number)
+        about = tuple(dict.fromkeys(subject for named in found for subject in named.about))
+        return replace(most, about=about) if 2 * len(most.cases) > len(cases) else None
+    if part_of_folders([stem(name)]) is None or states_split(layout):
         return None
-    if about := not_stated(layout, split=parted, groups=of_groups):
-        return replace(found, about=about) if 2 * len(found.cases) > len(cases) else None
-    of_part = part_of_folders([stem(name)]) is not None and not states_split(layout)
-    some = of_part and 1 < len(found.cases) < len(cases)
-    return replace(found, about=("split",)) if some else None
+    within = filter(None, (_named_in(table, called) for table in tables))
+    of_part = max(within, key=_number, default=None)
+    some = of_part is not None and 1 < len(of_part.cases) < len(cases)
+    return replace(of_part, about=("split",)) if of_part and some else None
+
+
+def _open(table: Table, layout: Layout) -> tuple[Subject, ...]:
+    """Return what a table tells of split and groups, and the dataset says not itself."""
+    parted, of_groups = _what_is_told(table)
+    return not_stated(layout, split=parted, groups=of_groups)
+
+
+def _named_in(table: Table, called: Mapping[str, set[str]]) -> Named | None:
+    named = [_named([head, *cells], called) for head, cells in table.items()]
+    return max(filter(None, named), key=_number, default=None)
 
 
 def not_stated(layout: Layout, *, split: bool = True, groups: bool = True) -> tuple[Subject, ...]:
@@ -110,53 +115,25 @@ def states_groups(layout: Layout) -> bool:
     return any(case.group or case.patient for case in (*layout.cases, *layout.unlabelled))
 
 
-def keys_tell(tree: Tree, name: str) -> bool:
-    """Tell whether a file of JSON or YAML holds parts of a split or groups, whatever of."""
-    return has_part_keys(tree, name) or any(_what_is_told(tables_in(tree, name)))
+def tells_of_cases(tree: Tree, name: str) -> bool:
+    """Tell whether JSON, YAML or Markdown holds parts of a split or groups, whatever of."""
+    told = any(any(_what_is_told(table)) for table in tables_of(tree, name))
+    return told or (not name.lower().endswith(".md") and has_part_keys(tree, name))
 
 
-def _what_is_told(tables: Iterable[Table]) -> tuple[bool, bool]:
-    """Tell whether a column of tables tells parts of a split, and whether one tells groups."""
-    every = (column for table in tables for column in table.items())
-    columns = [(head, cells) for head, cells in every if head and any(cells)]
+def _what_is_told(table: Table) -> tuple[bool, bool]:
+    """Tell whether a column of a table tells parts of a split, and whether one tells groups."""
+    counts = parts_counted(table)
+    columns = {h: cells for h, cells in table.items() if h and any(cells) and h not in counts}
+    roles = [role_of(head) for head in columns]
+    perhaps = [may_group(head, cells) for head, cells in columns.items()]
     parted = any(
-        told_parts(head, cells) or may_tell_parts(head, cells) or role_of(head) in _PARTED
-        for head, cells in columns
+        told_parts(head, cells) or may_tell_parts(head, cells) for head, cells in columns.items()
     )
-    of_groups = any(
-        role_of(head) in ("group", "patient") or may_group(head, cells) for head, cells in columns
+    return (
+        parted or not {*roles, *perhaps}.isdisjoint(_PARTED) or bool(folds_apart(columns)),
+        not {*roles, *perhaps}.isdisjoint(_GROUPED),
     )
-    return parted, of_groups
-
-
-def has_part_keys(tree: Tree, name: str) -> bool:
-    """Tell whether a file of JSON or YAML has parts of a split as keys."""
-    return _PART_KEYS.search(beginning(tree, name)) is not None
-
-
-def has_parts(tree: Tree, name: str) -> bool:
-    """Tell whether most rows of a table, perhaps without names of columns, hold a part's name."""
-    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
-    rows = [re.split(r"[,;\t]|\s+", line) for line in lines]
-    if len(rows) < 2 or len({len(row) for row in rows}) > 1:  # prose
-        return False
-    parted = [len(row) > 1 and any(is_part_word(cell.strip("\"'")) for cell in row) for row in rows]
-    return 2 * sum(parted) > len(rows)
-
-
-def _columns_of(tree: Tree, name: str) -> dict[str, list[str]]:
-    """Return the cells of each column of a table by its first, without rows that are cut short."""
-    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
-    if not lines:
-        return {}
-    delimiter = max(",;\t", key=lines[0].count)
-    if delimiter not in lines[0]:
-        rows = [line.split() for line in lines]
-    else:
-        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-    head, *cells = [[cell.strip(" \"'") for cell in row] for row in rows]
-    whole = [row for row in cells if len(row) == len(head)]
-    return {column: [row[place] for row in whole] for place, column in enumerate(head)}
 
 
 def _names_of(cases: Iterable[Case]) -> Mapping[str, set[str]]:

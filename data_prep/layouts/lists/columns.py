@@ -8,6 +8,7 @@ from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role
 from data_prep.planning.group_words import may_be_parts
 from data_prep.planning.part_words import (
     ASKING,
+    FOLD,
     PART_OF,
     PARTS,
     UNTOLD,
@@ -185,6 +186,25 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     if role_of(column) is not None:  # groups, some of which are called by parts
         return may_be_parts(values)
     return bool(words) and all(map(is_part_word, words))
+
+
+def folds_apart(columns: Mapping[str, Sequence[object]]) -> list[str]:
+    """Return columns of yes and no that are called as a fold each: `fold_0`, `fold_1`."""
+    folds = [head for head in columns if FOLD.fullmatch(without_marks(head))]
+    words = {plain_word(value) for head in folds for value in columns[head]}
+    return folds if len(folds) > 1 and words and _are_answers(words) else []
+
+
+def parts_counted(columns: Mapping[str, Sequence[object]]) -> list[str]:
+    """Return columns that are called as a part each and count cases: not one is yes in each row."""
+    parts = [head for head in columns if part_word(bare_name(head)) is not None]
+    rows = [[*map(plain_word, row)] for row in zip(*(columns[h] for h in parts), strict=True)]
+    words = {word.removesuffix(".0") for row in rows for word in row} - {*UNTOLD}
+    if len(parts) < 2 or not words or not all(map(str.isdecimal, words)):
+        return []
+    coded = words <= {"0", "1"} or words <= {"1", "2"}
+    once = all(sum(word in ("1", "1.0") for word in row) <= 1 for row in rows)
+    return [] if coded and once else parts
 
 
 def _are_measured(words: Collection[str]) -> bool:

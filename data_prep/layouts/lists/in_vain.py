@@ -7,6 +7,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question, Subject
 from data_prep.formats.registry import stem
 from data_prep.layouts.lists.columns import (
+    folds_apart,
     may_be_of_another_test,
     may_be_usable,
     may_group,
@@ -114,6 +115,13 @@ def parts_told(
         found, fix = f"{what} that are not used, and {may}: {name!r}", _SAY[role]
         asked = Question("warning", "LAY_COLUMNS", found, fix, file=file, about=_ABOUT[role])
         warned += (asked,)
+    folds = folds_apart(unused)
+    if folds:
+        names = ", ".join(map(repr, folds))
+        found = f"{what} that are not used, and seem to tell a fold each: {names}"
+        fix = "give their numbers in one column fold, or give dataset.split_file"
+        asked = Question("warning", "LAY_COLUMNS", found, fix, file=file, about=_ABOUT["fold"])
+        warned += (asked,)
     quality = "may tell cases for validation, or those that are usable"
     for name, may, fix in (
         *((name, quality, _VALID) for name in valid),
@@ -121,7 +129,7 @@ def parts_told(
     ):
         found = f"{what} that are not used, and {may}: {name!r}"
         warned += (Finding("warning", "LAY_COLUMNS", found, fix, file=file),)
-    told = (*understood, *doubtful, *valid, *leaving, *grouping)
+    told = (*understood, *doubtful, *valid, *leaving, *grouping, *folds)
     alone = [*understood] if len(understood) == 1 and parts else []
     for name in alone:
         if may_be_of_another_test(name, unused[name]) and {*parts} != {"train"}:

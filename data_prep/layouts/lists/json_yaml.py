@@ -9,20 +9,24 @@ import yaml
 from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_LIST_BYTES, check_yaml, parse_json
 from data_prep.files.file_tree import Tree
-from data_prep.planning.part_words import FOLD
+from data_prep.layouts.lists.columns import tells_groups, told_parts
+from data_prep.layouts.lists.members import DEPTH, Table, is_cell, tables_of_members
+from data_prep.layouts.words import role_of
+from data_prep.planning.part_words import is_part_word
 
-Table = dict[str, list[str]]  # cells of each column
 JSON_YAML = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
 _LINES = (".jsonl", ".ndjson")
 _MOST_YAML = 1 << 16  # bytes; its parser is slow
-_DEPTH = 3  # of records within an object
+_MOST_COLUMNS = 1000  # of a table; more keys are names themselves
+_MOST_INNER = 100  # lists and objects that are looked into alone, such as those of folds
 
 
 def tables_in(tree: Tree, name: str) -> list[Table]:
     """Return the tables that a file of JSON or YAML holds; none if it cannot be read, or is large.
 
     Keys that name something each, such as cases, are a column without a name; what they hold is
-    one that is called as the file, or a column for each of their own keys.
+    one that is called as the file, or a column for each of their own keys. What lists and objects
+    hold that are called by a key is another such column, beside one of their names.
     """
     suffix = PurePosixPath(name).suffix.lower()
     most = _MOST_YAML if suffix in (".yaml", ".yml") else MAX_LIST_BYTES
@@ -38,43 +42,65 @@ def tables_in(tree: Tree, name: str) -> list[Table]:
             content = check_yaml(data.decode("utf-8-sig"))
     except (DataError, ValueError, RecursionError, yaml.YAMLError):
         return []  # whatever it is, no table that could be read
-    return _tables_in(content, PurePosixPath(name).stem, _DEPTH)
+    return _tables_in(content, PurePosixPath(name).stem, DEPTH)
 
 
 def _tables_in(content: object, called: str, depth: int) -> list[Table]:
+    found: list[Table] = []
+    inner: list[tuple[str, object]] = []
     if isinstance(content, list):
-        return _of_records([record for record in content if isinstance(record, dict)])
-    if not isinstance(content, dict):
-        return []
-    plain = {key: _cell(value) for key, value in content.items() if _is_cell(value)}
-    inner = {key: value for key, value in content.items() if isinstance(value, dict)}
-    lists = [
-        (str(key), str(one))
-        for key, value in content.items()
-        if isinstance(value, list)
-        for one in value
-        if _is_cell(one)
-    ]
-    folds = all(FOLD.fullmatch(key) for key, _ in lists)
-    found = [{"": [*map(str, plain)], called: [*plain.values()]}] if len(plain) > 1 else []
-    found += _of_records([{"": key} | record for key, record in inner.items()])
-    if len(lists) > 1:
-        members = [member for _, member in lists]
-        found.append({"": members, "fold" if folds else called: [key for key, _ in lists]})
-    for key, value in content.items() if depth else ():
-        found += _tables_in(value, str(key), depth - 1)
+        records = [record for record in content if isinstance(record, dict)]
+        found += _of_records([_flat(record) for record in records])
+        for key in _naming(records):
+            found += tables_of_members(key, [(_cell(r[key]), r) for r in records if key in r])
+        inner = [(called, record) for record in records]
+    elif isinstance(content, dict):
+        plain = {key: _cell(value) for key, value in content.items() if is_cell(value)}
+        named = {key: value for key, value in content.items() if isinstance(value, dict)}
+        # What the members of a part are of, such as numbers of a class, tells of no other part.
+        of_members = is_part_word(called) and told_parts(called, [*plain.values()]) is None
+        if len(plain) > 1 and not of_members:
+            found.append({"": [*map(str, plain)], called: [*plain.values()]})
+        found += _of_records([{"": key} | _flat(record) for key, record in named.items()])
+        inner = [(str(key), value) for key, value in content.items() if not is_cell(value)]
+        found += tables_of_members(called, inner)
+    for key, value in inner[:_MOST_INNER] if depth else ():
+        found += _tables_in(value, key, depth - 1)
     return found
 
 
 def _of_records(records: Sequence[Mapping[Any, object]]) -> list[Table]:
     keys = dict.fromkeys(key for record in records for key in record)
-    columns = {str(key): [_cell(record.get(key)) for record in records] for key in keys}
-    return [columns] if len(records) > 1 else []
+    if len(records) < 2 or len(keys) > _MOST_COLUMNS:
+        return []
+    return [{str(key): [_cell(record.get(key)) for record in records] for key in keys}]
 
 
-def _is_cell(value: object) -> bool:
-    return isinstance(value, str | int | float)
+def _flat(record: Mapping[Any, object], depth: int = DEPTH) -> dict[str, object]:
+    """Return a record with what its objects hold: as `split`, and as `meta_split`, if it is in one.
+
+    Its own keys are before those of its objects.
+    """
+    found = {str(key): value for key, value in record.items() if is_cell(value)}
+    for key, value in record.items():
+        inner = _flat(value, depth - 1) if depth and isinstance(value, dict) else {}
+        for name, cell in inner.items():
+            found.setdefault(name, cell)
+            found.setdefault(f"{key}_{name}", cell)
+    return found
+
+
+def _naming(records: Sequence[Mapping[Any, object]]) -> list[str]:
+    """Return the keys by which each record may be called as a part of a split or a patient."""
+    keys = dict.fromkeys(k for r in records for k, v in r.items() if is_cell(v))
+    return [
+        key
+        for key in map(str, keys)
+        if role_of(key) in ("split", "fold", "group", "patient")
+        or tells_groups(key)
+        or all(is_part_word(r.get(key, "")) for r in records)
+    ]
 
 
 def _cell(value: object) -> str:
-    return str(value) if _is_cell(value) else ""
+    return str(value) if is_cell(value) else ""

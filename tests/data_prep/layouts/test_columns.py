@@ -153,6 +153,21 @@ def test_a_column_that_may_tell_a_split_is_warned_of_by_name(
     assert repr(column) in finding.found
 
 
+@pytest.mark.parametrize(
+    ("cells", "level"),
+    [
+        (("1,0", "1,0", "0,1", "0,1"), "warning"),
+        (("x,", "x,", ",x", ",x"), "warning"),
+        (("0.5,0.6", "1,0.7", "0.9,0", "0,1"), "note"),  # scores
+    ],
+)
+def test_columns_of_a_fold_each_are_warned_of_together(written, cells, level):
+    root = written(table("image,label,fold_0,fold_1", *cells))
+    (finding,) = find_layout(open_tree(root)).findings
+    assert (finding.level, finding.code) == (level, "LAY_COLUMNS")
+    assert "'fold_0', 'fold_1'" in finding.found
+
+
 PARTED = ("train", "train", "Validation", "held out")
 
 

@@ -108,6 +108,23 @@ OF_PATIENTS = {
     "cv.json": '{"fold_0": ["p0"], "fold_1": ["p1", "p2"]}',
     "patients.json": '{"x": ["p0_s1", "p0_s2"], "y": ["p1_s1"], "z": ["p2_s1"]}',
     "parts.yaml": "p0: train\np1: train\np2: test\n",
+    "nested.json": '{"cases": [{"id": "p0", "meta": {"split": "train"}}, '
+    '{"id": "p1", "meta": {"split": "train"}}, {"id": "p2", "meta": {"split": "test"}}]}',
+    "of.json": '{"splits": {"train": {"ids": ["p0", "p1"]}, "test": {"ids": ["p2"]}}}',
+    "in.json": '{"train": {"is": [{"id": "p0"}, {"id": "p1"}]}, "test": {"is": [{"id": "p2"}]}}',
+    "sets.json": '{"x": [{"name": "train", "of": ["p0", "p1"]}, {"name": "test", "of": ["p2"]}]}',
+    "leak.json": '{"train": {"ids": ["p0", "p1", "p2"]}, "test": {"ids": ["p2"]}}',
+    "folds.json": '{"folds": [{"train": ["p0", "p1"], "val": ["p2"]}, {"train": ["p1", "p2"]}]}',
+    "cv.yml": "folds:\n  0: {ids: [p0]}\n  1: {ids: [p1, p2]}\n",
+    "who.json": '{"all": [{"id": "p0_s1", "subject": {"id": 0}}, {"id": "p0_s2", "subject": '
+    '{"id": 0}}, {"id": "p1_s1", "subject": {"id": 1}}, {"id": "p2_s1", "subject": {"id": 2}}]}',
+    "hot.csv": "name,fold_0,fold_1\np0,1,0\np1,1,0\np2,0,1\n",
+    "parts.csv": "name,is_train,is_val,is_test\np0,1,0,0\np1,0,1,0\np2,0,0,1\n",
+    "bare.csv": "name,train,val,test\np0,1,0,0\np1,0,1,0\np2,0,0,1\n",
+    "wide.csv": "train,test\np0,p2\np1,\n",
+    "README.md": "# Set\n\n| case | split |\n| --- | :-: |\n| `p0` | train |\n| p1 | **train** |\n"
+    "| p2 | test |\n\nmore | text\n",
+    "splits.md": "case | split\n---|---\np0 | train\np1 | train\np2 | test\n",
 }
 OF_OTHERS = {
     "clinical.csv": "id,age,sex,site_no\np0,60,M,1\np1,70,F,1\np2,80,M,2\n",
@@ -118,6 +135,14 @@ OF_OTHERS = {
     "sites.json": '{"p0": "A", "p1": "A", "p2": "B"}',
     "info.json": '{"q0": "train", "q1": "train", "q2": "test"}',
     "val.csv": "id\np0_s1\np0_s2\np1_s1\np2_s1\n",  # all of them
+    "counts.csv": "name,train,val,test\np0,10,2,3\np1,5,1,1\np2,1,0,1\n",  # of places or classes
+    "several.csv": "name,train,test\np0,1,1\np1,1,0\np2,1,1\n",
+    "folds.csv": "name,fold_0,fold_1\np0,0.9,0.8\np1,0.7,0.9\np2,0.8,0.6\n",
+    "counts.json": '{"train": {"p0": 5, "p1": 4, "p2": 1}, "test": {"p0": 1, "p1": 2, "p2": 1}}',
+    "curves.json": '{"loss": {"train": [0.5, 0.4], "val": [0.6, 0.5]}, '
+    '"cases": [{"id": "p0"}, {"id": "p1"}, {"id": "p2"}]}',
+    "sizes.md": "| name | train | test |\n|---|---|---|\n| p0 | 3 | 1 |\n| p1 | 3 | 2 |\n",
+    "dice.md": "| case | dice |\n|---|---|\n| p0 | 0.5 |\n| p1 | 0.4 |\n| p2 | 0.3 |\n",
 }
 
 
@@ -351,6 +376,7 @@ def test_voxels_of_analyze_headers_are_theirs(written):
         ("parts.json", '{"train": ["a"], "test": ["b"]}'),
         ("split.yaml", "a: 0\n"),
         *((f"{name}", "PK") for name in ("splits.xlsx", "patients.xlsx", "folds.ods", "Info.xls")),
+        ("patients.mdb", "\0\1\0\0Standard Jet DB"),
         *((f"{name}", "\x80") for name in ("train_ids.pkl", "split.pickle", "metadata.parquet")),
     ],
 )
@@ -369,6 +395,9 @@ def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, nee
         ("notes.txt", "a test of this set\nwhich was drawn last year\nby two readers\n"),
         ("task.yaml", "dataset:\n  labels: {a: 0}\ntraining:\n  epochs: 5\n"),
         ("x.json", '{"tests": 3, "trained": "no"}'),
+        ("x.csv", "id,fold_0,fold_1\na,0.5,0.6\nb,0.7,0.8\n"),
+        ("README.md", "| set | cases |\n|---|---|\n| train | 3 |\n| test | 1 |\n"),
+        *((name, "\0\0LMDB") for name in ("data.mdb", "lock.mdb", "train.mdb")),
         ("x.json", '{"val": 0.3, "test": -1, "train": null}'),
         ("x.csv", "a,3.5\nb,4.5\ntest,9\n"),
         ("x.json", '{"a": {"lesions": 1, "val": 0.5}, "b": {"lesions": 2, "val": 0.7}}'),

@@ -1,0 +1,55 @@
+"""Tables of what is in what: names of cases, each beside that of the part or patient it is in."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from data_prep.layouts.words import role_of
+from data_prep.planning.part_words import FOLD, is_part_word
+
+Table = dict[str, list[str]]  # cells of each column
+DEPTH = 4  # of objects and lists within each other
+
+
+def tables_of_members(called: str, holders: Sequence[tuple[str, object]]) -> list[Table]:
+    """Return a table of what holders hold, however deep, for each key of their members.
+
+    Where most members are in several, as classes are of which cases are counted, none is made.
+
+    Args:
+        called: what the holders are, such as `splits`.
+        holders: names, such as `train`, and the list or object of each.
+    """
+    columns: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for holder, content in holders:
+        for key, member in _below(content, "", DEPTH):
+            columns[key].append((member, holder))
+    one = called.removesuffix("s")
+    head = one if role_of(one) in ("split", "fold") else called
+    tables = []
+    for found in columns.values():
+        places = Counter(member for member, _ in dict.fromkeys(found))
+        shared = sum(number > 1 for number in places.values())
+        within = [holder for _, holder in found]
+        several = len({*within}) > 1 or is_part_word(within[0])
+        if len(found) > 1 and several and 2 * shared <= len(places):
+            folds = all(map(FOLD.fullmatch, within))
+            tables.append({"": [member for member, _ in found], "fold" if folds else head: within})
+    return tables
+
+
+def is_cell(value: object) -> bool:
+    """Tell whether a value is one that a cell of a table holds."""
+    return isinstance(value, str | int | float)
+
+
+def _below(content: object, key: str, depth: int) -> Iterable[tuple[str, str]]:
+    """Yield each value within, by the key that is nearest to it, and keys as values of none."""
+    if is_cell(content):
+        yield key, str(content)
+    elif isinstance(content, list) and depth:
+        for one in content:
+            yield from _below(one, key, depth - 1)
+    elif isinstance(content, dict) and depth:
+        for name, value in content.items():
+            yield "", str(name)
+            yield from _below(value, str(name), depth - 1)

@@ -1,0 +1,74 @@
+"""Tables in whatever text lies beside a dataset: of commas, JSON, YAML and Markdown."""
+
+import csv
+import re
+from pathlib import PurePosixPath
+
+from data_prep.files.file_tree import Tree
+from data_prep.layouts.by_table import beginning
+from data_prep.layouts.lists.json_yaml import JSON_YAML, tables_in
+from data_prep.layouts.lists.markdown import markdown_tables
+from data_prep.layouts.lists.members import Table, tables_of_members
+from data_prep.planning.part_words import FOLD, is_part_word
+
+TABLES = (".csv", ".tsv", ".txt", ".md", *JSON_YAML)
+# Parts of a split as keys, not as numbers; `training` is a section of our own settings.
+_PART_KEYS = re.compile(
+    r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
+    r"(?!-?\.?\d|true\b|false\b|null\b)\S",
+    re.MULTILINE,
+)
+_ROWS = 1000  # that tell of a table
+_WORDS = re.compile(r"[\s,;\[\]{}\"':]+")  # between the words of JSON and YAML
+
+
+def tables_of(tree: Tree, name: str) -> list[Table]:
+    """Return the tables that a text holds, as far as its beginning tells.
+
+    Names of cases in columns that are called as parts are one more, as are rows without a head.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".md":
+        return markdown_tables(beginning(tree, name))
+    if suffix not in JSON_YAML:
+        columns = columns_of(tree, name)
+        parts = [(h, cells) for h, cells in columns.items() if FOLD.fullmatch(h) or is_part_word(h)]
+        return [columns, *tables_of_members("split", parts), *rows_of_parts(tree, name)]
+    found = tables_in(tree, name)
+    if not found and has_part_keys(tree, name):  # too large for its parser, or written wrongly
+        words = [word for word in _WORDS.split(beginning(tree, name)) if word]
+        found = [{"": words, "split": words}]
+    return found
+
+
+def has_part_keys(tree: Tree, name: str) -> bool:
+    """Tell whether a file of JSON or YAML has parts of a split as keys."""
+    return _PART_KEYS.search(beginning(tree, name)) is not None
+
+
+def rows_of_parts(tree: Tree, name: str) -> list[Table]:
+    """Return the table of rows, perhaps without a head, of which most hold the name of a part."""
+    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
+    rows = [[c.strip("\"'") for c in re.split(r"[,;\t]|\s+", line)] for line in lines]
+    if len(rows) < 2 or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:  # prose
+        return []
+    parts = [next(filter(is_part_word, row), "") for row in rows]
+    if 2 * sum(map(bool, parts)) <= len(rows):
+        return []
+    columns = {str(k): [*cells] for k, cells in enumerate(zip(*rows, strict=True))}
+    return [columns | {"split": parts}]
+
+
+def columns_of(tree: Tree, name: str) -> Table:
+    """Return the cells of each column of a table by its first, without rows that are cut short."""
+    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
+    if not lines:
+        return {}
+    delimiter = max(",;\t", key=lines[0].count)
+    if delimiter not in lines[0]:
+        rows = [line.split() for line in lines]
+    else:
+        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+    head, *cells = [[cell.strip(" \"'") for cell in row] for row in rows]
+    whole = [row for row in cells if len(row) == len(head)]
+    return {column: [row[place] for row in whole] for place, column in enumerate(head)}
