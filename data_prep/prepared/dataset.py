@@ -166,12 +166,13 @@ def _record(described: dict) -> CaseRecord:
         name: None if numbers is None else [float(number) for number in numbers]
         for name, numbers in described["scaling"].items()
     }
-    numbers = {name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")}
+    numbers: dict[str, Any] = {
+        name: [whole(n, low=0) for n in described[name]] for name in ("size", "voxels")
+    }
     size = tuple(numbers.pop("size"))
-    ignored = whole(described.get("ignored", 0), low=0)
+    numbers |= {name: whole(described.get(name, 0), low=0) for name in ("ignored", "lost_objects")}
     files = tuple(str(name) for name in described.get("label_files", ()))
-    known = {"size": size, "scaling": Scaling(**scaling), "ignored": ignored}
-    known["label_files"] = files
+    known = {"size": size, "scaling": Scaling(**scaling), "label_files": files}
     return CaseRecord(**described | numbers | known)
 
 

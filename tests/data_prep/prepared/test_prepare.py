@@ -339,6 +339,20 @@ def test_spoilt_dataset_is_refused(discs, tmp_path, spoil, message):
         load_dataset(out).arrays("disc_0")
 
 
+def test_numbers_of_a_case_that_are_none_are_refused(discs, tmp_path):
+    out = tmp_path / "out"
+    prepare(discs(), out, DataConfig())
+    whole = (out / "dataset.json").read_bytes()
+    for name in ("lost_objects", "ignored", "voxels", "size"):
+        for value in (-1, 0.5, 1 << 70, True, None):
+            several = name in ("voxels", "size")
+            spoilt = {name: [value, value] if several else value}
+            (out / "dataset.json").write_bytes(whole)
+            rewrite(out / "dataset.json", lambda d, spoilt=spoilt: d["cases"][0].update(spoilt))
+            with pytest.raises(DataError, match="SET_JSON"):
+                load_dataset(out)
+
+
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "a.npy"
     write_array(path, np.zeros(3))
