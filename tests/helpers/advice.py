@@ -55,8 +55,8 @@ def fixes_in(path: Path) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and len(node.args) >= 3:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            last = [node.args[2]] if name in ("DataError", "warn", "ask") else []
-            last += node.args[3:4] if name in ("Finding", "_doubt") else []
+            last = [node.args[2]] if name in ("DataError", "warn", "question", "ask") else []
+            last += node.args[3:4] if name in ("Finding", "Question", "_doubt") else []
             found += [part for one in last for part in _texts(one)]
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "fix":
             found += _texts(node.value)
