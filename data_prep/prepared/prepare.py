@@ -221,6 +221,10 @@ def split(
             found = f"{len(test)} of {len(groups)} cases are kept apart for testing"
             findings.note("SPLIT_TEST", f"{found}, {config.test_share:g} of them was asked for")
     rest = {id_: group for id_, group in groups.items() if id_ not in test}
+    if not rest:
+        found = f"all {len(test)} cases are kept apart for testing, and none is left to train on"
+        fix = "say which are for training, or leave preparing out: predict takes them as they are"
+        raise DataError("SPLIT_FEW", found, fix)
     if config.split_file:
         missing = left_out(checked.layout, checked.errors, groups)
         folds = read_folds(config.split_file, rest, missing, findings)

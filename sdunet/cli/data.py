@@ -11,7 +11,7 @@ import jsonargparse
 
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding, Findings
+from data_prep.core.findings import Finding, Findings, Level
 from data_prep.core.values.numbers import Count, CountFrom0, Seed
 from data_prep.planning.classes import with_ignored
 from data_prep.planning.seeding import Seeding
@@ -96,7 +96,10 @@ def _with_split(checked: "Checked", config: DataConfig) -> "Checked":
         try:
             split(checked, sorted(checked.facts), config, findings)
         except DataError as error:
-            findings.found.append(Finding.of(error))
+            # Cases to predict alone are sound, and cannot be prepared.
+            to_test = all(c.split == "test" for c in checked.layout.cases if c.id in checked.facts)
+            level: Level = "warning" if to_test and error.code == "SPLIT_FEW" else "error"
+            findings.found.append(replace(Finding.of(error), level=level))
     return replace(checked, findings=(*checked.findings, *findings.found))
 
 

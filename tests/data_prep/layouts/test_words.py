@@ -18,6 +18,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
 from data_prep.planning.splits import read_folds
+from data_prep.prepared.prepare import prepare
 from sdunet.cli.main import main
 
 
@@ -354,6 +355,16 @@ def test_check_says_what_comes_of_the_split_that_is_asked_for(
 def test_check_says_that_a_told_split_leaves_too_few(written, capsys, told, few):
     assert main(["check", str(written(table("image,label,split", *told)))]) == few
     assert ("SPLIT_FEW" in capsys.readouterr().out) == few
+
+
+def test_cases_for_testing_alone_are_warned_of_and_not_prepared(written, tmp_path, capsys):
+    root = written(table("image,label,split", *["test"] * 4))
+    assert main(["check", str(root)]) == 1
+    said = capsys.readouterr().out
+    assert "warning SPLIT_FEW: all 4 cases are kept apart for testing" in said
+    assert "4 cases can be used" in said
+    with pytest.raises(DataError, match="SPLIT_FEW: all 4 cases"):
+        prepare(root, tmp_path / "out", DataConfig())
 
 
 @pytest.mark.parametrize(
