@@ -6,8 +6,6 @@ import pytest
 from bad_sets import mask, picture, png
 from dicom_files import encode, series
 
-from data_prep.checks.run import check
-from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
@@ -49,144 +47,6 @@ def test_texts_beside_images_are_not_named(written, name):
 def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
     layout = layout_of(written({**PAIRS, name: b"some bytes"}), need_labels=True)
     assert told(layout) == {("warning", "LAY_UNUSED")}
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("groups.csv", "case,group\na,p1\n"),
-        ("mine.csv", "id;Patient ID\na;p1\n"),
-        ("more/x.csv", "id,fold\na,0\n"),
-        ("dataset.json", '{"classes": ["background", "liver"]}'),
-        ("split.txt", "a train"),
-        *((f"{name}.txt", "a") for name in ("validation", "training", "trainval", "hold-out")),
-        *((name, "x") for name in ("exclude.txt", "dseg.tsv", "book.xlsx", "a/x.parquet", "x.sav")),
-    ],
-)
-def test_texts_that_may_tell_of_cases_are_noted(written, name, text):
-    layout = layout_of(written({**PAIRS, name: text.encode()}), need_labels=True)
-    assert told(layout) == {("note", "LAY_UNUSED")}
-
-
-LISTS = {
-    "split.csv": "case,split\na,train\nb,test\n",
-    "meta.csv": "image_id;age;split\na;9;train\nb;8;val\n",
-    "folds.tsv": "id\tfold\na.png\t0\nb.png\t1\n",
-    "groups.csv": "case,group\na,p1\nb,p1\n",
-    "patients.csv": "case,patient\na,p1\nb,p1\n",
-    "split.txt": "images/a.png train\nimages/b.png test\n",
-}
-
-
-@pytest.mark.parametrize(("name", "text"), LISTS.items())
-def test_a_split_of_these_cases_that_is_not_read_is_warned_of(written, name, text):
-    layout = layout_of(written({**PAIRS, name: text.encode()}), need_labels=True)
-    assert told(layout) == {("warning", "LAY_UNUSED")}
-    assert layout.findings[0].file == name
-    assert told(layout_of(written({name: text.replace("b", "x").encode()}), need_labels=True)) == {
-        ("note", "LAY_UNUSED")
-    }
-
-
-OF_SLICES = {f"{folder}/{k}.png": png(picture(n)) for folder in ("images", "masks")
-             for n, k in enumerate(("p0_s1", "p0_s2", "p1_s1", "p2_s1"))}  # fmt: skip
-OF_PATIENTS = {
-    "split.csv": "patient,split\np0,train\np1,train\np2,test\n",
-    "metadata.csv": "Collection,Subject ID,split\nx,P0,train\nx,P1,train\nx,P2,test\n",
-    "info.csv": "name,is_test\np0,\np1,\np2,x\n",
-    "splits.json": '{"train": ["p0", "p1"], "test": ["p2"]}',
-    "families.csv": "id,family_id\np0,1\np1,1\np2,2\n",
-    "val.csv": "id\np1_s1\np2_s1\n",
-    "train.txt": "p0_s1\np0_s2\np1_s1\n",
-    "meta.json": '{"p0_s1": "train", "p0_s2": "train", "p1_s1": "train", "p2_s1": "test"}',
-    "info.json": '{"p0": {"age": 9, "split": "train"}, "p1": {"split": "train"}, '
-    '"p2": {"split": "test"}}',
-    "more.jsonl": '{"id": "p0", "is_test": false}\n{"id": "p1"}\n{"id": "p2", "is_test": true}\n',
-    "all.json": '{"cases": [{"name": "p0_s1", "patient_id": 0}, {"name": "p0_s2", "patient_id": 0},'
-    ' {"name": "p1_s1", "patient_id": 1}, {"name": "p2_s1", "patient_id": 2}]}',
-    "list.json": '[{"id": "p0", "fold": 0}, {"id": "p1", "fold": 1}, {"id": "p2", "fold": 0}]',
-    "cv.json": '{"fold_0": ["p0"], "fold_1": ["p1", "p2"]}',
-    "patients.json": '{"x": ["p0_s1", "p0_s2"], "y": ["p1_s1"], "z": ["p2_s1"]}',
-    "parts.yaml": "p0: train\np1: train\np2: test\n",
-    "nested.json": '{"cases": [{"id": "p0", "meta": {"split": "train"}}, '
-    '{"id": "p1", "meta": {"split": "train"}}, {"id": "p2", "meta": {"split": "test"}}]}',
-    "of.json": '{"splits": {"train": {"ids": ["p0", "p1"]}, "test": {"ids": ["p2"]}}}',
-    "in.json": '{"train": {"is": [{"id": "p0"}, {"id": "p1"}]}, "test": {"is": [{"id": "p2"}]}}',
-    "sets.json": '{"x": [{"name": "train", "of": ["p0", "p1"]}, {"name": "test", "of": ["p2"]}]}',
-    "leak.json": '{"train": {"ids": ["p0", "p1", "p2"]}, "test": {"ids": ["p2"]}}',
-    "folds.json": '{"folds": [{"train": ["p0", "p1"], "val": ["p2"]}, {"train": ["p1", "p2"]}]}',
-    "cv.yml": "folds:\n  0: {ids: [p0]}\n  1: {ids: [p1, p2]}\n",
-    "who.json": '{"all": [{"id": "p0_s1", "subject": {"id": 0}}, {"id": "p0_s2", "subject": '
-    '{"id": 0}}, {"id": "p1_s1", "subject": {"id": 1}}, {"id": "p2_s1", "subject": {"id": 2}}]}',
-    "hot.csv": "name,fold_0,fold_1\np0,1,0\np1,1,0\np2,0,1\n",
-    "parts.csv": "name,is_train,is_val,is_test\np0,1,0,0\np1,0,1,0\np2,0,0,1\n",
-    "bare.csv": "name,train,val,test\np0,1,0,0\np1,0,1,0\np2,0,0,1\n",
-    "wide.csv": "train,test\np0,p2\np1,\n",
-    "README.md": "# Set\n\n| case | split |\n| --- | :-: |\n| `p0` | train |\n| p1 | **train** |\n"
-    "| p2 | test |\n\nmore | text\n",
-    "splits.md": "case | split\n---|---\np0 | train\np1 | train\np2 | test\n",
-}
-OF_OTHERS = {
-    "clinical.csv": "id,age,sex,site_no\np0,60,M,1\np1,70,F,1\np2,80,M,2\n",
-    "scores.csv": "id,val,test_dice\np0,0.5,0.9\np1,0.7,0.8\np2,0.3,0.7\n",
-    "split.csv": "patient,split\nq0,train\nq1,train\nq2,test\n",
-    "cases.csv": "id\np0\np1\np2\n",
-    "scores.json": '{"p0": {"dice": 0.5, "val": 0.9}, "p1": {"dice": 0.7, "val": 0.8}}',
-    "sites.json": '{"p0": "A", "p1": "A", "p2": "B"}',
-    "info.json": '{"q0": "train", "q1": "train", "q2": "test"}',
-    "val.csv": "id\np0_s1\np0_s2\np1_s1\np2_s1\n",  # all of them
-    "counts.csv": "name,train,val,test\np0,10,2,3\np1,5,1,1\np2,1,0,1\n",  # of places or classes
-    "several.csv": "name,train,test\np0,1,1\np1,1,0\np2,1,1\n",
-    "folds.csv": "name,fold_0,fold_1\np0,0.9,0.8\np1,0.7,0.9\np2,0.8,0.6\n",
-    "counts.json": '{"train": {"p0": 5, "p1": 4, "p2": 1}, "test": {"p0": 1, "p1": 2, "p2": 1}}',
-    "curves.json": '{"loss": {"train": [0.5, 0.4], "val": [0.6, 0.5]}, '
-    '"cases": [{"id": "p0"}, {"id": "p1"}, {"id": "p2"}]}',
-    "sizes.md": "| name | train | test |\n|---|---|---|\n| p0 | 3 | 1 |\n| p1 | 3 | 2 |\n",
-    "dice.md": "| case | dice |\n|---|---|\n| p0 | 0.5 |\n| p1 | 0.4 |\n| p2 | 0.3 |\n",
-}
-
-
-@pytest.mark.parametrize(("name", "text"), OF_PATIENTS.items(), ids=OF_PATIENTS)
-def test_a_table_that_names_patients_of_the_cases_is_warned_of(written, name, text):
-    layout = layout_of(written({**OF_SLICES, name: text.encode()}), need_labels=True)
-    assert told(layout) == {("warning", "LAY_UNUSED")}
-    assert layout.findings[0].file == name
-
-
-@pytest.mark.parametrize(("name", "text"), OF_OTHERS.items(), ids=OF_OTHERS)
-def test_a_table_that_tells_nothing_of_parts_is_not(written, name, text):
-    layout = layout_of(written({**OF_SLICES, name: text.encode()}), need_labels=True)
-    assert told(layout) <= {("note", "LAY_UNUSED")}
-
-
-def test_a_split_by_patients_beside_dicom_is_warned_of_and_shows_none_of_them(written):
-    files = {"split.csv": b"PatientID,split\nPX1,train\nPX2,test\n"}
-    for person in ("PX1", "PX2"):
-        slices = series(series=f"1.2.{person[-1]}", PatientID=person, StudyInstanceUID=person[-1])
-        files |= {f"{person[-1]}/{z}.dcm": encode(one) for z, one in enumerate(slices)}
-    found = layout_of(written(files), need_labels=True).findings
-    (warned,) = [finding for finding in found if finding.file == "split.csv"]
-    assert (warned.level, warned.code) == ("warning", "LAY_UNUSED")
-    assert "its 2 names are those of 2 cases" in warned.found
-    assert "PX" not in str(warned)
-
-
-def test_a_file_of_groups_beside_the_cases_that_is_given_is_used(written):
-    root = written({**PAIRS, "groups.csv": LISTS["groups.csv"].encode()})
-    assert "LAY_UNUSED" in [f.code for f in check(root, DataConfig()).findings]
-    checked = check(root, DataConfig(group_file=str(root / "groups.csv")))
-    assert "LAY_UNUSED" not in [f.code for f in checked.findings]
-
-
-@pytest.mark.parametrize("text", ["id\tsplit\na\ttest\n", "case\tpatient\na\tp1\n"])
-def test_tables_set_apart_by_tabs_are_noted_too(written, text):
-    layout = layout_of(written({**PAIRS, "x.tsv": text.encode()}), need_labels=True)
-    assert told(layout) == {("note", "LAY_UNUSED")}
-
-
-@pytest.mark.parametrize("text", ["id,age\na,9\n", "a,b\n1,2\n", ""])
-def test_tables_of_something_else_are_not(written, text):
-    assert not layout_of(written({**PAIRS, "x.csv": text.encode()}), need_labels=True).findings
 
 
 @pytest.mark.parametrize("name", ["p9.zip", "b/c.tar.gz", "p9.7z"])
@@ -362,55 +222,6 @@ def test_voxels_of_analyze_headers_are_theirs(written):
     layout = layout_of(written(dict.fromkeys(("a.hdr", "a.img", "b.hdr", "b.img.gz"), b"some")))
     assert [case.id for case in layout.cases] == ["a", "b"]
     assert not layout.findings
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("cases.csv", "images/a.png,masks/a.png,test\nimages/b.png,masks/b.png,train\n"),
-        ("x.csv", "a;train\nb;test\n"),
-        ("x.tsv", "a\t'val'\nb\ttrain\n"),
-        ("x.txt", "images/a.png test\nimages/b.png train\n"),
-        ("data.yaml", "path: .\ntrain: images/train\nval: images/val\n"),
-        ("partition.json", '{\n "train": ["a"],\n "test": ["b"]\n}'),
-        ("parts.json", '{"train": ["a"], "test": ["b"]}'),
-        ("split.yaml", "a: 0\n"),
-        *((f"{name}", "PK") for name in ("splits.xlsx", "patients.xlsx", "folds.ods", "Info.xls")),
-        ("patients.mdb", "\0\1\0\0Standard Jet DB"),
-        *((f"{name}", "\x80") for name in ("train_ids.pkl", "split.pickle", "metadata.parquet")),
-    ],
-)
-@pytest.mark.parametrize("need_labels", [True, False])
-def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
-    root = written({**PAIRS, name: text.encode("latin-1")})
-    (finding,) = layout_of(root, need_labels=need_labels).findings
-    named = need_labels and not name.startswith(("data", "split.yaml", "train_", "split.pickle"))
-    assert (finding.level, finding.code) == ("warning" if named else "note", "LAY_UNUSED")
-    assert name in str(finding)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("notes.txt", "a test of this set\nwhich was drawn last year\nby two readers\n"),
-        ("task.yaml", "dataset:\n  labels: {a: 0}\ntraining:\n  epochs: 5\n"),
-        ("x.json", '{"tests": 3, "trained": "no"}'),
-        ("x.csv", "id,fold_0,fold_1\na,0.5,0.6\nb,0.7,0.8\n"),
-        ("README.md", "| set | cases |\n|---|---|\n| train | 3 |\n| test | 1 |\n"),
-        *((name, "\0\0LMDB") for name in ("data.mdb", "lock.mdb", "train.mdb")),
-        ("x.json", '{"val": 0.3, "test": -1, "train": null}'),
-        ("x.csv", "a,3.5\nb,4.5\ntest,9\n"),
-        ("x.json", '{"a": {"lesions": 1, "val": 0.5}, "b": {"lesions": 2, "val": 0.7}}'),
-        (
-            "x.json",
-            '{"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}], '
-            '"annotations": [{"image_id": 1, "category_id": 3}, {"image_id": 2, "category_id": 3}, '
-            '{"image_id": 2, "category_id": 4}]}',
-        ),
-    ],
-)
-def test_files_that_tell_of_no_split_are_silent(written, name, text):
-    assert not layout_of(written({**PAIRS, name: text.encode()}), need_labels=True).findings
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{", '["a",]'])
