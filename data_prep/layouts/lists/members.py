@@ -43,8 +43,8 @@ def is_cell(value: object) -> bool:
 
 
 def _below(content: object, key: str, depth: int) -> Iterable[tuple[str, str]]:
-    """Yield each value within, by the key that is nearest to it, and keys as values of none."""
-    if is_cell(content):
+    """Yield each name and whole number within, by the nearest key, and keys as values of none."""
+    if isinstance(content, str | int):  # no measure, of which files may hold millions
         yield key, str(content)
     elif isinstance(content, list) and depth:
         for one in content:
