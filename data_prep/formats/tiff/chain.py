@@ -1,9 +1,10 @@
-"""How many pages a TIFF chains, before a decoder follows the chain."""
+"""The pages that a TIFF chains, before a decoder follows the chain."""
 
 from typing import Literal
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import check_bytes
+from data_prep.formats.tiff.tags import check_tags
 
 _PAGE = 10_000  # bytes that a decoder holds of each page's tags
 _MOST = 1 << 16
@@ -18,7 +19,8 @@ def check_chain(data: bytes) -> None:
     Where it leaves the file, a decoder says so.
 
     Raises:
-        DataError: IO_DAMAGED, IMG_TOO_LARGE; IO_MEMORY as `check_bytes`.
+        DataError: IO_DAMAGED, IMG_TOO_LARGE; HDR_CONFLICT as `check_tags`; IO_MEMORY as
+            `check_bytes`.
     """
     order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
 
@@ -38,5 +40,7 @@ def check_chain(data: bytes) -> None:
         seen.add(at)
         if len(seen) > _MOST:
             raise DataError("IMG_TOO_LARGE", f"more than {_MOST} pages", "cut it into volumes")
-        at = number(at + count + number(at, count) * tag, offset)
+        end = at + count + number(at, count) * tag
+        check_tags(data, data[at + count : end], order, big=offset == 8)
+        at = number(end, offset)
     check_bytes(len(seen), _PAGE)

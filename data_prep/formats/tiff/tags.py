@@ -1,0 +1,98 @@
+"""What the tags of a page say twice: some decoders take the first of them, others the last.
+
+They also guess where there are more or fewer lengths than strips.
+Source: TIFF 6.0, section 2 (each tag once, in rising order).
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from data_prep.core.errors import DataError
+from data_prep.formats.header_fields import agreed
+
+# Bytes of a number, by the types of TIFF 6.0 and BigTIFF.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
+_WHOLE = (1, 3, 4, 13, 16, 18)  # types of whole numbers, of which each may tell the same
+# Tags on which pixels, their values or their size depend; of others two may differ.
+_NAMES = {
+    **{256: "ImageWidth", 257: "ImageLength", 258: "BitsPerSample", 259: "Compression"},
+    **{262: "PhotometricInterpretation", 273: "StripOffsets", 274: "Orientation"},
+    **{277: "SamplesPerPixel", 278: "RowsPerStrip", 279: "StripByteCounts"},
+    **{282: "XResolution", 283: "YResolution", 284: "PlanarConfiguration"},
+    **{266: "FillOrder", 270: "ImageDescription", 291: "GrayResponseCurve"},
+    **{296: "ResolutionUnit", 301: "TransferFunction", 317: "Predictor"},
+    **{320: "ColorMap", 322: "TileWidth", 323: "TileLength", 347: "JPEGTables", 433: "Decode"},
+    **{324: "TileOffsets", 325: "TileByteCounts", 338: "ExtraSamples", 339: "SampleFormat"},
+    **{42112: "GDAL_METADATA", 42113: "GDAL_NODATA"},
+}
+# Writers put a text of their own beside that of the user; of a kind that is read there is one.
+_DESCRIPTION = 270
+_KINDS_OF_TEXT = (b"ImageJ=", b"<?xml", b"<OME", b'{"shape"')
+_PAIRS = ((273, 279), (324, 325))
+_AGAIN = "fetch or export the file again"
+
+
+class _Tag(NamedTuple):
+    code: int
+    kind: int
+    count: int
+    field: bytes  # the value, or where it is
+
+
+def check_tags(data: bytes, entries: bytes, order: Literal["little", "big"], *, big: bool) -> None:
+    """Refuse a page that says one thing twice, and not the same.
+
+    Args:
+        data: the file.
+        entries: of the page, each of 12 bytes, of BigTIFF 20.
+        order: of bytes.
+        big: whether it is BigTIFF.
+
+    Raises:
+        DataError: HDR_CONFLICT for a tag that is there twice with two values, and for strips or
+            tiles of another number than their lengths.
+    """
+    tags = list(_tags(entries, order, big))
+    counts = {tag.code: tag.count for tag in tags}
+    if len(counts) < len(tags):
+        _check_doubled(data, tags, order)
+    for pair in _PAIRS:
+        agreed({f"the number of {_NAMES[code]}": counts.get(code) for code in pair})
+
+
+def _tags(entries: bytes, order: str, big: bool) -> Iterator[_Tag]:
+    form = ("<" if order == "little" else ">") + ("HHQ8s" if big else "HHI4s")
+    whole = len(entries) // struct.calcsize(form) * struct.calcsize(form)
+    return map(_Tag._make, struct.iter_unpack(form, entries[:whole]))
+
+
+def _check_doubled(data: bytes, tags: list[_Tag], order: Literal["little", "big"]) -> None:
+    told: dict[tuple[int, bytes | None], bytes] = {}
+    for tag in tags:
+        if tag.code not in _NAMES:
+            continue
+        value = _value(data, tag, order)
+        text = next((kind for kind in _KINDS_OF_TEXT if value.startswith(kind)), None)
+        if tag.code == _DESCRIPTION and text is None:
+            continue
+        if told.setdefault((tag.code, text), value) != value:
+            found = f"{_NAMES[tag.code]} is there twice, with two values"
+            raise DataError("HDR_CONFLICT", found, _AGAIN)
+
+
+def _value(data: bytes, tag: _Tag, order: Literal["little", "big"]) -> bytes:
+    size = _SIZES.get(tag.kind, 0)
+    raw = tag.field
+    if size * tag.count > len(raw):
+        start = int.from_bytes(raw, order)
+        raw = data[start : start + size * tag.count]
+    raw = raw[: size * tag.count]
+    if tag.kind not in _WHOLE:
+        return raw
+    mark = "<" if order == "little" else ">"
+    numbers = np.frombuffer(raw[: len(raw) // size * size], f"{mark}u{size}")
+    return numbers.astype(np.uint64).tobytes()
