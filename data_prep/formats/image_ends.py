@@ -1,4 +1,6 @@
-"""Where a PNG, JPEG or BMP ends, by its own word: decoders read on to no end.
+"""Where a PNG, JPEG or BMP ends, by its own word, and which of its parts are there twice.
+
+Decoders read on to no end, and take the first or the last of two parts.
 
 A TIFF says of no end, but its strips of JPEG or Group 4 do. Sources: PNG (ISO/IEC 15948) 5.3 and
 8.2, JPEG (ITU T.81) B.1, BITMAPINFOHEADER, Group 4 (ITU T.6) 2.4.1.1.
@@ -8,12 +10,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from PIL import Image
+
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers of JPEG without a length
+_END = 0xD9  # marker of JPEG
 _INFO = 40  # bytes of the header of BMP that most have; older ones are shorter
 _PLAIN = (0, 3)  # kinds of BMP whose pixels are not compressed
 _FILLING = 3  # bytes after the pixels that some writers count into a BMP
@@ -24,6 +29,10 @@ _PASSES = (
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
 _PIECE = 1 << 20
+# Chunks of PNG that are there once, and tell of pixels or their size.
+_ONCE = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"pHYs", b"sBIT", b"eXIf")
+_ORIENTATION = 0x0112  # tag of Exif
+_ADOBE = b"Adobe"  # what tells how a JPEG stores colours
 _AGAIN = "fetch or export the file again"
 
 
@@ -50,6 +59,35 @@ def check_end(data: bytes, findings: Findings) -> None:
         raise DataError("IO_TRUNCATED", f"{-more} bytes too few", _AGAIN)
     if more > 0 and not (data.startswith(_JPEG) and not any(data[end:])):
         findings.ask("IO_TRAILING", f"{more} bytes too many", _AGAIN)
+
+
+def check_once(data: bytes) -> None:
+    """Refuse two parts of a PNG or JPEG that tell different things of its pixels.
+
+    Raises:
+        DataError: HDR_CONFLICT.
+    """
+    told: dict[str, object] = {}
+    for name, value in _parts(data):
+        if told.setdefault(name, value) != value:
+            raise DataError("HDR_CONFLICT", f"{name} is there twice, with two values", _AGAIN)
+
+
+def _parts(data: bytes) -> Iterator[tuple[str, object]]:
+    if data.startswith(_PNG):
+        for kind, start, end in _chunks(data):
+            if kind in _ONCE:
+                yield kind.decode(), data[start:end]
+    elif data.startswith(_JPEG):
+        for marker, start, end in _segments(data):
+            body = data[start:end]
+            # Exif of more than 64 kB goes on in a second segment, which is none by itself.
+            if marker == 0xE1 and body.startswith((b"Exif\0\0II*\0", b"Exif\0\0MM\0*")):
+                exif = Image.Exif()
+                exif.load(body)
+                yield "the orientation of Exif", exif.get(_ORIENTATION, 1)
+            elif marker == 0xEE and body.startswith(_ADOBE):
+                yield "the Adobe segment", body
 
 
 def is_whole_jpeg(strip: bytes) -> bool:
@@ -109,17 +147,24 @@ def _check_pixels_of_png(data: bytes, findings: Findings) -> None:
 
 
 def _end_of_jpeg(data: bytes) -> int:
+    return next((end for marker, _, end in _segments(data) if marker == _END), len(data))
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker of each segment of a JPEG, and where its content begins and ends."""
     at = 2
     while 0 <= at < len(data) - 1:
         marker = data[at + 1]
         if data[at] != 0xFF or marker in (0x00, *_ALONE, 0xFF):
             # Compressed values, or filling: on to what may be a marker.
             at = data.find(b"\xff", at + 1)
-        elif marker == 0xD9:
-            return at + 2
+        elif marker == _END:
+            yield marker, at + 2, at + 2
+            return
         else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return len(data)
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            yield marker, at + 4, end
+            at = end
 
 
 def _end_of_bmp(data: bytes) -> int:

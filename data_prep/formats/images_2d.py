@@ -16,7 +16,7 @@ from data_prep.core.geometry import AS_SCANNED, check_affine
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone
-from data_prep.formats.image_ends import check_end
+from data_prep.formats.image_ends import check_end, check_once
 from data_prep.formats.tiff.decode import TIFF_MAGIC, Samples, decode_tiff, is_lossy_tiff
 from data_prep.formats.tiff.spacing import Told
 
@@ -144,6 +144,7 @@ def _decode_other(data: bytes, findings: Findings) -> Samples:
     if sum(1 for _ in ImageSequence.Iterator(image)) != 1:
         raise DataError("IMG_FRAMES", "several frames in one file", "save one frame a file")
     check_end(data, findings)
+    check_once(data)
     image.seek(0)
     turn = image.getexif().get(0x0112, 1)
     if turn != 1:

@@ -1,11 +1,14 @@
-"""Where DICOM data end: what they unpack to, before memory is taken for it, and their parts."""
+"""Where DICOM data end: what they unpack to, before memory is taken for it, and their parts.
+
+As all headers of elements are read for it, one that is there twice is found here, too.
+"""
 
 import struct
 import zlib
 from functools import cache
 from typing import NoReturn
 
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
@@ -33,6 +36,7 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG = {vr.encode() for vr in EXPLICIT_VR_LENGTH_32}  # value representations of 4-byte lengths
 _BINARY = {b"OB", b"OW", b"OD", b"OF", b"OL", b"OV"}
 _PIXELS = 0x7FE00010
+_Told = dict[int, tuple[int, int]]  # where elements begin and end, by their tags
 _COMMAND, _HEAD_GROUP = 0, 2  # groups before the others, little endian in any file
 
 
@@ -114,7 +118,8 @@ def _frame_size(frame: bytes) -> list[int] | None:
 def check_lengths(data: bytes, *, little: bool) -> None:
     """Refuse a file in which an element, an item or a sequence does not end in what holds it.
 
-    A file that was cut ends before its last element does, and a damaged length puts items into
+    Nor may one hold an element twice, with two values, of which readers take the first or the last;
+    private ones, which are not read, may. A file that was cut ends before its last element does, and a damaged length puts items into
     each other: what is lost so would be missing from contours, segments or frames unsaid. Only
     headers are read, and no value is copied; zeros after the last element are padding.
 
@@ -123,25 +128,26 @@ def check_lengths(data: bytes, *, little: bool) -> None:
         little: whether it is little endian, after its head.
 
     Raises:
-        DataError: IO_TRUNCATED, IO_DAMAGED.
+        DataError: IO_TRUNCATED, IO_DAMAGED, HDR_CONFLICT.
 
-    Source: DICOM PS3.5, 7.1 (elements), 7.5 (items and sequences), A.4 (encapsulated pixels).
+    Source: DICOM PS3.5, 7.1 (elements, each once), 7.5 (items and sequences), A.4 (encapsulated pixels).
     """
     if DeflatedExplicitVRLittleEndian.encode() in data[:_HEAD]:
         data, at = _inflated(data[_deflated_from(data) :]), 0
+        told: _Told = {}
     else:
-        at = _META if data[_META - 4 : _META] == b"DICM" else 0
+        at, told = _META if data[_META - 4 : _META] == b"DICM" else 0, {}
         while int.from_bytes(data[at : at + 2], "little") in (_COMMAND, _HEAD_GROUP):
             if not _is_left(data, at, little=True):
                 return
             implicit = data[at] == _COMMAND
-            at = _after_element(data, at, len(data), "<", implicit)
+            at = _after_new_element(data, at, len(data), "<", implicit, told)
     implicit = not _is_explicit(data, at)
     while _is_left(data, at, little):
         if _tag(data, at, len(data), "<" if little else ">") == _ITEM_END:
             _refuse_rest(data, at + 8, len(data))
             return
-        at = _after_element(data, at, len(data), "<" if little else ">", implicit)
+        at = _after_new_element(data, at, len(data), "<" if little else ">", implicit, told)
 
 
 def _is_left(data: bytes, at: int, little: bool) -> bool:
@@ -149,6 +155,19 @@ def _is_left(data: bytes, at: int, little: bool) -> bool:
     if data[at : at + 8].strip(b"\0") or (not little and len(data) - at == 1):
         return True
     return bool(data[at:].strip(b"\0"))
+
+
+def _after_new_element(
+    data: bytes, at: int, end: int, order: str, implicit: bool, told: _Told
+) -> int:
+    """Return where the element at `at` ends, if what holds it has told nothing else of its tag."""
+    tag, after = _tag(data, at, end, order), _after_element(data, at, end, order, implicit)
+    start, stop = told.setdefault(tag, (at, after))
+    if start != at and not tag >> 16 & 1 and data[start:stop] != data[at:after]:
+        name = dictionary_keyword(tag) if dictionary_has_tag(tag) else "an element"
+        found = f"{name} {_shown(tag)} is there twice, with two values"
+        raise DataError("HDR_CONFLICT", found, _AGAIN)
+    return after
 
 
 def _after_element(data: bytes, at: int, end: int, order: str, implicit: bool) -> int:
@@ -210,6 +229,7 @@ def _after_item(
     """Return where the elements of an item end: at `end`, or after its delimiter."""
     # Items of an explicit file may be implicit, as those of unknown sequences are.
     implicit = implicit or not _is_explicit(data, at)
+    told: _Told = {}
     while delimited or at < end:
         tag = _tag(data, at, end, order)
         if tag == _ITEM_END:
@@ -218,7 +238,7 @@ def _after_item(
             return at + 8
         if tag >> 16 == _ITEM_GROUP:
             raise DataError("IO_DAMAGED", f"an item inside of another, as {_shown(tag)}", _AGAIN)
-        at = _after_element(data, at, end, order, implicit)
+        at = _after_new_element(data, at, end, order, implicit, told)
     return at
 
 

@@ -2,13 +2,18 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 import tifffile
+from dicom_files import STORED, encode, new_slice
+from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.formats.dicom.series import parse
 from data_prep.formats.images_2d import read_picture
 
 GREY = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
@@ -119,3 +124,102 @@ def test_more_strips_than_rows_make_are_refused():
 
     with pytest.raises(DataError, match=r"2 strips or tiles, .* has 1"):
         read_picture(with_tags(change, rowsperstrip=16))
+
+
+def picture(form, **options):
+    image = Image.fromarray(GREY % 4)
+    if form == "PNG":
+        image.putpalette(range(12))
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def with_chunks(*chunks):
+    data = picture("PNG")
+    at = data.index(b"IDAT") - 4
+    return data[:at] + b"".join(chunk(*one) for one in chunks) + data[at:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (b"gAMA", bytes([0, 0, 177, 143]), bytes([0, 0, 99, 0])),
+        (b"pHYs", bytes([0, 0, 4, 0, 0, 0, 4, 0, 1]), bytes([0, 0, 8, 0, 0, 0, 4, 0, 1])),
+        (b"PLTE", bytes(range(12)), bytes(range(20, 32))),
+    ],
+)
+def test_a_chunk_of_png_that_is_there_twice_is_refused_unless_alike(kind, one, other):
+    read_picture(with_chunks((kind, one), (kind, one)))
+    with pytest.raises(DataError, match=f"HDR_CONFLICT: {kind.decode()} is there twice"):
+        read_picture(with_chunks((kind, one), (kind, other)))
+
+
+def exif(turn):
+    tags = Image.Exif()
+    tags[0x0112] = turn
+    body = tags.tobytes()
+    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+
+
+def test_two_orientations_of_a_jpeg_are_refused_unless_alike():
+    data = picture("JPEG")
+    read_picture(data[:2] + exif(3) + exif(3) + data[2:])
+    with pytest.raises(DataError, match="HDR_CONFLICT: the orientation of Exif is there twice"):
+        read_picture(data[:2] + exif(3) + exif(6) + data[2:])
+
+
+def element(group, number, kind, value, implicit):
+    form = struct.pack("<I", len(value)) if implicit else kind + struct.pack("<H", len(value))
+    return struct.pack("<2H", group, number) + form + value
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(
+    ("group", "number", "kind", "value"),
+    [(0x28, 0x10, b"US", b"\4\0"), (0x28, 0x1052, b"DS", b"-1024 ")],
+)
+def test_an_element_of_dicom_of_two_values_is_refused(group, number, kind, value, implicit):
+    one = new_slice(0, STORED[0])
+    one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    data = encode(one)
+    for more in (value, value.replace(b"4", b"5").replace(b"\4", b"\5")):
+        data += element(group, number, kind, more, implicit)
+    with pytest.raises(DataError, match=rf"HDR_CONFLICT: \w+ \({group:04X},{number:04X}\)"):
+        parse(data)
+
+
+def doubled(data, tag, change):
+    """Return data with another short element of this tag after the first."""
+    at = data.index(tag)
+    end = at + 8 + struct.unpack_from("<H", data, at + 6)[0]
+    return data[:end] + change(data[at:end]) + data[end:], end - at
+
+
+def test_an_element_of_an_item_too():
+    item = element(8, 0x100, b"SH", b"A1", False) + element(8, 0x100, b"SH", b"B2", False)
+    sequence = struct.pack("<2H2s2xI", 0x40, 0x275, b"SQ", len(item) + 8)
+    sequence += b"\xfe\xff\x00\xe0" + struct.pack("<I", len(item)) + item
+    with pytest.raises(DataError, match="HDR_CONFLICT: CodeValue"):
+        parse(encode(new_slice(0, STORED[0])) + sequence)
+
+
+def test_an_element_of_the_head_too():
+    data, size = doubled(
+        encode(new_slice(0, STORED[0])), b"\2\0\x10\0UI", lambda e: e[:-2] + b"9\0"
+    )
+    length = struct.unpack_from("<I", data, 140)[0]
+    data = data[:140] + struct.pack("<I", length + size) + data[144:]
+    with pytest.raises(DataError, match="HDR_CONFLICT: TransferSyntaxUID"):
+        parse(data)
+
+
+def test_elements_that_are_there_twice_alike_and_private_ones_are_silent():
+    data = encode(new_slice(0, STORED[0]))
+    for private in (b"ab", b"cd"):
+        data += element(0x7FE1, 0x10, b"LO", private, False)
+    parse(doubled(data, b"\x28\0\x10\0US", lambda e: e)[0])
