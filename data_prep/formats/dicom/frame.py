@@ -30,7 +30,7 @@ _ALIKE = {
 }
 _KINDS = ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence")
 _ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
-_ALONE = (*_ALONE, "AcquisitionNumber", "ContrastBolusAgent", "EchoNumbers")
+_ALONE = (*_ALONE, "AcquisitionNumber", "ContrastBolusAgent", "EchoNumbers", "PatientPosition")
 # What tells where a frame lies, by the group that holds it, and of how many numbers it is.
 _PLACES = {
     "ImagePositionPatient": ("PlanePositionSequence", 3),
@@ -60,7 +60,8 @@ class Frame:
     between: float | None  # SpacingBetweenSlices
     rescaled: bool
     modality: str
-    uids: tuple[str, str]  # SOPInstanceUID, and what the head of the file says of it
+    uid: str  # SOPInstanceUID
+    renamed: tuple[str, ...]  # see `renamed_in`
     number: int  # of the frame in its file
     alike: dict[str, str]  # what all slices of a series say alike
     said: dict[str, tuple]  # other values by name of attribute, numbers where they are
@@ -136,6 +137,15 @@ def alike_of(of: Callable[[str, str], Any]) -> dict[str, str]:
     """Return what a frame of an enhanced file says that all frames of an image say alike."""
     found = {name: of(sequence, name) for name, sequence in _ALIKE.items()}
     return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def renamed_in(one: Dataset) -> tuple[str, ...]:
+    """Return the identifiers of a file that its head tells otherwise than its data."""
+    told = {
+        name: (one.get(name), one.file_meta.get(f"MediaStorage{name}"))
+        for name in ("SOPInstanceUID", "SOPClassUID")
+    }
+    return tuple(name for name, (uid, head) in told.items() if uid and head and uid != head)
 
 
 def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[str, tuple]:

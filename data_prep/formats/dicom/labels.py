@@ -17,9 +17,10 @@ from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.drawing import Contour, fill
-from data_prep.formats.dicom.frame import Place, place_of
+from data_prep.formats.dicom.frame import Place, place_of, renamed_in
 from data_prep.formats.dicom.gaps import tell_gaps
 from data_prep.formats.dicom.groups import groups_of, value_of
+from data_prep.formats.dicom.one_image import tell_renamed
 from data_prep.formats.dicom.references import References, Source, sources_of, to_voxels
 from data_prep.formats.dicom.segment_frames import frames_of
 from data_prep.formats.dicom.series import parse
@@ -88,7 +89,7 @@ def _contours(
             there, unless accepted; DCM_CROSSING as `fill`; HDR_CONFLICT for numbers that do not
             tell structures apart; LBL_LOST if no structure holds a voxel of the image.
     """
-    one = parse(data)
+    one = _parsed(data, findings)
     if str(one.get("ApprovalStatus") or "").upper() == "REJECTED":
         found = "its reviewer rejected these contours (ApprovalStatus)"
         findings.ask("DCM_REJECTED", found, "give those that were approved")
@@ -125,7 +126,7 @@ def _segments(
             HDR_SPACING as `place_of`; DCM_PATIENTS, DCM_REFERENCE, HDR_CONFLICT as `_contours`,
             and for two frames of a segment in one place.
     """
-    one = parse(data)
+    one = _parsed(data, findings)
     references = References(one, source, image)
     segments = one.get("SegmentSequence") or []
     names = _once(
@@ -160,6 +161,12 @@ def _segments(
             if not masks[number].any():
                 findings.warn("DCM_EMPTY", f"{name!r} is declared and is nowhere", _MEANT)
     return structures, [*names.values()]
+
+
+def _parsed(data: bytes, findings: Findings) -> Dataset:
+    one = parse(data)
+    tell_renamed([renamed_in(one)], "files", findings)
+    return one
 
 
 def _once(pairs: Iterable[tuple[Any, Any]], what: str) -> dict[Any, Any]:

@@ -25,7 +25,7 @@ _APART = {
     "EchoTime": 0.05,
     "TemporalPositionIdentifier": 0.0,
 }
-_DOUBTFUL = {"FlipAngle": 0.05, "InversionTime": 0.05, "KVP": 0.05}
+_DOUBTFUL = {"FlipAngle": 0.05, "InversionTime": 0.05, "KVP": 0.05, "PatientPosition": 0.0}
 # Words of ImageType of which one image has the same in all slices.
 _KINDS = {
     *("LOCALIZER", "PROJECTION IMAGE", "MPR", "ADC", "FA"),
@@ -72,6 +72,7 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
     if len(kinds) > 1:
         found = ", ".join(" ".join(kind) or "others" for kind in sorted(kinds))
         raise DataError("DCM_MIXED", f"slices of several ImageType: {found}", _SPLIT)
+    tell_renamed([frame.renamed for frame in frames], "slices", findings)
     check_kind(frames, findings)
     _tell_of_modality(frames, findings)
     for name, share in _APART.items():
@@ -82,6 +83,19 @@ def check_alike(frames: Sequence[Frame], findings: Findings) -> None:
         if values := _differing(frames, name, share):
             found = f"slices of several {name}, {values}"
             findings.warn("DCM_VARIES", found, "look whether they are of one image")
+
+
+def tell_renamed(renamed: Sequence[tuple[str, ...]], what: str, findings: Findings) -> None:
+    """Warn of files whose head tells other identifiers than their data.
+
+    Args:
+        renamed: those of each file or frame, see `frame.renamed_in`.
+        what: they are.
+        findings: what is noticed is added to it.
+    """
+    for name, count in sorted(Counter(name for names in renamed for name in names).items()):
+        found = f"{count} of {len(renamed)} {what} have another {name} in their head"
+        findings.warn("DCM_UID", found, "look whether they were renamed without care")
 
 
 def _tell_of_sorts(frames: Sequence[Frame], findings: Findings) -> None:
@@ -144,20 +158,16 @@ def _differing(frames: Sequence[Frame], name: str, share: float) -> str:
     return " and ".join(texts[:4])
 
 
-def check_identity(frames: Sequence[Frame], findings: Findings) -> None:
+def check_identity(frames: Sequence[Frame]) -> None:
     """Refuse several slices of one name.
 
     Raises:
         DataError: DCM_UID.
     """
-    named = Counter((frame.uids[0], frame.number) for frame in frames if frame.uids[0])
+    named = Counter((frame.uid, frame.number) for frame in frames if frame.uid)
     most = max(named.values(), default=1)
     if most > 1:
         raise DataError("DCM_UID", f"{most} slices of one SOPInstanceUID", _AGAIN)
-    other = sum(bool(uid and head and uid != head) for uid, head in (f.uids for f in frames))
-    if other:
-        found = f"{other} of {len(frames)} slices have another SOPInstanceUID in their head"
-        findings.warn("DCM_UID", found, "look whether they were renamed without care")
 
 
 def check_order(frames: Sequence[Frame], along: np.ndarray, findings: Findings) -> None:

@@ -23,7 +23,14 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import Scan
 from data_prep.formats.dicom.bounds import check_lengths, check_unpacked
-from data_prep.formats.dicom.frame import Frame, alike_of, geometry_of, said_of, vector
+from data_prep.formats.dicom.frame import (
+    Frame,
+    alike_of,
+    geometry_of,
+    renamed_in,
+    said_of,
+    vector,
+)
 from data_prep.formats.dicom.groups import groups_of, value_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
@@ -196,7 +203,7 @@ def _frame(
     thickness = of("PixelMeasuresSequence", "SliceThickness")
     between = of("PixelMeasuresSequence", "SpacingBetweenSlices")
     _hold_to_ratio(one, spacing)
-    head, frames = one.file_meta.get("MediaStorageSOPInstanceUID"), one.get("NumberOfFrames") or 1
+    frames = one.get("NumberOfFrames") or 1
     return Frame(
         plane,
         position,
@@ -206,7 +213,8 @@ def _frame(
         abs(float(between)) if between else None,
         rescaled,
         str(one.get("Modality") or ""),
-        (str(one.get("SOPInstanceUID") or ""), str(head or "")),
+        str(one.get("SOPInstanceUID") or ""),
+        renamed_in(one),
         number,
         {name: str(one.get(name, "")) for name in ALIKE} | alike_of(of) | tables_of(one),
         said_of(one, frames, of),

@@ -40,7 +40,7 @@ def stack(frames: list[Frame], findings: Findings) -> Scan:
     normal = np.cross(axes[0], axes[1])
     frames = sorted(frames, key=lambda frame: float(frame.place.position @ normal))
     frames = _without_copies(frames, normal, findings)
-    check_identity(frames, findings)
+    check_identity(frames)
     places = np.array([frame.position for frame in frames])
     along = places @ normal
     check_order(frames, along, findings)

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
-from dicom_files import STORED, encode, multi_frame, series
+from dicom_files import STORED, encode, multi_frame, new_slice, series
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
@@ -66,6 +71,12 @@ def test_several_images_in_one_series_are_refused(name, values, message):
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
+        (
+            "PatientPosition",
+            lambda z: ["HFS", "FFS"][z % 2],
+            ["warning DCM_VARIES: slices of several PatientPosition, 'FFS' and 'HFS'"],
+        ),
+        ("PatientPosition", lambda z: "HFS" if z else None, []),
         ("InstanceNumber", lambda z: 1, ["warning DCM_ORDER: 10 slices have 1 InstanceNumbers"]),
         ("InstanceNumber", lambda z: z // 2, ["warning DCM_ORDER: 10 slices have 5 InstanceNum"]),
         ("SliceLocation", lambda z: 100 - 2 * z, ["note DCM_ORDER: SliceLocation runs against"]),
@@ -145,14 +156,31 @@ def test_a_value_that_cannot_be_read_says_nothing(name):
     assert not findings.found
 
 
-def test_slices_that_were_renamed_without_their_head_are_told():
-    files, findings = [], Findings()
-    for z, one in enumerate(slices_with("SOPInstanceUID", lambda z: f"1.2.3.{z}")):
-        head, uid, rest = encode(one).partition(f"1.2.3.{z}".encode())
-        files.append((f"{z}", head + uid.replace(b"1.2.3", b"1.2.4") + rest))
-    read_series(files, findings)
-    told = [f"{f.level} {f.code}: {f.found}" for f in findings.found]
-    assert told == ["warning DCM_UID: 10 of 10 slices have another SOPInstanceUID in their head"]
+def renamed(one, value, other):
+    """A file whose head has another value than its data."""
+    head, uid, rest = encode(one).partition(value.encode())
+    return head + uid.replace(value.encode(), other.encode()) + rest
+
+
+CT, MR = str(CTImageStorage), str(MRImageStorage)
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_files_that_were_renamed_without_their_head_are_told_once(placed):
+    slices = slices_with("SOPInstanceUID", lambda z: f"1.2.3.{z}")[: 10 if placed else 1]
+    if not placed:
+        slices = [new_slice(0, STORED[0], Modality="DX", ImagePositionPatient=None)]
+        slices[0].SOPInstanceUID = "1.2.3.0"
+    files, classes = [], []
+    for z, one in enumerate(slices):
+        files.append((f"{z}", renamed(one, f"1.2.3.{z}", f"1.2.4.{z}")))
+        classes.append((f"{z}", renamed(one, CT, MR)))
+    for some, name in ((files, "SOPInstanceUID"), (classes, "SOPClassUID")):
+        findings = Findings()
+        read_series(some, findings)
+        told = [f"{f.level} {f.code}: {f.found}" for f in findings.found]
+        n = len(slices)
+        assert told == [f"warning DCM_UID: {n} of {n} slices have another {name} in their head"]
 
 
 def test_a_copy_of_a_slice_has_its_uid():
