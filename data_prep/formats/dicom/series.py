@@ -42,7 +42,9 @@ from data_prep.formats.header_fields import agreed, scaled
 
 # Modalities whose 2D images often show the patient's name in their pixels.
 _BURNING = ("US", "XA", "XC", "ES", "OT", "SC")
-_WITH_UNITS = ("CT", "MR", "PT", "NM")
+_SLICED = ("CT", "MR", "PT", "NM")
+_WITH_UNITS = ("CT", "PT", "NM")
+_NO_UNITS = ("", "US")  # RescaleType of values in no unit
 _RATIO = 0.02  # whole numbers tell it
 _COUNTS = ("ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "NumberOfSlices")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")  # that pydicom brings to RGB
@@ -133,7 +135,7 @@ def read_series(
     if frames[0].modality == "CT" and not frames[0].rescaled:
         findings.ask("DCM_NO_RESCALE", "a CT without rescale to Hounsfield units", _AGAIN)
     placed = [frame for frame in frames if frame.position is not None]
-    if not placed and len(frames) == 1 and frames[0].modality not in _WITH_UNITS:
+    if not placed and len(frames) == 1 and frames[0].modality not in _SLICED:
         return Scan(np.moveaxis(frames[0].pixels, -1, 0))
     if len(placed) != len(frames) or any(f.axes is None or f.spacing is None for f in frames):
         raise DataError(
@@ -249,8 +251,8 @@ def _measured(
         found = f"a modality lookup table beside a {'rescale' if rescaled else 'palette'}"
         raise DataError("DCM_RESCALE", found, "export rescaled values")
     if table := modality_table(one):
-        return _upright_grey(one, table.of(plane), findings, table.bits), True
-    plane = _upright_grey(one, plane, findings)
+        return _upright_grey(one, table.of(plane), of, findings, table.bits), True
+    plane = _upright_grey(one, plane, of, findings)
     if not rescaled:
         return plane, False
     if slope is None or intercept is None:
@@ -267,12 +269,21 @@ def _measured(
 
 
 def _upright_grey(
-    one: Dataset, plane: np.ndarray, findings: Findings, unsigned: int = 0
+    one: Dataset,
+    plane: np.ndarray,
+    of: Callable[[str, str], Any],
+    findings: Findings,
+    unsigned: int = 0,
 ) -> np.ndarray:
-    """Turn MONOCHROME1 over, unless its values have a unit: then only its display is inverted."""
+    """Turn MONOCHROME1 over, unless its values have a unit: then only its display is inverted.
+
+    MR has one in maps alone, such as of diffusion, which name it.
+    """
     if one.get("PhotometricInterpretation") != "MONOCHROME1":
         return plane
-    if one.get("Modality") in _WITH_UNITS:
+    unit = str(of("PixelValueTransformationSequence", "RescaleType") or "").strip().upper()
+    modality = one.get("Modality")
+    if modality in _WITH_UNITS or (modality == "MR" and unit not in _NO_UNITS):
         return plane
     findings.note("DCM_INVERTED", "MONOCHROME1, whose low values are white, turned over")
     bits = unsigned or one.BitsStored  # those that a table gives, whatever the stored values

@@ -89,6 +89,17 @@ def test_inverted_grey_is_turned_over_where_it_has_no_unit():
     np.testing.assert_array_equal(read(unit).array, read(series()).array)
 
 
+@pytest.mark.parametrize(("unit", "turned"), [(None, True), ("US", True), ("mm2/s", False)])
+def test_inverted_grey_of_mr_is_turned_over_unless_it_is_a_map_in_a_unit(unit, turned):
+    findings = Findings()
+    options = {"Modality": "MR", "RescaleIntercept": 0}
+    options |= {} if unit is None else {"RescaleType": unit}
+    inverted = read(series(PhotometricInterpretation="MONOCHROME1", **options), findings=findings)
+    upright = read(series(**options)).array
+    np.testing.assert_array_equal(inverted.array, 4095 - upright if turned else upright)
+    assert {f.code for f in findings.found} == ({"DCM_INVERTED"} if turned else set())
+
+
 def tilted():
     slices = series()
     for z, one in enumerate(slices):

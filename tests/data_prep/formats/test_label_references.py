@@ -1,7 +1,7 @@
 """Labels that say of themselves that they belong to another image than they are drawn on."""
 
 import pytest
-from dicom_files import box, segments, series, structures
+from dicom_files import box, encode, segments, series, structures
 from pydicom.dataset import Dataset
 
 from data_prep.core.config import Rules
@@ -168,3 +168,15 @@ def test_a_label_that_says_less_is_read(write_tree, make, vary, said):
     count = 2 if make is contoured else 3
     found = [f"{f.level} {f.code}: {f.found}" for f in findings.found]
     assert found == [text.format(count) for text in said]
+
+
+@pytest.mark.parametrize("make", [contoured, segmented])
+def test_a_label_that_was_renamed_without_its_head_is_told(write_tree, make):
+    tree = write_tree(ct=scanned(), label=[one := make()])
+    (file,) = (name for name in tree.names if name.startswith("label"))
+    data = encode(one).replace(one.SOPInstanceUID.encode(), b"9" * len(one.SOPInstanceUID), 1)
+    (tree.root / file).write_bytes(data)
+    findings = Findings()
+    read_case_label(tree, find_layout(tree).cases[0], RULES, findings=findings)
+    told = [f.found for f in findings.found if f.code == "DCM_UID"]
+    assert told == ["1 of 1 files have another SOPInstanceUID in their head"]
