@@ -58,8 +58,8 @@ def check_size(values: int, itemsize: int) -> int:
         itemsize: bytes of each.
 
     Raises:
-        DataError: IO_TOO_LARGE above `MAX_BYTES`; IO_MEMORY if the work on them would take more
-            than `memory_within` allows.
+        DataError: IO_DAMAGED below 0; IO_TOO_LARGE above `MAX_BYTES`; IO_MEMORY if the work on them
+            would take more than `memory_within` allows.
     """
     # Measured while preparing: the values as stored and in order, one copy in single precision,
     # the label with a mask of each class.
@@ -75,7 +75,7 @@ def check_bytes(total: int, copies: float = 3) -> int:
             takes three, see `check_size`.
 
     Raises:
-        DataError: IO_TOO_LARGE, IO_MEMORY, as `check_size`.
+        DataError: IO_DAMAGED, IO_TOO_LARGE, IO_MEMORY, as `check_size`.
     """
     return _within(total, total * copies)
 
@@ -86,9 +86,13 @@ def room(copies: float = 3) -> int:
 
 
 def _within(total: int, needed: float) -> int:
-    if not 0 <= total <= MAX_BYTES:
-        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {MAX_BYTES}", "crop or split it")
+    if total < 0:
+        fix = "fetch or export the file again"
+        raise DataError("IO_DAMAGED", f"a header of {total} bytes of values", fix)
     allowed = _MEMORY.get()
+    if total > MAX_BYTES:
+        limit = int(min(MAX_BYTES, allowed * total / needed))
+        raise DataError("IO_TOO_LARGE", f"{total} bytes, limit {limit}", "crop or split it")
     if needed > allowed:
         raise DataError(
             "IO_MEMORY",

@@ -83,6 +83,9 @@ def open_archive(path: Path) -> Archive | None:
             raise DataError("IO_ARCHIVE", other, fix)
         if zipfile.is_zipfile(path):
             return _open_zip(path)
+        if _starts_as_zip(path):
+            found = "it is cut or damaged: a zip without its directory, which is its end"
+            raise DataError("IO_ARCHIVE", found, _AGAIN)
         if _is_packed_tar(path):
             raise DataError("IO_ARCHIVE", "a compressed tar", _UNPACK)
         try:
@@ -92,6 +95,11 @@ def open_archive(path: Path) -> Archive | None:
             if path.suffix.lower() == ".tar":
                 raise
             return None
+
+
+def _starts_as_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
 
 
 def read_member(

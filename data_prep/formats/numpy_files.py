@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 import zipfile
 from typing import Literal
 
@@ -13,6 +14,12 @@ from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.archives import check_zip, read_member
 
+_LONGEST = 10_000  # bytes of a header that NumPy reads; it advises to trust longer ones
+# By version, the form of the length of a header, and what reads one.
+_VERSIONS = {
+    (1, 0): ("<H", "read_array_header_1_0"),
+    (2, 0): ("<I", "read_array_header_2_0"),
+}
 _AGAIN = "save the array again with numpy.save"
 
 
@@ -32,13 +39,22 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
     buffer = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(buffer)
-        reader = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}[version]
+        if version not in _VERSIONS:
+            raise DataError("IO_DAMAGED", f"array header of version {version}", _AGAIN)
+        form, reader = _VERSIONS[version]
+        length = struct.unpack_from(form, data, buffer.tell())[0]
+        if length > _LONGEST:
+            raise DataError("IO_DAMAGED", f"array header of {length} bytes", _AGAIN)
         shape, fortran, dtype = getattr(np.lib.format, reader)(buffer)
+    except DataError:
+        raise
     # NumPy reports a damaged header by whatever its parser stumbles over.
     except Exception as error:
         raise DataError("IO_DAMAGED", f"array header: {words_of(error)}", _AGAIN) from error
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
+    if any(n < 0 for n in shape):
+        raise DataError("IO_DAMAGED", f"array header: shape {shape}", _AGAIN)
     total = check_size(math.prod(shape), dtype.itemsize)
     left = len(data) - buffer.tell()
     if left != total:

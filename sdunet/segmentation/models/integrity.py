@@ -79,10 +79,26 @@ def listed_files(data: bytes) -> dict[str, str]:
 
 
 def _packed(tree: Tree) -> Tree:
-    """Return the package in a zip, without the name of the one folder that may be around it."""
+    """Return the package in a zip, without the name of the one folder that may be around it.
+
+    Raises:
+        DataError: PACKAGE_HASH for a file that would lie outside of it, PACKAGE_LIST for files
+            beside that folder.
+    """
+    if outside := [name for name in tree.names if PurePosixPath(name).parts[0] == ".."]:
+        fix = "take it for tampered with, and fetch it again"
+        raise DataError("PACKAGE_HASH", f"a path out of the package, {outside[0]!r:.80}", fix)
     around = {PurePosixPath(name).parts[0] for name in tree.names}
-    if LIST in tree.names or len(around) != 1:
+    if LIST in tree.names:
         return tree
+    if len(around) != 1:
+        below = [name for name in tree.names if PurePosixPath(name).name == LIST]
+        if not below:
+            return tree
+        found = (
+            f"{below[0]!r:.80} is of a folder that is not alone: {', '.join(sorted(around)):.80}"
+        )
+        raise DataError("PACKAGE_LIST", found, "give a zip of one package and nothing else")
     top = f"{around.pop()}/"
     names = tuple(name.removeprefix(top) for name in tree.names)
     return replace(tree, names=names, _read=lambda name, limit: tree.read(top + name, limit))

@@ -43,7 +43,7 @@ from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
-from data_prep.core.memory_limits import memory_within
+from data_prep.core.memory_limits import check_size, memory_within
 from data_prep.files.file_tree import open_tree
 from data_prep.formats.dicom.series import parse, read_series
 from data_prep.formats.images_2d import read_picture
@@ -300,3 +300,16 @@ def test_sources_of_density_estimation_are_bounded(tmp_path):
     (tmp_path / "a.npz").write_bytes(npz(large(NPY_HEAD), name="train.npy"))
     with pytest.raises(DataError, match="IO_MEMORY"):
         read_source(tmp_path / "a.npz", max_ram=MEMORY)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "limit"), [(None, 8 << 30), (5e8, 50_000_000), (1e12, 8 << 30)]
+)
+def test_what_is_too_large_for_any_limit_is_told_the_lower_of_them(allowed, limit):
+    with memory_within(allowed), pytest.raises(DataError, match=f"IO_TOO_LARGE: .*limit {limit};"):
+        check_size(10**11, 1)
+
+
+def test_a_size_below_none_is_damage():
+    with pytest.raises(DataError, match="IO_DAMAGED: a header of -128 bytes"):
+        check_size(-128, 1)

@@ -5,6 +5,7 @@ import io
 import itertools
 import math
 import re
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -164,6 +165,13 @@ def test_voxels_beside_a_header_cannot_lie_elsewhere(tmp_path):
             read_scan(open_tree(tmp_path / "set"), "a.mhd")
 
 
+def written(shape, blanks=0, version=1):
+    """An array of 1024 bytes whose header is written by hand."""
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}{' ' * blanks}\n"
+    head = b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(text))
+    return head + text.encode() + bytes(1024)
+
+
 def npy(array, **options):
     buffer = io.BytesIO()
     np.save(buffer, array, **options)
@@ -194,6 +202,10 @@ def test_arrays_are_pictures_or_volumes():
         (npy(VOLUME)[:-1], "IO_TRUNCATED: 239 of 240 bytes"),
         (npy(VOLUME) + b"1", "IO_TRAILING"),
         (npy(VOLUME)[:30], "IO_DAMAGED: array header"),
+        (written("(-1, 32)"), r"IO_DAMAGED: array header: shape \(-1, 32\)"),
+        (written("(-4, -8)"), r"IO_DAMAGED: array header: shape \(-4, -8\)"),
+        (written("(32, 32)", 20_000), r"IO_DAMAGED: array header of 20\d+ bytes; save the"),
+        (written("(32, 32)", version=3), r"IO_DAMAGED: array header of version \(3, 0\)"),
         (
             npy(np.array([{"a": 1}], object), allow_pickle=True),
             "HDR_DTYPE: an array of type object",

@@ -211,6 +211,26 @@ def test_a_package_packed_with_its_folder_is_the_package(packages, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("other/x.txt", r"PACKAGE_LIST: 'my model/.* a folder that is not alone: my model, other"),
+        ("my model/../../evil.txt", r"PACKAGE_HASH: a path out of the package, '../evil.txt'"),
+    ],
+)
+def test_what_lies_beside_a_package_in_its_zip_is_named(packages, tmp_path, name, message):
+    path = changed(packages, tmp_path / "a.zip", lambda f: (around(f), f.update({name: b"x"})))
+    with pytest.raises(DataError, match=message):
+        unpack(path, tmp_path / "a")
+
+
+def test_half_of_a_packed_package_is_called_damaged(packages, tmp_path):
+    data = (packages / "packed.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match="IO_ARCHIVE: it is cut or damaged"):
+        unpack(tmp_path / "a.zip", tmp_path / "a")
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda f: f.pop(LIST), "PACKAGE_LIST: no MANIFEST.json in it"),
