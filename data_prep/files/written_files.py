@@ -102,7 +102,10 @@ class Written:
             DataError: OUT_UNFINISHED.
         """
         self.update()
-        if (self.unfinished or self.command is None) and not self.busy:
+        if self.command is None and not self.busy:
+            found = f"{MARK}/{LIST} in {self.folder} names no command: it was cut short or changed"
+            raise DataError("OUT_UNFINISHED", found, AGAIN)
+        if self.unfinished and not self.busy:
             parts = ", ".join(f"{number}/{self.parts}" for number in sorted(self.unfinished))
             raise DataError(
                 "OUT_UNFINISHED",

@@ -149,7 +149,9 @@ def choose(
         raise TypeError(f"give a set of ids, not one text: {only!r:.80}")
     cases, only = list(cases), None if only is None else set(only)
     if not cases or (only is not None and not only):
-        why = f"; {len(problems)} have errors, the first: {problems[0]}" if problems else ""
+        # Several may be of one case: a damaged slice, and its series that lost it.
+        errors = f"{len(problems)} errors, the first" if len(problems) > 1 else "an error"
+        why = f"; {errors}: {problems[0]}" if problems else ""
         fix = "check the folder or the list of cases"
         raise DataError("CASE_NONE", f"no case to work on{why}", fix)
     if only is None:

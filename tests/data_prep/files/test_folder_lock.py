@@ -150,11 +150,20 @@ def test_a_list_that_was_cut_is_of_no_whole_run(tmp_path):
         write_bytes(tmp_path / "out/a", b"1")
     path = tmp_path / "out/.sdunet/written.jsonl"
     data = path.read_bytes()
-    for kept in (0, 10, len(data) // 2, data.rindex(b"{")):
+    unnamed, cut = "written.jsonl in .* names no command", "sdunet test was cut short"
+    for kept, told in (
+        (0, unnamed),
+        (10, unnamed),
+        (len(data) // 2, cut),
+        (data.rindex(b"{"), cut),
+    ):
         shutil.copytree(tmp_path / "out", tmp_path / str(kept))
         (tmp_path / str(kept) / ".sdunet/written.jsonl").write_bytes(data[:kept])
-        with pytest.raises(DataError, match="OUT_UNFINISHED"):
+        with pytest.raises(DataError, match=f"OUT_UNFINISHED: .*{told}"):
             open_tree(tmp_path / str(kept))
+    path.write_bytes(b"\x00garbage\n{}\n")
+    with pytest.raises(DataError, match=f"OUT_UNFINISHED: .*{unnamed}"):
+        open_tree(tmp_path / "out")
 
 
 def test_a_folder_from_before_runs_were_told_is_read(tmp_path):

@@ -202,7 +202,7 @@ def test_what_no_file_can_be_made_of_is_refused_before_anything_is_written(
         refused("PRED_CODES", replace(WITH_SEG, class_codes=given))
     refused("PRED_CODES", PredictOptions(device="cpu", class_codes={"organ": "SCT:10200004"}))
     model(replace(PLAN, labels={"background": 0, "a" * 65: 1, "b": 2}))
-    refused("PRED_FORMAT")
+    refused("PRED_FORMAT: DICOM takes no class name 'aaa.*: it has 65 letters")
     model(replace(PLAN, labels={"background": 0, "inside": 1, "boundary": 2}, instances="cell"))
     refused("PRED_FORMAT", replace(WITH_SEG, instances=True))
     model()

@@ -20,6 +20,7 @@ from data_prep.prepared.rendering import bytes_of_colour
 from sdunet.segmentation.evaluation.evaluate import evaluate
 from sdunet.segmentation.inference import predict_folder
 from sdunet.segmentation.inference.ensemble import Ensemble
+from sdunet.segmentation.inference.files.class_names import wrong_in_name
 from sdunet.segmentation.inference.files.seg_nrrd import seg_nrrd
 from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.segmentation.models.trained_model import Model
@@ -165,3 +166,21 @@ def test_formats_that_cannot_hold_it_are_refused_before_anything_is_written(
     with pytest.raises(DataError, match=rf"PRED_FORMAT: .*{found}"):
         predict("m", pictures / "images", tmp_path / "out", options=options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "longest", "wrong"),
+    [
+        ("left lung", 64, ""),
+        ("Leber, größer", 64, ""),
+        ("a" * 64, 64, ""),
+        ("a" * 65, None, ""),
+        ("a" * 65, 64, "65 letters, of which it may have 64"),
+        ("a\u202eb", None, "the character U+202E, which does not print"),
+        ("a\tb", 64, "the character U+0009, which does not print"),
+        ("a\\b", None, "a backslash, which parts names"),
+        (" ", 64, "no letter"),
+    ],
+)
+def test_what_a_file_cannot_hold_of_a_name_is_named(name, longest, wrong):
+    assert wrong_in_name(name, longest) == wrong

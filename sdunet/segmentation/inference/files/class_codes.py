@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from data_prep.core.errors import DataError
+from sdunet.segmentation.inference.files.class_names import LONGEST
 
 _CODE = re.compile(r"([A-Za-z0-9_.-]{1,16}):([A-Za-z0-9_.-]{1,16})")
-LONGEST = 64  # letters of a name in DICOM
 _FIX = "give them as CLASS=SCT:NUMBER, or with a category, as CLASS=SCT:49755003/SCT:108369006"
 
 

@@ -15,6 +15,7 @@ from data_prep.core.scan import Scan
 from data_prep.formats.encode import check_read_back
 from data_prep.formats.nrrd import read_nrrd
 from data_prep.prepared.rendering import bytes_of_colour
+from sdunet.segmentation.inference.files.class_names import wrong_in_name
 
 _FIX = "leave --format seg.nrrd out"
 
@@ -36,8 +37,9 @@ def check_header_names(names: Mapping[str, int]) -> None:
         DataError: PRED_FORMAT.
     """
     for name in names:
-        if not name.isprintable() or "\\" in name or not name.strip():
-            raise DataError("PRED_FORMAT", f".seg.nrrd takes no class name {name!r:.80}", _FIX)
+        if wrong := wrong_in_name(name):
+            found = f".seg.nrrd takes no class name {name!r:.80}: it has {wrong}"
+            raise DataError("PRED_FORMAT", found, _FIX)
 
 
 def seg_nrrd(label: Scan, classes: Mapping[str, int]) -> bytes:

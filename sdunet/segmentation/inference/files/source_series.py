@@ -20,7 +20,7 @@ from data_prep.formats.dicom.references import to_voxels
 from data_prep.formats.dicom.series import is_dicom, parse
 from data_prep.formats.registry import open_file
 from data_prep.layouts import Case
-from sdunet.segmentation.inference.files.class_codes import LONGEST
+from sdunet.segmentation.inference.files.class_names import LONGEST, wrong_in_name
 
 NAME = "sdunet"
 PURPOSE = "research use only, no medical device"
@@ -77,8 +77,8 @@ def check_names(names: Sequence[str]) -> None:
         DataError: PRED_FORMAT.
     """
     for name in names:
-        if len(name) > LONGEST or "\\" in name or not name.isprintable() or not name.strip():
-            found = f"DICOM takes no class name {name!r:.80}: 1 to {LONGEST} letters, no backslash"
+        if wrong := wrong_in_name(name, LONGEST):
+            found = f"DICOM takes no class name {name!r:.80}: it has {wrong}"
             raise DataError("PRED_FORMAT", found, "leave --dicom-seg and --rtstruct out")
 
 
