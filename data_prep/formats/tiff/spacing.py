@@ -97,8 +97,21 @@ def _agree(ways: Mapping[str, Told], axes: str) -> None:
         agreed(told, _ROUNDED, smallest=0.0)
 
 
+def _check_once(text: str) -> None:
+    """Refuse a text of ImageJ, `key=value` a line, in which a key has two values."""
+    told: dict[str, str] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            agreed({key: told.setdefault(key, value), f"{key} once more": value})
+
+
 def _of_imagej(file: tifffile.TiffFile, findings: Findings) -> Told | None:
     meta = file.imagej_metadata or {}
+    page = file.pages[0].aspage()
+    for text in (page.description, page.description1):
+        if text and text.startswith("ImageJ="):
+            _check_once(text)
     names = [_plain(meta[key]) for key in ("unit", "yunit", "zunit") if key in meta]
     if not names or names[0] in _NO_LENGTH:
         return None
@@ -108,7 +121,6 @@ def _of_imagej(file: tifffile.TiffFile, findings: Findings) -> Told | None:
         raise DataError("HDR_DAMAGED", f"spacing of ImageJ: {pages!r:.60}", _AGAIN)
     if pages < 0:
         findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
-    page = file.pages[0].aspage()
     sizes = _length(page, "XResolution"), _length(page, "YResolution"), abs(float(pages))
     return Told(tuple(None if size is None else size * unit for size in sizes), unit)
 

@@ -126,6 +126,23 @@ def test_more_strips_than_rows_make_are_refused():
         read_picture(with_tags(change, rowsperstrip=16))
 
 
+@pytest.mark.parametrize("more", ["spacing=5.0", "unit=um"])
+def test_a_key_of_imagej_of_two_values_is_refused(more):
+    def stack(*lines):
+        text = "\n".join(["ImageJ=1.53", "images=3", "slices=3", *lines, ""])
+        buffer = io.BytesIO()
+        options = {"metadata": None, "resolution": (2, 2), "resolutionunit": 1}
+        tifffile.imwrite(
+            buffer, np.stack([GREY] * 3), description=text, photometric="minisblack", **options
+        )
+        return buffer.getvalue()
+
+    told = "unit=mm", "spacing=2.0"
+    assert read_picture(stack(*told, *told)).spacing == (0.5, 0.5, 2.0)
+    with pytest.raises(DataError, match=f"HDR_CONFLICT: {more[:4]}.* once more"):
+        read_picture(stack(*told, more))
+
+
 def picture(form, **options):
     image = Image.fromarray(GREY % 4)
     if form == "PNG":
