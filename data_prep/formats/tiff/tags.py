@@ -39,7 +39,7 @@ _AGAIN = "fetch or export the file again"
 class _Tag(NamedTuple):
     code: int
     kind: int
-    count: int
+    amount: int
     field: bytes  # the value, or where it is
 
 
@@ -57,7 +57,7 @@ def check_tags(data: bytes, entries: bytes, order: Literal["little", "big"], *, 
             tiles of another number than their lengths.
     """
     tags = list(_tags(entries, order, big))
-    counts = {tag.code: tag.count for tag in tags}
+    counts = {tag.code: tag.amount for tag in tags}
     if len(counts) < len(tags):
         _check_doubled(data, tags, order)
     for pair in _PAIRS:
@@ -87,10 +87,10 @@ def _check_doubled(data: bytes, tags: list[_Tag], order: Literal["little", "big"
 def _value(data: bytes, tag: _Tag, order: Literal["little", "big"]) -> bytes:
     size = _SIZES.get(tag.kind, 0)
     raw = tag.field
-    if size * tag.count > len(raw):
+    if size * tag.amount > len(raw):
         start = int.from_bytes(raw, order)
-        raw = data[start : start + size * tag.count]
-    raw = raw[: size * tag.count]
+        raw = data[start : start + size * tag.amount]
+    raw = raw[: size * tag.amount]
     if tag.kind not in _WHOLE:
         return raw
     mark = "<" if order == "little" else ">"
