@@ -34,8 +34,26 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
     Raises:
         DataError: IO_..., ARR_...; GEO_NONE for a volume, unless accepted.
     """
-    if data.startswith(b"PK"):
-        data = _only_member(data)
+    array = array_of(_only_member(data) if data.startswith(b"PK") else data)
+    array = array.astype(np.uint8 if array.dtype.kind == "b" else array.dtype.newbyteorder("="))
+    if array.size == 0 or array.ndim not in (2, 3):
+        raise DataError("HDR_DIMS", f"an array {array.shape}", "save a 2D image or a volume")
+    if array.ndim == 2:
+        return Scan(array[None])
+    if array.shape[2] == 3:
+        return Scan(np.moveaxis(array, -1, 0))
+    (findings or Findings()).ask(
+        "GEO_NONE", "a volume without spacing and orientation", "save it as NIfTI"
+    )
+    return Scan(array[None], np.eye(4), SCANNER_CODES)
+
+
+def array_of(data: bytes) -> np.ndarray:
+    """Return the array of an `.npy` file, read-only: real numbers of 8 bytes at most.
+
+    Raises:
+        DataError: IO_DAMAGED, IO_TRUNCATED, IO_TRAILING, IO_TOO_LARGE, HDR_DTYPE.
+    """
     buffer = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(buffer)
@@ -61,18 +79,7 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
         code = "IO_TRUNCATED" if left < total else "IO_TRAILING"
         raise DataError(code, f"{left} of {total} bytes", _AGAIN)
     order: Literal["F", "C"] = "F" if fortran else "C"
-    array = np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape, order=order)
-    array = array.astype(np.uint8 if dtype.kind == "b" else dtype.newbyteorder("="))
-    if array.size == 0 or array.ndim not in (2, 3):
-        raise DataError("HDR_DIMS", f"an array {shape}", "save a 2D image or a volume")
-    if array.ndim == 2:
-        return Scan(array[None])
-    if array.shape[2] == 3:
-        return Scan(np.moveaxis(array, -1, 0))
-    (findings or Findings()).ask(
-        "GEO_NONE", "a volume without spacing and orientation", "save it as NIfTI"
-    )
-    return Scan(array[None], np.eye(4), SCANNER_CODES)
+    return np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape, order=order)
 
 
 def _only_member(data: bytes) -> bytes:

@@ -4,6 +4,8 @@ import gzip
 import io
 import struct
 import tarfile
+import warnings
+import zipfile
 
 import h5py
 import numpy as np
@@ -100,6 +102,40 @@ def test_npz_is_read_in_each_layout(tmp_path, layout):
     assert_splits(raw, images, images[:2])
 
 
+def _zip_of(members: list[tuple[str, np.ndarray]]) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        warnings.simplefilter("ignore")  # names told twice
+        for name, array in members:
+            stored = io.BytesIO()
+            np.save(stored, array)
+            packed.writestr(name, stored.getvalue())
+    return buffer.getvalue()
+
+
+_ONE = _zip_of([("train.npy", some(3, 8, 8))])
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (_zip_of([("train.npy", some(3, 8, 8)), ("train.npy", some(2, 8, 8))]), "SOURCE_TWICE"),
+        (_zip_of([("train.npy", some(3, 8, 8)), ("train", some(2, 8, 8))]), "SOURCE_TWICE"),
+        (_zip_of([("x.npy", some(3, 8, 8))]) + _ONE, "IO_ARCHIVE"),
+        (_ONE + b"more", "IO_ARCHIVE"),
+        (_zip_of([("train.npy", np.zeros((40_000, 32, 32), np.uint8))]), "IO_MEMORY"),
+        (_zip_of([("train", np.zeros((40_000, 32, 32), np.uint8))]), "IO_MEMORY"),
+    ],
+    ids=["twice", "twice by two names", "two zips", "bytes behind", "bomb", "bomb without suffix"],
+)
+def test_an_npz_is_one_whole_zip_of_arrays_told_once(tmp_path, data, code):
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(DataError) as error:
+        read_source(tmp_path / "a.npz", max_ram=0.03)
+    assert error.value.code == code
+    assert error.value.file == str(tmp_path / "a.npz")
+
+
 def test_shapes3d_is_read_with_the_index_of_each_factor(tmp_path):
     images, sizes = some(12, 64, 64, 3), (2, 3, 2, 1, 1, 1)
     factors = np.stack(np.unravel_index(np.arange(12), sizes), 1)
@@ -144,6 +180,9 @@ def broken(tmp_path, what):
             "npz names": {"x": good},
             "npz shape": {"train": some(3, 8)},
             "npz levels": {"train": good, "levels": np.int64(300)},
+            "npz list of levels": {"train": good, "levels": np.array([256, 2])},
+            "npz half levels": {"train": good, "levels": np.float64(256.5)},
+            "npz layouts": {"train": some(3, 3, 8, 8), "test": some(2, 8, 8, 3)},
             "npz cut": {"train": good},
         }[what]
         buffer = io.BytesIO()
@@ -182,7 +221,10 @@ def broken(tmp_path, what):
         ("idx alone", "SOURCE_EMPTY"),
         ("cifar cut", "FILE_DAMAGED"),
         ("cifar label", "FILE_DAMAGED"),
-        ("npz objects", "IMG_MODE"),
+        ("npz objects", "HDR_DTYPE"),
+        ("npz list of levels", "IMG_LEVELS"),
+        ("npz half levels", "IMG_LEVELS"),
+        ("npz layouts", "IMG_SIZE"),
         ("npz floats", "IMG_MODE"),
         ("npz names", "SOURCE_EMPTY"),
         ("npz shape", "IMG_SIZE"),

@@ -119,9 +119,10 @@ def check_lengths(data: bytes, *, little: bool) -> None:
     """Refuse a file in which an element, an item or a sequence does not end in what holds it.
 
     Nor may one hold an element twice, with two values, of which readers take the first or the last;
-    private ones, which are not read, may. A file that was cut ends before its last element does, and a damaged length puts items into
-    each other: what is lost so would be missing from contours, segments or frames unsaid. Only
-    headers are read, and no value is copied; zeros after the last element are padding.
+    private ones, which are not read, may. A file that was cut ends before its last element does,
+    and a damaged length puts items into each other: what is lost so would be missing from contours,
+    segments or frames unsaid. Only headers are read, and no value is copied; zeros after the last
+    element are padding.
 
     Args:
         data: the whole file.
@@ -130,7 +131,8 @@ def check_lengths(data: bytes, *, little: bool) -> None:
     Raises:
         DataError: IO_TRUNCATED, IO_DAMAGED, HDR_CONFLICT.
 
-    Source: DICOM PS3.5, 7.1 (elements, each once), 7.5 (items and sequences), A.4 (encapsulated pixels).
+    Source: DICOM PS3.5, 7.1 (elements, each once), 7.5 (items and sequences), A.4 (encapsulated
+        pixels).
     """
     if DeflatedExplicitVRLittleEndian.encode() in data[:_HEAD]:
         data, at = _inflated(data[_deflated_from(data) :]), 0

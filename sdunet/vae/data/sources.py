@@ -1,19 +1,22 @@
 """Readers of raw image sets for density estimation: every format as uint8 blocks `(n, C, H, W)`."""
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.core.errors import DataError, words_of
+from data_prep.core.errors import DataError, named_errors, words_of
 from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import check_bytes, memory_of_one, memory_within
+from data_prep.files.archives import check_zip, read_member
+from data_prep.formats.numpy_files import array_of
 from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, read_folder
 from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.data.records import read_cifar10, read_idx
+
+_SPLITS = ("train", "test", "validation")
 
 
 def read_source(
@@ -114,74 +117,68 @@ def _npz_batches(files: Sequence[Path]) -> Images:
 def _read_npz(file: Path) -> RawImages:
     """Read arrays `train` (or `images`), `test` and `validation`; and `levels`, if given."""
     arrays, others = _load_npz(file, ("train", "images", "test", "validation", "levels"))
-    levels = int(arrays.get("levels", 256))
-    if not 2 <= levels <= 256:
-        raise DataError("IMG_LEVELS", f"levels is {levels}", "give 2 to 256", file=str(file))
+    levels = arrays.pop("levels", np.array(256))
+    if levels.ndim or levels.item() not in range(2, 257):
+        found = f"levels is {levels!s:.80}"
+        raise DataError("IMG_LEVELS", found, "give one whole number, 2 to 256", file=str(file))
     if "train" in arrays and "images" in arrays:
         found = "has both train and images, one of which would be lost"
         raise DataError("SOURCE_TWICE", found, "keep the one that is meant", file=str(file))
-    splits = {split: arrays.get(split) for split in ("train", "test", "validation")}
-    splits["train"] = arrays.get("images") if splits["train"] is None else splits["train"]
-    if splits["train"] is None:
+    if "images" in arrays:
+        arrays["train"] = arrays.pop("images")
+    if "train" not in arrays:
         raise DataError(
             "SOURCE_EMPTY", "has neither train nor images", "name an array so", file=str(file)
         )
-    images = {
-        split: in_memory(_channels_first(array, file))
-        for split, array in splits.items()
-        if array is not None
-    }
-    if len({part.shape[1:] for part in images.values()}) > 1:
+    splits = _channels_first({name: arrays[name] for name in _SPLITS if name in arrays}, file)
+    if len({part.shape[1:] for part in splits.values()}) > 1:
         raise DataError("IMG_SIZE", "the splits differ in shape", "make them alike")
+    images = {split: in_memory(part) for split, part in splits.items()}
     findings = left_out(others, "are not called train, images, test, validation or levels")
-    return RawImages("npz", levels, images, findings=findings)
+    return RawImages("npz", int(levels), images, findings=findings)
 
 
 def _load_npz(file: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return those arrays of the file that it has, and the names of all others.
-
-    An object array would need unpickling.
-    """
-    try:
-        with zipfile.ZipFile(file) as packed:
-            wanted = {f"{name}.npy" for name in names}
-            check_bytes(sum(m.file_size for m in packed.infolist() if m.filename in wanted))
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if missing := not any(name in archive.files for name in names):
-                held = ", ".join(archive.files)
-            arrays = {name: archive[name] for name in names if name in archive.files}
-            others = sorted({*archive.files} - {*names})
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise damaged(file, f"not a whole npz file: {words_of(error)}") from error
-    except ValueError as error:
-        raise DataError(
-            "IMG_MODE", f"cannot be used: {words_of(error)}", "store uint8 arrays", file=str(file)
-        ) from error
-    if missing:
-        raise DataError(
-            "SOURCE_EMPTY",
-            f"holds {held or 'nothing'}, none of {', '.join(names)}",
-            "name the arrays so",
-            file=str(file),
-        )
-    return arrays, others
+    """Return those arrays of the file that it has, and the names of all others."""
+    with (
+        named_errors(str(file), COPY_AGAIN, "FILE_DAMAGED"),
+        file.open("rb") as stream,
+        zipfile.ZipFile(stream) as packed,
+    ):
+        check_zip(packed, stream)
+        members: dict[str, zipfile.ZipInfo] = {}
+        for member in packed.infolist():
+            name = member.filename.removesuffix(".npy")  # as NumPy names arrays
+            if name in members:
+                raise DataError("SOURCE_TWICE", f"has {name!r:.80} twice", "keep one of them")
+            members[name] = member
+        found = [name for name in names if name in members]
+        if not found:
+            held = ", ".join(members) or "nothing"
+            raise DataError(
+                "SOURCE_EMPTY", f"holds {held:.200}, none of {', '.join(names)}", "name arrays so"
+            )
+        # Packed and as an array, for a moment.
+        check_bytes(2 * sum(members[name].file_size for name in found))
+        arrays = {name: array_of(read_member(packed, members[name])) for name in found}
+    return arrays, sorted({*members} - {*names})
 
 
-def _channels_first(images: np.ndarray, file: Path) -> np.ndarray:
-    if images.dtype != np.uint8:
-        raise DataError(
-            "IMG_MODE", f"values are {images.dtype}", "store whole levels as uint8", file=str(file)
-        )
-    if images.ndim == 3:
-        return images[:, None]
-    if images.ndim == 4 and images.shape[1] in (1, 3):
-        return images
-    if images.ndim == 4 and images.shape[3] in (1, 3):
-        return images.transpose(0, 3, 1, 2)
+def _channels_first(images: dict[str, np.ndarray], file: Path) -> dict[str, np.ndarray]:
+    """Return arrays of one layout as `(N, C, H, W)`."""
+    for array in images.values():
+        if array.dtype != np.uint8:
+            found = f"values are {array.dtype}"
+            raise DataError("IMG_MODE", found, "store whole levels as uint8", file=str(file))
+    if all(array.ndim == 3 for array in images.values()):
+        return {split: array[:, None] for split, array in images.items()}
+    for axis in (1, 3):
+        if all(array.ndim == 4 and array.shape[axis] in (1, 3) for array in images.values()):
+            return {split: np.moveaxis(array, axis, 1) for split, array in images.items()}
     raise DataError(
         "IMG_SIZE",
-        f"the array is {images.shape}",
-        "store (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3",
+        "the arrays are " + ", ".join(f"{split} {array.shape}" for split, array in images.items()),
+        "store all as (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3",
         file=str(file),
     )
 
