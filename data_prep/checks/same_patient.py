@@ -2,26 +2,40 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import PurePosixPath
 
 from data_prep.core.config import DataConfig
 from data_prep.core.findings import Finding
 from data_prep.layouts import Case
+from data_prep.layouts.by_folder import IMAGE_FOLDERS
+from data_prep.layouts.folders.labels import LABEL_FOLDERS
+from data_prep.layouts.split_folders import shared_folders
+from data_prep.layouts.words import part_of_folders, words_in
 from data_prep.planning.splits import divided
 
 _BETWEEN = "_. -"  # what stands between the words of an id
 _WORDS = re.compile(f"[^{_BETWEEN}]+")
 _SHOWN = 3
 _MOST_VIEWS = 4  # of one patient; what holds more is a site, or a year
+# Words for folders of many patients, and for files of one kind.
+_OF_MANY = (
+    *("site", "center", "centre", "zentrum", "hospital", "clinic", "institute", "institution"),
+    *("scanner", "vendor", "year", "batch", "part", "chunk", "set", "dataset", "data", "subset"),
+    *("class", "grade", "stage", *IMAGE_FOLDERS, *LABEL_FOLDERS),
+)
+_CONTRAST = re.compile(r"t[12](w|c|n|f|ce|gd)?", re.IGNORECASE)
+_YEAR = re.compile(r"(19|20)[0-9]{2}")
+_MOST_YEARS = 10  # of more folders of such numbers, they are those of patients
 
 
 def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]:
     """Return a warning, SPLIT_PATIENTS, of cases that may be of one patient and be parted.
 
     They may be where ids share a beginning with a number in it, as `patient001_frame01` and
-    `patient001_frame12`, or where folders with a number in their name hold several cases each.
+    `patient001_frame12`, or where folders with a number in their name hold several cases each,
+    perhaps in folders of images and masks. Folders of sites, years and such are none of patients.
     Nothing is told where groups are known, or where folds that are stated part no such cases.
 
     Args:
@@ -32,7 +46,7 @@ def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]
     if config.group_file or config.group_pattern is not None or config.split_file:
         return []
     words, by_id = _beginnings({case.id for case in alone})
-    by_folder = {case.id: PurePosixPath(case.image).parent.name for case in alone}
+    by_folder = _patient_folders(alone)
     splits = {case.id: case.split for case in alone}
     for groups, what, fix in (
         (by_id, "ids begin alike", f"dataset.group_pattern: '{_pattern(words)}'"),
@@ -63,6 +77,44 @@ def _parted(
             if group in members
         }
     return {group: ids for group, ids in members.items() if len(ids) > 1}
+
+
+def _patient_folders(cases: Sequence[Case]) -> dict[str, str]:
+    """Return the folders of each case, by id, without those that are of many patients for sure.
+
+    Nor are those of a part of a split told: a patient may lie in several. Folders called by a
+    number alone are numbered anew in each part.
+    """
+    shared = shared_folders(case.image for case in cases)
+    below = {case.id: PurePosixPath(case.image).parts[shared:-1] for case in cases}
+    years = {f for folders in below.values() for f in folders if _YEAR.fullmatch(f)}
+    years = years if len(years) <= _MOST_YEARS else set()
+    found = {}
+    for id_, folders in below.items():
+        counted = any(folder.isdecimal() for folder in folders if folder not in years)
+        kept = [
+            folder
+            for folder in folders
+            if folder not in years
+            and not _is_of_many(folder)
+            and (counted or not _is_of_part(folder))
+        ]
+        found[id_] = "/".join(kept)
+    return found
+
+
+def _is_of_many(folder: str) -> bool:
+    """Tell whether a folder is called as one of a site, such as `site1`, or of a contrast: `T1`."""
+    words = [word.rstrip("0123456789") for word in words_in(folder)]
+    of_many = any(words) and all(word in _OF_MANY for word in words if word)
+    return of_many or _CONTRAST.fullmatch(folder) is not None
+
+
+def _is_of_part(folder: str) -> bool:
+    try:
+        return part_of_folders([folder]) is not None
+    except ValueError:
+        return True  # of several
 
 
 def _beginnings(ids: set[str]) -> tuple[int, dict[str, str]]:

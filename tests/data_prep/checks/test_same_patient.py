@@ -101,12 +101,22 @@ def test_stated_folds_are_told_of_where_they_part_them(splits, parted):
         (("p1", "p2", "p3"), False),
         (("benign", "benign", "malignant"), False),
         (("s1", "s1", "s1"), False),
+        (("p1/images", "p1/images", "p2/images"), True),
+        (("train/p1/img", "test/p1/img", "train/p2/img"), True),
+        (("site1/p1", "site1/p1", "site2/p2"), True),
+        (("p1/visit1", "p1/visit1", "p2/visit1"), True),
+        (("2001", "2001", "2002"), False),
+        (("train/images", "train/images", "test/images"), False),
+        (("train/1", "test/1", "test/2"), False),
+        (("site1/images", "site1/images", "site2/images"), False),
+        (("center_1/T1", "center_1/T1", "center_2/T2"), False),
+        (("batch 1", "batch 1", "batch 2"), False),
     ],
 )
 def test_folders_of_several_cases_are_told_of(folders, alike):
     found = [
         case for id_, folder in zip("abc", folders, strict=True)
-        for case in cases(id_, folder=f"images/{folder}")
+        for case in cases(id_, folder=f"data/{folder}")
     ]  # fmt: skip
     assert bool(tell_of_patients(found, DataConfig())) == alike
 
