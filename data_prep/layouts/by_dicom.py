@@ -27,6 +27,7 @@ from data_prep.layouts.dicom_files import (
     SUFFIXES,
     LostFile,
     SeriesFile,
+    groups_of_series,
     hidden_slices,
     is_dicom_file,
     is_encrypted,
@@ -76,8 +77,8 @@ def dicom(tree: Tree) -> Layout | None:
         findings.append(Finding("note", "DCM_OTHER", found, ""))
     ids = _ids(images)
     flat = Counter(PurePosixPath(n).parent for n in rest if n.lower().endswith(OF_PICTURES))
-    # A series without PatientID is of the patient that others of its study name.
-    named = {file.study: file.patient for file in files if file.patient != file.study}
+    groups, told = groups_of_series(images, ids, files)
+    findings += told
     cases = []
     for series, members in images.items():
         id_, scan = ids[series], tuple(sorted(file.name for file in members))
@@ -86,9 +87,6 @@ def dicom(tree: Tree) -> Layout | None:
         beside = masks.get(series, [])
         problem = _problem(members, missing, drawn) or _several_masks(beside)
         findings += _copied(id_, members)
-        first = members[0]
-        alone = first.patient == first.study
-        group = named.get(first.study, first.patient) if alone else first.patient
         if problem:
             problems.append(problem.at(case=id_))
         else:
@@ -96,7 +94,8 @@ def dicom(tree: Tree) -> Layout | None:
             names = tuple(label.name for label in drawn) or tuple(beside)
             wanted = "an RTSTRUCT or SEG that refers to the series, or a mask called as its folder"
             wanted += _slices_beside(flat, PurePosixPath(scan[0]).parent, len(scan))
-            channels = (first.kind,) if first.kind else None
+            channels = (members[0].kind,) if members[0].kind else None
+            group = groups[series]
             cases.append(Case(id_, (scan,), names, kind, group, wanted=wanted, channels=channels))
     for label in labels:
         if not label.refers & images.keys():

@@ -1,33 +1,40 @@
 """What each file of a DICOM tree says of itself: its series, or why it cannot be one of them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pydicom.dataset import Dataset
 
 from data_prep.core.errors import DataError, named_errors
+from data_prep.core.findings import Finding, Question
 from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.references import images_referred_to
 from data_prep.formats.dicom.series import is_dicom, parse, start_of
-from data_prep.layouts.cases import LabelKind
+from data_prep.layouts.cases import LabelKind, sample
 
 # At the start of what CMS encrypts: the identifier of its kinds of content, 1.2.840.113549.1.7.
 _CMS = bytes.fromhex("06092a864886f70d0107")
 LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
 NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
 SUFFIXES = (".dcm", ".ima", ".dicom")
+_STANDARD = "1.2.840.10008."  # frames of atlases, which are no patient's
 
 
 @dataclass(frozen=True)
 class SeriesFile:
-    """A file that says which series it is of; of the patient, a hash alone."""
+    """A file that says which series it is of; of the patient, a hash alone.
+
+    Without a PatientID, the patient is the study. The frame of reference may be empty.
+    """
 
     name: str
     series: str
     modality: str
     study: str
+    frame: str
     patient: str
     refers: frozenset[str]
     kind: str
@@ -121,11 +128,13 @@ def look(tree: Tree, name: str) -> list[SeriesFile | LostFile]:
                 series = ""  # which may be cut, too
                 raise DataError("IO_TRUNCATED", "a header without an image", "fetch it again")
             study = str(one.get("StudyInstanceUID") or series)
+            frame = str(one.get("FrameOfReferenceUID") or "").strip()
             file = SeriesFile(
                 name,
                 series,
                 modality,
                 hashed(study),
+                "" if not frame or frame.startswith(_STANDARD) else hashed(frame),
                 hashed(str(one.get("PatientID") or "").strip() or study),
                 refers := frozenset(_series_referred_to(one)),
                 _kind(one),
@@ -135,6 +144,66 @@ def look(tree: Tree, name: str) -> list[SeriesFile | LostFile]:
     except DataError as error:
         return [LostFile(name, error, seen, series)]
     return [file]
+
+
+def groups_of_series(
+    images: Mapping[str, Sequence[SeriesFile]], ids: Mapping[str, str], files: Iterable[SeriesFile]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Return the group of each series: of its patient, and of others that share a study with it.
+
+    A study or a frame of reference belongs to one patient. What more than two patients share who
+    are all of the dataset is no one's: programs that take names away write one for all.
+
+    Args:
+        images: files of each series.
+        ids: of its case.
+        files: all that are DICOM, also labels.
+
+    Returns:
+        The groups; DCM_STUDY where patients share a study or frame, and where series name no
+        patient and others do.
+    """
+    # A series without PatientID is of the patient that others of its study name.
+    named = {file.study: file.patient for file in files if file.patient != file.study}
+    firsts = {series: members[0] for series, members in images.items()}
+    alone = {series for series, first in firsts.items() if first.patient == first.study}
+    people = {
+        series: named.get(first.study, first.patient) if series in alone else first.patient
+        for series, first in firsts.items()
+    }
+    everybody = {*people.values()}
+    findings: list[Finding] = []
+    group_of = {person: person for person in everybody}
+    for what, tag in (("study", "StudyInstanceUID"), ("frame", "FrameOfReferenceUID")):
+        sharing = defaultdict(set)
+        for series, first in firsts.items():
+            sharing[getattr(first, what)].add(people[series])
+        sharing.pop("", None)
+        for several in sorted(sorted(found) for found in sharing.values() if len(found) > 1):
+            cases = sorted(ids[series] for series, person in people.items() if person in several)
+            told = f"{len(several)} patients share one {tag}: {sample(cases)}"
+            joined = {group_of[person] for person in several}
+            if everybody == {*several} and len(several) > 2:
+                told += "; it is taken to say nothing, and they stay patients of their own"
+                findings.append(_shared(told, doubtful=what == "study"))
+            elif len(joined) > 1:
+                findings.append(_shared(f"{told}; folds keep them together"))
+                first_of = dict.fromkeys(joined, min(joined))
+                group_of = {person: first_of.get(g, g) for person, g in group_of.items()}
+    unnamed = sorted(ids[series] for series in alone if people[series] == firsts[series].study)
+    if named and 0 < len(unnamed) < len(images):
+        found = f"{len(unnamed)} series name no patient, as others do, and each of their studies "
+        found += f"is taken for a patient: {sample(unnamed)}"
+        fix = "look whether they are of the same patients; say it by dataset.group_file"
+        findings.append(Question("warning", "DCM_STUDY", found, fix, about=("groups",)))
+    return {series: group_of[person] for series, person in people.items()}, findings
+
+
+def _shared(found: str, *, doubtful: bool = True) -> Finding:
+    if not doubtful:  # as of images that were all brought onto one atlas
+        return Finding("note", "DCM_STUDY", found, "")
+    fix = "export them again, each patient with studies and frames of reference of its own"
+    return Finding("warning", "DCM_STUDY", found, fix)
 
 
 def _kind(one: Dataset) -> str:

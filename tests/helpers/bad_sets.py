@@ -170,7 +170,7 @@ class Series(Volumes):
     def __init__(self, root):
         self.root = root
         for name in ("good_0", "good_1", "good_2", "bad"):
-            self.slices(series(series=f"1.2.{len(name)}.{name[-1:].encode().hex()}"), name)
+            self.slices(series(series=_uid(name)), name)
 
     def slices(self, slices, name="bad"):
         """Plant the slices of a case, datasets or bytes, and a contour on them."""
@@ -178,17 +178,21 @@ class Series(Volumes):
             old.unlink()
         for i, one in enumerate(slices):
             if not isinstance(one, bytes):
-                one.PatientID = f"PATIENT-{name}"
+                one.PatientID, one.StudyInstanceUID = f"PATIENT-{name}", f"{_uid(name)}.1"
                 if name != "bad":  # pixels of its own, as copies are told
                     own = np.random.default_rng([i, *name.encode()])
                     pixels = own.integers(0, 3000, (one.Rows, one.Columns))
                     one.PixelData = pixels.astype(np.uint16).tobytes()
                 one = encode(one)
             self.write(f"{name}/{i:02}.dcm", one)
-        uid = f"1.2.{len(name)}.{name[-1:].encode().hex()}"
-        labels = structures([("tumour", box(2, 1, 7, 1, 5))], uid)
-        labels.PatientID = f"PATIENT-{name}"
+        labels = structures([("tumour", box(2, 1, 7, 1, 5))], _uid(name))
+        labels.PatientID, labels.StudyInstanceUID = f"PATIENT-{name}", f"{_uid(name)}.1"
         self.write(f"{name}/rt.dcm", encode(labels))
+
+
+def _uid(name):
+    """The SeriesInstanceUID of a case of `Series`."""
+    return f"1.2.{len(name)}.{name[-1:].encode().hex()}"
 
 
 def box_of_ids(size):

@@ -1,0 +1,66 @@
+"""Whose each DICOM series is: patients who share a study are told of and never parted."""
+
+import pytest
+from dicom_files import STORED, encode, new_slice
+
+from data_prep.core.findings import Question
+from data_prep.files.file_tree import open_tree
+from data_prep.layouts import find_layout
+
+ATLAS = "1.2.840.10008.1.4.1.1"
+
+
+def found(written, *people):
+    """Groups of one series each, and what is told of them, as `(patient, study, frame)`."""
+    files = {
+        f"s{n}/{z}.dcm": encode(
+            new_slice(
+                z,
+                STORED[z],
+                series=f"1.2.3.{n}",
+                PatientID=patient,
+                StudyInstanceUID=f"1.5.{study}",
+                FrameOfReferenceUID=frame if frame.startswith("1.") else f"1.7.{frame}",
+            )
+        )
+        for n, (patient, study, frame) in enumerate(people)
+        for z in (0, 1)
+    }
+    layout = find_layout(open_tree(written(files)), need_labels=False)
+    groups = [case.group for case in layout.cases]
+    kinds = [groups.index(group) for group in groups]
+    told = [finding for finding in layout.findings if finding.code == "DCM_STUDY"]
+    return "".join(map(str, kinds)), told
+
+
+@pytest.mark.parametrize(
+    ("people", "groups", "levels"),
+    [
+        (("A11", "B22", "C33"), "012", []),
+        (("A11", "B13", "C24"), "002", ["warning"]),
+        (("A11", "B21", "C32"), "002", ["warning"]),
+        (("A11", "B11", "C32"), "002", ["warning"]),
+        (("A11", "B12", "B23", "C34", "D44"), "00033", ["warning", "warning"]),
+        (("A11", "B11"), "00", ["warning"]),
+        (("A11", "B12", "C13"), "012", ["warning"]),
+        (("A11", "B21", "C31"), "012", ["note"]),
+        (("A11", "A22", "B33"), "002", []),
+        ((" 11", " 12", "B23"), "002", ["warning"]),
+        ((" 11", "A12", "B23"), "002", []),
+        ((" 11", " 12", " 23"), "002", []),
+    ],
+)
+def test_patients_that_share_a_study_or_frame_are_one_group(written, people, groups, levels):
+    parted, told = found(written, *people)
+    assert (parted, [finding.level for finding in told]) == (groups, levels)
+
+
+def test_a_frame_of_an_atlas_is_no_patients(written):
+    people = [("A", "1", ATLAS), ("B", "2", ATLAS), ("C", "3", "3")]
+    assert found(written, *people) == ("012", [])
+
+
+def test_groups_that_are_given_answer_whose_series_without_patient_are(written):
+    _, (told,) = found(written, " 11", "A22")
+    assert isinstance(told, Question)
+    assert told.about == ("groups",)
