@@ -20,7 +20,7 @@ from data_prep.layouts.cases import Case, Layout, layout_of, sample, shared_file
 from data_prep.layouts.folders.labels import require_there
 from data_prep.layouts.folders.public_sets import dsb2018, lits
 from data_prep.layouts.nnunet import described_beside, nnunet, several_sets
-from data_prep.layouts.split_folders import shared_folders, split_by_folders
+from data_prep.layouts.split_folders import shared_folders, split_by_folders, without_parted
 from data_prep.layouts.unused import is_not_read, unused_files, voxels_beside
 from data_prep.layouts.words import without_part
 
@@ -75,6 +75,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
         )
         if layout is not None:
             _hold_to_list(tree, layout)
+            layout = without_parted(layout) if need_labels else layout
             layout = split_by_folders(layout) if layout.name in _IN_FOLDERS else layout
             layout = described_beside(tree, layout) if layout.name in _UNDESCRIBED else layout
             layout = replace(layout, problems=(*layout.problems, *problems))

@@ -1,6 +1,6 @@
 """Folders for training, validation and testing, above whatever a layout finds in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import PurePosixPath
@@ -48,6 +48,58 @@ def split_by_folders(layout: Layout) -> Layout:
             *kept_for_testing(tested, len(parts)),
         ),
     )
+
+
+def without_parted(layout: Layout) -> Layout:
+    """Refuse cases whose files lie in folders of several parts of a split: LAY_FOLD.
+
+    An image for training and a label for testing are perhaps of two cases that are called alike.
+    Slices of one series are parted also where some lie in no folder of a part.
+    """
+    cases = (*layout.cases, *layout.unlabelled, *layout.apart)
+    folders = {PurePosixPath(name).parent for case in cases for name in case.files}
+    shared = shared_folders(f"{folder.as_posix()}/x" for folder in folders)
+    part_of = {folder: _part_alone(folder.parts[shared:]) for folder in folders}
+    wrong = {case.id: error for case in cases if (error := _parted_in(case, part_of))}
+    if not wrong:
+        return layout
+
+    def others(several: Iterable[Case]) -> tuple[Case, ...]:
+        return tuple(case for case in several if case.id not in wrong)
+
+    return replace(
+        layout,
+        cases=others(layout.cases),
+        unlabelled=others(layout.unlabelled),
+        apart=others(layout.apart),
+        problems=(*(e for e in layout.problems if e.case not in wrong), *wrong.values()),
+    )
+
+
+def _part_alone(folders: Sequence[str]) -> str | None:
+    """Return the part that folders tell; `None` where they tell none, or several."""
+    try:
+        return part_of_folders(folders)
+    except ValueError:
+        return None  # which is told of elsewhere
+
+
+def _parted_in(case: Case, part_of: Mapping[PurePosixPath, str | None]) -> DataError | None:
+    scans = [{PurePosixPath(name).parent for name in files} for files in case.scans]
+    label = {PurePosixPath(name).parent for name in case.labels}
+    for held in scans:
+        if len({part_of[folder] or "train" for folder in held}) > 1:
+            return _of_several_parts(case, "slices of one series", held)
+    held = {folder for folder in label.union(*scans) if part_of[folder] is not None}
+    several = len({part_of[folder] for folder in held}) > 1
+    return _of_several_parts(case, "its files", held) if several else None
+
+
+def _of_several_parts(case: Case, what: str, folders: Iterable[PurePosixPath]) -> DataError:
+    there = sample(sorted(folder.as_posix() for folder in folders))
+    found = f"{what} lie in folders of several parts of a split: {there}"
+    fix = "put them into folders of one part"
+    return DataError("LAY_FOLD", found, fix, case=case.id, file=case.image)
 
 
 def kept_for_testing(names: list[str], cases: int) -> tuple[Finding, ...]:

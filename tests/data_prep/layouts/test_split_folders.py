@@ -331,3 +331,38 @@ def test_lists_beside_a_set_that_are_not_read_are_told(written, name):
     (told,) = layout.findings
     assert (told.level, told.code) == ("note", "LAY_UNUSED")
     assert told.found.endswith(f"are not read: {name}")
+
+
+ABC = [(n, png(picture(n))) for n in range(3)]
+SERIES = [encode(one) for one in series()]
+PARTED = {
+    "images and masks": {f"images/train/{n}.png": image for n, image in ABC}
+    | {f"masks/test/{n}.png": png(mask()) for n in range(3)},
+    "slices": {f"{'test/' * (z > 5)}{z}.dcm": one for z, one in enumerate(SERIES)},
+    "slices of two parts": {
+        f"{'test' if z > 5 else 'tr'}/{z}.dcm": s for z, s in enumerate(SERIES)
+    },
+    "a list": {"list.csv": b"image,label\ntrain/0.png,test/m.png\na/1.png,b/m.png\n"}
+    | {name: png(picture(k)) for k, name in enumerate(("train/0.png", "a/1.png"))}
+    | {name: png(mask()) for name in ("test/m.png", "b/m.png")},
+}
+
+
+@pytest.mark.parametrize("files", PARTED.values(), ids=PARTED)
+def test_files_of_one_case_in_folders_of_several_parts_are_refused(written, files):
+    tree = open_tree(written(files))
+    found = find_layout(tree)
+    wrong = {error.case for error in found.problems if error.code == "LAY_FOLD"}
+    assert wrong
+    assert not wrong & found.ids
+    assert wrong | {case.id for case in found.cases} == find_layout(tree, need_labels=False).ids
+
+
+def test_files_of_one_case_in_folders_of_one_part_are_not(written):
+    files = {}
+    for n, image in ABC:
+        part = "test" if n > 1 else "train"
+        files |= {f"{part}_images/{n}.png": image, f"gt/{part}/{n}.png": png(mask())}
+    found = find_layout(open_tree(written(files)))
+    assert len(found.cases) == 3
+    assert not found.problems
