@@ -10,6 +10,7 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.formats.registry import stem
 from data_prep.layouts import Case, Layout
 from data_prep.layouts.cases import sample
+from data_prep.layouts.lists.beside import states_split
 from data_prep.layouts.split_folders import shared_folders
 from data_prep.layouts.words import (
     holds_left_out,
@@ -24,16 +25,18 @@ def tell_of_parts(layout: Layout, used: Collection[str], config: DataConfig) -> 
 
     They tell one where two parts are named, as by `train_1` and `test_2`; or where several are
     named for testing or validation beside others that name none. One alone may be called so. A
-    split that folders, a list or `split_file` state is not asked about.
+    split that folders or `split_file` state is not asked about, one of a list only where it takes
+    cases for training that lie in folders for testing or validation.
 
     Args:
         layout: of all cases.
         used: ids of those that can be used.
         config: the user's `split_file`, and what is accepted; then it is a note.
     """
-    there = (*layout.cases, *layout.unlabelled)
-    if config.split_file or layout.apart or any(case.split is not None for case in there):
+    if config.split_file:
         return []
+    if states_split(layout):
+        return _against_folders(layout, used, config) if layout.listed_in else []
     shared = shared_folders(case.image for case in layout.cases)
     named: dict[str | None, list[str]] = defaultdict(list)
     for case in layout.cases:
@@ -47,23 +50,51 @@ def tell_of_parts(layout: Layout, used: Collection[str], config: DataConfig) -> 
     several += [f"{len(silent)} none ({sample(sorted(silent))})"] * bool(silent)
     found = f"names of cases tell parts of a split, which nothing states: {'; '.join(several)}; "
     found += "all are in the folds"
-    if "SPLIT_NAMES" in config.accept:
-        return [Finding("note", "SPLIT_NAMES", f"accepted: {found}", "")]
     fix = "state it, by a CSV list with a column split, folders train and test, or "
-    fix += "dataset.split_file; or accept that all are: dataset.accept: [SPLIT_NAMES]"
-    return [Finding("warning", "SPLIT_NAMES", found, fix)]
+    return [_of_names(found, f"{fix}dataset.split_file; or accept that all are", config)]
+
+
+def _of_names(found: str, fix: str, config: DataConfig) -> Finding:
+    if "SPLIT_NAMES" in config.accept:
+        return Finding("note", "SPLIT_NAMES", f"accepted: {found}", "")
+    return Finding("warning", "SPLIT_NAMES", found, f"{fix}: dataset.accept: [SPLIT_NAMES]")
+
+
+def _against_folders(layout: Layout, used: Collection[str], config: DataConfig) -> list[Finding]:
+    """Return a warning of cases that a list has for training and folders for something else.
+
+    A list that numbers folds may well do so for cases of validation.
+    """
+    cases = (*layout.cases, *layout.unlabelled, *layout.apart)
+    shared = shared_folders(case.image for case in cases)
+    learnt = [case for case in layout.cases if case.id in used and case.split != "test"]
+    told = {case.id: _part_of_folder(case, shared) for case in learnt}
+    against = [
+        case.id
+        for case in learnt
+        if told[case.id] == "test" or (told[case.id] == "validation" and case.split is None)
+    ]
+    if not against:
+        return []
+    ids = sample(sorted(against))
+    found = f"{layout.listed_in} has {len(against)} cases for training that lie in folders for "
+    found += f"testing or validation: {ids}"
+    return [_of_names(found, "correct the list or the folders; or accept the list", config)]
 
 
 def _part_of(case: Case, shared: int) -> str | None:
     """Return the part that the id of a case names, else its folders, else its file."""
-    path = PurePosixPath(case.image)
-    try:
-        told = part_of_folders(path.parts[shared:-1])
-    except ValueError:
-        told = None  # of several
-    if told and told.startswith("fold_"):
-        told = None
+    told = _part_of_folder(case, shared)
     return part_named(case.id) or told or part_named(stem(case.image))
+
+
+def _part_of_folder(case: Case, shared: int) -> str | None:
+    """Return the part that the folders of a case name; a fold is none."""
+    try:
+        told = part_of_folders(PurePosixPath(case.image).parts[shared:-1])
+    except ValueError:
+        return None  # of several
+    return None if told and told.startswith("fold_") else told
 
 
 def kept_out(layout: Layout, findings: Findings) -> list[DataError]:

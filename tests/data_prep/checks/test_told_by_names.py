@@ -1,5 +1,7 @@
 """A split, or cases to leave out, that names alone tell of are told of; other names are not."""
 
+from dataclasses import replace
+
 import pytest
 from bad_sets import mask, picture, png
 
@@ -73,6 +75,40 @@ def test_names_that_tell_a_split_are_told_of(found):
 @pytest.mark.parametrize("found", SOUND.values(), ids=SOUND)
 def test_names_that_tell_none_or_repeat_it_are_not(found):
     assert not parts(found)
+
+
+def listed(*splits, folders=("train", "train", "test", "test"), **more):
+    """Cases of a list that states where each is, in folders of parts."""
+    found = of_files(*(f"i/{folder}/{n}.png" for n, folder in enumerate(folders)), **more)
+    cases = [replace(case, split=split) for case, split in zip(found.cases, splits, strict=True)]
+    return replace(found, cases=tuple(cases), listed_in="list.csv")
+
+
+AGAINST = {
+    "the other way round": listed("test", "test", None, None),
+    "folds": listed(0, 1, 0, 1),
+    "one": listed(None, None, "test", None),
+    "validation": listed(None, None, "test", None, folders=("train", "train", "test", "val")),
+    "test kept by others": listed(None, None, None, None, apart=(Case("x", (("i/x.png",),)),)),
+}
+AGREEING = {
+    "alike": listed(None, None, "test", "test"),
+    "fewer for training": listed("test", None, "test", "test"),
+    "folds of validation": listed(0, 1, 0, 1, folders=("train", "train", "val", "val")),
+    "folds of training": listed(0, 1, "test", "test"),
+    "all in one": listed(None, None, None, "test", folders=("test",) * 4),
+    "no part": listed(None, None, None, "test", folders=("a", "b", "a", "train")),
+}
+
+
+@pytest.mark.parametrize("found", AGAINST.values(), ids=AGAINST)
+def test_a_list_that_trains_on_what_folders_keep_apart_is_told_of(found):
+    test_names_that_tell_a_split_are_told_of(found)
+
+
+@pytest.mark.parametrize("found", AGREEING.values(), ids=AGREEING)
+def test_a_list_that_folders_do_not_contradict_is_not(found):
+    test_names_that_tell_none_or_repeat_it_are_not(found)
 
 
 IDS = ("a", "b", "c11")
