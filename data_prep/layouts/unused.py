@@ -24,7 +24,7 @@ from data_prep.layouts.lists.beside import (
 )
 from data_prep.layouts.lists.columns import folds_apart, tells_groups, tells_split
 from data_prep.layouts.lists.json_yaml import JSON_YAML
-from data_prep.layouts.lists.tables import columns_of, rows_of_parts
+from data_prep.layouts.lists.tables import PLAIN, TABLES, columns_of, rows_of_parts
 from data_prep.layouts.words import part_of_folders, role_of
 
 # Files that describe others, or a dataset.
@@ -37,6 +37,18 @@ _SHEETS = (
     *(".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".parquet", ".feather", ".sav", ".dta"),
     *(".sas7bdat", ".rds", ".accdb", ".mdb"),
 )
+# What tables may be in, too, and much else: they are those of a split by their names alone.
+_PAGES = (
+    *(".xml", ".html", ".htm", ".pdf", ".docx", ".pkl", ".pickle"),
+    *(".xhtml", ".odt", ".rtf", ".tex", ".mat", ".db", ".sqlite", ".sqlite3", ".arrow"),
+)
+# What tells of no case, whatever it is called by: code, networks and what they wrote.
+_NO_LISTS = (
+    *(".py", ".sh", ".ipynb", ".m", ".r", ".c", ".cpp", ".h", ".js", ".bat", ".ps1", ".css"),
+    *(".log", ".out", ".err", ".cff", ".bib", ".pt", ".pth", ".ckpt", ".onnx", ".safetensors"),
+    *(".bval", ".bvec", ".svg", ".mp4", ".avi", ".mov", *_SHEETS),
+)
+_OF_SPLIT = re.compile(r"(?i)(?<![a-z])(splits?|folds?|partition(s|ing)?)(?![a-z])")
 _ACCESS = "Standard Jet DB"  # how its databases begin
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
 # Names of tables that people keep beside a set, and those that layouts read.
@@ -46,9 +58,10 @@ _LIST = re.compile(
     r"|demographics?|mrn|excluded?|redcap|dseg|class(es|_?dict|_?names)?|labels?|labelmap|colou?rs?)"
     r"(?![a-z])"
 )
+_OF_MUCH = (".dat", "")  # beside cases, they may be cases
 _LIST_SUFFIXES = (
-    *(".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".toml", ".ini"),
-    *(".jsonl", ".ndjson", ".pkl", ".pickle", ".ctbl", ".md", ".rst", ".docx"),
+    *(suffix for suffix in TABLES if suffix not in _OF_MUCH),
+    *(".toml", ".ini", ".ctbl", ".rst", ".pkl", ".pickle", ".docx", ".pdf", ".xml", ".html"),
 )
 # What else spreadsheets are called that tell of cases.
 _OF_CASES = re.compile(
@@ -127,6 +140,8 @@ def unused_files(
             unread.append(name)
         elif is_scan_name(name) or not need_labels:
             far.append(name)
+        elif _LIST.search(path.stem) and path.suffix.lower() not in _NO_LISTS:
+            lists.append(name)
     findings = Findings()
     for folder, several in _like_labels(tree, layout, far).items() if need_labels else ():
         if in_pairs and not chosen:
@@ -167,8 +182,14 @@ def unused_files(
 
 
 def _is_sheet(tree: Tree, name: str) -> bool:
-    """Tell whether a file is a table that is not read; `.mdb` of LMDB is none."""
-    suffix = PurePosixPath(name).suffix.lower()
+    """Tell whether a file is a table that is not read; `.mdb` of LMDB is none.
+
+    Of pages and files of programs, which may be anything, those are that are called by a split.
+    """
+    path = PurePosixPath(name)
+    suffix = path.suffix.lower()
+    if suffix in _PAGES:
+        return _OF_SPLIT.search(path.stem) is not None
     return suffix in _SHEETS and (suffix != ".mdb" or _ACCESS in beginning(tree, name))
 
 
@@ -179,11 +200,11 @@ def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_lab
     called = [name for name, s in stems.items() if _LIST.search(s) or _OF_CASES.search(s)]
     warned = called if need_labels and about else []
     if warned:
-        found = f"{len(warned)} spreadsheets that may tell a split or patients are not read: "
+        found = f"{len(warned)} tables that may tell a split or patients are not read: "
         fix = "save them as CSV, or take them out"
         findings.question("LAY_UNUSED", found + sample(warned), fix, about)
     if rest := [name for name in sheets if name not in warned]:
-        found = f"{len(rest)} spreadsheets are not read, whatever they tell: {sample(rest)}"
+        found = f"{len(rest)} tables are not read, whatever they tell: {sample(rest)}"
         findings.note("LAY_UNUSED", found)
 
 
@@ -233,21 +254,24 @@ def _has_few_values(tree: Tree, name: str) -> bool:
 def _may_list(tree: Tree, name: str, layout: str) -> bool:
     """Tell whether a text may say of cases what no layout reads from it."""
     path = PurePosixPath(name)
-    columns = columns_in(tree, name) if path.suffix.lower() in (".csv", ".tsv") else []
-    if path.suffix.lower() == ".tsv" and layout == "bids":
+    suffix = path.suffix.lower()
+    columns = columns_in(tree, name) if suffix in (".csv", ".tsv") else []
+    if suffix in (".tab", ".psv", ".list", ".lst"):
+        columns = [*columns_of(tree, name)]
+    if suffix == ".tsv" and layout == "bids":
         # Others say what was measured of a subject, and its electrodes have groups, too.
         of_scans = path.stem.split("_")[-1] in _OF_SCANS or not path.name.startswith("sub-")
         if of_scans and ({*map(role_of, columns)} & _PARTED or any(map(tells_split, columns))):
             return True
-    elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
+    elif suffix in PLAIN and suffix not in _OF_MUCH:
         named = {*map(role_of, columns)} - {None, "id"}
         named_alike = any(tells_split(column) or tells_groups(column) for column in columns)
         if named or named_alike or rows_of_parts(tree, name) or folds_apart(columns_of(tree, name)):
             return True
-    elif path.suffix.lower() in (".md", *JSON_YAML) and tells_of_cases(tree, name):
+    elif suffix in (".md", *JSON_YAML) and tells_of_cases(tree, name):
         return True
     named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
-    return bool(named_like) and path.suffix.lower() in _LIST_SUFFIXES
+    return bool(named_like) and suffix in _LIST_SUFFIXES
 
 
 def _is_of_sizes(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Tables in JSON and YAML: records, one a line or in a list, and names of cases as keys."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,8 +15,11 @@ from data_prep.layouts.lists.members import DEPTH, Table, is_cell, tables_of_mem
 from data_prep.layouts.words import role_of
 from data_prep.planning.part_words import is_part_word
 
-JSON_YAML = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
+JSON_YAML = (".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".json5", ".jsonc")
 _LINES = (".jsonl", ".ndjson")
+# JSON5 and JSON with remarks, which YAML can read without these.
+_REMARKED = (".json5", ".jsonc")
+_REMARK = re.compile(r"(?:^|(?<=[\s{\[,]))//[^\n]*|/\*.*?\*/", re.DOTALL)
 _MOST_YAML = 1 << 16  # bytes; its parser is slow
 _MOST_COLUMNS = 1000  # of a table; more keys are names themselves
 _MOST_INNER = 100  # lists and objects that are looked into alone, such as those of folds
@@ -29,7 +33,7 @@ def tables_in(tree: Tree, name: str) -> list[Table]:
     hold that are called by a key is another such column, beside one of their names.
     """
     suffix = PurePosixPath(name).suffix.lower()
-    most = _MOST_YAML if suffix in (".yaml", ".yml") else MAX_LIST_BYTES
+    most = MAX_LIST_BYTES if suffix in (".json", *_LINES) else _MOST_YAML
     try:
         data = tree.read(name, most + 1)
         if len(data) > most:
@@ -39,7 +43,8 @@ def tables_in(tree: Tree, name: str) -> list[Table]:
         elif suffix == ".json":
             content = parse_json(data, object)
         else:
-            content = check_yaml(data.decode("utf-8-sig"))
+            text = data.decode("utf-8-sig")
+            content = check_yaml(re.sub(_REMARK, " ", text) if suffix in _REMARKED else text)
     except (DataError, ValueError, RecursionError, yaml.YAMLError):
         return []  # whatever it is, no table that could be read
     return _tables_in(content, PurePosixPath(name).stem, DEPTH)

@@ -11,7 +11,8 @@ from data_prep.layouts.lists.markdown import markdown_tables
 from data_prep.layouts.lists.members import Table, tables_of_members
 from data_prep.planning.part_words import FOLD, is_part_word
 
-TABLES = (".csv", ".tsv", ".txt", ".md", *JSON_YAML)
+PLAIN = (".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".list", ".lst", "")  # rows of text
+TABLES = (*PLAIN, ".md", *JSON_YAML)
 # Parts of a split as keys, not as numbers; `training` is a section of our own settings.
 _PART_KEYS = re.compile(
     r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
@@ -49,7 +50,8 @@ def has_part_keys(tree: Tree, name: str) -> bool:
 def rows_of_parts(tree: Tree, name: str) -> list[Table]:
     """Return the table of rows, perhaps without a head, of which most hold the name of a part."""
     lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
-    rows = [[c.strip("\"'") for c in re.split(r"[,;\t]|\s+", line)] for line in lines]
+    between = r"\s*\|\s*" if name.lower().endswith(".psv") else r"[,;\t]|\s+"
+    rows = [[c.strip("\"'") for c in re.split(between, line)] for line in lines]
     if len(rows) < 2 or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:  # prose
         return []
     parts = [next(filter(is_part_word, row), "") for row in rows]
@@ -64,7 +66,7 @@ def columns_of(tree: Tree, name: str) -> Table:
     lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
     if not lines:
         return {}
-    delimiter = max(",;\t", key=lines[0].count)
+    delimiter = max(",;\t|", key=lines[0].count)
     if delimiter not in lines[0]:
         rows = [line.split() for line in lines]
     else:

@@ -44,6 +44,12 @@ LISTS = {
     "groups.csv": "case,group\na,p1\nb,p1\n",
     "patients.csv": "case,patient\na,p1\nb,p1\n",
     "split.txt": "images/a.png train\nimages/b.png test\n",
+    "split.psv": "case|split\na|train\nb|test\n",
+    "info.psv": "a | train\nb | test\n",
+    "folds.tab": "case\tfold\na\t0\nb\t1\n",
+    **dict.fromkeys(("split", "split.dat", "split.list", "x.lst"), "a train\nb test\n"),
+    "split.json5": '{// mine\ntrain: ["a"],\ntest: ["b"],\n}',
+    "split.jsonc": '{"train": ["a"], /* mine */ "test": ["b"]}',
 }
 
 
@@ -55,6 +61,32 @@ def test_a_split_of_these_cases_that_is_not_read_is_warned_of(written, name, tex
     assert told(layout_of(written({name: text.replace("b", "x").encode()}), need_labels=True)) == {
         ("note", "LAY_UNUSED")
     }
+
+
+@pytest.mark.parametrize("name", ["split.xml", "folds.html", "splits_final.pkl", "partition.mat"])
+def test_what_is_called_by_a_split_and_not_read_is_a_warning_where_none_is_stated(written, name):
+    files = {**PAIRS, name: b"some"}
+    assert told(layout_of(written(files))) == {("warning", "LAY_UNUSED")}
+    rows = [f"images/{id_}.png,masks/{id_}.png,{k},{k}\n" for k, id_ in enumerate("ab")]
+    listed = "".join(("image,label,fold,patient\n", *rows)).encode()
+    layout = layout_of(written({**files, "list.csv": listed}))
+    assert told(layout) == {("note", "LAY_UNUSED")}
+
+
+@pytest.mark.parametrize("name", ["patients.xml", "train", "test.foo", "metadata.rtf", "val.dat"])
+def test_what_may_tell_of_cases_by_its_name_alone_is_noted(written, name):
+    assert told(layout_of(written({**PAIRS, name: b"some"}))) == {("note", "LAY_UNUSED")}
+
+
+@pytest.mark.parametrize("name", ["split.py", "train.sh", "test.log", "fold_0.pth", "LICENSE"])
+def test_code_and_what_it_wrote_is_not(written, name):
+    assert not layout_of(written({**PAIRS, name: b"some"})).findings
+
+
+@pytest.mark.parametrize("name", ["patient1", "patient1.dat", "patient1.mat", "test.foo"])
+def test_what_lies_beside_cases_may_be_one_whatever_it_is_called(written, name):
+    found = told(layout_of(written({**PAIRS, f"images/{name}": b"some"})))
+    assert found == {("warning", "LAY_UNUSED")}
 
 
 OF_SLICES = {f"{folder}/{k}.png": png(picture(n)) for folder in ("images", "masks")
@@ -178,7 +210,7 @@ def test_tables_of_something_else_are_not(written, text):
 def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
     root = written({**PAIRS, name: text.encode("latin-1")})
     (finding,) = layout_of(root, need_labels=need_labels).findings
-    named = need_labels and not name.startswith(("data", "split.yaml", "train_", "split.pickle"))
+    named = need_labels and not name.startswith(("data", "split.yaml", "train_"))
     assert (finding.level, finding.code) == ("warning" if named else "note", "LAY_UNUSED")
     assert name in str(finding)
 
