@@ -13,7 +13,9 @@ from data_prep.layouts.cases import sample
 from data_prep.layouts.lists.beside import states_split
 from data_prep.layouts.split_folders import shared_folders
 from data_prep.layouts.words import (
+    holds_good,
     holds_left_out,
+    holds_poor,
     part_named,
     part_of_folders,
     says_to_leave_out,
@@ -108,11 +110,19 @@ def kept_out(layout: Layout, findings: Findings) -> list[DataError]:
     """
     images = shared_folders(case.image for case in layout.cases)
     labels = shared_folders(name for case in layout.cases for name in case.labels)
+    folders = {
+        case.id: [
+            *_below(case.image, images),
+            *(folder for label in case.labels for folder in _below(label, labels)),
+        ]
+        for case in layout.cases
+    }
+    # Beside those that are called good, poor ones are a kind of case.
+    of_quality = any(holds_good(folder) for several in folders.values() for folder in several)
     said = {}
     for case in layout.cases:
-        names = [*_below(case.image, images)]
-        names += [name for label in case.labels for name in _below(label, labels)]
-        saying = [name for name in names if holds_left_out(name)]
+        names = folders[case.id]
+        saying = [f for f in names if holds_left_out(f) or (holds_poor(f) and not of_quality)]
         saying += [name for name in (case.id, stem(case.image)) if says_to_leave_out(name)]
         if saying:
             said[case.id] = saying[0]

@@ -39,16 +39,36 @@ _ROLES: dict[Role, tuple[str, ...]] = {
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 # Of a case that is not to be used; the first few say it of a case in any name.
-PLAINLY_OUT = ("exclude", "excluded", "reject", "rejected", "discard", "discarded", "unusable")
+PLAINLY_OUT = (
+    *("exclude", "excluded", "reject", "rejected", "discard", "discarded", "unusable", "withdrawn"),
+    *("quarantine", "quarantined", "ausgeschlossen", "verworfen", "unbrauchbar", "excluido"),
+    *("excluidos", "descartado", "descartados", "escluso", "esclusi", "scartati"),
+)
+_FAILED = ("fail", "failed", "fails", "failure", "failures", "nogood", "notok")
+_QC = ("qc", "qa", "qualitycontrol", "qualitycheck", "qualityassurance", "inspection")
 LEFT_OUT = (
     *(*PLAINLY_OUT, "exclusions", "rejects", "dropped", "skip", "skipped", "ignore", "ignored"),
-    *("removed", "unused", "notused", "donotuse", "dontuse"),
+    *("removed", "unused", "notused", "donotuse", "dontuse", "trash", "trashed", "deleted"),
+    *("recyclebin", "papierkorb", "backup", "backups", "duplicate", "duplicates", "noconsent"),
+    *("withoutconsent", "consentwithdrawn", "withdrawnconsent", "consentrevoked", "revoked"),
+    *(joined for qc in _QC for failed in _FAILED for joined in (f"{qc}{failed}", f"{failed}{qc}")),
 )
+# Of cases that are worse than others, which may be what a dataset is about.
+_POOR = (
+    *("corrupt", "corrupted", "outlier", "outliers", "lowquality", "poorquality", "badquality"),
+    *("qualitylow", "qualitypoor", "qualitybad", "defective", "damaged"),
+)
+_GOOD = ("good", "high", "clean", "inlier", "inliers", "intact", "best", "fine", "undamaged")
 # What else folders of such cases are called by: `excluded_cases`, `rejected from training`.
 _OF_CASES = (
     *("case", "cases", "scan", "scans", "image", "images", "mask", "masks", "label", "labels"),
     *("patient", "patients", "subject", "subjects", "data", "file", "files", "from", "the"),
     *("study", "train", "training", "set", "dataset"),
+)
+# And by whom and why: `rejected_by_QC`.
+_BECAUSE = (
+    *(*_QC, "quality", "control", "by", "due", "to", "for", "after", "in", "review", "reviewer"),
+    *("reader", "expert", "experts", "radiologist", "consent"),
 )
 _NEAR = 0.8  # of two words, twice the letters they share in order to all letters
 # Of nnU-Net and the Decathlon: `imagesTr`, `imagesTs`; and what people add to them, `imagesVa`.
@@ -182,8 +202,25 @@ def says_to_leave_out(name: str) -> bool:
 
 def holds_left_out(folder: str) -> bool:
     """Tell whether a folder is called as one of cases not to be used, and nothing else."""
-    words = words_in(folder.replace("'", ""))
-    return "".join(word for word in words if word not in _OF_CASES) in LEFT_OUT
+    words = _words_of_folder(folder)
+    why = [word for word in words if word not in _BECAUSE]
+    return "".join(words) in LEFT_OUT or "".join(why) in LEFT_OUT
+
+
+def holds_poor(folder: str) -> bool:
+    """Tell whether a folder is called as one of cases that are worse: `corrupt`, `low_quality`."""
+    return "".join(_words_of_folder(folder)) in _POOR
+
+
+def holds_good(folder: str) -> bool:
+    """Tell whether a folder is called as one of cases that are better than those of others."""
+    return not {*words_in(folder)}.isdisjoint(_GOOD)
+
+
+def _words_of_folder(folder: str) -> list[str]:
+    """Return the words of a folder, without those for cases and numbers: `excluded_cases_2`."""
+    words = (word.rstrip("0123456789") for word in words_in(folder.replace("'", "")))
+    return [word for word in words if word not in _OF_CASES]
 
 
 def _words_of_name(name: str) -> set[str]:

@@ -119,11 +119,38 @@ LEFT_OUT = {
     "several words": ("i/a.png", "i/b.png", "i/do_not_use/c.png"),
     "apostrophe": ("i/a.png", "i/b.png", "i/don't use/c.png"),
     "file": ("i/a.png", "i/b.png", "i/c_excluded.png"),
+    **{
+        folder: ("i/a.png", "i/b.png", f"i/{folder}/c.png")
+        for folder in (
+            *(
+                "rejected_by_QC",
+                "quarantine",
+                "trash",
+                "deleted",
+                "corrupt",
+                "failed_qc",
+                "qc_failed",
+            ),
+            *("withdrawn", "ausgeschlossen", "outliers", "no_consent", "low_quality", "backup"),
+            *(
+                "duplicates",
+                "excluded2",
+                "FailedQC",
+                "failed quality control",
+                "Rejected by reader",
+            ),
+        )
+    },
 }
 USED = {
     "all": ("d/excluded/a.png", "d/excluded/b.png"),
     "a class": ("d/skull_removed/a.png", "d/skull/b.png"),
     "quality": ("d/bad/a.png", "d/good/b.png"),
+    "qualities": ("d/low_quality/a.png", "d/high_quality/b.png"),
+    "kinds": ("d/outliers/a.png", "d/inliers/b.png", "d/inliers/c.png"),
+    "passed": ("d/failed/a.png", "d/passed/b.png"),
+    "old": ("d/old_man/a.png", "d/t2_old/b.png", "d/c.png"),
+    "of control": ("d/quality_control/a.png", "d/qc/b.png", "d/consent/c.png", "d/control/d.png"),
     "part of a word": ("d/unexcluded/a.png", "d/b.png", "d/reuse/c.png"),
 }
 
