@@ -40,7 +40,13 @@ _OF_QUALITY = (
     "validdata",
     "validscan",
 )  # of a case that is for validation, or can be used
-_LEAVE_OUT = (*LEFT_OUT, "drop", "bad", "include", "included", "use", "used", "keep", "kept")
+_LEAVE_OUT = (
+    *(*LEFT_OUT, "drop", "bad", "include", "included", "use", "used", "keep", "kept", "usable"),
+    *("qc", "qcpass", "qcpassed", "passqc", "passedqc", "qcok", "withdrawn", "outlier"),
+)
+# Of control of quality, and what it says of cases that are not to be used.
+_OF_USE = ("qc", "qa", "quality", "control", "status", "check", "checked", "review", "inspection")
+_FAILED = ("fail", "failed", "not ok", "nok", "unaccepted", "unacceptable", "durchgefallen")
 _OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
 _FOLD_LIKE = re.compile(
     r"(outer|inner|test|val|cv)fold(id|no|number)?|cv(id|split|set)?|crossval\w*"
@@ -230,6 +236,8 @@ def may_leave_out(column: str, values: Collection[object]) -> bool:
     words = {plain_word(value) for value in values}
     if words & {*PLAINLY_OUT} and not words <= {*PLAINLY_OUT}:
         return True
+    if {*words_in(column)} & {*_OF_USE} and not words.isdisjoint(_FAILED):
+        return not words <= {*_FAILED, *UNTOLD}
     both = not words.isdisjoint(_YES) and bool(words & {*_NO, *UNTOLD})
     return both and bare_name(column) in _LEAVE_OUT and words <= {*_YES, *_NO, *UNTOLD}
 
