@@ -17,6 +17,13 @@ from data_prep.planning.splits import divided
 
 _BETWEEN = "_. -"  # what stands between the words of an id
 _WORDS = re.compile(f"[^{_BETWEEN}]+")
+_PERSON = "(?:patient|pat|pt|subject|subj|sub)"
+_PERSONS = re.compile(rf"(?i)(?:^|[^a-z])({_PERSON}[_-]?[0-9]+)")
+# Where no mark stands between: `slice3p1`, and `p1s3`.
+_COMPACT = (
+    re.compile(r"(?i)^(?:slice|image|img|im|frame|[sfzt])[0-9]+(p[0-9]+)$"),
+    re.compile(r"^([A-Za-z]+[0-9]+)[A-Za-z]+[0-9]+$"),
+)
 _SHOWN = 3
 _MOST_VIEWS = 4  # of one patient; what holds more is a site, or a year
 # Words for folders of many patients, and for files of one kind.
@@ -34,8 +41,9 @@ def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]
     """Return a warning, SPLIT_PATIENTS, of cases that may be of one patient and be parted.
 
     They may be where ids share a beginning with a number in it, as `patient001_frame01` and
-    `patient001_frame12`, or where folders with a number in their name hold several cases each,
-    perhaps in folders of images and masks. Folders of sites, years and such are none of patients.
+    `patient001_frame12`, or a word for a patient further on, as `slice1_patient3`; or where folders
+    with a number in their name hold several cases each, perhaps in folders of images and masks.
+    Folders of sites, years and such are none of patients.
     Nothing is told where groups are known, or where folds that are stated part no such cases.
 
     Args:
@@ -45,11 +53,11 @@ def tell_of_patients(cases: Iterable[Case], config: DataConfig) -> list[Finding]
     alone = [case for case in cases if case.group is None and case.patient is None]
     if config.group_file or config.group_pattern is not None or config.split_file:
         return []
-    words, by_id = _beginnings({case.id for case in alone})
+    pattern, by_id = _by_ids({case.id for case in alone})
     by_folder = _patient_folders(alone)
     splits = {case.id: case.split for case in alone}
     for groups, what, fix in (
-        (by_id, "ids begin alike", f"dataset.group_pattern: '{_pattern(words)}'"),
+        (by_id, "ids are alike", f"dataset.group_pattern: '{pattern}'"),
         (by_folder, "cases lie in one folder", "dataset.group_file, a CSV file of case,group"),
     ):
         if parted := _parted(groups, splits):
@@ -115,6 +123,18 @@ def _is_of_part(folder: str) -> bool:
         return part_of_folders([folder]) is not None
     except ValueError:
         return True  # of several
+
+
+def _by_ids(ids: set[str]) -> tuple[str, dict[str, str]]:
+    """Return an expression whose group is the patient that ids tell, and that of each id."""
+    words, begins = _beginnings(ids)
+    found = (_PERSONS,) if not any(map(_PERSONS.search, begins.values())) else ()
+    for pattern in (*found, *(_COMPACT if not begins else ())):
+        named = {id_: told[1] for id_ in ids if (told := pattern.search(id_))}
+        shared = len(named) == len(ids) > len({*named.values()}) > 1
+        if shared and not any(map(_is_of_many, named.values())):
+            return pattern.pattern, named
+    return _pattern(words), begins
 
 
 def _beginnings(ids: set[str]) -> tuple[int, dict[str, str]]:

@@ -29,6 +29,9 @@ ALIKE = {
     "slices": ("TCGA_CS_4941_19960909_1", "TCGA_CS_4941_19960909_2", "TCGA_DU_5849_19950405_1"),
     "times": ("BraTS-GLI-00002-000", "BraTS-GLI-00002-001", "BraTS-GLI-00003-000"),
     "blanks": ("p1 left", "p1 right", "p2 left"),
+    "no marks": ("p1s1", "p1s2", "p2s1"),
+    "no marks, the patient last": ("slice1p1", "slice2p1", "slice1p2"),
+    "a word for patients last": ("slice1_patient1", "slice2_patient1", "slice1_patient2"),
 }
 APART = {
     "numbers": ("hippocampus_001", "hippocampus_002", "hippocampus_003"),
@@ -39,6 +42,10 @@ APART = {
     "years": ("BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_003"),
     "words": ("a", "b", "c"),
     "one": ("p1_a",),
+    "numbers in names": ("T1w3", "T1w4", "T2w3"),
+    "of classes": ("class1img1", "class1img2", "class2img1"),
+    "no marks, one each": ("p1s1", "p2s1", "p3s1"),
+    "words and numbers": ("a1b1", "a1b2", "c"),
 }
 
 
