@@ -32,6 +32,7 @@ _MAGIC = (b"n+1", b"n+2")
 _PAIR_MAGIC = (b"ni1", b"ni2")
 _MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}  # by unit code: metres, millimetres, micrometres
 _VECTORS = (1007, 2003, 2004)  # codes of intent: vector, RGB, RGBA
+_UNKNOWN = "codes of forms that are none"
 _AGAIN = "fetch or export the file again"
 _WHOLE_IN_FLOAT32 = 1 << 24  # up to which it holds every whole number
 
@@ -118,14 +119,22 @@ def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:
     if len(data) > total:
         findings.ask("IO_TRAILING", f"{len(data) - total} bytes too many", _AGAIN)
         data = data[:total]
-    if any(float(mm) < 0 for mm in _HEADERS[size](data[:size], check=False)["pixdim"][1:4]):
+    written = _HEADERS[size](data[:size], check=False)
+    if any(float(mm) < 0 for mm in written["pixdim"][1:4]):
         findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
     try:
         with silenced("nibabel.global"):
-            return _IMAGES[size].from_bytes(data)
+            image = _IMAGES[size].from_bytes(data)
     # nibabel's header code raises several kinds of error for what it cannot make sense of.
     except Exception as error:
         raise DataError("HDR_DAMAGED", words_of(error), _AGAIN) from error
+    # nibabel takes codes that it does not know for 0.
+    image.extra[_UNKNOWN] = [
+        f"{name} {int(written[name])}"
+        for name in ("qform_code", "sform_code")
+        if int(written[name]) != int(image.header[name])
+    ]
+    return image
 
 
 def _joined(start: bytes, size: int, findings: Findings, beside: Beside) -> bytes:
@@ -226,10 +235,13 @@ def _stored(image: nib.Nifti1Image) -> ArrayProxy:
 def _geometry(image: nib.Nifti1Image, findings: Findings) -> tuple[np.ndarray, tuple[int, int]]:
     header = image.header
     codes = int(header["qform_code"]), int(header["sform_code"])
+    unknown = " and ".join(image.extra.get(_UNKNOWN, ()))
     if codes == (0, 0) and len(image.shape) > 2:
-        findings.ask(
-            "GEO_NONE", "no orientation (qform and sform codes are 0)", "set the true affine"
-        )
+        why = f"{unknown}, where codes are 0 to 5" if unknown else "qform and sform codes are 0"
+        findings.ask("GEO_NONE", f"no orientation ({why})", "set the true affine")
+    elif unknown and codes != (0, 0):
+        found = f"{unknown}, where codes are 0 to 5: the other form is used"
+        findings.warn("GEO_SQFORM", found, "set the true affine and its code")
     if 0 not in codes:
         try:
             qform, sform = image.get_qform(), image.get_sform()
