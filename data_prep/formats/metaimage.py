@@ -31,6 +31,9 @@ TYPES = {
 _LAST_FIELD = "elementdatafile"
 _SCALE = {"ElementToIntensityFunctionSlope": "1", "ElementToIntensityFunctionOffset": "0"}
 _PLACES = ("Offset", "Position", "Origin", "ImagePosition", "ImagePositionPatient")
+_OPPOSITE = ("RL", "AP", "IS")  # of LPS: where an axis leads to with a negative number, or positive
+_BY_HABIT = ("RAI", "LPS")
+_NEAR = 0.8  # cosine of an axis and the one that it is called by
 _ROUNDED = 1e-4  # what numbers written to some digits differ by
 _DIRECTION = 1e-3  # what directions written to some digits are longer or shorter by
 _AGAIN = "fetch or export the file again"
@@ -150,12 +153,42 @@ def _affine(fields: dict[str, str], findings: Findings) -> np.ndarray:
         lengths = np.linalg.norm(axes, axis=1)
         if lengths.all():  # else it is singular
             agreed({"lengths of directions": [1, 1, 1], "TransformMatrix": lengths}, _DIRECTION)
+        if rank == 3 and lengths.all():
+            _hold_to_letters(fields.get("anatomicalorientation", ""), axes, findings)
         sides = [*(spacing or [1.0] * rank), 1.0][:3]
         affine = from_lps(axes.T * sides, np.array([*place, 0.0][:3]))
     unit = fields.get("distanceunits", "mm").strip(" '\"")
     affine[:3] *= millimetres_in("DistanceUnits", [unit], findings)
     check_affine(affine, findings)
     return affine
+
+
+def _hold_to_letters(text: str, axes: np.ndarray, findings: Findings) -> None:
+    """Warn of letters for where axes lead that say another thing than the matrix, which is used.
+
+    Some write where axes lead to and others where they come from, and `RAI` by habit.
+
+    Args:
+        text: such as `LPS`; anything else is passed over.
+        axes: of LPS, a row each.
+        findings: take the warning.
+    """
+    letters = text.upper()
+    if len(letters) != 3 or any(len({*pair} & {*letters}) != 1 for pair in _OPPOSITE):
+        return
+    axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    if np.abs(axes).max(axis=1).min() < _NEAR:
+        return  # of axes halfway, several letters are right
+    nearest = [(int(np.argmax(np.abs(axis))), axis) for axis in axes]
+    towards = "".join(_OPPOSITE[k][int(axis[k] > 0)] for k, axis in nearest)
+    away = "".join(_OPPOSITE[k][int(axis[k] < 0)] for k, axis in nearest)
+    if letters not in (towards, away, *_BY_HABIT):
+        found = (
+            f"AnatomicalOrientation is {letters}, and the axes of TransformMatrix are {towards} "
+        )
+        findings.warn(
+            "GEO_LETTERS", f"{found}({away} by where they begin)", "correct the wrong one"
+        )
 
 
 def _of_space(
