@@ -119,3 +119,15 @@ def _log_handlers() -> Iterator[logging.StreamHandler]:
         for handler in getattr(logger, "handlers", ()):  # a place for a logger has none
             if isinstance(handler, logging.StreamHandler):
                 yield handler
+
+
+def exact_text(data: bytes) -> str:
+    """Return bytes as text that has no place for two readings: whole UTF-8, nothing replaced.
+
+    Raises:
+        ValueError: if it is not UTF-8, or holds U+FFFD, which stands for what others lost.
+    """
+    text = data.decode("utf-8")
+    if "\ufffd" in text:
+        raise ValueError("letters that were lost before, of which U+FFFD is left")
+    return text

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data_prep.core.errors import DataError, case_errors
+from data_prep.core.safe_text import exact_text
 from sdunet.runtime.run_record import say
 from sdunet.serve.access import Access
 from sdunet.serve.answers import refused
@@ -24,6 +26,17 @@ def _named() -> Iterator[None]:
             yield
     except OSError as error:
         raise DataError("OUT_DISK", str(error.strerror), "ask again later") from error
+
+
+def _check_address(scope: Scope) -> None:
+    """Refuse a path or a query of which frameworks would make another: by U+FFFD, two are one."""
+    for part in (scope.get("raw_path") or scope["path"].encode(), scope.get("query_string", b"")):
+        try:
+            exact_text(part.decode("ascii").encode())
+            exact_text(unquote_to_bytes(part))
+        except ValueError as error:
+            fix = "write what is not ASCII as UTF-8, each byte as % and two digits"
+            raise DataError("SERVE_REQUEST", "an address that is no UTF-8", fix) from error
 
 
 class Guard:
@@ -55,6 +68,7 @@ class Guard:
         try:
             with _named():
                 self.access.check(scope["path"], Headers(scope=scope))
+                _check_address(scope)
                 try:
                     await self.app(scope, receive, counted)
                 except ClientDisconnect:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from data_prep.core.errors import DataError
+from data_prep.core.safe_text import exact_text
 from data_prep.formats.registry import suffix_of
 from sdunet.serve.work_queue import WorkQueue
 
@@ -75,32 +76,59 @@ async def receive_form(
         texts: fields without a file that may be there.
 
     Raises:
-        DataError: SERVE_REQUEST if there are other fields, SERVE_UPLOAD if they are too large,
-            SERVE_SLOW if they do not come, SERVE_STOPPING.
+        DataError: SERVE_REQUEST if there are other fields, a text twice or one that is no UTF-8;
+            SERVE_UPLOAD if they are too large, SERVE_SLOW if they do not come, SERVE_STOPPING.
         ClientDisconnect: if the sender has left.
     """
     kind, parameters = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in parameters:
         raise DataError("SERVE_REQUEST", "no form of files", _fix(field))
-    within = bounded(request, most, queue, _FormEnd(parameters[b"boundary"]))
+    if parameters.get(b"charset", b"utf-8").lower() != b"utf-8":
+        raise DataError("SERVE_REQUEST", "a form of another charset", "send it in UTF-8")
+    boundary = parameters[b"boundary"]
+    within = bounded(_of_bytes(request, boundary), most, queue, _FormEnd(boundary))
     async with within.form(max_files=max(8, len(channels)), max_fields=8) as form:
         sent, told = [], {}
-        for name, content in form.multi_items():
+        for field_name, content in form.multi_items():
+            name = _text(field_name)
             if isinstance(content, UploadFile):
                 sent.append((name, content))
+            elif name in told:
+                raise DataError("SERVE_REQUEST", f"{name} twice", "send it once")
             elif name in texts:
-                told[name] = content
+                told[name] = _text(content)
             else:
                 raise DataError(
                     "SERVE_REQUEST", f"a field {name!r:.80} without a file", _fix(field)
                 )
         if not sent:
             return Received(None, told)
-        called = [(name, file.filename or "") for name, file in sent]
+        called = [(name, _text(file.filename or "")) for name, file in sent]
         names = _names_of(called, channels, field)
         for (_, file), name in zip(sent, names, strict=True):
             await asyncio.to_thread(_copy, file, folder / name)
     return Received(folder / names[0] if len(names) == 1 else folder, told)
+
+
+def _of_bytes(request: Request, boundary: bytes) -> Request:
+    """Return a request whose form gives a letter for each byte, for `_text` to read.
+
+    Of texts that are no UTF-8, Starlette would make others without a word.
+    """
+    told = b'multipart/form-data; charset=latin-1; boundary="%s"' % boundary
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
+    return Request(
+        {**request.scope, "headers": [*headers, (b"content-type", told)]}, request.receive
+    )
+
+
+def _text(letters: str) -> str:
+    """Return the text of a form, of which each letter is a byte."""
+    try:
+        return exact_text(letters.encode("latin-1"))
+    except ValueError as error:
+        found, fix = "a form with text that is no UTF-8", "send it in UTF-8"
+        raise DataError("SERVE_REQUEST", found, fix) from error
 
 
 def bounded(
