@@ -67,15 +67,25 @@ def access_for(host: str, token: str | None, *, no_token: bool) -> Access:
         if no_token:
             found = f"a token, by --token or {VARIABLE}, and --no-token"
             raise DataError("SERVE_TOKEN", found, "give one of them")
-        if not token or not all("!" <= letter <= "~" for letter in token):
-            found = "a token that is empty or has other letters than those of ASCII"
-            raise DataError("SERVE_TOKEN", found, "take letters and digits, without spaces")
+        if wrong := _fault_of(token):
+            raise DataError("SERVE_TOKEN", wrong, "take letters and digits, without spaces")
         return Access(token, local=False)
     if not no_token and not is_loopback(host):
         found = f"no token, and other machines may reach {host}"
         fix = f"set {VARIABLE} or --token, or give --no-token to let anybody ask"
         raise DataError("SERVE_TOKEN", found, fix)
     return Access(None, local=not no_token)
+
+
+def _fault_of(token: str) -> str:
+    """Return why a token cannot stand in a header; nothing if it can."""
+    if not token:
+        return "a token that is empty"
+    if any(letter.isspace() for letter in token):
+        return "a token with a space, or the end of a line"
+    if not all("!" <= letter <= "~" for letter in token):
+        return "a token with other letters than those of ASCII"
+    return ""
 
 
 def is_loopback(host: str) -> bool:

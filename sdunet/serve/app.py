@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from data_prep.core.errors import DataError
 from sdunet.serve.answers import as_json, refused
 from sdunet.serve.guard import Guard
-from sdunet.serve.monai_label.routes import add_monai_label
+from sdunet.serve.monai_label.routes import ROUTES, add_monai_label
 from sdunet.serve.service import Service
 from sdunet.serve.uploads import receive_scan
 
@@ -66,7 +66,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
     """Tell what FastAPI says of a request that is none of ours."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     told = error.detail if isinstance(error, HTTPException) else ""
-    fix = "ask for predict by POST, or for info, health or metrics by GET"
+    fix = f"ask for predict by POST, for info, health or metrics by GET, or {ROUTES}"
     return refused(DataError("SERVE_REQUEST", f"{told!s:.200}", fix), status)
 
 

@@ -107,6 +107,39 @@ def test_a_volume_is_predicted_under_its_name_for_whoever_sent_it(
     assert code_of(made.put("/datastore/label?image=x", files=anna)) == (404, "SERVE_REQUEST")
 
 
+def test_a_client_is_known_by_its_id_in_params_or_beside_them(client, volume):
+    made = client()
+    params = {"params": (None, json.dumps({"client_id": "anna"}))}
+    sent = {"client_id": (None, "anna"), "file": (NAME, volume.read_bytes())}
+    assert made.put("/datastore/?image=x", files=sent).status_code == 200
+    assert made.post("/infer/model?image=x", files=params).status_code == 200
+    for one in ({"client_id": (None, "bert")}, {"params": (None, "{}")}):
+        assert code_of(made.post("/infer/model?image=x", files=one)) == (404, "SERVE_SESSION")
+    twice = [*sent.items(), ("client_id", (None, "anna"))]
+    assert code_of(made.put("/datastore/?image=x", files=twice)) == (400, "SERVE_REQUEST")
+
+
+def test_a_request_that_names_two_scans_is_refused(client, volume):
+    made = client()
+    assert upload(made, volume, "x").status_code == 200
+    session = keep(made, volume).json()["session_id"]
+    refused = infer(made, f"model?image=x&session_id={session}")
+    assert code_of(refused) == (400, "SERVE_REQUEST")
+    assert refused.json()["found"] == "a session and a kept image"
+    file = {"file": (NAME, volume.read_bytes())}
+    assert infer(made, "model?image=x", files=file).json()["found"] == "a file and a kept image"
+
+
+@pytest.mark.parametrize("image", ["M%FCller", "M%E4ller", "M%EF%BF%BDller", "M%C3%BCller"])
+def test_names_that_others_could_become_keep_nothing(image, service, client, volume):
+    shared = service()
+    sent = {"file": (NAME, volume.read_bytes())}
+    answer = client(shared).put(f"/datastore/?image={image}", files=sent)
+    whole = image == "M%C3%BCller"
+    assert answer.status_code == (200 if whole else 400)
+    assert len(shared.kept.names) == whole
+
+
 def test_files_of_channels_are_taken_in_their_order(
     client, volume, tmp_path, write_nifti, written_by_predict
 ):
@@ -167,6 +200,14 @@ def test_a_name_with_a_space_is_asked_for_as_the_client_writes_it(service, clien
         ("model?image={}", {}, (404, "SERVE_SESSION")),
         ("model?image=", {}, (400, "SERVE_REQUEST")),
         ("model?image=x", {"params": (None, "{")}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"params": (None, '{"client_id": 1}')}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"params": (None, '{"a": 1, "a": 2}')}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"params": (None, '{"client_id": "\\ufffd"}')}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"client_id": (None, "another")}, (400, "SERVE_REQUEST")),
+        ("model?image=x", {"client_id": (None, b"\xe4")}, (400, "SERVE_REQUEST")),
+        ("model?image=M%FCller", {}, (400, "SERVE_REQUEST")),
+        ("model?image=M%EF%BF%BDller", {}, (400, "SERVE_REQUEST")),
+        ("model%FC?image=x", {}, (400, "SERVE_REQUEST")),
         ("model?image=x", {"params": (None, "[]")}, (400, "SERVE_REQUEST")),
         ("model?image=x", {"params": (None, "[" * 100_000)}, (400, "SERVE_REQUEST")),
     ],

@@ -59,6 +59,7 @@ def test_other_requests_are_refused_like_scans(method, path, status, client):
     assert answer.status_code == status
     assert answer.json()["code"] == "SERVE_REQUEST"
     assert "predict" in answer.json()["fix"] or "answer" in answer.json()["fix"]
+    assert status == 400 or "datastore/" in answer.json()["fix"]
 
 
 def test_a_token_is_asked_for_everywhere_but_of_health(client):
@@ -105,6 +106,8 @@ def test_only_this_machine_is_served_without_a_token(monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
     with pytest.raises(DataError, match="empty"):
         access_for("127.0.0.1", None, no_token=False)
+    with pytest.raises(DataError, match="a space"):
+        access_for("127.0.0.1", "a b", no_token=False)
 
 
 def test_a_full_queue_asks_to_come_again(service, client, volume):

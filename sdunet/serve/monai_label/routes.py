@@ -4,7 +4,6 @@ Source: `monailabel/client/client.py` of MONAI Label 0.8, and its module for 3D 
 older ones send a scan as a session, newer ones under the name of the volume.
 """
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, Request, Response
 
 from data_prep.core.errors import DataError
+from data_prep.core.parse import parse_json, plainly
 from data_prep.core.safe_text import inert_json
 from sdunet.serve.answers import Answer, as_json
 from sdunet.serve.kept_scans import Name
@@ -22,8 +22,14 @@ from sdunet.serve.service import Service
 from sdunet.serve.uploads import Received, bounded, receive_form
 
 _TEXTS = ("params", "client_id")
+ROUTES = (
+    "as clients of MONAI Label for info/ by GET, session/ or datastore/ by PUT, "
+    "infer/MODEL by POST, or auth/"
+)
 _OUTPUTS = ("", "all", "image", "json")
 _MOST_LOGIN = 4096  # bytes
+
+Sender = tuple[str, str]
 
 
 def add_monai_label(app: FastAPI, service: Service) -> None:
@@ -43,7 +49,7 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
         """Keep a scan, and tell a name that nobody can guess, by which it is predicted."""
         _check_query(request, ())
         name = secrets.token_urlsafe(32)
-        await _keep(service, request, "files", lambda texts: name)
+        await _keep(service, request, "files", lambda sender: name)
         return as_json({"session_id": name, "session_info": told_of(name)})
 
     @app.put("/datastore/", response_class=Response)
@@ -52,7 +58,7 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
         image = _check_query(request, ("image",)).get("image", "")
         if not image:
             raise DataError("SERVE_REQUEST", "an image without a name", "add ?image=NAME")
-        await _keep(service, request, "file", lambda texts: (*_sender(request, texts), image))
+        await _keep(service, request, "file", lambda sender: (*sender, image))
         return as_json({"image": image})
 
     @app.get("/session/{name}", response_class=Response)
@@ -96,8 +102,8 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
     async def login(request: Request) -> Response:
         """Give the token to whoever shows it as a password, as these clients do."""
         body = await bounded(request, _MOST_LOGIN, service.queue).body()
-        password = parse_qs(body.decode("latin-1")).get("password", [""])[0]
-        if not access.accepts(password):
+        passwords = parse_qs(body.decode("latin-1")).get("password", [])
+        if len(passwords) != 1 or not access.accepts(*passwords):
             fix = "give the token of the server as the password; the name of the user is any"
             raise DataError("SERVE_TOKEN", "a wrong password", fix)
         return as_json({"access_token": access.token, "token_type": "bearer"})
@@ -109,7 +115,7 @@ def add_monai_label(app: FastAPI, service: Service) -> None:
 
 
 async def _keep(
-    service: Service, request: Request, field: str, name_of: Callable[[Mapping[str, str]], Name]
+    service: Service, request: Request, field: str, name_of: Callable[[Sender], Name]
 ) -> None:
     """Keep the scan in a form.
 
@@ -117,40 +123,46 @@ async def _keep(
         service: where.
         request: with the form.
         field: of the file.
-        name_of: tells the name by which it is kept, of the texts in the form.
+        name_of: tells the name by which it is kept, of who sent it.
 
     Raises:
-        DataError: SERVE_SESSION if none are kept; as `_received` and `KeptScans.keep`.
+        DataError: SERVE_SESSION if none are kept; as `_received`, `_sender` and `KeptScans.keep`.
     """
     service.kept.check()
     with service.queue.place(), service.private() as folder:
         received = await _received(service, request, folder, field)
+        sender = _sender(request, received.texts)
         if received.scan is None:
             fix = f"send the scan as a field {field}"
             raise DataError("SERVE_REQUEST", "no whole file in it", fix)
-        service.kept.keep(received.scan, name_of(received.texts))
+        service.kept.keep(received.scan, name_of(sender))
 
 
 async def _predicted(service: Service, request: Request, asked: Mapping[str, str]) -> Answer:
     """Predict a scan of a session, one in the form, or one that was kept as an image.
 
+    Clients name the volume beside a session or a file, too: that is no other scan, unless its
+    sender had one kept under this name.
+
     Raises:
-        DataError: SERVE_SESSION if it is not kept; as `_received` and `Service.predicted`.
+        DataError: SERVE_REQUEST if two scans are meant; SERVE_SESSION if it is not kept; as
+            `_received`, `_sender` and `Service.predicted`.
         ClientDisconnect: if nobody waits for the answer.
     """
-    session, image = asked.get("session_id", ""), asked.get("image", "")
+    session, image, kept = asked.get("session_id", ""), asked.get("image", ""), service.kept
     with service.queue.place(), service.private() as folder:
         received = await _received(service, request, folder, "file")
+        named = (*_sender(request, received.texts), image)
+        told = {"a session": session, "a file": received.scan, "a kept image": named in kept.names}
+        several = [what for what, there in told.items() if there]
+        if len(several) > 1:
+            raise DataError("SERVE_REQUEST", " and ".join(several), "name or send one of them")
         if received.scan is not None:
-            if session:
-                fix = "send the session or the file"
-                raise DataError("SERVE_REQUEST", "a session and a file", fix)
             return await service.predicted(request, received.scan)
         if not session and not image:
             fix = "name a session or an image, or send a file"
             raise DataError("SERVE_REQUEST", "no scan", fix)
-        name = session or (*_sender(request, received.texts), image)
-        with service.kept.use(name) as scan:
+        with kept.use(session or named) as scan:
             return await service.predicted(request, scan)
 
 
@@ -161,20 +173,27 @@ async def _received(service: Service, request: Request, folder: Path, field: str
     return await receive_form(*sent, field=field, texts=_TEXTS)
 
 
-def _sender(request: Request, texts: Mapping[str, str]) -> tuple[str, str]:
-    """Return who sends a form: its address, and how the client calls itself in `params`.
+def _sender(request: Request, texts: Mapping[str, str]) -> Sender:
+    """Return who sends a form: its address, and how the client calls itself, there or in `params`.
 
     Names of images are those of volumes in Slicer, which several people may give to several scans.
     All else that is in `params` asks for nothing that is done here.
+
+    Raises:
+        DataError: SERVE_REQUEST if it calls itself by two names, or `params` cannot be used.
     """
     fix = "send an object of JSON as params"
     try:
-        params = json.loads(texts.get("params") or "{}")
-    except (ValueError, RecursionError) as error:
-        raise DataError("SERVE_REQUEST", "params that are no JSON", fix) from error
-    if not isinstance(params, dict):
-        raise DataError("SERVE_REQUEST", "params that are no object", fix)
-    return request.client.host if request.client else "", str(params.get("client_id"))
+        params = parse_json(texts.get("params") or "{}")
+    except ValueError as error:
+        raise DataError("SERVE_REQUEST", f"params: {plainly(error)}", fix) from error
+    told = [name for name in (texts.get("client_id"), params.get("client_id")) if name is not None]
+    if not all(isinstance(name, str) and "\ufffd" not in name for name in told):
+        raise DataError("SERVE_REQUEST", "a client_id that is no text", "send it as text in UTF-8")
+    if len({*told}) > 1:
+        found = "one client_id in params and another beside it"
+        raise DataError("SERVE_REQUEST", found, "send one of them")
+    return request.client.host if request.client else "", told[0] if told else ""
 
 
 def _check_query(request: Request, known: tuple[str, ...]) -> dict[str, str]:
