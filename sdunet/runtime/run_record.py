@@ -17,8 +17,9 @@ from tqdm import tqdm
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.core.safe_text import inert, placeless
-from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.output_folder import RECORD
+from data_prep.files.written_files import check_whole, check_written, list_of
 from sdunet.layers import Sweep
 from sdunet.ops import backends, missing_backends
 
@@ -99,6 +100,32 @@ def check_ended(run: Path, planned: Mapping[str, Any], accept: Collection[str]) 
         "finish it by train --resume, or give --accept RUN_UNFINISHED to use its weights as they "
         "are",
     )
+
+
+def check_results(folder: Path, tables: Collection[str] = ()) -> None:
+    """Refuse results of which a table, or the record of how they were made, is not as it was.
+
+    A folder without a list is the user's own; of its `run.json` the hash inside tells all the same.
+
+    Args:
+        folder: that holds results which are read.
+        tables: names of files that belong to them, where they were written at all.
+
+    Raises:
+        DataError: OUT_UNFINISHED; OUT_CHANGED for a file that is gone or another; RUN_RECORD if
+            what `run.json` says was changed.
+    """
+    check_whole(folder)
+    path, listed = folder / RECORD, list_of(folder / RECORD)
+    data = path.read_bytes() if path.is_file() else None
+    if data is not None:
+        with usable("RUN_RECORD", path, "make the results again"):
+            parse_hashed(data)
+    # Of parts that end at once, the last in the list need not be the last that wrote.
+    if listed is None or listed.parts <= 1:
+        check_written(path, data)
+    for table in (folder / name for name in tables):
+        check_written(table, table.read_bytes() if table.is_file() else None)
 
 
 def tell(*lines: str) -> None:

@@ -39,6 +39,15 @@ def test_figures_of_other_weights_are_not_put_into_a_table(run, packed, tmp_path
     capsys.readouterr()
     assert main(["vae", "table", str(out)]) == 1
     assert "EVAL_JSON: it cannot be used: of other weights" in capsys.readouterr().err
+    (out / "model.safetensors").unlink()
+    assert main(["vae", "table", str(out)]) == 1
+    assert "OUT_CHANGED: gone since" in capsys.readouterr().err
+    shutil.copy(run / "model.safetensors", out)
+    assert main(["vae", "table", str(out)]) == 0
+    record = (out / "run.json").read_text()
+    (out / "run.json").write_text(record.replace('"seconds": ', '"seconds": 1'))
+    assert main(["vae", "table", str(out)]) == 1
+    assert "RUN_RECORD" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("scale", [0, 8])

@@ -18,8 +18,9 @@ from data_prep.files.hashed_json import read_hashed
 from data_prep.files.links import real
 from data_prep.files.output_folder import check_free, check_output, own_folder
 from sdunet.runtime.doubts import SEEN, findings_of
-from sdunet.runtime.run_record import say
+from sdunet.runtime.run_record import check_results, say
 from sdunet.runtime.tables import markdown, plain_markdown, write_csv
+from sdunet.segmentation.evaluation.evaluate import SUMMARY, TABLES
 from sdunet.segmentation.evaluation.plots import paired_differences
 from sdunet.segmentation.metrics.case_scores import METRICS, USUAL, ScoreOptions
 from sdunet.segmentation.metrics.statistics import holm, interval, signed_rank
@@ -81,7 +82,7 @@ def compare(
     Raises:
         DataError: COMPARE_FEW for fewer than two; COMPARE_SCORES if a folder holds no scores;
             COMPARE_OTHER if classes, references or tolerances differ; COMPARE_NONE without a
-            common case; CASE_UNKNOWN if a case asked for is in none.
+            common case; CASE_UNKNOWN if a case asked for is in none; as `check_results`.
     """
     scored, problems = read_scores(folders, names, only)
     doubts = [f"{m.name}: {one}" for m in scored for one in (*findings_of(m.doubts), *_missed(m))]
@@ -201,9 +202,10 @@ def _of_cases(scored: Scored, common: Collection[str]) -> Scored:
 
 
 def _read(folder: Path, name: str) -> Scored:
-    path = folder / "summary.json"
+    path = folder / SUMMARY
     with usable("COMPARE_SCORES", path, "give a folder that sdunet evaluate wrote"):
         summary = read_hashed(path)
+        check_results(folder, TABLES)
         classes = {number: str(mean["name"]) for number, mean in summary["mean"].items()}
         cases = once(
             [

@@ -39,10 +39,8 @@ _FACTS = (
     *("volume_reference", "volume_prediction", "volume_difference"),
     *("objects_reference", "objects_prediction", "objects_found"),
 )
-_FILES = (
-    *("cases.csv", "components.csv", instance_scores.FILE, SUMMARY),
-    *("dice.png", "volumes.png", "sizes.png", "calibration.png"),
-)
+TABLES = ("cases.csv", "components.csv", instance_scores.FILE, SUMMARY)
+_FILES = (*TABLES, "dice.png", "volumes.png", "sizes.png", "calibration.png")
 _SIZES = 4  # groups of objects by size, of as many each
 
 

@@ -14,6 +14,7 @@ from data_prep.files.file_tree import Tree
 from data_prep.files.hashed_json import parse_hashed
 from data_prep.files.written_files import check_written
 from data_prep.planning.regions import check_regions
+from sdunet.runtime.run_record import check_results
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 
@@ -68,11 +69,14 @@ def read_recorded(tree: Tree) -> Recorded:
     """Read what is recorded with predictions; nothing, where they are of others.
 
     Raises:
-        DataError: PRED_MANIFEST if the record is damaged, OUT_CHANGED if it is gone.
+        DataError: PRED_MANIFEST if the record is damaged, OUT_CHANGED if it is gone; as
+            `check_results`.
     """
     if MANIFEST not in tree.names:
         check_written(tree.root / MANIFEST, None)
         return Recorded()
+    if tree.root.is_dir():
+        check_results(tree.root)
     with usable("PRED_MANIFEST", MANIFEST, "predict again"):
         manifest = parse_hashed(tree.read(MANIFEST, MAX_BYTES + 1))
         labels = {name: whole(number) for name, number in manifest["labels"].items()}

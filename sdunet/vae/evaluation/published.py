@@ -9,6 +9,8 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.core.safe_text import inert
 from data_prep.files.hashed_json import read_hashed, write_hashed
+from data_prep.files.written_files import is_there
+from sdunet.runtime.run_record import check_results
 from sdunet.vae.model import WEIGHTS, weights_sha256
 
 EVALUATION = "evaluation.json"
@@ -124,10 +126,14 @@ def table(runs: Sequence[str | Path]) -> str:
         runs: folders that hold `evaluation.json`.
 
     Raises:
-        DataError: EVAL_MISSING, EVAL_JSON; TABLE_MIXED if data sets or grey levels differ, as bits
+        DataError: EVAL_MISSING, EVAL_JSON; OUT_CHANGED if the weights are gone; as `check_results`;
+            TABLE_MIXED if data sets or grey levels differ, as bits
             a dimension of 32 and of 256 levels cannot be compared.
     """
     found = [(Path(run), _load(Path(run))) for run in runs]
+    for run, _ in found:
+        check_results(run)
+        is_there(run / WEIGHTS)
     kinds = {(record["data"], record["levels"], record["split"]): run for run, record in found}
     if len(kinds) > 1:
         (one, first), (other, second), *_ = kinds.items()

@@ -78,6 +78,29 @@ def test_folders_that_no_name_tells_apart_need_names(made, tmp_path):
     assert [model.name for model in scored] == ["one", "two"]
 
 
+@pytest.mark.parametrize("name", ["cases.csv", "components.csv", "run.json"])
+def test_scores_beside_which_a_table_is_not_as_it_was_are_refused(name, scored, tmp_path):
+    raw, a, b = scored
+    assert run("evaluate", "--pred", a / "predictions", "--ref", raw, "-o", a / "scores") == 0
+    spoilt = a / "scores" / name
+    whole = spoilt.read_bytes()
+    read_scores([a / "scores", b / "scores"])
+    for data in (None, whole[:-9], whole.replace(b"0", b"1")):
+        spoilt.unlink() if data is None else spoilt.write_bytes(data)
+        with pytest.raises(
+            DataError, match="RUN_RECORD" if data and name == "run.json" else "OUT_CHANGED"
+        ):
+            read_scores([a / "scores", b / "scores"])
+    shutil.rmtree(
+        a / "scores/.sdunet"
+    )  # what is left is the user's own, and has a hash in run.json
+    if name == "run.json":
+        with pytest.raises(DataError, match="RUN_RECORD"):
+            read_scores([a / "scores", b / "scores"])
+        spoilt.unlink()
+    read_scores([a / "scores", b / "scores"])
+
+
 def test_a_model_that_is_always_nearer_wins_everywhere(scored, tmp_path):
     _, a, b = scored
     rows, problems = compare([a / "scores", b / "scores"], tmp_path / "out")
