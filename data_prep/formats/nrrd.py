@@ -267,6 +267,8 @@ def _affine(
         agreed({"space directions of": lengths, "spacings": spacing or None}, _ROUNDED)
         affine = np.eye(4)
         affine[:3, :3], affine[:3, 3] = np.array(columns).T, origin
+        mins = _numbers(fields, "axismins", float) if "axismins" in fields else []
+        _hold_to_mins([mm for n, mm in enumerate(mins) if n != channels], affine, findings)
         affine = _SPACES[space] @ affine
     elif dimension in ([2], [4]) and "spacedirections" in fields:
         lengths, affine = _as_itk_writes(fields, axes, dimension[0], spacing)
@@ -339,6 +341,22 @@ def _check_extent(
         told = [length / size, length / max(1, size - 1)]
         if np.isfinite(length) and not np.isclose(told, mm, rtol=_ROUNDED).any():
             agreed({f"axis mins and maxs, spacing of axis {axis}": told[0], "taken is": mm})
+
+
+def _hold_to_mins(mins: list[float], space: np.ndarray, findings: Findings) -> None:
+    """Warn of begins of the axes that are not where the origin of a `(4, 4)` space lies.
+
+    Signs are those of the space or of the axes, and begins those of the outer cells, or their
+    centres. Zeros begin at the data's own corner.
+    """
+    lengths = np.linalg.norm(space[:3, :3], axis=0)
+    if len(mins) != 3 or not np.isfinite(mins).all() or not any(mins) or not lengths.all():
+        return
+    centre = np.abs(space[:3, 3] @ space[:3, :3] / lengths)
+    apart, near = np.abs(centre - np.abs(mins)), _ROUNDED * np.maximum(centre, lengths)
+    if not ((apart <= near) | (np.abs(apart - lengths / 2) <= near)).all():
+        found = f"axis mins are {mins}, and the space origin {space[:3, 3].tolist()} is used"
+        findings.warn("GEO_ORIGIN", found, "correct the wrong one")
 
 
 def _millimetres(

@@ -254,7 +254,7 @@ def fit_image(on: Scan, image: Scan, findings: Findings, what: str, where: str) 
         DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images, and for images
             that have no place in common.
     """
-    image = _turned(on, image, findings, where)
+    image = _turned(on, image, findings, what, where)
     try:
         check_same_grid(on, image, what, where, findings)
         return image
@@ -293,7 +293,7 @@ def fit_label(
         DataError: GEO_SHAPE or GEO_AFFINE, unless accepted; always for 2D images. LBL_LOST if no
             class is left.
     """
-    label = _turned_like(image, label, findings)
+    label = _turned_like(image, label, findings, what, on)
     try:
         check_same_grid(image, label, what, on, findings)
         return label
@@ -324,18 +324,18 @@ def foreground(label: np.ndarray, void: int | None) -> np.ndarray:
     return label != 0 if void is None else (label != 0) & (label != void)
 
 
-def _turned_like(image: Scan, label: Scan, findings: Findings) -> Scan:
+def _turned_like(image: Scan, label: Scan, findings: Findings, what: str, on: str) -> Scan:
     """Return a label with its axes as those of the image, where it lies on the same voxels then."""
     on_slice = image.affine is not None and label.affine is None
     if on_slice and (*label.size[::-1], 1) == image.size:
         return image.holding(label.array.swapaxes(1, 2)[..., None])
-    return _turned(image, label, findings, "image")
+    return _turned(image, label, findings, what, on)
 
 
-def _turned(on: Scan, other: Scan, findings: Findings, where: str) -> Scan:
+def _turned(on: Scan, other: Scan, findings: Findings, what: str, where: str) -> Scan:
     turned = turned_to(on, other)
     if turned is not other:
-        found = f"its axes are turned to those of the {where}; voxels are the same"
+        found = f"axes of the {what} are turned to those of the {where}; voxels are the same"
         findings.note("GEO_TURNED", found)
     return turned
 

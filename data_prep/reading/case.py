@@ -39,7 +39,10 @@ def read_case(
         objects, classes = _read_objects(tree, case, rules, image, findings)
         return image, objects if ids else classes
     label = read_case_label(tree, case, rules, image, findings)
-    return image, fit_label(image, label, findings, void=rules.void)
+    since = len(findings.found)
+    fitted = fit_label(image, label, findings, void=rules.void)
+    findings.place(since, file=case.labels[0])
+    return image, fitted
 
 
 def _read_objects(

@@ -143,8 +143,10 @@ def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None)
     numbered, several = np.zeros(first.array.shape, np.uint16), np.zeros(first.array.shape, bool)
     for number, name in enumerate(case.labels, start=1):
         mask = first if number == 1 else read_label(tree, name, findings, rules)
+        since = len(findings.found)
         try:
             mask = fit_label(first, mask, findings, "mask", "first mask")
+            findings.place(since, file=name)
             values = np.unique(mask.array)
             if len(values[values != 0]) > 1 or len(mask.array) > 1:
                 raise DataError(

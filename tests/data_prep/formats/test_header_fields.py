@@ -239,6 +239,26 @@ def test_ends_of_the_axes_that_fit_the_spacing_are_read():
     assert np.array_equal(read_nrrd(replaced(NRRD, b"raw", ends)).array[0], VOLUME)
 
 
+@pytest.mark.parametrize(
+    ("mins", "told"),
+    [
+        (b"9 8 7", []),
+        (b"-9 8 7", []),  # in LPS
+        (b"8.5 7 5.5", []),  # of the outer cells
+        (b"0 0 0", []),
+        (b"nan nan nan", []),
+        (b"9 8 70", ["GEO_ORIGIN"]),
+        (b"4 8 7", ["GEO_ORIGIN"]),
+    ],
+)
+def test_begins_of_the_axes_elsewhere_than_the_origin_are_told(mins, told):
+    data = replaced(NRRD, b"(0,0,0)\n", b"(9,8,7)\naxis mins: " + mins + b"\n")
+    findings = Findings()
+    scan = read_nrrd(data, findings)
+    assert scan.affine[:3, 3].tolist() == [9, 8, 7]
+    assert [finding.code for finding in findings.found] == told
+
+
 @pytest.mark.parametrize("kind", ["imagej", "ome"])
 @pytest.mark.parametrize(("axes", "told"), [("CYX", "3 channels"), ("TYX", "3 times")])
 def test_pages_that_are_no_slices_are_refused(kind, axes, told):

@@ -6,11 +6,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.files.file_tree import open_tree
 from data_prep.formats.nifti import read_nifti
+from data_prep.layouts.cases import Case
 from data_prep.preprocessing.grid import fit_image, fit_label, turned_to
+from data_prep.reading.case import read_case
 
 RANDOM = np.random.default_rng(0)
 TURN = np.array([[0.8, -0.6, 0, 5], [0.6, 0.8, 0, -7], [0, 0, 1, 11], [0, 0, 0, 1]])
@@ -29,6 +33,18 @@ def test_the_same_voxels_in_any_of_48_orientations_are_equal(orientation):
     back = turned_to(ON, Scan(array, affine))
     np.testing.assert_array_equal(back.array, ON.array)
     np.testing.assert_allclose(back.affine, ON.affine, atol=1e-12)
+
+
+def test_what_was_turned_is_named(tmp_path, write_nifti):
+    affine = nib.orientations.inv_ornt_aff(ORIENTATIONS[-1], (6, 5, 4))
+    array = nib.orientations.apply_orientation(np.arange(120.0).reshape(6, 5, 4), ORIENTATIONS[-1])
+    write_nifti(tmp_path / "i.nii", np.arange(120.0).reshape(6, 5, 4))
+    write_nifti(tmp_path / "l.nii", (array > 60).astype(np.uint8), affine)
+    findings, case = Findings(), Case("a", (("i.nii",),), ("l.nii",))
+    read_case(open_tree(tmp_path), case, Rules(("x",), {"background": 0, "b": 1}), findings)
+    (told,) = [finding for finding in findings.found if finding.code == "GEO_TURNED"]
+    assert told.file == "l.nii"
+    assert told.found.startswith("axes of the label are turned to those of the image")
 
 
 def test_mirrored_about_another_place_is_not_the_same():
