@@ -23,7 +23,7 @@ from sdunet.runtime.tables import csv_bytes
 from sdunet.segmentation.evaluation import instance_scores, plots
 from sdunet.segmentation.evaluation.ignored import ABOUT
 from sdunet.segmentation.evaluation.instance_scores import instance_rows, instance_summary
-from sdunet.segmentation.evaluation.pair import Pair, hash_of
+from sdunet.segmentation.evaluation.pair import Copies, Pair, hash_of
 from sdunet.segmentation.evaluation.pairing import open_pairs
 from sdunet.segmentation.evaluation.probabilities import Probabilities
 from sdunet.segmentation.metrics.batch_pooled import BatchPooledDice
@@ -93,6 +93,7 @@ def evaluate(
         raise DataError("LBL_REGIONS", found, "leave it out, or give dataset.regions: {}")
     tables = _Tables(pairs.targets, told_apart=pairs.instances)
     same: list[bool] = []
+    copies = Copies()
     held: dict[str, frozenset[int | str]] = {}
     for case in progress(pairs.cases, "scoring"):
         with set_aside(tables.problems, case.id, case.labels[0]):
@@ -104,11 +105,12 @@ def evaluate(
                 pooled.add(label, pair.reference.array[0], pairs.num_classes)
             tables.add(pair, scores)
             same.append(pair.is_reference)
+            copies.add(pair, tables.records[-1])
     everything = frozenset[int | str]().union(*held.values())
     noticed = Findings(pairs.rules.accept)
     tables.problems += ask_other_names(held, pairs.rules, noticed)
     unused = never_held(config or DataConfig(), everything) if everything else []
-    for finding in (*unused, *noticed.found):
+    for finding in (*unused, *noticed.found, *copies.findings()):
         say(str(finding))
     if any(same) and all(same):
         found = f"all {len(same)} predictions are their references, voxel for voxel"

@@ -1,14 +1,19 @@
-"""One case that is compared: its reference, and its prediction."""
+"""One case that is compared: its reference, its prediction, and whether others have the same."""
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data_prep.core.errors import DataError
+from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import memory_within
 from data_prep.core.scan import Scan
 from data_prep.core.values.regions import Region
+from data_prep.layouts.cases import sample
 from sdunet.segmentation.evaluation.probabilities import Probabilities
 from sdunet.segmentation.metrics.case_scores import ClassScores, ScoreOptions, score_case
 
@@ -94,3 +99,42 @@ def hash_of(label: np.ndarray, ignored: np.ndarray | None = None) -> str:
     if ignored is not None:
         label[ignored] = 0xFFFF
     return hashlib.sha256(label.tobytes()).hexdigest()
+
+
+class _Case(NamedTuple):
+    id: str
+    reference: str
+    source: frozenset[str]
+
+
+class Copies:
+    """Looks for cases of which one prediction stands for several references."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[str, tuple[int, ...]], list[_Case]] = defaultdict(list)
+
+    def add(self, pair: Pair, record: Mapping[str, Any]) -> None:
+        """Add a case.
+
+        One of a single value everywhere, such as background, may be right for many.
+
+        Args:
+            pair: with what was predicted.
+            record: holds the SHA-256 of the reference and of the prediction.
+        """
+        if pair.prediction is not None and pair.prediction.min() != pair.prediction.max():
+            case = _Case(pair.id, record["reference_sha256"], pair.source)
+            self._same[record["prediction_sha256"], pair.prediction.shape].append(case)
+
+    def findings(self) -> list[Finding]:
+        """Return a warning, EVAL_COPIES, for each prediction of several images."""
+        found = []
+        for cases in self._same.values():
+            sources = {case.source for case in cases}
+            of_one_image = len(sources) == 1 and all(sources)
+            if len({case.reference for case in cases}) > 1 and not of_one_image:
+                ids = sample([case.id for case in cases])
+                text = f"{len(cases)} cases have one prediction and several references: {ids}"
+                fix = "look whether each has its own, or predict again"
+                found.append(Finding("warning", "EVAL_COPIES", text, fix))
+        return found

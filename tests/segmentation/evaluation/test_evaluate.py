@@ -90,6 +90,20 @@ class Killed(BaseException):
     """Stands for a process that is gone."""
 
 
+def test_one_prediction_of_several_references_is_told(predicted, tmp_path, capsys):
+    raw, folder = predicted
+    evaluate(folder, raw, tmp_path / "out")
+    for i in (0, 1):  # nothing predicted, as in the third
+        shutil.copy(folder / "disc_2.png", folder / f"disc_{i}.png")
+    evaluate(folder, raw, tmp_path / "empty")
+    assert "EVAL_COPIES" not in capsys.readouterr().err
+    for i in range(3):
+        shutil.copy(raw / "masks/disc_0.png", folder / f"disc_{i}.png")
+    evaluate(folder, raw, tmp_path / "copies")
+    told = "EVAL_COPIES: 3 cases have one prediction and several references: disc_0, disc_1, disc_2"
+    assert told in capsys.readouterr().err
+
+
 def test_predictions_that_are_the_references_are_told(predicted, tmp_path, capsys):
     raw, folder = predicted
     evaluate(folder, raw, tmp_path / "out")
