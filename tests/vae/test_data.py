@@ -347,6 +347,17 @@ def test_a_split_that_is_there_twice_is_not_guessed(idx_folder):
         read_source(root)
 
 
+def test_other_idx_files_are_told_and_labels_are_not(idx_folder):
+    root, train, _ = idx_folder
+    for name in ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte"):
+        (root / name).write_bytes(b"")
+    assert not read_source(root).findings
+    (root / "validation-images-idx3-ubyte").write_bytes(idx_bytes(train))
+    (told,) = read_source(root).findings
+    assert told.code == "SOURCE_LEFT"
+    assert told.found.endswith("no split that is known: validation-images-idx3-ubyte")
+
+
 @pytest.mark.parametrize("split", ["train", "t10k"])
 def test_a_split_of_no_images_is_an_error(idx_folder, split):
     root, _, test = idx_folder

@@ -1,5 +1,6 @@
 """Readers of two formats of fixed records: MNIST's idx and CIFAR-10's binary version."""
 
+import re
 import struct
 import tarfile
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_bytes
 from data_prep.files.decompress import gunzip
+from sdunet.vae.data.picture_folder import left_out
 from sdunet.vae.data.raw import COPY_AGAIN, RawImages, damaged, in_memory
+
+_LABELS = re.compile(r"(train|t10k)-labels[-.]idx1-ubyte(\.gz)?")  # which no density needs
 
 
 def read_idx(root: Path) -> RawImages:
     """Read MNIST's format; Fashion-MNIST's and others' files are named alike."""
-    splits = {}
+    splits, taken = {}, list[str]()
     for split, prefix in (("train", "train"), ("test", "t10k")):
         names = [root / f"{prefix}-images-idx3-ubyte{end}" for end in ("", ".gz")]
         files = [path for path in names if path.is_file()]
@@ -28,7 +32,12 @@ def read_idx(root: Path) -> RawImages:
             found = f"both {files[0].name} and {files[1].name} are in {root}"
             raise DataError("SOURCE_TWICE", found, "remove the one that is not meant")
         splits[split] = in_memory(_idx_images(files[0]))
-    return RawImages("idx", 256, splits)
+        taken.append(files[0].name)
+    names = sorted(path.name for path in root.iterdir())
+    others = [name for name in names if "idx" in name and name not in taken]
+    others = [name for name in others if not _LABELS.fullmatch(name)]
+    findings = left_out(others, "are of no split that is known")
+    return RawImages("idx", 256, splits, findings=findings)
 
 
 def _idx_images(file: Path) -> np.ndarray:
