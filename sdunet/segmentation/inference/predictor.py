@@ -1,5 +1,6 @@
 """Predict arrays and files from Python, with one trained model or an ensemble kept loaded."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.geometry import check_affine
+from data_prep.core.memory_limits import memory_of_one, memory_within
 from data_prep.core.scan import Scan, spacing_of
 from data_prep.reading.scan_file import read_scan
 from sdunet.runtime.device import choose_device
@@ -20,6 +22,7 @@ from sdunet.runtime.doubts import findings_of
 from sdunet.segmentation.inference.ensemble import Ensemble, load_ensemble, predict_scan
 from sdunet.segmentation.metrics.arguments import lengths_of
 
+_BYTES = 8  # of a value, at the least: in single precision, as it is and normalised
 _AXES = {2: "H, W", 3: "X, Y, Z"}
 
 
@@ -146,16 +149,32 @@ class Predictor:
                 objects by a model of classes; GEO_SHEAR and HDR_SPACING_RANGE for affines that a
                 file is refused for, too; GEO_SPACING if a
                 volume has no spacing or two that contradict each other, or a 2D image or a file
-                has one; as `sdunet predict` for scans it refuses.
+                has one; IO_MEMORY; as `sdunet predict` for scans it refuses.
         """
         _check_truth("probabilities", probabilities)
         _check_truth("instances", instances)
+        with memory_within(memory_of_one()):
+            return self._predicted(
+                scan, affine, spacing, probabilities=bool(probabilities), instances=bool(instances)
+            )
+
+    def _predicted(
+        self,
+        scan: np.ndarray | Tensor | str | Path,
+        affine: np.ndarray | None,
+        spacing: tuple[float, ...] | None,
+        *,
+        probabilities: bool,
+        instances: bool,
+    ) -> Prediction:
+        """Predict one scan; arguments as of a call."""
         findings = Findings(self._ensemble.plan.accept, "train with dataset.accept: [{code}]")
         if isinstance(scan, str | Path):
             if affine is not None or spacing is not None:
                 raise DataError("GEO_SPACING", "a file and a spacing", "the file holds its own")
             read = read_scan(scan, findings)
         else:
+            _check_memory(scan)
             read = _scan_of(scan, self._ensemble.plan, affine, spacing)
             if read.affine is not None:
                 check_affine(read.affine, findings)
@@ -166,7 +185,7 @@ class Predictor:
                 read,
                 findings,
                 lambda text: None,
-                instances=bool(instances),
+                instances=instances,
                 probabilities_into=(lambda shape: np.empty(shape, np.float32))
                 if probabilities
                 else None,
@@ -187,6 +206,14 @@ def _check_truth(name: str, value: object) -> None:
     """Refuse `"no"`, which would be taken for true."""
     if not isinstance(value, bool | np.bool_):
         raise DataError("OPTION", f"{name} is {value!r:.80}", "give True or False")
+
+
+def _check_memory(array: np.ndarray | Tensor) -> None:
+    """Refuse an array that is a view of few numbers, and as a scan has more than memory holds."""
+    needed, memory = math.prod(getattr(array, "shape", ())) * _BYTES, memory_of_one()
+    if needed > memory:
+        found = f"it needs about {needed / 1e9:.2g} GB of memory, there are {memory / 1e9:.2g} GB"
+        raise DataError("IO_MEMORY", found, "crop it, or predict it in parts")
 
 
 def _scan_of(

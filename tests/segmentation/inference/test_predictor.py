@@ -119,6 +119,11 @@ def test_warnings_of_a_scan_are_returned():
         (noise(2, 14, 11, 9), {"affine": np.eye(4) + 0.2 * np.eye(4, k=1)}, "GEO_SHEAR"),
         (noise(2, 14, 11, 9), {"spacing": (1, 1, 500)}, "HDR_SPACING_RANGE"),
         (np.full((2, 14, 11, 9), np.nan), {"spacing": (1, 1, 1)}, "INT_NONFINITE"),
+        (
+            np.broadcast_to(np.float32(1), (2, 5000, 50_000, 50_000)),
+            {"spacing": (1, 1, 1)},
+            "IO_MEMORY: it needs about 2e",
+        ),
         ("scan.nii.gz", {"spacing": (1, 1, 1)}, "GEO_SPACING: a file and a spacing"),
         ("nowhere.nii.gz", {}, "IO_MISSING"),
     ],
@@ -237,3 +242,12 @@ def test_a_model_of_2d_images_takes_no_slice_that_has_a_spacing(tmp_path):
     plan = Plan(2, ("mr",), {"background": 0, "b": 1}, {}, "zscore", None, (16, 16))
     with pytest.raises(DataError, match="CH_DIMS"):
         predictor_of(plan)(tmp_path / "slice.nii.gz")
+
+
+def test_memory_that_ends_is_named(monkeypatch):
+    def full(*arguments, **options):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("sdunet.segmentation.inference.predictor.predict_scan", full)
+    with pytest.raises(DataError, match="IO_MEMORY: memory is full: no room"):
+        predictor_of(PLAN)(noise(2, 14, 11, 9), spacing=(1, 1, 1))
