@@ -93,7 +93,7 @@ REFUSED = {
         422,
         "IO_NOT_IMAGE",
     ),
-    "no zip": (("a.zip", b"PK\3\4 cut"), 422, "IO_NOT_IMAGE"),
+    "no zip": (("a.zip", b"PK\3\4 cut"), 422, "IO_ARCHIVE"),
     "header alone": (("a.mhd", b"ObjectType = Image\nNDims = 3\n"), 422, "HDR_DAMAGED"),
 }
 
