@@ -18,6 +18,7 @@ from data_prep.layouts.folders.labels import is_label_folder, name_of
 from data_prep.layouts.folders.stems import key_of
 from data_prep.layouts.lists.beside import (
     Named,
+    left_out_by_tables,
     named_by_tables,
     not_stated,
     tells_of_cases,
@@ -113,7 +114,7 @@ def unused_files(
     # Which looks at every file itself, and tells of those that are no image.
     by_content = layout.name == "dicom"
     in_pairs = layout.name == "folder pairs"
-    near, far, series, lists, unread, sheets = [], [], [], [], [], []
+    near, far, series, lists, texts, unread, sheets = [], [], [], [], [], [], []
     for name in tree.names:
         path = PurePosixPath(name)
         id_ = path.parent.name if layout.name == "case folders" else stem(name)
@@ -127,7 +128,7 @@ def unused_files(
         elif _may_list(tree, name, layout.name):
             lists += [name] if path.name not in _READ.get(layout.name, ()) else []
         elif path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
-            continue
+            texts.append(name)
         elif is_not_read(name) and path.parent not in beside - {top}:
             unread.append(name)
         elif by_content:
@@ -142,6 +143,8 @@ def unused_files(
             far.append(name)
         elif _LIST.search(path.stem) and path.suffix.lower() not in _NO_LISTS:
             lists.append(name)
+        else:
+            texts.append(name)
     findings = Findings()
     for folder, several in _like_labels(tree, layout, far).items() if need_labels else ():
         if in_pairs and not chosen:
@@ -160,11 +163,18 @@ def unused_files(
         found = f"{len(unread)} files that may hold cases are not read: {sample(unread)}"
         fix = "unpack or convert them, or move them out of the dataset"
         findings.warn("LAY_UNUSED", found, fix)
-    parting = named_by_tables(tree, lists, layout) if need_labels else {}
+    tables = (*lists, *_tables_of_several(texts, layout)) if need_labels else ()
+    parting = named_by_tables(tree, tables, layout)
     for name, named in parting.items():
         findings.question("LAY_UNUSED", *_what_it_names(named), named.about)
         findings.place(len(findings.found) - 1, file=name)
-    lists = [name for name in lists if name not in parting and not _is_of_sizes(name)]
+    leaving = left_out_by_tables(tree, tables, layout)
+    for name, columns in leaving.items():
+        said = f" by {', '.join(map(repr, columns[:4]))}" if columns else ""
+        found = f"it names cases, may tell{said} which of them to leave out, and is not read"
+        findings.warn("LAY_UNUSED", found, "take those cases out of the dataset, or the table")
+        findings.place(len(findings.found) - 1, file=name)
+    lists = [name for name in lists if name not in parting | leaving and not _is_of_sizes(name)]
     if lists:
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
@@ -179,6 +189,19 @@ def unused_files(
         found = f"{len(far)} files elsewhere are not used: {sample(far)}"
         findings.warn("LAY_UNUSED", found, _FIX)
     return findings.found
+
+
+def _tables_of_several(names: Iterable[str], layout: Layout) -> list[str]:
+    """Return texts that may be tables of several cases: none that is called as one is."""
+    ids = {case.id for case in (*layout.cases, *layout.unlabelled)}
+    read = _READ.get(layout.name, ())
+    return [
+        name
+        for name in names
+        if PurePosixPath(name).suffix.lower() in TABLES
+        and PurePosixPath(name).name not in read
+        and stem(name) not in ids
+    ]
 
 
 def _is_sheet(tree: Tree, name: str) -> bool:

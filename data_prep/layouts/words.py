@@ -48,6 +48,7 @@ _FAILED = ("fail", "failed", "fails", "failure", "failures", "nogood", "notok")
 _QC = ("qc", "qa", "qualitycontrol", "qualitycheck", "qualityassurance", "inspection")
 LEFT_OUT = (
     *(*PLAINLY_OUT, "exclusions", "rejects", "dropped", "skip", "skipped", "ignore", "ignored"),
+    *("blacklist", "blacklisted", "blocklist", "denylist"),
     *("removed", "unused", "notused", "donotuse", "dontuse", "trash", "trashed", "deleted"),
     *("recyclebin", "papierkorb", "backup", "backups", "duplicate", "duplicates", "noconsent"),
     *("withoutconsent", "consentwithdrawn", "withdrawnconsent", "consentrevoked", "revoked"),

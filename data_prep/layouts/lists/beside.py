@@ -14,13 +14,14 @@ from data_prep.layouts.dicom_files import hashed
 from data_prep.layouts.lists.columns import (
     folds_apart,
     may_group,
+    may_leave_out,
     may_tell_parts,
     parts_counted,
     told_parts,
 )
 from data_prep.layouts.lists.members import Table
 from data_prep.layouts.lists.tables import TABLES, has_part_keys, tables_of
-from data_prep.layouts.words import part_of_folders, role_of
+from data_prep.layouts.words import holds_left_out, part_of_folders, role_of
 
 _PARTED = ("split", "fold")
 _GROUPED = ("group", "patient")
@@ -82,6 +83,35 @@ def _named_by(
     of_part = max(within, key=_number, default=None)
     some = of_part is not None and 1 < len(of_part.cases) < len(cases)
     return replace(of_part, about=("split",)) if of_part and some else None
+
+
+def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict[str, list[str]]:
+    """Return the columns, by table, that may tell which cases to leave out.
+
+    Where the table itself is called so and names some cases, such as `blacklist.csv`, its columns
+    are none.
+
+    Args:
+        tree: the dataset.
+        names: of tables, texts or files of JSON or YAML.
+        layout: of the cases.
+    """
+    cases = (*layout.cases, *layout.unlabelled)
+    called = _names_of(cases)
+    found = {}
+    for name in names:
+        tables = tables_of(tree, name) if PurePosixPath(name).suffix.lower() in TABLES else []
+        of_cases = [(table, _number(_named_in(table, called))) for table in tables]
+        columns = [
+            head or PurePosixPath(name).stem
+            for table, number in of_cases
+            for head, cells in table.items()
+            if 2 * number > len(cases) and may_leave_out(head, cells)
+        ]
+        listed = any(0 < number < len(cases) for _, number in of_cases)
+        if columns or (listed and holds_left_out(PurePosixPath(name).stem)):
+            found[name] = [*dict.fromkeys(columns)]
+    return found
 
 
 def _open(table: Table, layout: Layout) -> tuple[Subject, ...]:

@@ -154,6 +154,30 @@ def test_a_table_that_names_patients_of_the_cases_is_warned_of(written, name, te
     assert layout.findings[0].file == name
 
 
+LEAVING = {
+    "meta.csv": "case,exclude\np0_s1,0\np0_s2,0\np1_s1,0\np2_s1,1\n",
+    "use.tsv": "file\tage\tuse\np0_s1.png\t9\tyes\np0_s2.png\t9\tyes\np2_s1.png\t8\tno\n",
+    "info.txt": "case;status\np0_s1;ok\np0_s2;ok\np1_s1;rejected\n",
+    "all.json": '{"p0_s1": {"consent withdrawn": false}, "p0_s2": {"consent withdrawn": false}, '
+    '"p1_s1": {"consent withdrawn": true}}',
+    "blacklist.csv": "case\np2_s1\n",
+    "exclude.txt": "p2_s1\n",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), LEAVING.items(), ids=LEAVING)
+def test_a_table_that_may_leave_out_cases_is_warned_of(written, name, text):
+    layout = layout_of(written({**OF_SLICES, name: text.encode()}))
+    assert [f.file for f in layout.findings if f.level == "warning"] == [name]
+    assert "leave out" in layout.findings[0].found
+
+
+@pytest.mark.parametrize("text", ["c,exclude\nx,0\ny,1\n", "case,exclude\np0_s1,1\np2_s1,1\n"])
+def test_a_table_of_others_or_of_one_answer_for_all_leaves_out_none(written, text):
+    layout = layout_of(written({**OF_SLICES, "meta.csv": text.encode()}))
+    assert not layout.findings
+
+
 @pytest.mark.parametrize(("name", "text"), OF_OTHERS.items(), ids=OF_OTHERS)
 def test_a_table_that_tells_nothing_of_parts_is_not(written, name, text):
     layout = layout_of(written({**OF_SLICES, name: text.encode()}), need_labels=True)
