@@ -20,6 +20,7 @@ from data_prep.layouts.lists.columns import (
     told_parts,
 )
 from data_prep.layouts.lists.members import Table
+from data_prep.layouts.lists.partings import groups_by_keys
 from data_prep.layouts.lists.tables import TABLES, has_part_keys, tables_of
 from data_prep.layouts.words import holds_left_out, part_of_folders, role_of
 
@@ -71,7 +72,7 @@ def _named_by(
     found = [
         replace(named, about=about)
         for table in tables
-        if (about := _open(table, layout)) and (named := _named_in(table, called))
+        if (about := _open(table, layout, called)) and (named := _named_in(table, called))
     ]
     if found:
         most = max(found, key=_number)
@@ -114,10 +115,21 @@ def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict
     return found
 
 
-def _open(table: Table, layout: Layout) -> tuple[Subject, ...]:
+def _open(table: Table, layout: Layout, called: Mapping[str, set[str]]) -> tuple[Subject, ...]:
     """Return what a table tells of split and groups, and the dataset says not itself."""
     parted, of_groups = _what_is_told(table)
+    of_groups = of_groups or groups_by_keys(table, _naming(table, called))
     return not_stated(layout, split=parted, groups=of_groups)
+
+
+def _naming(table: Table, called: Mapping[str, set[str]]) -> dict[str, list[str]]:
+    """Return the cells that name cases, by the columns of which most do."""
+    named = {head: _named([head, *cells], called) for head, cells in table.items()}
+    return {
+        head: [cell for cell in (head, *table[head]) if cell and stem(cell).casefold() in called]
+        for head, found in named.items()
+        if found
+    }
 
 
 def _named_in(table: Table, called: Mapping[str, set[str]]) -> Named | None:

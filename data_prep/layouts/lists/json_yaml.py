@@ -11,7 +11,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_LIST_BYTES, check_yaml, parse_json
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.lists.columns import tells_groups, told_parts
-from data_prep.layouts.lists.members import DEPTH, Table, is_cell, tables_of_members
+from data_prep.layouts.lists.members import DEPTH, Table, called_one, is_cell, tables_of_members
 from data_prep.layouts.words import role_of
 from data_prep.planning.part_words import is_part_word
 
@@ -65,7 +65,7 @@ def _tables_in(content: object, called: str, depth: int) -> list[Table]:
         # What the members of a part are of, such as numbers of a class, tells of no other part.
         of_members = is_part_word(called) and told_parts(called, [*plain.values()]) is None
         if len(plain) > 1 and not of_members:
-            found.append({"": [*map(str, plain)], called: [*plain.values()]})
+            found.append({"": [*map(str, plain)], called_one(called): [*plain.values()]})
         found += _of_records([{"": key} | _flat(record) for key, record in named.items()])
         inner = [(str(key), value) for key, value in content.items() if not is_cell(value)]
         found += tables_of_members(called, inner)

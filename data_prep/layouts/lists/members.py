@@ -23,8 +23,7 @@ def tables_of_members(called: str, holders: Sequence[tuple[str, object]]) -> lis
     for holder, content in holders:
         for key, member in _below(content, "", DEPTH):
             columns[key].append((member, holder))
-    one = called.removesuffix("s")
-    head = one if role_of(one) in ("split", "fold") else called
+    head = called_one(called)
     tables = []
     for found in columns.values():
         places = Counter(member for member, _ in dict.fromkeys(found))
@@ -35,6 +34,12 @@ def tables_of_members(called: str, holders: Sequence[tuple[str, object]]) -> lis
             folds = all(map(FOLD.fullmatch, within))
             tables.append({"": [member for member, _ in found], "fold" if folds else head: within})
     return tables
+
+
+def called_one(several: str) -> str:
+    """Return what each of several is called, if they are parts or groups; else their own name."""
+    one = several.removesuffix("s")
+    return one if role_of(one) in ("split", "fold", "group", "patient") else several
 
 
 def is_cell(value: object) -> bool:

@@ -154,6 +154,35 @@ def test_a_table_that_names_patients_of_the_cases_is_warned_of(written, name, te
     assert layout.findings[0].file == name
 
 
+GROUPING = {
+    "info.json": '{"Doe": ["p0_s1", "p0_s2"], "Roe": ["p1_s1"], "Poe": ["p2_s1"]}',
+    "who.json": '{"p0_s1": "Doe", "p0_s2": "Doe", "p1_s1": "Roe", "p2_s1": "Poe"}',
+    "groups.json": '{"p0_s1": 1, "p0_s2": 1, "p1_s1": 2, "p2_s1": 2}',
+    "x.yaml": "Doe: [p0_s1, p0_s2]\nRoe: [p1_s1]\nPoe: [p2_s1]\n",
+    "x.csv": "p0_s1,Doe\np0_s2,Doe\np1_s1,Roe\np2_s1,Poe\n",
+}
+MEASURING = {
+    "ages.json": '{"p0_s1": 54, "p0_s2": 54, "p1_s1": 60, "p2_s1": 71}',
+    "dates.json": '{"p0_s1": "1.2.99", "p0_s2": "1.2.99", "p1_s1": "2.2.99", "p2_s1": "3.2.99"}',
+    "one.json": '{"p0_s1": "a", "p0_s2": "a", "p1_s1": "a", "p2_s1": "a"}',
+    "names.json": '{"p0_s1": "a", "p0_s2": "b", "p1_s1": "c", "p2_s1": "d"}',
+    "sex.json": '{"p0_s1": "M", "p0_s2": "M", "p1_s1": "F", "p2_s1": "D"}',
+    "organs.json": '{"p0_s1": ["liver", "lung"], "p0_s2": ["liver", "lung"], "p1_s1": ["liver"]}',
+    "sizes.csv": "p0_s1,3.5\np0_s2,3.5\np1_s1,4\np2_s1,5\n",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), GROUPING.items(), ids=GROUPING)
+def test_a_table_of_groups_is_warned_of_whatever_it_is_called(written, name, text):
+    (finding,) = layout_of(written({**OF_SLICES, name: text.encode()})).findings
+    assert (finding.level, finding.code, finding.file) == ("warning", "LAY_UNUSED", name)
+
+
+@pytest.mark.parametrize(("name", "text"), MEASURING.items(), ids=MEASURING)
+def test_a_table_of_measures_or_of_what_all_or_none_share_is_silent(written, name, text):
+    assert not layout_of(written({**OF_SLICES, name: text.encode()})).findings
+
+
 LEAVING = {
     "meta.csv": "case,exclude\np0_s1,0\np0_s2,0\np1_s1,0\np2_s1,1\n",
     "use.tsv": "file\tage\tuse\np0_s1.png\t9\tyes\np0_s2.png\t9\tyes\np2_s1.png\t8\tno\n",
