@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -27,6 +28,8 @@ from data_prep.layouts.words import Role, by_role, names_validation, role_of, sp
 
 _START = 1 << 16  # bytes that hold the names of the columns
 _SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)
+_TITLE = 10  # lines that may be of a title
+_BETWEEN = re.compile(r"[,;\t|]")  # cells
 _REMARK = re.compile(r"#|sep=", re.IGNORECASE)
 
 
@@ -89,10 +92,33 @@ def beginning(tree: Tree, name: str) -> str:
     return start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
 
 
+def without_title(lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines of a table from that on that names its columns, without those of a title.
+
+    A title is of one cell, which others may follow that are empty, where some line below has
+    several; or an empty line follows, and one of as many cells. None of it is a known column.
+
+    Args:
+        lines: of the text, empty ones too.
+    """
+    cells = [[cell.strip(" '\"") for cell in _BETWEEN.split(line)] for line in lines[: 2 * _TITLE]]
+    number = [sum(map(bool, found)) for found in cells]
+    for k, found in enumerate(cells[:_TITLE]):
+        rest = [*filter(None, number[k + 1 :])]
+        if not number[k]:
+            continue
+        alone = number[k] == 1 < max(rest, default=0) and bool(found[0])
+        apart = rest and number[k] <= rest[0] > 1 and not number[k + 1]
+        if any(map(role_of, found)) or not (alone or apart):
+            return lines[k:]
+    return lines
+
+
 def _columns(text: str) -> list[str]:
-    """Return the names in the first line that is neither empty nor a remark."""
-    lines = (line.strip() for line in text.splitlines())
-    head = next((line for line in lines if line.strip(",;\t") and not _REMARK.match(line)), "")
+    """Return the names in the first line that is neither empty, a remark nor a title."""
+    lines = [line.strip() for line in text.splitlines()]
+    kept = without_title([line for line in lines if not _REMARK.match(line)])
+    head = next((line for line in kept if line.strip(",;\t")), "")
     return [name.strip(" '\"") for name in re.split("[,;\t]", head)]
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import PurePosixPath
 
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.by_table import beginning
+from data_prep.layouts.by_table import beginning, without_title
 from data_prep.layouts.lists.json_yaml import JSON_YAML, tables_in
 from data_prep.layouts.lists.markdown import markdown_tables
 from data_prep.layouts.lists.members import Table, tables_of_members
@@ -63,7 +63,8 @@ def rows_of_parts(tree: Tree, name: str) -> list[Table]:
 
 def columns_of(tree: Tree, name: str) -> Table:
     """Return the cells of each column of a table by its first, without rows that are cut short."""
-    lines = [line for line in beginning(tree, name).splitlines()[:_ROWS] if line.strip()]
+    written = without_title(beginning(tree, name).splitlines()[:_ROWS])
+    lines = [line for line in written if line.strip()]
     if not lines:
         return {}
     delimiter = max(",;\t|", key=lines[0].count)

@@ -6,8 +6,10 @@ from dicom_files import encode, series
 
 from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
+from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
+from data_prep.layouts.by_table import columns_in
 
 PAIRS = {f"{folder}/{k}.png": png(picture(ord(k))) for folder in ("images", "masks") for k in "ab"}
 
@@ -181,6 +183,30 @@ def test_a_table_of_groups_is_warned_of_whatever_it_is_called(written, name, tex
 @pytest.mark.parametrize(("name", "text"), MEASURING.items(), ids=MEASURING)
 def test_a_table_of_measures_or_of_what_all_or_none_share_is_silent(written, name, text):
     assert not layout_of(written({**OF_SLICES, name: text.encode()})).findings
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["My study 2020\n\n", "My study,\n,\n", "My study, 2020\n\n", "Of: x\nBy: y\n", "sep=,\n"],
+)
+def test_the_names_of_columns_may_follow_a_title(written, title):
+    rows = "case,patient\na,p1\nb,p1\n"
+    (finding,) = layout_of(written({**PAIRS, "meta.csv": (title + rows).encode()})).findings
+    assert (finding.level, finding.file) == ("warning", "meta.csv")
+
+
+@pytest.mark.parametrize("head", [",split", "case,split", "case"])
+def test_names_of_columns_are_no_title(written, head):
+    rows = f"{head}\na,train\nb,test\n"
+    assert columns_in(open_tree(written({**PAIRS, "x.csv": rows.encode()})), "x.csv") == head.split(
+        ","
+    )
+
+
+def test_a_list_of_images_below_a_title_is_refused_rather_than_passed_over(written):
+    rows = "My study\n\nimage,label\nimages/a.png,masks/a.png\n"
+    with pytest.raises(DataError, match="LAY_CSV"):
+        layout_of(written({**PAIRS, "x.csv": rows.encode()}))
 
 
 LEAVING = {
