@@ -55,7 +55,8 @@ _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "c
 # Names of tables that people keep beside a set, and those that layouts read.
 _LIST = re.compile(
     r"(?i)(?<![a-z])(splits?|folds?|partitions?|patients?|subjects?|participants|metadata|cases"
-    r"|(train|test|val)(ing|id|idation|val|set)?|dev|hold[_-]?out|groups?|clinical(_?data)?"
+    r"|(train|test|val)(ing|id|idation|val|set)?([_-]?(list|files|cases|ids))?"
+    r"|dev|h[eo]ld[_-]?out|groups?|clinical(_?data)?"
     r"|demographics?|mrn|excluded?|redcap|dseg|class(es|_?dict|_?names)?|labels?|labelmap|colou?rs?)"
     r"(?![a-z])"
 )

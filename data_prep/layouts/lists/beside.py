@@ -21,11 +21,15 @@ from data_prep.layouts.lists.columns import (
 )
 from data_prep.layouts.lists.members import Table
 from data_prep.layouts.lists.partings import groups_by_keys
-from data_prep.layouts.lists.tables import TABLES, has_part_keys, tables_of
+from data_prep.layouts.lists.tables import has_part_keys, tables_of
 from data_prep.layouts.words import holds_left_out, part_of_folders, role_of
 
 _PARTED = ("split", "fold")
 _GROUPED = ("group", "patient")
+# What a file of names adds to the part that they are of.
+_OF_LIST = re.compile(
+    r"(?i)(?<=\w{2})[_\-. ]?(file)?(lists?|liste|files?|cases|ids?|names|images)$"
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,7 @@ def _named_by(
     tree: Tree, name: str, layout: Layout, called: Mapping[str, set[str]]
 ) -> Named | None:
     cases = (*layout.cases, *layout.unlabelled)
-    suffix = PurePosixPath(name).suffix.lower()
-    if len(cases) < 2 or suffix not in TABLES:
+    if len(cases) < 2:
         return None
     tables = tables_of(tree, name)
     found = [
@@ -78,12 +81,18 @@ def _named_by(
         most = max(found, key=_number)
         about = tuple(dict.fromkeys(subject for named in found for subject in named.about))
         return replace(most, about=about) if 2 * len(most.cases) > len(cases) else None
-    if part_of_folders([stem(name)]) is None or states_split(layout):
+    if not _is_of_part(name) or states_split(layout):
         return None
     within = filter(None, (_named_in(table, called) for table in tables))
     of_part = max(within, key=_number, default=None)
     some = of_part is not None and 1 < len(of_part.cases) < len(cases)
     return replace(of_part, about=("split",)) if of_part and some else None
+
+
+def _is_of_part(name: str) -> bool:
+    """Tell whether a file is called by a part of a split: `held_out.txt`, `testlist.lst`."""
+    bare = PurePosixPath(name).stem
+    return any(part_of_folders([word]) is not None for word in (bare, _OF_LIST.sub("", bare)))
 
 
 def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict[str, list[str]]:
@@ -101,7 +110,7 @@ def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict
     called = _names_of(cases)
     found = {}
     for name in names:
-        tables = tables_of(tree, name) if PurePosixPath(name).suffix.lower() in TABLES else []
+        tables = tables_of(tree, name)
         of_cases = [(table, _number(_named_in(table, called))) for table in tables]
         columns = [
             head or PurePosixPath(name).stem

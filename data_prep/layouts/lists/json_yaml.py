@@ -59,6 +59,8 @@ def _tables_in(content: object, called: str, depth: int) -> list[Table]:
         for key in _naming(records):
             found += tables_of_members(key, [(_cell(r[key]), r) for r in records if key in r])
         inner = [(called, record) for record in records]
+        names = [str(name) for name in content if is_cell(name)]
+        found += [{"": names}] if names and depth == DEPTH else []
     elif isinstance(content, dict):
         plain = {key: _cell(value) for key, value in content.items() if is_cell(value)}
         named = {key: value for key, value in content.items() if isinstance(value, dict)}

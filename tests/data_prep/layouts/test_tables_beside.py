@@ -101,6 +101,11 @@ OF_PATIENTS = {
     "families.csv": "id,family_id\np0,1\np1,1\np2,2\n",
     "val.csv": "id\np1_s1\np2_s1\n",
     "train.txt": "p0_s1\np0_s2\np1_s1\n",
+    **dict.fromkeys(
+        ("held_out.txt", "val.lst", "testlist.list", "test.flist", "test", "testids.dat"),
+        "p1_s1\np2_s1\n",
+    ),
+    "val.json": '["p1_s1", "p2_s1"]',
     "meta.json": '{"p0_s1": "train", "p0_s2": "train", "p1_s1": "train", "p2_s1": "test"}',
     "info.json": '{"p0": {"age": 9, "split": "train"}, "p1": {"split": "train"}, '
     '"p2": {"split": "test"}}',
