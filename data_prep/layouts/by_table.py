@@ -3,7 +3,9 @@
 import csv
 import io
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -27,6 +29,7 @@ from data_prep.layouts.lists.in_vain import GROUPING, parts_told
 from data_prep.layouts.words import Role, by_role, names_validation, role_of, split_of
 
 _START = 1 << 16  # bytes that hold the names of the columns
+_UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 _SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)
 _TITLE = 10  # lines that may be of a title
 _BETWEEN = re.compile(r"[,;\t|]")  # cells
@@ -89,6 +92,9 @@ def beginning(tree: Tree, name: str) -> str:
         start = tree.read(name, min(_START, room(100)))
     except DataError:
         return ""  # `find_layout` tells of it
+    decoder = getincrementaldecoder("utf-16" if start.startswith(_UTF16) else "utf-8-sig")()
+    with suppress(UnicodeDecodeError):
+        return decoder.decode(start).replace("\0", "")
     return start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
 
 

@@ -21,6 +21,7 @@ from data_prep.layouts.lists.beside import (
     left_out_by_tables,
     named_by_tables,
     not_stated,
+    parted_by_tables,
     tells_of_cases,
 )
 from data_prep.layouts.lists.columns import folds_apart, tells_groups, tells_split
@@ -175,6 +176,10 @@ def unused_files(
         found = f"it names cases, may tell{said} which of them to leave out, and is not read"
         findings.warn("LAY_UNUSED", found, "take those cases out of the dataset, or the table")
         findings.place(len(findings.found) - 1, file=name)
+    rest = [name for name in tables if name not in {*parting, *leaving, *lists}]
+    if parted := parted_by_tables(tree, rest, layout):
+        found = "tables that are not read part the cases by what may be their split or patients: "
+        findings.note("LAY_UNUSED", found + sample(parted))
     lists = [name for name in lists if name not in parting | leaving and not _is_of_sizes(name)]
     if lists:
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"

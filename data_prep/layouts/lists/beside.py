@@ -20,7 +20,7 @@ from data_prep.layouts.lists.columns import (
     told_parts,
 )
 from data_prep.layouts.lists.members import Table
-from data_prep.layouts.lists.partings import groups_by_keys
+from data_prep.layouts.lists.partings import groups_by_keys, parting_columns
 from data_prep.layouts.lists.tables import has_part_keys, tables_of
 from data_prep.layouts.words import holds_left_out, part_of_folders, role_of
 
@@ -121,6 +121,34 @@ def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict
         listed = any(0 < number < len(cases) for _, number in of_cases)
         if columns or (listed and holds_left_out(PurePosixPath(name).stem)):
             found[name] = [*dict.fromkeys(columns)]
+    return found
+
+
+def parted_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> list[str]:
+    """Return the tables, with their columns, that part most cases by words of unknown meaning.
+
+    Their columns may be called in any language. None is told where the dataset states split and
+    groups itself.
+
+    Args:
+        tree: the dataset.
+        names: of tables, texts or files of JSON or YAML, of which nothing else is told.
+        layout: of the cases.
+    """
+    cases = (*layout.cases, *layout.unlabelled)
+    if not not_stated(layout):
+        return []
+    called = _names_of(cases)
+    found = []
+    for name in names:
+        columns = [
+            head or "a column without a name"
+            for table in tables_of(tree, name)
+            if 2 * _number(_named_in(table, called)) > len(cases)
+            for head in parting_columns(table, _naming(table, called))
+        ]
+        if columns:
+            found.append(f"{name} by {', '.join(map(repr, dict.fromkeys(columns)))}")
     return found
 
 

@@ -52,9 +52,10 @@ _FOLD_LIKE = re.compile(
     r"(outer|inner|test|val|cv)fold(id|no|number)?|cv(id|split|set)?|crossval\w*"
 )
 # What is added to the word for what a number or name is of, such as `Patientennummer`.
-_ID = "id|no|nr|num|number|nummer|numero|code|key|uid|instanceuid|identifier|pseudonym"
+_ID = "id|no|nr|num|number|nummer|numero|code|key|uid|instanceuid|identifier|pseudonym|编号|番号"
 _PERSON = (
-    "patients?|patienten|paciente|pazienti?|pat|pts?|subjects?|subj?|participants?|proband(en)?"
+    "patients?|patienten|pacientes?|pazient[ei]|pacjent|pasient|patiënt|hasta|пациент|患者|病人|환자"
+    "|pat|pts?|subjects?|subj?|participants?|proband(en)?"
     "|volunteers?|person|individual|donors?|animals?|mouse|rat|specimen|cadaver|slides?|wsi|biopsy"
 )
 _PATIENT_LIKE = re.compile(

@@ -214,6 +214,43 @@ def test_a_list_of_images_below_a_title_is_refused_rather_than_passed_over(writt
         layout_of(written({**PAIRS, "x.csv": rows.encode()}))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("случай", "набор", "обход", "ход"),
+        ("症例", "分割", "学習", "テスト"),
+        ("fall", "del", "à", "bå"),
+    ],
+)
+def test_columns_of_unknown_words_that_part_the_cases_are_noted(written, words, encoding):
+    id_, column, one, two = words
+    rows = f"{id_},{column}\np0_s1,{one}\np0_s2,{one}\np1_s1,{two}\np2_s1,{two}\n"
+    layout = layout_of(written({**OF_SLICES, "meta.csv": rows.encode(encoding)}))
+    (finding,) = layout.findings
+    assert (finding.level, finding.code) == ("note", "LAY_UNUSED")
+    assert f"meta.csv by {column!r}" in finding.found
+
+
+@pytest.mark.parametrize("column", ["paziente", "пациент", "患者编号"])
+def test_patients_are_known_in_more_languages(written, column):
+    rows = f"file,{column}\np0_s1,R\np0_s2,R\np1_s1,V\np2_s1,V\n"
+    layout = layout_of(written({**OF_SLICES, "meta.csv": rows.encode()}))
+    assert told(layout) == {("warning", "LAY_UNUSED")}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *("c,n\np0_s1,3\np0_s2,3\np1_s1,4\n", "c,remark\np0_s1,a\np0_s2,b\np1_s1,c\n"),
+        "c,Sex\np0_s1,F\np0_s2,F\np1_s1,M\n",
+        "c,x\np0_s1,liver\np0_s1,lung\np0_s2,liver\np0_s2,lung\np1_s1,liver\np1_s1,lung\n",
+    ],
+)
+def test_columns_that_part_nothing_are_silent(written, rows):
+    assert not layout_of(written({**OF_SLICES, "meta.csv": rows.encode()})).findings
+
+
 LEAVING = {
     "meta.csv": "case,exclude\np0_s1,0\np0_s2,0\np1_s1,0\np2_s1,1\n",
     "use.tsv": "file\tage\tuse\np0_s1.png\t9\tyes\np0_s2.png\t9\tyes\np2_s1.png\t8\tno\n",
