@@ -1,5 +1,7 @@
 """Folders for training, validation and testing, above whatever a layout finds in them."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -9,6 +11,28 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question
 from data_prep.layouts.cases import Case, Layout, kept_apart, sample
 from data_prep.layouts.words import is_split, nearly_part_of, part_of_folders, split_of_part
+from data_prep.planning.part_words import words_in
+
+# Of folders that part cases by what they show, or where they are from.
+_OF_OTHERS = (
+    *("site", "center", "centre", "hospital", "clinic", "patient", "patients", "subject", "case"),
+    *("class", "benign", "malignant", "normal", "abnormal", "healthy", "control", "controls"),
+    *(
+        "positive",
+        "negative",
+        "pos",
+        "neg",
+        "left",
+        "right",
+        "ct",
+        "mr",
+        "mri",
+        "pet",
+        "us",
+        "flair",
+    ),
+    *("images", "labels", "masks"),
+)
 
 
 def split_by_folders(layout: Layout) -> Layout:
@@ -137,12 +161,27 @@ def _nearly_parted(names: list[str]) -> tuple[Finding, ...]:
     shared = shared_folders(names)
     near = [nearly_part_of(PurePosixPath(name).parts[shared:-1]) for name in names]
     if None in near or len(set(near)) < 2:
-        return ()
+        return _parted_by_others(names, shared)
     folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
     found = f"{len(names)} cases are used for training, in folders called nearly as the parts of a "
     found += f"split are: {', '.join(folders[:4])}"
     fix = "name the folders train, validation or test, if they are"
     return (Question("warning", "SPLIT_FOLDERS", found, fix, about=("split",)),)
+
+
+def _parted_by_others(names: list[str], shared: int) -> tuple[Finding, ...]:
+    """Return a note of two or three folders that may be parts, called in words nobody knows here.
+
+    Those that have numbers or a letter alone are perhaps of patients, sites or series.
+    """
+    tops = Counter("".join(PurePosixPath(name).parts[shared:-1][:1]) for name in names)
+    words = [{*words_in(top)} for top in tops]
+    plain = all(len(top) > 1 and not re.search(r"\d", top) for top in tops)
+    known = any(not word.isdisjoint(_OF_OTHERS) for word in words)
+    if len(tops) not in (2, 3) or not plain or known or min(tops.values()) < 2:
+        return ()
+    found = f"{len(names)} cases lie in folders that are used neither as a split nor as groups: "
+    return (Finding("note", "SPLIT_FOLDERS", found + ", ".join(sorted(tops)), ""),)
 
 
 def shared_folders(names: Iterable[str]) -> int:

@@ -13,14 +13,27 @@ PARTS: dict[Part, tuple[str, ...]] = {
     "": (
         *("train", "training", "tr", "apprentissage", "entrainement", "entraînement"),
         *("entrenamiento", "addestramento", *UNTOLD),
+        *(
+            "treino",
+            "treinamento",
+            "oefen",
+            "trening",
+            "treningowe",
+            "uczący",
+            "træning",
+            "träning",
+        ),
+        *("eğitim", "обучение", "обучающая", "训练", "训练集", "訓練", "学習", "훈련", "학습"),
     ),
     "validation": (
         *("val", "valid", "validation", "dev", "tuning", "validierung", "validacion"),
-        *("validación", "validazione"),
+        *("validación", "validazione", "validação", "validacao", "validatie", "walidacja"),
+        *("walidacyjne", "doğrulama", "валидация", "验证", "验证集", "検証", "검증"),
     ),
     "test": (
         *("test", "testing", "ts", "tst", "holdout", "heldout", "unseen", "eval", "evaluation"),
-        "prueba",
+        *("prueba", "teste", "toets", "testowe", "testowy", "deneme", "тест"),
+        *("тестовая", "测试", "测试集", "テスト", "테스트", "시험"),
     ),
 }
 PART_OF: dict[str, Part] = {word: part for part, words in PARTS.items() for word in words}

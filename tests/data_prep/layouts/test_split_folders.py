@@ -139,11 +139,28 @@ def test_folders_called_nearly_as_parts_are_warned_of(written):
     assert "holdou/images, trainn/images" in finding.found
 
 
-@pytest.mark.parametrize("folders", [("brain", "strain"), ("brain", "best"), ("rest", "trial")])
-def test_folders_of_other_words_are_no_parts(written, folders):
+@pytest.mark.parametrize(
+    "folders", [("brain", "strain"), ("brain", "best"), ("rest", "trial"), ("public", "private")]
+)
+def test_folders_of_other_words_are_no_parts_and_noted(written, folders):
+    layout = find_layout(open_tree(written(beside(*folders, "{0}/{1}"))))
+    assert {case.split for case in layout.cases} == {None}
+    assert [(f.level, f.code) for f in layout.findings] == [("note", "SPLIT_FOLDERS")]
+
+
+@pytest.mark.parametrize("folders", [("siteA", "siteB"), ("p1", "p2"), ("benign", "malignant")])
+def test_folders_of_sites_patients_and_kinds_are_silent(written, folders):
     layout = find_layout(open_tree(written(beside(*folders, "{0}/{1}"))))
     assert {case.split for case in layout.cases} == {None}
     assert not layout.findings
+
+
+@pytest.mark.parametrize(
+    "folders", [("treino", "teste"), ("oefen", "toets"), ("обучение", "тест"), ("训练", "测试")]
+)
+def test_folders_of_parts_in_other_languages_are_obeyed(written, folders):
+    found = splits(written(beside(*folders, "{0}/{1}")))
+    assert found == dict.fromkeys("ab") | dict.fromkeys("cd", "test")
 
 
 def test_images_for_testing_alone_beside_others_that_are_not_read_are_warned_of(written):

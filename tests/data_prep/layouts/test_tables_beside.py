@@ -219,7 +219,7 @@ def test_a_list_of_images_below_a_title_is_refused_rather_than_passed_over(writt
     "words",
     [
         ("случай", "набор", "обход", "ход"),
-        ("症例", "分割", "学習", "テスト"),
+        ("症例", "区分", "前期", "後期"),
         ("fall", "del", "à", "bå"),
     ],
 )
