@@ -87,6 +87,11 @@ _HEADERS = (".nhdr", ".mhd", ".nrrd", ".mha")  # the last two seldom have voxels
 _VOXELS = re.compile(
     rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
 )
+# `SHA256SUMS`, `md5sums.txt`, `manifest-sha256.txt`, `a.nii.gz.md5`; `.sfv` holds CRC of 32 bits.
+_SUMS = re.compile(
+    r"(?i)(?:.*[_\-.])?(?:(?:md5|sha[_-]?(?:1|224|256|384|512)?|b2|crc32?)sums?|check[_-]?sums?"
+    r"|md5|sha(?:1|224|256|384|512)|sfv)(?:\.(?:txt|csv|tsv|json|sum|asc))?"
+)
 _FEW_VALUES = 16  # classes, rather than intensities
 _FIX = "remove them, or name them as files of a case"
 
@@ -116,7 +121,9 @@ def unused_files(
     # Which looks at every file itself, and tells of those that are no image.
     by_content = layout.name == "dicom"
     in_pairs = layout.name == "folder pairs"
-    near, far, series, lists, texts, unread, sheets = [], [], [], [], [], [], []
+    near, far, series, lists, texts, unread = [], [], [], [], [], []
+    sheets: list[str] = []
+    sums: list[str] = []
     for name in tree.names:
         path = PurePosixPath(name)
         id_ = path.parent.name if layout.name == "case folders" else stem(name)
@@ -125,7 +132,9 @@ def unused_files(
             continue
         if in_pairs and not need_labels and any(map(is_label_folder, path.parts[:-1])):
             continue  # labels, which nobody asked for
-        if _is_sheet(tree, name):
+        if _SUMS.fullmatch(path.name):
+            sums.append(name)
+        elif _is_sheet(tree, name):
             sheets.append(name)
         elif _may_list(tree, name, layout.name):
             lists += [name] if path.name not in _READ.get(layout.name, ()) else []
@@ -185,6 +194,9 @@ def unused_files(
         found = f"files that may tell of a split, patients or classes are not read: {sample(lists)}"
         findings.note("LAY_UNUSED", found)
     _tell_sheets(findings, sheets, layout, need_labels)
+    if sums:
+        found = f"checksums are not read, nor are files held to them: {sample(sums)}"
+        findings.note("LAY_UNUSED", found)
     if far and in_pairs and need_labels and _kept_apart_alone(layout):
         found = f"{len(far)} images elsewhere are not used, though all cases lie in folders for "
         fix = "name the folders of the others images and labels, too, such as images_train"

@@ -43,6 +43,15 @@ def test_texts_beside_images_are_not_named(written, name):
     assert not layout_of(written({"a.png": png(picture(1)), name: b"{}"})).findings
 
 
+@pytest.mark.parametrize("name", ["SHA256SUMS", "md5sums.txt", "manifest-sha256.txt", "x/a.md5"])
+def test_checksums_are_noted_once_as_not_checked(written, name):
+    layout = layout_of(written({**PAIRS, name: b"0 a", "checksums": b"0 b"}), need_labels=True)
+    (finding,) = layout.findings
+    assert (finding.level, finding.code) == ("note", "LAY_UNUSED")
+    assert name in finding.found
+    assert finding.found.count("checksums") == 2
+
+
 @pytest.mark.parametrize("name", ["p9.zip", "p9.tar.gz", "more/p9.rar", "more/p9.nii.bz2"])
 def test_what_may_hold_cases_is_a_warning_in_a_set_of_pairs_too(written, name):
     layout = layout_of(written({**PAIRS, name: b"some bytes"}), need_labels=True)
