@@ -86,13 +86,16 @@ def part_word(word: str, parts: Mapping[str, Part] = PART_OF) -> Part | None:
         return None if word in UNTOLD else parts[word]
     joined = _COMPOUND.fullmatch(word)
     inner = (joined["first"] or joined["last"]) if joined else ""
-    return None if inner in UNTOLD else parts.get(inner)
+    # The s may be of the word itself: `toets`.
+    return None if inner in UNTOLD else parts.get(inner, parts.get(f"{inner}s"))
 
 
 def part_in_name(word: str, parts: Mapping[str, Part] = PART_OF) -> Part | None:
     """Return the part that a word of a name tells, see `part_word`; also `test2` and `tests`."""
     bare = re.sub(r"(?<=.)[0-9]+$", "", word)
     part = part_word(bare, parts)
+    if bare == "testes":  # the organ
+        return None
     return part if part is not None else part_word(re.sub(r"(?<=\w{3})s$", "", bare), parts)
 
 
