@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -20,6 +20,7 @@ _CMS = bytes.fromhex("06092a864886f70d0107")
 LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
 NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
 SUFFIXES = (".dcm", ".ima", ".dicom")
+_MOST_NAMES = 3  # that one patient has in several places
 _STANDARD = "1.2.840.10008."  # frames of atlases, which are no patient's
 
 
@@ -151,8 +152,9 @@ def groups_of_series(
 ) -> tuple[dict[str, str], list[Finding]]:
     """Return the group of each series: of its patient, and of others that share a study with it.
 
-    A study or a frame of reference belongs to one patient. What more than two patients share who
-    are all of the dataset is no one's: programs that take names away write one for all.
+    A study or a frame of reference belongs to one patient, whom some places call by several names.
+    What more than three patients share, or all of a dataset, is no one's: programs that take names
+    away write one for all.
 
     Args:
         images: files of each series.
@@ -173,33 +175,52 @@ def groups_of_series(
     }
     everybody = {*people.values()}
     findings: list[Finding] = []
-    group_of = {person: person for person in everybody}
+    leader = {person: person for person in everybody}
     for what, tag in (("study", "StudyInstanceUID"), ("frame", "FrameOfReferenceUID")):
         sharing = defaultdict(set)
         for series, first in firsts.items():
             sharing[getattr(first, what)].add(people[series])
         sharing.pop("", None)
-        for several in sorted(sorted(found) for found in sharing.values() if len(found) > 1):
-            cases = sorted(ids[series] for series, person in people.items() if person in several)
-            told = f"{len(several)} patients share one {tag}: {sample(cases)}"
-            joined = {group_of[person] for person in several}
-            if everybody == {*several} and len(several) > 2:
-                told += "; it is taken to say nothing, and they stay patients of their own"
-                findings.append(_shared(told, doubtful=what == "study"))
-            elif len(joined) > 1:
-                findings.append(_shared(f"{told}; folds keep them together"))
-                first_of = dict.fromkeys(joined, min(joined))
-                group_of = {person: first_of.get(g, g) for person, g in group_of.items()}
+        joined, of_nobody = set[str](), set[str]()
+        for several in (found for found in sharing.values() if len(found) > 1):
+            if len(several) > _MOST_NAMES or (several == everybody and len(several) > 2):
+                of_nobody |= several
+            elif _join(leader, several):
+                joined |= several
+        for persons, then in (
+            (of_nobody, "it is taken to say nothing, and they stay patients of their own"),
+            (joined, "folds keep them together"),
+        ):
+            if persons:
+                cases = sorted(ids[series] for series in people if people[series] in persons)
+                told = f"{len(persons)} patients share a {tag} with others: {sample(cases)}; {then}"
+                doubtful = persons is joined or what == "study"
+                findings.append(_shared(told, doubtful=doubtful))
     unnamed = sorted(ids[series] for series in alone if people[series] == firsts[series].study)
     if named and 0 < len(unnamed) < len(images):
         found = f"{len(unnamed)} series name no patient, as others do, and each of their studies "
         found += f"is taken for a patient: {sample(unnamed)}"
         fix = "look whether they are of the same patients; say it by dataset.group_file"
         findings.append(Question("warning", "DCM_STUDY", found, fix, about=("groups",)))
-    return {series: group_of[person] for series, person in people.items()}, findings
+    return {series: _first(leader, person) for series, person in people.items()}, findings
 
 
-def _shared(found: str, *, doubtful: bool = True) -> Finding:
+def _join(leader: dict[str, str], several: Collection[str]) -> bool:
+    """Join patients into one group, led by the least of all; tell whether any were apart."""
+    firsts = {_first(leader, person) for person in several}
+    leader.update(dict.fromkeys(firsts, min(firsts)))
+    return len(firsts) > 1
+
+
+def _first(leader: dict[str, str], person: str) -> str:
+    """Return who leads the group of a patient; ways there are shortened, so that none is long."""
+    while leader[person] != person:
+        leader[person] = leader[leader[person]]
+        person = leader[person]
+    return person
+
+
+def _shared(found: str, *, doubtful: bool) -> Finding:
     if not doubtful:  # as of images that were all brought onto one atlas
         return Finding("note", "DCM_STUDY", found, "")
     fix = "export them again, each patient with studies and frames of reference of its own"
