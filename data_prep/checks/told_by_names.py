@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from itertools import chain
 from pathlib import PurePosixPath
 
 from data_prep.core.config import DataConfig
@@ -13,9 +14,7 @@ from data_prep.layouts.cases import sample
 from data_prep.layouts.lists.beside import states_split
 from data_prep.layouts.split_folders import shared_folders
 from data_prep.layouts.words import (
-    holds_good,
-    holds_left_out,
-    holds_poor,
+    folders_left_out,
     part_named,
     part_of_folders,
     says_to_leave_out,
@@ -117,12 +116,11 @@ def kept_out(layout: Layout, findings: Findings) -> list[DataError]:
         ]
         for case in layout.cases
     }
-    # Beside those that are called good, poor ones are a kind of case.
-    of_quality = any(holds_good(folder) for several in folders.values() for folder in several)
+    left_out = folders_left_out(chain.from_iterable(folders.values()))
     said = {}
     for case in layout.cases:
         names = folders[case.id]
-        saying = [f for f in names if holds_left_out(f) or (holds_poor(f) and not of_quality)]
+        saying = [folder for folder in names if folder in left_out]
         saying += [name for name in (case.id, stem(case.image)) if says_to_leave_out(name)]
         if saying:
             said[case.id] = saying[0]

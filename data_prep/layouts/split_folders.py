@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import PurePosixPath
@@ -10,7 +10,14 @@ from pathlib import PurePosixPath
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question
 from data_prep.layouts.cases import Case, Layout, kept_apart, sample
-from data_prep.layouts.words import is_split, nearly_part_of, part_of_folders, split_of_part
+from data_prep.layouts.words import (
+    is_split,
+    nearly_part_of,
+    part_alone,
+    part_of_folders,
+    split_of_part,
+    without_letters,
+)
 from data_prep.planning.part_words import words_in
 
 # Of folders that part cases by what they show, or where they are from.
@@ -83,7 +90,7 @@ def without_parted(layout: Layout) -> Layout:
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     folders = {PurePosixPath(name).parent for case in cases for name in case.files}
     shared = shared_folders(f"{folder.as_posix()}/x" for folder in folders)
-    part_of = {folder: _part_alone(folder.parts[shared:]) for folder in folders}
+    part_of = {f: part_alone(map(without_letters, f.parts[shared:])) for f in folders}
     wrong = {case.id: error for case in cases if (error := _parted_in(case, part_of))}
     if not wrong:
         return layout
@@ -98,14 +105,6 @@ def without_parted(layout: Layout) -> Layout:
         apart=others(layout.apart),
         problems=(*(e for e in layout.problems if e.case not in wrong), *wrong.values()),
     )
-
-
-def _part_alone(folders: Sequence[str]) -> str | None:
-    """Return the part that folders tell; `None` where they tell none, or several."""
-    try:
-        return part_of_folders(folders)
-    except ValueError:
-        return None  # which is told of elsewhere
 
 
 def _parted_in(case: Case, part_of: Mapping[PurePosixPath, str | None]) -> DataError | None:

@@ -59,7 +59,16 @@ _POOR = (
     *("corrupt", "corrupted", "outlier", "outliers", "lowquality", "poorquality", "badquality"),
     *("qualitylow", "qualitypoor", "qualitybad", "defective", "damaged"),
 )
-_GOOD = ("good", "high", "clean", "inlier", "inliers", "intact", "best", "fine", "undamaged")
+_GOOD = (
+    *("good", "high", "medium", "clean", "inlier", "inliers", "intact", "best", "fine"),
+    *("undamaged", "normal", "healthy", "regular", "accepted"),
+)
+# What a jury, a body or an inspection says of whatever a dataset is about.
+_REFUSED = ("reject", "rejected", "rejects")
+_TAKEN = ("accept", "accepted", "accepts")
+_DENIED = re.compile(
+    r"(?<![A-Za-z])(?:not|Not|NOT|non|Non|nicht)(?:[\s_\-.]+[A-Za-z]+|[A-Z][a-z]+)"
+)
 # What else folders of such cases are called by: `excluded_cases`, `rejected from training`.
 _OF_CASES = (
     *("case", "cases", "scan", "scans", "image", "images", "mask", "masks", "label", "labels"),
@@ -181,6 +190,25 @@ def nearly_part_of(folders: Iterable[str]) -> Part | None:
     return next((PART_OF[found[0]] for found in near if found), None)
 
 
+def part_alone(folders: Iterable[str]) -> str | None:
+    """Return the part that folders tell, see `part_of_folders`; `None` also where several are."""
+    try:
+        return part_of_folders(folders)
+    except ValueError:
+        return None  # which is told of elsewhere
+
+
+def without_letters(folder: str) -> str:
+    """Return a folder's name without words of two letters, which are of much: `TS`, `tr2`.
+
+    Those of nnU-Net, such as `imagesTs`, stay.
+    """
+    if _SHORT.fullmatch(folder):
+        return folder
+    bare = {word: word.rstrip("0123456789") for word in words_in(folder)}
+    return "_".join(word for word, letters in bare.items() if not letters or len(letters) > 2)
+
+
 def part_named(name: str) -> str | None:
     """Return the part of a split that the name of a case tells: `abc_val_1`, `test6`, `tr-03`.
 
@@ -198,7 +226,7 @@ def _parts_in(words: Iterable[str]) -> set[str]:
 
 def says_to_leave_out(name: str) -> bool:
     """Tell whether the name of a case says that it is not to be used: `c11_excluded`."""
-    return not _words_of_name(name).isdisjoint(PLAINLY_OUT)
+    return not _words_of_name(_DENIED.sub("", name)).isdisjoint(PLAINLY_OUT)
 
 
 def holds_left_out(folder: str) -> bool:
@@ -208,14 +236,22 @@ def holds_left_out(folder: str) -> bool:
     return "".join(words) in LEFT_OUT or "".join(why) in LEFT_OUT
 
 
-def holds_poor(folder: str) -> bool:
-    """Tell whether a folder is called as one of cases that are worse: `corrupt`, `low_quality`."""
-    return "".join(_words_of_folder(folder)) in _POOR
+def folders_left_out(folders: Iterable[str]) -> set[str]:
+    """Return those folders of a dataset that are called as of cases not to be used.
 
-
-def holds_good(folder: str) -> bool:
-    """Tell whether a folder is called as one of cases that are better than those of others."""
-    return not {*words_in(folder)}.isdisjoint(_GOOD)
+    Beside folders of better cases, those of worse ones are a kind of case, as are `rejected` ones
+    beside `accepted` ones: `corrupt` and `low_quality` are out, and not beside `normal`.
+    """
+    words = {folder: _words_of_folder(folder) for folder in {*folders}}
+    affirmed = {folder: {*words_in(_DENIED.sub("", folder))} for folder in words}
+    of_quality = any(not found.isdisjoint(_GOOD) for found in affirmed.values())
+    taken = any("".join(found) in _TAKEN for found in words.values())
+    kinds = (*_POOR * of_quality, *_REFUSED * taken)
+    return {
+        folder
+        for folder, found in words.items()
+        if "".join(found) not in kinds and (holds_left_out(folder) or "".join(found) in _POOR)
+    }
 
 
 def _words_of_folder(folder: str) -> list[str]:

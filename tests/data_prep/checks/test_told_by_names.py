@@ -119,6 +119,10 @@ LEFT_OUT = {
     "several words": ("i/a.png", "i/b.png", "i/do_not_use/c.png"),
     "apostrophe": ("i/a.png", "i/b.png", "i/don't use/c.png"),
     "file": ("i/a.png", "i/b.png", "i/c_excluded.png"),
+    "beside kinds": ("i/normal/a.png", "i/accepted/b.png", "i/excluded/c.png"),
+    "beside others": ("i/normal/a.png", "i/benign/b.png", "i/rejected/c.png"),
+    "beside denied": ("i/not_excluded/a.png", "i/b_not_excluded.png", "i/c_knot_excluded.png"),
+    "by control": ("i/accepted/a.png", "i/accepted/b.png", "i/rejected_by_QC/c.png"),
     **{
         folder: ("i/a.png", "i/b.png", f"i/{folder}/c.png")
         for folder in (
@@ -148,6 +152,11 @@ USED = {
     "quality": ("d/bad/a.png", "d/good/b.png"),
     "qualities": ("d/low_quality/a.png", "d/high_quality/b.png"),
     "kinds": ("d/outliers/a.png", "d/inliers/b.png", "d/inliers/c.png"),
+    "levels": ("d/low_quality/a.png", "d/medium_quality/b.png"),
+    "defects": ("d/damaged/a.png", "d/normal/b.png"),
+    "anomalies": ("d/outliers/a.png", "d/healthy/b.png"),
+    "verdicts": ("d/rejected/a.png", "d/accepted/b.png"),
+    "denied": ("d/c_not_excluded.png", "d/x.png", "d/notRejected_2.png", "d/non-excluded/y.png"),
     "passed": ("d/failed/a.png", "d/passed/b.png"),
     "old": ("d/old_man/a.png", "d/t2_old/b.png", "d/c.png"),
     "of control": ("d/quality_control/a.png", "d/qc/b.png", "d/consent/c.png", "d/control/d.png"),
