@@ -375,6 +375,17 @@ def test_files_of_one_case_in_folders_of_several_parts_are_refused(written, file
     assert wrong | {case.id for case in found.cases} == find_layout(tree, need_labels=False).ids
 
 
+@pytest.mark.parametrize(("labels", "refused"), [("TS", False), ("tr2", False), ("labelsTs", True)])
+def test_words_of_two_letters_alone_are_no_part_that_files_cross(written, labels, refused):
+    """`TS` is TotalSegmentator, too; `labelsTs` is nnU-Net's."""
+    files = {f"train/{n}.png": image for n, image in ABC}
+    files |= {f"{labels}/{n}.png": png(mask()) for n in range(3)}
+    rows = "".join(f"train/{n}.png,{labels}/{n}.png\n" for n in range(3))
+    files["list.csv"] = f"image,label\n{rows}".encode()
+    codes = {error.code for error in find_layout(open_tree(written(files))).problems}
+    assert codes == ({"LAY_FOLD"} if refused else set())
+
+
 def test_files_of_one_case_in_folders_of_one_part_are_not(written):
     files = {}
     for n, image in ABC:
