@@ -45,7 +45,16 @@ _LEAVE_OUT = (
     *("qc", "qcpass", "qcpassed", "passqc", "passedqc", "qcok", "withdrawn", "outlier"),
 )
 # Of control of quality, and what it says of cases that are not to be used.
-_OF_USE = ("qc", "qa", "quality", "control", "status", "check", "checked", "review", "inspection")
+_OF_QC = ("qc", "qa", "quality", "check", "checked", "review", "inspection")
+# Of a treatment and much else, too, unless alone or of a file.
+_OF_MUCH = ("status", "control")
+_OF_FILES = ("image", "scan", "case", "file", "data", "label", "mask", "segmentation", "study")
+# Where people write that a case is not used.
+_OF_USE = (
+    *("use", "used", "usage", "inclusion", "exclusion", "selection", "eligibility", "decision"),
+    *("reason", "comment", "comments", "remark", "remarks", "note", "notes", "flag", "kommentar"),
+    *("bemerkung", "bemerkungen", "anmerkung", "commentaire", "comentario", "osservazioni"),
+)
 _FAILED = ("fail", "failed", "not ok", "nok", "unaccepted", "unacceptable", "durchgefallen")
 _OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
 _FOLD_LIKE = re.compile(
@@ -108,8 +117,7 @@ def may_be_usable(column: str, values: Collection[object]) -> bool:
 
 def may_be_of_another_test(column: str, values: Collection[object]) -> bool:
     """Tell whether a column of yes and no may as well tell of a test in a laboratory: `test`."""
-    kept_apart = PART_OF.get(bare_name(column)) in ("test", "validation")
-    return kept_apart and _are_answers([*map(plain_word, values)])
+    return _may_be_examination(column) and _are_answers([*map(plain_word, values)])
 
 
 def parts_of_all(
@@ -187,12 +195,18 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     if named and words and {*words} <= {*_MARKS}:
         return True
     if named and not _are_measured(words) and len({*map(plain_word, values)}) > 1:
-        return True
+        answered = any(word in (*_YES, *_NO, *_MARKS) or is_part_word(word) for word in words)
+        return answered or not _may_be_examination(column)
     if named or bare_name(column) in _PERHAPS:  # such as `external test`
         return any(is_part_word(part) for word in words for part in (word, *words_in(word)))
     if role_of(column) is not None:  # groups, some of which are called by parts
         return may_be_parts(values)
     return bool(words) and all(map(is_part_word, words))
+
+
+def _may_be_examination(column: str) -> bool:
+    """Tell whether a column may as well be of a test of a patient, or of a score: `test`."""
+    return PART_OF.get(bare_name(column)) in ("test", "validation")
 
 
 def folds_apart(columns: Mapping[str, Sequence[object]]) -> list[str]:
@@ -235,12 +249,25 @@ def may_tell_of_cases(key: str) -> bool:
 def may_leave_out(column: str, values: Collection[object]) -> bool:
     """Tell whether a column seems to tell which cases are to be left out, and which are not."""
     words = {plain_word(value) for value in values}
-    if words & {*PLAINLY_OUT} and not words <= {*PLAINLY_OUT}:
-        return True
-    if {*words_in(column)} & {*_OF_USE} and not words.isdisjoint(_FAILED):
+    of_quality = _is_of_quality(column)
+    if (of_quality or _is_of_use(column)) and words & {*PLAINLY_OUT}:
+        return not words <= {*PLAINLY_OUT}
+    if of_quality and not words.isdisjoint(_FAILED):
         return not words <= {*_FAILED, *UNTOLD}
     both = not words.isdisjoint(_YES) and bool(words & {*_NO, *UNTOLD})
     return both and bare_name(column) in _LEAVE_OUT and words <= {*_YES, *_NO, *UNTOLD}
+
+
+def _is_of_quality(column: str) -> bool:
+    """Tell whether a column is of control of quality: `QC status`, `status`, and no graft's."""
+    words = {*words_in(column)}
+    alone = words - {*_OF_FILES}
+    return bool(words & {*_OF_QC}) or (bool(alone) and alone <= {*_OF_MUCH})
+
+
+def _is_of_use(column: str) -> bool:
+    """Tell whether a column is of what is done with a case, or of whatever there is to say."""
+    return bool({*words_in(column)} & {*_OF_USE}) or bare_name(column) in _LEAVE_OUT
 
 
 def may_group(column: str, values: Collection[object]) -> Role | None:

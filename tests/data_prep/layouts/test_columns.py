@@ -146,6 +146,17 @@ def test_a_column_of_another_name_tells_the_split_if_all_is_understood(
         ("cohort", ("A", "A", "B", "B"), "note"),
         ("test", ("7.5", "8.1", "9", "8"), "note"),
         ("remark", ("", "", "a test", "test"), "note"),
+        ("test", ("pos", "neg", "neg", "pos"), "note"),
+        ("test", ("2020-01-01", "2020-02-01", "2020-02-01", "2020-03-01"), "note"),
+        ("evaluation", ("good", "good", "bad", "good"), "note"),
+        ("evaluation", ("A", "A", "A", "held out"), "warning"),
+        ("treatment_status", ("failed", "responded", "failed", "responded"), "note"),
+        ("graft", ("rejected", "rejected", "kept", "kept"), "note"),
+        ("margin_status", ("rejected", "ok", "ok", "ok"), "note"),
+        ("tumour control", ("fail", "ok", "ok", "ok"), "note"),
+        ("image_status", ("ok", "ok", "rejected", "ok"), "warning"),
+        ("quality control", ("ok", "ok", "fail", "ok"), "warning"),
+        ("Comment", ("", "", "excluded", ""), "warning"),
     ],
 )
 @pytest.mark.parametrize("listed", ["csv", "json"])

@@ -135,6 +135,9 @@ OF_PATIENTS = {
     "splits.md": "case | split\n---|---\np0 | train\np1 | train\np2 | test\n",
 }
 OF_OTHERS = {
+    "results.md": "| case | Dice | test |\n|---|---|---|\n| p0_s1 | 0.9 | Wilcoxon |\n"
+    "| p0_s2 | 0.8 | Wilcoxon |\n| p1_s1 | 0.8 | t |\n| p2_s1 | 0.8 | t |\n",
+    "outcome.csv": "case,treatment_status,graft\np0_s1,failed,kept\np1_s1,ok,rejected\n",
     "clinical.csv": "id,age,sex,site_no\np0,60,M,1\np1,70,F,1\np2,80,M,2\n",
     "scores.csv": "id,val,test_dice\np0,0.5,0.9\np1,0.7,0.8\np2,0.3,0.7\n",
     "split.csv": "patient,split\nq0,train\nq1,train\nq2,test\n",
