@@ -195,8 +195,9 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     if named and words and {*words} <= {*_MARKS}:
         return True
     if named and not _are_measured(words) and len({*map(plain_word, values)}) > 1:
-        answered = any(word in (*_YES, *_NO, *_MARKS) or is_part_word(word) for word in words)
-        return answered or not _may_be_examination(column)
+        answers = sum(word in (*_YES, *_NO, *_MARKS) for word in words)  # `t`, too, a test's name
+        told = 2 * answers > len(words) or any(map(is_part_word, words))
+        return told or not _may_be_examination(column)
     if named or bare_name(column) in _PERHAPS:  # such as `external test`
         return any(is_part_word(part) for word in words for part in (word, *words_in(word)))
     if role_of(column) is not None:  # groups, some of which are called by parts
