@@ -42,7 +42,12 @@ ASKING = ("is", "in", "for", "use", "used", "as", "set", "data", "dataset", "coh
 BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
 FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
-_ANSWERS = re.compile(r"[(\[](?:[\W\d]|yes|no|true|false|ja|nein|oui|non|[yntfjxo])+[)\]]", re.I)
+_BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+_ANSWERS = {
+    *("yes", "no", "true", "false", "ja", "nein", "oui", "non", "y", "n", "t", "f", "j", "x", "o"),
+    *("yn", "jn", "tf"),
+}
+_LETTERS = re.compile(r"[^\W\d_]+")
 _MARKED = re.compile(r"[^\w\s.\-/]+")
 # Words for several cases, which follow or precede that for a part: `Trainingsdaten`, `datatest`.
 _SET = r"(?:(?:data|sub)?sets?|data|daten(?:satz|s[aä]tze)?|menge|kohorte|cohort|splits?)"
@@ -58,7 +63,12 @@ def words_in(name: str) -> list[str]:
 
 def without_marks(column: str) -> str:
     """Return the name of a column without answers in brackets and marks between its words."""
-    return re.sub(_MARKED, " ", re.sub(_ANSWERS, " ", column)).strip()
+    return re.sub(_MARKED, " ", re.sub(_BRACKETS, _without_answers, column)).strip()
+
+
+def _without_answers(brackets: re.Match[str]) -> str:
+    answers = {*_LETTERS.findall(brackets[1].lower())}
+    return " " if brackets[1].strip() and answers <= _ANSWERS else brackets[0]
 
 
 def plain_word(value: object) -> str:

@@ -1,11 +1,20 @@
 """One rule tells what words are a part of a split: in folders, names, columns and values."""
 
+from time import process_time
+
 import pytest
 
 from data_prep.layouts.lists.columns import told_parts
 from data_prep.layouts.words import part_named, part_of_folders
 from data_prep.planning.group_words import parts_alone
-from data_prep.planning.part_words import PART_OF, UNTOLD, part_in_name, part_told, part_word
+from data_prep.planning.part_words import (
+    PART_OF,
+    UNTOLD,
+    part_in_name,
+    part_told,
+    part_word,
+    without_marks,
+)
 
 PARTS = {
     "": ["train", "Trainingsdaten", "trainset", "datatrain", "Trainings-Daten", "TrainSet"],
@@ -58,3 +67,24 @@ def test_every_known_word_is_its_part_alone_and_with_a_word_for_a_set():
 def test_columns_of_numbers_of_tests_are_not_asked_about_a_split():
     assert told_parts("tests", ["yes", "no"]) is None
     assert part_in_name("tests") == "test"
+
+
+@pytest.mark.parametrize(
+    ("column", "bare"),
+    [
+        ("test (y/n)", "test"),
+        ("Test [Ja / Nein]", "Test"),
+        ("is test (1=yes, 0=no)?", "is test"),
+        ("dose (nonsense)", "dose  nonsense"),
+        ("dose (mg)", "dose  mg"),
+    ],
+)
+def test_answers_in_brackets_are_no_word_of_a_column(column, bare):
+    assert without_marks(column) == bare
+
+
+@pytest.mark.parametrize("text", ["a (" + "no" * 10_000, "(" * 10_000, "a (" + "no " * 10_000])
+def test_brackets_that_are_never_closed_are_soon_read(text):
+    began = process_time()
+    without_marks(text)
+    assert process_time() - began < 1
