@@ -30,10 +30,16 @@ _MOST_VIEWS = 4  # of one patient; what holds more is a site, or a year
 _OF_MANY = (
     *("site", "center", "centre", "zentrum", "hospital", "clinic", "institute", "institution"),
     *("scanner", "vendor", "year", "batch", "part", "chunk", "set", "dataset", "data", "subset"),
-    *("class", "grade", "stage", *IMAGE_FOLDERS, *LABEL_FOLDERS),
+    *("class", "grade", "stage", "fold", "visit", "session", "ses", "timepoint", "tile", "patch"),
+    *("view", "level", "magnification", "mag", "zoom", "round", "rater", "reader", "annotator"),
+    *("version", "task", "run", *IMAGE_FOLDERS, *LABEL_FOLDERS),
 )
+# A magnification, view, size or field: `40x`, `2CH`, `256px`, `3T`.
+_MEASURE = re.compile(r"(?i)[0-9]+(x[0-9]*|ch|px|mm|[uµ]m|t)|x[0-9]+")
 _CONTRAST = re.compile(r"t[12](w|c|n|f|ce|gd)?", re.IGNORECASE)
-_YEAR = re.compile(r"(19|20)[0-9]{2}")
+_YEAR = re.compile(r"([A-Za-z]{3,}[_\- ]?)?(19|20)[0-9]{2}")  # `ISIC2017`
+_NUMBERED_PERSON = re.compile(rf"(?i)(?:^|[^a-z])(?:{_PERSON}|p|s|case|id)[_\- ]?[0-9]")
+_FEW_NUMBERS = 3  # of groups that a number alone tells apart: classes, years, and perhaps visits
 _MOST_YEARS = 10  # of more folders of such numbers, they are those of patients
 
 
@@ -95,7 +101,7 @@ def _patient_folders(cases: Sequence[Case]) -> dict[str, str]:
     """
     shared = shared_folders(case.image for case in cases)
     below = {case.id: PurePosixPath(case.image).parts[shared:-1] for case in cases}
-    years = {f for folders in below.values() for f in folders if _YEAR.fullmatch(f)}
+    years = {f for folders in below.values() for f in folders if _is_of_year(f)}
     years = years if len(years) <= _MOST_YEARS else set()
     found = {}
     for id_, folders in below.items():
@@ -108,12 +114,25 @@ def _patient_folders(cases: Sequence[Case]) -> dict[str, str]:
             and (counted or not _is_of_part(folder))
         ]
         found[id_] = "/".join(kept)
-    return found
+    return {} if _only_count(found.values()) else found
+
+
+def _only_count(names: Iterable[str]) -> bool:
+    """Tell whether a number is all that tells groups apart, which are few and of no persons."""
+    there = {name for name in names if re.search(r"\d", name)}
+    alike = len({re.sub(r"\d+", "", name).casefold() for name in there}) == 1
+    persons = any(map(_NUMBERED_PERSON.search, there))
+    return alike and not persons and len(there) <= _FEW_NUMBERS
+
+
+def _is_of_year(folder: str) -> bool:
+    return _YEAR.fullmatch(folder) is not None and not _NUMBERED_PERSON.search(folder)
 
 
 def _is_of_many(folder: str) -> bool:
     """Tell whether a folder is called as one of a site, such as `site1`, or of a contrast: `T1`."""
-    words = [word.rstrip("0123456789") for word in words_in(folder)]
+    words = ["view" if _MEASURE.fullmatch(word) else word for word in words_in(folder)]
+    words = [word.rstrip("0123456789") for word in words]
     of_many = any(words) and all(word in _OF_MANY for word in words if word)
     return of_many or _CONTRAST.fullmatch(folder) is not None
 
@@ -132,9 +151,10 @@ def _by_ids(ids: set[str]) -> tuple[str, dict[str, str]]:
     for pattern in (*found, *(_COMPACT if not begins else ())):
         named = {id_: told[1] for id_ in ids if (told := pattern.search(id_))}
         shared = len(named) == len(ids) > len({*named.values()}) > 1
-        if shared and not any(map(_is_of_many, named.values())):
+        compact = pattern in _COMPACT and _only_count(named.values())
+        if shared and not compact and not any(map(_is_of_many, named.values())):
             return pattern.pattern, named
-    return _pattern(words), begins
+    return _pattern(words), {} if all(map(_is_of_many, begins.values())) else begins
 
 
 def _beginnings(ids: set[str]) -> tuple[int, dict[str, str]]:

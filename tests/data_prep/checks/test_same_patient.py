@@ -31,6 +31,7 @@ ALIKE = {
     "blanks": ("p1 left", "p1 right", "p2 left"),
     "no marks": ("p1s1", "p1s2", "p2s1"),
     "no marks, the patient last": ("slice1p1", "slice2p1", "slice1p2"),
+    "no marks and no word": ("A1T0", "A1T1", "A2T0", "A3T0", "A4T0"),
     "a word for patients last": ("slice1_patient1", "slice2_patient1", "slice1_patient2"),
 }
 APART = {
@@ -46,6 +47,10 @@ APART = {
     "of classes": ("class1img1", "class1img2", "class2img1"),
     "no marks, one each": ("p1s1", "p2s1", "p3s1"),
     "words and numbers": ("a1b1", "a1b2", "c"),
+    "folds": ("fold1img0", "fold1img1", "fold2img0"),
+    "folds and marks": ("fold1_img0", "fold1_img1", "fold2_img0"),
+    "years of two figures": ("BraTS20T0", "BraTS20T1", "BraTS21T0"),
+    "tiles": ("tile1x0", "tile1x1", "tile2x0"),
 }
 
 
@@ -118,11 +123,19 @@ def test_stated_folds_are_told_of_where_they_part_them(splits, parted):
         (("site1/images", "site1/images", "site2/images"), False),
         (("center_1/T1", "center_1/T1", "center_2/T2"), False),
         (("batch 1", "batch 1", "batch 2"), False),
+        (("40X", "40X", "100X"), False),
+        (("2CH", "2CH", "4CH"), False),
+        (("ISIC2016", "ISIC2016", "ISIC2017"), False),
+        (("visit1", "visit1", "visit2"), False),
+        (("0", "0", "1"), False),
+        (("0", "0", "1", "2", "3"), True),
+        (("patient2016", "patient2016", "patient2017"), True),
+        (("case2016/40x", "case2016/40x", "case2017/40x"), True),
     ],
 )
 def test_folders_of_several_cases_are_told_of(folders, alike):
     found = [
-        case for id_, folder in zip("abc", folders, strict=True)
+        case for id_, folder in zip("abcde", folders, strict=False)
         for case in cases(id_, folder=f"data/{folder}")
     ]  # fmt: skip
     assert bool(tell_of_patients(found, DataConfig())) == alike
