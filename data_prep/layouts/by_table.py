@@ -98,6 +98,15 @@ def beginning(tree: Tree, name: str) -> str:
     return start.replace(b"\0", b"").decode("latin-1").lstrip("\xef\xbb\xbf\xff\xfe")
 
 
+def goes_on(tree: Tree, name: str) -> bool:
+    """Tell whether a text is longer than its `beginning`."""
+    most = min(_START, room(100))
+    try:
+        return len(tree.read(name, most + 1)) > most
+    except DataError:
+        return False
+
+
 def without_title(lines: Sequence[str]) -> Sequence[str]:
     """Return the lines of a table from that on that names its columns, without those of a title.
 

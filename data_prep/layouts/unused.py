@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
-from data_prep.core.findings import Finding, Findings
+from data_prep.core.findings import Finding, Findings, Subject
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_table import beginning, columns_in
@@ -93,6 +93,13 @@ _SUMS = re.compile(
     r"|md5|sha(?:1|224|256|384|512)|sfv)(?:\.(?:txt|csv|tsv|json|sum|asc))?"
 )
 _FEW_VALUES = 16  # classes, rather than intensities
+# What may be said of cases, by settings; `{ids}` is of whom.
+_GIVEN: dict[Subject, str] = {
+    "split": "give the split as a JSON list of train and val{ids} by dataset.split_file, or in a "
+    "column split of a CSV list with a column image",
+    "groups": "give the groups as a CSV of case,group{ids} by dataset.group_file, or in a column "
+    "patient of a CSV list with a column image",
+}
 _FIX = "remove them, or name them as files of a case"
 
 
@@ -251,9 +258,9 @@ def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_lab
 
 def _what_it_names(named: Named) -> tuple[str, str]:
     """Return what is told of a table that names cases, and what to do."""
-    ids = "" if named.own else ", there by ids of cases"
-    fix = f"give it by dataset.split_file or dataset.group_file{ids}, or as columns of a CSV list "
-    fix += "with a column image; or take it out"
+    ids = "" if named.own else ", by ids of cases"
+    ways = [_GIVEN[subject].format(ids=ids) for subject in named.about]
+    fix = f"{'; '.join(ways)}; or take it out"
     if named.own:
         return "it names the cases, may tell their split or patients, and is not read", fix
     found = f"its {named.number} names are those of {len(named.cases)} cases, such as "

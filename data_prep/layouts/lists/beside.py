@@ -21,7 +21,7 @@ from data_prep.layouts.lists.columns import (
 )
 from data_prep.layouts.lists.members import Table
 from data_prep.layouts.lists.partings import groups_by_keys, parting_columns
-from data_prep.layouts.lists.tables import has_part_keys, tables_of
+from data_prep.layouts.lists.tables import has_part_keys, is_cut, tables_of
 from data_prep.layouts.words import holds_left_out, part_of_folders, role_of
 
 _PARTED = ("split", "fold")
@@ -80,7 +80,8 @@ def _named_by(
     if found:
         most = max(found, key=_number)
         about = tuple(dict.fromkeys(subject for named in found for subject in named.about))
-        return replace(most, about=about) if 2 * len(most.cases) > len(cases) else None
+        enough = _of_most(most, len(cases), cut=is_cut(tree, name))
+        return replace(most, about=about) if enough else None
     if not _is_of_part(name) or states_split(layout):
         return None
     within = filter(None, (_named_in(table, called) for table in tables))
@@ -111,14 +112,15 @@ def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict
     found = {}
     for name in names:
         tables = tables_of(tree, name)
-        of_cases = [(table, _number(_named_in(table, called))) for table in tables]
+        of_cases = [(table, _named_in(table, called)) for table in tables]
+        cut = is_cut(tree, name)
         columns = [
             head or PurePosixPath(name).stem
-            for table, number in of_cases
+            for table, named in of_cases
             for head, cells in table.items()
-            if 2 * number > len(cases) and may_leave_out(head, cells)
+            if _of_most(named, len(cases), cut=cut) and may_leave_out(head, cells)
         ]
-        listed = any(0 < number < len(cases) for _, number in of_cases)
+        listed = any(0 < _number(named) < len(cases) for _, named in of_cases)
         if columns or (listed and holds_left_out(PurePosixPath(name).stem)):
             found[name] = [*dict.fromkeys(columns)]
     return found
@@ -141,10 +143,11 @@ def parted_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> list[s
     called = _names_of(cases)
     found = []
     for name in names:
+        cut = is_cut(tree, name)
         columns = [
             head or "a column without a name"
             for table in tables_of(tree, name)
-            if 2 * _number(_named_in(table, called)) > len(cases)
+            if _of_most(_named_in(table, called), len(cases), cut=cut)
             for head in parting_columns(table, _naming(table, called))
         ]
         if columns:
@@ -239,6 +242,11 @@ def _named(cells: Iterable[str], called: Mapping[str, set[str]]) -> Named | None
         return None
     own = all(ids in ({cell}, {stem(cell)}) for cell, ids in there.items())
     return Named(len(there), frozenset().union(*there.values()), own)
+
+
+def _of_most(found: Named | None, cases: int, *, cut: bool) -> bool:
+    """Tell whether most cases are named; where a table is cut, what is left names some."""
+    return _number(found) > 1 if cut else 2 * _number(found) > cases
 
 
 def _number(found: Named | None) -> int:

@@ -5,7 +5,7 @@ import re
 from pathlib import PurePosixPath
 
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.by_table import beginning, without_title
+from data_prep.layouts.by_table import beginning, goes_on, without_title
 from data_prep.layouts.lists.json_yaml import JSON_YAML, tables_in
 from data_prep.layouts.lists.markdown import markdown_tables
 from data_prep.layouts.lists.members import Table, tables_of_members
@@ -40,6 +40,12 @@ def tables_of(tree: Tree, name: str) -> list[Table]:
         words = [word for word in _WORDS.split(beginning(tree, name)) if word]
         found = [{"": words, "split": words}]
     return found
+
+
+def is_cut(tree: Tree, name: str) -> bool:
+    """Tell whether rows of a text follow that `tables_of` does not read."""
+    rows = PurePosixPath(name).suffix.lower() not in JSON_YAML
+    return rows and (goes_on(tree, name) or len(beginning(tree, name).splitlines()) > _ROWS)
 
 
 def has_part_keys(tree: Tree, name: str) -> bool:

@@ -8,8 +8,9 @@ from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
 from data_prep.files.file_tree import open_tree
-from data_prep.layouts import find_layout
+from data_prep.layouts import Case, Layout, find_layout
 from data_prep.layouts.by_table import columns_in
+from data_prep.layouts.lists.beside import named_by_tables
 
 PAIRS = {f"{folder}/{k}.png": png(picture(ord(k))) for folder in ("images", "masks") for k in "ab"}
 
@@ -361,3 +362,33 @@ def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, nee
 )
 def test_files_that_tell_of_no_split_are_silent(written, name, text):
     assert not layout_of(written({**PAIRS, name: text.encode()})).findings
+
+
+@pytest.mark.parametrize(
+    ("columns", "value", "told"),
+    [("case,patient", "p{}", ["groups"]), ("case,age", "5{}", []), ("other,patient", "p{}", [])],
+)
+def test_a_table_that_is_longer_than_what_is_read_of_it_is_told_by_its_rows(
+    written, columns, value, told
+):
+    ids = [f"case_of_a_long_name_{n:04}" for n in range(3000)]
+    layout = Layout("folder pairs", tuple(Case(id_, ((f"i/{id_}.png",),), ()) for id_ in ids))
+    rows = [
+        f"{id_.replace('case', columns[:4])},{value.format(n // 3)}" for n, id_ in enumerate(ids)
+    ]
+    tree = open_tree(written({"x.csv": "\n".join((columns, *rows)).encode()}))
+    found = named_by_tables(tree, ["x.csv"], layout)
+    assert [subject for named in found.values() for subject in named.about] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "advised"),
+    [
+        ("case,patient\na,p1\nb,p1\n", "dataset.group_file"),
+        ("case,split\na,train\nb,test\n", "dataset.split_file"),
+    ],
+)
+def test_the_advice_is_of_what_a_table_tells_and_of_nothing_else(written, text, advised):
+    (finding,) = layout_of(written({**PAIRS, "x.csv": text.encode()})).findings
+    settings = {"dataset.group_file", "dataset.split_file"}
+    assert {name for name in settings if name in finding.fix} == {advised}
