@@ -138,10 +138,7 @@ def _is_of_many(folder: str) -> bool:
 
 
 def _is_of_part(folder: str) -> bool:
-    try:
-        return part_of_folders([folder]) is not None
-    except ValueError:
-        return True  # of several
+    return part_of_folders([folder]) is not None
 
 
 def _by_ids(ids: set[str]) -> tuple[str, dict[str, str]]:

@@ -15,8 +15,8 @@ from data_prep.layouts.lists.beside import states_split
 from data_prep.layouts.split_folders import shared_folders
 from data_prep.layouts.words import (
     folders_left_out,
+    part_alone,
     part_named,
-    part_of_folders,
     says_to_leave_out,
 )
 
@@ -91,10 +91,7 @@ def _part_of(case: Case, shared: int) -> str | None:
 
 def _part_of_folder(case: Case, shared: int) -> str | None:
     """Return the part that the folders of a case name; a fold is none."""
-    try:
-        told = part_of_folders(PurePosixPath(case.image).parts[shared:-1])
-    except ValueError:
-        return None  # of several
+    told = part_alone(PurePosixPath(case.image).parts[shared:-1])
     return None if told and told.startswith("fold_") else told
 
 

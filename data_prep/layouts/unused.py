@@ -27,7 +27,7 @@ from data_prep.layouts.lists.beside import (
 from data_prep.layouts.lists.columns import folds_apart, tells_groups, tells_split
 from data_prep.layouts.lists.json_yaml import JSON_YAML
 from data_prep.layouts.lists.tables import PLAIN, TABLES, columns_of, rows_of_parts
-from data_prep.layouts.words import part_of_folders, role_of
+from data_prep.layouts.words import part_alone, role_of
 
 # Files that describe others, or a dataset.
 _TEXTS = (
@@ -271,10 +271,7 @@ def _what_it_names(named: Named) -> tuple[str, str]:
 def _kept_apart_alone(layout: Layout) -> bool:
     """Tell whether all cases lie in folders of one part, which is not that for training."""
     folders = {PurePosixPath(case.image).parts[:-1] for case in layout.cases}
-    try:
-        parts = set(map(part_of_folders, folders))
-    except ValueError:
-        return False
+    parts = set(map(part_alone, folders))
     return bool(parts) and parts <= {"validation", "test"}
 
 

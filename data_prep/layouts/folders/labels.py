@@ -65,10 +65,7 @@ def _lies_in(folders: Sequence[str], chosen: str) -> bool:
 
 def _without_part(folder: str) -> str:
     """Return the name of a folder in lower case; the empty one if it is one of a part alone."""
-    try:
-        told = part_of_folders((folder,))
-    except ValueError:
-        told = None
+    told = part_of_folders((folder,))  # one folder is never of several
     bare = without_part(folder)
     if told is None:
         return folder.lower()
