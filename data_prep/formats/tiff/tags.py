@@ -5,6 +5,7 @@ Source: TIFF 6.0, section 2 (each tag once, in rising order).
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -30,8 +31,9 @@ _NAMES = {
     **{42112: "GDAL_METADATA", 42113: "GDAL_NODATA"},
 }
 # Writers put a text of their own beside that of the user; of a kind that is read there is one.
+# Not of that of tifffile, which no other decoder reads: its first is held to the pages.
 _DESCRIPTION = 270
-_KINDS_OF_TEXT = (b"ImageJ=", b"<?xml", b"<OME", b'{"shape"')
+_KINDS_OF_TEXT = (b"ImageJ=", b"<?xml", b"<OME")
 _PAIRS = ((273, 279), (324, 325))
 _AGAIN = "fetch or export the file again"
 
@@ -43,25 +45,29 @@ class _Tag(NamedTuple):
     field: bytes  # the value, or where it is
 
 
-def check_tags(data: bytes, entries: bytes, order: Literal["little", "big"], *, big: bool) -> None:
-    """Refuse a page that says one thing twice, and not the same.
+def check_tags(
+    data: bytes, entries: bytes, order: Literal["little", "big"], *, big: bool, room: int
+) -> int:
+    """Refuse a page that says one thing twice, and not the same; return what is left of `room`.
 
     Args:
         data: the file.
         entries: of the page, each of 12 bytes, of BigTIFF 20.
         order: of bytes.
         big: whether it is BigTIFF.
+        room: bytes of values that may be compared, as tags of a few bytes can all name a large one.
 
     Raises:
-        DataError: HDR_CONFLICT for a tag that is there twice with two values, and for strips or
-            tiles of another number than their lengths.
+        DataError: IO_DAMAGED beyond `room`; HDR_CONFLICT for a tag that is there twice with two
+            values, and for strips or tiles of another number than their lengths.
     """
     tags = list(_tags(entries, order, big))
     counts = {tag.code: tag.amount for tag in tags}
     if len(counts) < len(tags):
-        _check_doubled(data, tags, order)
+        room = _check_doubled(data, tags, order, room)
     for pair in _PAIRS:
         agreed({f"the number of {_NAMES[code]}": counts.get(code) for code in pair})
+    return room
 
 
 def _tags(entries: bytes, order: str, big: bool) -> Iterator[_Tag]:
@@ -70,11 +76,17 @@ def _tags(entries: bytes, order: str, big: bool) -> Iterator[_Tag]:
     return map(_Tag._make, struct.iter_unpack(form, entries[:whole]))
 
 
-def _check_doubled(data: bytes, tags: list[_Tag], order: Literal["little", "big"]) -> None:
+def _check_doubled(
+    data: bytes, tags: list[_Tag], order: Literal["little", "big"], room: int
+) -> int:
+    times = Counter(tag.code for tag in tags)
     told: dict[tuple[int, bytes | None], bytes] = {}
     for tag in tags:
-        if tag.code not in _NAMES:
+        if tag.code not in _NAMES or times[tag.code] < 2:
             continue
+        room -= min(_SIZES.get(tag.kind, 0) * tag.amount, len(data))
+        if room < 0:
+            raise DataError("IO_DAMAGED", "tags there twice whose values overlap", _AGAIN)
         value = _value(data, tag, order)
         text = next((kind for kind in _KINDS_OF_TEXT if value.startswith(kind)), None)
         if tag.code == _DESCRIPTION and text is None:
@@ -82,6 +94,7 @@ def _check_doubled(data: bytes, tags: list[_Tag], order: Literal["little", "big"
         if told.setdefault((tag.code, text), value) != value:
             found = f"{_NAMES[tag.code]} is there twice, with two values"
             raise DataError("HDR_CONFLICT", found, _AGAIN)
+    return room
 
 
 def _value(data: bytes, tag: _Tag, order: Literal["little", "big"]) -> bytes:

@@ -232,6 +232,47 @@ def test_more_pages_than_can_be_held_are_refused():
         check_chain(chained([*range(1, 70_000), None]))
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_more_tags_than_a_page_or_the_file_can_have_are_refused_before_they_are_read(big):
+    def told(pages, tags, step):
+        """Pages of so many tags, each `step` bytes behind the one before."""
+        head, (form, size) = (16, ("<Q", 20)) if big else (8, ("<H", 12))
+        data = bytearray(head + pages * step + tags * size + 16)
+        mark = struct.pack("<2sHHHQ", b"II", 43, 8, 0, head)
+        data[:head] = mark if big else struct.pack("<2sHI", b"II", 42, 8)
+        for at in range(head, head + pages * step, step):
+            struct.pack_into(form, data, at, tags)
+            after = at + struct.calcsize(form) + tags * size
+            struct.pack_into("<Q" if big else "<I", data, after, at + step)
+        return bytes(data)
+
+    check_chain(told(1, 4096, 1 << 17))
+    with pytest.raises(DataError, match="IO_DAMAGED: a page of 4097 tags, at byte"):
+        check_chain(told(1, 4097, 1 << 17))
+    with pytest.raises(DataError, match="IO_DAMAGED: pages that overlap, at byte"):
+        check_chain(told(60, 4096, 40))
+
+
+def test_a_page_of_more_tags_than_any_file_holds_is_refused():
+    data = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + struct.pack("<Q", 1 << 50) + bytes(99)
+    with pytest.raises(DataError, match=f"IO_DAMAGED: a page of {1 << 50} tags, at byte 16"):
+        check_chain(data)
+
+
+def test_tags_that_all_name_one_large_value_are_refused(monkeypatch):
+    monkeypatch.setattr("data_prep.formats.tiff.chain._SHARED", 0)
+    tags = struct.pack("<HHII", 270, 2, 1000, 8 + 2 + 9 * 12 + 4) * 9
+    data = struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<H", 9) + tags + bytes(4 + 1000)
+    with pytest.raises(DataError, match="IO_DAMAGED: tags there twice whose values overlap"):
+        check_chain(data)
+    check_chain(data + bytes(8 * 1000))
+
+
+def test_a_description_like_that_of_tifffile_is_no_conflict():
+    data = tiff(PAGES[0], description='{"shape": [8, 10], "by": "a user"}')
+    assert read_picture(data).array.shape == (1, 8, 10)
+
+
 def test_a_ring_of_pages_is_no_image(tmp_path):
     data = bytearray(tiff())
     with tifffile.TiffFile(io.BytesIO(data)) as file:
