@@ -11,6 +11,7 @@ from data_prep.core.errors import DataError
 
 MAX_BYTES = 8 << 30
 TORCH_FULL = "DefaultCPUAllocator"  # in what torch says when main memory is full
+_FIX = "allow more by --max-ram, use fewer workers, or crop it"
 _GROUPS = Path("/sys/fs/cgroup")
 # Set around the work on a case; handing it through every reader would be the alternative.
 _MEMORY: ContextVar[float] = ContextVar("memory", default=math.inf)
@@ -66,18 +67,19 @@ def check_size(values: int, itemsize: int) -> int:
     return _within(values * itemsize, values * (2 * itemsize + 8))
 
 
-def check_bytes(total: int, copies: float = 3) -> int:
+def check_bytes(total: int, copies: float = 3, fix: str = _FIX) -> int:
     """Return how many bytes are to be read or unpacked, if so many can be held.
 
     Args:
         total: bytes, as a folder, an archive or a header declares them.
         copies: how many times their size the work on them takes, at the least; that on voxels
             takes three, see `check_size`.
+        fix: what to do where memory does not hold them.
 
     Raises:
         DataError: IO_DAMAGED, IO_TOO_LARGE, IO_MEMORY, as `check_size`.
     """
-    return _within(total, total * copies)
+    return _within(total, total * copies, fix)
 
 
 def room(copies: float = 3) -> int:
@@ -85,7 +87,7 @@ def room(copies: float = 3) -> int:
     return int(min(MAX_BYTES, _MEMORY.get() / copies))
 
 
-def _within(total: int, needed: float) -> int:
+def _within(total: int, needed: float, more: str = _FIX) -> int:
     if total < 0:
         fix = "fetch or export the file again"
         raise DataError("IO_DAMAGED", f"a header of {total} bytes of values", fix)
@@ -97,7 +99,7 @@ def _within(total: int, needed: float) -> int:
         raise DataError(
             "IO_MEMORY",
             f"it needs about {needed / 1e9:.2g} GB of memory, {allowed / 1e9:.2g} GB are allowed",
-            "allow more by --max-ram, use fewer workers, or crop it",
+            more,
         )
     return total
 

@@ -4,6 +4,7 @@ import io
 import math
 import struct
 import zipfile
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -48,11 +49,16 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
     return Scan(array[None], np.eye(4), SCANNER_CODES)
 
 
-def array_of(data: bytes) -> np.ndarray:
+def array_of(data: bytes, check: Callable[[int, int], int] = check_size) -> np.ndarray:
     """Return the array of an `.npy` file, read-only: real numbers of 8 bytes at most.
 
+    Args:
+        data: the file.
+        check: returns the bytes of so many values of so many bytes each, or refuses them. Default:
+            as voxels of a scan, which preparing takes several times.
+
     Raises:
-        DataError: IO_DAMAGED, IO_TRUNCATED, IO_TRAILING, IO_TOO_LARGE, HDR_DTYPE.
+        DataError: IO_DAMAGED, IO_TRUNCATED, IO_TRAILING, HDR_DTYPE; and of `check`.
     """
     buffer = io.BytesIO(data)
     try:
@@ -73,7 +79,7 @@ def array_of(data: bytes) -> np.ndarray:
         raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
     if any(n < 0 for n in shape):
         raise DataError("IO_DAMAGED", f"array header: shape {shape}", _AGAIN)
-    total = check_size(math.prod(shape), dtype.itemsize)
+    total = check(math.prod(shape), dtype.itemsize)
     left = len(data) - buffer.tell()
     if left != total:
         code = "IO_TRUNCATED" if left < total else "IO_TRAILING"

@@ -136,6 +136,16 @@ def test_an_npz_is_one_whole_zip_of_arrays_told_once(tmp_path, data, code):
     assert error.value.file == str(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("names", [["train"], ["train", "test", "validation"]])
+def test_an_npz_needs_memory_for_about_three_times_its_arrays(tmp_path, names):
+    images = np.zeros((40, 32, 32), np.uint8)
+    (tmp_path / "a.npz").write_bytes(_zip_of([(f"{name}.npy", images) for name in names]))
+    size = len(names) * images.nbytes / 1e9
+    assert read_source(tmp_path / "a.npz", max_ram=3.1 * size).splits.keys() == {*names}
+    with pytest.raises(DataError, match=r"IO_MEMORY.*store fewer images, .* by --max-ram"):
+        read_source(tmp_path / "a.npz", max_ram=1.5 * size)
+
+
 def test_shapes3d_is_read_with_the_index_of_each_factor(tmp_path):
     images, sizes = some(12, 64, 64, 3), (2, 3, 2, 1, 1, 1)
     factors = np.stack(np.unravel_index(np.arange(12), sizes), 1)

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from operator import mul
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, r
 from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
 from sdunet.vae.data.records import read_cifar10, read_idx
 
+_FEWER = "store fewer images, or give more memory by --max-ram"
 _SPLITS = ("train", "test", "validation")
 
 
@@ -158,9 +160,8 @@ def _load_npz(file: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray], 
             raise DataError(
                 "SOURCE_EMPTY", f"holds {held:.200}, none of {', '.join(names)}", "name arrays so"
             )
-        # Packed and as an array, for a moment.
-        check_bytes(2 * sum(members[name].file_size for name in found))
-        arrays = {name: array_of(read_member(packed, members[name])) for name in found}
+        check_bytes(sum(members[name].file_size for name in found), fix=_FEWER)
+        arrays = {name: array_of(read_member(packed, members[name]), mul) for name in found}
     return arrays, sorted({*members} - {*names})
 
 
