@@ -31,12 +31,31 @@ jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
 # What the parser says of a setting that is of one type, or left out: more of types than users ask.
 _MAY_BE_LEFT_OUT = re.compile(
     r"Does not validate against any of the Union subtypes Subtypes: \[.*?'NoneType'>\] "
-    r"Errors: - (.*?) - Expected a <class 'NoneType'>(?: Given.*)?"
+    r"Errors: - (.*?) - Expected a <class 'NoneType'>(?: Given value type: .*? Given value: (.*))?"
 )
 
 
 # What the parser says of a value, and how a user would say it.
 _PLAINLY = (
+    (r"(conform to restriction .*?)(?: - Expected a tuple with \d elements)+", r"\1"),
+    (r"(Expected a tuple with \d) elements - Expected a tuple with (?=\d elements)", r"\1 or "),
+    (
+        r"Expected a tuple with (\d|\d or \d) elements\. Got value: (.*)",
+        r"must have \1 values, not '\2'",
+    ),
+    (
+        r"Expected a <class 'tuple'>(?: - Expected a <class 'tuple'>)*\. Got value: (.*)",
+        r"must be a list such as [1, 2], not '\1'",
+    ),
+    (
+        r"Expected a <class 'dict'>\. Got value: (.*)",
+        r"must be values by name such as {a: 1}, not '\1'",
+    ),
+    (r"(Not of type \w+: (?:invalid literal|could not convert|\S+ does).*)\. Got value: .*", r"\1"),
+    (
+        r"Not of type \w+: does not conform to restriction (.*?)\. Got value: (.*)",
+        r"must be \1, not \2",
+    ),
     (r"Not of type \w+: invalid literal for int\(\) with base 10: (.*)", r"\1 is no whole number"),
     (r"Not of type \w+: could not convert string to float: (.*)", r"\1 is no number"),
     (r"Not of type \w+: (\S+) does not conform to restriction (.*)", r"must be \2, not \1"),
@@ -72,11 +91,18 @@ class Parser(jsonargparse.ArgumentParser):
         """Print the error and leave with status 2; or raise it, for callers in Python."""
         unknown = re.search(r"not accept option '(.+)'|unrecognized arguments: --([^ =]+)", message)
         if unknown:
-            known = [action.dest for action in self._known_actions()]
-            close = get_close_matches(unknown[1] or unknown[2], known, n=1, cutoff=0.5)
-            message += f"; did you mean '{close[0]}'?" if close else ""
+            known = self._known_actions()
+            names = [action.dest for action in known]
+            if unknown[2]:
+                options = [option for action in known for option in action.option_strings]
+                names = [option[2:] for option in options if option.startswith("--")]
+            close = get_close_matches(unknown[1] or unknown[2], names, n=1, cutoff=0.5)
+            dashes = "--" * bool(unknown[2])
+            message += f"; did you mean '{dashes}{close[0]}'?" if close else ""
         message = re.sub(r'Parser key "([\w.]+)"', self._typed, " ".join(message.split()))
-        message = _plainly(_MAY_BE_LEFT_OUT.sub(r"\1", message))
+        message = _plainly(_MAY_BE_LEFT_OUT.sub(_as_of_one_type, message))
+        if any(message.startswith(f"--{name}: ") for name in self._lists_of_names()):
+            message = message.replace("[1, 2]", "[a, b]")
         message += "; give a file of settings by name, each with a value" * (_NO_FILE in message)
         if not self.exit_on_error:
             raise ValueError(message)
@@ -157,6 +183,11 @@ class Parser(jsonargparse.ArgumentParser):
         options = [option for action in of_key for option in action.option_strings]
         return next((option for option in options if option.startswith("--")), key[0])
 
+    def _lists_of_names(self) -> list[str]:
+        kinds = {a.dest: str(getattr(a, "_typehint", "")) for a in self._known_actions()}
+        of_names = re.compile(r"tuple\[(str|typing\.Literal)")
+        return [name for name, kind in kinds.items() if of_names.search(kind)]
+
     def _known_actions(self) -> list:
         chosen = [
             parser
@@ -165,6 +196,10 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def _as_of_one_type(said: re.Match) -> str:
+    return said[1] if said[2] is None else f"{said[1]}. Got value: {said[2]}"
 
 
 def _plainly(message: str) -> str:

@@ -206,7 +206,16 @@ def test_stopping_by_keyboard_is_said_and_can_be_run_again(disc_run, capsys, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--network.featres=[4]"], "--network.featres=[4]; did you mean 'network.features'?"),
+        (["--network.featres=[4]"], "--network.featres=[4]; did you mean '--network.features'?"),
+        (["--dataset.foldz=3"], "--dataset.foldz=3; did you mean '--dataset.folds'?"),
+        (["--dataset.patch_size=big"], "patch_size: must be a list such as [1, 2], not 'big'\n"),
+        (["--dataset.spacing=big"], "spacing: must be a list such as [1, 2], not 'big'\n"),
+        (["--dataset.accept=x"], "--dataset.accept: must be a list such as [a, b], not 'x'\n"),
+        (["--dataset.labels=3"], "labels: must be values by name such as {a: 1}, not '3'\n"),
+        (["--dataset.spacing=[1]"], "spacing: must have 3 or 2 values, not '[1]'\n"),
+        (["--dataset.window=[1]"], "--dataset.window: must have 2 values, not '[1]'\n"),
+        (["--dataset.spacing=[0, 1, 1]"], "must be > 0 and <= 1000000000000.0, not 0\n"),
+        (["--dataset.memory_gb=-1"], "memory_gb: must be > 0 and <= 1000000000000.0, not -1\n"),
         (["--network.name=vnet"], "invalid choice: 'vnet' (choose from 'sdunet', "),
         (["--network.name=unett"], "'swin_unetr'); did you mean 'unet'?"),
         (["--training.logger=wandbb"], "'wandb', 'mlflow'); did you mean 'wandb'?"),
