@@ -37,6 +37,18 @@ _MAY_BE_LEFT_OUT = re.compile(
 
 # What the parser says of a value, and how a user would say it.
 _PLAINLY = (
+    (  # what may be one value or a list, and is neither, or a list with a wrong value
+        r"Does not validate .*? Errors: - (?!Expected a typing)[^-]* - Expected a <class 'tuple'>"
+        r" Given value type: .*? Given value: (.*?)(?:\. Got value: .*)?$",
+        r"must be one value or a list such as [1, 2], not '\1'",
+    ),
+    (
+        r"Does not validate .*? Errors: - Not of type \w+: int\(\) argument .*?, not 'list' - (.*)"
+        r" Given value type: .*? Given value: (.*)",
+        r"\1. Got value: \2",
+    ),
+    (r"(Got value: .*?)\. Got value: .*", r"\1"),  # of a part, and of all
+    (r"Not of type \w+: (?:int|float)\(\) argument .*?, not '(\w+)'.*", r"must be a number, no \1"),
     (r"(conform to restriction .*?)(?: - Expected a tuple with \d elements)+", r"\1"),
     (r"(Expected a tuple with \d) elements - Expected a tuple with (?=\d elements)", r"\1 or "),
     (
