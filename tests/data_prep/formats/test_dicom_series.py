@@ -200,7 +200,7 @@ def test_every_series_is_a_case_and_patients_are_groups_without_their_names(writ
     drawn = [("tumour", box(2, 1, 7, 1, 5))]
     second = series(series="1.2.4")
     for one in second:
-        one.PatientID = "P2"
+        one.PatientID, one.StudyInstanceUID, one.FrameOfReferenceUID = "P2", "1.2.9", "1.2.10"
     slices = [*series(), *second]
     tree = write_tree(
         all=slices, rt=[structures(drawn), structures(drawn, "1.2.4"), structures(drawn, "7.7")]
