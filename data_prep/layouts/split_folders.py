@@ -24,20 +24,8 @@ from data_prep.planning.part_words import words_in
 _OF_OTHERS = (
     *("site", "center", "centre", "hospital", "clinic", "patient", "patients", "subject", "case"),
     *("class", "benign", "malignant", "normal", "abnormal", "healthy", "control", "controls"),
-    *(
-        "positive",
-        "negative",
-        "pos",
-        "neg",
-        "left",
-        "right",
-        "ct",
-        "mr",
-        "mri",
-        "pet",
-        "us",
-        "flair",
-    ),
+    *("positive", "negative", "pos", "neg", "left", "right"),
+    *("ct", "mr", "mri", "pet", "us", "flair"),
     *("images", "labels", "masks"),
 )
 

@@ -15,17 +15,8 @@ _KNOWN = (
     *("modality", "sequence", "protocol", "contrast", "scanner", "vendor", "manufacturer", "model"),
     *("site", "sites", "center", "centre", "hospital", "country", "diagnosis", "pathology"),
     *("disease", "type", "kind", "grade", "stage", "class", "classes", "label", "labels", "organ"),
-    *(
-        "finding",
-        "findings",
-        "quality",
-        "reader",
-        "annotator",
-        "rater",
-        "license",
-        "format",
-        "unit",
-    ),
+    *("finding", "findings", "quality", "reader", "annotator", "rater"),
+    *("license", "format", "unit"),
     *("geschlecht", "sexe", "sexo", "sesso", "seite", "diagnose", "alter"),
 )
 
@@ -60,9 +51,8 @@ def groups_by_keys(table: Table, named: Mapping[str, Iterable[str]]) -> bool:
 
 def _values(table: Table, head: str, named: Mapping[str, Iterable[str]]) -> int:
     """Return how many values part the names of a table; 0 if they are no such values."""
-    if role_of(head) in ("image", "label", "site", "id") or not {*words_in(head)}.isdisjoint(
-        _KNOWN
-    ):
+    known_word = not {*words_in(head)}.isdisjoint(_KNOWN)
+    if known_word or role_of(head) in ("image", "label", "site", "id"):
         return 0
     for column, names in named.items():
         known = {*names}
