@@ -4,15 +4,13 @@ python scripts/make_cli_reference.py
 """
 
 import json
-import re
 from argparse import SUPPRESS, Action
 from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
 
 import jsonargparse
 
+from data_prep.core.values.in_words import in_words
 from sdunet.cli.main import command_parser
 
 PAGE = Path(__file__).parents[1] / "docs/reference/cli.md"
@@ -115,31 +113,8 @@ def _values(action: Action) -> str:
         return ""
     if action.choices:
         return ", ".join(f"`{value}`" for value in action.choices)
-    words = _words(getattr(action, "_typehint", None) or action.type)
+    words = in_words(getattr(action, "_typehint", None) or action.type)
     return words or "text" * bool(action.option_strings)
-
-
-def _words(kind: Any) -> str:
-    """Return what values of a type are, in words; nothing for text."""
-    parts = get_args(kind)
-    if get_origin(kind) in (Union, UnionType):
-        return ", or ".join(_words(part) for part in parts if part is not NoneType)
-    if get_origin(kind) is Literal:
-        return ", ".join(f"`{value}`" for value in parts)
-    if get_origin(kind) is tuple and parts[-1] is Ellipsis:
-        return f"list: {_words(parts[0]) or 'text'}"
-    if get_origin(kind) is tuple:
-        return f"{len(parts)} numbers: {_words(parts[0])}"
-    if get_origin(kind) is dict:
-        return " to ".join(_words(part) or "text" for part in parts)
-    if kind is bool:
-        return "`true`, `false`"
-    if not isinstance(kind, type) or not issubclass(kind, int | float):
-        return ""
-    number = "whole number" if issubclass(kind, int) else "number"
-    # Such as `v>=0 and v<1` of jsonargparse's restricted numbers.
-    limits = getattr(kind, "_expression", "").replace("v", "").replace(" and <inf", "")
-    return re.sub(r"(<=|>=|<|>)", r"\1 ", f"{number} {limits}").rstrip()
 
 
 def _default(action: Action) -> str:

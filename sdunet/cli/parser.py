@@ -15,6 +15,7 @@ import yaml
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_SETTINGS_BYTES, check_yaml, read_bounded, read_settings
+from data_prep.core.values.in_words import choices, in_words
 from sdunet.runtime.run_record import say
 
 _load = jsonargparse.get_loader("yaml")
@@ -28,60 +29,13 @@ def _load_checked(text: str) -> object:
 jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
 
 
-# What the parser says of a setting that is of one type, or left out: more of types than users ask.
-_MAY_BE_LEFT_OUT = re.compile(
-    r"Does not validate against any of the Union subtypes Subtypes: \[.*?'NoneType'>\] "
-    r"Errors: - (.*?) - Expected a <class 'NoneType'>(?: Given value type: .*? Given value: (.*))?"
+# Where the parser names the value that is wrong: of a whole setting, else of a part of it.
+_WRONG_VALUE = (
+    r"(?:Given|Got) value: (?!.*(?:Given|Got) value: )(.*)$",
+    r"(?:with base 10|string to float): '(.*)'$",
+    r"Not of type \w+: (\S+) does not conform",
 )
-
-
-# What the parser says of a value, and how a user would say it.
-_PLAINLY = (
-    (  # what may be one value or a list, and is neither, or a list with a wrong value
-        r"Does not validate .*? Errors: - (?!Expected a typing)[^-]* - Expected a <class 'tuple'>"
-        r" Given value type: .*? Given value: (.*?)(?:\. Got value: .*)?$",
-        r"must be one value or a list such as [1, 2], not '\1'",
-    ),
-    (
-        r"Does not validate .*? Errors: - Not of type \w+: int\(\) argument .*?, not 'list' - (.*)"
-        r" Given value type: .*? Given value: (.*)",
-        r"\1. Got value: \2",
-    ),
-    (r"(Got value: .*?)\. Got value: .*", r"\1"),  # of a part, and of all
-    (r"Not of type \w+: (?:int|float)\(\) argument .*?, not '(\w+)'.*", r"must be a number, no \1"),
-    (r"(conform to restriction .*?)(?: - Expected a tuple with \d elements)+", r"\1"),
-    (r"(Expected a tuple with \d) elements - Expected a tuple with (?=\d elements)", r"\1 or "),
-    (
-        r"Expected a tuple with (\d|\d or \d) elements\. Got value: (.*)",
-        r"must have \1 values, not '\2'",
-    ),
-    (
-        r"Expected a <class 'tuple'>(?: - Expected a <class 'tuple'>)*\. Got value: (.*)",
-        r"must be a list such as [1, 2], not '\1'",
-    ),
-    (
-        r"Expected a <class 'dict'>\. Got value: (.*)",
-        r"must be values by name such as {a: 1}, not '\1'",
-    ),
-    (r"(Not of type \w+: (?:invalid literal|could not convert|\S+ does).*)\. Got value: .*", r"\1"),
-    (
-        r"Not of type \w+: does not conform to restriction (.*?)\. Got value: (.*)",
-        r"must be \1, not \2",
-    ),
-    (r"Not of type \w+: invalid literal for int\(\) with base 10: (.*)", r"\1 is no whole number"),
-    (r"Not of type \w+: could not convert string to float: (.*)", r"\1 is no number"),
-    (r"Not of type \w+: (\S+) does not conform to restriction (.*)", r"must be \2, not \1"),
-    (r"Not of type \w+: does not conform to restriction", "must be"),
-    (r"\bv(>=|<=|>|<)(?=[-\d])", r"\1 "),
-    (r"Expected a <class 'bool'>\. Got value: (.*)", r"'\1' is neither true nor false"),
-    (
-        r"(?:Does not validate .*)?Expected a typing\.Literal\[(.*?)\]"
-        r"(?:.*Given|\. Got) value: (.*)",
-        r"invalid choice: '\2' (choose from \1)",
-    ),
-)
-
-
+_KEY = r'Parser key "([\w.]+)"'
 _NO_FILE = "Unable to load config"  # as the parser says it
 
 
@@ -111,10 +65,8 @@ class Parser(jsonargparse.ArgumentParser):
             close = get_close_matches(unknown[1] or unknown[2], names, n=1, cutoff=0.5)
             dashes = "--" * bool(unknown[2])
             message += f"; did you mean '{dashes}{close[0]}'?" if close else ""
-        message = re.sub(r'Parser key "([\w.]+)"', self._typed, " ".join(message.split()))
-        message = _plainly(_MAY_BE_LEFT_OUT.sub(_as_of_one_type, message))
-        if any(message.startswith(f"--{name}: ") for name in self._lists_of_names()):
-            message = message.replace("[1, 2]", "[a, b]")
+        message = " ".join(message.split())
+        message = self._of_value(message) or re.sub(_KEY, self._typed, message)
         message += "; give a file of settings by name, each with a value" * (_NO_FILE in message)
         if not self.exit_on_error:
             raise ValueError(message)
@@ -189,16 +141,27 @@ class Parser(jsonargparse.ArgumentParser):
             return f"{' and '.join(names)} are one option; {fix}"
         return None
 
+    def _of_value(self, message: str) -> str | None:
+        """Return what a setting takes, where the parser says that its value is no such thing.
+
+        The parser's own words are of types, one of each that a setting may be of.
+        """
+        key = re.match(rf"{_KEY}: (Does not validate|Not of type|Expected a)", message)
+        if not key:
+            return None
+        action = next(action for action in self._known_actions() if action.dest == key[1])
+        kind = getattr(action, "_typehint", None) or action.type
+        value = next((found[1] for way in _WRONG_VALUE if (found := re.search(way, message))), None)
+        said = f"{self._typed(key)} takes {in_words(kind)}"
+        said += "" if value is None else f", not '{value}'"
+        close = get_close_matches(str(value), choices(kind), n=1)
+        return f"{said}; did you mean '{close[0]}'?" if close else said
+
     def _typed(self, key: re.Match) -> str:
         """Return an option as it is typed where the parser names what it keeps it as."""
         of_key = [action for action in self._known_actions() if action.dest == key[1]]
         options = [option for action in of_key for option in action.option_strings]
         return next((option for option in options if option.startswith("--")), key[0])
-
-    def _lists_of_names(self) -> list[str]:
-        kinds = {a.dest: str(getattr(a, "_typehint", "")) for a in self._known_actions()}
-        of_names = re.compile(r"tuple\[(str|typing\.Literal)")
-        return [name for name, kind in kinds.items() if of_names.search(kind)]
 
     def _known_actions(self) -> list:
         chosen = [
@@ -208,19 +171,6 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
-
-
-def _as_of_one_type(said: re.Match) -> str:
-    return said[1] if said[2] is None else f"{said[1]}. Got value: {said[2]}"
-
-
-def _plainly(message: str) -> str:
-    """Return what the parser says of a value in the words of a user, with the nearest choice."""
-    for pattern, plain in _PLAINLY:
-        message = re.sub(pattern, plain, message)
-    wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-    close = get_close_matches(wrong[1], re.findall(r"'(.*?)'", wrong[2]), n=1) if wrong else []
-    return f"{message}; did you mean '{close[0]}'?" if close else message
 
 
 def add_command(
