@@ -67,6 +67,7 @@ class Parser(jsonargparse.ArgumentParser):
             message += f"; did you mean '{dashes}{close[0]}'?" if close else ""
         message = " ".join(message.split())
         message = self._of_value(message) or re.sub(_KEY, self._typed, message)
+        message = re.sub(r"the following arguments are required: (.*)", _as_typed, message)
         message += "; give a file of settings by name, each with a value" * (_NO_FILE in message)
         if not self.exit_on_error:
             raise ValueError(message)
@@ -171,6 +172,13 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def _as_typed(missing: re.Match) -> str:
+    """Return what must be given; the parser writes `predict.out` for the option `--out` of it."""
+    last = [name.rpartition(".")[2] for name in missing[1].split(", ")]
+    names = [name if name.isupper() else f"--{name.replace('_', '-')}" for name in last]
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} required"
 
 
 def add_command(
