@@ -34,7 +34,7 @@ training=() scoring=()
 SEEDS=${SEEDS:-0} FOLDS=${FOLDS:-0}
 items=${ITEMS:-
     @training.augmentation=full
-    @training.augmentation=none
+    @training.augmentation=none@training.rotate=false@training.flip_axes=[]
     @training.ema=0.99
     @training.optimizer=sgd@training.learning_rate=0.01@training.schedule=poly
     @training.schedule=constant
