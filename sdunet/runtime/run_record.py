@@ -31,12 +31,20 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted names."""
+def flat(settings: Mapping[str, Any], depth: int = 1) -> dict[str, Any]:
+    """Return nested settings by their dotted names.
+
+    Args:
+        settings: of any kind, in sections.
+        depth: of the sections; what is deeper is a value, such as the weights of classes: told
+            apart as one, so that those that lack a class differ from those that name it.
+    """
     found: dict[str, Any] = {}
     for name, value in settings.items():
-        inner = isinstance(value, Mapping)
-        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+        if depth and isinstance(value, Mapping):
+            found |= {f"{name}.{key}": one for key, one in flat(value, depth - 1).items()}
+        else:
+            found[name] = value
     return found
 
 

@@ -55,7 +55,7 @@ class Stages:
             DataError: PIPE_INPUTS if it was done from other inputs, PIPE_OUTPUTS if a file it wrote
                 was changed or is gone, PIPE_RECORD if its record is damaged.
         """
-        now = json.loads(json.dumps(flat(inputs)))
+        now = json.loads(json.dumps(flat(inputs, depth=2)))
         path = self.out / STAGES / f"{name}.json"
         if path.exists():
             with usable("PIPE_RECORD", path, "give another -o"):

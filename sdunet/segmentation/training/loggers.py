@@ -1,5 +1,6 @@
 """Loggers of others, by their names. Each writes into the folder of the run, and nowhere else."""
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -53,11 +54,17 @@ def logging_to(
         for name in names:
             try:
                 logger = begun.enter_context(_MAKERS[name](out.absolute()))
-                logger.log_hyperparams(flat(settings))
+                logger.log_hyperparams(_plain(settings))
             except Exception as error:  # each says in its own way what it lacks
                 raise _unusable(name, str(error), f"pip install --upgrade {name}") from error
             trainer.loggers = [*trainer.loggers, logger]
         yield
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by dotted names; a mapping as text, as names of classes may be no names."""
+    known = flat(settings)
+    return {n: json.dumps(v) if isinstance(v, Mapping) else v for n, v in known.items()}
 
 
 def _unusable(name: str, why: str, fix: str) -> DataError:

@@ -91,12 +91,13 @@ def test_all_of_them_write_into_the_folder_of_the_run(programs, tmp_path):
     _, ended = programs
     trainer, before = SimpleNamespace(loggers=[]), dict(os.environ)
     names = names_of(TrainingConfig(logger=("wandb", "mlflow"), tensorboard=True))
-    with pytest.raises(KeyError), logging_to(trainer, names, tmp_path, {"a": {"b": [1, None]}}):
+    settings = {"a": {"b": [1, None], "c": {"T2+": 3}}}  # no program's name of a setting
+    with pytest.raises(KeyError), logging_to(trainer, names, tmp_path, settings):
         raise KeyError
     assert ended == [1]
     assert dict(os.environ) == before
     wandb, mlflow, tensorboard = trainer.loggers
-    assert [one.logged for one in trainer.loggers] == [{"a.b": [1, None]}] * 3
+    assert [one.logged for one in trainer.loggers] == [{"a.b": [1, None], "a.c": '{"T2+": 3}'}] * 3
     assert wandb.named["save_dir"] == tensorboard.given[0] == tmp_path
     assert mlflow.named["tracking_uri"] == (tmp_path / "mlflow").as_uri()
     assert wandb.environment.pop("WANDB_MODE") == "offline"
