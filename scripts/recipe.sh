@@ -15,9 +15,9 @@ out=$(realpath -m "${3:?$usage}")/$task
 cd "$(dirname "$0")/.."
 
 case $task in
-nuclei) config=configs/nuclei.yaml epochs=4 ;;
-hippocampus) config=configs/hippocampus.yaml epochs=8 ;;
-left_ventricle) config=configs/sound/left_ventricle.yaml epochs=10 ;;
+nuclei) config=configs/nuclei.yaml epochs=4 weighted=nucleus ;;
+hippocampus) config=configs/hippocampus.yaml epochs=8 weighted=Posterior ;;
+left_ventricle) config=configs/sound/left_ventricle.yaml epochs=10 weighted=ventricle ;;
 *) echo "$usage" >&2 && exit 2 ;;
 esac
 source scripts/environment.sh test
@@ -41,7 +41,8 @@ items=${ITEMS:-
     @training.foreground=0.33
     @training.foreground=0
     @training.loss=dice_focal
-    @training.loss=tversky}
+    @training.loss=tversky
+    @training.class_weights.$weighted=2}
 networks=${NETWORK:-sdunet}
 for item in $items; do networks+=" ${NETWORK:-sdunet}$item"; done
 rows "$raw" "$config" "$out" $networks

@@ -107,6 +107,9 @@ class TrainingConfig:
         rotate: turn patches by multiples of 90 degrees in the plane of the first two axes.
         loss: Dice with cross-entropy, Dice with focal loss, or Tversky (misses count 0.7, false
             alarms 0.3); of regions, each by itself, that of its sigmoid.
+        class_weights: how much the loss counts classes, such as rare ones, by name:
+            `{tumour: 3}`; others count 1. Of regions, their names; of objects that are told apart,
+            `inside` and `boundary`. The background has none in Dice and Tversky.
         optimizer: `adamw`, `adam`, or `sgd` with Nesterov momentum 0.99.
         learning_rate: at the start.
         schedule: how it falls to zero, step by step: along a half cosine, as a power of 0.9 of
@@ -140,6 +143,7 @@ class TrainingConfig:
     flip_axes: tuple[int, ...] | None = None
     rotate: bool = False
     loss: Literal["dice_ce", "dice_focal", "tversky"] = "dice_ce"
+    class_weights: dict[str, PositiveNumber] = field(default_factory=dict)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: PositiveNumber = 1e-3
     schedule: Literal["cosine", "poly", "constant"] = "cosine"

@@ -17,7 +17,7 @@ from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.inference.decision import label_of
 from sdunet.segmentation.inference.sliding_window import WindowPredictor, slabs
 from sdunet.segmentation.metrics.overlap import Overlap, overlaps, summarise
-from sdunet.segmentation.training.losses import build_loss
+from sdunet.segmentation.training.losses import build_loss, weights_of
 
 _MOMENTUM, _POWER = 0.99, 0.9
 
@@ -45,6 +45,7 @@ class SegmentationModule(pl.LightningModule):
         config: optimiser settings.
 
     Raises:
+        DataError: CONFIG_CLASSES if `class_weights` name what is not learned.
         DataError: RUN_NONFINITE at the first loss or gradient that is not finite.
     """
 
@@ -58,6 +59,7 @@ class SegmentationModule(pl.LightningModule):
             deterministic=config.deterministic,
             void=plan.rules.void,
             regions=plan.regions,
+            weights=weights_of(plan, config),
         )
         self.average = None
         if config.ema:

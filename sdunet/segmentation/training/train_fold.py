@@ -100,7 +100,8 @@ def train(
 
     Raises:
         DataError: if the dataset, the fold or the state cannot be used, or `out` is taken.
-        DataError: CONFIG_LOGGER if a logger is not installed.
+        DataError: CONFIG_LOGGER if a logger is not installed; CONFIG_CLASSES if
+            `training.class_weights` names what is not learned.
         DataError: RUN_NONFINITE if the loss is not finite; INIT_... if nothing can be begun from
             `init`.
         Stopped: if a signal or a file stopped it; it can be resumed.

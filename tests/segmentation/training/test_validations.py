@@ -116,7 +116,8 @@ def test_a_run_of_before_these_settings_is_resumed(disc_run, undisturbed, tmp_pa
     command = arguments_of(disc_run, tmp_path / "run", "--training.epochs=1")
     assert run(*command) == 0
     settings = read_hashed(tmp_path / "run" / SETTINGS)
-    del settings["training"]["validate_every"], settings["training"]["keep"]
+    for name in ("validate_every", "keep", "class_weights"):
+        del settings["training"][name]
     write_hashed(tmp_path / "run" / SETTINGS, settings)
     assert run(*command, "--resume") == 0
     assert run(*command, "--resume", "--training.validate_every=2") == 1
