@@ -9,10 +9,10 @@ from data_prep.core.config import DataConfig, Intensity, Levels, Plan, Rules, Se
 from data_prep.core.errors import DataError
 from data_prep.planning.fingerprint import Fingerprint, kinds_of
 from data_prep.planning.memory import memory_of_device
-from data_prep.planning.network import fit_network
+from data_prep.planning.network import NEAR, fit_network
 
 # Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
-# multiples of 16, which four halvings divide.
+# multiples of 16, which four halvings divide; of 8 along thick slices, which are halved later.
 _PATCH = {2: (32, 512), 3: (16, 128)}
 _STEP = 16
 # What training keeps for a voxel of a patch: about 40 maps of 32 features at full size, forward
@@ -63,7 +63,7 @@ def fit_plan(config: DataConfig, rules: Rules, facts: Sequence[Fingerprint]) -> 
                 "a network for 2D images, slice by slice, may do as well"
             )
     memory = config.memory_gb or memory_of_device()
-    patch = config.patch_size or _patch(np.median(sizes, axis=0), memory, why)
+    patch = config.patch_size or _patch(np.median(sizes, axis=0), spacing, memory, why)
     if len(patch) != dims or min(patch) < 1:
         raise DataError(
             "PLAN_PATCH", f"dataset.patch_size {patch} for {dims} axes", "give one an axis"
@@ -124,18 +124,25 @@ def _spacing(spacings: np.ndarray, sizes: np.ndarray, why: dict[str, str]) -> tu
     return tuple(round(float(mm), 4) for mm in target)
 
 
-def _patch(size: np.ndarray, memory_gb: float, why: dict[str, str]) -> tuple[int, ...]:
+def _patch(
+    size: np.ndarray, spacing: Sequence[float] | None, memory_gb: float, why: dict[str, str]
+) -> tuple[int, ...]:
     low, high = _PATCH[len(size)]
-    patch = np.clip(np.round(size / _STEP) * _STEP, low, high).astype(int)
+    steps = np.full(len(size), _STEP)
+    if spacing:
+        steps[np.array(spacing) >= NEAR * min(spacing)] //= 2
+    least = low // _STEP * steps
+    patch = np.clip(np.round(size / steps) * steps, least, high).astype(int)
     cells = memory_gb * 1e9 / _BYTES_A_CELL / _BATCH
     # The axis that keeps most of the scan gives way first.
-    while patch.prod() > cells and patch.max() > low:
-        axis = int(np.where(patch > low, patch / size, 0).argmax())
-        patch[axis] -= _STEP
+    while patch.prod() > cells and (patch > least).any():
+        axis = int(np.where(patch > least, patch / size, 0).argmax())
+        patch[axis] -= steps[axis]
     fits = "within" if patch.prod() <= cells else "the smallest, which take more than"
+    thick = f", of {_STEP // 2} along thick slices" if steps.min() < _STEP else ""
     why["patch_size"] = (
-        f"median size {'x'.join(f'{n:.0f}' for n in size)} to the nearest multiple of {_STEP}, "
-        f"{low} to {high}, {_BATCH} at a time {fits} {memory_gb:g} GB"
+        f"median size {'x'.join(f'{n:.0f}' for n in size)} to the nearest multiple of {_STEP}"
+        f"{thick}, at most {high}, {_BATCH} at a time {fits} {memory_gb:g} GB"
     )
     return tuple(int(n) for n in patch)
 

@@ -7,7 +7,7 @@ from data_prep.core.config import NetworkPlan
 
 _WIDTHS = (16, 32, 64, 128, 256, 256)  # channels of each level, full resolution first
 _LEAST = 4  # cells that halving leaves of an axis
-_NEAR = 2.0  # times the finest spacing: from here on an axis is not halved, its windows are 1
+NEAR = 2.0  # times the finest spacing: from here on an axis is not halved, its windows are 1
 _BATCH = (2, 4)  # patches of a step: at least, at most
 
 
@@ -62,11 +62,9 @@ def _step(cells: Sequence[int], mm: Sequence[float]) -> tuple[int, ...] | None:
     if not can:
         return None
     finest = min(mm[axis] for axis in can)
-    return tuple(
-        2 if axis in can and mm[axis] < _NEAR * finest else 1 for axis in range(len(cells))
-    )
+    return tuple(2 if axis in can and mm[axis] < NEAR * finest else 1 for axis in range(len(cells)))
 
 
 def _windows(mm: Sequence[float], before: Sequence[int]) -> tuple[int, ...]:
-    near = [distance < _NEAR * min(mm) for distance in mm]
+    near = [distance < NEAR * min(mm) for distance in mm]
     return tuple(3 if n == 3 or close else 1 for n, close in zip(before, near, strict=True))

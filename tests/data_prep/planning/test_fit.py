@@ -63,6 +63,20 @@ def test_patch_is_planned_from_the_median_size_and_within_the_memory():
     assert plan_of([(28, 40, 23)], [(1.0, 1.0, 1.0)]).patch_size == (32, 32, 16)
 
 
+@pytest.mark.parametrize(
+    ("slices", "thickness", "planned"),
+    [(24, 5.0, 24), (40, 5.0, 40), (10, 8.0, 8), (4, 5.0, 8), (24, 1.5, 32), (16, 1.0, 16)],
+)
+def test_few_thick_slices_are_not_filled_up_to_what_they_are_not_halved_by(
+    slices, thickness, planned
+):
+    plan = plan_of([(96, 96, slices)], [(0.8, 0.8, thickness)])
+    assert plan.patch_size == (96, 96, planned)
+    assert ("of 8 along thick slices" in plan.why["patch_size"]) is (thickness >= 1.6)
+    halved = np.prod([step[2] for step in plan.network.strides])
+    assert planned % halved == 0
+
+
 def test_spacing_is_the_median_but_for_few_thick_slices():
     even = plan_of([(99, 99, 99)] * 5, [(1.0, 1.0, z) for z in (1.0, 1, 2, 3, 3)])
     assert even.spacing == (1.0, 1.0, 2.0)
