@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 from data_prep.core.errors import DataError
 from data_prep.files.folder_lock import held, is_lock
@@ -288,7 +289,7 @@ def own_folder(
     with held(folder / MARK, part or (0, 1)):
         listed = new_list(folder)
         if new:
-            listed.append({"command": command})
+            listed.append({"command": command, "id": token_hex(8)})
         output = _OPENED[folder] = Output(folder, listed, part=part)
         for path in (folder / name for name in adopt or ()):
             if path.is_file() and not output.owns(path):

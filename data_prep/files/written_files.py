@@ -7,7 +7,6 @@ began to change the folder or came to its end, a file of some hash was written, 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from data_prep.core.parse import parse_json, read_bounded
 MARK = ".sdunet"
 LIST = "written.jsonl"
 _LINE = 1 << 16  # bytes; more are no record
+_HEAD = 1 << 8  # bytes, of which the first record, with an id of its own, takes fewer
 MAX_LIST = 1 << 28  # bytes: a line a file and version, of some 150, makes 1.8 million of them
 Part = tuple[int, int]  # number of a part of a run, from 0, and number of parts
 # Where lists of files and hashes are, which a copy of one's own has to do without.
@@ -43,7 +43,7 @@ class Written:
     parts: int = 0
     unfinished: set[int] = field(default_factory=set)
     busy: bool = False
-    _inode: int = 0
+    _head: bytes = b""  # of what is known; no two lists begin alike
     _read: int = 0  # bytes of the list that are known
 
     def append(self, *records: dict[str, str | int | None]) -> None:
@@ -58,25 +58,27 @@ class Written:
         """Read what was added, and return the list itself.
 
         Raises:
-            DataError: OUT_LIST if it is larger than any list is.
+            DataError: OUT_LIST if it is larger than any list is, or a line of it is damaged.
         """
         path = self.folder / MARK / LIST
-        status = path.stat()
-        if status.st_size > MAX_LIST:
-            found = f"{MARK}/{LIST} in {self.folder} has {status.st_size} bytes, above {MAX_LIST}"
+        size = path.stat().st_size
+        if size > MAX_LIST:
+            found = f"{MARK}/{LIST} in {self.folder} has {size} bytes, above {MAX_LIST}"
             raise DataError("OUT_LIST", found, AGAIN)
-        if status.st_ino != self._inode or status.st_size < self._read:  # another list
-            self.command, self.versions, self.parts, self.unfinished = None, {}, 0, set()
-            self._inode, self._read = status.st_ino, 0
-        if status.st_size > self._read:
-            with path.open("rb") as file:
-                file.seek(self._read)
-                while line := file.readline(_LINE):
-                    if len(line) < _LINE and not line.endswith(b"\n"):
-                        break  # it is being written
-                    self._read += len(line)
-                    for record in _records(line):
-                        self._take(record)
+        with path.open("rb") as file:
+            # A removed list may leave its inode to the next; its first lines it does not.
+            if size < self._read or file.read(len(self._head)) != self._head:
+                self.command, self.versions, self.parts, self.unfinished = None, {}, 0, set()
+                self._head, self._read = b"", 0
+            if len(self._head) < _HEAD:
+                file.seek(0)
+                self._head = file.read(min(_HEAD, size))
+            file.seek(self._read)
+            while line := file.readline(_LINE):
+                if len(line) < _LINE and not line.endswith(b"\n"):
+                    break  # it is being written
+                self._read += len(line)
+                self._take(self._record(line))
         return self
 
     def expected(self, name: str) -> list[str | None]:
@@ -113,6 +115,15 @@ class Written:
                 + f": part {parts}" * (self.parts > 1),
                 "run it again, to its end",
             )
+
+    def _record(self, line: bytes) -> dict:
+        try:
+            return parse_json(line) if line.strip() else {}
+        except ValueError as error:
+            if not line.rstrip().endswith(b"}"):
+                return {}  # a run was killed while it wrote it
+            found = f"{MARK}/{LIST} in {self.folder} has a line that is no record: {error}"
+            raise DataError("OUT_LIST", found, AGAIN) from error
 
     def _take(self, record: dict) -> None:
         if "command" in record:
@@ -250,11 +261,3 @@ def read_written(path: str | Path, most: int | None = None) -> bytes:
     data = Path(path).read_bytes() if most is None else read_bounded(path, most)
     check_written(Path(path), data)
     return data
-
-
-def _records(data: bytes) -> Iterator[dict]:
-    for line in data.splitlines():
-        try:
-            yield parse_json(line)
-        except ValueError:  # cut short
-            continue

@@ -1,5 +1,6 @@
 """What sdunet wrote is held to its hash wherever it is read: case by case, and by name."""
 
+import hashlib
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.atomic import write_bytes
 from data_prep.files.file_tree import open_tree
 from data_prep.files.output_folder import own_folder
+from data_prep.files.written_files import check_written
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
 from sdunet.cli.main import main
@@ -261,3 +263,36 @@ def test_packed_arrays_are_checked_when_they_are_opened(packed):
     for read in (lambda: data.images("train"), lambda: load_packed(packed)):
         with pytest.raises(DataError, match=r"PACK_DAMAGED: the hash differs \(train.npy\)"):
             read()
+
+
+def written(folder, **contents):
+    """Write files into a folder as a command does, and return the bytes of its list."""
+    with own_folder(folder, "predict") as output:
+        for name, content in contents.items():
+            write_bytes(folder / name, content)
+            output.record(folder / name, hashlib.sha256(content).hexdigest())
+    return (folder / ".sdunet/written.jsonl").read_bytes()
+
+
+def test_a_folder_made_anew_by_another_process_is_held_to_its_own_list(tmp_path):
+    first = written(tmp_path / "out", a=b"first")
+    check_written(tmp_path / "out/a", b"first")
+    again = written(tmp_path / "again", a=b"other")
+    assert len(again) == len(first)
+    with (tmp_path / "out/.sdunet/written.jsonl").open("r+b") as file:  # the inode stays
+        file.write(again)
+    check_written(tmp_path / "out/a", b"other")
+    with pytest.raises(DataError, match="OUT_CHANGED"):
+        check_written(tmp_path / "out/a", b"first")
+
+
+@pytest.mark.parametrize("flipped", [b'{"file"', b'"sha256"', b'": "'])
+def test_a_damaged_line_is_told_and_one_that_was_cut_short_is_not(tmp_path, flipped):
+    data = written(tmp_path, a=b"a", b=b"b")
+    path = tmp_path / ".sdunet/written.jsonl"
+    line = next(line for line in data.splitlines() if b'"file": "a"' in line)
+    path.write_bytes(data + line[:-9] + b"\n")
+    check_written(tmp_path / "a", b"a")
+    path.write_bytes(data.replace(line, line.replace(flipped, flipped.replace(b'"', b"#", 1), 1)))
+    with pytest.raises(DataError, match=r"OUT_LIST: \.sdunet/written\.jsonl in .* no record"):
+        check_written(tmp_path / "a", b"changed")
