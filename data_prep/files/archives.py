@@ -10,6 +10,7 @@ import io
 import lzma
 import os
 import posixpath
+import re
 import stat
 import struct
 import tarfile
@@ -52,6 +53,7 @@ _OTHERS = {
     b"age-encryption.org/": "a file encrypted by age",
     b"Salted__": "a file encrypted by OpenSSL",
 }
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:")  # from the root of a disc, or by the letter of one
 _ENCRYPTED_SUFFIXES = (".gpg", ".pgp", ".age", ".enc", ".p7m", ".aes")
 
 
@@ -190,13 +192,14 @@ def _open_zip(path: Path) -> Archive:
     if members and all(member.flag_bits & _ENCRYPTED for member in members):
         fix = f"decrypt and {_UNPACK}"
         raise DataError("IO_ARCHIVE", "every file in it is encrypted", fix)
-    names = [_plain(member.filename) for member in members]
+    written = [member.filename for member in members]
+    names = [*map(_plain, written)]
     places = dict(zip(names, members, strict=True))
 
     def read(name: str, limit: int | None) -> bytes:
         return read_member(archive, places[name], limit)
 
-    return Archive(tuple(places), _lost(names, kinds), read)
+    return Archive(tuple(places), _lost(names, written, kinds), read)
 
 
 def check_zip(archive: zipfile.ZipFile, file: BinaryIO) -> None:
@@ -274,7 +277,8 @@ def _open_tar(path: Path, archive: tarfile.TarFile) -> Archive:
     members = archive.getmembers()
     _check_tar_end(path, archive.offset)
     members = [member for member in members if not member.isdir()]
-    names = [_plain(member.name) for member in members]
+    written = [member.name for member in members]
+    names = [*map(_plain, written)]
     kinds = [_tar_kind(member) for member in members]
     places = {n: (m.offset_data, m.size) for n, m in zip(names, members, strict=True)}
 
@@ -288,7 +292,7 @@ def _open_tar(path: Path, archive: tarfile.TarFile) -> Archive:
             raise DataError("IO_TRUNCATED", "the archive ends early", _AGAIN)
         return data
 
-    return Archive(tuple(places), _lost(names, kinds), read)
+    return Archive(tuple(places), _lost(names, written, kinds), read)
 
 
 def _tar_kind(member: tarfile.TarInfo) -> str:
@@ -343,10 +347,16 @@ def _plain(name: str) -> str:
     return posixpath.normpath(name).lstrip("/")
 
 
-def _lost(names: list[str], kinds: Iterable[str]) -> dict[str, str]:
+def _leads_out(name: str) -> bool:
+    """Tell whether a name may lead out of the folder that an archive is unpacked to."""
+    return _ABSOLUTE.match(name) is not None or ".." in name.split("/")
+
+
+def _lost(names: list[str], written: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
     lost = {name: kind for name, kind in zip(names, kinds, strict=True) if kind}
     # Of a backslash, nothing tells whether it parts folders or is of a name.
     lost |= {name: "a name with a backslash" for name in names if "\\" in name}
-    lost |= {name: "a path out of the archive" for name in names if name.split("/")[0] == ".."}
+    outside = {n for n, whole in zip(names, written, strict=True) if _leads_out(whole)}
+    lost |= dict.fromkeys(outside, "a path out of the archive")
     doubled = {n: f"a name that is there {k} times" for n, k in Counter(names).items() if k > 1}
     return lost | doubled

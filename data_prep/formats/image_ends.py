@@ -30,6 +30,7 @@ _PASSES = (
 )
 _PIECE = 1 << 20
 # Chunks of PNG that are there once, and tell of pixels or their size.
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # that all decoders know; small first letters pass
 _ONCE = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"pHYs", b"sBIT", b"eXIf")
 _ORIENTATION = 0x0112  # tag of Exif
 _ADOBE = b"Adobe"  # what tells how a JPEG stores colours
@@ -45,7 +46,7 @@ def check_end(data: bytes, findings: Findings) -> None:
         DataError: IO_TRAILING, unless accepted; for a BMP, IO_TRUNCATED if its pixels go on behind
             its end, though it be filling, and HDR_CONFLICT if they begin in its palette; for a PNG,
             IO_TRUNCATED and IO_DAMAGED if its pixels are fewer or more than it declares, or its
-            last checksum is wrong.
+            last checksum is wrong, and IO_DAMAGED if it holds a critical chunk that is unknown.
     """
     if data.startswith(_PNG):
         _check_pixels_of_png(data, findings)
@@ -113,6 +114,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def _end_of_png(data: bytes) -> int:
     for kind, start, end in _chunks(data):
+        if kind not in _CRITICAL and kind[:1].isupper():
+            found = f"an unknown chunk {kind!r}, without which it must not be shown"
+            raise DataError("IO_DAMAGED", found, _AGAIN)
         if kind == b"IEND":
             if zlib.crc32(data[start - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
                 raise DataError("IO_DAMAGED", "its last chunk has another checksum", _AGAIN)

@@ -18,7 +18,7 @@ from data_prep.layouts.words import (
     split_of_part,
     without_letters,
 )
-from data_prep.planning.part_words import words_in
+from data_prep.planning.part_words import may_be_fold, words_in
 
 # Of folders that part cases by what they show, or where they are from.
 _OF_OTHERS = (
@@ -26,8 +26,8 @@ _OF_OTHERS = (
     *("class", "benign", "malignant", "normal", "abnormal", "healthy", "control", "controls"),
     *("positive", "negative", "pos", "neg", "left", "right"),
     *("ct", "mr", "mri", "pet", "us", "flair"),
-    *("images", "labels", "masks"),
 )
+_OF_FILES = ("images", "labels", "masks")
 
 
 def split_by_folders(layout: Layout) -> Layout:
@@ -147,12 +147,13 @@ def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:
 def _nearly_parted(names: list[str]) -> tuple[Finding, ...]:
     shared = shared_folders(names)
     near = [nearly_part_of(PurePosixPath(name).parts[shared:-1]) for name in names]
-    if None in near or len(set(near)) < 2:
+    perhaps = [any(map(may_be_fold, PurePosixPath(name).parts[shared:-1])) for name in names]
+    if not any(perhaps) and (None in near or len(set(near)) < 2):
         return _parted_by_others(names, shared)
     folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
     found = f"{len(names)} cases are used for training, in folders called nearly as the parts of a "
     found += f"split are: {', '.join(folders[:4])}"
-    fix = "name the folders train, validation or test, if they are"
+    fix = "name the folders train, validation or test, or fold_0, fold_1, ..., if they are"
     return (Question("warning", "SPLIT_FOLDERS", found, fix, about=("split",)),)
 
 
@@ -162,8 +163,8 @@ def _parted_by_others(names: list[str], shared: int) -> tuple[Finding, ...]:
     Those that have numbers or a letter alone are perhaps of patients, sites or series.
     """
     tops = Counter("".join(PurePosixPath(name).parts[shared:-1][:1]) for name in names)
-    words = [{*words_in(top)} for top in tops]
-    plain = all(len(top) > 1 and not re.search(r"\d", top) for top in tops)
+    words = [{*words_in(top)} - {*_OF_FILES} for top in tops]
+    plain = all(len("".join(word)) > 1 for word in words) and not re.search(r"\d", "".join(tops))
     known = any(not word.isdisjoint(_OF_OTHERS) for word in words)
     if len(tops) not in (2, 3) or not plain or known or min(tops.values()) < 2:
         return ()

@@ -11,10 +11,10 @@ from unicodedata import normalize
 from data_prep.formats.registry import stem
 from data_prep.planning.part_words import (
     BETWEEN,
-    FOLD,
     PART_OF,
     UNTOLD,
     Part,
+    fold_number,
     part_in_name,
     part_of,
     plain_word,
@@ -164,10 +164,13 @@ def part_of_folders(folders: Iterable[str]) -> str | None:
     Raises:
         ValueError: if folders tell of several parts.
     """
-    told: set[str] = set()
+    folders = [*folders]
+    folds = {folder: n for folder in folders if (n := fold_number(folder)) is not None}
+    # Of `5fold/fold_0`, the outer one says how many there are.
+    plain = [n for folder, n in folds.items() if folder.casefold().startswith("fold")]
+    told = {f"fold_{n}" for n in plain or folds.values()}
     for folder in folders:
-        if fold := FOLD.fullmatch(folder):
-            told.add(f"fold_{int(fold[1])}")
+        if folder in folds:
             continue
         if short := _SHORT.fullmatch(folder):
             told.add(_SHORT_PARTS[short[2].lower()])

@@ -1,11 +1,12 @@
 """What people call the parts of a split."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 from unicodedata import normalize
 
 from data_prep.core.parse import whole
+from data_prep.core.values.tokens import tokens_of
 
 Part = Literal["", "validation", "test"]  # of a split; the empty one is for training
 UNTOLD = ("", "none", "nan")
@@ -40,7 +41,18 @@ PART_OF: dict[str, Part] = {word: part for part, words in PARTS.items() for word
 # Beside a part, for yes or no.
 ASKING = ("is", "in", "for", "use", "used", "as", "set", "data", "dataset", "cohort")
 BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
-FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
+_AROUND_FOLD = "k|n|cv|outer|inner|test|val|set|split|id|idx|no|nr|num|number|index"
+_FOLD = re.compile(
+    rf"(?:{_AROUND_FOLD})*(?:folds?|cv|xval|crossval(?:idation)?|falten?)(?:{_AROUND_FOLD})*"
+)
+_CROSS = re.compile(r"(?<=cross)[\W_]+(?=val)", re.IGNORECASE)
+# What else names of folds hold: `fold_0_of_5`, `cv0_data`, `k-fold 1`, `1st_fold`.
+_BESIDE_FOLD = (
+    *("of", "k", "n", "outer", "data", "set", "no", "nr", "number", "st", "nd", "rd", "th"),
+)
+_PARTS = {"split", "splits", "subset", "subsets", "partition", "partitions", "datasplit"}
+_MOST_DIGITS = 4
+_MOST_FOLDS = 20
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _ANSWERS = {
@@ -114,6 +126,41 @@ def is_part_word(value: object) -> bool:
     return part_told(value) is not None
 
 
+def names_fold(name: str) -> bool:
+    """Tell whether a word of a name is one for folds: `fold_idx`, `kfold5`, `assignedFold`."""
+    return any(map(_FOLD.fullmatch, tokens_of(_CROSS.sub("", name))))
+
+
+def fold_number(name: str) -> int | None:
+    """Return the number of the fold that is called so and no more: `fold_0`, `cv-1`, `2.fold`.
+
+    Returns:
+        The number; `None` of other names, as of one that is counted up with zeros, `CV01`.
+    """
+    words = tokens_of(_CROSS.sub("", name))
+    numbers = [w for k, w in enumerate(words) if w.isdecimal() and words[k - 1 : k] != ["of"]]
+    others = [word for word in words if not word.isdecimal() and word not in _BESIDE_FOLD]
+    called = bool(others) and all(map(_FOLD.fullmatch, others))
+    if not called or len(numbers) != 1 or len(numbers[0]) > _MOST_DIGITS or _is_subject(words):
+        return None
+    return int(numbers[0])
+
+
+def may_be_fold(folder: str) -> bool:
+    """Tell whether a folder may be a fold, or any other part: `split1`, `subset_a`, `fold_0_b`."""
+    words = tokens_of(folder)
+    marked = any(len(word) == 1 or word.isdecimal() for word in words)
+    called = names_fold(folder) and not _is_subject(words)
+    return marked and (called or not _PARTS.isdisjoint(words))
+
+
+def _is_subject(words: Collection[str]) -> bool:
+    """Tell whether a number is that of a subject rather than of a fold: `CV01`, `CV123`."""
+    sure = any("fold" in word or "falte" in word for word in words)
+    numbers = [word for word in words if word.isdecimal() and len(word) > 1]
+    return not sure and any(n.startswith("0") or int(n[:3]) > _MOST_FOLDS for n in numbers)
+
+
 def part_of(told: object) -> Part | int:
     """Return the part of a split that a value names: the empty one for training, or a fold.
 
@@ -126,8 +173,8 @@ def part_of(told: object) -> Part | int:
     part = part_told(word)
     if part is not None:
         return part
-    if fold := FOLD.fullmatch(word):
-        return int(fold[1])
+    if (fold := fold_number(word)) is not None:
+        return fold
     try:
         return whole(told, low=0)
     except ValueError as error:

@@ -69,6 +69,8 @@ def _without_part(folder: str) -> str:
     bare = without_part(folder)
     if told is None:
         return folder.lower()
+    if told.startswith("fold_"):
+        return ""
     return "" if bare == folder.lower() and not is_label_folder(folder) else bare
 
 

@@ -8,11 +8,11 @@ from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role
 from data_prep.planning.group_words import may_be_parts
 from data_prep.planning.part_words import (
     ASKING,
-    FOLD,
     PART_OF,
     PARTS,
     UNTOLD,
     Part,
+    fold_number,
     is_part_word,
     part_of,
     part_told,
@@ -212,7 +212,7 @@ def _may_be_examination(column: str) -> bool:
 
 def folds_apart(columns: Mapping[str, Sequence[object]]) -> list[str]:
     """Return columns of yes and no that are called as a fold each: `fold_0`, `fold_1`."""
-    folds = [head for head in columns if FOLD.fullmatch(without_marks(head))]
+    folds = [head for head in columns if fold_number(without_marks(head)) is not None]
     words = {plain_word(value) for head in folds for value in columns[head]}
     return folds if len(folds) > 1 and words and _are_answers(words) else []
 

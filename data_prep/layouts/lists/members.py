@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from data_prep.layouts.words import role_of
-from data_prep.planning.part_words import FOLD, is_part_word
+from data_prep.planning.part_words import fold_number, is_part_word
 
 Table = dict[str, list[str]]  # cells of each column
 DEPTH = 4  # of objects and lists within each other
@@ -31,7 +31,7 @@ def tables_of_members(called: str, holders: Sequence[tuple[str, object]]) -> lis
         within = [holder for _, holder in found]
         several = len({*within}) > 1 or is_part_word(within[0])
         if len(found) > 1 and several and 2 * shared <= len(places):
-            folds = all(map(FOLD.fullmatch, within))
+            folds = all(fold_number(holder) is not None for holder in within)
             tables.append({"": [member for member, _ in found], "fold" if folds else head: within})
     return tables
 

@@ -9,7 +9,7 @@ from data_prep.layouts.by_table import beginning, goes_on, without_title
 from data_prep.layouts.lists.json_yaml import JSON_YAML, tables_in
 from data_prep.layouts.lists.markdown import markdown_tables
 from data_prep.layouts.lists.members import Table, tables_of_members
-from data_prep.planning.part_words import FOLD, is_part_word
+from data_prep.planning.part_words import fold_number, is_part_word
 
 PLAIN = (".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".list", ".lst", "")  # rows of text
 TABLES = (*PLAIN, ".md", *JSON_YAML)
@@ -33,7 +33,8 @@ def tables_of(tree: Tree, name: str) -> list[Table]:
         return markdown_tables(beginning(tree, name))
     if suffix not in JSON_YAML:
         columns = columns_of(tree, name)
-        parts = [(h, cells) for h, cells in columns.items() if FOLD.fullmatch(h) or is_part_word(h)]
+        called = {h: fold_number(h) is not None or is_part_word(h) for h in columns}
+        parts = [(h, cells) for h, cells in columns.items() if called[h]]
         return [columns, *tables_of_members("split", parts), *rows_of_parts(tree, name)]
     found = tables_in(tree, name)
     if not found and has_part_keys(tree, name):  # too large for its parser, or written wrongly

@@ -258,12 +258,12 @@ def test_a_zip_that_lost_or_gained_bytes_is_called_damaged(tmp_path, spoil):
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
-@pytest.mark.parametrize("rename", [lambda n: n.replace("/", "\\"), lambda n: f"../{n}"])
-def test_name_that_is_no_path_in_the_archive_is_told(tmp_path, suffix, rename):
+@pytest.mark.parametrize("form", ["\\", "../{}", "/{}", "C:/{}", "c:{}", "x/../{}", "./x/.././{}"])
+def test_name_that_is_no_path_in_the_archive_is_told(tmp_path, suffix, form):
     Volumes(tmp_path / "set")
 
     def add(archive, name, data):
-        plain(archive, rename(name), data)
+        plain(archive, name.replace("/", form) if form == "\\" else form.format(name), data)
 
     path = packed(tmp_path / "set", suffix, "images/bad.nii.gz", add)
     checked = check(path, DataConfig())

@@ -169,3 +169,14 @@ def test_interlaced_pixels_are_counted_as_they_are_passed(width, height, depth):
 def test_a_png_has_the_pixels_that_it_declares(data, code):
     with pytest.raises(DataError, match=code):
         read_picture(data)
+
+
+@pytest.mark.parametrize(("kind", "refused"), [(b"ABCD", True), (b"CgBI", True), (b"abCD", False)])
+def test_a_png_of_an_unknown_chunk_is_read_only_if_that_may_be_left_out(kind, refused):
+    whole = png_of(zlib.compress(ROWS))
+    data = whole[:33] + chunk(kind, b"some") + whole[33:]
+    if refused:
+        with pytest.raises(DataError, match=f"IO_DAMAGED: an unknown chunk {kind!r}"):
+            read_picture(data)
+    else:
+        np.testing.assert_array_equal(read_picture(data).array, read_picture(whole).array)
