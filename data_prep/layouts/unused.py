@@ -24,10 +24,12 @@ from data_prep.layouts.lists.beside import (
     parted_by_tables,
     tells_of_cases,
 )
-from data_prep.layouts.lists.columns import folds_apart, tells_groups, tells_split
+from data_prep.layouts.lists.columns import folds_apart, tells_split
+from data_prep.layouts.lists.holders import tells_people
 from data_prep.layouts.lists.json_yaml import JSON_YAML
 from data_prep.layouts.lists.tables import PLAIN, TABLES, columns_of, rows_of_parts
 from data_prep.layouts.words import part_alone, role_of
+from data_prep.planning.part_words import names_fold
 
 # Files that describe others, or a dataset.
 _TEXTS = (
@@ -237,15 +239,20 @@ def _is_sheet(tree: Tree, name: str) -> bool:
     path = PurePosixPath(name)
     suffix = path.suffix.lower()
     if suffix in _PAGES:
-        return _OF_SPLIT.search(path.stem) is not None
+        return _is_of_split(path.stem)
     return suffix in _SHEETS and (suffix != ".mdb" or _ACCESS in beginning(tree, name))
+
+
+def _is_of_split(stem: str) -> bool:
+    return _OF_SPLIT.search(stem) is not None or names_fold(stem)
 
 
 def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_labels: bool) -> None:
     """Tell of tables that are not read: a warning where their names say what the set does not."""
     about = not_stated(layout)
     stems = {name: PurePosixPath(name).stem for name in sheets}
-    called = [name for name, s in stems.items() if _LIST.search(s) or _OF_CASES.search(s)]
+    of_cases = {n: _LIST.search(s) or _OF_CASES.search(s) for n, s in stems.items()}
+    called = [name for name, s in stems.items() if of_cases[name] or _is_of_split(s)]
     warned = called if need_labels and about else []
     if warned:
         found = f"{len(warned)} tables that may tell a split or patients are not read: "
@@ -310,7 +317,7 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
             return True
     elif suffix in PLAIN and suffix not in _OF_MUCH:
         named = {*map(role_of, columns)} - {None, "id"}
-        named_alike = any(tells_split(column) or tells_groups(column) for column in columns)
+        named_alike = any(tells_split(column) or tells_people(column) for column in columns)
         if named or named_alike or rows_of_parts(tree, name) or folds_apart(columns_of(tree, name)):
             return True
     elif suffix in (".md", *JSON_YAML) and tells_of_cases(tree, name):

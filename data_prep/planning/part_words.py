@@ -48,9 +48,11 @@ _FOLD = re.compile(
 _CROSS = re.compile(r"(?<=cross)[\W_]+(?=val)", re.IGNORECASE)
 # What else names of folds hold: `fold_0_of_5`, `cv0_data`, `k-fold 1`, `1st_fold`.
 _BESIDE_FOLD = (
-    *("of", "k", "n", "outer", "data", "set", "no", "nr", "number", "st", "nd", "rd", "th"),
+    *("of", "k", "n", "outer", "data", "set", "no", "nr", "number", "id", "idx", "index"),
+    *("st", "nd", "rd", "th"),
 )
-_PARTS = {"split", "splits", "subset", "subsets", "partition", "partitions", "datasplit"}
+_SPLIT = re.compile(r"\w*splits?")
+_PARTS = re.compile(r"\w*splits?|subsets?|partitions?")
 _MOST_DIGITS = 4
 _MOST_FOLDS = 20
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
@@ -127,8 +129,30 @@ def is_part_word(value: object) -> bool:
 
 
 def names_fold(name: str) -> bool:
-    """Tell whether a word of a name is one for folds: `fold_idx`, `kfold5`, `assignedFold`."""
-    return any(map(_FOLD.fullmatch, tokens_of(_CROSS.sub("", name))))
+    """Tell whether a word of a name is one for folds: `fold_idx`, `kfold5`, `assignedFold`.
+
+    `cv` is of hearts and veins, too, and so of folds only in names of nothing else.
+    """
+    words = _of_folds(name)
+    folds = [word for word in words if _FOLD.fullmatch(word)]
+    sure = any("fold" in word or word[:4] in ("falt", "xval", "cros") for word in folds)
+    alone = all(w.isdecimal() or w in _BESIDE_FOLD or _FOLD.fullmatch(w) for w in words)
+    return bool(folds) and (sure or alone)
+
+
+def names_parting(name: str) -> bool:
+    """Tell whether a name is of a split: `split2`, `my_split`, `subset_id`, `partition-no`.
+
+    A subset or partition is of cells and much else, too, and so of cases only in names of those.
+    """
+    words = [word for word in tokens_of(name) if not word.isdecimal()]
+    others = [word for word in words if not _PARTS.fullmatch(word)]
+    alone = len(others) < len(words) and all(word in _BESIDE_FOLD for word in others)
+    return alone or any(map(_SPLIT.fullmatch, words))
+
+
+def _of_folds(name: str) -> list[str]:
+    return tokens_of(_CROSS.sub("", name))
 
 
 def fold_number(name: str) -> int | None:
@@ -137,7 +161,7 @@ def fold_number(name: str) -> int | None:
     Returns:
         The number; `None` of other names, as of one that is counted up with zeros, `CV01`.
     """
-    words = tokens_of(_CROSS.sub("", name))
+    words = _of_folds(name)
     numbers = [w for k, w in enumerate(words) if w.isdecimal() and words[k - 1 : k] != ["of"]]
     others = [word for word in words if not word.isdecimal() and word not in _BESIDE_FOLD]
     called = bool(others) and all(map(_FOLD.fullmatch, others))
@@ -151,7 +175,7 @@ def may_be_fold(folder: str) -> bool:
     words = tokens_of(folder)
     marked = any(len(word) == 1 or word.isdecimal() for word in words)
     called = names_fold(folder) and not _is_subject(words)
-    return marked and (called or not _PARTS.isdisjoint(words))
+    return marked and (called or any(map(_PARTS.fullmatch, words)))
 
 
 def _is_subject(words: Collection[str]) -> bool:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.parse import is_no_value
+from data_prep.core.values.tokens import tokens_of
+from data_prep.layouts.lists.holders import MEASURES, may_hold, of_families, tells_people
 from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role_of
 from data_prep.planning.group_words import may_be_parts
 from data_prep.planning.part_words import (
@@ -14,6 +16,8 @@ from data_prep.planning.part_words import (
     Part,
     fold_number,
     is_part_word,
+    names_fold,
+    names_parting,
     part_of,
     part_told,
     part_word,
@@ -24,7 +28,7 @@ from data_prep.planning.part_words import (
 
 # Columns that tell the part where all their values do, and are something else where not.
 _PERHAPS = ("set", "dataset", "cohort", "phase", "usage")
-_JOINED = ("datasplit", "datasetsplit", "trainsplit", "traintest", "trainval", "traintestsplit")
+_JOINED = ("traintest", "trainval")
 _MOST_PARTS = 20  # whole numbers above are measured, not those of parts
 # In English, German, French, Spanish and Italian; numbers as tables write them, Access -1 for yes.
 _YES = (
@@ -57,24 +61,9 @@ _OF_USE = (
 )
 _FAILED = ("fail", "failed", "not ok", "nok", "unaccepted", "unacceptable", "durchgefallen")
 _OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
-_FOLD_LIKE = re.compile(
-    r"(outer|inner|test|val|cv)fold(id|no|number)?|cv(id|split|set)?|crossval\w*"
-)
-# What is added to the word for what a number or name is of, such as `Patientennummer`.
-_ID = "id|no|nr|num|number|nummer|numero|code|key|uid|instanceuid|identifier|pseudonym|编号|番号"
-_PERSON = (
-    "patients?|patienten|pacientes?|pazient[ei]|pacjent|pasient|patiënt|hasta|пациент|患者|病人|환자"
-    "|pat|pts?|subjects?|subj?|participants?|proband(en)?"
-    "|volunteers?|person|individual|donors?|animals?|mouse|rat|specimen|cadaver|slides?|wsi|biopsy"
-)
-_PATIENT_LIKE = re.compile(
-    rf"(anon|anonymi[sz]ed|original|source|study)?({_PERSON})(name|label|ids|index|{_ID})?"
-    rf"|mrn|pid|rid|upn|accession|barcode|(accession|(medical)?record|study|exam|hospital)({_ID})"
-)
-# What images are of one patient of, if its values look like ids; else it is another word, too.
-_HOLDERS = re.compile(r"study|exam(ination)?|video|clip|movie|volume|block|sample|series")
-_FEW = 3  # values of a column that tells a place or kind
-_OF_SEVERAL_PATIENTS = re.compile(rf"(family|families|twins?|household|litter|cage)({_ID})?")
+# Beside a part, for yes or no, besides `ASKING`.
+_OF_CASE = (*ASKING, "case", "final", "flag", "model", "scan", "image", "external", "internal")
+_RESULTS = ("positive", "negative", "result", "results")  # of a test in a laboratory
 
 
 def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]] | None:
@@ -174,6 +163,15 @@ def _asks_plainly(column: str) -> bool:
     return _part_asked(column) is not None and bare_name(column) not in PART_OF
 
 
+def _may_ask(column: str) -> bool:
+    """Tell whether a column may ask about a part: `final_eval`, `is_validation_case`."""
+    words = _words_of(column)
+    parts = [word for word in words if len(word) > 2 and is_part_word(word)]
+    others = {*words} - {*parts, *_OF_CASE}
+    asking = words[:1] in (["is"], ["in"], ["for"]) and others.isdisjoint(_RESULTS)
+    return len(parts) == 1 and len(words) > 1 and (asking or not others)
+
+
 def tells_split(column: str) -> bool:
     """Tell by its name alone whether a column tells a split: `data_split`, `is_test`, `train/val`.
 
@@ -183,7 +181,8 @@ def tells_split(column: str) -> bool:
     # Of two letters they are others, too: TR is a repetition time.
     parted = bool(words) and all(len(word) > 2 and is_part_word(word) for word in words)
     asked = _part_asked(column) is not None and len(bare_name(column)) > 2
-    return asked or parted or "split" in words or bare_name(column) in _JOINED
+    called = names_parting(column) and not _is_measure(column)
+    return asked or parted or called or bare_name(column) in _JOINED
 
 
 def may_tell_parts(column: str, values: Collection[object]) -> bool:
@@ -191,6 +190,8 @@ def may_tell_parts(column: str, values: Collection[object]) -> bool:
     words = [word for value in values if (word := plain_word(value)) not in UNTOLD]
     named = tells_split(column)
     if _asks_plainly(column) and not all(map(is_no_value, words)):
+        return True
+    if _may_ask(column) and _are_answers({*map(plain_word, values)}) and len({*words}) > 1:
         return True
     if named and words and {*words} <= {*_MARKS}:
         return True
@@ -239,7 +240,8 @@ def _are_measured(words: Collection[str]) -> bool:
 
 def may_tell_of_cases(key: str) -> bool:
     """Tell by the words of a key whether it may name cases of a part, or groups: `test_ids`."""
-    return any(
+    called = names_fold(key) or names_parting(key) or tells_people(key)
+    return called or any(
         is_part_word(word)
         or word in _LEAVE_OUT
         or role_of(word.rstrip("s")) in ("split", "fold", "group", "patient")
@@ -276,42 +278,26 @@ def may_group(column: str, values: Collection[object]) -> Role | None:
 
     One that tells patients is called so, or is a number or code, and not of what else has some.
     """
-    words = [plain_word(value) for value in values]
-    if not 1 < len({*words} - {*UNTOLD}) < len(words) - sum(word in UNTOLD for word in words):
+    words = [word for value in values if (word := plain_word(value)) not in UNTOLD]
+    different = {*words}
+    if not 1 < len(different) < len(words):
         return None
-    bare = bare_name(column)
-    if _FOLD_LIKE.fullmatch(bare) and all(re.fullmatch(r"\D*[0-9]{1,3}(\.0)?", w) for w in words):
+    if names_fold(column) and not _is_measure(column) and all(map(_may_be_fold, different)):
         return "fold"
-    if {*words} <= {*_YES, *_NO, *_MARKS, *UNTOLD} or _have_fractions({*words}):
+    if different <= {*_YES, *_NO, *_MARKS} or _have_fractions(different):
         return None
-    if _OF_SEVERAL_PATIENTS.fullmatch(bare):
+    if of_families(column):
         return "group"
-    held = _HOLDERS.fullmatch(bare) is not None and _look_like_ids({*words} - {*UNTOLD})
-    return "patient" if held or _PATIENT_LIKE.fullmatch(bare) or _is_numbered(column) else None
+    return "patient" if may_hold(column, different) else None
 
 
-def _look_like_ids(words: Collection[str]) -> bool:
-    """Tell whether values are several, and each of letters and numbers."""
-    mixed = all(re.search(r"[a-z]", word) and re.search(r"\d", word) for word in words)
-    return mixed and len(words) >= _FEW
+def _may_be_fold(word: str) -> bool:
+    """Tell whether a value may be that of a fold: a number, a letter, or a part of a split."""
+    return re.fullmatch(r"\D*[0-9]{1,3}(\.0)?|[a-z]", word) is not None or is_part_word(word)
 
 
-def tells_groups(column: str) -> bool:
-    """Tell by its name alone whether a column may tell patients, or families of some."""
-    bare = bare_name(column)
-    return any(names.fullmatch(bare) for names in (_PATIENT_LIKE, _OF_SEVERAL_PATIENTS))
-
-
-def _is_numbered(column: str) -> bool:
-    """Tell whether a column is called as the number of what may be a patient: `StudyInstanceUID`.
-
-    A UID is of one scan or study of a patient, whatever else it is of.
-    """
-    words = _words_of(column)
-    if words and words[-1].endswith("uid"):
-        return "class" not in "".join(words)
-    of_person = any(re.fullmatch(_PERSON, word) for word in words[:-1])
-    return of_person and re.fullmatch(_ID, words[-1]) is not None
+def _is_measure(column: str) -> bool:
+    return not {*tokens_of(column)}.isdisjoint(MEASURES)
 
 
 def _have_fractions(words: Collection[str]) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question, Subject
-from data_prep.formats.registry import stem
+from data_prep.core.values.tokens import tokens_of
+from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.lists.columns import (
     folds_apart,
     may_be_of_another_test,
@@ -17,7 +18,7 @@ from data_prep.layouts.lists.columns import (
     parts_of_all,
     told_parts,
 )
-from data_prep.layouts.words import Role
+from data_prep.layouts.words import Role, role_of
 from data_prep.planning.group_words import parts_alone
 from data_prep.planning.part_words import Part, plain_word
 
@@ -32,6 +33,10 @@ _VALID = (
     "column"
 )
 _LEFT_OUT = "take out those cases, or the column"
+_SECOND: dict[Role | None, str] = {
+    "image": "name channels together, of a table in one cell with | between; or take it out",
+    "label": "make one label of class numbers for each case, or take it out",
+}
 _SAY: dict[Role, str] = {
     "split": "call it split if it tells the split, with train, validation or test in each row, or "
     "give dataset.split_file",
@@ -98,10 +103,13 @@ def parts_told(
     ]
     valid = [name for name in unsure if len({*map(plain_word, unused[name])}) > 1]
     leaving = [name for name, values in unused.items() if may_leave_out(name, values)]
+    folds = folds_apart(unused)
     grouping = {
         name: role
         for name, values in unused.items()
-        if (role := may_group(name, values)) and {*known}.isdisjoint(_INSTEAD[role])
+        if name not in folds
+        and (role := may_group(name, values))
+        and {*known}.isdisjoint(_INSTEAD[role])
     }
     doubts: list[tuple[str, str, Role]] = [
         *((name, "seem to tell parts of a split", "split") for name in doubtful),
@@ -115,7 +123,6 @@ def parts_told(
         found, fix = f"{what} that are not used, and {may}: {name!r}", _SAY[role]
         asked = Question("warning", "LAY_COLUMNS", found, fix, file=file, about=_ABOUT[role])
         warned += (asked,)
-    folds = folds_apart(unused)
     if folds:
         names = ", ".join(map(repr, folds))
         found = f"{what} that are not used, and seem to tell a fold each: {names}"
@@ -123,13 +130,18 @@ def parts_told(
         asked = Question("warning", "LAY_COLUMNS", found, fix, file=file, about=_ABOUT["fold"])
         warned += (asked,)
     quality = "may tell cases for validation, or those that are usable"
+    second = {name: role for name, vs in unused.items() if (role := _second(name, vs))}
     for name, may, fix in (
         *((name, quality, _VALID) for name in valid),
         *((name, "may tell which cases to leave out", _LEFT_OUT) for name in leaving),
+        *(
+            (name, f"name another {role} of each case", _SECOND[role])
+            for name, role in second.items()
+        ),
     ):
         found = f"{what} that are not used, and {may}: {name!r}"
         warned += (Finding("warning", "LAY_COLUMNS", found, fix, file=file),)
-    told = (*understood, *doubtful, *valid, *leaving, *grouping, *folds)
+    told = (*understood, *doubtful, *valid, *leaving, *grouping, *folds, *second)
     alone = [*understood] if len(understood) == 1 and parts else []
     for name in alone:
         if may_be_of_another_test(name, unused[name]) and {*parts} != {"train"}:
@@ -137,6 +149,14 @@ def parts_told(
             warned += (Finding("note", "LAY_COLUMNS", found, "", file=file),)
     rest = [name for name in unused if name not in told] if note_rest else []
     return parts, (*warned, *not_used(what, rest, file))
+
+
+def _second(column: str, values: Sequence[object]) -> Role | None:
+    """Return what a column names besides another of its role: `label2`, `image_3`."""
+    *words, number = tokens_of(column) or [""]
+    role = role_of("".join(words)) if number.isdecimal() else None
+    named = any(isinstance(value, str) and is_scan_name(value) for value in values)
+    return role if role in _SECOND and named else None
 
 
 def _unsure_of(

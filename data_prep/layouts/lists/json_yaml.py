@@ -10,7 +10,8 @@ import yaml
 from data_prep.core.errors import DataError
 from data_prep.core.parse import MAX_LIST_BYTES, check_yaml, parse_json
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.lists.columns import tells_groups, told_parts
+from data_prep.layouts.lists.columns import told_parts
+from data_prep.layouts.lists.holders import tells_people
 from data_prep.layouts.lists.members import DEPTH, Table, called_one, is_cell, tables_of_members
 from data_prep.layouts.words import role_of
 from data_prep.planning.part_words import is_part_word
@@ -104,7 +105,7 @@ def _naming(records: Sequence[Mapping[Any, object]]) -> list[str]:
         key
         for key in map(str, keys)
         if role_of(key) in ("split", "fold", "group", "patient")
-        or tells_groups(key)
+        or tells_people(key)
         or all(is_part_word(r.get(key, "")) for r in records)
     ]
 

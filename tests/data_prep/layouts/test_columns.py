@@ -244,6 +244,7 @@ def test_families_are_told_of_beside_patients_whom_they_hold(written):
         ("is_test", ("n/a", "n/a", "1"), [None] * 3, ["'is_test'"]),
         ("group", ("train", "train", "test"), [None] * 3, ["'group'"]),
         ("family_id", ("1", "1", "2"), [None] * 3, ["'family_id'"]),
+        ("fold_idx", ("0", "0", "1"), [None] * 3, ["'fold_idx'"]),
         ("sex", ("M", "M", "F"), [None] * 3, []),
     ],
 )
@@ -338,7 +339,9 @@ def test_words_for_parts_with_what_people_add_are_understood(written, values, sp
     assert [case.split for case in found] == split
 
 
-@pytest.mark.parametrize("key", ["test", "test_ids", "split", "groups", "val_cases", "patients"])
+@pytest.mark.parametrize(
+    "key", ["test", "test_ids", "split", "groups", "val_cases", "patients", "cv_ids"]
+)
 def test_keys_of_a_description_that_may_name_cases_are_warned_of(written, key):
     text = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "numTraining": 2}
     files = {f"imagesTr/{n}_0000.nii.gz": gz(nifti(noise(i))) for i, n in enumerate("ab")}

@@ -66,7 +66,7 @@ def test_a_split_of_these_cases_that_is_not_read_is_warned_of(written, name, tex
     }
 
 
-@pytest.mark.parametrize("name", ["split.xml", "folds.html", "splits_final.pkl", "partition.mat"])
+@pytest.mark.parametrize("name", ["split.xml", "kfold5.html", "splits_final.pkl", "partition.mat"])
 def test_what_is_called_by_a_split_and_not_read_is_a_warning_where_none_is_stated(written, name):
     files = {**PAIRS, name: b"some"}
     assert told(layout_of(written(files))) == {("warning", "LAY_UNUSED")}
