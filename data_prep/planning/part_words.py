@@ -54,6 +54,7 @@ _BESIDE_FOLD = (
 _SPLIT = re.compile(r"\w*splits?")
 _PARTS = re.compile(r"\w*splits?|subsets?|partitions?")
 _MOST_DIGITS = 4
+_LONGEST = 40  # letters of a word that is looked at: time grows with their square
 _MOST_FOLDS = 20
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
@@ -152,7 +153,7 @@ def names_parting(name: str) -> bool:
 
 
 def _of_folds(name: str) -> list[str]:
-    return tokens_of(_CROSS.sub("", name))
+    return [word[:_LONGEST] for word in tokens_of(_CROSS.sub("", name))]
 
 
 def fold_number(name: str) -> int | None:

@@ -48,6 +48,7 @@ _OF_STUDIES = re.compile(
 _OF_FAMILIES = re.compile(rf"(family|families|twins?|household|litter|cage)({_ID})?")
 _HOLDER = re.compile(rf"(?:video|clip|movie|volume|vol|sequence|stack|eye)(?P<id>{_ID})?")
 _SCANS = re.compile(rf"(?:study|exam(?:ination)?|block|sample|series)(?:{_ID})?")
+_MEASURED = re.compile(r"[\d.,]+ ?[a-zµ%/]{2,}")  # `50 mg`
 _FEW = 3  # values of a column that tells a place or kind, such as left and right
 # How sequences of MR are called, which are kinds.
 _MR = re.compile(r"\*|t[12]|pd|flair|dwi|adc|swi|stir|dce|bold|asl|dixon|tof|gre|tse|ep|fl[23]d|mp")
@@ -118,6 +119,6 @@ def _counts_people(words: list[str]) -> bool:
 
 
 def _look_like_ids(words: Collection[str]) -> bool:
-    """Tell whether values are several, and each of letters and numbers."""
+    """Tell whether values are several, each of letters and numbers, and not all with a unit."""
     mixed = all(re.search(r"[a-z]", word) and re.search(r"\d", word) for word in words)
-    return mixed and len(words) >= _FEW
+    return mixed and len(words) >= _FEW and not all(map(_MEASURED.fullmatch, words))

@@ -70,6 +70,7 @@ OTHERS = [
     ),
     *both(("patient_age", "patient_weight", "patient_stage", "video_codec"), NAMED),
     *both(("volume", "video", "sequence", "stack", "patient_bmi_kg"), SHARED),
+    ("patient_dose", ("50mg", "50mg", "60mg", "70mg")),
     *both(("fold_change", "cv", "volume", "split_ratio", "fold", "folds"), MEASURED),
     *both(("fold_change", "fold_score", "manifold", "scaffold_no", "cv_risk"), SHARED),
     *both(("partition_coefficient", "cell_subset", "split_ratio"), MEASURED),

@@ -1,5 +1,7 @@
 """Numbered folders of folds are folds by any word for them, and doubtful ones are told of."""
 
+from time import process_time
+
 import pytest
 from listed_sets import pairs
 
@@ -74,3 +76,10 @@ def test_numbered_folders_of_others_are_silent(written, name):
 )
 def test_words_for_files_hide_no_folders_of_unknown_words(written, folders, noted):
     assert found(written, *folders) == ([None] * 4, [("note", "SPLIT_FOLDERS")] * noted)
+
+
+@pytest.mark.parametrize("name", ["cv" * 50_000 + "x", "fold" * 50_000, "1" * 100_000])
+def test_long_names_are_soon_told(name):
+    began = process_time()
+    assert part_of_folders([name]) is None
+    assert process_time() - began < 1
