@@ -12,7 +12,8 @@ from data_prep.planning.memory import memory_of_device
 from data_prep.planning.network import NEAR, fit_network
 
 # Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
-# multiples of 16, which four halvings divide; of 8 along thick slices, which are halved later.
+# multiples of 16, which four halvings divide; of 8 along axes at least twice as coarse as the
+# finest, which are halved less often.
 _PATCH = {2: (32, 512), 3: (16, 128)}
 _STEP = 16
 # What training keeps for a voxel of a patch: about 40 maps of 32 features at full size, forward
@@ -139,10 +140,10 @@ def _patch(
         axis = int(np.where(patch > least, patch / size, 0).argmax())
         patch[axis] -= steps[axis]
     fits = "within" if patch.prod() <= cells else "the smallest, which take more than"
-    thick = f", of {_STEP // 2} along thick slices" if steps.min() < _STEP else ""
+    coarse = f", of {_STEP // 2} along coarse axes" if steps.min() < _STEP else ""
     why["patch_size"] = (
         f"median size {'x'.join(f'{n:.0f}' for n in size)} to the nearest multiple of {_STEP}"
-        f"{thick}, at most {high}, {_BATCH} at a time {fits} {memory_gb:g} GB"
+        f"{coarse}, at most {high}, {_BATCH} at a time {fits} {memory_gb:g} GB"
     )
     return tuple(int(n) for n in patch)
 

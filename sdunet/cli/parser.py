@@ -31,9 +31,9 @@ jsonargparse.set_loader("yaml", _load_checked, (yaml.YAMLError,))
 
 # Where the parser names the value that is wrong: of a whole setting, else of a part of it.
 _WRONG_VALUE = (
-    r"(?:Given|Got) value: (?!.*(?:Given|Got) value: )(.*)$",
-    r"(?:with base 10|string to float): '(.*)'$",
-    r"Not of type \w+: (\S+) does not conform",
+    r"(?:Given|Got) value:(?!.*(?:Given|Got) value:) ?(?P<value>.*)$",
+    r"(?:with base 10|string to float): (?P<quote>['\"])(?P<value>.*)(?P=quote)$",
+    r"Not of type \w+: (?P<value>\S+) does not conform",
 )
 _KEY = r'Parser key "([\w.]+)"'
 _NO_FILE = "Unable to load config"  # as the parser says it
@@ -147,13 +147,15 @@ class Parser(jsonargparse.ArgumentParser):
 
         The parser's own words are of types, one of each that a setting may be of.
         """
-        key = re.match(rf"{_KEY}: (Does not validate|Not of type|Expected a)", message)
-        if not key:
+        keys = [*re.finditer(rf"{_KEY}: (?:Does not|Not of|Expected a|invalid literal)", message)]
+        known = self._known_actions() if keys else []
+        action = next((action for action in known if action.dest == keys[-1][1]), None)
+        if action is None:
             return None
-        action = next(action for action in self._known_actions() if action.dest == key[1])
         kind = getattr(action, "_typehint", None) or action.type
-        value = next((found[1] for way in _WRONG_VALUE if (found := re.search(way, message))), None)
-        said = f"{self._typed(key)} takes {in_words(kind)}"
+        ways = (re.search(way, message) for way in _WRONG_VALUE)
+        value = next((found["value"] for found in ways if found), None)
+        said = f"{self._typed(keys[-1])} takes {in_words(kind)}"
         said += "" if value is None else f", not '{value}'"
         close = get_close_matches(str(value), choices(kind), n=1)
         return f"{said}; did you mean '{close[0]}'?" if close else said

@@ -18,7 +18,7 @@ def in_words(kind: Any, *, many: bool = False) -> str:
     if origin in (Union, UnionType):
         return ", or ".join(in_words(part, many=many) for part in parts if part is not NoneType)
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in parts)
+        return _either([f"`{value}`" for value in parts])
     if origin is tuple:
         count = "" if parts[-1] is Ellipsis else f"{len(parts)} "
         return f"{_noun('list', many)} of {count}{in_words(parts[0], many=True) or 'names'}"
@@ -26,7 +26,7 @@ def in_words(kind: Any, *, many: bool = False) -> str:
         key, example = ("name", "a") if parts[0] is str else ("number", 255)
         return f"{in_words(parts[1], many=True)} by {key}, such as {{{example}: 1}}"
     if kind is bool:
-        return "`true`, `false`"
+        return _either(["`true`", "`false`"])
     if not isinstance(kind, type) or not issubclass(kind, int | float):
         return ""
     noun = _noun("whole number" if issubclass(kind, int) else "number", many)
@@ -38,6 +38,10 @@ def choices(kind: Any) -> list[str]:
     if get_origin(kind) is Literal:
         return [str(value) for value in get_args(kind)]
     return [word for part in get_args(kind) for word in choices(part)]
+
+
+def _either(words: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _noun(noun: str, many: bool) -> str:

@@ -72,7 +72,7 @@ def test_few_thick_slices_are_not_filled_up_to_what_they_are_not_halved_by(
 ):
     plan = plan_of([(96, 96, slices)], [(0.8, 0.8, thickness)])
     assert plan.patch_size == (96, 96, planned)
-    assert ("of 8 along thick slices" in plan.why["patch_size"]) is (thickness >= 1.6)
+    assert ("of 8 along coarse axes" in plan.why["patch_size"]) is (thickness >= 1.6)
     halved = np.prod([step[2] for step in plan.network.strides])
     assert planned % halved == 0
 
