@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
 from typing import Any, Literal
@@ -196,6 +196,21 @@ def layout_of(
     unlabelled = tuple(case for case in alone if not case.labels)
     problems += [_no_label(case) for case in unlabelled]
     return Layout(name, complete, unlabelled, tuple(problems), labels, channels, findings)
+
+
+def without(layout: Layout, wrong: Mapping[str, DataError]) -> Layout:
+    """Return a layout without some cases, and with an error for each of them, by its id."""
+
+    def left(cases: Iterable[Case]) -> tuple[Case, ...]:
+        return tuple(case for case in cases if case.id not in wrong)
+
+    return replace(
+        layout,
+        cases=left(layout.cases),
+        unlabelled=left(layout.unlabelled),
+        apart=left(layout.apart),
+        problems=(*(e for e in layout.problems if e.case not in wrong), *wrong.values()),
+    )
 
 
 def alike(cases: Iterable[Case]) -> tuple[str, ...] | None:

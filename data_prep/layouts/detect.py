@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -16,7 +15,8 @@ from data_prep.layouts.by_dicom import dicom
 from data_prep.layouts.by_folder import case_folders, file_pairs, folder_pairs, labels_alone
 from data_prep.layouts.by_list import listed, other_list, several_lists
 from data_prep.layouts.by_table import csv_list
-from data_prep.layouts.cases import Case, Layout, layout_of, sample, shared_files
+from data_prep.layouts.cases import Case, Layout, layout_of, sample, shared_files, without
+from data_prep.layouts.folders.channel_files import crossed_channels
 from data_prep.layouts.folders.labels import require_there
 from data_prep.layouts.folders.public_sets import dsb2018, lits
 from data_prep.layouts.nnunet import described_beside, nnunet, several_sets
@@ -80,6 +80,7 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
             layout = described_beside(tree, layout) if layout.name in _UNDESCRIBED else layout
             layout = replace(layout, problems=(*layout.problems, *problems))
             layout = _without_shared_voxels(tree, layout)
+            layout = without(layout, crossed_channels(layout))
             layout = _with_left_out(tree, layout, need_labels, label_folder)
             return layout if need_labels else _images_of(layout)
     _hold_to_list(tree, Layout("", ()))
@@ -146,21 +147,7 @@ def _without_shared_voxels(tree: Tree, layout: Layout) -> Layout:
     """Refuse cases whose headers name the same file of voxels: one of them is not what it says."""
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     beside = voxels_beside(tree, {name for case in cases for name in case.files})
-    shared = shared_files(cases, beside) if beside else {}
-    if not shared:
-        return layout
-
-    def without(cases: Iterable[Case]) -> tuple[Case, ...]:
-        return tuple(case for case in cases if case.id not in shared)
-
-    problems = [e for e in layout.problems if e.case not in shared]
-    return replace(
-        layout,
-        cases=without(layout.cases),
-        unlabelled=without(layout.unlabelled),
-        apart=without(layout.apart),
-        problems=(*problems, *shared.values()),
-    )
+    return without(layout, shared_files(cases, beside) if beside else {})
 
 
 def hidden_files(tree: Tree) -> list[Finding]:

@@ -16,6 +16,7 @@ from starlette.types import Message
 
 from data_prep.core.errors import DataError
 from data_prep.core.safe_text import exact_text
+from data_prep.core.values.channel_names import crossed
 from data_prep.formats.registry import suffix_of
 from sdunet.serve.work_queue import WorkQueue
 
@@ -179,7 +180,6 @@ def _names_of(sent: Sequence[tuple[str, str]], channels: Sequence[str], field: s
         raise DataError("SERVE_REQUEST", found, "send a file each channel, or one of them all")
     if set(fields) == {field}:
         numbers = [*range(len(fields))]
-        _check_numbers([name for _, name in sent])
     elif set(fields) == {*channels} and len(fields) == len(channels):
         numbers = [channels.index(of) for of in fields]
     else:
@@ -187,6 +187,7 @@ def _names_of(sent: Sequence[tuple[str, str]], channels: Sequence[str], field: s
         raise DataError("SERVE_REQUEST", found, _fix(field))
     if len(sent) == 1:
         return [f"scan{suffixes[0]}"]
+    _check_order([sent[numbers.index(n)][1] for n in sorted(numbers)], channels)
     return [f"scan_{n:04}{suffix}" for n, suffix in zip(numbers, suffixes, strict=True)]
 
 
@@ -196,13 +197,15 @@ def _fix(field: str) -> str:
     )
 
 
-def _check_numbers(names: Sequence[str]) -> None:
-    """Refuse files whose names number their channels, as nnU-Net's do, in another order."""
-    told = [re.search(r"_(\d{4})\.", name) for name in names]
-    numbers = [int(one[1]) for one in told if one]
-    if len(names) > 1 and numbers and numbers != [*range(len(names))]:
-        found = f"files numbered {', '.join(map(str, numbers))}, taken in the order they are sent"
-        raise DataError("SERVE_REQUEST", found, "send them in the order of their numbers")
+def _check_order(names: Sequence[str], channels: Sequence[str]) -> None:
+    """Refuse files whose names say other channels than those they are sent as, by each of these."""
+    bare = [name[: len(name) - len(_suffix(name))] for name in names]
+    if wrong := crossed(bare, channels):
+        raise DataError("SERVE_REQUEST", wrong, "send each as the channel that its name tells")
+    numbers = [int(found[1]) for name in bare if (found := re.search(r"_(\d{4})$", name))]
+    if numbers and sorted(numbers) != [*range(len(names))]:
+        found = f"files numbered {', '.join(map(str, numbers))}, for {len(names)} channels"
+        raise DataError("SERVE_REQUEST", found, "send a file of each channel, numbered from 0")
 
 
 class _FormEnd:

@@ -42,15 +42,19 @@ def test_other_queries_are_refused(client, volume, query):
         (("a_0000.nii.gz", "a_0001.nii.gz"), 200),
         (("a_0001.nii.gz", "a_0000.nii.gz"), 400),
         (("a_0000.nii.gz", "b.nii.gz"), 400),
-        (("a_t2.nii.gz", "a_t1.nii.gz"), 200),
+        (("a_t1.nii.gz", "a_t2.nii.gz"), 200),
+        (("a_t2.nii.gz", "a_t1.nii.gz"), 400),
+        (("b.nii.gz", "a.nii.gz"), 200),
     ],
 )
-def test_numbers_of_channels_in_names_are_those_of_the_order(
-    client, volume, names, status, tmp_path, write_nifti
+@pytest.mark.parametrize("fields", [("scan", "scan"), ("T1", "T2"), ("T2", "T1")])
+def test_channels_that_names_of_files_tell_are_those_they_are_sent_as(
+    client, volume, names, status, fields, tmp_path, write_nifti
 ):
     other = write_nifti(tmp_path / "b.nii.gz", *second_channel(volume))
-    both = zip(names, (volume, other), strict=True)
-    files = [("scan", (name, path.read_bytes())) for name, path in both]
+    names = names[::-1] if fields == ("T2", "T1") else names
+    both = zip(fields, names, (volume, other), strict=True)
+    files = [(field, (name, path.read_bytes())) for field, name, path in both]
     assert client(ensemble=of_two_channels()).post("/predict", files=files).status_code == status
 
 

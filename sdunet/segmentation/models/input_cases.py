@@ -11,6 +11,8 @@ from data_prep.core.scan_checks import order_of_channels
 from data_prep.files.file_tree import Tree
 from data_prep.layouts import Case, Layout, find_layout
 from data_prep.layouts.by_folder import joined_folders
+from data_prep.layouts.cases import without
+from data_prep.layouts.folders.channel_files import crossed_channels
 from data_prep.layouts.nnunet import joined_channels
 from data_prep.reading.image import read_case_image
 from sdunet.runtime.run_record import say
@@ -33,6 +35,8 @@ def cases_in(
     layout = find_layout(tree, need_labels=False)
     layout = joined_channels(layout, len(plan.channels), tree.root)
     layout = joined_folders(layout, plan.channels)
+    if not layout.channels:  # else they are taken by those names
+        layout = without(layout, crossed_channels(layout, plan.channels))
     tell(f"layout {layout.name}, {len(layout.cases)} cases")
     unused = _unused(layout, accepting, tell)
     order_of_channels(layout.channels, plan.channels, accepting)
