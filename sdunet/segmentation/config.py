@@ -22,6 +22,7 @@ from sdunet.layers import Direction
 from sdunet.nets.names import Encoder, NetworkName
 
 LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
+LossName = Literal["dice_ce", "dice_focal", "tversky"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class TrainingConfig:
     augmentation: Literal["light", "full", "none"] = "light"
     flip_axes: tuple[int, ...] | None = None
     rotate: bool = False
-    loss: Literal["dice_ce", "dice_focal", "tversky"] = "dice_ce"
+    loss: LossName = "dice_ce"
     class_weights: dict[str, PositiveNumber] = field(default_factory=dict)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: PositiveNumber = 1e-3

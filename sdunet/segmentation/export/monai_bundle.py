@@ -47,12 +47,12 @@ def bundle_files(
     Args:
         model: the trained network.
         network: its `NetworkConfig`, as JSON.
-        facts: as `metadata_of`.
+        facts: as `metadata_of`, with the `loss` of its training where that is known.
     """
     texts = {
         "configs/metadata.json": metadata_of(model, facts),
         "configs/inference.json": inference_of(model, network),
-        "configs/train.json": training_of(model, network),
+        "configs/train.json": training_of(model, network, facts.get("loss", {})),
     }
     files = {name: json.dumps(content, indent=1).encode() for name, content in texts.items()}
     weights = io.BytesIO()

@@ -62,12 +62,15 @@ def inference_of(model: Model, network: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def training_of(model: Model, network: Mapping[str, Any]) -> dict[str, Any]:
+def training_of(
+    model: Model, network: Mapping[str, Any], loss: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return `configs/train.json`, by which training goes on from the weights of the package.
 
     Args:
         model: the trained network.
         network: its `NetworkConfig`, as JSON.
+        loss: of its training, `name` and `weights` as `loss_of` takes them.
     """
     return {
         **_shared(model, network),
@@ -83,7 +86,7 @@ def training_of(model: Model, network: Mapping[str, Any]) -> dict[str, Any]:
             data="@dataset_dir",
             out="@output_dir",
         ),
-        "loss": _step("loss_of", package="@package"),
+        "loss": _step("loss_of", package="@package", **loss),
         "optimizer": _of("torch.optim.AdamW", params="$@network.parameters()", lr="@learning_rate"),
         "train": _train(model),
         "validate": _validate(model),
@@ -218,7 +221,7 @@ def _partial(name: str, **arguments: Any) -> dict[str, Any]:
     return {"_target_": f"{_STEPS}.{name}", "_mode_": "callable", **arguments}
 
 
-def _step(name: str, **arguments: Any) -> dict[str, Any]:
+def _step(name: str, /, **arguments: Any) -> dict[str, Any]:
     return {"_target_": f"{_STEPS}.{name}", **arguments}
 
 

@@ -56,7 +56,7 @@ from sdunet.segmentation.models.seen_cases import Start, read_start
 from sdunet.segmentation.models.together import settings_of
 from sdunet.segmentation.models.trained_model import Model, load_model
 
-EXAMPLE = "example.safetensors"
+EXAMPLE, FACTS = "example.safetensors", "facts.json"
 
 
 def export(
@@ -198,7 +198,7 @@ def _write(
             write_bytes(out / name, read_written(run / name))
     write_accepted(out, doubts)
     write_weights(out / EXAMPLE, {"image": image, "logits": logits})
-    write_json(out / "facts.json", facts)
+    write_json(out / FACTS, facts)
     card = model_card(model, facts).encode()
     for name in ("README.md", *["docs/README.md"] * (not hub)):  # Hugging Face's place, MONAI's
         write_bytes(out / name, card)
@@ -235,6 +235,7 @@ def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:
         "validation_dice": record.get("validation_dice"),
         "parameters": count_parameters(model.network),
         "training": record.get("training"),
+        "loss": _loss_of(run),
         "training_cases": record.get("training_cases"),
         "validation_cases": record.get("validation_cases"),
         "trained_on_all": is_of_all(settings_of(run)),
@@ -242,6 +243,18 @@ def _facts(model: Model, run: Path, doubts: Collection[str]) -> dict[str, Any]:
         "versions": versions(),
         "doubts": [finding.found for finding in findings_of(doubts)],
     }
+
+
+def _loss_of(run: Path) -> dict[str, Any]:
+    """Return the loss of a training and its weights by name; nothing where that is not known."""
+    settings = settings_of(run)  # also of a run that was stopped
+    if not settings and (run / FACTS).exists():  # of a package
+        with usable("PACKAGE_LIST", run / FACTS, "copy the package again"):
+            return read_json(run / FACTS).get("loss", {})
+    if "training.loss" not in settings:
+        return {}
+    weights = settings.get("training.class_weights", {})
+    return {"name": settings["training.loss"], "weights": weights}
 
 
 def _about(starts: Sequence[Start]) -> str:

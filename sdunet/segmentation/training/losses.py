@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import TypedDict
+from typing import TypedDict, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,9 @@ from torch.nn.modules.loss import _Loss
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.values.regions import Region
-from sdunet.segmentation.config import TrainingConfig
+from sdunet.segmentation.config import LossName, TrainingConfig
 
+LOSSES = get_args(LossName)
 _ALARMS, _MISSES = 0.3, 0.7  # weights of Tversky
 
 

@@ -1,5 +1,7 @@
 """What `configs/train.json` of a package runs: training of its network goes on with new cases."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from data_prep.files.output_folder import MARK
 from data_prep.prepared.dataset import Dataset
 from data_prep.prepared.prepare import prepare
 from sdunet.runtime.run_record import say
+from sdunet.segmentation.config import LossName, TrainingConfig
 from sdunet.segmentation.inference.decision import label_of
 from sdunet.segmentation.training.data_module import load_case
-from sdunet.segmentation.training.losses import build_loss
+from sdunet.segmentation.training.losses import LOSSES, build_loss, weights_of
 from sdunet.segmentation.workflow.steps import Data, Package, check_apart
 
 CHECKPOINTS = ("model.pt", "model_final.pt")  # that MONAI writes: the best and the last weights
@@ -65,10 +68,28 @@ def read_prepared(data: Data, dataset: Dataset) -> Data:
     return {**data, "image": torch.from_numpy(case["image"]), "label": label}
 
 
-def loss_of(package: Package, name: str = "dice_ce") -> nn.Module:
-    """Return the loss of training, which knows of regions and of voxels that are ignored."""
-    plan = package.plan
-    return build_loss(name, void=plan.rules.void, regions=plan.regions)
+def loss_of(
+    package: Package, name: LossName = "dice_ce", weights: Mapping[str, float] | None = None
+) -> nn.Module:
+    """Return the loss of training, which knows of regions and of voxels that are ignored.
+
+    Args:
+        package: the package.
+        name: of the loss, as in `training.loss`; a package tells that of its training.
+        weights: of classes or regions by name, as in `training.class_weights`. Default: all 1.
+
+    Raises:
+        DataError: CONFIG_CLASSES for a weight of what is not learned.
+        ValueError: for another name, or a weight that is not positive.
+    """
+    plan, weights = package.plan, dict(weights or {})
+    if name not in LOSSES:
+        raise ValueError(f"no loss {name!r:.80}; name one of {', '.join(LOSSES)}")
+    if wrong := [n for n, weight in weights.items() if not 0 < weight < math.inf]:
+        raise ValueError(f"weights must be above 0, got {weights[wrong[0]]} for {wrong[0]!r:.80}")
+    config = TrainingConfig(loss=name, class_weights=weights)
+    of_outputs = weights_of(plan, config)
+    return build_loss(name, void=plan.rules.void, regions=plan.regions, weights=of_outputs)
 
 
 def as_masks(data: Data, package: Package) -> Data:

@@ -15,11 +15,13 @@ from monai.apps.utils import extractall
 from monai.bundle import ConfigParser
 
 from data_prep.core.errors import DataError
+from data_prep.files.hashed_json import write_hashed
 from sdunet.bundle import network_of, predict, trained_network
 from sdunet.cli.main import main
 from sdunet.segmentation.export.licence import read_text
 from sdunet.segmentation.export.model_card import model_card
-from sdunet.segmentation.export.package import export
+from sdunet.segmentation.export.package import _loss_of, export
+from sdunet.segmentation.models.run_settings import SETTINGS
 from sdunet.segmentation.models.trained_model import load_model
 
 # MONAI warns of every configuration it reads, as those can run code.
@@ -151,6 +153,17 @@ def test_metadata_hold_what_the_schema_asks_for(packages):
     pred = metadata["network_data_format"]["outputs"]["pred"]
     assert pred["channel_def"] == {"0": "background", "1": "disc"}
     assert (pred["format"], pred["num_channels"]) == ("labels", 2)
+
+
+def test_a_package_tells_the_loss_of_its_training(packages, tmp_path):
+    facts = json.loads((packages / "folder/facts.json").read_text())
+    step = json.loads((packages / "folder/configs/train.json").read_text())["loss"]
+    assert facts["loss"] == {"name": "dice_ce", "weights": {}}
+    assert step.items() >= facts["loss"].items()
+    assert _loss_of(packages / "folder") == facts["loss"]  # exported again
+    told = {"loss": "tversky", "class_weights": {"disc": 3.0}}
+    write_hashed(tmp_path / SETTINGS, {"network": {}, "training": told})
+    assert _loss_of(tmp_path) == {"name": "tversky", "weights": {"disc": 3.0}}
 
 
 def test_a_licence_is_copied_and_named(packages, trained_discs, tmp_path, monkeypatch):

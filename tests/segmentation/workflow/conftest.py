@@ -22,7 +22,7 @@ SMALL = NetworkConfig(features=(4, 6), num_features=3)
 def bundles(tmp_path):
     """Maker of the bundle of an untrained network."""
 
-    def make(plan):
+    def make(plan, **told):
         root = tmp_path / "bundle"
         torch.manual_seed(3)
         network = network_for(SMALL, plan)
@@ -31,7 +31,7 @@ def bundles(tmp_path):
         labels = [{"name": name} for name in plan.classes]
         versions = dict.fromkeys(("monai", "torch", "numpy", "sdunet"), "1")
         facts = {"labels": labels, "regions": [asdict(one) for one in plan.regions]}
-        files = bundle_files(load_model(root), asdict(SMALL), facts | {"versions": versions})
+        files = bundle_files(load_model(root), asdict(SMALL), facts | {"versions": versions} | told)
         for name, content in files.items():
             (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_bytes(content)

@@ -1,16 +1,21 @@
 """Training by the MONAI bundle of a network, which begins with its weights."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from bundle_workflows import workflow
+from monai.bundle import ConfigParser
 from PIL import Image
 
 from data_prep.core.config import Plan
 from data_prep.core.errors import DataError
 from data_prep.core.values.regions import regions_from
 from sdunet import bundle
+from sdunet.segmentation.config import TrainingConfig
 from sdunet.segmentation.models.trained_model import load_model
+from sdunet.segmentation.training.lightning_module import SegmentationModule
 
 # MONAI warns that a label lacks a class to draw patches around, and of what it runs.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -52,6 +57,47 @@ def test_training_goes_on_with_the_weights_of_the_package(bundles, make_discs, t
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert 0 <= made.evaluator.state.metrics["val_mean_dice"] <= 1
     assert (tmp_path / "tuned/model.pt").is_file()
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"name": "dice_ce", "weights": {}},
+        {"name": "tversky", "weights": {}},
+        {"name": "dice_focal", "weights": {"the last": 5.0}},
+    ],
+)
+def test_the_loss_goes_on_by_its_name_and_weights(bundles, kind, told):
+    plan = PLANS[kind]
+    last = plan.regions[-1].name if plan.regions else plan.classes[-1]
+    weights = {last: 5.0} if told.get("weights") else {}
+    loss = {**told, "weights": weights} if told else {}
+    root = bundles(plan, loss=loss)  # one without is of an earlier version
+    step = json.loads((root / "configs/train.json").read_text())["loss"]
+    assert {name: step.get(name) for name in told} == loss
+    parser = ConfigParser({"package": bundle.load_package(str(root)), "loss": step})
+    config = TrainingConfig(loss=told.get("name", "dice_ce"), class_weights=weights)
+    of_training = SegmentationModule(torch.nn.Identity(), plan, config).loss
+    torch.manual_seed(1)
+    logits = torch.randn(2, plan.outputs, 6, 6)
+    label = torch.randint(0, len(plan.classes), (2, 1, 6, 6))
+    found = parser.get_parsed_content("loss")(logits, label)
+    torch.testing.assert_close(found, of_training(logits, label), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ({"name": "dice"}, "no loss 'dice'; name one of dice_ce"),
+        ({"weights": {"disk": 2.0}}, "CONFIG_CLASSES: .*name 'disc'"),
+        ({"weights": {"disc": -1.0}}, "weights must be above 0, got -1.0 for 'disc'"),
+    ],
+)
+def test_a_loss_that_is_none_is_named(bundles, told, wrong):
+    with pytest.raises((DataError, ValueError), match=wrong):
+        bundle.loss_of(bundle.load_package(bundles(DISCS)), **told)
 
 
 def test_masks_for_dice_leave_out_what_is_ignored(bundles):
