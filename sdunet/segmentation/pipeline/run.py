@@ -40,7 +40,9 @@ from sdunet.segmentation.pipeline.raw_files import data_settings, raw_files
 from sdunet.segmentation.pipeline.stages import Facts, Stages
 from sdunet.segmentation.review.overlay import overlay
 from sdunet.segmentation.training.cross_validation import find_rules, train_several
+from sdunet.segmentation.training.data_module import SegmentationData
 from sdunet.segmentation.training.pace import epochs_within, measure
+from sdunet.segmentation.training.train_fold import check_settings
 
 CHECK, PLAN, SCHEDULE = "check.json", "plan.json", "schedule.json"
 # Settings that may change between a stop and going on: where and how fast, not what.
@@ -93,7 +95,8 @@ def run(
     Raises:
         DataError: PIPE_INPUTS if data or settings are not those that a stage was done from,
             PIPE_OUTPUTS if results were changed, PIPE_MINUTES if there is no time for an epoch,
-            SPLIT_FOLD if there are fewer folds; as the functions of the single stages.
+            SPLIT_FOLD if there are fewer folds; CONFIG_... for settings that no training by the
+            plan takes, before anything is prepared; as the functions of the single stages.
         Stopped: if a signal or a file stopped a training; called again, it goes on.
     """
     started = time.monotonic()
@@ -127,6 +130,8 @@ class _Run:
         inputs = {"raw": raw_files(self.tree), "dataset": data}
         checked = stages.do("check", inputs, [CHECK], self._check)
         stages.do("plan", stages.sha256(CHECK), [PLAN], self._plan)
+        if not (self.out / SCHEDULE).exists():  # which holds the run to these settings
+            check_settings(self.task, read_plan(self.out / PLAN))
         prepared = stages.do("prepare", stages.sha256(PLAN), ["prepared"], self._prepare)
 
         dataset = load_dataset(self.out / "prepared")
@@ -237,6 +242,7 @@ class _Run:
         """Choose the epochs once, and record them: measured again, they might be others."""
         most, minutes = self.task.training.epochs, self.options.minutes
         facts: Facts = {"epochs": most, "minutes": minutes, "folds": folds}
+        epochs = most
         if minutes is not None:
             say("a few steps are trained, to see how many epochs fit")
             pace = measure(self.task, dataset, 0)
@@ -245,6 +251,9 @@ class _Run:
             facts |= {"epochs": epochs, "seconds_an_epoch": round(pace.epoch, 3)}
             why = "all of training.epochs" if epochs == most else f"for {minutes:g} minutes"
             say(f"{epochs} epochs a fold, {why}: one takes about {pace.epoch:.2g} s")
+        training = replace(self.task.training, epochs=epochs)
+        for fold in range(folds):  # refuses before the record holds the run to its settings
+            SegmentationData(dataset, fold, training).validations()
         write_hashed(self.out / SCHEDULE, facts)
 
     def _train(self, folds: Sequence[int], epochs: int) -> Facts:

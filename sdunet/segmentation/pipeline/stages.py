@@ -98,11 +98,12 @@ class Stages:
             return
         what = "is gone" if there[wrong[0]] is None else "was changed"
         others = f", with {len(wrong) - 1} others" if len(wrong) > 1 else ""
-        place = next(place for place in places if f"{wrong[0]}/".startswith(f"{place}/"))
+        left = [place for place in places if (self.out / place).exists()]
+        made = "which are then made" if len(left) > 1 else "which is then made"
         raise DataError(
             "PIPE_OUTPUTS",
             f"stage {name}: {wrong[0]} {what} since it was written{others}",
-            f"put it back; or remove all of {place}, which is then made again; or give another -o",
+            f"put it back; or remove all of {' and '.join(left)}, {made} again; or give another -o",
         )
 
     def _sha256_of(self, name: str) -> str | None:

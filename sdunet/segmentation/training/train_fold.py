@@ -190,6 +190,25 @@ def train(
     return keep.score
 
 
+def check_settings(task: TaskConfig, plan: Plan) -> None:
+    """Refuse settings that no training of drawn weights by a plan takes, before its data are there.
+
+    Raises:
+        DataError: CONFIG_..., as `train_fold` before it writes anything.
+    """
+    check_once("network", task.network)
+    check_once("training", task.training)
+    task = planned(task, plan)
+    config = task.training
+    check_workers(config.workers, "training.workers")
+    names_of(config)
+    choose_device(config.device, "training.device")
+    network = network_for(task.network, plan)
+    begin_from(None, network, config, plan)
+    SegmentationModule(network, plan, config)
+    augmentation(plan, config)
+
+
 def _say_doubts(
     asked: NetworkConfig, config: TrainingConfig, network: nn.Module, plan: Plan, device: str
 ) -> None:

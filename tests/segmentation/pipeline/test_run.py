@@ -165,7 +165,17 @@ def test_what_cannot_be_is_named_before_anything_is_trained(raw, tmp_path, capsy
     assert "SPLIT_FOLD: --folds 0" in told((raw, out), "--folds", 0)
     assert "CONFIG_DEVICES" in told((raw, out), "--trainer.devices=2")
     assert not out.exists()
+    for setting, code in (
+        ("class_weights={zz: 4}", "CONFIG_CLASSES"),
+        ("flip_axes=[2]", "CONFIG_FLIP"),
+        ("flip_axes=[0,0]", "CONFIG_TWICE"),
+        ("freeze_encoder=true", "CONFIG_FREEZE"),
+    ):
+        said = told((raw, out), f"--training.{setting}")
+        assert code in said
+        assert "prepare: begins" not in said
     assert "SPLIT_FOLD: --folds 3, the dataset has 2; give 1 to 2" in told((raw, out), "--folds", 3)
+    assert "CONFIG_VALIDATE" in told((raw, out), "--training.validate_every=99")
     said = told((raw, out), "--minutes", 1e-3)
     assert "PIPE_MINUTES: --minutes 0.001 is too short for an epoch of 2 folds" in said
     assert said.count("done before") == 3

@@ -1,6 +1,7 @@
 """A stage is done once: skipped while nothing changes, named where something did."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -72,6 +73,25 @@ def test_edited_outputs_are_named_and_lost_ones_are_made_again(out):
     (out / "made").rmdir()
     assert done(out) == ({"number": 7}, True)
     assert done(out) == ({"number": 7}, False)
+
+
+def test_all_places_of_a_stage_are_named_to_be_removed(out):
+    stages, places = Stages(out), ["parts", "whole"]
+
+    def make():
+        for place in places:
+            write_bytes(out / place / "a.txt", b"a")
+
+    stages.do("make", INPUTS, places, make)
+    (out / "whole/a.txt").write_text("edited")
+    with pytest.raises(DataError, match="remove all of parts and whole, which are then made again"):
+        stages.do("make", INPUTS, places, make)
+    for place in places:
+        (out / place / "a.txt").unlink()
+        with pytest.raises(DataError, match="PIPE_OUTPUTS") if place == "parts" else nullcontext():
+            (out / place).rmdir()
+            stages.do("make", INPUTS, places, make)
+    assert (out / "parts/a.txt").exists()
 
 
 def test_a_killed_stage_goes_on_from_the_same_and_a_failed_one_from_anything(out):

@@ -161,7 +161,7 @@ def test_wrong_weights_are_told_before_anything_is_written(disc_run, tmp_path, c
     assert "learns background, disc; name 'disc'" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         run(*command, "{disc: 0}")
-    assert "--training.class_weights: must be > 0" in capsys.readouterr().err
+    assert "--training.class_weights takes numbers > 0" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
