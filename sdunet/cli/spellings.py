@@ -2,9 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 
 import jsonargparse
+import yaml
 
+from data_prep.core.parse import read_settings
 from sdunet.cli.parser import Parser
 from sdunet.runtime.run_record import say
 
@@ -53,18 +57,38 @@ def respelt(arguments: Sequence[str]) -> list[str]:
 def by_two_names(arguments: Sequence[str]) -> str | None:
     """Return what is wrong if a setting is given by its short name and by its long one, too.
 
-    A setting that is there twice by one name is no error: the last one counts, which is told.
+    A setting that is there twice by one name is no error: the last one counts, which is told; so is
+    one of several names, such as `training.class_weights`, that replaces some given before.
     """
-    given = [argument.partition("=")[0] for argument in arguments]
-    names = set(given)
-    for name in sorted(names):
-        if name.startswith("--") and "." in name and given.count(name) > 1 and name[-1] != "+":
-            say(f"note: {name} is given {given.count(name)} times, and the last one counts")
+    settings = _settings_in(arguments)
+    for name in sorted({*settings}):
+        if settings.count(name) > 1 and name[-1] != "+":
+            say(f"note: {name} is given {settings.count(name)} times, and the last one counts")
+    for place, name in enumerate(settings):
+        parts = dict.fromkeys(one for one in settings[:place] if one.startswith(f"{name}."))
+        if parts:
+            say(f"note: {name} replaces {', '.join(parts)}, given before it; name all in it")
+    names = {argument.partition("=")[0] for argument in arguments}
     if arguments[:1] == ["train"]:
         for short, setting in _SHORT.items():
             if {short, setting} <= names:
                 return f"{short} and {setting} are one setting; give one of them"
     return None
+
+
+def _settings_in(arguments: Sequence[str]) -> list[str]:
+    """Return the settings that are given, in this order; of a whole section, all that it holds."""
+    found = []
+    for argument, following in pairwise([*arguments, ""]):
+        name, equals, value = argument.partition("=")
+        if not name.startswith("--"):
+            continue
+        if "." in name:
+            found.append(name)
+        elif (text := value if equals else following).lstrip().startswith("{"):
+            with suppress(ValueError, yaml.YAMLError):  # which the parser tells of
+                found += [f"{name}.{key}" for key in read_settings(text)]
+    return found
 
 
 def add_old_position(parser: Parser, command: str) -> None:

@@ -92,6 +92,34 @@ def test_a_setting_that_is_given_twice_is_told(capsys):
     assert not capsys.readouterr().err
 
 
+_WEIGHTS = "--training.class_weights"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([f"{_WEIGHTS}.k1", "5", _WEIGHTS, "{k2: 2}"], f"{_WEIGHTS} replaces {_WEIGHTS}.k1, given"),
+        (
+            [f"{_WEIGHTS}.k1=5", f"{_WEIGHTS}={{k2: 2}}"],
+            f"{_WEIGHTS} replaces {_WEIGHTS}.k1, given",
+        ),
+        ([_WEIGHTS, "{k2: 2}", f"{_WEIGHTS}.k1", "5"], None),
+        (
+            ["--dataset.labels.a=1", "--dataset.labels={b: 2}"],
+            "--dataset.labels replaces --dataset",
+        ),
+        ([f"{_WEIGHTS}.k1=5", "--training={class_weights: {k2: 2}}"], f"{_WEIGHTS} replaces"),
+        (["--training.epochs=5", "--training", "{epochs: 3}"], "epochs is given 2 times"),
+        (["--training.epochs=5", "--training", "{patience: 3}"], None),
+        (["--training.epochs=5", "--training", "{epochs: 3"], None),  # which the parser tells of
+    ],
+)
+def test_a_whole_setting_after_a_part_of_it_is_told(given, told, capsys):
+    assert by_two_names(["train", *given]) is None
+    said = capsys.readouterr().err
+    assert (told in said) if told else not said
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
