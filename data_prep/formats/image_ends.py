@@ -29,8 +29,9 @@ _PASSES = (
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
 _PIECE = 1 << 20
+# Chunks of PNG that all decoders know; others may be passed over if their first letter is small.
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 # Chunks of PNG that are there once, and tell of pixels or their size.
-_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # that all decoders know; small first letters pass
 _ONCE = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"pHYs", b"sBIT", b"eXIf")
 _ORIENTATION = 0x0112  # tag of Exif
 _ADOBE = b"Adobe"  # what tells how a JPEG stores colours

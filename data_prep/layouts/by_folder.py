@@ -33,7 +33,12 @@ from data_prep.layouts.folders.stems import (
     rest_of,
     words_of_stem,
 )
-from data_prep.layouts.split_folders import kept_for_testing, of_no_part, shared_folders
+from data_prep.layouts.split_folders import (
+    folders_below,
+    kept_for_testing,
+    of_no_part,
+    shared_folders,
+)
 from data_prep.layouts.words import (
     LABEL_WORDS,
     begins_with,
@@ -66,9 +71,10 @@ def folder_pairs(
     images: dict[str, list[str]] = defaultdict(list)  # by the part of the split
     labels: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))  # and folder
     problems: list[DataError] = []
-    silent, training = [], 0
+    parts: dict[str, str | None] = {}
     names = [name for name in tree.names if is_scan_name(name)]
     shared = shared_folders(names)
+    below = folders_below(names)
     for name in names:
         folders = PurePosixPath(name).parts[shared:-1]
         labelled = label_folder_of(folders, label_folder)
@@ -77,13 +83,13 @@ def folder_pairs(
         if other or not (labelled or kinds & set(IMAGE_FOLDERS)):
             continue
         try:
-            told = part_of_folders(folders)
+            told = part_of_folders(below[name])
         except ValueError as error:
             problems.append(DataError("LAY_FOLD", str(error), "rename the folders", file=name))
             continue
         (labels[told or "train"][labelled] if labelled else images[told or "train"]).append(name)
-        silent += [] if labelled or told else [name]
-        training += not labelled and told == "train"
+        if not labelled:
+            parts[name] = told
     if not images or not labels:
         return None
     # Where folders of images for training are not told as such, their labels are.
@@ -95,7 +101,7 @@ def folder_pairs(
     if not parted:
         images, of_part = {"train": _all(images)}, {"train": _all(of_part)}
     layout = _parted(images, of_part, problems)
-    findings = of_no_part(silent, training)
+    findings = of_no_part(parts)
     return replace(layout, findings=(*layout.findings, *findings))
 
 

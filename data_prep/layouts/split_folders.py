@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
@@ -18,7 +18,7 @@ from data_prep.layouts.words import (
     split_of_part,
     without_letters,
 )
-from data_prep.planning.part_words import may_be_fold, words_in
+from data_prep.planning.part_words import PLAIN_FOLD, fold_number, may_be_part, words_in
 
 # Of folders that part cases by what they show, or where they are from.
 _OF_OTHERS = (
@@ -37,18 +37,17 @@ def split_by_folders(layout: Layout) -> Layout:
     without labels.
     """
     cases = (*layout.cases, *layout.unlabelled)
-    shared = shared_folders(case.image for case in cases)
-    parts, problems, silent, training = {}, list(layout.problems), [], 0
+    below = folders_below([case.image for case in cases])
+    parts, problems, told_by = {}, list(layout.problems), {}
     for case in cases:
         try:
-            told = part_of_folders(PurePosixPath(case.image).parts[shared:-1])
+            told = part_of_folders(below[case.image])
         except ValueError as error:
             problems.append(DataError("LAY_FOLD", str(error), "rename the folders", case=case.id))
             continue
         parts[case.id] = told or "train"
-        silent += [] if told else [case.image]
-        training += told == "train"
-    findings = (*layout.findings, *of_no_part(silent, training))
+        told_by[case.image] = told
+    findings = (*layout.findings, *of_no_part(told_by))
     if not is_split(parts.values()):
         return replace(layout, problems=tuple(problems), findings=findings)
     tests = {id_ for id_, part in parts.items() if part == "test"}
@@ -77,8 +76,9 @@ def without_parted(layout: Layout) -> Layout:
     """
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     folders = {PurePosixPath(name).parent for case in cases for name in case.files}
-    shared = shared_folders(f"{folder.as_posix()}/x" for folder in folders)
-    part_of = {f: part_alone(map(without_letters, f.parts[shared:])) for f in folders}
+    inside = {folder: f"{folder.as_posix()}/x" for folder in folders}
+    below = folders_below(inside.values())
+    part_of = {f: part_alone(map(without_letters, below[name])) for f, name in inside.items()}
     wrong = {case.id: error for case in cases if (error := _parted_in(case, part_of))}
     if not wrong:
         return layout
@@ -128,40 +128,57 @@ def kept_for_testing(names: list[str], cases: int) -> tuple[Finding, ...]:
     return (Finding("note", "SPLIT_KEPT", found, ""),)
 
 
-def of_no_part(names: list[str], training: int) -> tuple[Finding, ...]:
+def of_no_part(told: Mapping[str, str | None]) -> tuple[Finding, ...]:
     """Return a warning of files in folders that name no part, if others are named for training.
 
-    Where none are, it is of folders that are all called nearly as parts are, and as several.
+    Where none are, it is of folders that are called nearly as parts are, and as several.
+
+    Args:
+        told: the part that the folders of each file name.
     """
-    if not training:
-        return _nearly_parted(names)
-    if not names:
+    silent = [name for name, part in told.items() if part is None]
+    if "train" not in told.values():
+        return _nearly_parted(told, silent)
+    if not silent:
         return ()
-    folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
-    found = f"{len(names)} cases are used for training, whose folders name no part of the split "
+    folders = sorted({PurePosixPath(name).parent.as_posix() for name in silent})
+    found = f"{len(silent)} cases are used for training, whose folders name no part of the split "
     found += f"as others do: {', '.join(folders[:4])}"
     fix = "name the folders train, validation or test"
     return (Question("warning", "SPLIT_FOLDERS", found, fix, about=("split",)),)
 
 
-def _nearly_parted(names: list[str]) -> tuple[Finding, ...]:
-    shared = shared_folders(names)
-    near = [nearly_part_of(PurePosixPath(name).parts[shared:-1]) for name in names]
-    perhaps = [any(map(may_be_fold, PurePosixPath(name).parts[shared:-1])) for name in names]
-    if not any(perhaps) and (None in near or len(set(near)) < 2):
-        return _parted_by_others(names, shared)
-    folders = sorted({PurePosixPath(name).parent.as_posix() for name in names})
-    found = f"{len(names)} cases are used for training, in folders called nearly as the parts of a "
-    found += f"split are: {', '.join(folders[:4])}"
+def _nearly_parted(told: Mapping[str, str | None], silent: list[str]) -> tuple[Finding, ...]:
+    training = silent or [*told]  # those of one part alone are no split
+    shared = shared_folders(training)
+    below = {name: PurePosixPath(name).parts[shared:-1] for name in training}
+    perhaps = {
+        folder
+        for name, found in below.items()
+        for folder in found
+        if may_be_part(folder) and (told[name] is None or _tells(folder, told[name]))
+    }
+    near = [nearly_part_of(below[name]) for name in silent]
+    if len(perhaps) < 2:
+        if None in near or len(set(near)) < 2:
+            return _parted_by_others(silent)
+        perhaps = {PurePosixPath(name).parent.as_posix() for name in silent}
+    found = f"{len(training)} cases are used for training, in folders whose names may be those of "
+    found += f"folds or parts of a split: {', '.join(sorted(perhaps)[:4])}"
     fix = "name the folders train, validation or test, or fold_0, fold_1, ..., if they are"
     return (Question("warning", "SPLIT_FOLDERS", found, fix, about=("split",)),)
 
 
-def _parted_by_others(names: list[str], shared: int) -> tuple[Finding, ...]:
+def _tells(folder: str, part: str | None) -> bool:
+    return fold_number(folder) is None and part_alone([folder]) == part
+
+
+def _parted_by_others(names: list[str]) -> tuple[Finding, ...]:
     """Return a note of two or three folders that may be parts, called in words nobody knows here.
 
     Those that have numbers or a letter alone are perhaps of patients, sites or series.
     """
+    shared = shared_folders(names)
     tops = Counter("".join(PurePosixPath(name).parts[shared:-1][:1]) for name in names)
     words = [{*words_in(top)} - {*_OF_FILES} for top in tops]
     plain = all(len("".join(word)) > 1 for word in words) and not re.search(r"\d", "".join(tops))
@@ -170,6 +187,32 @@ def _parted_by_others(names: list[str], shared: int) -> tuple[Finding, ...]:
         return ()
     found = f"{len(names)} cases lie in folders that are used neither as a split nor as groups: "
     return (Finding("note", "SPLIT_FOLDERS", found + ", ".join(sorted(tops)), ""),)
+
+
+def folders_below(names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the folders of each file that may tell its part, below those that all lie in.
+
+    One that is called by another word for folds than `fold` is a fold only beside nothing else but
+    folds, which are counted from 0 or 1: `kfold_5` alone says how many there are.
+    """
+    shared = shared_folders(names)
+    below = {name: PurePosixPath(name).parts[shared:-1] for name in names}
+    levels = [{*level} for level in zip_longest(*below.values(), fillvalue="")]
+    doubtful = {
+        folder
+        for level in levels
+        if not _are_counted(level)
+        for folder in level
+        if fold_number(folder) is not None and not PLAIN_FOLD.fullmatch(folder)
+    }
+    return {name: tuple(f for f in found if f not in doubtful) for name, found in below.items()}
+
+
+def _are_counted(folders: Collection[str]) -> bool:
+    """Tell whether folders are several folds, and their numbers have no gap from 0 or 1."""
+    numbers = {*map(fold_number, folders)}
+    several = len(numbers) > 1
+    return several and any(numbers == {*range(k, k + len(numbers))} for k in (0, 1))
 
 
 def shared_folders(names: Iterable[str]) -> int:

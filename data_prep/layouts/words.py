@@ -164,13 +164,10 @@ def part_of_folders(folders: Iterable[str]) -> str | None:
     Raises:
         ValueError: if folders tell of several parts.
     """
-    folders = [*folders]
-    folds = {folder: n for folder in folders if (n := fold_number(folder)) is not None}
-    # Of `5fold/fold_0`, the outer one says how many there are.
-    plain = [n for folder, n in folds.items() if folder.casefold().startswith("fold")]
-    told = {f"fold_{n}" for n in plain or folds.values()}
+    told: set[str] = set()
     for folder in folders:
-        if folder in folds:
+        if (fold := fold_number(folder)) is not None:
+            told.add(f"fold_{fold}")
             continue
         if short := _SHORT.fullmatch(folder):
             told.add(_SHORT_PARTS[short[2].lower()])

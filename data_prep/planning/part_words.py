@@ -1,7 +1,7 @@
 """What people call the parts of a split."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Literal
 from unicodedata import normalize
 
@@ -41,21 +41,34 @@ PART_OF: dict[str, Part] = {word: part for part, words in PARTS.items() for word
 # Beside a part, for yes or no.
 ASKING = ("is", "in", "for", "use", "used", "as", "set", "data", "dataset", "cohort")
 BETWEEN = re.compile(r"[\s_\-.()\[\]]+")  # words
-_AROUND_FOLD = "k|n|cv|outer|inner|test|val|set|split|id|idx|no|nr|num|number|index"
+_GAP = r"[\s_\-.]*"
+# A fold for sure; those of other words are one only among others, see `folders_below`.
+PLAIN_FOLD = re.compile(r"fold[_\-. ]*([0-9]{1,4})", re.IGNORECASE)
+_NUMBERED_FOLD = re.compile(
+    rf"(?:(?:k|cv)?{_GAP}fold(?:set)?|falte|xval|cross{_GAP}val(?:idation)?)"
+    rf"{_GAP}([0-9]{{1,4}})(?:{_GAP}of{_GAP}[0-9]{{1,4}})?",
+    re.IGNORECASE,
+)
+_AROUND_FOLD = (
+    "k|n|cv|outer|inner|train|test|val|validation|set|split|id|idx|no|nr|num|number|index"
+)
 _FOLD = re.compile(
-    rf"(?:{_AROUND_FOLD})*(?:folds?|cv|xval|crossval(?:idation)?|falten?)(?:{_AROUND_FOLD})*"
+    rf"(?:{_AROUND_FOLD})*(?:folds?|xval|crossval(?:idation)?|falte)(?:{_AROUND_FOLD})*"
 )
+_CV = re.compile(rf"cv(?:{_AROUND_FOLD})*")
 _CROSS = re.compile(r"(?<=cross)[\W_]+(?=val)", re.IGNORECASE)
-# What else names of folds hold: `fold_0_of_5`, `cv0_data`, `k-fold 1`, `1st_fold`.
-_BESIDE_FOLD = (
-    *("of", "k", "n", "outer", "data", "set", "no", "nr", "number", "id", "idx", "index"),
-    *("st", "nd", "rd", "th"),
+# Of folds of a body or a protein, and of how many times something is more.
+_OTHER_FOLDS = (
+    *("skin", "vocal", "nuchal", "nasolabial", "gastric", "axillary", "ventricular", "side"),
+    *("protein", "dilution", "change", "increase", "enrichment", "times", "two", "ten"),
 )
+# What else names hold of folds and parts: `fold_0_of_5`, `test_fold_0`, `images_fold_0`; and
+# what columns hold.
+_BESIDE_FOLD = ("of", "cv", "outer", "inner", "data", "set", "images", "labels", "masks")
+_BESIDE_COLUMN = (*_BESIDE_FOLD, "k", "n", "no", "nr", "number", "id", "idx", "index")
 _SPLIT = re.compile(r"\w*splits?")
 _PARTS = re.compile(r"\w*splits?|subsets?|partitions?")
-_MOST_DIGITS = 4
 _LONGEST = 40  # letters of a word that is looked at: time grows with their square
-_MOST_FOLDS = 20
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _ANSWERS = {
@@ -134,11 +147,11 @@ def names_fold(name: str) -> bool:
 
     `cv` is of hearts and veins, too, and so of folds only in names of nothing else.
     """
-    words = _of_folds(name)
-    folds = [word for word in words if _FOLD.fullmatch(word)]
-    sure = any("fold" in word or word[:4] in ("falt", "xval", "cros") for word in folds)
-    alone = all(w.isdecimal() or w in _BESIDE_FOLD or _FOLD.fullmatch(w) for w in words)
-    return bool(folds) and (sure or alone)
+    words = [word[:_LONGEST] for word in tokens_of(_CROSS.sub("", name))]
+    if any(map(_FOLD.fullmatch, words)):
+        return {*words}.isdisjoint(_OTHER_FOLDS)
+    alone = all(w.isdecimal() or w in _BESIDE_COLUMN or _CV.fullmatch(w) for w in words)
+    return alone and any(map(_CV.fullmatch, words))
 
 
 def names_parting(name: str) -> bool:
@@ -148,42 +161,31 @@ def names_parting(name: str) -> bool:
     """
     words = [word for word in tokens_of(name) if not word.isdecimal()]
     others = [word for word in words if not _PARTS.fullmatch(word)]
-    alone = len(others) < len(words) and all(word in _BESIDE_FOLD for word in others)
+    alone = len(others) < len(words) and all(word in _BESIDE_COLUMN for word in others)
     return alone or any(map(_SPLIT.fullmatch, words))
 
 
-def _of_folds(name: str) -> list[str]:
-    return [word[:_LONGEST] for word in tokens_of(_CROSS.sub("", name))]
-
-
 def fold_number(name: str) -> int | None:
-    """Return the number of the fold that is called so and no more: `fold_0`, `cv-1`, `2.fold`.
+    """Return the number of the fold that is called so and no more: `fold_0`, `kfold1`, `xval-2`.
 
     Returns:
-        The number; `None` of other names, as of one that is counted up with zeros, `CV01`.
+        The number; `None` of other names, as of `5fold`, how many there are, and of patients `CV1`.
     """
-    words = _of_folds(name)
-    numbers = [w for k, w in enumerate(words) if w.isdecimal() and words[k - 1 : k] != ["of"]]
-    others = [word for word in words if not word.isdecimal() and word not in _BESIDE_FOLD]
-    called = bool(others) and all(map(_FOLD.fullmatch, others))
-    if not called or len(numbers) != 1 or len(numbers[0]) > _MOST_DIGITS or _is_subject(words):
-        return None
-    return int(numbers[0])
+    called = _NUMBERED_FOLD.fullmatch(name)
+    return int(called[1]) if called else None
 
 
-def may_be_fold(folder: str) -> bool:
-    """Tell whether a folder may be a fold, or any other part: `split1`, `subset_a`, `fold_0_b`."""
+def may_be_part(folder: str) -> bool:
+    """Tell whether a folder may be one of several parts: `split1`, `subset_a`, `test_fold_0`.
+
+    It is called by a word for them and what counts them, and by no word for anything else.
+    """
     words = tokens_of(folder)
-    marked = any(len(word) == 1 or word.isdecimal() for word in words)
-    called = names_fold(folder) and not _is_subject(words)
-    return marked and (called or any(map(_PARTS.fullmatch, words)))
-
-
-def _is_subject(words: Collection[str]) -> bool:
-    """Tell whether a number is that of a subject rather than of a fold: `CV01`, `CV123`."""
-    sure = any("fold" in word or "falte" in word for word in words)
-    numbers = [word for word in words if word.isdecimal() and len(word) > 1]
-    return not sure and any(n.startswith("0") or int(n[:3]) > _MOST_FOLDS for n in numbers)
+    called = [w for w in words if _FOLD.fullmatch(w[:_LONGEST]) or _PARTS.fullmatch(w)]
+    counts = [word for word in words if len(word) == 1 or word.isdecimal()]
+    others = {*words} - {*called, *counts, *_BESIDE_FOLD}
+    known = bool(called and counts) and all(part_in_name(word) is not None for word in others)
+    return known and words[0] not in counts
 
 
 def part_of(told: object) -> Part | int:

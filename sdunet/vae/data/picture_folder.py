@@ -31,7 +31,8 @@ def read_folder(root: Path) -> RawImages:
     where no others are, and else kept as a split of their own.
     """
     pictures, others, hidden = files_of(root)
-    parts, silent, training = {}, [], 0
+    parts: dict[str, str] = {}
+    told_by: dict[str, str | None] = {}
     for name in pictures:
         try:
             told = part_of_folders(PurePosixPath(name).parts[:-1])
@@ -39,12 +40,11 @@ def read_folder(root: Path) -> RawImages:
             raise DataError("LAY_FOLD", str(error), "rename the folders", file=name) from error
         # A fold is a part of what is trained on: a VAE is validated on no fold.
         parts[name] = "train" if told is None or told.startswith("fold_") else told
-        silent += [] if told else [name]
-        training += told is not None and parts[name] == "train"
+        told_by[name] = told and parts[name]
     if is_split(parts.values()):
         validates = "validation" if "test" in parts.values() else "test"
         parts = {name: validates if p == "validation" else p for name, p in parts.items()}
-    elif silent or "train" not in parts.values():
+    elif None in told_by.values() or "train" not in parts.values():
         parts = {name: "train" if i % 10 != 9 else "test" for i, name in enumerate(pictures)}
     files = {
         split: [root / name for name in pictures if parts[name] == split]
@@ -56,7 +56,7 @@ def read_folder(root: Path) -> RawImages:
     shapes = {images.shape[1:] for images in splits.values()}
     if len(shapes) > 1:
         raise DataError("IMG_SIZE", f"splits differ in shape: {shapes}", "make them alike")
-    findings = (*of_no_part(silent, training), *left_out(others, "are no pictures"), *hidden)
+    findings = (*of_no_part(told_by), *left_out(others, "are no pictures"), *hidden)
     return RawImages("folder", 256, splits, findings=findings)
 
 
