@@ -187,7 +187,8 @@ def _rows(
     }
     split = [row.get("split", "") for row, _ in found] if "split" in roles else ()
     grouped = {roles[r]: [row[r] for row, _ in found] for r in GROUPING if r in roles}
-    parts, findings = parts_told("columns", others, name, split, roles.keys(), grouped)
+    files: dict[Role | None, list[str]] = {r: [row[r] for row, _ in found] for r in roles}
+    parts, findings = parts_told("columns", others, name, split, roles, grouped, files=files)
     for (row, _), part in zip(found, parts, strict=False):
         row["split"] = part
     return found, findings

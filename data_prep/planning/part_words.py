@@ -53,14 +53,14 @@ _AROUND_FOLD = (
     "k|n|cv|outer|inner|train|test|val|validation|set|split|id|idx|no|nr|num|number|index"
 )
 _FOLD = re.compile(
-    rf"(?:{_AROUND_FOLD})*(?:folds?|xval|crossval(?:idation)?|falte)(?:{_AROUND_FOLD})*"
+    rf"(?:{_AROUND_FOLD})*(?:folds?|xval|crossval(?:idation)?|falte(?!n))(?:{_AROUND_FOLD})*"
 )
 _CV = re.compile(rf"cv(?:{_AROUND_FOLD})*")
 _CROSS = re.compile(r"(?<=cross)[\W_]+(?=val)", re.IGNORECASE)
 # Of folds of a body or a protein, and of how many times something is more.
 _OTHER_FOLDS = (
     *("skin", "vocal", "nuchal", "nasolabial", "gastric", "axillary", "ventricular", "side"),
-    *("protein", "dilution", "change", "increase", "enrichment", "times", "two", "ten"),
+    *("protein", "scop", "dilution", "change", "increase", "enrichment", "times", "two", "ten"),
 )
 # What else names hold of folds and parts: `fold_0_of_5`, `test_fold_0`, `images_fold_0`; and
 # what columns hold.

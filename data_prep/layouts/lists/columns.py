@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.parse import is_no_value
 from data_prep.core.values.tokens import tokens_of
-from data_prep.layouts.lists.holders import MEASURES, may_hold, of_families, tells_people
+from data_prep.layouts.lists.holders import may_hold, of_families, tells_people
 from data_prep.layouts.words import LEFT_OUT, PLAINLY_OUT, Role, bare_name, role_of
 from data_prep.planning.group_words import may_be_parts
 from data_prep.planning.part_words import (
@@ -38,12 +38,8 @@ _YES = (
 _SIGNED = ({"1", "1.0"}, {"-1", "-1.0"})  # which are not both yes
 _NO = ("false", "no", "n", "f", "0", "0.0", "falsch", "nein", "faux", "non", "falso")
 _MARKS = ("x", "✓", "✔", "☑", "*", "+", "•")  # yes, where other cells are empty
-_OF_QUALITY = (
-    "valid",
-    "isvalid",
-    "validdata",
-    "validscan",
-)  # of a case that is for validation, or can be used
+# Of a case that is for validation, or can be used.
+_OF_QUALITY = re.compile(r"(?:is)?valid(?:data|scan|image|case|flag)?")
 _LEAVE_OUT = (
     *(*LEFT_OUT, "drop", "bad", "include", "included", "use", "used", "keep", "kept", "usable"),
     *("qc", "qcpass", "qcpassed", "passqc", "passedqc", "qcok", "withdrawn", "outlier"),
@@ -63,7 +59,13 @@ _FAILED = ("fail", "failed", "not ok", "nok", "unaccepted", "unacceptable", "dur
 _OF_SEVERAL: dict[Part, str] = {"": "train", "test": "test", "validation": "validation"}
 # Beside a part, for yes or no, besides `ASKING`.
 _OF_CASE = (*ASKING, "case", "final", "flag", "model", "scan", "image", "external", "internal")
-_RESULTS = ("positive", "negative", "result", "results")  # of a test in a laboratory
+# Of folds and splits that are of no cases: `split_ratio`, `fold_score`.
+_MEASURES = (
+    *("change", "ratio", "coefficient", "percent", "rate", "increase", "decrease", "enrichment"),
+    *("score", "rank", "dice", "iou", "auc", "loss", "accuracy", "prob", "pred", "prediction"),
+    *("count", "date", "time", "epoch", "epochs"),
+)
+_IN_NO_FOLD = (*PLAINLY_OUT, "all", "unassigned")
 
 
 def told_parts(column: str, values: Collection[object]) -> list[frozenset[Part]] | None:
@@ -101,7 +103,9 @@ def _are_answers(words: Collection[str]) -> bool:
 
 def may_be_usable(column: str, values: Collection[object]) -> bool:
     """Tell whether a column may tell the cases for validation, or as well those of good quality."""
-    return bare_name(column) in _OF_QUALITY and _are_answers([*map(plain_word, values)])
+    return _OF_QUALITY.fullmatch(bare_name(column)) is not None and _are_answers(
+        [*map(plain_word, values)]
+    )
 
 
 def may_be_of_another_test(column: str, values: Collection[object]) -> bool:
@@ -167,9 +171,8 @@ def _may_ask(column: str) -> bool:
     """Tell whether a column may ask about a part: `final_eval`, `is_validation_case`."""
     words = _words_of(column)
     parts = [word for word in words if len(word) > 2 and is_part_word(word)]
-    others = {*words} - {*parts, *_OF_CASE}
-    asking = words[:1] in (["is"], ["in"], ["for"]) and others.isdisjoint(_RESULTS)
-    return len(parts) == 1 and len(words) > 1 and (asking or not others)
+    quality = _OF_QUALITY.fullmatch(bare_name(column)) is not None
+    return len(parts) == 1 < len(words) and {*words} <= {*parts, *_OF_CASE} and not quality
 
 
 def tells_split(column: str) -> bool:
@@ -240,13 +243,17 @@ def _are_measured(words: Collection[str]) -> bool:
 
 def may_tell_of_cases(key: str) -> bool:
     """Tell by the words of a key whether it may name cases of a part, or groups: `test_ids`."""
-    called = names_fold(key) or names_parting(key) or tells_people(key)
-    return called or any(
+    return any(
         is_part_word(word)
         or word in _LEAVE_OUT
-        or role_of(word.rstrip("s")) in ("split", "fold", "group", "patient")
+        or role_of(word.rstrip("s")) in ("split", "group", "patient")
         for word in _words_of(key)
     )
+
+
+def may_tell_of_several(key: str) -> bool:
+    """Tell by a key whether it may name cases, if several values are in it: `kfold_5`, `donors`."""
+    return names_fold(key) or names_parting(key) or tells_people(key)
 
 
 def may_leave_out(column: str, values: Collection[object]) -> bool:
@@ -276,13 +283,14 @@ def _is_of_use(column: str) -> bool:
 def may_group(column: str, values: Collection[object]) -> Role | None:
     """Return what a column seems to tell, by its name and by values that several cases share.
 
-    One that tells patients is called so, or is a number or code, and not of what else has some.
+    Returns:
+        `fold`, `group` or `patient`, the last as `may_hold` says; `None` for any other.
     """
     words = [word for value in values if (word := plain_word(value)) not in UNTOLD]
     different = {*words}
     if not 1 < len(different) < len(words):
         return None
-    if names_fold(column) and not _is_measure(column) and all(map(_may_be_fold, different)):
+    if names_fold(column) and not _is_measure(column) and _may_be_folds(different):
         return "fold"
     if different <= {*_YES, *_NO, *_MARKS} or _have_fractions(different):
         return None
@@ -291,13 +299,16 @@ def may_group(column: str, values: Collection[object]) -> Role | None:
     return "patient" if may_hold(column, different) else None
 
 
-def _may_be_fold(word: str) -> bool:
-    """Tell whether a value may be that of a fold: a number, a letter, or a part of a split."""
-    return re.fullmatch(r"\D*[0-9]{1,3}(\.0)?|[a-z]", word) is not None or is_part_word(word)
+def _may_be_folds(words: Collection[str]) -> bool:
+    """Tell whether values may be folds: numbers or letters, most of them, and cases in none."""
+    folds = [word for word in words if re.fullmatch(r"\D*[0-9]{1,3}(\.0)?|[a-z]", word)]
+    others = {*words} - {*folds, *_IN_NO_FOLD}
+    known = all(is_no_value(word) or is_part_word(word) for word in others)
+    return 2 * len(folds) >= len(words) and known
 
 
 def _is_measure(column: str) -> bool:
-    return not {*tokens_of(column)}.isdisjoint(MEASURES)
+    return not {*tokens_of(column)}.isdisjoint(_MEASURES)
 
 
 def _have_fractions(words: Collection[str]) -> bool:

@@ -1,77 +1,92 @@
 """Columns that tell whose a case is: of a patient, or a video, volume or what else holds several.
 
-Any word of a name may say so (`ID_patient`, `patientID_anon`, `hash_patient`), and another that it
-is of a measure or kind instead (`patient_age`, `video_codec`). Where no word does, the values do.
+| told by | columns |
+|---|---|
+| their names alone | `patient`, `ID_patient`, `site_patient_id`, `subject_image`, `pt_id` |
+| | `person_id`, `mrn`, `hospital_no`, `lesion_id`, `StudyInstanceUID`, `family` |
+| | `video_id`, `stack_name`, `volume_id` |
+| values that look like ids | `video`, `clip_file`, `volume`, `sequence_no`, `study`, `sample_id` |
+| nothing | `patient_age`, `patient_visit_no`, `n_patients`, `person`, `video_codec` |
+
+Words that are not known beside a patient's are of something else that patients have.
 """
 
 import re
 from collections.abc import Collection
 
 from data_prep.core.values.tokens import tokens_of
-from data_prep.layouts.lists.partings import KINDS
 
 # What is added to a word for what a number or name is of, such as `Patientennummer`.
-_ID = (
-    "ids?|name|no|nr|num|number|nummer|numero|index|idx|code|codigo|key|uid|instanceuid"
-    "|identifier|pseudonym|hash|编号|番号"
-)
+_NUMBER = "no|nr|num|number|nummer|numero|index|idx"
+_CALLED = "ids?|code|codigo|cod|key|[ug]?uid|instanceuid|identifier|pseudonym|hash|编号|番号"
+_ID = f"{_CALLED}|{_NUMBER}"
+_NAME = f"{_ID}|name"
 _ONE = (
-    "patient|patienten|paciente|pazient[ei]|pacjent|pasient|hasta|пациент|患者|病人|환자|pat|pt"
-    "|subj?|subject|sujet|sujeto|soggetto|participant|participante|proband(?:en)?|teilnehmer"
-    "|volunteer|person|individual|donor|animal|mouse|rat|specimen|cadaver|slide|wsi|biopsy"
+    "patient|patienten|paciente|pazient[ei]|pacjent|pasient|hasta|пациент|患者|病人|환자"
+    "|subject|sujet|sujeto|soggetto|participant|participante|proband(?:en)?|teilnehmer"
+    "|volunteer|donor|animal|mouse|rat|specimen|cadaver|slide|wsi|biopsy"
 )
-_PERSON = re.compile(
+_PERSON = (
     rf"(?:u|id|anon|anonymi[sz]ed|original|source|study)?(?:{_ONE})(?:s|in|innen)?"
-    rf"(?P<id>{_ID})?(?:label)?"
+    rf"(?:{_NAME})?(?:label)?"
 )
-_PEOPLE = re.compile(rf"(?:{_ONE})s")
-_NUMBER = re.compile(r"n|no|nr|num|number|nb|count|total|anzahl|nombre|numero")  # of people
-_ADDED = re.compile(
-    rf"{_ID}|n|label|anon|anonymi[sz]ed|original|source|study|instance|case|image|scan|file|path"
+# Of a patient, too, where nothing but an id is beside them: `sub_label` is another word.
+_SHORT = rf"u?(?:pat|pt|subj?)(?:s|{_NAME})?"
+_ADDED = (
+    "n|label|anon|anonymi[sz]ed|original|origin|source|study|instance|case|image|scan|file|path"
+    "|folder|dir"
 )
+# Whose ids patients have: `patient_hospital_id`.
+_BESIDE = rf"(?:{_NAME}|{_ADDED}|(?:hospital|research|study|eye) (?:{_ID}))"
+_PATIENT = re.compile(
+    rf"(?:{_BESIDE} )*{_PERSON}(?: {_BESIDE})*|(?:ids? )?{_SHORT}(?: (?:{_NAME}))*"
+)
+_ID_OF_PATIENT = re.compile(
+    rf".+ (?:{_PERSON} (?:{_NAME})|(?:{_ONE})(?:{_NAME})|(?:pat|pt|subj?) ?(?:{_ID}))"
+    rf"(?: {_BESIDE})*"
+)
+_OF_PATIENT_ID = re.compile(r"(?:issuer|type) .*")
+_COUNTED = re.compile(rf".*\b(?:n|nb|{_NUMBER}|count|total|anzahl|nombre) (?:{_ONE})s\b.*")
 _BETWEEN = ("of", "the", "for", "de")
-_LONG = 4  # letters of a word that is of a person beside words of any meaning
-# What people have, besides kinds.
-_THEIRS = (
-    *("weight", "height", "size", "bmi", "position", "orientation", "status", "state", "history"),
-    *("comment", "comments", "group", "arm", "treatment", "therapy", "outcome", "response"),
-    *("birth", "born", "dob", "strain", "smoker", "total"),
+_ALONE = re.compile(
+    r"mrn|pid|ppid|rid|upn|accession|barcode|pseudonym|(?:pseudo|anon|encounter|lesion|recording)id"
+    rf"|(?:acc|accession|(?:medical)?record|study|exam|hospital)(?:{_ID})"
+    rf"|id(?:person|individual)|(?:person|individual)(?:{_NAME})"
 )
-MEASURES = (
-    *("change", "ratio", "coefficient", "percent", "rate", "increase", "decrease", "enrichment"),
-    *("score", "rank", "dice", "iou", "auc", "loss", "accuracy", "prob", "pred", "prediction"),
-    *("count", "date", "time", "epoch", "epochs"),
+# Of one scan or study of a patient.
+_SCANNED = "series|study|instance|patient|frame"
+_UID = re.compile(rf"(?=.*(?:{_SCANNED}))(?:.* )?(?:sop|{_SCANNED})*uid")
+_OF_FAMILIES = re.compile(rf"(?:family|families|twins?|household|litter|cage)(?:{_NAME})?")
+_HOLD = "video|clip|movie|volume|vol|sequence|stack|eye"
+_HOLDER = re.compile(rf"(?:(?:{_NAME}|{_ADDED}) )*(?:{_HOLD})(?: ?(?:{_NAME}|{_ADDED}))*")
+_ID_OF_HOLDER = re.compile(
+    rf".*(?:\bids? ?(?:{_HOLD})|\b(?:{_HOLD}) ?(?:{_CALLED}|name)|\b(?:video|movie) ?(?:{_ID}))\b.*"
 )
-_OF_STUDIES = re.compile(
-    rf"mrn|pid|rid|upn|accession|barcode|(accession|(medical)?record|study|exam|hospital)({_ID})"
-)
-_OF_FAMILIES = re.compile(rf"(family|families|twins?|household|litter|cage)({_ID})?")
-_HOLDER = re.compile(rf"(?:video|clip|movie|volume|vol|sequence|stack|eye)(?P<id>{_ID})?")
-_SCANS = re.compile(rf"(?:study|exam(?:ination)?|block|sample|series)(?:{_ID})?")
+_SCANS = re.compile(rf"(?:study|exam(?:ination)?|block|sample|series)(?: ?(?:{_ID}))?")
 _MEASURED = re.compile(r"[\d.,]+ ?[a-zµ%/]{2,}")  # `50 mg`
+_LONGEST = 100  # letters of a name that is looked at: time grows with their square
 _FEW = 3  # values of a column that tells a place or kind, such as left and right
+_EYES = ("l", "r", "od", "os", "ou", "left", "right", "both")
 # How sequences of MR are called, which are kinds.
-_MR = re.compile(r"\*|t[12]|pd|flair|dwi|adc|swi|stir|dce|bold|asl|dixon|tof|gre|tse|ep|fl[23]d|mp")
+_MR = re.compile(
+    r"\*|t[12]|pd|flair|dwi|adc|swi|stir|dce|bold|asl|dixon|tof|gre|tse|se\d|ep|t?fl[23]d|mp"
+)
 
 
 def tells_people(column: str) -> bool:
     """Tell by its name alone whether a column may tell patients, or families of some."""
-    words = _words_of(column)
-    bare = "".join(words)
-    if _OF_STUDIES.fullmatch(bare) or _OF_FAMILIES.fullmatch(bare):
+    name = _words_in(column)
+    bare = name.replace(" ", "")
+    if any(p.fullmatch(bare) for p in (_ALONE, _OF_FAMILIES)) or _UID.fullmatch(name):
         return True
-    if words and words[-1].endswith("uid"):  # of one scan or study of a patient
-        return "class" not in bare
-    people = [k for k, word in enumerate(words) if _PERSON.fullmatch(word)]
-    if not people or _counts_people(words):
+    if _COUNTED.fullmatch(name) or _OF_PATIENT_ID.fullmatch(name):
         return False
-    others = [w for w in words if not (_PERSON.fullmatch(w) or _ADDED.fullmatch(w))]
-    return not others or any(_is_id(words, k, _PERSON) for k in people)
+    return any(p.fullmatch(name) for p in (_PATIENT, _ID_OF_PATIENT))
 
 
 def of_families(column: str) -> bool:
     """Tell by its name whether a column tells families and the like, that hold several patients."""
-    return _OF_FAMILIES.fullmatch("".join(_words_of(column))) is not None
+    return _OF_FAMILIES.fullmatch(_words_in(column).replace(" ", "")) is not None
 
 
 def may_hold(column: str, values: Collection[str]) -> bool:
@@ -81,41 +96,22 @@ def may_hold(column: str, values: Collection[str]) -> bool:
         column: its name.
         values: the different ones, in lower case, none of them empty.
     """
-    words = _words_of(column)
+    name = _words_in(column)
+    if "eye" in name and {*values} <= {*_EYES}:
+        return False
     if tells_people(column):
         return True
-    if any(map(_PERSON.fullmatch, words)):  # beside words that may be of anything
-        known = not {*words}.isdisjoint((*KINDS, *_THEIRS, *MEASURES)) or _counts_people(words)
-        of_people = any(_PERSON.fullmatch(word) and len(word) >= _LONG for word in words)
-        return of_people and not known and _look_like_ids(values)
-    holders = [k for k, word in enumerate(words) if _HOLDER.fullmatch(word)]
-    scans = any(map(_SCANS.fullmatch, words))
-    patterns = (_HOLDER, _SCANS, _ADDED)
-    if not (holders or scans) or not all(any(p.fullmatch(w) for p in patterns) for w in words):
+    if not (_HOLDER.fullmatch(name) or _SCANS.fullmatch(name)) or any(map(_MR.match, values)):
         return False
-    if any(map(_MR.match, values)) or ("eye" in words and len(values) < _FEW):
+    if "eye" in name and len(values) < _FEW:
         return False
-    return any(_is_id(words, k, _HOLDER) for k in holders) or _look_like_ids(values)
+    return _ID_OF_HOLDER.fullmatch(name) is not None or _look_like_ids(values)
 
 
-def _words_of(column: str) -> list[str]:
-    return [word for word in tokens_of(column) if not word.isdecimal() and word not in _BETWEEN]
-
-
-def _is_id(words: list[str], place: int, called: re.Pattern[str]) -> bool:
-    """Tell whether a word has what names or numbers it, in it, behind it or before it."""
-    joined = called.fullmatch(words[place])
-    before, after = words[max(0, place - 1) : place], words[place + 1 : place + 2]
-    numbered = any(re.fullmatch(_ID, word) for word in after)  # `num_video` counts some
-    return bool(joined and joined["id"]) or numbered or before in (["id"], ["ids"])
-
-
-def _counts_people(words: list[str]) -> bool:
-    """Tell whether a column counts people: `n_patients`, `number of subjects`, `patients_total`."""
-    return any(
-        _PEOPLE.fullmatch(word) and any(map(_NUMBER.fullmatch, (before, after)))
-        for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False)
-    )
+def _words_in(column: str) -> str:
+    """Return the words of a name with a blank between them, without numbers and small words."""
+    words = (word for word in tokens_of(column[:_LONGEST]) if word not in _BETWEEN)
+    return " ".join(word for word in words if not word.isdecimal())
 
 
 def _look_like_ids(words: Collection[str]) -> bool:

@@ -14,6 +14,7 @@ from data_prep.layouts.lists.columns import (
     may_group,
     may_leave_out,
     may_tell_of_cases,
+    may_tell_of_several,
     may_tell_parts,
     parts_of_all,
     told_parts,
@@ -67,6 +68,7 @@ def parts_told(
     known: Collection[Role | None] = (),
     grouped: Mapping[str, Sequence[object]] | None = None,
     *,
+    files: Mapping[Role | None, Sequence[object]] | None = None,
     note_rest: bool = True,
 ) -> tuple[list[str], tuple[Finding, ...]]:
     """Return the part of each case by the columns that tell it, and what is told of others.
@@ -78,6 +80,7 @@ def parts_told(
         split: values of the column that tells the split by its name, if there is one, one a case.
         known: what columns tell by their names.
         grouped: values of each that tells groups by its name, see `GROUPING`.
+        files: values of the columns that name the image and the label.
         note_rest: whether those that tell nothing are noted.
 
     Returns:
@@ -130,7 +133,7 @@ def parts_told(
         asked = Question("warning", "LAY_COLUMNS", found, fix, file=file, about=_ABOUT["fold"])
         warned += (asked,)
     quality = "may tell cases for validation, or those that are usable"
-    second = {name: role for name, vs in unused.items() if (role := _second(name, vs))}
+    second = {name: role for name, vs in unused.items() if (role := _second(name, vs, files or {}))}
     for name, may, fix in (
         *((name, quality, _VALID) for name in valid),
         *((name, "may tell which cases to leave out", _LEFT_OUT) for name in leaving),
@@ -151,12 +154,16 @@ def parts_told(
     return parts, (*warned, *not_used(what, rest, file))
 
 
-def _second(column: str, values: Sequence[object]) -> Role | None:
-    """Return what a column names besides another of its role: `label2`, `image_3`."""
+def _second(
+    column: str, values: Sequence[object], files: Mapping[Role | None, Sequence[object]]
+) -> Role | None:
+    """Return what a column names besides another of its role, and other files: `label2`."""
     *words, number = tokens_of(column) or [""]
     role = role_of("".join(words)) if number.isdecimal() else None
     named = any(isinstance(value, str) and is_scan_name(value) for value in values)
-    return role if role in _SECOND and named else None
+    if role not in _SECOND or not named or [*values] == [*files.get(role, ())]:
+        return None
+    return role
 
 
 def _unsure_of(
@@ -168,12 +175,11 @@ def _unsure_of(
 
     Beside one they are of a split where they agree with it.
     """
-    found = [name for name in understood if may_be_usable(name, unused[name])]
-    sure = {name: parts for name, parts in understood.items() if name not in found}
-    if sure or not found:
+    found = [name for name, values in unused.items() if may_be_usable(name, values)]
+    if {*understood} - {*found}:
         return []
     try:
-        parts_of_all({name: understood[name] for name in found}, split)
+        parts_of_all(understood, split)
     except ValueError:
         return found
     return [] if split else found
@@ -220,7 +226,11 @@ def keys_in_vain(
         if key not in used
         and isinstance(value, dict | list)
         and value
-        and (may_tell_of_cases(key) or _names_some(value, {*ids}))
+        and (
+            may_tell_of_cases(key)
+            or (len(value) > 1 and may_tell_of_several(key))
+            or _names_some(value, {*ids})
+        )
     ]
     if not found:
         return ()

@@ -29,7 +29,12 @@ def with_parts(training: list, apart: list, name: str) -> tuple[list, tuple[Find
     roles = {role_of(key) for record in records for key in record}
     groups = dict.fromkeys(key for r in records for key in r if role_of(key) in GROUPING)
     grouped = {key: [record.get(key, "") for record in records] for key in groups}
-    parts, findings = parts_told("keys", unused, name, split if known else (), roles, grouped)
+    files = {
+        role_of(key): [record.get(key, "") for record in records]
+        for key in (records[0] if records else ())
+    }
+    split = split if known else ()
+    parts, findings = parts_told("keys", unused, name, split, roles, grouped, files=files)
     if parts and len(records) == len(training):
         training = [r | {"split": part} for r, part in zip(records, parts, strict=True)]
     return training, findings

@@ -1,12 +1,14 @@
 """Columns of folds and of whose a case is are known by any word of their names, or by values."""
 
+import json
+
 import pytest
 from listed_sets import pairs, table
 
 from data_prep.core.values.tokens import tokens_of
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts import find_layout
-from data_prep.layouts.lists.in_vain import parts_told
+from data_prep.layouts.lists.in_vain import keys_in_vain, parts_told
 
 FOLDS = (
     *("fold_idx", "fold5", "fold1", "kfold5", "kfold_5", "5fold", "5-fold", "cv5", "fold_nr"),
@@ -21,7 +23,16 @@ FOLDS = (
         "xval",
         "Falte",
     ),
-    *("my_split", "split2", "partition_id", "subset_no", "outer_fold", "cv"),
+    *(
+        "validationfold",
+        "trainfold",
+        "my_split",
+        "split2",
+        "partition_id",
+        "subset_no",
+        "outer_fold",
+        "cv",
+    ),
 )
 PATIENTS = (
     *("ID_patient", "idPatient", "n_patient", "patient_idx", "case_patient", "hash_patient"),
@@ -35,10 +46,17 @@ PATIENTS = (
         "Patientin",
     ),
     *("site_patient_id", "patient_of_scan", "patient2", "video_id", "clip_id", "sequence_id"),
-    *("volume_id", "volume_nr", "stack_name", "idVideo", "videoid", "slide_nr", "animal_id"),
-    *("eye_id", "specimen_name", "sequence_index", "family_no", "StudyInstanceUID"),
+    *("volume_id", "stack_name", "idVideo", "videoid", "slide_nr", "animal_id"),
+    *("eye_id", "specimen_name", "family_no", "StudyInstanceUID", "FrameOfReferenceUID"),
+    *("seriesuid", "patient_research_id", "patient_hospital_id", "patient_eye_id", "patients_no"),
+    *("subjects number", "patients_num", "patient_of_origin", "person_id", "TCGA_subject_ID"),
+    *("pseudonym", "pseudo_id", "anon_id", "ppid", "AccNo", "encounter_id", "lesion_id"),
+    *("recording_id", "patient_folder", "pt_no"),
 )
-BY_VALUES = ("video", "clip_file", "sequence", "volume", "stack", "patient_of_origin", "sample_id")
+BY_VALUES = (
+    *("video", "clip_file", "sequence", "volume", "stack", "sample_id", "volume_nr"),
+    *("sequence_index", "stack_number", "clip_no", "block_no", "study"),
+)
 SHARED = ("1", "1", "2", "3")
 NAMED = ("p1", "p1", "q2", "r3")
 MEASURED = ("0.5", "0.5", "1.5", "2")
@@ -68,7 +86,34 @@ OTHERS = [
         ),
         SHARED,
     ),
+    *both(BY_VALUES, SHARED),
+    *both(
+        (
+            *("person", "individual", "contact_person", "annotator_person_id", "slide_scanner_id"),
+            *("PatientID number of images", "patient id type", "Issuer of Patient ID"),
+            *(
+                "patient_visit_no",
+                "sub_label",
+                "lesion_no",
+                "pleural_fluid",
+                "liquid",
+                "study_fluid",
+            ),
+            *(
+                "Transfer Syntax UID",
+                "Manufacturer Model UID",
+                "DeviceUID",
+                "ImplementationClassUID",
+            ),
+            *("vocal_fold", "skin_fold_mm", "nuchal fold", "gastric_folds", "fold_side", "Falten"),
+            *("fold_dilution", "ten_fold", "protein_fold"),
+        ),
+        SHARED,
+    ),
     *both(("patient_age", "patient_weight", "patient_stage", "video_codec"), NAMED),
+    *both(("patient_visit", "patient_zip", "patient_icd_code", "pt_stage", "hospital_name"), NAMED),
+    *both(("eye", "eye_name", "patient_eye_id"), ("OD", "OD", "OS", "OU")),
+    *both(("study_name", "series_name"), ("ISIC17", "ISIC17", "ISIC18", "ISIC19")),
     *both(("volume", "video", "sequence", "stack", "patient_bmi_kg"), SHARED),
     ("patient_dose", ("50mg", "50mg", "60mg", "70mg")),
     *both(("fold_change", "cv", "volume", "split_ratio", "fold", "folds"), MEASURED),
@@ -82,7 +127,10 @@ OTHERS = [
     ("volume_id", ("1", "2", "3", "4")),
     ("fold_idx", ("1", "1", "1", "1")),
     ("is_test_positive", ("yes", "no", "no", "no")),
-    ("covid_test", ("yes", "no", "no", "no")),
+    *both(("covid_test", "is_pcr_test", "is_test_done"), ("yes", "no", "no", "no")),
+    *both(("is_training_hospital", "is_val66met", "for_test_review"), ("yes", "no", "no", "no")),
+    ("fold_idx", ("0", "0", "1", "banana")),
+    ("fold_idx", ("0", "0", "excluded", "all")),
 ]
 
 
@@ -108,7 +156,11 @@ def test_columns_of_yes_and_no_that_may_ask_about_a_part_are_warned_of(column):
 
 
 @pytest.mark.parametrize(
-    "values", [("0", "1", "", "1"), ("a", "a", "b", "b"), ("0", "1", "test", "1")]
+    "values",
+    [
+        *(("0", "1", "", "1"), ("a", "a", "b", "b"), ("0", "1", "test", "1")),
+        *(("0", "1", "n/a", "1"), ("0", "1", "1", "excluded"), ("all", "1", "0", "1")),
+    ],
 )
 def test_folds_may_be_letters_or_missing(values):
     assert level("fold_idx", values) == "warning"
@@ -127,6 +179,50 @@ def test_folds_may_be_letters_or_missing(values):
 )
 def test_a_second_label_or_image_is_warned_of(column, values, told):
     assert level(column, values) == told
+
+
+@pytest.mark.parametrize("column", ["valid_scan", "valid_image", "is_valid_case", "valid_flag"])
+def test_what_is_called_valid_may_as_well_be_usable(column):
+    values = {column: ("0", "1", "1", "1")}
+    (finding,) = parts_told("columns", values, "x.csv")[1]
+    assert (finding.level, "usable" in finding.found) == ("warning", True)
+    values["is_test"] = ("0", "0", "0", "1")
+    assert {f.level for f in parts_told("columns", values, "x.csv")[1]} == {"note"}
+
+
+@pytest.mark.parametrize("where", ["csv", "json"])
+@pytest.mark.parametrize(("shift", "told"), [(0, "note"), (1, "warning")])
+def test_lists_tell_a_label_apart_from_the_one_they_name(written, where, shift, told):
+    second = [f"m/{'abcd'[(k + shift) % 4]}.png" for k in range(4)]
+    files = table("image,label,label_1", *second)
+    if where == "json":
+        del files["list.csv"]
+        rows = zip("abcd", second, strict=True)
+        records = [
+            {"image": f"i/{n}.png", "label": f"m/{n}.png", "label_1": other} for n, other in rows
+        ]
+        files["list.json"] = json.dumps({"training": records}).encode()
+    (finding,) = find_layout(open_tree(written(files))).findings
+    assert (finding.level, finding.code) == (told, "LAY_COLUMNS")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "warned"),
+    [
+        ("donors", {"funding": "DFG"}, False),
+        ("mouse", {"strain": "x"}, False),
+        ("person", {"name": "x"}, False),
+        ("family", {"x": 1}, False),
+        ("barcode", ["x"], False),
+        ("skin_folds", {"0": "none", "1": "some"}, False),
+        ("donors", {"d1": ["a"], "d2": ["b"]}, True),
+        ("barcode", ["a"], True),
+        ("kfold_5", [["a"], ["b"]], True),
+        ("subject_ids", ["s1", "s2"], True),
+    ],
+)
+def test_keys_are_warned_of_that_hold_several_values_or_names_of_cases(key, value, warned):
+    assert bool(keys_in_vain({key: value}, (), "dataset.json", ("a", "b"))) == warned
 
 
 @pytest.mark.parametrize(("column", "values"), OTHERS)
