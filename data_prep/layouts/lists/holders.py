@@ -45,8 +45,10 @@ _ID_OF_PATIENT = re.compile(
     rf".+ (?:{_PERSON} (?:{_NAME})|(?:{_ONE})(?:{_NAME})|(?:pat|pt|subj?) ?(?:{_ID}))"
     rf"(?: {_BESIDE})*"
 )
-_OF_PATIENT_ID = re.compile(r"(?:issuer|type) .*")
-_COUNTED = re.compile(rf".*\b(?:n|nb|{_NUMBER}|count|total|anzahl|nombre) (?:{_ONE})s\b.*")
+# How many patients, or what sort of number is theirs.
+_OF_NONE = re.compile(
+    rf"(?:.* )?(?:n|nb|{_NUMBER}|count|total|anzahl|nombre) (?:{_ONE})s(?: .*)?|(?:issuer|type) .*"
+)
 _BETWEEN = ("of", "the", "for", "de")
 _ALONE = re.compile(
     r"mrn|pid|ppid|rid|upn|accession|barcode|pseudonym|(?:pseudo|anon|encounter|lesion|recording)id"
@@ -79,9 +81,8 @@ def tells_people(column: str) -> bool:
     bare = name.replace(" ", "")
     if any(p.fullmatch(bare) for p in (_ALONE, _OF_FAMILIES)) or _UID.fullmatch(name):
         return True
-    if _COUNTED.fullmatch(name) or _OF_PATIENT_ID.fullmatch(name):
-        return False
-    return any(p.fullmatch(name) for p in (_PATIENT, _ID_OF_PATIENT))
+    called = any(p.fullmatch(name) for p in (_PATIENT, _ID_OF_PATIENT))
+    return called and _OF_NONE.fullmatch(name) is None
 
 
 def of_families(column: str) -> bool:
