@@ -12,8 +12,8 @@ from data_prep.planning.memory import memory_of_device
 from data_prep.planning.network import NEAR, fit_network
 
 # Bounds of a patch along each axis, in voxels, by spatial dimensions; patches are planned in
-# multiples of 16, which four halvings divide; of 8 along axes at least twice as coarse as the
-# finest, which are halved less often.
+# multiples of 16, which four halvings divide; of 8 along those of volumes that are at least
+# twice as coarse as the finest, which are halved less often.
 _PATCH = {2: (32, 512), 3: (16, 128)}
 _STEP = 16
 # What training keeps for a voxel of a patch: about 40 maps of 32 features at full size, forward
@@ -130,7 +130,7 @@ def _patch(
 ) -> tuple[int, ...]:
     low, high = _PATCH[len(size)]
     steps = np.full(len(size), _STEP)
-    if spacing:
+    if spacing and len(spacing) == 3:
         steps[np.array(spacing) >= NEAR * min(spacing)] //= 2
     least = low // _STEP * steps
     patch = np.clip(np.round(size / steps) * steps, least, high).astype(int)
