@@ -8,6 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from data_prep.core.errors import DataError
+from data_prep.formats.dicom.groups import Part
 
 # By name of an attribute, the group of enhanced files that holds it, and its name there.
 _ENHANCED = {
@@ -66,6 +67,7 @@ class Frame:
     alike: dict[str, str]  # what all slices of a series say alike
     said: dict[str, tuple]  # other values by name of attribute, numbers where they are
     declared: int  # how many images there are to be, 0 if it is not said
+    part: Part | None  # of a concatenation, that its file is
 
     @property
     def place(self) -> Place:

@@ -3,12 +3,14 @@
 Source: DICOM PS3.3, C.7.6.16 (functional groups: each is shared or per frame, of one item).
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom.dataset import Dataset
 
+from data_prep.core.findings import Findings
 from data_prep.formats.header_fields import agreed
 
 _SHARED, _APART = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
@@ -27,6 +29,39 @@ _ALIKE = {
 }
 # Of a file of several frames these are often those of the first.
 _OF_THE_FIRST = ("ImagePositionPatient", "SliceThickness", "SpacingBetweenSlices")
+
+
+class Part(NamedTuple):
+    """Which file of a concatenation, an image that is stored in several files, one is."""
+
+    whole: str  # ConcatenationUID
+    number: int  # from 1
+    total: int  # parts that there are to be, at least
+
+
+def part_of(one: Dataset) -> Part | None:
+    """Return which part of a concatenation a file is; `None` if it is of none."""
+    number = int(one.get("InConcatenationNumber") or 0)
+    total = max(number, int(one.get("InConcatenationTotalNumber") or 0))
+    return Part(str(one.get("ConcatenationUID") or ""), number, total) if total else None
+
+
+def check_parts(parts: Iterable[Part | None], findings: Findings) -> None:
+    """Refuse a concatenation that files are missing of.
+
+    Raises:
+        DataError: DCM_COUNT, unless accepted.
+
+    Source: DICOM PS3.3, C.7.6.16 (concatenations).
+    """
+    wholes: dict[str, set[Part]] = defaultdict(set)
+    for part in filter(None, parts):
+        wholes[part.whole].add(part)
+    for several in wholes.values():
+        there, total = len({part.number for part in several}), max(part.total for part in several)
+        if there < total:
+            found = f"{there} of {total} parts of a concatenation"
+            findings.ask("DCM_COUNT", found, "export the missing parts")
 
 
 def groups_of(one: Dataset) -> list[Dataset]:

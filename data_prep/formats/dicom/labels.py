@@ -19,7 +19,7 @@ from data_prep.core.scan import Scan
 from data_prep.formats.dicom.drawing import Contour, fill
 from data_prep.formats.dicom.frame import Place, place_of, renamed_in
 from data_prep.formats.dicom.gaps import tell_gaps
-from data_prep.formats.dicom.groups import groups_of, value_of
+from data_prep.formats.dicom.groups import Part, check_parts, groups_of, part_of, value_of
 from data_prep.formats.dicom.one_image import tell_renamed
 from data_prep.formats.dicom.references import References, Source, sources_of, to_voxels
 from data_prep.formats.dicom.segment_frames import frames_of
@@ -60,27 +60,32 @@ def read_drawn(
         findings: names of structures that are no class are noted.
 
     Raises:
-        DataError: as `_contours` and `_segments`; HDR_CONFLICT for structures of one name that
-            overlap; DCM_STRUCTURES if none is a class; LBL_OVERLAP, unless accepted; LBL_NEAR as
-            `check_names`.
+        DataError: as `_contours`, `_segments` and `check_parts`; HDR_CONFLICT for structures of
+            one name that overlap; DCM_STRUCTURES if none is a class; LBL_OVERLAP, unless accepted;
+            LBL_NEAR as `check_names`.
     """
     read = _contours if kind == "contours" else _segments
     structures: list[Structure] = []
     names: list[str] = []
+    parts: list[Part | None] = []
     for file, data in files:
         since = len(findings.found)
         with named_errors(file):
-            drawn, called = read(data, image, source, classes, findings)
+            one = parse(data)
+            tell_renamed([renamed_in(one)], "files", findings)
+            drawn, called = read(one, image, source, classes, findings)
         findings.place(since, file=file)
         structures += drawn
         names += called
+        parts.append(part_of(one))
+    check_parts(parts, findings)
     return _merged(structures, sorted(names), image, classes, findings)
 
 
 def _contours(
-    data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
+    one: Dataset, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
 ) -> tuple[list[Structure], list[str]]:
-    """Draw the contours of an RTSTRUCT file; return them with the names of all structures.
+    """Draw the contours of an RTSTRUCT; return them with the names of all structures.
 
     Raises:
         DataError: DCM_REJECTED, unless accepted; DCM_CONTOUR for contours that are not in the
@@ -89,7 +94,6 @@ def _contours(
             there, unless accepted; DCM_CROSSING as `fill`; HDR_CONFLICT for numbers that do not
             tell structures apart; LBL_LOST if no structure holds a voxel of the image.
     """
-    one = _parsed(data, findings)
     if str(one.get("ApprovalStatus") or "").upper() == "REJECTED":
         found = "its reviewer rejected these contours (ApprovalStatus)"
         findings.ask("DCM_REJECTED", found, "give those that were approved")
@@ -117,16 +121,15 @@ def _contours(
 
 
 def _segments(
-    data: bytes, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
+    one: Dataset, image: Scan, source: Source, classes: Mapping[str, int], findings: Findings
 ) -> tuple[list[Structure], list[str]]:
-    """Lay the segments of a DICOM-SEG file on the image's grid; return them with all names.
+    """Lay the segments of a DICOM-SEG on the image's grid; return them with all names.
 
     Raises:
         DataError: DCM_SEGMENT for an unknown type or frames not on the grid; DCM_PLACE,
             HDR_SPACING as `place_of`; DCM_PATIENTS, DCM_REFERENCE, HDR_CONFLICT as `_contours`,
             and for two frames of a segment in one place.
     """
-    one = _parsed(data, findings)
     references = References(one, source, image)
     segments = one.get("SegmentSequence") or []
     names = _once(
@@ -161,12 +164,6 @@ def _segments(
             if not masks[number].any():
                 findings.warn("DCM_EMPTY", f"{name!r} is declared and is nowhere", _MEANT)
     return structures, [*names.values()]
-
-
-def _parsed(data: bytes, findings: Findings) -> Dataset:
-    one = parse(data)
-    tell_renamed([renamed_in(one)], "files", findings)
-    return one
 
 
 def _once(pairs: Iterable[tuple[Any, Any]], what: str) -> dict[Any, Any]:

@@ -31,7 +31,7 @@ from data_prep.formats.dicom.frame import (
     said_of,
     vector,
 )
-from data_prep.formats.dicom.groups import groups_of, value_of
+from data_prep.formats.dicom.groups import check_parts, groups_of, part_of, value_of
 from data_prep.formats.dicom.one_image import ALIKE, check_alike
 from data_prep.formats.dicom.pixels import pixels_of
 from data_prep.formats.dicom.stack import stack
@@ -155,6 +155,7 @@ def _check_count(frames: list[Frame], findings: Findings) -> None:
         findings.ask(
             "DCM_COUNT", f"{len(frames)} of {declared} images", "export the missing images"
         )
+    check_parts((frame.part for frame in frames), findings)
 
 
 def _frames(one: Dataset, findings: Findings) -> list[Frame]:
@@ -218,9 +219,13 @@ def _frame(
         str(one.get("SOPInstanceUID") or ""),
         renamed_in(one),
         number,
-        {name: str(one.get(name, "")) for name in ALIKE} | alike_of(of) | tables_of(one),
+        {name: str(one.get(name, "")) for name in ALIKE}
+        | alike_of(of)
+        | tables_of(one)
+        | _sign_of_slope(of),
         said_of(one, frames, of),
         max(int(one.get(name) or 0) for name in _COUNTS),
+        part_of(one),
     )
 
 
@@ -266,6 +271,12 @@ def _measured(
         found = f"slope {slope}, intercept {intercept} beside a palette"
         raise DataError("DCM_RESCALE", found, "export grey values")
     return plane, False
+
+
+def _sign_of_slope(of: Callable[[str, str], Any]) -> dict[str, str]:
+    """Return that a slice is turned over by its rescale, which all of an image are, or none."""
+    slope = of("PixelValueTransformationSequence", "RescaleSlope")
+    return {"signs of RescaleSlope": "below 0"} if slope and float(slope) < 0 else {}
 
 
 def _upright_grey(

@@ -148,6 +148,7 @@ def other_phase():
         (changed(4, RescaleIntercept=None), "DCM_RESCALE: slope 1.*, intercept None"),
         (changed(4, HighBit=15), "DCM_PIXELS: 12 of 16 bits, the highest 15"),
         (changed(4, RescaleSlope=0), "DCM_RESCALE: rescale slope 0"),
+        (changed(4, RescaleSlope=-1), "DCM_MIXED: slices of 2 signs of RescaleSlope"),
         (changed(4, ImagePositionPatient=None), "DCM_PLACE: 1 of 10 slices without position"),
         (changed(4, PixelSpacing=None), "DCM_PLACE"),
         (series(ImageOrientationPatient=None), "DCM_PLACE"),

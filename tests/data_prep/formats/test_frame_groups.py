@@ -1,5 +1,7 @@
 """What a multi-frame file says of a frame in several ways is believed where it is the same."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from dicom_files import STORED, encode, multi_frame, segments, series
@@ -138,3 +140,42 @@ def test_a_label_of_one_segment_may_say_so_for_all_frames(write_tree):
         del group.SegmentIdentificationSequence
     tree = write_tree(ct=series(), seg=[one])
     assert (read_case_label(tree, find_layout(tree).cases[0], RULES).array == 1).sum() == 8
+
+
+def concatenated(one, numbers, total):
+    """Parts of a file of frames that is stored in several files."""
+    parts = []
+    groups = list(one.PerFrameFunctionalGroupsSequence)
+    pixels, share = one.PixelData, len(one.PixelData) // len(groups)
+    ends = np.linspace(0, len(groups), 4).astype(int)
+    for number in numbers:
+        part = deepcopy(one)
+        first, end = ends[number - 1 : number + 1]
+        part.file_meta.MediaStorageSOPInstanceUID = part.SOPInstanceUID = f"1.6.{number}"
+        part.ConcatenationUID, part.InConcatenationNumber = "1.6", number
+        if total:
+            part.InConcatenationTotalNumber = total
+        part.PerFrameFunctionalGroupsSequence = groups[first:end]
+        part.NumberOfFrames, part.PixelData = int(end - first), pixels[share * first : share * end]
+        parts.append(part)
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("numbers", "total", "there"),
+    [((1,), 3, "1 of 3"), ((1, 2), 3, "2 of 3"), ((2, 3), None, "2 of 3")],
+)
+def test_parts_of_an_image_or_label_that_are_missing_are_told(write_tree, numbers, total, there):
+    message = f"DCM_COUNT: {there} parts of a concatenation.*; export the missing parts"
+    parts = concatenated(multi_frame(), numbers, total)
+    with pytest.raises(DataError, match=message):
+        read_series([(f"{n}", encode(part)) for n, part in enumerate(parts)], Findings())
+    tree = write_tree(ct=series(), seg=concatenated(segments(), numbers, total))
+    with pytest.raises(DataError, match=message):
+        read_case_label(tree, find_layout(tree).cases[0], RULES)
+
+
+def test_all_parts_of_an_image_are_read_as_one():
+    parts = concatenated(multi_frame(), (1, 2, 3), 3)
+    scan = read_series([(f"{n}", encode(part)) for n, part in enumerate(parts)], Findings())
+    np.testing.assert_array_equal(scan.array[0], STORED.transpose(2, 1, 0).astype(int) - 1024)
