@@ -11,6 +11,7 @@ from unicodedata import normalize
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding
 from data_prep.files.file_tree import Tree
+from data_prep.formats.dicom.references import persons_in
 from data_prep.formats.images_2d import SUFFIXES as OF_PICTURES
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.cases import (
@@ -323,9 +324,10 @@ def _problem(
             f"{sample([one.name for one in missing])}, {first.code} {first.found}",
             "fetch or export them again, or move what is no slice out of the folder",
         )
-    patients, kinds = ({getattr(f, n) for f in members} for n in ("patient", "kind"))
-    if len(patients) > 1:
-        return DataError("DCM_PATIENTS", f"{len(patients)} patients in one series", "split it")
+    if told := persons_in(file.person for file in members):
+        found = f"{max(told.values())} patients in one series, by {' and '.join(told)}"
+        return DataError("DCM_PATIENTS", found, "split it")
+    kinds = {file.kind for file in members}
     if len(kinds) > 1:
         found = f"modalities or units {sorted(kinds)} in one series"
         return DataError("DCM_MIXED", found, "split it")

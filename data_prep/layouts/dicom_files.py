@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Finding, Question
 from data_prep.files.file_tree import Tree
-from data_prep.formats.dicom.references import images_referred_to
+from data_prep.formats.dicom.references import images_referred_to, person_of
 from data_prep.formats.dicom.series import is_dicom, parse, start_of
 from data_prep.layouts.cases import LabelKind, sample
 
@@ -41,6 +41,7 @@ class SeriesFile:
     kind: str
     uid: str
     images: frozenset[str]  # that it refers to, if it is a label that names no series
+    person: tuple[str, ...]  # see `person_of`
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ def look(tree: Tree, name: str) -> list[SeriesFile | LostFile]:
                 _kind(one),
                 str(one.get("SOPInstanceUID") or name),
                 frozenset() if refers else frozenset(images_referred_to(one)),
+                tuple(text and hashed(text) for text in person_of(one)),
             )
     except DataError as error:
         return [LostFile(name, error, seen, series)]

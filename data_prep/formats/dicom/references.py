@@ -4,9 +4,11 @@ What either of them does not say is no contradiction.
 Source: DICOM PS3.3, C.8.8.5 (structure set), C.8.8.6 (ROI contours), C.8.20.2 (segmentation).
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -19,6 +21,7 @@ from data_prep.formats.dicom.groups import groups_of, value_of
 
 _NEAR = 0.5  # slices: an image that is further from a contour is another one
 _AGAIN = "export the label again, on the series it was drawn on"
+_OF_PERSONS = ("PatientID", "PatientName", "PatientBirthDate")
 
 
 @dataclass(frozen=True)
@@ -28,29 +31,50 @@ class Source:
     Attributes:
         series: its SeriesInstanceUID.
         frame: its FrameOfReferenceUID, empty if it has none.
-        patient: its PatientID, empty if it has none.
+        person: what it says of the patient, see `person_of`.
         places: of each SOPInstanceUID, where its frames lie in LPS millimetres.
     """
 
     series: str
     frame: str
-    patient: str
+    person: tuple[str, ...]
     places: Mapping[str, list[np.ndarray]]
 
 
 def source_of(files: Iterable[Dataset]) -> Source:
     """Return what the files of a series, their pixels aside, say of what labels refer to."""
-    series = frame = patient = ""
+    series = frame = ""
+    person = ("",) * len(_OF_PERSONS)
     places: dict[str, list[np.ndarray]] = defaultdict(list)
     for one in files:
         series = series or _text(one, "SeriesInstanceUID")
         frame = frame or _text(one, "FrameOfReferenceUID")
-        patient = patient or _text(one, "PatientID")
+        person = tuple(a or b for a, b in zip(person, person_of(one), strict=True))
         groups: list[Dataset | None] = [*groups_of(one)]
         for group in groups or [None]:
             place = value_of(one, group, "PlanePositionSequence", "ImagePositionPatient")
             places[_text(one, "SOPInstanceUID")].append(np.array(place or [np.nan] * 3, float))
-    return Source(series, frame, patient, dict(places))
+    return Source(series, frame, person, dict(places))
+
+
+def person_of(one: Dataset) -> tuple[str, ...]:
+    """Return identifier, name and date of birth of a patient as they are compared.
+
+    Each is empty if it is not said. Of a name, capitals, what stands between its parts, and the
+    same name in other letters (after `=`) do not matter.
+    """
+    identifier, name, born = (_text(one, tag) for tag in _OF_PERSONS)
+    parts = re.split(r"[\s^,]+", normalize("NFKC", name.partition("=")[0]).casefold())
+    return identifier, " ".join(filter(None, parts)), born
+
+
+def persons_in(told: Iterable[tuple[str, ...]]) -> dict[str, int]:
+    """Return how many patients there are by each attribute that tells of several, of `person_of`.
+
+    What is empty tells nothing.
+    """
+    counts = [len({*values} - {""}) for values in zip(*told, strict=True)]
+    return {tag: n for tag, n in zip(_OF_PERSONS, counts, strict=True) if n > 1}
 
 
 class References:
@@ -66,8 +90,9 @@ class References:
     """
 
     def __init__(self, label: Dataset, source: Source, image: Scan) -> None:
-        if _differ(_text(label, "PatientID"), source.patient):
-            raise DataError("DCM_PATIENTS", "the label of another patient than its series", _AGAIN)
+        if told := persons_in([person_of(label), source.person]):
+            found = f"the label of another patient than its series, by {' and '.join(told)}"
+            raise DataError("DCM_PATIENTS", found, _AGAIN)
         self.source = source
         self.check_frame(label, "the label", "FrameOfReferenceUID")
         self.slices = {

@@ -215,11 +215,27 @@ def test_every_series_is_a_case_and_patients_are_groups_without_their_names(writ
         np.testing.assert_array_equal(read_case_image(tree, case).array, read(series()).array)
 
 
-def test_series_of_two_patients_is_refused(write_tree):
-    slices = series()
-    slices[4].PatientID = "P2"
-    (problem,) = find_layout(write_tree(ct=slices)).problems
-    assert str(problem).startswith("DCM_PATIENTS case ct: 2 patients in one series")
+JANE = {"PatientName": "Doe^Jane", "PatientBirthDate": "19500101"}
+
+
+@pytest.mark.parametrize(
+    ("change", "by"),
+    [
+        ({"PatientID": "P2"}, "PatientID"),
+        ({"PatientName": "Doe^John"}, "PatientName"),
+        ({"PatientBirthDate": "19510101"}, "PatientBirthDate"),
+        ({"PatientID": "", "PatientName": "", "PatientBirthDate": ""}, None),
+        ({"PatientName": "DOE^Jane ^^=J^D"}, None),
+    ],
+)
+def test_series_of_two_patients_is_refused(write_tree, change, by):
+    slices = series(**JANE)
+    for name, value in change.items():
+        setattr(slices[4], name, value)
+    layout = find_layout(write_tree(ct=slices), need_labels=False)
+    told = [f"DCM_PATIENTS case ct: 2 patients in one series, by {by}; split it"] if by else []
+    assert [str(problem) for problem in layout.problems] == told
+    assert len(layout.cases) == (not by)
 
 
 def test_series_alone_can_be_predicted(write_tree):

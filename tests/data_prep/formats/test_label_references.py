@@ -28,7 +28,7 @@ def images(*numbers, unknown=False):
 
 def scanned():
     """The series, with a frame of reference and known names of its slices."""
-    slices = series(FrameOfReferenceUID="1.5")
+    slices = series(FrameOfReferenceUID="1.5", PatientName="Doe^Jane")
     for one, uid in zip(slices, SHOWN, strict=True):
         one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = uid
     return slices
@@ -106,6 +106,7 @@ def of_points(one):
 BOTH = (contoured, segmented)
 WRONG = [
     *((make, change("PatientID", "P2"), "DCM_PATIENTS: the label of another") for make in BOTH),
+    *((make, change("PatientName", "Roe^Jane"), "DCM_PATIENTS: .*PatientName") for make in BOTH),
     *((make, change("FrameOfReferenceUID", "1.6"), "DCM_REFERENCE: the label is") for make in BOTH),
     (contoured, of_roi, "DCM_REFERENCE: 'tumour' is drawn in another frame of reference"),
     (contoured, of_list, "DCM_REFERENCE: the label is drawn in another frame of reference"),

@@ -78,7 +78,9 @@ def test_what_many_pairs_share_is_one_finding_and_found_in_one_pass():
 def _series_file(series, patient, *, frame):
     study = f"of {patient}"
     none = frozenset()
-    return SeriesFile(f"{series}.dcm", series, "CT", study, frame, patient, none, "CT", "", none)
+    return SeriesFile(
+        f"{series}.dcm", series, "CT", study, frame, patient, none, "CT", "", none, ()
+    )
 
 
 def test_a_frame_of_an_atlas_is_no_patients(written):
