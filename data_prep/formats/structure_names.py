@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from data_prep.core.findings import Findings
-from data_prep.planning.classes import IGNORE
+from data_prep.planning.classes import IGNORE, is_ignore
 
 _SHOWN = 8
 
@@ -17,6 +17,8 @@ def plain(name: str) -> str:
 
 def check_names(names: Iterable[str], classes: Mapping[str, int], findings: Findings) -> None:
     """Tell of classes that no structure of a file is called by, and of names nearly theirs.
+
+    So is told of one that says by its name that it is to be ignored, and is not.
 
     Args:
         names: of the structures of one file.
@@ -30,6 +32,10 @@ def check_names(names: Iterable[str], classes: Mapping[str, int], findings: Find
     names = sorted(set(names))
     there = {classes[plain(name)] for name in names if plain(name) in classes}
     unused = [name for name in names if plain(name) not in classes]
+    if any(map(is_ignore, unused)):
+        found = f"a structure is called {IGNORE!r}, is no class, and its voxels are background"
+        fix = f"name it beside the classes: dataset.labels: {{{IGNORE}: 255}}"
+        findings.warn("DCM_UNUSED", found, fix)
     near: dict[int, list[str]] = defaultdict(list)
     numbers = {_bare(name): number for name, number in classes.items()}
     for name in unused:

@@ -36,10 +36,16 @@ def test_a_class_by_a_near_name_only_is_refused_unless_accepted(name):
         (["lymph node", "BODY"], [("warning", "LBL_MISSING")]),
         (["lymph node", "tumeur", "lymph_node"], [("warning", "LBL_NEAR")]),
         (["lymph node", "tumeur", "lymph node 2", "lymph node+5", "--"], []),
+        (["lymph node", "tumeur", "ignored nodes"], []),
+        (["lymph node", "tumeur", " Ignore"], [("warning", "DCM_UNUSED")]),
     ],
 )
 def test_other_names_do_not_stop_a_case(names, want):
     assert told(names) == want
+
+
+def test_what_is_to_be_ignored_and_is_called_so_is_not_told():
+    assert told(["lymph node", "tumeur", "ignore"], classes=CLASSES | {"ignore": 3}) == []
 
 
 def test_several_names_of_one_class_are_one():
