@@ -94,6 +94,7 @@ def dicom(tree: Tree) -> Layout | None:
             kind: LabelKind = LABELS[drawn[0].modality] if drawn else "classes"
             names = tuple(label.name for label in drawn) or tuple(beside)
             wanted = "an RTSTRUCT or SEG that refers to the series, or a mask called as its folder"
+            wanted += " or its file" * (len(scan) == 1)
             wanted += _slices_beside(flat, PurePosixPath(scan[0]).parent, len(scan))
             channels = (members[0].kind,) if members[0].kind else None
             group = groups[series]
@@ -170,6 +171,7 @@ def _masks_beside(
 ) -> dict[str, list[str]]:
     """Return the masks of series that are no DICOM: in the folder of a series, or called as it.
 
+    A series of one file is called as that file, else as its folder if it is alone there.
     A mask is told by a word of its name or by its folder. One that fits several series is none's.
     """
     masks = [n for n in tree.names if is_scan_name(n) and n not in lost and _is_mask(n)]
@@ -181,11 +183,11 @@ def _masks_beside(
         near = {folder, folder.parent} if alone and folder.name else {folder}
         mine = sum(place.parent == folder for place in places.values()) == 1
         several = [n for n in masks if mine and _without_label_folder(n) in near]
-        if not several:
-            names = {_plain(folder.name), _plain(folder.parent.name)} - {""}
-            if len(images[series]) == 1:
-                names = {_plain(_stem_of_any(first.name))}
-            several = [n for n in masks if _plain(_stem_of_any(n)) in names]
+        names = [{_plain(folder.name), _plain(folder.parent.name)} - {""}]
+        if len(images[series]) == 1:
+            names = [{_plain(_stem_of_any(first.name))}, *names * mine]
+        for called in names:
+            several = several or [n for n in masks if _plain(_stem_of_any(n)) in called]
         found[series] = several
         claims.update(several)
     return {series: [n for n in names if claims[n] == 1] for series, names in found.items()}

@@ -61,6 +61,17 @@ def test_a_mask_is_that_of_the_series_it_lies_by_or_is_called_as(written, series
     np.testing.assert_array_equal(label.array[0], LABEL)
 
 
+@pytest.mark.parametrize("mask_in", ["labels/{}.nii.gz", "labels/mf.nii.gz"])
+def test_a_mask_of_one_file_is_called_as_it_or_as_the_folder_it_is_alone_in(written, mask_in):
+    (content,) = slices("x", 0, 1).values()
+    files = {"images/c0/mf.dcm": content, mask_in.format("c0"): mask()}
+    (case,) = find_layout(open_tree(written(files))).cases
+    assert case.labels == (mask_in.format("c0"),)
+    (other,) = slices("x", 1, 1).values()
+    layout = find_layout(open_tree(written(files | {"images/c0/other.dcm": other})))
+    assert len(layout.cases) == ("mf" in mask_in)
+
+
 @pytest.mark.parametrize(
     ("series_in", "masks"),
     [
