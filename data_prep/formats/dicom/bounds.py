@@ -25,10 +25,10 @@ _META = 132  # where the meta information starts
 _J2K = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream, with the segment of its size
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # of the markers C0 to CF, those that are no start of a frame
 _RLE_HEADER = 64
-_ITEM = b"\xfe\xff\x00\xe0"
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # their tag, little and big endian
 # Bytes that an item and a number written as text take in memory; those of contours are read
-# without an object of pydicom's for each.
-_OBJECT, _NUMBER, _COORDINATE = 2000, 500, 60
+# without an object of pydicom's for each. A contour of three points took 3100 before it was filled.
+_OBJECT, _NUMBER, _COORDINATE = 4000, 500, 60
 # Tags of no element: they begin an item, and end items and sequences of undefined length.
 _ITEM_GROUP = 0xFFFE
 _ITEM_START, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -52,7 +52,8 @@ def check_unpacked(data: bytes) -> None:
         check_bytes(unpacked_size(packed, zlib.decompressobj(-zlib.MAX_WBITS), room()))
         data = _inflated(packed)
     number = _COORDINATE if b"RTSTRUCT" in data[:_HEAD] else _NUMBER
-    check_bytes(data.count(b"\\") * number + data.count(_ITEM) * _OBJECT, copies=1)
+    items = sum(map(data.count, _ITEMS))
+    check_bytes(data.count(b"\\") * number + items * _OBJECT, copies=1)
 
 
 def _deflated_from(data: bytes) -> int:

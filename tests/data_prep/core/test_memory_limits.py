@@ -34,6 +34,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     RLELossless,
@@ -127,6 +129,18 @@ def assert_all_refused(path, bombs, config=None):
     assert used == {"good_0", "good_1", "good_2", "bad"}
     assert bombs <= errors.keys(), errors
     return errors
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_many_small_contours_are_counted_before_they_are_made(syntax):
+    one = structures([("tumour", box(2, 1, 7, 1, 5)[:3])])
+    one.ROIContourSequence[0].ContourSequence = [*one.ROIContourSequence[0].ContourSequence] * 1000
+    one.file_meta.TransferSyntaxUID = syntax
+    data = encode(one)
+    with memory_within(4e6), pytest.raises(DataError, match="IO_MEMORY: it needs about"):
+        parse(data)
+    with memory_within(5e6):
+        parse(data)
 
 
 @pytest.mark.parametrize("packed", [False, True])
