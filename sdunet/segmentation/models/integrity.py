@@ -17,6 +17,13 @@ NEEDED = ("model.json", "best.safetensors")
 _OF_PACKAGES = (LIST, "facts.json", "example.safetensors", "program.pt2")
 ACCEPTED = "accepted.json"  # what was doubtful about its run
 _READ = (*NEEDED, "postprocess.json", ACCEPTED)  # what prediction reads
+# What Python could run in place of a module, as MONAI puts the folder of a bundle on its path.
+_PROGRAMS = (
+    *(".py", ".pyw", ".pyc", ".pyi", ".pyd", ".so", ".dll", ".dylib"),
+    *(".pth", ".zip", ".egg"),
+)
+# What file managers, Git and the Hub's own client leave; none of it is ever run.
+_LEFT = (".ds_store", ".directory", ".git", ".gitattributes", ".gitignore", ".cache")
 
 
 def seal(folder: Path) -> None:
@@ -108,13 +115,22 @@ def _added(tree: Tree, files: Collection[str]) -> list[str]:
     """Return the names that the list lacks.
 
     A folder of its own in a package that is a folder, such as the predictions of the MONAI bundle,
-    is none of the package's.
+    is none of the package's, but for programs and what is hidden.
     """
     added = [name for name in tree.names if name not in files and name != LIST]
     if tree.root.is_dir():
         own = {PurePosixPath(name).parts[:-1][:1] for name in files} | {()}
-        added = [name for name in added if PurePosixPath(name).parts[:-1][:1] in own]
+        added = [
+            name
+            for name in added
+            if PurePosixPath(name).parts[:-1][:1] in own or name.lower().endswith(_PROGRAMS)
+        ]
+    added += [name for name in tree.hidden if _is_hidden(PurePosixPath(name).name.lower())]
     return sorted(added)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and not name.startswith("._") and name not in _LEFT
 
 
 def unpack(package: Path, folder: Path) -> Path:

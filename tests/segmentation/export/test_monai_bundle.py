@@ -75,9 +75,9 @@ def commands(heading):
 
 
 def by_monai(words, **names):
-    """Run `python -m monai.bundle`, whose command line is that of its functions."""
-    assert words[:3] == ["python", "-m", "monai.bundle"]
-    _, _, _, name, *rest = words
+    """Run `python -P -m monai.bundle`, whose command line is that of its functions."""
+    assert words[:4] == ["python", "-P", "-m", "monai.bundle"]
+    _, _, _, _, name, *rest = words
     given = [rest.pop(0)] if not rest[0].startswith("--") else []
     keys = [word.removeprefix("--") for word in rest[::2]]
     values = [yaml.safe_load(names.get(word, word)) for word in rest[1::2]]
@@ -112,7 +112,7 @@ def test_the_card_says_how_to_run_it_by_monai(packages, disc_run, tmp_path, monk
     raw, *_ = disc_run
     text = (packages / "folder/docs/README.md").read_text()
     assert text == (packages / "folder/README.md").read_text()
-    (line,) = re.findall(r"^python -m monai.bundle .*", text, re.MULTILINE)
+    (line,) = re.findall(r"^python -P -m monai.bundle .*", text, re.MULTILINE)
     monkeypatch.chdir(packages / "folder")
     out = str(tmp_path / "out")
     by_monai(shlex.split(line), SCANS=str(raw / "images"), predictions=out)

@@ -52,7 +52,7 @@ def test_a_package_predicts_as_its_run_folder_and_zip(packages, disc_run, tmp_pa
     assert predictions(packages / "packed.zip", raw, tmp_path / "zip") == want
 
 
-@pytest.mark.parametrize("name", ["evil.py", "configs/more.json", "models/evil.pt"])
+@pytest.mark.parametrize("name", ["evil.py", "configs/more.json", "models/evil.pt", ".evil"])
 def test_what_was_added_to_a_package_is_refused(packages, tmp_path, name):
     shutil.copytree(packages / "folder", tmp_path / "package")
     (tmp_path / "package" / name).write_text("x")
@@ -60,6 +60,18 @@ def test_what_was_added_to_a_package_is_refused(packages, tmp_path, name):
     for path in (tmp_path / "package", zipped):
         with pytest.raises(DataError, match=f"PACKAGE_HASH: {name} was added"):
             verify(open_tree(path))
+
+
+@pytest.mark.parametrize("name", ["sdunet/__init__.py", "a/b/C.PYC", "a/x.cp311.so", "a/.b/x"])
+def test_what_python_could_run_and_what_is_hidden_is_refused_in_all_folders(
+    packages, tmp_path, name
+):
+    shutil.copytree(packages / "folder", tmp_path / "package")
+    added = tmp_path / "package" / name
+    added.parent.mkdir(parents=True)
+    added.write_text("x")
+    with pytest.raises(DataError, match=f"PACKAGE_HASH: {name.removesuffix('/x')} was added"):
+        verify(open_tree(tmp_path / "package"))
 
 
 def test_a_name_that_leads_out_of_a_package_is_refused(packages, tmp_path):
@@ -75,7 +87,9 @@ def test_a_package_may_hold_what_its_bundle_predicts_and_what_file_managers_leav
     shutil.copytree(packages / "folder", tmp_path / "package")
     (tmp_path / "package/predictions").mkdir()
     (tmp_path / "package/predictions/a.png").write_bytes(b"x")
-    (tmp_path / "package/.DS_Store").write_bytes(b"x")
+    for name in (".DS_Store", "predictions/._a.png", ".gitattributes", "Thumbs.db"):
+        (tmp_path / "package" / name).write_bytes(b"x")
+    (tmp_path / "package/predictions/.sdunet").mkdir()
     assert load_model(tmp_path / "package").network
 
 
