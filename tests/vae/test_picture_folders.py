@@ -1,5 +1,7 @@
 """Folders of pictures and archives of arrays: no image is lost or of a wrong split, unsaid."""
 
+import struct
+
 import numpy as np
 import pytest
 from image_sets import assert_splits, raw_of, save_pictures, some, whole
@@ -75,10 +77,47 @@ def test_what_is_no_picture_is_counted(tmp_path):
 
 
 def test_pictures_behind_a_link_are_there(tmp_path):
-    save_pictures(tmp_path / "store", some(3, 6, 6))
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "linked").symlink_to(tmp_path / "store", target_is_directory=True)
-    assert read_source(tmp_path / "set").splits["train"].shape[0] == 3
+    save_pictures(tmp_path / "set/.store", some(3, 6, 6))
+    (tmp_path / "set/linked").symlink_to(tmp_path / "set/.store", target_is_directory=True)
+    (tmp_path / "itself").symlink_to(tmp_path / "set", target_is_directory=True)
+    assert read_source(tmp_path / "itself").splits["train"].shape[0] == 3
+
+
+def all_sets(root):
+    """Write a set of every kind that is a folder."""
+    save_pictures(root / "pictures/sub", some(2, 6, 6))
+    for part in ("train", "valid"):
+        save_pictures(root / f"old/{part}_32x32", some(2, 32, 32, 3))
+    for kind in ("new", "idx", "cifar"):
+        (root / kind).mkdir()
+    for name in ("train_data_batch_1", "val_data"):
+        np.savez(root / f"new/{name}.npz", data=some(2, 3072))
+    for name in ("train", "t10k"):
+        data = struct.pack(">4I", 0x803, 2, 3, 3) + bytes(18)
+        (root / f"idx/{name}-images-idx3-ubyte").write_bytes(data)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (root / f"cifar/{name}.bin").write_bytes(bytes(3073))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("pictures/sub", "pictures/sub/000.png", "old/valid_32x32", "old/train_32x32/000.png"),
+        *("new/train_data_batch_1.npz", "new/val_data.npz"),
+        *("idx/t10k-images-idx3-ubyte", "cifar/test_batch.bin"),
+    ],
+)
+def test_links_out_of_a_set_are_refused(tmp_path, name):
+    all_sets(tmp_path)
+    kind, file = tmp_path / name.split("/")[0], tmp_path / name
+    file.rename(kind / "moved")
+    file.symlink_to(kind / "moved")
+    read_source(kind)  # leads to a place in the set
+    (kind / "moved").rename(tmp_path / "out")
+    file.unlink()
+    file.symlink_to(tmp_path / "out")
+    with pytest.raises(DataError, match="IO_LINK"):
+        read_source(kind)
 
 
 def test_several_pictures_in_one_file_are_refused(tmp_path):

@@ -13,7 +13,7 @@ from data_prep.files.file_tree import open_tree
 from data_prep.layouts.detect import hidden_files
 from data_prep.layouts.split_folders import of_no_part
 from data_prep.layouts.words import is_split, part_of_folders
-from sdunet.vae.data.raw import BLOCK, Images, RawImages, damaged
+from sdunet.vae.data.raw import BLOCK, Images, RawImages, check_link, damaged
 
 _PICTURES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".tif", ".tiff"),
@@ -60,8 +60,16 @@ def read_folder(root: Path) -> RawImages:
     return RawImages("folder", 256, splits, findings=findings)
 
 
-def files_of(root: Path) -> tuple[list[str], list[str], list[Finding]]:
-    """Return the pictures below a folder and all other files, in order; a note of hidden ones."""
+def files_of(root: Path, around: Path | None = None) -> tuple[list[str], list[str], list[Finding]]:
+    """Return the pictures below a folder and all other files, in order; a note of hidden ones.
+
+    Args:
+        root: the folder.
+        around: that of the whole set, if another.
+
+    Raises:
+        DataError: IO_LINK for a picture that is a link out of the set; as `open_tree`.
+    """
     if not root.is_dir():
         return [], [], []
     try:
@@ -72,6 +80,8 @@ def files_of(root: Path) -> tuple[list[str], list[str], list[Finding]]:
         return [], [], []
     names = sorted(tree.names, key=PurePosixPath)
     found = [name for name in names if PurePosixPath(name).suffix.lower() in _PICTURES]
+    for name in tree.outside.intersection(found):
+        check_link(root / name, around or root)
     return found, sorted({*names, *tree.unnamed} - {*found}), hidden_files(tree)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings
+from data_prep.files.links import real
 from data_prep.layouts.cases import sample
 
 BLOCK = 1000
@@ -70,3 +71,15 @@ def in_memory(images: np.ndarray) -> Images:
 def damaged(file: Path | str, found: str) -> DataError:
     """Return the error of a file that is not whole."""
     return DataError("FILE_DAMAGED", found, COPY_AGAIN, file=str(file))
+
+
+def check_link(path: Path, root: Path) -> Path:
+    """Return a file or folder found in the folder of a set, if it lies there.
+
+    Raises:
+        DataError: IO_LINK for a link that leads out of it.
+    """
+    if not real(path).is_relative_to(real(root)):
+        found = f"a link that leads out of {root}"
+        raise DataError("IO_LINK", found, "copy the file itself", file=str(path))
+    return path

@@ -4,6 +4,7 @@ import re
 import struct
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from data_prep.core.findings import Findings
 from data_prep.core.memory_limits import check_bytes
 from data_prep.files.decompress import gunzip
 from sdunet.vae.data.picture_folder import left_out
-from sdunet.vae.data.raw import COPY_AGAIN, RawImages, damaged, in_memory
+from sdunet.vae.data.raw import COPY_AGAIN, RawImages, check_link, damaged, in_memory
 
 _LABELS = re.compile(r"(train|t10k)-labels[-.]idx1-ubyte(\.gz)?")  # which no density needs
 
@@ -31,7 +32,7 @@ def read_idx(root: Path) -> RawImages:
         if len(files) > 1:
             found = f"both {files[0].name} and {files[1].name} are in {root}"
             raise DataError("SOURCE_TWICE", found, "remove the one that is not meant")
-        splits[split] = in_memory(_idx_images(files[0]))
+        splits[split] = in_memory(_idx_images(check_link(files[0], root)))
         taken.append(files[0].name)
     names = sorted(path.name for path in root.iterdir())
     others = [name for name in names if "idx" in name and name not in taken]
@@ -74,7 +75,7 @@ def read_cifar10(path: Path) -> RawImages:
         "train": [f"data_batch_{i}.bin" for i in range(1, 6)],
         "test": ["test_batch.bin"],
     }
-    read = _tar_reader(path) if path.is_file() else lambda name: (path / name).read_bytes()
+    read = _tar_reader(path) if path.is_file() else partial(_read_beside, path)
     splits = {}
     for split, files in names.items():
         parts = []
@@ -87,6 +88,10 @@ def read_cifar10(path: Path) -> RawImages:
                 ) from error
         splits[split] = in_memory(np.concatenate(parts))
     return RawImages("cifar10", 256, splits)
+
+
+def _read_beside(root: Path, name: str) -> bytes:
+    return check_link(root / name, root).read_bytes()
 
 
 def _tar_reader(path: Path) -> Callable[[str], bytes]:

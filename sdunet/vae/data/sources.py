@@ -14,7 +14,15 @@ from data_prep.core.memory_limits import check_bytes, memory_of_one, memory_with
 from data_prep.files.archives import check_zip, read_member
 from data_prep.formats.numpy_files import array_of
 from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, read_folder
-from sdunet.vae.data.raw import BLOCK, COPY_AGAIN, Images, RawImages, damaged, in_memory
+from sdunet.vae.data.raw import (
+    BLOCK,
+    COPY_AGAIN,
+    Images,
+    RawImages,
+    check_link,
+    damaged,
+    in_memory,
+)
 from sdunet.vae.data.records import read_cifar10, read_idx
 
 _FEWER = "store fewer images, or give more memory by --max-ram"
@@ -34,8 +42,8 @@ def read_source(
 
     Raises:
         DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, SOURCE_TWICE, FILE_DAMAGED,
-            LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_ROTATED, IMG_STACK, IMG_LEVELS, IO_MEMORY,
-            IO_TOO_LARGE.
+            LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_ROTATED, IMG_STACK, IMG_LEVELS, IO_LINK,
+            IO_MEMORY, IO_TOO_LARGE.
     """
     path = Path(path)
     if kind not in ("digits", "factors") and not path.exists():
@@ -81,11 +89,11 @@ def _read_imagenet32(root: Path) -> RawImages:
         splits: dict[str, Images] = {}
         findings: tuple[Finding, ...] = ()
         for split, folder in folders.items():
-            pictures, others, hidden = files_of(folder)
+            pictures, others, hidden = files_of(check_link(folder, root), root)
             splits[split] = picture_images([folder / name for name in pictures], folder)
             findings += (*left_out(others, f"are no pictures in {folder.name}"), *hidden)
         return RawImages("imagenet32", 256, splits, findings=findings)
-    train = sorted(root.glob("train_data_batch_*.npz"))
+    train = [check_link(file, root) for file in sorted(root.glob("train_data_batch_*.npz"))]
     if not train or not (root / "val_data.npz").is_file():
         raise DataError(
             "SOURCE_EMPTY",
@@ -95,7 +103,10 @@ def _read_imagenet32(root: Path) -> RawImages:
     return RawImages(
         "imagenet32_npz",
         256,
-        {"train": _npz_batches(train), "test": _npz_batches([root / "val_data.npz"])},
+        {
+            "train": _npz_batches(train),
+            "test": _npz_batches([check_link(root / "val_data.npz", root)]),
+        },
     )
 
 
