@@ -1,11 +1,17 @@
 """Pictures of what a VAE learned: memory is told before it ends, and drawing in parts is exact."""
 
+import io
+
 import pytest
 import torch
+from PIL import Image
 from vae_runs import config
 
+from data_prep.core.errors import DataError
 from sdunet.cli.main import main
-from sdunet.vae.evaluation import samples
+from sdunet.vae.config import ImagesConfig
+from sdunet.vae.evaluation import samples, sheet
+from sdunet.vae.evaluation.sheet import check_sheet, to_png
 from sdunet.vae.model import build_vae
 
 COMMANDS = [
@@ -32,6 +38,28 @@ def test_more_pictures_than_memory_holds_are_refused_before_any_is_drawn(
     assert "there are 1 GB" in said
     assert fix in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("command", "given", "fix"), COMMANDS)
+def test_pictures_that_nobody_could_open_are_refused_before_any_is_drawn(
+    run, packed, tmp_path, capsys, monkeypatch, command, given, fix
+):
+    monkeypatch.setattr("sdunet.vae.evaluation.sheet.memory_each", lambda _: None)
+    assert drawn(run, packed, tmp_path / "out", command, given) == 1
+    said = capsys.readouterr().err
+    assert "OPTION" in said
+    assert "pixels, the limit is" in said
+    assert fix in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sheet_is_measured_as_it_is_drawn(monkeypatch):
+    images = ImagesConfig(channels=1, size=(64, 64))
+    one = Image.open(io.BytesIO(to_png(torch.zeros(6, 1, 64, 64, dtype=torch.uint8), 2, 3)))
+    monkeypatch.setattr(sheet, "_MOST", one.width * one.height)
+    check_sheet(images, 6, 3, fix="")
+    with pytest.raises(DataError, match="OPTION"):
+        check_sheet(images, 7, 3, fix="")
 
 
 @pytest.mark.parametrize(

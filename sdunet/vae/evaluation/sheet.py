@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from data_prep.core.errors import DataError
@@ -12,6 +13,7 @@ from sdunet.vae.config import ImagesConfig
 
 _SMALLEST_SIDE = 64  # small images are enlarged, each pixel to a square
 _GAP = 2
+_MOST = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # pixels; Pillow opens no picture of more
 _COPIES = 3  # the sheet, what Pillow holds of it, and the PNG, which may be as large
 
 
@@ -40,7 +42,7 @@ def to_png(images: Tensor, levels: int, columns: int | None = None) -> bytes:
 def check_sheet(
     images: ImagesConfig, count: int, columns: int | None = None, *, besides: int = 0, fix: str
 ) -> None:
-    """Refuse a grid of so many images that memory would not hold, before any is drawn.
+    """Refuse a grid that memory would not hold or nobody could open, before any is drawn.
 
     Args:
         images: their size and channels.
@@ -50,7 +52,7 @@ def check_sheet(
         fix: what a user can do about it.
 
     Raises:
-        DataError: RUN_MEMORY.
+        DataError: RUN_MEMORY; OPTION for a picture of more pixels than Pillow opens.
     """
     high, wide = _sheet_size(count, *images.size, columns or math.ceil(math.sqrt(count)))
     needed = high * wide * 3 * _COPIES + 2 * count * images.channels * math.prod(images.size)
@@ -59,6 +61,9 @@ def check_sheet(
     if allowed is not None and needed > allowed * 1e9:
         found = f"{count} images need about {needed / 1e9:.2g} GB, there are {allowed:.2g} GB"
         raise DataError("RUN_MEMORY", found, fix)
+    if high * wide > _MOST:
+        found = f"{count} images make a picture of {wide} x {high} pixels, the limit is {_MOST}"
+        raise DataError("OPTION", found, fix)
 
 
 def _sheet_size(count: int, height: int, width: int, columns: int) -> tuple[int, int]:
