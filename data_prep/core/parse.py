@@ -29,6 +29,7 @@ _FORMULA = re.compile(r"#(\w+[!?]|div/0!|n/[ad]|nv)")  # of spreadsheets, that f
 _MAX_DEPTH = 50
 _LARGEST = 1 << 64  # of whole numbers, as hashes and seeds are
 _MISLEADING = re.compile(r"[-+]?(0[0-7]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)")
+_MOST_DIGITS = 100  # of a number in YAML: 64 bits written with 0 and 1 are fewer
 _OF_ANOTHER_KIND = "a value in it is of another kind than is due there"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -168,17 +169,8 @@ def check_yaml(text: str) -> Any:
     """
     if len(text) > MAX_SETTINGS_BYTES:
         raise yaml.YAMLError(f"more than {MAX_SETTINGS_BYTES} characters")
-    depth = 0
-    for event in yaml.parse(text, _Unique):
-        if isinstance(event, yaml.ScalarEvent) and depth and not event.style:
-            _check_number(event.value)
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"an alias, *{event.anchor}; write the value itself")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise yaml.YAMLError(f"nested more than {_MAX_DEPTH} deep")
     try:
+        _check_events(text)
         value = yaml.load(text, _Unique)
         _check(value)
     except (ValueError, TypeError) as error:  # such as keys that are lists
@@ -244,9 +236,23 @@ def once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return found
 
 
+def _check_events(text: str) -> None:
+    """Refuse YAML by what is written in it, before anything is built of it."""
+    depth = 0
+    for event in yaml.parse(text, _Unique):
+        if isinstance(event, yaml.ScalarEvent) and depth and not event.style:
+            _check_number(event.value)
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"an alias, *{event.anchor}; write the value itself")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {_MAX_DEPTH} deep")
+
+
 def _check_number(text: str) -> None:
     """Refuse numbers that YAML takes for others than they look like: 010 for 8, 1:30 for 90."""
-    meant = yaml.safe_load(text) if _MISLEADING.fullmatch(text) else text
+    meant = yaml.load(text, _Unique) if _MISLEADING.fullmatch(text) else text
     if isinstance(meant, int | float) and (":" in text or meant != int(text)):
         raise yaml.YAMLError(
             f"{text}, which YAML takes for {meant}; write that, or put it in quotes"
@@ -271,6 +277,24 @@ class _Unique(_Safe):
                 raise ValueError(f"{key!r} is no name and no whole number")
         once([(str(key), None) for key in keys])  # 1 and "1" are one class
         return super().construct_mapping(node, deep)
+
+    def construct_whole(self, node: yaml.ScalarNode) -> int:
+        _check_length(node)
+        return self.construct_yaml_int(node)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        _check_length(node)
+        return self.construct_yaml_float(node)
+
+
+_Unique.add_constructor("tag:yaml.org,2002:int", _Unique.construct_whole)
+_Unique.add_constructor("tag:yaml.org,2002:float", _Unique.construct_number)
+
+
+def _check_length(node: yaml.ScalarNode) -> None:
+    """Refuse a number that is too long, of which Python tells in words for programmers."""
+    if len(node.value) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(node.value)} digits, which is too long")
 
 
 def _no_number(text: str) -> None:

@@ -35,6 +35,7 @@ from sdunet.vae.data.packed import DESCRIPTION, load_packed
 from sdunet.vae.evaluation.published import _load
 from sdunet.vae.model import load_description
 
+NINES = "9" * 5000
 BAD = {
     "deep list": b"[" * 5000 + b"]" * 5000,
     "deep object": b'{"a":' * 5000 + b"1" + b"}" * 5000,
@@ -172,6 +173,16 @@ def test_good_yaml_is_let_through(text):
 def test_yaml_errors_are_those_of_the_parser():
     with pytest.raises(yaml.YAMLError, match="an alias"):
         check_yaml("a: &a 1\nb: *a")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [NINES, "0" + "7" * 5000, "1" + ":59" * 2000, "1" + ":59" * 2000 + ".5", f"!!int '{NINES}'"],
+    ids=["decimal", "octal", "base 60", "base 60 with a point", "by its tag"],
+)
+def test_numbers_of_too_many_digits_are_told_in_plain_words(number):
+    with pytest.raises(yaml.YAMLError, match=r"a number of \d{4} digits, which is too long"):
+        check_yaml(f"dataset: {{seed: {number}}}")
 
 
 @pytest.mark.parametrize("option", ["--dataset.memory_gb=inf", "--dataset.memory_gb=1e999",
