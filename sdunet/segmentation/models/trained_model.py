@@ -21,6 +21,7 @@ from data_prep.core.parse import read_bounded, usable, whole
 from data_prep.files.file_tree import open_tree
 from data_prep.files.hashed_json import parse_hashed, read_hashed, write_hashed
 from data_prep.files.written_files import check_written, is_there
+from data_prep.layouts.cases import sample
 from data_prep.planning.plan_json import plan_from
 from sdunet.nets.registry import build_network, count_parameters
 from sdunet.nets.setting_names import as_typed
@@ -178,8 +179,9 @@ def load_model(root: str | Path) -> Model:
     root = Path(root)
     sealed = verify(open_tree(root)) if is_sealed(root) else {}
     if not (root / DESCRIPTION).is_file() or not (root / WEIGHTS).is_file():
-        several = any(root.glob(f"*/{DESCRIPTION}"))
-        fix = "name one of the runs in it" if several else "run sdunet train first"
+        runs = sorted(path.parent.name for path in root.glob(f"*/{DESCRIPTION}"))
+        named = f"name one of the runs in it: {sample(runs)}"
+        fix = named if runs else "run sdunet train first"
         raise DataError("MODEL_MISSING", f"no trained model in {root}", fix)
     data = sealed.get(WEIGHTS) or _read(root / WEIGHTS)  # once: what is hashed is what is used
     with usable("MODEL_JSON", root / DESCRIPTION, "copy the run folder again"):

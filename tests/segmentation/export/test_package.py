@@ -301,6 +301,7 @@ def test_a_folder_of_runs_is_no_run_without_a_list(trained_discs, tmp_path, caps
     assert run("export", tmp_path / "runs", "-o", tmp_path / "out") == 1
     told = capsys.readouterr().err
     assert "MODEL_MISSING" in told
+    assert "name one of the runs in it: fold_0, fold_1" in told
     assert "RUN_UNLISTED" not in told
 
 
