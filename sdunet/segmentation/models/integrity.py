@@ -22,8 +22,12 @@ _PROGRAMS = (
     *(".py", ".pyw", ".pyc", ".pyi", ".pyd", ".so", ".dll", ".dylib"),
     *(".pth", ".zip", ".egg"),
 )
-# What file managers, Git and the Hub's own client leave; none of it is ever run.
-_LEFT = (".ds_store", ".directory", ".git", ".gitattributes", ".gitignore", ".cache")
+# What file managers and servers, Git, Jupyter and the Hub's own client leave; none is ever run.
+_LEFT = (
+    *(".ds_store", ".directory", ".localized", ".appledouble", ".fseventsd", ".spotlight-v100"),
+    *(".git", ".gitattributes", ".gitignore", ".ipynb_checkpoints", ".cache"),
+)
+_LEFT_BEGINS = ("._", ".nfs", ".trash", ".~lock")
 
 
 def seal(folder: Path) -> None:
@@ -130,7 +134,7 @@ def _added(tree: Tree, files: Collection[str]) -> list[str]:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") and not name.startswith("._") and name not in _LEFT
+    return name.startswith(".") and name not in _LEFT and not name.startswith(_LEFT_BEGINS)
 
 
 def unpack(package: Path, folder: Path) -> Path:

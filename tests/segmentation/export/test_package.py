@@ -87,7 +87,7 @@ def test_a_package_may_hold_what_its_bundle_predicts_and_what_file_managers_leav
     shutil.copytree(packages / "folder", tmp_path / "package")
     (tmp_path / "package/predictions").mkdir()
     (tmp_path / "package/predictions/a.png").write_bytes(b"x")
-    for name in (".DS_Store", "predictions/._a.png", ".gitattributes", "Thumbs.db"):
+    for name in (".DS_Store", "predictions/._a.png", ".gitattributes", ".nfs01", "Thumbs.db"):
         (tmp_path / "package" / name).write_bytes(b"x")
     (tmp_path / "package/predictions/.sdunet").mkdir()
     assert load_model(tmp_path / "package").network
