@@ -1,6 +1,7 @@
 """What is kept of an earlier prediction was made of the same files in the same places."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -61,10 +62,12 @@ def masks(out):
 
 def test_channels_turned_over_in_a_list_are_predicted_anew(raw, tmp_path):
     run, again = model(tmp_path / "run"), PredictOptions(resume=True)
-    in_list(raw, "T1", "T2")
+    for case, (channel, name) in product(CASES, zip(PLAN.channels, ("x", "y"), strict=True)):
+        (raw / f"{case}_{channel}.png").rename(raw / f"{case}_{name}.png")  # no channel's name
+    in_list(raw, "x", "y")
     predict(run, raw, tmp_path / "out")
     before = masks(tmp_path / "out")
-    in_list(raw, "T2", "T1")
+    in_list(raw, "y", "x")
     predict(run, raw, tmp_path / "out", options=again)
     predict(run, raw, tmp_path / "fresh")
     assert masks(tmp_path / "out") == masks(tmp_path / "fresh") != before
