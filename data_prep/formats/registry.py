@@ -1,6 +1,5 @@
 """One entry for all formats: bytes in, scan out, told apart by content and not by name."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.core.values.channel_names import CHANNEL
 from data_prep.files.decompress import Beside
 from data_prep.files.file_tree import Tree
 from data_prep.formats import images_2d
@@ -21,7 +21,6 @@ from data_prep.formats.nifti import is_nifti, read_nifti, read_nifti_label
 from data_prep.formats.nrrd import is_nrrd, read_nrrd
 from data_prep.formats.numpy_files import is_array, read_array
 
-_CHANNEL = re.compile(r"_\d{4}$")  # of a file, as nnU-Net numbers them
 Reader = Callable[[bytes, Findings, Beside], Scan]
 
 
@@ -187,7 +186,7 @@ def _beside(tree: Tree, name: str, other: str, findings: Findings) -> bytes:
 
 
 def _filled(other: str, own: str) -> str:
-    return other.replace("**", _CHANNEL.sub("", own)).replace("*", own)
+    return other.replace("**", CHANNEL.sub("", own)).replace("*", own)
 
 
 def _not_an_image(data: bytes) -> DataError:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
 from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
+from data_prep.core.values.channel_names import CHANNEL
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem, suffix_of
 from data_prep.layouts.by_dicom import kind_of_label, series_in
@@ -30,7 +31,6 @@ from data_prep.layouts.lists.regions import are_regions, regions_of
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
 from data_prep.planning.classes import without_ignored
 
-CHANNEL = re.compile(r"_(\d{4})$")
 _LISTS = ("training", "validation", "test", "testing")
 _START = 1 << 20  # bytes that tell whether a file is a list, if it is too large to be read
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question
 from data_prep.core.parse import MAX_BYTES, parse_json, read_json, usable
+from data_prep.core.values.channel_names import CHANNEL
 from data_prep.files.file_tree import Tree
 from data_prep.formats.images_2d import SUFFIXES
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.by_list import (
-    CHANNEL,
     declared,
     description,
     miscounted,

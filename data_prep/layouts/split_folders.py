@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question
-from data_prep.layouts.cases import Case, Layout, kept_apart, sample
+from data_prep.layouts.cases import Case, Layout, kept_apart, sample, without
 from data_prep.layouts.words import (
     is_split,
     nearly_part_of,
@@ -80,19 +80,7 @@ def without_parted(layout: Layout) -> Layout:
     below = folders_below(inside.values())
     part_of = {f: part_alone(map(without_letters, below[name])) for f, name in inside.items()}
     wrong = {case.id: error for case in cases if (error := _parted_in(case, part_of))}
-    if not wrong:
-        return layout
-
-    def others(several: Iterable[Case]) -> tuple[Case, ...]:
-        return tuple(case for case in several if case.id not in wrong)
-
-    return replace(
-        layout,
-        cases=others(layout.cases),
-        unlabelled=others(layout.unlabelled),
-        apart=others(layout.apart),
-        problems=(*(e for e in layout.problems if e.case not in wrong), *wrong.values()),
-    )
+    return without(layout, wrong)
 
 
 def _parted_in(case: Case, part_of: Mapping[PurePosixPath, str | None]) -> DataError | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +15,7 @@ from starlette.types import Message
 
 from data_prep.core.errors import DataError
 from data_prep.core.safe_text import exact_text
-from data_prep.core.values.channel_names import crossed
+from data_prep.core.values.channel_names import CHANNEL, crossed
 from data_prep.formats.registry import suffix_of
 from sdunet.serve.work_queue import WorkQueue
 
@@ -202,7 +201,7 @@ def _check_order(names: Sequence[str], channels: Sequence[str]) -> None:
     bare = [name[: len(name) - len(_suffix(name))] for name in names]
     if wrong := crossed(bare, channels):
         raise DataError("SERVE_REQUEST", wrong, "send each as the channel that its name tells")
-    numbers = [int(found[1]) for name in bare if (found := re.search(r"_(\d{4})$", name))]
+    numbers = [int(found[1]) for name in bare if (found := CHANNEL.search(name))]
     if numbers and sorted(numbers) != [*range(len(names))]:
         found = f"files numbered {', '.join(map(str, numbers))}, for {len(names)} channels"
         raise DataError("SERVE_REQUEST", found, "send a file of each channel, numbered from 0")

@@ -8,7 +8,7 @@ from data_prep.core.values.tokens import tokens_of
 
 Words = tuple[tuple[str, ...], ...]  # of a name, each as its tokens
 _BETWEEN = re.compile(r"[\W_]+")
-_NUMBER = re.compile(r"_(\d{4})$")  # of a channel, as nnU-Net writes it
+CHANNEL = re.compile(r"_([0-9]{4})$")  # at the end of a name, as nnU-Net numbers them
 
 
 def crossed(files: Sequence[str], channels: Sequence[str] | None) -> str | None:
@@ -67,7 +67,7 @@ def _by_names(files: Sequence[str], channels: Sequence[str]) -> list[int]:
 
 def _by_numbers(files: Sequence[str]) -> list[int]:
     """Return the number at the end of each name; none unless they are 0, 1, ... in some order."""
-    numbers = [int(found[1]) for file in files if (found := _NUMBER.search(file))]
+    numbers = [int(found[1]) for file in files if (found := CHANNEL.search(file))]
     return numbers if sorted(numbers) == [*range(len(files))] else []
 
 

@@ -1,10 +1,10 @@
 """Columns and keys: the parts of a split that they tell, and what is told of those not used."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Question, Subject
+from data_prep.core.values.channel_names import CHANNEL
 from data_prep.core.values.tokens import tokens_of
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.lists.columns import (
@@ -49,7 +49,6 @@ _ABOUT: dict[Role, tuple[Subject, ...]] = {
     **dict.fromkeys(("split", "fold"), ("split",)),
     **dict.fromkeys(("patient", "group"), ("groups",)),
 }
-_CHANNEL = re.compile(r"_[0-9]{4}$")
 
 
 def not_used(what: str, names: list[str], file: str) -> tuple[Finding, ...]:
@@ -248,5 +247,5 @@ def _names_some(value: object, ids: set[str]) -> bool:
         return False
     inner = value if isinstance(value, list) else [*value.values()]
     stems = [stem(one) for one in inner if isinstance(one, str)] if inner is value else []
-    named = ids & {name for found in stems for name in (found, _CHANNEL.sub("", found))}
+    named = ids & {name for found in stems for name in (found, CHANNEL.sub("", found))}
     return (bool(named) and named < ids) or any(_names_some(one, ids) for one in inner)

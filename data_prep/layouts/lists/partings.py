@@ -10,7 +10,7 @@ from data_prep.planning.part_words import UNTOLD, plain_word, words_in
 _GROUPS = 3  # values at least that look like names of patients; two may be any kinds
 _MEASURED = re.compile(r"[\d\s.,:/+\-]+(e-?\d+)?%?")  # numbers, dates and times
 # Of cases, and neither a part of a split nor a patient.
-KINDS = (
+_KNOWN = (
     *("sex", "gender", "age", "race", "ethnicity", "side", "laterality", "view", "plane"),
     *("modality", "sequence", "protocol", "contrast", "scanner", "vendor", "manufacturer", "model"),
     *("site", "sites", "center", "centre", "hospital", "country", "diagnosis", "pathology"),
@@ -51,7 +51,7 @@ def groups_by_keys(table: Table, named: Mapping[str, Iterable[str]]) -> bool:
 
 def _values(table: Table, head: str, named: Mapping[str, Iterable[str]]) -> int:
     """Return how many values part the names of a table; 0 if they are no such values."""
-    known_word = not {*words_in(head)}.isdisjoint(KINDS)
+    known_word = not {*words_in(head)}.isdisjoint(_KNOWN)
     if known_word or role_of(head) in ("image", "label", "site", "id"):
         return 0
     for column, names in named.items():

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from data_prep.core.errors import DataError
@@ -13,7 +12,7 @@ from sdunet.vae.config import ImagesConfig
 
 _SMALLEST_SIDE = 64  # small images are enlarged, each pixel to a square
 _GAP = 2
-_MOST = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # pixels; Pillow opens no picture of more
+_MOST = 178_956_970  # pixels; Pillow opens no picture of more
 _COPIES = 3  # the sheet, what Pillow holds of it, and the PNG, which may be as large
 
 
