@@ -77,10 +77,10 @@ def paired_differences(tables: Mapping[str, Sequence[float]], label: str) -> byt
     for axes, differences in zip(panels, (tables[name] for name in names), strict=True):
         ordered = np.sort(differences)
         colours = [_INK if value >= 0 else _ALARM for value in ordered]
-        axes.bar(range(len(ordered)), ordered, color=colours, width=1)
+        axes.bar(range(1, len(ordered) + 1), ordered, color=colours, width=1)
         axes.axhline(0, color="black", linewidth=0.6)
         _mean_line(axes, ordered)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set(xlabel="case, sorted", ylabel=f"difference of {label}")
     return _plain(figure)
 
@@ -132,11 +132,11 @@ def _dice(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     scored = sorted((r for r in rows if r["dice"] is not None), key=lambda r: r["dice"])
     colours = [_ALARM if row["outcome"] != "scored" else _INK for row in scored]
     values = [row["dice"] for row in scored]
-    axes.scatter(range(len(scored)), values, c=colours, s=12)
+    axes.scatter(range(1, len(scored) + 1), values, c=colours, s=12)
     if values:
         _mean_line(axes, values)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlim(-1, max(len(scored), 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlim(0.5, max(len(scored), 1) + 0.5)
     axes.set(ylim=(-0.02, 1.02), xlabel=f"case, sorted (n = {len(scored)})", ylabel="Dice")
 
 
