@@ -100,7 +100,9 @@ class Campaign:
             shutil.rmtree(path)
 
     def kill(self, name: str, times: int) -> Seen:
-        """Kill a command so many times, and return what was seen.
+        """Kill a command so many times while it runs, and return what was seen.
+
+        Kills that come too late, as it was done, are counted apart.
 
         Raises:
             AssertionError: if it fails, changes what it reads, or does not do the same twice.
@@ -108,7 +110,7 @@ class Campaign:
         command, seen = COMMANDS[name], Seen()
         seconds = self._undisturbed(command)
         read = self._inputs()
-        while seen.kills < times:
+        while seen.running < times:
             self._begin(command)
             again = True
             while again:
@@ -116,7 +118,7 @@ class Campaign:
                 seen.kills += 1
                 self._look(name, seen)
                 ended = command.once and self._passes_for_whole(command)
-                again = not ended and seen.kills < times and self.random.random() < 0.5
+                again = not ended and seen.running < times and self.random.random() < 0.5
             if not ended:
                 self._run(command)
             others = differing(contents(self.out), self.want)
@@ -233,7 +235,8 @@ def _tell(name: str, what: str, which: Iterable[str]) -> None:
 def main() -> int:
     """Run the campaign in a temporary folder, and print a table."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--times", type=int, default=25, help="kills of each command")
+    kills = "kills of each command while it runs"
+    arguments.add_argument("--times", type=int, default=25, help=kills)
     arguments.add_argument("--commands", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
