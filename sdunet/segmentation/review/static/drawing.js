@@ -90,6 +90,23 @@ function centre(piece) {
   state.view.y += canvas.height / 2 - (y + (row + 0.5) * h);
 }
 
+function write(context, text, x, y) {
+  context.strokeText(text, x, y);
+  context.fillText(text, x, y);
+}
+
+// Letters of the patient's directions at the sides of a canvas; pictures have none.
+function drawDirections(context, canvas, record) {
+  if (record.width[state.plane] === null) return;
+  const [left, right, top, bottom] = DIRECTIONS_OF[state.plane];
+  const { width, height } = canvas;
+  context.textAlign = "center";
+  write(context, left, 12, height / 2);
+  write(context, right, width - 12, height / 2);
+  write(context, top, width / 2, 18);
+  write(context, bottom, width / 2, height - 8);
+}
+
 // A bar of a round length in millimetres, or in pixels of 2D images, of about a fifth of the canvas.
 function drawScale(context, canvas, record, w) {
   const wide = record.width[state.plane];
@@ -99,14 +116,9 @@ function drawScale(context, canvas, record, w) {
   const ten = 10 ** Math.floor(Math.log10(most));
   const length = [5, 2, 1].map((n) => n * ten).find((n) => n <= most);
   const [right, bottom] = [canvas.width - 12, canvas.height - 12];
-  context.fillStyle = "white";
-  context.strokeStyle = "black";
-  context.lineWidth = 3;
-  context.font = "12px system-ui, sans-serif";
   context.textAlign = "right";
   context.fillRect(right - length * each, bottom - 3, length * each, 3);
-  context.strokeText(`${length} ${unit}`, right, bottom - 8);
-  context.fillText(`${length} ${unit}`, right, bottom - 8);
+  write(context, `${length} ${unit}`, right, bottom - 8);
 }
 
 const voxelOf = ({ column, row, slice }) => [column, row, slice];
@@ -143,7 +155,12 @@ function draw(canvas, record, image, grey, codes, model, m) {
       context.stroke();
     }
   }
+  context.fillStyle = "white";
+  context.strokeStyle = "black";
+  context.lineWidth = 3;
+  context.font = "12px system-ui, sans-serif";
   drawScale(context, canvas, record, w);
+  drawDirections(context, canvas, record);
   const summary = record.models[m];
   const counts = KINDS.filter(({ code }) => summary.counts[code] || code < 4)
     .map(({ code, name }) => `${name} ${summary.counts[code]}`)

@@ -3,6 +3,9 @@
 // What lies across a plane and what down it.
 const AXES_OF = { [SAGITTAL]: [1, 2], [CORONAL]: [0, 2], [AXIAL]: [0, 1] };
 
+// The patient's directions to the left, right, top and bottom of a plane.
+const DIRECTIONS_OF = { [SAGITTAL]: "APSI", [CORONAL]: "RLSI", [AXIAL]: "RLAP" };
+
 const planeSize = (record, plane = state.plane) => AXES_OF[plane].map((axis) => record.size[axis]);
 
 // Slices are counted towards the patient's head, front and right; rows and columns of a plane run the
