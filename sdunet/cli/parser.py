@@ -36,6 +36,7 @@ _WRONG_VALUE = (
     r"Not of type \w+: (?P<value>\S+) does not conform",
 )
 _KEY = r'Parser key "([\w.]+)"'
+_TEXT = "text, in quotes where a file has a number"
 _NO_FILE = "Unable to load config"  # as the parser says it
 
 
@@ -110,7 +111,9 @@ class Parser(jsonargparse.ArgumentParser):
                 self.error(f"{name} must hold settings by name, got {value!r}")
         for action in self._actions:
             if action.default is not argparse.SUPPRESS:
-                self._refuse_empty(action.dest, namespace.get(action.dest, action.default))
+                value = namespace.get(action.dest, action.default)
+                self._refuse_empty(action.dest, value)
+                self._refuse_no_text(action, value)
         return super().instantiate(namespace, *args, **kwargs)
 
     def _refuse_empty(self, name: str, value: object) -> None:
@@ -119,6 +122,13 @@ class Parser(jsonargparse.ArgumentParser):
         if value is None and not any(action.default is None for action in of_name):
             fix = "give it one, or leave it out"
             self.error(str(DataError("CONFIG_EMPTY", f"{name} has no value", fix)))
+
+    def _refuse_no_text(self, action: argparse.Action, value: object) -> None:
+        """Refuse what a file gives for an option of text, such as a name, that is none."""
+        given = value if isinstance(value, list) and action.nargs else [value]
+        others = [one for one in given if one is not None and not isinstance(one, str)]
+        if type(action) is argparse._StoreAction and not action.type and others:
+            self.error(f"{_option(action)} takes {_TEXT}, not {others[0]!r}")
 
     def given_twice(self, arguments: Sequence[str]) -> str | None:
         """Return what is wrong if an option that takes a value is given twice, by any of its names.
@@ -155,7 +165,7 @@ class Parser(jsonargparse.ArgumentParser):
         kind = getattr(action, "_typehint", None) or action.type
         ways = (re.search(way, message) for way in _WRONG_VALUE)
         value = next((found["value"] for found in ways if found), None)
-        said = f"{self._typed(keys[-1])} takes {in_words(kind)}"
+        said = f"{self._typed(keys[-1])} takes {in_words(kind) or _TEXT}"
         said += "" if value is None else f", not '{value}'"
         close = get_close_matches(str(value), choices(kind), n=1)
         return f"{said}; did you mean '{close[0]}'?" if close else said
@@ -163,8 +173,7 @@ class Parser(jsonargparse.ArgumentParser):
     def _typed(self, key: re.Match) -> str:
         """Return an option as it is typed where the parser names what it keeps it as."""
         of_key = [action for action in self._known_actions() if action.dest == key[1]]
-        options = [option for action in of_key for option in action.option_strings]
-        return next((option for option in options if option.startswith("--")), key[0])
+        return next(map(_option, of_key), key[0])
 
     def _known_actions(self) -> list:
         chosen = [
@@ -174,6 +183,12 @@ class Parser(jsonargparse.ArgumentParser):
             for parser in choices.values()
         ]
         return [action for parser in (self, *chosen) for action in parser._actions]
+
+
+def _option(action: argparse.Action) -> str:
+    """Return an option by its long name, or what stands without a name by its word."""
+    long = (option for option in action.option_strings if option.startswith("--"))
+    return next(long, action.dest)
 
 
 def _as_typed(missing: re.Match) -> str:

@@ -1,16 +1,17 @@
 """`train` and `postprocess`."""
 
 from dataclasses import replace
+from typing import Literal
 
 import jsonargparse
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from data_prep.core.errors import DataError
-from data_prep.core.values.numbers import PositiveNumber, Steps, StepsFrom0
+from data_prep.core.values.numbers import CountFrom0, PositiveNumber, Steps, StepsFrom0
 from data_prep.prepared.contradictions import check_contradictions
 from data_prep.prepared.dataset import load_dataset
-from sdunet.cli.options import Command, accepted, add_accept, add_task, number_of, task_of
+from sdunet.cli.options import Command, accepted, add_accept, add_task, task_of
 from sdunet.cli.parser import Parser
 from sdunet.runtime.device import check_environment
 from sdunet.runtime.run_record import bar, say, tell
@@ -28,7 +29,8 @@ def _describe_train(parser: Parser) -> None:
     parser.add_argument("-o", "--out", required=True, help="folder for the run")
     parser.add_argument(
         "--fold",
-        default="0",
+        type=CountFrom0 | Literal["all", "none"],
+        default=0,
         help="validation fold; `all`, one a run; or `none`: train on all cases, without a score",
     )
     parser.add_argument(
@@ -68,12 +70,9 @@ def _train(options: jsonargparse.Namespace) -> int:
         given["learning_rate"] = TrainingConfig().learning_rate / 10
         say(f"learning rate {given['learning_rate']:g}, a tenth of the default, to fine-tune")
     task = replace(task, training=replace(task.training, **given))
-    folds: list[int | None] = [number_of(options.fold)]
+    folds: list[int | None] = [None if options.fold == "none" else options.fold]
     if options.fold == "all":
         folds = [*range(len(load_dataset(options.data).folds))]
-    elif folds == [None] and options.fold != "none":
-        found = f"--fold {options.fold!r:.80}"
-        raise DataError("SPLIT_FOLD", found, "give its number, all, or none")
     seeds = range(task.training.seed, task.training.seed + options.seeds)
     if options.seeds > _MOST_SEEDS or seeds[-1] >= 2**32:
         raise DataError(

@@ -39,6 +39,31 @@ SOUND = [
     "dataset: {labels: {'no': 0}}",
 ]
 
+# Of commands, what stands in the file, which is no text, and the option that it is for.
+NO_TEXT = [
+    ("train", "fold: true", "--fold"),
+    ("train", "fold: [0, 1]", "--fold"),
+    ("train", "fold: 1.5", "--fold"),
+    ("train", "data: 2020", "--data"),
+    ("train", "out: 2021", "--out"),
+    ("train", "init: 5", "--init"),
+    ("run", "out: {a: 1}", "--out"),
+    ("run", "DATA: 5", "DATA"),
+    ("prepare", "scheduler: 5", "--scheduler"),
+    ("prepare", "plan: true", "--plan"),
+    ("prepare", "dataset: {split_file: 5}", "--dataset.split_file"),
+    ("evaluate", "pred: 2020", "--pred"),
+    ("evaluate", "cases: [a]", "--cases"),
+    ("compare", "names: [one, 2]", "--names"),
+    ("overlay", "out: 2021", "--out"),
+    ("vae train", "data: 5", "--data"),
+]
+NEEDED = {
+    **{"train": "--data=d --out=o", "run": "d --out=o", "prepare": "d --out=o"},
+    **{"evaluate": "--pred=p --ref=r --out=o", "compare": "a b --out=o"},
+    **{"overlay": "--images=i --pred=p --ref=r --out=o", "vae train": "--data=d --out=o"},
+}
+
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
@@ -89,3 +114,20 @@ def test_all_commands_refuse_it(written, capsys, command, text, name):
     with pytest.raises(SystemExit):
         main([*command.split(), "--config", str(written(text))])
     assert f"CONFIG_EMPTY: {name} has no value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "text", "option"), NO_TEXT)
+def test_what_is_no_text_is_no_name_of_anything(written, capsys, command, text, option):
+    left_out = text.partition(":")[0]
+    given = [a for a in NEEDED[command].split() if not a.startswith(f"--{left_out}=")]
+    given = given[left_out == "DATA" :]
+    with pytest.raises(SystemExit) as left:
+        main([*command.split(), *given, "--config", str(written(text))])
+    assert left.value.code == 2
+    assert f"{option} takes " in (said := capsys.readouterr().err)
+    assert "text, in quotes" in said or option == "--fold"
+
+
+def test_a_fold_may_be_a_number_in_a_file(written, capsys):
+    assert main(["train", "--data=d", "--out=o", "--config", str(written("fold: 1"))]) == 1
+    assert "SET_MISSING" in capsys.readouterr().err

@@ -323,7 +323,6 @@ def test_wrong_inputs_are_named_with_status_1(arguments, message, tmp_path, caps
 @pytest.mark.parametrize(
     ("command", "option", "code"),
     [
-        ("train", f"--fold={'9' * 5000}", "SPLIT_FOLD"),
         ("train", "--seeds=5000000000", "CONFIG_SEEDS"),
         ("train", "--training.seed=4294967295 --seeds=2", "CONFIG_SEEDS"),
         ("predict", f"--shard=0/{'9' * 5000}", "PRED_SHARD"),

@@ -143,11 +143,18 @@ def test_what_would_make_scores_flatter_is_named(final, trained_discs, tmp_path)
     assert not doubts_about(model, dataset, None)
 
 
-@pytest.mark.parametrize("fold", ["nonee", "None", "-1", "3"])
+@pytest.mark.parametrize("fold", ["nonee", "None", "-1", "1.5", "9" * 5000])
 def test_a_fold_that_is_none_of_them_is_named(disc_run, tmp_path, capsys, fold):
-    assert run(*arguments_of(disc_run, tmp_path / "run", f"--fold={fold}")) == 1
-    assert "SPLIT_FOLD: " in (said := capsys.readouterr().err)
-    assert "none" in said.lower()
+    with pytest.raises(SystemExit):
+        run(*arguments_of(disc_run, tmp_path / "run", f"--fold={fold}"))
+    said = capsys.readouterr().err
+    assert "--fold takes a whole number >= 0 and <= 100000, or `all` or `none`, not" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fold_that_the_dataset_has_not_is_named(disc_run, tmp_path, capsys):
+    assert run(*arguments_of(disc_run, tmp_path / "run", "--fold=3")) == 1
+    assert "SPLIT_FOLD: fold 3 of 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
