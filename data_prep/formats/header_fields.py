@@ -1,5 +1,6 @@
 """What a header says more than once: believed where it says the same each time."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,9 +8,14 @@ import numpy as np
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.parse import UNUSABLE, parse_json, plainly
+from data_prep.files.decompress import Beside
 
+ROUNDED = 1e-3  # what lengths written to some digits differ by, as a share
 APART = 1.5  # of the thickness of slices, up to which they are a stack without holes
 _AGAIN = "fetch or export the file again"
+# Of the file itself, and of all its channels.
+_BESIDE = {"*.json": ".json beside", "**.json": ".json beside, without a channel"}
 
 
 def agreed(ways: Mapping[str, Any], tolerance: float = 0.0, smallest: float | None = None) -> Any:
@@ -125,6 +131,57 @@ def millimetres_in(field: str, units: Iterable[str], findings: Findings) -> floa
     if factor != 1:
         findings.note("HDR_UNITS", f"{field}: lengths times {factor:g} for millimetres")
     return factor
+
+
+def spacing_beside(beside: Beside) -> dict[str, tuple[float, ...]]:
+    """Return the lengths that JSON beside a volume tells, `{"spacing": [3, 0.5, 0.5]}`, by file.
+
+    nnU-Net puts them beside formats that tell none: one for each axis of the array, from the first
+    to the last, which of pages are z, y and x.
+
+    Args:
+        beside: reads what lies beside the volume.
+
+    Raises:
+        DataError: HDR_DAMAGED for JSON that cannot be read, or lengths that are not three numbers.
+    """
+    found = {name: _json_spacing(beside, file) for file, name in _BESIDE.items()}
+    return {name: lengths for name, lengths in found.items() if lengths is not None}
+
+
+def _json_spacing(beside: Beside, name: str) -> tuple[float, ...] | None:
+    try:
+        data = beside(name)
+    except DataError as error:
+        if error.code != "IO_BESIDE":
+            raise
+        return None
+    try:
+        told = parse_json(data).get("spacing")
+        if told is None:
+            return None
+        if not isinstance(told, list) or len(told) != 3 or not all(map(_is_number, told)):
+            raise ValueError(f"spacing {told!r:.60}")
+        return tuple(map(float, told))
+    except UNUSABLE as error:
+        found = f"the JSON beside: {plainly(error)}"
+        fix = 'give {"spacing": [...]}, millimetres along each axis from the first'
+        raise DataError("HDR_DAMAGED", found, fix) from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_lengths(name: str, mm: Iterable[float | None]) -> None:
+    """Refuse lengths, in millimetres, that are none; `None` is not told.
+
+    Raises:
+        DataError: HDR_SPACING.
+    """
+    lengths = tuple(mm)
+    if any(one is not None and not (one > 0 and math.isfinite(one)) for one in lengths):
+        raise DataError("HDR_SPACING", f"{name}: {lengths} mm", "set the true spacing")
 
 
 def scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:

@@ -1,19 +1,25 @@
-"""NumPy's `.npy` and `.npz`: 2D images `(H, W)` or `(H, W, 3)`, volumes `(X, Y, Z)`; no pickle."""
+"""NumPy's `.npy` and `.npz`: 2D images `(H, W)` or `(H, W, 3)`, volumes `(X, Y, Z)`; no pickle.
+
+The spacing of a volume may be in a JSON beside, see `spacing_beside`.
+"""
 
 import io
 import math
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
+from data_prep.core.geometry import check_affine
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.archives import check_zip, read_member
+from data_prep.files.decompress import Beside, alone
+from data_prep.formats.header_fields import ROUNDED, agreed, check_lengths, spacing_beside
 
 _LONGEST = 10_000  # bytes of a header that NumPy reads; it advises to trust longer ones
 # By version, the form of the length of a header, and what reads one.
@@ -22,6 +28,9 @@ _VERSIONS = {
     (2, 0): ("<I", "read_array_header_2_0"),
 }
 _AGAIN = "save the array again with numpy.save"
+# How many times more even a volume is with the lengths of its voxels turned round, if those are
+# told in the wrong order: (512, 512, 40) of (3, 0.5, 0.5) mm is 77 times as long as it is thick.
+_TURNED = 4
 
 
 def is_array(data: bytes) -> bool:
@@ -29,12 +38,22 @@ def is_array(data: bytes) -> bool:
     return data.startswith((b"\x93NUMPY", b"PK\x03\x04"))
 
 
-def read_array(data: bytes, findings: Findings | None = None) -> Scan:
+def read_array(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
     """Decode to `(1, H, W)` or `(3, H, W)` for a 2D image, `(1, X, Y, Z)` for a volume.
 
+    A volume lies along the axes of the scanner: to the right, the front and the head.
+
+    Args:
+        data: the file.
+        findings: what is noticed is added to it.
+        beside: reads the JSON with the spacing of a volume.
+
     Raises:
-        DataError: IO_..., ARR_...; GEO_NONE for a volume, unless accepted.
+        DataError: IO_..., ARR_...; for a volume GEO_NONE without spacing, unless accepted: then it
+            is 1 mm; as `spacing_beside`, `check_lengths` and `check_affine`; HDR_CONFLICT for two
+            spacings, or one that seems to be in the other order of axes.
     """
+    findings = findings or Findings()
     array = array_of(_only_member(data) if data.startswith(b"PK") else data)
     array = array.astype(np.uint8 if array.dtype.kind == "b" else array.dtype.newbyteorder("="))
     if array.size == 0 or array.ndim not in (2, 3):
@@ -43,10 +62,35 @@ def read_array(data: bytes, findings: Findings | None = None) -> Scan:
         return Scan(array[None])
     if array.shape[2] == 3:
         return Scan(np.moveaxis(array, -1, 0))
-    (findings or Findings()).ask(
-        "GEO_NONE", "a volume without spacing and orientation", "save it as NIfTI"
-    )
-    return Scan(array[None], np.eye(4), SCANNER_CODES)
+    affine = np.diag([*_spacing(array.shape, findings, beside), 1.0])
+    check_affine(affine, findings)
+    return Scan(array[None], affine, SCANNER_CODES)
+
+
+def _spacing(shape: tuple[int, ...], findings: Findings, beside: Beside) -> Sequence[float]:
+    """Return the millimetres along each axis of a volume."""
+    told = spacing_beside(beside)
+    for name, lengths in told.items():
+        check_lengths(name, lengths)
+    mm = agreed(told, ROUNDED, smallest=0.0)
+    if mm is None:
+        fix = (
+            'put {"spacing": [...]} in a .json beside, a length for each axis, or save it as NIfTI'
+        )
+        findings.ask("GEO_NONE", "a volume without spacing and orientation", fix)
+        return (1.0,) * 3
+    if _unevenness(shape, mm) > _TURNED * _unevenness(shape, mm[::-1]):
+        axes = " x ".join(map(str, shape))
+        found = f"{axes} voxels, but {', '.join(f'{one:g}' for one in mm)} mm in the .json beside, "
+        fix = "give the lengths in the order of the axes, the first one first"
+        raise DataError("HDR_CONFLICT", f"{found}which seem to be of the axes from the last", fix)
+    return mm
+
+
+def _unevenness(shape: Sequence[int], mm: Sequence[float]) -> float:
+    """Return how many times longer a volume is along its longest side than its shortest."""
+    sides = [n * one for n, one in zip(shape, mm, strict=True)]
+    return max(sides) / min(sides)
 
 
 def array_of(data: bytes, check: Callable[[int, int], int] = check_size) -> np.ndarray:

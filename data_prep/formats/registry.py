@@ -68,8 +68,8 @@ FORMATS = (
         "a NumPy array",
         (".npy", ".npz"),
         is_array,
-        lambda data, findings, _: read_array(data, findings),
-        _alike(lambda data, findings, _: read_array(data, findings)),
+        read_array,
+        _alike(read_array),
     ),
 )
 SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)

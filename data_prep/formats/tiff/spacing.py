@@ -16,17 +16,20 @@ import tifffile
 
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.findings import Findings
-from data_prep.core.parse import UNUSABLE, parse_json, plainly
 from data_prep.files.decompress import Beside
-from data_prep.formats.header_fields import agreed, millimetres_in
+from data_prep.formats.header_fields import (
+    ROUNDED,
+    agreed,
+    check_lengths,
+    millimetres_in,
+    spacing_beside,
+)
 
 _NO_LENGTH = ("", "pixel", "pixels", "reference frame")  # units that say nothing of millimetres
-_BESIDE = ("*.json", "**.json")
 _INCHES, _CENTIMETRES = 2, 3  # of the tag ResolutionUnit
 _MM = {_INCHES: 25.4, _CENTIMETRES: 10.0}
 # Dots an inch that scanners, printers and programs without a scale write: of paper, not of pixels.
 _PRINT = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 1200, 2400, 4800)
-_ROUNDED = 1e-3  # what lengths written to some digits differ by, as a share
 _KINDS = {"float": "float32", "double": "float64", "bit": "bool"}  # others are called as in NumPy
 _AXES = "XYZ"
 _NAMES = {
@@ -72,12 +75,10 @@ def told_spacing(file: tifffile.TiffFile, findings: Findings, beside: Beside) ->
         _agree(ways, "XY")
         return None
     ways = _in_file(file, findings)
-    for name in _BESIDE:
-        if (sizes := _json_of_nnunet(beside, name)) is not None:
-            ways[f"{name.strip('*')} beside"] = _in_its_unit(sizes, ways)
+    for name, sizes in spacing_beside(beside).items():
+        ways[name] = _in_its_unit(tuple(reversed(sizes)), ways)
     for name, told in ways.items():
-        if any(mm is not None and not (mm > 0 and math.isfinite(mm)) for mm in told.mm):
-            raise DataError("HDR_SPACING", f"{name}: {told.mm} mm", "set the true spacing")
+        check_lengths(name, told.mm)
     _agree(ways, _AXES)
     whole = [told for told in ways.values() if None not in told.mm]
     return next(iter((*whole, *ways.values())), None)
@@ -94,7 +95,7 @@ def _in_file(file: tifffile.TiffFile, findings: Findings) -> dict[str, Told]:
 def _agree(ways: Mapping[str, Told], axes: str) -> None:
     for axis, name in enumerate(axes):
         told = {f"{way}, mm along {name.lower()},": one.mm[axis] for way, one in ways.items()}
-        agreed(told, _ROUNDED, smallest=0.0)
+        agreed(told, ROUNDED, smallest=0.0)
 
 
 def _check_once(text: str) -> None:
@@ -196,41 +197,16 @@ def _length(page: tifffile.TiffPage, name: str) -> float | None:
     return value[1] / value[0]
 
 
-def _json_of_nnunet(beside: Beside, name: str) -> tuple[float, ...] | None:
-    """Return the lengths along x, y and z, `None` without a JSON or where it tells of none."""
-    try:
-        data = beside(name)
-    except DataError as error:
-        if error.code != "IO_BESIDE":
-            raise
-        return None
-    fix = 'give {"spacing": [z, y, x]} in millimetres'
-    try:
-        told = parse_json(data).get("spacing")
-        if told is None:
-            return None
-        if not isinstance(told, list) or len(told) != 3 or not all(map(_is_number, told)):
-            raise ValueError(f"spacing {told!r:.60}")
-    except UNUSABLE as error:
-        found = f"the JSON beside: {plainly(error)}"
-        raise DataError("HDR_DAMAGED", found, fix) from error
-    return tuple(float(size) for size in reversed(told))
-
-
 def _in_its_unit(sizes: tuple[float, ...], ways: Mapping[str, Told]) -> Told:
     """Return lengths that no unit is told of: in the unit of the file if they agree so."""
     for told in ways.values():
         whole = None not in told.mm
         if whole and all(
-            mm is not None and math.isclose(size * told.unit, mm, rel_tol=_ROUNDED)
+            mm is not None and math.isclose(size * told.unit, mm, rel_tol=ROUNDED)
             for size, mm in zip(sizes, told.mm, strict=True)
         ):
             return told
     return Told(sizes)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _plain(unit: object) -> str:
