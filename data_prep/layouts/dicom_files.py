@@ -1,8 +1,9 @@
 """What each file of a DICOM tree says of itself: its series, or why it cannot be one of them."""
 
 import hashlib
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -21,6 +22,7 @@ LABELS: dict[str, LabelKind] = {"RTSTRUCT": "contours", "SEG": "segments"}
 NO_IMAGES = {"SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG", "FID", "DOC"}
 SUFFIXES = (".dcm", ".ima", ".dicom")
 _MOST_NAMES = 3  # that one patient has in several places
+_SOMEBODY = re.compile(r"[1-9]")  # in ids that name somebody
 _STANDARD = "1.2.840.10008."  # frames of atlases, which are no patient's
 
 
@@ -42,6 +44,8 @@ class SeriesFile:
     uid: str
     images: frozenset[str]  # that it refers to, if it is a label that names no series
     person: tuple[str, ...]  # see `person_of`
+    other_ids: frozenset[str] = frozenset()  # hashes of OtherPatientIDs, that name somebody
+    subject: str = ""  # hash of who it is in a clinical trial; empty if it is not said
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ def look(tree: Tree, name: str) -> list[SeriesFile | LostFile]:
                 str(one.get("SOPInstanceUID") or name),
                 frozenset() if refers else frozenset(images_referred_to(one)),
                 tuple(text and hashed(text) for text in person_of(one)),
+                frozenset(map(hashed, _other_ids(one))),
+                hashed(subject) if (subject := _subject(one)) else "",
             )
     except DataError as error:
         return [LostFile(name, error, seen, series)]
@@ -154,7 +160,8 @@ def groups_of_series(
 ) -> tuple[dict[str, str], list[Finding]]:
     """Return the group of each series: of its patient, and of others that share a study with it.
 
-    A study or a frame of reference belongs to one patient, whom some places call by several names.
+    A study or a frame of reference belongs to one patient, whom some places call by several names,
+    as do other ids of a patient, and the one in a clinical trial.
     What more than three patients share, or all of a dataset, is no one's: programs that take names
     away write one for all.
 
@@ -164,8 +171,8 @@ def groups_of_series(
         files: all that are DICOM, also labels.
 
     Returns:
-        The groups; DCM_STUDY where patients share a study or frame, and where series name no
-        patient and others do.
+        The groups; DCM_STUDY where patients share one of these, and where series name no patient
+        and others do.
     """
     # A series without PatientID is of the patient that others of its study name.
     named = {file.study: file.patient for file in files if file.patient != file.study}
@@ -178,10 +185,11 @@ def groups_of_series(
     everybody = {*people.values()}
     findings: list[Finding] = []
     leader = {person: person for person in everybody}
-    for what, tag in (("study", "StudyInstanceUID"), ("frame", "FrameOfReferenceUID")):
+    for tag, (keys_of, fix) in _OF_ONE.items():
         sharing = defaultdict(set)
         for series, first in firsts.items():
-            sharing[getattr(first, what)].add(people[series])
+            for key in keys_of(first):
+                sharing[key].add(people[series])
         sharing.pop("", None)
         joined, of_nobody = set[str](), set[str]()
         for several in (found for found in sharing.values() if len(found) > 1):
@@ -195,9 +203,9 @@ def groups_of_series(
         ):
             if persons:
                 cases = sorted(ids[series] for series in people if people[series] in persons)
-                told = f"{len(persons)} patients share a {tag} with others: {sample(cases)}; {then}"
-                doubtful = persons is joined or what == "study"
-                findings.append(_shared(told, doubtful=doubtful))
+                told = f"{len(persons)} patients share {tag} with others: {sample(cases)}; {then}"
+                doubtful = persons is joined or tag == _STUDY
+                findings.append(_shared(told, fix, doubtful=doubtful))
     unnamed = sorted(ids[series] for series in alone if people[series] == firsts[series].study)
     if named and 0 < len(unnamed) < len(images):
         found = f"{len(unnamed)} series name no patient, as others do, and each of their studies "
@@ -222,11 +230,38 @@ def _first(leader: dict[str, str], person: str) -> str:
     return person
 
 
-def _shared(found: str, *, doubtful: bool) -> Finding:
+def _shared(found: str, fix: str, *, doubtful: bool) -> Finding:
     if not doubtful:  # as of images that were all brought onto one atlas
         return Finding("note", "DCM_STUDY", found, "")
-    fix = "export them again, each patient with studies and frames of reference of its own"
     return Finding("warning", "DCM_STUDY", found, fix)
+
+
+_STUDY = "a StudyInstanceUID"
+_OWN = "export them again, each patient with studies and frames of reference of its own"
+_ID = "export them again, each patient with one PatientID; or give dataset.group_file"
+# What belongs to one patient: what it is in each series, and what to do if several share it.
+_OF_ONE: dict[str, tuple[Callable[[SeriesFile], Iterable[str]], str]] = {
+    _STUDY: (lambda file: (file.study,), _OWN),
+    "a FrameOfReferenceUID": (lambda file: (file.frame,), _OWN),
+    "one of OtherPatientIDs": (lambda file: file.other_ids, _ID),
+    "a ClinicalTrialSubjectID": (lambda file: (file.subject,), _ID),
+}
+
+
+def _other_ids(one: Dataset) -> set[str]:
+    """Return by what else a patient is called, without words that stand for nobody: `ANON`, `0`."""
+    told = one.get("OtherPatientIDs") or []
+    items = one.get("OtherPatientIDsSequence") or []
+    ids = [told] if isinstance(told, str) else [*told]
+    ids += [item.get("PatientID") or "" for item in items]
+    return {text for text in (str(id_).strip() for id_ in ids) if _SOMEBODY.search(text)}
+
+
+def _subject(one: Dataset) -> str:
+    """Return who a patient is in a clinical trial, with the trial; empty as in `_other_ids`."""
+    tags = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialSubjectID")
+    *trial, subject = (str(one.get(tag) or "").strip() for tag in tags)
+    return "\n".join((*trial, subject)) if _SOMEBODY.search(subject) else ""
 
 
 def _kind(one: Dataset) -> str:

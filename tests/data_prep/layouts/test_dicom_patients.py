@@ -4,6 +4,7 @@ from time import process_time
 
 import pytest
 from dicom_files import STORED, encode, new_slice
+from pydicom.dataset import Dataset
 
 from data_prep.core.findings import Question
 from data_prep.files.file_tree import open_tree
@@ -92,3 +93,68 @@ def test_groups_that_are_given_answer_whose_series_without_patient_are(written):
     _, (told,) = found(written, " 11", "A22")
     assert isinstance(told, Question)
     assert told.about == ("groups",)
+
+
+def parted(written, *tags):
+    """Groups of one series each, of one PatientID each, and levels of what is told of them."""
+    files = {}
+    for n, more in enumerate(tags):
+        own = {"PatientID": f"P{n}", "StudyInstanceUID": f"1.5.{n}"}
+        for z in (0, 1):
+            one = new_slice(z, STORED[z], series=f"1.2.3.{n}", FrameOfReferenceUID=f"1.7.{n}")
+            for tag, value in (own | more).items():
+                setattr(one, tag, value)
+            files[f"s{n}/{z}.dcm"] = encode(one)
+    layout = find_layout(open_tree(written(files)), need_labels=False)
+    groups = [case.group for case in layout.cases]
+    levels = [finding.level for finding in layout.findings if finding.code == "DCM_STUDY"]
+    return "".join(str(groups.index(group)) for group in groups), levels
+
+
+def sequence(*ids):
+    items = [Dataset() for _ in ids]
+    for item, id_ in zip(items, ids, strict=True):
+        item.PatientID = id_
+    return {"OtherPatientIDsSequence": items}
+
+
+OTHER = {
+    "OtherPatientIDs": lambda id_: {"OtherPatientIDs": id_},
+    "several": lambda id_: {"OtherPatientIDs": ["", id_]},
+    "sequence": sequence,
+    "trial": lambda id_: {"ClinicalTrialProtocolID": "T1", "ClinicalTrialSubjectID": id_},
+}
+
+
+@pytest.mark.parametrize("of", OTHER.values(), ids=OTHER)
+@pytest.mark.parametrize(
+    ("ids", "groups", "levels"),
+    [
+        (("S1", "S2", "S3"), "012", []),
+        (("S1", "S1", "S2", "S2"), "0022", ["warning"]),
+        (("S1", " S1", "S2"), "002", ["warning"]),
+        (("S1", "S1", "S1", "S1", "S2"), "01234", ["note"]),  # nobody is called four times
+        (("ANON", "ANON", "S1"), "012", []),
+        (("0", "0", "S1"), "012", []),
+        (("", "", "S1"), "012", []),
+    ],
+)
+def test_patients_of_one_other_id_are_one_group(written, of, ids, groups, levels):
+    assert parted(written, *map(of, ids)) == (groups, levels)
+
+
+def test_other_ids_are_those_of_any_way_to_tell_them(written):
+    told = {"OtherPatientIDs": "S1"}, sequence("S2", "S1"), {"OtherPatientIDs": "S3"}
+    assert parted(written, *told) == ("002", ["warning"])
+
+
+def test_subjects_of_two_trials_are_others(written):
+    tags = [{"ClinicalTrialProtocolID": f"T{n}", "ClinicalTrialSubjectID": "1"} for n in range(3)]
+    assert parted(written, *tags) == ("012", [])
+
+
+def test_a_name_and_birth_date_join_nobody(written):
+    assert parted(written, *[{"PatientName": "Doe", "PatientBirthDate": "19700101"}] * 2) == (
+        "01",
+        [],
+    )
