@@ -104,6 +104,22 @@ def array_of(data: bytes, check: Callable[[int, int], int] = check_size) -> np.n
     Raises:
         DataError: IO_DAMAGED, IO_TRUNCATED, IO_TRAILING, HDR_DTYPE; and of `check`.
     """
+    shape, fortran, dtype, start = _header(data)
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
+    if any(n < 0 for n in shape):
+        raise DataError("IO_DAMAGED", f"array header: shape {shape}", _AGAIN)
+    total = check(math.prod(shape), dtype.itemsize)
+    left = len(data) - start
+    if left != total:
+        code = "IO_TRUNCATED" if left < total else "IO_TRAILING"
+        raise DataError(code, f"{left} of {total} bytes", _AGAIN)
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    return np.frombuffer(data, dtype, offset=start).reshape(shape, order=order)
+
+
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Return shape, order, type of values and the place of the first, as `.npy` declares them."""
     buffer = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(buffer)
@@ -119,17 +135,28 @@ def array_of(data: bytes, check: Callable[[int, int], int] = check_size) -> np.n
     # NumPy reports a damaged header by whatever its parser stumbles over.
     except Exception as error:
         raise DataError("IO_DAMAGED", f"array header: {words_of(error)}", _AGAIN) from error
-    if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise DataError("HDR_DTYPE", f"an array of type {dtype}", "save plain numbers")
-    if any(n < 0 for n in shape):
-        raise DataError("IO_DAMAGED", f"array header: shape {shape}", _AGAIN)
-    total = check(math.prod(shape), dtype.itemsize)
-    left = len(data) - buffer.tell()
-    if left != total:
-        code = "IO_TRUNCATED" if left < total else "IO_TRAILING"
-        raise DataError(code, f"{left} of {total} bytes", _AGAIN)
-    order: Literal["F", "C"] = "F" if fortran else "C"
-    return np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape, order=order)
+    return shape, fortran, dtype, buffer.tell()
+
+
+def axes_of(data: bytes) -> int | None:
+    """Return the most axes that any array in a file has, by what it declares; 1 of texts.
+
+    Args:
+        data: the start of an `.npy`, or an `.npz` as a whole.
+
+    Returns:
+        The number; `None` of what is neither, or damaged.
+    """
+    try:
+        heads = [data]
+        if data.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                heads = [archive.open(name).read(2 * _LONGEST) for name in archive.namelist()]
+        found = [_header(head) for head in heads]
+    # Whatever it is, its case tells of it, if it is of one.
+    except Exception:
+        return None
+    return max((len(s) if t.kind in "buifc" else 1 for s, _, t, _ in found), default=None)
 
 
 def _only_member(data: bytes) -> bytes:

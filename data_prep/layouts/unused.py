@@ -10,6 +10,7 @@ from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings, Subject
 from data_prep.files.file_tree import Tree
+from data_prep.formats.numpy_files import axes_of
 from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_table import beginning, columns_in
 from data_prep.layouts.cases import Layout, sample
@@ -25,53 +26,27 @@ from data_prep.layouts.lists.beside import (
     tells_of_cases,
 )
 from data_prep.layouts.lists.columns import folds_apart, tells_split
+from data_prep.layouts.lists.file_names import (
+    ARRAYS,
+    LIST_SUFFIXES,
+    NO_LISTS,
+    NO_TEXTS,
+    is_of_split,
+    names_list,
+    names_sheet,
+)
 from data_prep.layouts.lists.holders import tells_people
 from data_prep.layouts.lists.json_yaml import JSON_YAML
-from data_prep.layouts.lists.tables import PLAIN, TABLES, columns_of, rows_of_parts
+from data_prep.layouts.lists.tables import PLAIN, TABLES, columns_of, is_text, rows_of_parts
 from data_prep.layouts.words import part_alone, role_of
-from data_prep.planning.part_words import names_fold
 
 # Files that describe others, or a dataset.
 _TEXTS = (
     *(".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".yaml", ".yml", ".xml", ".html"),
     *(".bval", ".bvec", ".docx", ".log", ".py", ".cff", ".jsonl", ".ndjson"),
 )
-# Tables that are not read, whatever they hold.
-_SHEETS = (
-    *(".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".parquet", ".feather", ".sav", ".dta"),
-    *(".sas7bdat", ".rds", ".accdb", ".mdb"),
-)
-# What tables may be in, too, and much else: they are those of a split by their names alone.
-_PAGES = (
-    *(".xml", ".html", ".htm", ".pdf", ".docx", ".pkl", ".pickle"),
-    *(".xhtml", ".odt", ".rtf", ".tex", ".mat", ".db", ".sqlite", ".sqlite3", ".arrow"),
-)
-# What tells of no case, whatever it is called by: code, networks and what they wrote.
-_NO_LISTS = (
-    *(".py", ".sh", ".ipynb", ".m", ".r", ".c", ".cpp", ".h", ".js", ".bat", ".ps1", ".css"),
-    *(".log", ".out", ".err", ".cff", ".bib", ".pt", ".pth", ".ckpt", ".onnx", ".safetensors"),
-    *(".bval", ".bvec", ".svg", ".mp4", ".avi", ".mov", *_SHEETS),
-)
-_OF_SPLIT = re.compile(r"(?i)(?<![a-z])(splits?|folds?|partition(s|ing)?)(?![a-z])")
 _ACCESS = "Standard Jet DB"  # how its databases begin
 _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "citation")
-# Names of tables that people keep beside a set, and those that layouts read.
-_LIST = re.compile(
-    r"(?i)(?<![a-z])(splits?|folds?|partitions?|patients?|subjects?|participants|metadata|cases"
-    r"|(train|test|val)(ing|id|idation|val|set)?([_-]?(list|files|cases|ids))?"
-    r"|dev|h[eo]ld[_-]?out|groups?|clinical(_?data)?"
-    r"|demographics?|mrn|excluded?|redcap|dseg|class(es|_?dict|_?names)?|labels?|labelmap|colou?rs?)"
-    r"(?![a-z])"
-)
-_OF_MUCH = (".dat", "")  # beside cases, they may be cases
-_LIST_SUFFIXES = (
-    *(suffix for suffix in TABLES if suffix not in _OF_MUCH),
-    *(".toml", ".ini", ".ctbl", ".rst", ".pkl", ".pickle", ".docx", ".pdf", ".xml", ".html"),
-)
-# What else spreadsheets are called that tell of cases.
-_OF_CASES = re.compile(
-    r"(?i)(?<![a-z])(meta|info|data(set|base|list)?|cohort|lists?|ids?)(?![a-z])"
-)
 # Of BIDS, where each table names its subjects.
 _OF_SCANS = ("sessions", "scans")
 _PARTED = {"split", "fold", "group", "site"}
@@ -85,6 +60,7 @@ _NOT_READ = (
     *(".hdf5", ".gipl"),
 )
 _HEADER = 1 << 20  # bytes
+_ARRAY = 1 << 22  # bytes of names in an archive
 _HEADERS = (".nhdr", ".mhd", ".nrrd", ".mha")  # the last two seldom have voxels beside
 _VOXELS = re.compile(
     rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)(.*)$", re.IGNORECASE | re.MULTILINE
@@ -130,7 +106,9 @@ def unused_files(
     # Which looks at every file itself, and tells of those that are no image.
     by_content = layout.name == "dicom"
     in_pairs = layout.name == "folder pairs"
-    near, far, series, lists, texts, unread = [], [], [], [], [], []
+    near: list[str] = []
+    texts: list[str] = []
+    far, series, lists, unread = [], [], [], []
     sheets: list[str] = []
     sums: list[str] = []
     for name in tree.names:
@@ -152,7 +130,8 @@ def unused_files(
         elif is_not_read(name) and path.parent not in beside - {top}:
             unread.append(name)
         elif by_content:
-            near += [name] if is_scan_name(name) and not need_labels else []
+            alone = is_scan_name(name) and not need_labels
+            (near if alone else texts).append(name)
         elif path.parent in beside or above & set(path.parents):
             near.append(name)
         elif is_dicom_file(tree, name):
@@ -161,7 +140,7 @@ def unused_files(
             unread.append(name)
         elif is_scan_name(name) or not need_labels:
             far.append(name)
-        elif _LIST.search(path.stem) and path.suffix.lower() not in _NO_LISTS:
+        elif names_list(path.stem) and path.suffix.lower() not in NO_LISTS:
             lists.append(name)
         else:
             texts.append(name)
@@ -183,7 +162,7 @@ def unused_files(
         found = f"{len(unread)} files that may hold cases are not read: {sample(unread)}"
         fix = "unpack or convert them, or move them out of the dataset"
         findings.warn("LAY_UNUSED", found, fix)
-    tables = (*lists, *_tables_of_several(texts, layout)) if need_labels else ()
+    tables = (*lists, *_tables_of_several(tree, texts, layout)) if need_labels else ()
     parting = named_by_tables(tree, tables, layout)
     for name, named in parting.items():
         findings.question("LAY_UNUSED", *_what_it_names(named), named.about)
@@ -218,42 +197,46 @@ def unused_files(
     return findings.found
 
 
-def _tables_of_several(names: Iterable[str], layout: Layout) -> list[str]:
+def _tables_of_several(tree: Tree, names: Iterable[str], layout: Layout) -> list[str]:
     """Return texts that may be tables of several cases: none that is called as one is."""
     ids = {case.id for case in (*layout.cases, *layout.unlabelled)}
     read = _READ.get(layout.name, ())
-    return [
-        name
-        for name in names
-        if PurePosixPath(name).suffix.lower() in TABLES
-        and PurePosixPath(name).name not in read
-        and stem(name) not in ids
-    ]
+    found = []
+    for name in names:
+        path = PurePosixPath(name)
+        suffix = path.suffix.lower()
+        if path.name in read or stem(name) in ids:
+            continue
+        if suffix in TABLES or (suffix not in NO_TEXTS and is_text(tree, name)):
+            found.append(name)
+    return found
 
 
 def _is_sheet(tree: Tree, name: str) -> bool:
-    """Tell whether a file is a table that is not read; `.mdb` of LMDB is none.
-
-    Of pages and files of programs, which may be anything, those are that are called by a split.
-    """
+    """Tell whether a file is a table that is not read; `.mdb` of LMDB is none, nor is an image."""
     path = PurePosixPath(name)
     suffix = path.suffix.lower()
-    if suffix in _PAGES:
-        return _is_of_split(path.stem)
-    return suffix in _SHEETS and (suffix != ".mdb" or _ACCESS in beginning(tree, name))
+    if suffix in ARRAYS:
+        return _holds_list(tree, name)
+    return names_sheet(name) is not None and (suffix != ".mdb" or _ACCESS in beginning(tree, name))
 
 
-def _is_of_split(stem: str) -> bool:
-    return _OF_SPLIT.search(stem) is not None or names_fold(stem)
+def _holds_list(tree: Tree, name: str) -> bool:
+    """Tell whether an array is of texts or one row of numbers; by a split's name, also of several.
+
+    Archives that are larger than lists are may be anything.
+    """
+    try:
+        axes = axes_of(tree.read(name, _ARRAY))
+    except DataError:
+        return False  # `find_layout` tells of it
+    return axes is not None and axes < (3 if is_of_split(PurePosixPath(name).stem) else 2)
 
 
 def _tell_sheets(findings: Findings, sheets: list[str], layout: Layout, need_labels: bool) -> None:
     """Tell of tables that are not read: a warning where their names say what the set does not."""
     about = not_stated(layout)
-    stems = {name: PurePosixPath(name).stem for name in sheets}
-    of_cases = {n: _LIST.search(s) or _OF_CASES.search(s) for n, s in stems.items()}
-    called = [name for name, s in stems.items() if of_cases[name] or _is_of_split(s)]
-    warned = called if need_labels and about else []
+    warned = [*filter(names_sheet, sheets)] if need_labels and about else []
     if warned:
         found = f"{len(warned)} tables that may tell a split or patients are not read: "
         fix = "save them as CSV, or take them out"
@@ -315,21 +298,21 @@ def _may_list(tree: Tree, name: str, layout: str) -> bool:
         of_scans = path.stem.split("_")[-1] in _OF_SCANS or not path.name.startswith("sub-")
         if of_scans and ({*map(role_of, columns)} & _PARTED or any(map(tells_split, columns))):
             return True
-    elif suffix in PLAIN and suffix not in _OF_MUCH:
+    elif suffix in PLAIN and suffix in LIST_SUFFIXES:
         named = {*map(role_of, columns)} - {None, "id"}
         named_alike = any(tells_split(column) or tells_people(column) for column in columns)
         if named or named_alike or rows_of_parts(tree, name) or folds_apart(columns_of(tree, name)):
             return True
     elif suffix in (".md", *JSON_YAML) and tells_of_cases(tree, name):
         return True
-    named_like = _LIST.search(path.stem) or path.stem.lower() == "dataset"
-    return bool(named_like) and suffix in _LIST_SUFFIXES
+    named_like = names_list(path.stem) or path.stem.lower() == "dataset"
+    return named_like and suffix in LIST_SUFFIXES
 
 
 def _is_of_sizes(name: str) -> bool:
     """Tell whether a text, whose tables name no cases, is one that tells how large parts are."""
     path = PurePosixPath(name)
-    return path.suffix.lower() == ".md" and not _LIST.search(path.stem)
+    return path.suffix.lower() == ".md" and not names_list(path.stem)
 
 
 def is_not_read(name: str) -> bool:

@@ -67,7 +67,14 @@ _OTHER_FOLDS = (
 _BESIDE_FOLD = ("of", "cv", "outer", "inner", "data", "set", "images", "labels", "masks")
 _BESIDE_COLUMN = (*_BESIDE_FOLD, "k", "n", "no", "nr", "number", "id", "idx", "index")
 _SPLIT = re.compile(r"\w*splits?")
-_PARTS = re.compile(r"\w*splits?|subsets?|partitions?")
+_PARTS = re.compile(r"\w*splits?|subsets?|partition(?:s|ing)?")
+_COHORTS = ("cohort", "cohorts")
+# What names hold of lists besides what they list: `test_ids`, `subset_list`, `cases_train`.
+_OF_LISTS = (
+    *("list", "lists", "liste", "listing", "file", "files", "filenames", "case", "cases", "ids"),
+    *("name", "names", "image", "images", "scan", "scans", "final", "indices", "keys"),
+)
+_AT_END = re.compile(r"(?<=\w{2})(?:file)?(?:lists?|liste|files?|cases|ids?|names|images)$")
 _LONGEST = 40  # letters of a word that is looked at: time grows with their square
 # What forms add to the name of a column: `Test?`, `test set (y/n)`, `Patient ID*`.
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
@@ -163,6 +170,37 @@ def names_parting(name: str) -> bool:
     others = [word for word in words if not _PARTS.fullmatch(word)]
     alone = len(others) < len(words) and all(word in _BESIDE_COLUMN for word in others)
     return alone or any(map(_SPLIT.fullmatch, words))
+
+
+def part_listed(name: str) -> Part | None:
+    """Return the part that a list is called by: `test_ids`, `held_out_cases`; `None` if by none."""
+    told = part_told(name)
+    bare = "_".join(_without_list(name))
+    return part_told(bare) if told is None and len(bare) > 2 else told
+
+
+def names_parts(name: str) -> bool:
+    """Tell whether a file is called by parts, folds or cohorts, and by nothing else.
+
+    So are `test_ids`, `train_val`, `hold-out`, `subset_2`, `kfold` and `cohorts`; no `test_report`.
+    """
+    words = [word for word in _without_list(name) if word not in _BESIDE_COLUMN]
+    words = [word for word in words if not word.isdecimal()]
+    parts = [w for w in words if w in _COHORTS or (len(w) > 2 and part_in_name(w) is not None)]
+    joined = "".join(words)  # `hold_out`
+    known = len(parts) == len(words) if words else False
+    return known or (len(joined) > 2 and part_word(joined) is not None) or names_dividing(name)
+
+
+def _without_list(name: str) -> list[str]:
+    """Return the words of a name without those for a list: `test` of `test_ids` and `testlist`."""
+    bare = (_AT_END.sub("", word) for word in words_in(name) if word not in _OF_LISTS)
+    return [*filter(None, bare)]
+
+
+def names_dividing(name: str) -> bool:
+    """Tell whether a name is of folds, or of a split, subset or partition: see both rules."""
+    return names_fold(name) or names_parting(name)
 
 
 def fold_number(name: str) -> int | None:

@@ -19,17 +19,15 @@ from data_prep.layouts.lists.columns import (
     parts_counted,
     told_parts,
 )
+from data_prep.layouts.lists.file_names import is_list_of_parts
 from data_prep.layouts.lists.members import Table
 from data_prep.layouts.lists.partings import groups_by_keys, parting_columns
 from data_prep.layouts.lists.tables import has_part_keys, is_cut, tables_of
-from data_prep.layouts.words import holds_left_out, part_of_folders, role_of
+from data_prep.layouts.words import holds_left_out, role_of
+from data_prep.planning.part_words import is_part_word
 
 _PARTED = ("split", "fold")
 _GROUPED = ("group", "patient")
-# What a file of names adds to the part that they are of.
-_OF_LIST = re.compile(
-    r"(?i)(?<=\w{2})[_\-. ]?(file)?(lists?|liste|files?|cases|ids?|names|images)$"
-)
 
 
 @dataclass(frozen=True)
@@ -77,23 +75,27 @@ def _named_by(
         for table in tables
         if (about := _open(table, layout, called)) and (named := _named_in(table, called))
     ]
-    if found:
-        most = max(found, key=_number)
+    most = max(found, key=_number, default=None)
+    if most and _of_most(most, len(cases), cut=is_cut(tree, name)):
         about = tuple(dict.fromkeys(subject for named in found for subject in named.about))
-        enough = _of_most(most, len(cases), cut=is_cut(tree, name))
-        return replace(most, about=about) if enough else None
-    if not _is_of_part(name) or states_split(layout):
+        return replace(most, about=about)
+    if states_split(layout):
         return None
-    within = filter(None, (_named_in(table, called) for table in tables))
+    # What is called by a part itself, or lists some of the cases under a word for one alone.
+    of_parts = tables if is_list_of_parts(name) else [*filter(_is_of_parts, tables)]
+    within = filter(None, (_named_in(table, called) for table in of_parts))
     of_part = max(within, key=_number, default=None)
-    some = of_part is not None and 1 < len(of_part.cases) < len(cases)
-    return replace(of_part, about=("split",)) if of_part and some else None
+    if of_part is None or not 1 < len(of_part.cases) < len(cases):
+        return None
+    sure = is_list_of_parts(name) or of_part.own
+    return replace(of_part, about=("split",)) if sure else None
 
 
-def _is_of_part(name: str) -> bool:
-    """Tell whether a file is called by a part of a split: `held_out.txt`, `testlist.lst`."""
-    bare = PurePosixPath(name).stem
-    return any(part_of_folders([word]) is not None for word in (bare, _OF_LIST.sub("", bare)))
+def _is_of_parts(table: Table) -> bool:
+    """Tell whether all that a table names is in parts of a split, and is no number."""
+    cells = [column for head, column in table.items() if head]
+    parted = any(column and all(map(is_part_word, column)) for column in cells)
+    return parted and not all(cell.isdecimal() for cell in table.get("", ()))
 
 
 def left_out_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> dict[str, list[str]]:

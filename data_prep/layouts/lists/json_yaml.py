@@ -48,10 +48,17 @@ def tables_in(tree: Tree, name: str) -> list[Table]:
             content = check_yaml(re.sub(_REMARK, " ", text) if suffix in _REMARKED else text)
     except (DataError, ValueError, RecursionError, yaml.YAMLError):
         return []  # whatever it is, no table that could be read
-    return _tables_in(content, PurePosixPath(name).stem, DEPTH)
+    return tables_within(content, PurePosixPath(name).stem)
 
 
-def _tables_in(content: object, called: str, depth: int) -> list[Table]:
+def tables_within(content: object, called: str, depth: int = DEPTH) -> list[Table]:
+    """Return the tables in lists and objects, see `tables_in`.
+
+    Args:
+        content: of strings and numbers.
+        called: what it is called by, such as the name of its file.
+        depth: how deep it is looked into.
+    """
     found: list[Table] = []
     inner: list[tuple[str, object]] = []
     if isinstance(content, list):
@@ -61,7 +68,8 @@ def _tables_in(content: object, called: str, depth: int) -> list[Table]:
             found += tables_of_members(key, [(_cell(r[key]), r) for r in records if key in r])
         inner = [(called, record) for record in records]
         names = [str(name) for name in content if is_cell(name)]
-        found += [{"": names}] if names and depth == DEPTH else []
+        listed = depth == DEPTH or all(isinstance(name, str) for name in content)
+        found += [{"": names}] if names and listed else []
     elif isinstance(content, dict):
         plain = {key: _cell(value) for key, value in content.items() if is_cell(value)}
         named = {key: value for key, value in content.items() if isinstance(value, dict)}
@@ -73,7 +81,7 @@ def _tables_in(content: object, called: str, depth: int) -> list[Table]:
         inner = [(str(key), value) for key, value in content.items() if not is_cell(value)]
         found += tables_of_members(called, inner)
     for key, value in inner[:_MOST_INNER] if depth else ():
-        found += _tables_in(value, key, depth - 1)
+        found += tables_within(value, key, depth - 1)
     return found
 
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from data_prep.layouts.words import role_of
-from data_prep.planning.part_words import fold_number, is_part_word
+from data_prep.planning.part_words import fold_number, is_part_word, part_listed
 
 Table = dict[str, list[str]]  # cells of each column
 DEPTH = 4  # of objects and lists within each other
@@ -29,9 +29,10 @@ def tables_of_members(called: str, holders: Sequence[tuple[str, object]]) -> lis
         places = Counter(member for member, _ in dict.fromkeys(found))
         shared = sum(number > 1 for number in places.values())
         within = [holder for _, holder in found]
-        several = len({*within}) > 1 or is_part_word(within[0])
+        several = len({*within}) > 1 or part_listed(within[0]) is not None
         if len(found) > 1 and several and 2 * shared <= len(places):
             folds = all(fold_number(holder) is not None for holder in within)
+            within = [_part_or_own(holder) for holder in within]
             tables.append({"": [member for member, _ in found], "fold" if folds else head: within})
     return tables
 
@@ -40,6 +41,12 @@ def called_one(several: str) -> str:
     """Return what each of several is called, if they are parts or groups; else their own name."""
     one = several.removesuffix("s")
     return one if role_of(one) in ("split", "fold", "group", "patient") else several
+
+
+def _part_or_own(holder: str) -> str:
+    """Return the word for the part that a list is called by, as `train_ids`; else its name."""
+    part = part_listed(holder)
+    return holder if part is None or is_part_word(holder) else part or "train"
 
 
 def is_cell(value: object) -> bool:

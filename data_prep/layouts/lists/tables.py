@@ -1,4 +1,4 @@
-"""Tables in whatever text lies beside a dataset: of commas, JSON, YAML and Markdown."""
+"""Tables in whatever text lies beside a dataset: of commas, JSON, YAML, Markdown and settings."""
 
 import csv
 import re
@@ -6,19 +6,20 @@ from pathlib import PurePosixPath
 
 from data_prep.files.file_tree import Tree
 from data_prep.layouts.by_table import beginning, goes_on, without_title
-from data_prep.layouts.lists.json_yaml import JSON_YAML, tables_in
-from data_prep.layouts.lists.markdown import markdown_tables
+from data_prep.layouts.lists.json_yaml import JSON_YAML, tables_in, tables_within
 from data_prep.layouts.lists.members import Table, tables_of_members
+from data_prep.layouts.lists.texts import content_of, markdown_tables
 from data_prep.planning.part_words import fold_number, is_part_word
 
 PLAIN = (".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".list", ".lst", "")  # rows of text
 TABLES = (*PLAIN, ".md", *JSON_YAML)
 # Parts of a split as keys, not as numbers; `training` is a section of our own settings.
 _PART_KEYS = re.compile(
-    r'(?:^|[{,])\s*"?(?:train|val|valid|validation|test)"?\s*:\s*'
+    r"""(?:^|[{,])\s*["']?(?:train|val|valid|validation|test)["']?\s*:\s*"""
     r"(?!-?\.?\d|true\b|false\b|null\b)\S",
     re.MULTILINE,
 )
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # letters that no text has
 _ROWS = 1000  # that tell of a table
 _WORDS = re.compile(r"[\s,;\[\]{}\"':]+")  # between the words of JSON and YAML
 
@@ -26,21 +27,31 @@ _WORDS = re.compile(r"[\s,;\[\]{}\"':]+")  # between the words of JSON and YAML
 def tables_of(tree: Tree, name: str) -> list[Table]:
     """Return the tables that a text holds, as far as its beginning tells.
 
-    Names of cases in columns that are called as parts are one more, as are rows without a head.
+    Names of cases in columns that are called as parts are one more, as are rows without a head, and
+    what lies below sections and keys.
     """
     suffix = PurePosixPath(name).suffix.lower()
+    text = beginning(tree, name)
     if suffix == ".md":
-        return markdown_tables(beginning(tree, name))
+        return markdown_tables(text)
+    found = tables_in(tree, name) if suffix in JSON_YAML else []
     if suffix not in JSON_YAML:
         columns = columns_of(tree, name)
         called = {h: fold_number(h) is not None or is_part_word(h) for h in columns}
         parts = [(h, cells) for h, cells in columns.items() if called[h]]
-        return [columns, *tables_of_members("split", parts), *rows_of_parts(tree, name)]
-    found = tables_in(tree, name)
-    if not found and has_part_keys(tree, name):  # too large for its parser, or written wrongly
-        words = [word for word in _WORDS.split(beginning(tree, name)) if word]
-        found = [{"": words, "split": words}]
+        found = [columns, *tables_of_members("split", parts), *rows_of_parts(tree, name)]
+    if suffix not in JSON_YAML or not found:  # too large for its parser, or written wrongly
+        found += tables_within(content_of(text), PurePosixPath(name).stem)
+        if has_part_keys(tree, name):
+            words = [word for word in _WORDS.split(text) if word]
+            found.append({"": words, "split": words})
     return found
+
+
+def is_text(tree: Tree, name: str) -> bool:
+    """Tell by its beginning whether a file is a text."""
+    text = beginning(tree, name)
+    return bool(text) and _BINARY.search(text) is None
 
 
 def is_cut(tree: Tree, name: str) -> bool:

@@ -335,7 +335,7 @@ def test_tables_of_something_else_are_not(written, text):
 def test_splits_in_files_that_no_layout_reads_are_named(written, name, text, need_labels):
     root = written({**PAIRS, name: text.encode("latin-1")})
     (finding,) = layout_of(root, need_labels=need_labels).findings
-    named = need_labels and not name.startswith(("data", "split.yaml", "train_"))
+    named = need_labels and not name.startswith(("data", "split.yaml"))
     assert (finding.level, finding.code) == ("warning" if named else "note", "LAY_UNUSED")
     assert name in str(finding)
 
