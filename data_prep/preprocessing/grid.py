@@ -169,14 +169,13 @@ def to_grid(array: np.ndarray, grid: Grid, *, label: bool = False, ids: bool = F
                 return resized(values, grid.size)
             return resample(values, *grid.affines, grid.whole)
 
-        def nearest(places: np.ndarray) -> np.ndarray:
+        def nearest(values: np.ndarray) -> np.ndarray:
             if grid.affine is None:
-                return resized(places, grid.size, "nearest-exact")
-            return resample(places, *grid.affines, grid.whole, "nearest")
+                return resized(values, grid.size, "nearest-exact")
+            return resample(values, *grid.affines, grid.whole, "nearest")
 
         if ids:
-            values, places = np.unique(array, return_inverse=True)  # few enough for float32
-            array = values[nearest(places.reshape(array.shape)).astype(np.int64)]
+            array = _exactly(array, nearest)
         else:
             array = _by_class(array, there) if label else there(array)
     return array if grid.flat is None else array.squeeze(1 + grid.flat)
@@ -344,7 +343,21 @@ def _nearest(
     array: np.ndarray, source: np.ndarray, target: np.ndarray, size: tuple[int, ...]
 ) -> np.ndarray:
     """Return the nearest value at each place of another grid; 0 where there is none."""
-    return resample(array, source, target, size, "nearest", "zeros").astype(array.dtype)
+
+    def there(values: np.ndarray) -> np.ndarray:
+        return resample(values, source, target, size, "nearest", "zeros")
+
+    return _exactly(array, there)
+
+
+def _exactly(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Take values of any type as they are, where `bring` takes each from one place, or gives 0.
+
+    Each byte of them goes by itself: float32, in which it is brought, holds no large number.
+    """
+    parts = in_order(array)[..., None].view(np.uint8)  # (C, ..., bytes of a value)
+    there = [bring(parts[..., n]).astype(np.uint8) for n in range(parts.shape[-1])]
+    return np.stack(there, axis=-1).view(array.dtype)[..., 0]
 
 
 def _by_class(array: np.ndarray, bring: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
