@@ -55,7 +55,7 @@ _PLANES = 33629  # tag of MetaMorph
 _GDAL, _NO_DATA = 42112, 42113  # tags of GDAL
 # Tags of TIFF that bring stored values to others, which no reader of images does.
 _CURVES = {291: "GrayResponseCurve", 301: "TransferFunction", 433: "Decode"}
-_GDAL_SCALE = re.compile(r'role="(scale|offset)"[^>]*>([^<]*)<')
+_GDAL_ROLE = re.compile(r'role="(scale|offset)"')
 _NOT_SPACE = {"C": "channels", "T": "times"}  # axes of a stack, as tifffile names them
 _MODES = ("1", "L", "P", "I", "F", "I;16", "I;16B", "LA", "RGB", "RGBA")
 _AGAIN = "fetch or export the file again"
@@ -181,11 +181,12 @@ def _check_values(page: tifffile.TiffPage, findings: Findings) -> None:
     if curves := [name for number, name in _CURVES.items() if number in page.tags]:
         ask_scale(f"values that a TIFF tag brings to others, {', '.join(curves)}", findings)
     told = str(page.tags[_GDAL].value) if _GDAL in page.tags else ""
-    scale = {
-        role: text[:40]
-        for role, text in _GDAL_SCALE.findall(told)
-        if _number(text) != (role == "scale")
-    }
+    scale = {}
+    for element in told.split("<"):
+        start, closed, text = element.partition(">")
+        role = _GDAL_ROLE.search(start)
+        if role and closed and _number(text) != (role[1] == "scale"):
+            scale[role[1]] = text[:40]
     if scale:
         ask_scale(f"values to be scaled as GDAL does, {scale}", findings)
 
@@ -256,6 +257,7 @@ def is_lossy_tiff(data: bytes) -> bool:
     if not data.startswith(TIFF_MAGIC):
         return False
     try:
+        check_chain(data)
         with silenced("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
             return any(int(page.compression) in _LOSSY for page in file.pages)
     except Exception:  # whatever it is, `decode_tiff` meets it too

@@ -14,6 +14,7 @@ import numpy as np
 from data_prep.core.errors import DataError
 from data_prep.formats.header_fields import agreed
 
+MOST_PAGES = 1 << 16
 # Bytes of a number, by the types of TIFF 6.0 and BigTIFF.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
@@ -35,6 +36,13 @@ _NAMES = {
 _DESCRIPTION = 270
 _KINDS_OF_TEXT = (b"ImageJ=", b"<?xml", b"<OME")
 _PAIRS = ((273, 279), (324, 325))
+# Tags whose values tifffile holds of every page, or that are asked for here; others it leaves where
+# they are. Beyond those named above: Software, SubIFDs, and what ImageJ and MetaMorph tell.
+_HELD = frozenset(_NAMES) | {305, 330, 513, 514, 530, 33628, 50838, 50839}
+_PARSED = (_DESCRIPTION, 33471, 42112, 51123)  # texts; also of Olympus, GDAL and Micro-Manager
+_SUB_PAGES = 330
+_BYTES = (1, 2, 7)  # types that become text of at most four bytes a letter
+_IN_TEXT, _IN_NUMBERS = 4, 18  # bytes of memory a byte, such as of a tuple of short numbers
 _AGAIN = "fetch or export the file again"
 
 
@@ -43,6 +51,41 @@ class _Tag(NamedTuple):
     kind: int
     amount: int
     field: bytes  # the value, or where it is
+
+
+class Held(NamedTuple):
+    """What a decoder takes of a page's tags.
+
+    Attributes:
+        memory: bytes that their values take.
+        parsed: bytes of texts that are parsed.
+        pages: where its sub-pages are.
+    """
+
+    memory: int
+    parsed: int
+    pages: list[int]
+
+
+def held_of(data: bytes, entries: bytes, order: Literal["little", "big"], *, big: bool) -> Held:
+    """Tell what a decoder takes of a page, see `check_tags`; beyond the file, it takes nothing.
+
+    Raises:
+        DataError: IO_DAMAGED for more pages within it than a file may have.
+    """
+    memory, parsed, pages = 0, 0, []
+    for tag in _tags(entries, order, big):
+        size = _SIZES.get(tag.kind, 0) * tag.amount
+        if tag.code in _PARSED and size <= len(data):
+            parsed += size
+        if tag.code in _HELD and size <= len(data):
+            memory += size * (_IN_TEXT if tag.kind in _BYTES else _IN_NUMBERS)
+        if tag.code == _SUB_PAGES and tag.kind in _WHOLE:
+            if tag.amount > MOST_PAGES:
+                found = f"a page of {tag.amount} pages within it"
+                raise DataError("IO_DAMAGED", found, _AGAIN)
+            pages += np.frombuffer(_value(data, tag, order), np.uint64).tolist()
+    return Held(memory, parsed, pages)
 
 
 def check_tags(

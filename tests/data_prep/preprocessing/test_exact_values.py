@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from bad_sets import blob, box_of_ids, gz, nifti, noise
+from bad_sets import box_of_ids, gz, nifti, noise
 
 from data_prep.checks.run import check
 from data_prep.convert import convert
@@ -12,7 +12,6 @@ from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
 from data_prep.prepared.prepare import prepare
 from data_prep.preprocessing.grid import fit_label, grid_of, to_grid
-from data_prep.preprocessing.instances import IGNORED
 
 SIZE = (7, 6, 5)
 OTHERS = ("GEO_SHAPE", "GEO_AFFINE")
@@ -30,7 +29,7 @@ def extremes(dtype, size=SIZE):
     else:
         info = np.iinfo(dtype)
         told = [info.min, info.max, info.max - 1, min(info.max, 2**24 + 1)]
-    values = np.array([0, *told]).astype(dtype) if dtype.kind != "u" else np.array([0, *told], dtype)
+    values = np.array([dtype.type(value) for value in (0, *told)])
     return np.random.default_rng(0).choice(values, (1, *size))
 
 
@@ -80,7 +79,7 @@ def of_labels(*labels):
 
 def on_its_own_grid(name):
     """The same label on a grid that is wider, finer, or a little elsewhere."""
-    affine = nib.load_affine if False else np.array(nib.Nifti1Image.from_bytes(nifti(IDS)).affine)
+    affine = nib.Nifti1Image.from_bytes(nifti(IDS)).affine
     if name == "wider":
         beyond = [(3, 3)] * 3
         return nifti(np.pad(IDS, beyond), affine @ nib.affines.from_matvec(np.eye(3), [-3] * 3))
