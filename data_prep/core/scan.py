@@ -32,6 +32,7 @@ class Scan:
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
         segments: of a label whose header names its values.
         two_axes: whether the file has two axes of space; `array` then has a third of one voxel.
+        turned: the EXIF orientation by which a 2D image was turned upright, 1 for none.
     """
 
     array: np.ndarray
@@ -39,6 +40,7 @@ class Scan:
     codes: tuple[int, int] = (0, 0)
     segments: tuple[Segment, ...] = ()
     two_axes: bool = False
+    turned: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", in_order(self.array))

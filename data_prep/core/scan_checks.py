@@ -9,6 +9,8 @@ from data_prep.core.findings import Findings
 from data_prep.core.geometry import ROUNDED, SAME_PLACE, voxels_apart
 from data_prep.core.scan import UNNAMED, Scan, times
 
+_SWAPPING = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
+
 
 def check_image(scan: Scan, findings: Findings | None = None) -> Scan:
     """Refuse an image no network can use; return it with what is accepted repaired.
@@ -71,6 +73,36 @@ def order_of_channels(
         return [there.index(name) for name in asked]
     findings.ask("CH_OTHER", f"channels are {told}", "predict with a model of these channels")
     return [*range(len(asked))]
+
+
+def tell_turned_apart(on: Scan, other: Scan, where: str, what: str, findings: Findings) -> None:
+    """Warn, once a case, of two scans that different EXIF orientations turned upright.
+
+    One may have been drawn or saved without heed of the orientation. Where that would show in their
+    sizes, and does not, none was.
+
+    Args:
+        on: a scan.
+        other: one of the same size, which lies on it.
+        where: what the first is called.
+        what: what the other is called.
+        findings: take the warning, PAIR_TURNED.
+    """
+    size = (on if on.turned != 1 else other).size
+    swapped = (on.turned in _SWAPPING) != (other.turned in _SWAPPING)
+    if on.turned == other.turned or (swapped and len(set(size)) > 1):
+        return
+    if any(finding.code == "PAIR_TURNED" for finding in findings.found):
+        return
+
+    def told(scan: Scan) -> str:
+        return f"is turned by its EXIF orientation, {scan.turned}" if scan.turned != 1 else "is not"
+
+    found = f"the {where} {told(on)}, the {what} {told(other)}"
+    if on.turned == 1:
+        found = f"the {what} {told(other)}, the {where} {told(on)}"
+    fix = "look at the pictures of the quality report, and save both the right way up"
+    findings.warn("PAIR_TURNED", found, fix)
 
 
 def check_same_grid(

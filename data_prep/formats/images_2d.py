@@ -49,7 +49,7 @@ def read_picture(data: bytes, findings: Findings | None = None, beside: Beside =
             `to_scan` for pages.
     """
     findings = findings or Findings()
-    array, palette, _, told = _decode(data, findings, beside)
+    array, palette, _, told, turned = _decode(data, findings, beside)
     if palette is not None:
         if int(array.max()) >= len(palette):
             raise DataError(
@@ -59,7 +59,7 @@ def read_picture(data: bytes, findings: Findings | None = None, beside: Beside =
     array = _without_alpha(array, findings)
     if array.shape[-1] not in (1, 3):
         raise DataError("IMG_CHANNELS", f"{array.shape[-1]} samples a pixel", _RESAVE)
-    return to_scan(array, findings, told)
+    return to_scan(array, findings, told, turned)
 
 
 def mask_samples(data: bytes, findings: Findings, beside: Beside = alone) -> Samples:
@@ -76,7 +76,9 @@ def mask_samples(data: bytes, findings: Findings, beside: Beside = alone) -> Sam
     return samples._replace(array=_without_alpha(samples.array, findings))
 
 
-def to_scan(array: np.ndarray, findings: Findings, told: Told | None = None) -> Scan:
+def to_scan(
+    array: np.ndarray, findings: Findings, told: Told | None = None, turned: int = 1
+) -> Scan:
     """Return `([Z,] H, W, S)` samples as `(S, H, W)` or, of pages, `(S, X, Y, Z)`.
 
     The first voxel of pages lies at 0, columns lead to the patient's left, rows to the back and
@@ -86,13 +88,14 @@ def to_scan(array: np.ndarray, findings: Findings, told: Told | None = None) -> 
         array: the samples.
         findings: what is noticed is added to it.
         told: of the spacing of pages.
+        turned: see `Scan`.
 
     Raises:
         DataError: GEO_NONE for pages whose spacing is not told along all axes, unless accepted:
             then it is 1 mm; as `check_affine`.
     """
     if array.ndim == 3:
-        return Scan(np.moveaxis(array, -1, 0))
+        return Scan(np.moveaxis(array, -1, 0), turned=turned)
     sizes = list(told.mm) if told else [None] * 3
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
@@ -167,7 +170,7 @@ def _decode_other(data: bytes, findings: Findings) -> Samples:
     palette = None
     if image.mode == "P":
         palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    return Samples(array, palette, levels)
+    return Samples(array, palette, levels, turned=turn)
 
 
 def _check_png(image: Image.Image, array: np.ndarray, findings: Findings) -> None:

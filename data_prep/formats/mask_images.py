@@ -122,7 +122,7 @@ def read_picture_label(
         array = array[..., None]
     elif look.rgb:
         findings.note("LBL_GREY", "equal red, green and blue, taken once")
-    return to_scan(array[..., :1], findings, samples.told)
+    return to_scan(array[..., :1], findings, samples.told, samples.turned)
 
 
 def _look(samples: Samples) -> MaskLook:

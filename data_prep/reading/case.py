@@ -4,7 +4,7 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan, fit_channels
-from data_prep.core.scan_checks import check_image
+from data_prep.core.scan_checks import check_image, tell_turned_apart
 from data_prep.files.file_tree import Tree, recorded
 from data_prep.layouts import Case
 from data_prep.preprocessing.grid import fit_label
@@ -41,6 +41,7 @@ def read_case(
     label = read_case_label(tree, case, rules, image, findings)
     since = len(findings.found)
     fitted = fit_label(image, label, findings, void=rules.void)
+    tell_turned_apart(image, label, "image", "mask", findings)
     findings.place(since, file=case.labels[0])
     return image, fitted
 
@@ -51,7 +52,9 @@ def _read_objects(
     """Return the numbers of objects on the grid of their image, and the classes of their voxels."""
     since = len(findings.found)
     try:
-        ids = fit_label(image, read_objects(tree, case, findings, rules), findings, void=IGNORED)
+        objects = read_objects(tree, case, findings, rules)
+        ids = fit_label(image, objects, findings, void=IGNORED)
+        tell_turned_apart(image, objects, "image", "mask", findings)
         classes = ids.holding(objects_as_classes(ids.array, rules))
         look_at_ignored(classes.array, rules, findings)
     except DataError as error:

@@ -8,7 +8,7 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
-from data_prep.core.scan_checks import check_same_grid
+from data_prep.core.scan_checks import check_same_grid, tell_turned_apart
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import read_label
 from data_prep.formats.structure_names import check_names, plain
@@ -64,6 +64,7 @@ def read_class_masks(tree: Tree, case: Case, rules: Rules, findings: Findings) -
             label = np.zeros(first.array.shape, np.uint8 if max(classes.values()) < 256 else "u2")
         try:
             check_same_grid(first, mask, "mask", "first mask")
+            tell_turned_apart(first, mask, "first mask", f"mask of {names[file]}", findings)
             values = np.unique(mask.array)
             if len(values[values != 0]) > 1:
                 found = f"several values {values[:5].tolist()} in the mask of class {names[file]!r}"

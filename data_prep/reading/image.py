@@ -5,6 +5,7 @@ import numpy as np
 from data_prep.core.errors import DataError, named_errors
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.core.scan_checks import tell_turned_apart
 from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.series import is_dicom, read_series
 from data_prep.formats.registry import open_file, read_scan
@@ -31,6 +32,7 @@ def read_case_image(tree: Tree, case: Case, findings: Findings | None = None) ->
             fitted = fit_image(first, scan, findings, "channel", "first channel")
         except DataError as error:
             raise error.at(file=files[0]) from None
+        tell_turned_apart(first, scan, "first channel", "channel", findings)
         findings.place(since, file=files[0])
         arrays.append(fitted.array)
     return first.holding(np.concatenate(arrays))

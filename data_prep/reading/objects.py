@@ -9,6 +9,7 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan
+from data_prep.core.scan_checks import tell_turned_apart
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import read_label
 from data_prep.layouts import Case
@@ -145,6 +146,7 @@ def _read_masks(tree: Tree, case: Case, findings: Findings, rules: Rules | None)
         mask = first if number == 1 else read_label(tree, name, findings, rules)
         since = len(findings.found)
         try:
+            tell_turned_apart(first, mask, "first mask", f"mask of object {number}", findings)
             mask = fit_label(first, mask, findings, "mask", "first mask")
             findings.place(since, file=name)
             values = np.unique(mask.array)

@@ -70,12 +70,14 @@ class Samples(NamedTuple):
         palette: `(colours, 3)`, if they are its indices.
         levels: the number of white, for grey values of less than 8 bits.
         told: what a stack of pages tells of its spacing.
+        turned: the EXIF orientation by which it was turned upright, 1 for none.
     """
 
     array: np.ndarray
     palette: np.ndarray | None
     levels: int | None
     told: Told | None = None
+    turned: int = 1
 
 
 def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samples:
