@@ -14,6 +14,7 @@ from PIL import Image
 
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
+from data_prep.core.memory_limits import check_bytes
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
@@ -33,6 +34,7 @@ _PIECE = 1 << 20
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 # Chunks of PNG that are there once, and tell of pixels or their size.
 _ONCE = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"pHYs", b"sBIT", b"eXIf")
+_OF_TEXTS = 16  # times their size that Pillow holds of tiny ones: up to 13, measured
 _ORIENTATION = 0x0112  # tag of Exif
 _ADOBE = b"Adobe"  # what tells how a JPEG stores colours
 _AGAIN = "fetch or export the file again"
@@ -90,6 +92,17 @@ def _parts(data: bytes) -> Iterator[tuple[str, object]]:
                 yield "the orientation of Exif", exif.get(_ORIENTATION, 1)
             elif marker == 0xEE and body.startswith(_ADOBE):
                 yield "the Adobe segment", body
+
+
+def check_texts(data: bytes) -> None:
+    """Refuse a PNG whose texts, and other chunks beside the pixels, would take too much memory.
+
+    Raises:
+        DataError: IO_MEMORY, see `check_bytes`.
+    """
+    if data.startswith(_PNG):
+        beside = sum(end - start + 12 for kind, start, end in _chunks(data) if kind != b"IDAT")
+        check_bytes(min(beside, len(data)), _OF_TEXTS)
 
 
 def is_whole_jpeg(strip: bytes) -> bool:

@@ -16,7 +16,7 @@ from data_prep.core.geometry import AS_SCANNED, check_affine
 from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone
-from data_prep.formats.image_ends import check_end, check_once
+from data_prep.formats.image_ends import check_end, check_once, check_texts
 from data_prep.formats.tiff.decode import TIFF_MAGIC, Samples, decode_tiff, is_lossy_tiff
 from data_prep.formats.tiff.spacing import Told
 
@@ -139,6 +139,7 @@ def _decode_other(data: bytes, findings: Findings) -> Samples:
         raise DataError(
             "IMG_16BIT_COLOR", "a 16-bit PNG with colour or alpha", "save it as a 16-bit TIFF"
         )
+    check_texts(data)
     image = Image.open(io.BytesIO(data))
     itemsize = 2 if image.mode.startswith("I") else 1
     check_size(image.width * image.height * len(image.getbands()), itemsize)

@@ -28,6 +28,7 @@ TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_MOST_HEADER = 1 << 20  # bytes, far above any real one
 _LAST_FIELD = "elementdatafile"
 _SCALE = {"ElementToIntensityFunctionSlope": "1", "ElementToIntensityFunctionOffset": "0"}
 _PLACES = ("Offset", "Position", "Origin", "ImagePosition", "ImagePositionPatient")
@@ -106,7 +107,7 @@ def _header(data: bytes) -> tuple[dict[str, str], bytes]:
     fields: dict[str, str] = {}
     at = 0
     while _LAST_FIELD not in fields:
-        end = data.find(b"\n", at, at + 4096)
+        end = data.find(b"\n", at, min(at + 4096, _MOST_HEADER))
         if end < 0:
             raise DataError("HDR_DAMAGED", "no ElementDataFile in the header", _AGAIN)
         try:

@@ -34,6 +34,7 @@ _MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}  # by unit code: metres, millimetres, m
 _VECTORS = (1007, 2003, 2004)  # codes of intent: vector, RGB, RGBA
 _UNKNOWN = "codes of forms that are none"
 _AGAIN = "fetch or export the file again"
+_OF_EXTENSIONS = 16  # times their size that nibabel holds of tiny ones: up to 11, measured
 _WHOLE_IN_FLOAT32 = 1 << 24  # up to which it holds every whole number
 
 
@@ -205,6 +206,7 @@ def _declared_bytes(start: bytes) -> int:
     offset = float(header["vox_offset"])
     if not ((0 if pair else size) <= offset <= MAX_BYTES and offset.is_integer()):
         raise DataError("HDR_OFFSET", f"voxels start at byte {offset}", _AGAIN)
+    check_bytes(int(offset), _OF_EXTENSIONS)
     return check_bytes(int(offset) + check_size(math.prod(dims[:rank]), item))
 
 
