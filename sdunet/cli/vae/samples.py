@@ -226,11 +226,12 @@ def _write(
     drawn_by = {"weights_sha256": weights_sha256(model.root)}
     with own_folder(out, PICTURES, [name, _RECORD]) as output:
         with usable("MODEL_JSON", record, "give another folder"):
-            other = record.is_file() and parse_hashed(read_bounded(record)) != drawn_by
-        write_bytes(path, to_png(images, model.config.images.levels, columns))
+            same = record.is_file() and parse_hashed(read_bounded(record)) == drawn_by
+        picture = to_png(images, model.config.images.levels, columns)
+        if not same:
+            output.remove_rest()  # pictures of another model, before there is one of this
         write_hashed(record, drawn_by)
-        if other:
-            output.remove_rest()  # pictures of another model
+        write_bytes(path, picture)
     tell(f"wrote {path}")
 
 

@@ -6,6 +6,7 @@ package predicts as a run does.
 """
 
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -141,7 +142,7 @@ def _check_hub(run: str | Path, *, hub: bool, pack: bool) -> None:
 
 
 def _check_free(out: Path) -> None:
-    if out.exists():
+    if os.path.lexists(out):  # a link to what is not there now is somebody's, too
         raise DataError("OUT_TAKEN", f"{out} is there", "give a new name")
 
 

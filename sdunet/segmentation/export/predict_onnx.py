@@ -9,6 +9,7 @@ clips single values far beyond the others and removes small pieces, which this d
 import hashlib
 import itertools
 import json
+import os
 import sys
 from functools import reduce
 from pathlib import Path
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 2:
         raise SystemExit(__doc__)
     image, label = map(Path, arguments)
-    if label.suffix != ".npy" or label.exists():
+    if label.suffix != ".npy" or os.path.lexists(label):
         raise SystemExit(f"{label} must be a new name that ends in .npy")
     try:
         values = np.load(image)

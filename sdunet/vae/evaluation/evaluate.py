@@ -79,6 +79,7 @@ def evaluate(
     bits = dims * math.log(2)
     return {
         "split": split,
+        "images_sha256": data.splits[split]["sha256"],
         "n": count,
         "samples": samples,
         "dimensions": dims,

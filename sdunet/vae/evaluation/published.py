@@ -11,6 +11,7 @@ from data_prep.core.safe_text import inert
 from data_prep.files.hashed_json import read_hashed, write_hashed
 from data_prep.files.written_files import is_there
 from sdunet.runtime.run_record import check_results
+from sdunet.runtime.tables import plain_markdown
 from sdunet.vae.model import WEIGHTS, weights_sha256
 
 EVALUATION = "evaluation.json"
@@ -127,7 +128,7 @@ def table(runs: Sequence[str | Path]) -> str:
 
     Raises:
         DataError: EVAL_MISSING, EVAL_JSON; OUT_CHANGED if the weights are gone; as `check_results`;
-            TABLE_MIXED if data sets or grey levels differ, as bits
+            TABLE_MIXED if data sets, by name or by their images, or grey levels differ, as bits
             a dimension of 32 and of 256 levels cannot be compared.
     """
     found = [(Path(run), _load(Path(run))) for run in runs]
@@ -144,6 +145,11 @@ def table(runs: Sequence[str | Path]) -> str:
             "make one table for each",
         )
     ((data, levels, split),) = kinds
+    images = {record["images_sha256"]: run for run, record in found if "images_sha256" in record}
+    if len(images) > 1:
+        first, second, *_ = images.values()
+        told = f"{first} and {second} were evaluated on other images, though both are of {data}"
+        raise DataError("TABLE_MIXED", told, "make one table for each")
     lines = [
         f"Bits a dimension, {data}, {levels} levels, split {split}; lower is better.",
         "",
@@ -154,8 +160,8 @@ def table(runs: Sequence[str | Path]) -> str:
         elbo, nll = record["negative_elbo"], record["nll"]
         samples = f"{_bits(nll)} ({record['samples']})" if record["samples"] > 1 else "-"
         lines.append(
-            f"| {run.name} | {_bits(elbo)} | {samples} | {record['n']} | "
-            f"{record['parameters']:,} | measured, {run} |"
+            f"| {plain_markdown(run.name)} | {_bits(elbo)} | {samples} | {record['n']} | "
+            f"{record['parameters']:,} | measured, {plain_markdown(str(run))} |"
         )
     for row in PUBLISHED:
         if (row.data, row.levels) == (data, levels):

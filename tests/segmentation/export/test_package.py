@@ -316,6 +316,15 @@ def test_what_another_export_made_meanwhile_is_not_replaced(
     assert [p.read_text() for p in tmp_path.iterdir()] == ["kept"]
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_link_to_what_is_not_there_now_is_not_replaced(trained_discs, tmp_path, pack):
+    out = tmp_path / "out.zip"
+    out.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(DataError, match=r"OUT_TAKEN: .*out\.zip is there"):
+        export(trained_discs / "run", out, pack=pack)
+    assert out.is_symlink()
+
+
 def test_a_zip_is_called_so(disc_run, tmp_path, capsys):
     _, root, _ = disc_run
     assert run("export", root / "run", "-o", tmp_path / "packed", "--zip") == 1
