@@ -43,26 +43,20 @@ class Halt(pl.Callback):
         self.minutes = 0.0  # of all earlier parts of the run
         self.last = 0.0  # minutes of the last epoch
         self.started = self.epoch_started = time.monotonic()
-        self._before: dict[int, Any] = {}
 
     def on_sanity_check_start(self, *_: Any) -> None:
-        """Listen; from here on, since Lightning sets handlers of its own before."""
-        if not self._before and threading.current_thread() is threading.main_thread():
-            # What nohup or a shell told this process to ignore stays ignored.
-            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
-            self._before = {n: signal.signal(n, self._ask) for n in heard}
+        """Listen until `fit` ends; only now, as Lightning sets handlers of its own before."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                # What nohup or a shell told this process to ignore stays ignored.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self._ask)
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Listen, where nothing was validated before; end at once where the time is over."""
         self.on_sanity_check_start()
         self.started = self.epoch_started = time.monotonic()
         self._end_if_late(trainer)
-
-    def teardown(self, *_: Any, **__: Any) -> None:
-        """Listen no longer."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop if any process was asked, all of them after the same step."""
@@ -94,6 +88,10 @@ class Halt(pl.Callback):
         """Stop what comes after, if asked during the last epoch's end."""
         if self.asked is not None:
             self._stop()
+
+    def teardown(self, *_: Any, **__: Any) -> None:
+        """Stop it, too, if asked since."""
+        self.on_train_end()
 
     def state_dict(self) -> dict[str, float]:
         """Return the time spent, and that of the last epoch."""

@@ -8,6 +8,7 @@ import torch
 from data_prep.core.errors import DataError, words_of
 from data_prep.core.memory_limits import TORCH_FULL
 
+SMALLER = "training.batch_size or dataset.patch_size"  # settings of a segmentation
 _MEMORY = (TORCH_FULL, "alloc_cpu", "CUDA error: out of memory", "ALLOC_FAILED")
 
 
@@ -81,9 +82,7 @@ def not_finite(found: str) -> DataError:
     )
 
 
-def named(
-    error: RuntimeError, smaller: str = "training.batch_size or dataset.patch_size"
-) -> DataError | None:
+def named(error: RuntimeError, smaller: str = SMALLER) -> DataError | None:
     """Return what an error of a training is called; `None` where it is none that users can mend."""
     text = str(error).strip()
     if is_out_of_memory(error):

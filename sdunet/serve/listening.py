@@ -7,6 +7,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
+from sdunet.runtime.interruption import same_signals
 from sdunet.serve.work_queue import WorkQueue
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -54,10 +55,10 @@ def run_until_stopped(
         listening: is called at the beginning.
     """
     # Uvicorn raises the signal once more when it has ended, which would end us before we clean up.
-    before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-    try:
-        make_server(app, queue, listening).run([at])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        queue.close()
+    with same_signals():
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        try:
+            make_server(app, queue, listening).run([at])
+        finally:
+            queue.close()

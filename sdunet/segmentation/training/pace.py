@@ -13,8 +13,8 @@ import pytorch_lightning as pl
 from data_prep.core.errors import DataError
 from data_prep.prepared.dataset import Dataset
 from sdunet.runtime.checkpoint import STATE
-from sdunet.runtime.lightning_setup import quiet_lightning
-from sdunet.runtime.torch_errors import fit_errors, lightning_errors
+from sdunet.runtime.lightning_setup import fit, quiet_lightning
+from sdunet.runtime.torch_errors import lightning_errors
 from sdunet.segmentation.config import TaskConfig
 from sdunet.segmentation.models.planned import planned
 from sdunet.segmentation.models.trained_model import WEIGHTS, network_for
@@ -64,8 +64,7 @@ def measure(task: TaskConfig, dataset: Dataset, fold: int) -> Pace:
         watch = _Stopwatch()
         trainer = build_trainer(task, Path(folder), keep, config.epochs, watch=watch)
         trainer.limit_train_batches, trainer.limit_val_batches = _STEPS, _CASES
-        with fit_errors("training.batch_size or dataset.patch_size"):
-            trainer.fit(module, batches)
+        fit(trainer, module, batches)
         epoch = time.monotonic() - watch.began
     sizes = [float(np.prod(dataset.cases[id_].size)) for id_ in batches.val_cases]
     count = min(_CASES, len(sizes))

@@ -29,11 +29,11 @@ from sdunet.runtime.checkpoint import (
 )
 from sdunet.runtime.device import check_processes, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
-from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
+from sdunet.runtime.lightning_setup import end_together, fit, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import check_run
 from sdunet.runtime.stop_callbacks import Halt
-from sdunet.runtime.torch_errors import fit_errors, lightning_errors
+from sdunet.runtime.torch_errors import lightning_errors
 from sdunet.segmentation.config import NetworkConfig, TaskConfig, TrainingConfig
 from sdunet.segmentation.models.hub import is_on_hub
 from sdunet.segmentation.models.planned import planned, without_validation
@@ -170,8 +170,8 @@ def train(
         # The precision is that of the settings, whatever the caller's autocast.
         plain = torch.autocast(device, enabled=False)
         logging = logging_to(trainer, loggers if is_first_process() else (), out, settings)
-        with logging, fit_errors("training.batch_size or dataset.patch_size"), plain:
-            trainer.fit(module, batches, ckpt_path=None if state is None else str(state))
+        with logging, plain:
+            fit(trainer, module, batches, state)
     if not (out / WEIGHTS).exists():
         raise DataError("RUN_WEIGHTS", f"{WEIGHTS} is gone from {out}", "train anew")
     if trainer.is_global_zero and (module.trained or not _is_finished(out)):

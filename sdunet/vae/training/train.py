@@ -36,10 +36,10 @@ from sdunet.runtime.checkpoint import (
 )
 from sdunet.runtime.device import check_processes, check_share, choose_device
 from sdunet.runtime.doubts import UNLISTED, findings_of
-from sdunet.runtime.lightning_setup import end_together, is_first_process, quiet_lightning
+from sdunet.runtime.lightning_setup import end_together, fit, is_first_process, quiet_lightning
 from sdunet.runtime.run_record import RunRecord, say, say_if_slow
 from sdunet.runtime.safetensors_io import check_run, run_text, write_weights
-from sdunet.runtime.torch_errors import fit_errors, lightning_errors, not_finite
+from sdunet.runtime.torch_errors import lightning_errors, not_finite
 from sdunet.vae.config import VAEConfig
 from sdunet.vae.data.packed import Packed, PackedImages, load_packed
 from sdunet.vae.model import (
@@ -130,8 +130,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
             save_description(out, config, packed)
             say_if_slow(module.network, choose_device(training.device))
             _say_unused(config)
-        with fit_errors("training.batch_size"):
-            trainer.fit(module, images, ckpt_path=state)
+        fit(trainer, module, images, state, smaller="training.batch_size")
         bits = float(trainer.callback_metrics.get("val_bpd", float("nan")))
         _check_usable(module, packed, "val_bpd" in trainer.callback_metrics, bits)
         if trainer.is_global_zero:

@@ -17,6 +17,7 @@ from data_prep.core.errors import DataError
 from data_prep.files.output_folder import own_folder
 from data_prep.prepared.dataset import load_dataset, save_dataset
 from sdunet.runtime.checkpoint import PREVIOUS, STATE
+from sdunet.runtime.interruption import same_signals
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.runtime.stop_callbacks import Halt
 from sdunet.segmentation.models.trained_model import WEIGHTS, load_model
@@ -312,15 +313,12 @@ def test_signals_before_the_first_step_and_after_the_last_are_heard(
 
 
 def test_signals_that_nohup_hides_stay_hidden(tmp_path):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     halt = Halt(tmp_path)
-    try:
+    with same_signals():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         halt.on_sanity_check_start()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) == halt._ask
-    finally:
-        halt.teardown()
-        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.long
