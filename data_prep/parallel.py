@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from data_prep.core.errors import DataError, case_errors, words_of
 from data_prep.core.safe_text import make_streams_inert
 from data_prep.parent_process import end_with_parent
+from data_prep.safe_path import safe_path
 
 # Threads and locks of the parent do not survive a fork; a fresh interpreter is slower and safe.
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -78,7 +79,7 @@ def _tried(work: Callable[..., Any], item: tuple) -> Any:
 def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int) -> Iterator[Any]:
     waiting = iter(items)
     under_way: deque[tuple[tuple, Future | None]] = deque()
-    pool = _pool(workers)
+    pool = _Pool(workers)
     try:
         while True:
             try:
@@ -96,7 +97,7 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
                 pool.shutdown(cancel_futures=True)
                 while under_way:
                     yield _by_itself(work, *under_way.popleft())
-                pool = _pool(workers)
+                pool = _Pool(workers)
                 continue
             under_way.popleft()
             yield result
@@ -104,8 +105,17 @@ def _in_processes(work: Callable[..., Any], items: Iterable[tuple], workers: int
         pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, _CONTEXT, initializer=_begin)
+class _Pool(ProcessPoolExecutor):
+    """Starts its workers, and before them the process that tracks their locks, by `safe_path`."""
+
+    def __init__(self, workers: int) -> None:
+        with safe_path():
+            super().__init__(workers, _CONTEXT, initializer=_begin)
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Hand on work; a worker is started where all are busy."""
+        with safe_path():
+            return super().submit(work, *args, **kwargs)
 
 
 def _begin() -> None:
@@ -116,7 +126,7 @@ def _begin() -> None:
 def _by_itself(work: Callable[..., Any], item: tuple, future: Future | None) -> Any:
     if future and future.done() and not future.cancelled() and future.exception() is None:
         return future.result()
-    with _pool(1) as pool:
+    with _Pool(1) as pool:
         try:
             return pool.submit(_tried, work, item).result()
         except BrokenProcessPool:

@@ -5,8 +5,11 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 from data_prep.core.safe_text import make_streams_inert
+from data_prep.safe_path import safe_path
 from sdunet.cli import main as cli
 from sdunet.runtime.threads import take_usable_cores
 
@@ -18,7 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("sdunet.__main__")
     take_usable_cores()
     _name_user()
-    return cli.main(argv)
+    # Whoever begins in a checkout by `python -m sdunet` finds the package itself so.
+    here = sys.path[0] in ("", str(Path.cwd()))
+    with nullcontext() if here else safe_path():
+        return cli.main(argv)
 
 
 def _name_user() -> None:

@@ -41,6 +41,7 @@ TEXT_FILES = [
 ORDER = (
     "data_prep.core",
     "data_prep.parent_process",
+    "data_prep.safe_path",
     "data_prep.parallel",
     "data_prep.files",
     "data_prep.preprocessing",
