@@ -6,10 +6,12 @@ package predicts as a run does.
 """
 
 import io
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -18,8 +20,9 @@ from typing import Any
 
 import torch
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, named_errors
 from data_prep.core.parse import read_json, usable
+from data_prep.core.safe_text import placeless
 from data_prep.files.atomic import write_bytes, write_json
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import NOT_WHOLE, RECORD, check_output, partial_of
@@ -58,6 +61,7 @@ from sdunet.segmentation.models.together import settings_of
 from sdunet.segmentation.models.trained_model import Model, load_model
 
 EXAMPLE, FACTS = "example.safetensors", "facts.json"
+_AGAIN = "export it again; if that does not help, report this"
 
 
 def export(
@@ -147,16 +151,42 @@ def _check_free(out: Path) -> None:
 
 
 def _check_afresh(path: Path) -> None:
-    """Check a package in a process that has nothing of what made it."""
+    """Check a package in a process that has nothing of what made it but where modules lie."""
     check = (
+        f"import sys; sys.path = {[*map(str, sys.path)]!r}; "
         "from data_prep.parent_process import end_with_parent; end_with_parent(); "
-        f"from {__name__} import check_package; check_package({str(path)!r})"
+        f"from {__name__} import tell_check; tell_check({str(path)!r})"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", check], capture_output=True, text=True, check=False
-    )
+    # -P: where modules lie is not known yet as it begins, and is not in the working directory.
+    command = [sys.executable, "-P", "-c", check]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise DataError("PACKAGE_CHECK", done.stderr[-500:].strip(), "report this")
+        raise _told(done)
+
+
+def tell_check(path: str | Path) -> None:
+    """Check a package, and end this process with what is wrong, in JSON for the one it checks for.
+
+    Raises:
+        SystemExit: with code, finding and fix as the last line of stderr, see `check_package`.
+    """
+    try:
+        with named_errors(fix=_AGAIN, code="PACKAGE_CHECK"):
+            check_package(path)
+    except DataError as error:
+        sys.exit(json.dumps([error.code, error.found, error.fix]))
+
+
+def _told(done: subprocess.CompletedProcess[str]) -> DataError:
+    """Return what a process found that ended in `tell_check`, or before it came there."""
+    last = done.stderr.strip().rpartition("\n")[2]
+    try:
+        code, found, fix = json.loads(last)
+    except (TypeError, ValueError):
+        last = textwrap.shorten(last, 300, placeholder=" ...")
+        found = f"its check in a process of its own ended with status {done.returncode}: {last!r}"
+        code, fix = "PACKAGE_CHECK", _AGAIN
+    return DataError(code, placeless(found), fix)
 
 
 def check_package(path: str | Path) -> None:
