@@ -53,6 +53,7 @@ def examine(tree: Tree, case: Case, rules: Rules) -> tuple[Fingerprint | None, l
         frozenset(findings.held),
         image.two_axes,
         voxels[-1],
+        frozenset(findings.told),
     )
     return facts, findings.found
 

@@ -27,7 +27,7 @@ from data_prep.planning.classes import classes_of, ignored_of, learned_classes
 from data_prep.planning.fingerprint import Fingerprint
 from data_prep.planning.regions import check_regions
 from data_prep.planning.splits import groups_of
-from data_prep.reading.other_names import ask_other_names
+from data_prep.reading.other_names import ask_other_names, tell_other_tables
 
 _MOST_TOLD = 20  # warnings of cases
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -169,6 +169,7 @@ def check(
     findings += told_of(rules)
     noticed = Findings(config.accept)
     without += ask_other_names({id_: fact.held for id_, fact in facts.items()}, rules, noticed)
+    tell_other_tables({id_: fact.told for id_, fact in facts.items()}, rules, noticed)
     findings += noticed.found
     errors += without
     alone = {error.case for error in without}

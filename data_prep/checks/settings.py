@@ -178,6 +178,7 @@ def without_effect(
     numbered = bool(config.split_file) or any(isinstance(split, int) for split in splits)
     kinds = {case.kind for case in layout.cases}
     tested = "test" in splits
+    held = frozenset[int | str]().union(*(fact.held for fact in facts))
     reasons = {
         "spacing": config.spacing
         and facts
@@ -186,6 +187,7 @@ def without_effect(
         "structures": config.structures
         and not kinds & {"contours", "segments", "class masks"}
         and not any(name.lower().endswith(_NAMED) for c in layout.cases for name in c.labels)
+        and not any(isinstance(one, str) for one in held)
         and "no label is a DICOM RTSTRUCT or SEG, a file a class, or a NRRD that names segments",
         "label_map": config.label_map
         and not kinds & {"classes", "objects", "numbered"}
@@ -205,7 +207,6 @@ def without_effect(
         if reason:
             found = f"dataset.{name} {getattr(config, name)} changes nothing: {reason}"
             findings.warn("SET_UNUSED", found, "leave it out")
-    held = frozenset[int | str]().union(*(fact.held for fact in facts))
     return [*findings.found, *never_held(config, held)] if facts else findings.found
 
 

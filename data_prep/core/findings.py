@@ -123,6 +123,7 @@ class Findings:
 
     Attributes:
         held: numbers or, in lower case, names of structures that the label holds.
+        told: values that are there and what tables call them, in lower case, see `Scan.table`.
     """
 
     def __init__(self, accept: Collection[str] = (), how: str = "dataset.accept: [{code}]") -> None:
@@ -130,6 +131,7 @@ class Findings:
         self.how = how
         self.found: list[Finding] = []
         self.held: set[int | str] = set()
+        self.told: set[tuple[int, str]] = set()
 
     def note(self, code: str, found: str) -> None:
         """Tell of a lossless repair."""

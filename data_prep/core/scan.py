@@ -1,6 +1,7 @@
 """What a reader returns, and what every reader shares."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ class Scan:
         affine: voxel index to millimetres, `(4, 4)`, RAS+; `None` for 2D images.
         codes: NIfTI's `(qform_code, sform_code)`, to be written back as they were.
         segments: of a label whose header names its values.
+        table: what a header calls values of a label, where that is no part of its format.
         two_axes: whether the file has two axes of space; `array` then has a third of one voxel.
         turned: the EXIF orientation by which a 2D image was turned upright, 1 for none.
     """
@@ -41,6 +43,7 @@ class Scan:
     segments: tuple[Segment, ...] = ()
     two_axes: bool = False
     turned: int = 1
+    table: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", in_order(self.array))
@@ -52,7 +55,7 @@ class Scan:
 
     def holding(self, array: np.ndarray) -> "Scan":
         """Return other values `(C, ...)` at the same place."""
-        return replace(self, array=array, segments=())
+        return replace(self, array=array, segments=(), table={})
 
     @property
     def spacing(self) -> tuple[float, ...] | None:

@@ -5,6 +5,7 @@ read to its end, its length must be what the header declares, and the geometry m
 """
 
 import math
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -25,6 +26,7 @@ from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
 from data_prep.core.scan import Scan, times
 from data_prep.files.decompress import Beside, alone, gunzip, silenced
 from data_prep.formats.header_fields import scaled
+from data_prep.formats.label_tables.in_header import in_xml
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -33,6 +35,7 @@ _PAIR_MAGIC = (b"ni1", b"ni2")
 _MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}  # by unit code: metres, millimetres, micrometres
 _VECTORS = (1007, 2003, 2004)  # codes of intent: vector, RGB, RGBA
 _UNKNOWN = "codes of forms that are none"
+_TABLES = (30, 0)  # codes of extensions by Connectome Workbench, and by others who copy it
 _AGAIN = "fetch or export the file again"
 _OF_EXTENSIONS = 16  # times their size that nibabel holds of tiny ones: up to 11, measured
 _WHOLE_IN_FLOAT32 = 1 << 24  # up to which it holds every whole number
@@ -58,7 +61,7 @@ def read_nifti(data: bytes, findings: Findings | None = None, beside: Beside = a
 
 
 def read_nifti_label(data: bytes, findings: Findings | None = None, beside: Beside = alone) -> Scan:
-    """Decode a label volume to `(1, X, Y, Z)` of the values stored.
+    """Decode a label volume to `(1, X, Y, Z)` of the values stored, with their names.
 
     Raises:
         DataError: LBL_SCALED if the header scales them, LBL_4D for several volumes, else as
@@ -76,7 +79,9 @@ def read_nifti_label(data: bytes, findings: Findings | None = None, beside: Besi
     scan = _to_scan(image, findings)
     if len(scan.array) != 1:
         raise DataError("LBL_4D", f"{len(scan.array)} volumes in one label", "save one volume")
-    return scan
+    texts = [one.content for one in image.header.extensions if one.get_code() in _TABLES]
+    tables = filter(None, map(in_xml, texts))
+    return replace(scan, table=next(tables, {}))
 
 
 def _to_scan(image: nib.Nifti1Image, findings: Findings) -> Scan:

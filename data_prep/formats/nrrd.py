@@ -17,6 +17,7 @@ from data_prep.core.memory_limits import check_size
 from data_prep.core.scan import SCANNER_CODES, Scan
 from data_prep.files.decompress import Beside, alone, bunzip2, gunzip
 from data_prep.formats.header_fields import agreed, ask_scale, millimetres_in, tell_apart
+from data_prep.formats.label_tables.in_header import of_groups
 from data_prep.formats.slicer_segments import check_extents, segments_of
 
 _TYPES = {
@@ -117,7 +118,8 @@ def read_nrrd(data: bytes, findings: Findings | None = None, beside: Beside = al
     two_axes = rank - (channels is not None) == 2
     segments = segments_of(keys, len(array))
     check_extents(keys, segments, array, findings)
-    return Scan(array, affine, SCANNER_CODES, segments, two_axes)
+    table = of_groups(keys)
+    return Scan(array, affine, SCANNER_CODES, segments, two_axes, table=table)
 
 
 def _header(data: bytes) -> tuple[dict[str, str], dict[str, str], bytes]:

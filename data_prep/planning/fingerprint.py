@@ -35,6 +35,7 @@ class Fingerprint:
         held: numbers or names of structures in its label, before they are mapped to classes.
         two_axes: whether its file has two axes, and a place: then it is no volume.
         ignored: how many voxels are ignored.
+        told: values of its label and what tables call them, see `Findings.told`.
     """
 
     size: tuple[int, ...]
@@ -52,6 +53,7 @@ class Fingerprint:
     held: frozenset[int | str] = frozenset()
     two_axes: bool = False
     ignored: int = 0
+    told: frozenset[tuple[int, str]] = frozenset()
 
     def along(self, values: tuple[Number, ...], dims: int) -> tuple[Number, ...]:
         """Return what there is for each axis without the one across a slice, if `dims` is 2."""

@@ -13,6 +13,7 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.dicom.labels import read_drawn
 from data_prep.formats.dicom.references import source_of
 from data_prep.formats.dicom.series import parse
+from data_prep.formats.label_tables.beside import beside_label
 from data_prep.formats.registry import open_file, read_label
 from data_prep.formats.structure_names import plain
 from data_prep.layouts import Case
@@ -21,6 +22,7 @@ from data_prep.reading.class_masks import read_class_masks
 from data_prep.reading.image import read_case_image
 from data_prep.reading.objects import objects_as_classes, read_objects, tells_objects
 from data_prep.reading.segments import segments_to_classes
+from data_prep.reading.tables import by_table, hold_to_table
 from data_prep.reading.whole_numbers import nearest_whole
 
 _VOIDS = (-1, 254, 255, 65535)  # usual numbers of what belongs to no class
@@ -68,6 +70,8 @@ def read_case_label(
                 scan = read_drawn(case.kind, drawn, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
+            for name, table in beside_label(tree, case.labels[0]).items():
+                hold_to_table(scan.array, table, rules, findings, name)
             scan = scan.holding(as_classes(scan, rules, findings))
         look_at_ignored(scan.array, rules, findings)
     except DataError as error:
@@ -80,10 +84,12 @@ def as_classes(scan: Scan, rules: Rules, findings: Findings | None = None) -> np
     """Return class numbers of a label, by the names of its header where it has such.
 
     Raises:
-        DataError: as `to_classes` and `segments_to_classes`.
+        DataError: as `to_classes`, `by_table` and `segments_to_classes`.
     """
+    findings = findings or Findings(rules.accept)
+    scan = by_table(scan, rules, findings) if scan.table and not scan.segments else scan
     if scan.segments:
-        return segments_to_classes(scan, rules, findings or Findings(rules.accept))
+        return segments_to_classes(scan, rules, findings)
     return to_classes(scan.array, rules.labels, rules.label_map, findings, rules.ignored)
 
 

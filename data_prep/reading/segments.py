@@ -1,6 +1,5 @@
 """Class numbers of segments that a header names: a name means one class, whatever its value."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,10 +8,10 @@ from data_prep.core.config import Rules
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.core.scan import Scan, Segment
+from data_prep.formats.label_tables.entries import SILENT
 from data_prep.formats.structure_names import check_names, plain
 from data_prep.planning.classes import names_of
 
-SILENT = re.compile(r"(segment|label|class)?[ _]*[0-9]*", re.IGNORECASE)  # of a program
 _SHOWN = 8
 
 
