@@ -49,7 +49,7 @@ def read_picture(data: bytes, findings: Findings | None = None, beside: Beside =
             `to_scan` for pages.
     """
     findings = findings or Findings()
-    array, palette, _, told, turned = _decode(data, findings, beside)
+    array, palette, _, told, turned, _ = _decode(data, findings, beside)
     if palette is not None:
         if int(array.max()) >= len(palette):
             raise DataError(

@@ -138,11 +138,12 @@ def _look(samples: Samples) -> MaskLook:
 
 
 def _palette_of(samples: Samples) -> dict[int, int]:
-    """Return `0xRRGGBB` of each index."""
-    if samples.palette is None:
+    """Return `0xRRGGBB` of each index, of a palette or as ImageJ shows it."""
+    palette = samples.shown if samples.palette is None else samples.palette
+    if palette is None:
         return {}
-    bytes_ = samples.palette.astype(np.int64)
-    if samples.palette.dtype != np.uint8:
+    bytes_ = palette.astype(np.int64)
+    if palette.dtype != np.uint8:
         bytes_ = bytes_ >> 8  # TIFF holds 16 bits a colour
     return {i: int(r << 16 | g << 8 | b) for i, (r, g, b) in enumerate(bytes_)}
 

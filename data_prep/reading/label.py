@@ -70,7 +70,7 @@ def read_case_label(
                 scan = read_drawn(case.kind, drawn, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
-            for name, table in beside_label(tree, case.labels[0]).items():
+            for name, table in beside_label(tree, case.labels[0], case.id).items():
                 hold_to_table(scan.array, table, rules, findings, name)
             scan = scan.holding(as_classes(scan, rules, findings))
         look_at_ignored(scan.array, rules, findings)

@@ -16,10 +16,11 @@ from data_prep.formats.registry import stem
 
 # Value, red, green, blue, opacity, whether it is shown and meshed, name.
 _DESCRIBED = re.compile(r'^\s*(\d{1,9})(?:\s+\d{1,3}){3}\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*$')
+_DESCRIPTIONS = ("_labels.txt", ".txt", ".label")  # what names of such files end in
 _IGNORED = "__ignore__"  # a first line of LabelMe that is of value -1
 
 
-def beside_label(tree: Tree, name: str) -> dict[str, dict[int, str]]:
+def beside_label(tree: Tree, name: str, case: str) -> dict[str, dict[int, str]]:
     """Return the names by value that files beside a label give, by the file.
 
     Files that hold something else, or cannot be read, say nothing.
@@ -27,16 +28,16 @@ def beside_label(tree: Tree, name: str) -> dict[str, dict[int, str]]:
     Args:
         tree: where they are.
         name: of the label.
+        case: id of its case, by which ITK-SNAP may call them, too.
     """
-    folder, own = PurePosixPath(name).parent, stem(name)
     readers: dict[str, Callable[[str], dict[int, str]]] = {
-        f"{own}.json": _of_dcmqi,
         "meta.json": _of_dcmqi,
-        f"{own}_labels.txt": _of_itk_snap,
-        f"{own}.txt": _of_itk_snap,
-        f"{own}.label": _of_itk_snap,
         "label_names.txt": _of_labelme,
     }
+    for own in (stem(name), PurePosixPath(case).name):
+        readers[f"{own}.json"] = _of_dcmqi
+        readers |= dict.fromkeys((f"{own}{end}" for end in _DESCRIPTIONS), _of_itk_snap)
+    folder = PurePosixPath(name).parent
     wanted = {(folder / file).as_posix(): read for file, read in readers.items()}
     found = {}
     for file in wanted.keys() & {*tree.names} - tree.outside:

@@ -8,7 +8,7 @@ import lzma
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -71,6 +71,7 @@ class Samples(NamedTuple):
         levels: the number of white, for grey values of less than 8 bits.
         told: what a stack of pages tells of its spacing.
         turned: the EXIF orientation by which it was turned upright, 1 for none.
+        shown: `(256, 3)`, the colours that ImageJ shows numbers of 8 bits in, if not in greys.
     """
 
     array: np.ndarray
@@ -78,6 +79,7 @@ class Samples(NamedTuple):
     levels: int | None
     told: Told | None = None
     turned: int = 1
+    shown: np.ndarray | None = None
 
 
 def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samples:
@@ -149,7 +151,21 @@ def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samp
         bits = pages[0].bitspersample
         levels = 2**bits - 1 if palette is None and bits < 8 else None
         array = arrays[0] if len(arrays) == 1 else np.stack(arrays)
-        return Samples(array, palette, levels, told_spacing(file, findings, beside))
+        shown = _shown(imagej, array) if palette is None else None
+        told = told_spacing(file, findings, beside)
+        return Samples(array, palette, levels, told, shown=shown)
+
+
+def _shown(imagej: Mapping[str, object], array: np.ndarray) -> np.ndarray | None:
+    """Return the colours of ImageJ; none for greys that rise, as of any contrast that is set."""
+    luts = imagej.get("LUTs")
+    tables = [np.asarray(lut) for lut in luts] if isinstance(luts, list) else []
+    if len(tables) != 1 or tables[0].shape != (3, 256) or array.dtype != np.uint8:
+        return None
+    colours = tables[0].T.astype(np.uint8)
+    grey = (colours == colours[:, :1]).all()
+    rising = (np.diff(colours[:, 0].astype(int)) >= 0).all()
+    return None if array.shape[-1] != 1 or (grey and rising) else colours
 
 
 def _check_order(file: tifffile.TiffFile) -> None:
