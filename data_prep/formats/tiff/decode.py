@@ -158,11 +158,10 @@ def decode_tiff(data: bytes, findings: Findings, beside: Beside = alone) -> Samp
 
 def _shown(imagej: Mapping[str, object], array: np.ndarray) -> np.ndarray | None:
     """Return the colours of ImageJ; none for greys that rise, as of any contrast that is set."""
-    luts = imagej.get("LUTs")
-    tables = [np.asarray(lut) for lut in luts] if isinstance(luts, list) else []
-    if len(tables) != 1 or tables[0].shape != (3, 256) or array.dtype != np.uint8:
+    lut = imagej.get("LUTs")  # a list of several for several channels
+    if not isinstance(lut, np.ndarray) or lut.shape != (3, 256) or array.dtype != np.uint8:
         return None
-    colours = tables[0].T.astype(np.uint8)
+    colours = lut.T.astype(np.uint8)
     grey = (colours == colours[:, :1]).all()
     rising = (np.diff(colours[:, 0].astype(int)) >= 0).all()
     return None if array.shape[-1] != 1 or (grey and rising) else colours
