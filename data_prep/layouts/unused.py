@@ -15,6 +15,7 @@ from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_table import beginning, columns_in
 from data_prep.layouts.cases import Layout, sample
 from data_prep.layouts.dicom_files import is_dicom_file
+from data_prep.layouts.folders.case_records import Records, told_by_records
 from data_prep.layouts.folders.labels import is_label_folder, name_of
 from data_prep.layouts.folders.stems import key_of
 from data_prep.layouts.lists.beside import (
@@ -95,6 +96,16 @@ def unused_files(
     used = {name for case in cases for name in case.files} | {layout.listed_in}
     told = used | {layout.described_in} | {error.file for error in layout.problems}
     told |= set().union(*voxels_beside(tree, filter(None, used)).values())
+    findings = Findings()
+    rest = [name for name in tree.names if name not in told]
+    records = told_by_records(tree, rest, layout) if need_labels else []
+    for alike in records:
+        if alike.about:
+            findings.question("LAY_UNUSED", *_what_they_tell(alike), alike.about)
+        else:
+            findings.warn("LAY_UNUSED", *_what_they_tell(alike))
+        findings.place(len(findings.found) - 1, file=alike.names[0])
+    told = told.union(*(alike.names for alike in records))
     refused = {error.case for error in layout.problems}
     beside = {PurePosixPath(name).parent for name in used if name}
     top = PurePosixPath(".")
@@ -144,7 +155,6 @@ def unused_files(
             lists.append(name)
         else:
             texts.append(name)
-    findings = Findings()
     for folder, several in _like_labels(tree, layout, far).items() if need_labels else ():
         if in_pairs and not chosen:
             found = f"{len(several)} files that look like labels of the same images are not used: "
@@ -256,6 +266,17 @@ def _what_it_names(named: Named) -> tuple[str, str]:
     found = f"its {named.number} names are those of {len(named.cases)} cases, such as "
     found += f"{min(named.cases)}, or of their patients; it may tell their split or patients, "
     return f"{found}and is not read", fix
+
+
+def _what_they_tell(records: Records) -> tuple[str, str]:
+    """Return what is told of records of a case each, and what to do."""
+    keys = ", ".join(map(repr, records.columns[:4]))
+    more = len(records.names) - 1
+    found = f"it and {more} more, of a case each, may tell {{}} by {keys}, and are not read"
+    if not records.about:
+        return found.format("which cases to leave out"), "take those cases out, or the files"
+    ways = [_GIVEN[subject].format(ids="") for subject in records.about]
+    return found.format("their split or patients"), f"{'; '.join(ways)}; or take them out"
 
 
 def _kept_apart_alone(layout: Layout) -> bool:

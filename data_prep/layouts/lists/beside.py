@@ -159,7 +159,7 @@ def parted_by_tables(tree: Tree, names: Iterable[str], layout: Layout) -> list[s
 
 def _open(table: Table, layout: Layout, called: Mapping[str, set[str]]) -> tuple[Subject, ...]:
     """Return what a table tells of split and groups, and the dataset says not itself."""
-    parted, of_groups = _what_is_told(table)
+    parted, of_groups = what_is_told(table)
     of_groups = of_groups or groups_by_keys(table, _naming(table, called))
     return not_stated(layout, split=parted, groups=of_groups)
 
@@ -201,11 +201,11 @@ def states_groups(layout: Layout) -> bool:
 
 def tells_of_cases(tree: Tree, name: str) -> bool:
     """Tell whether JSON, YAML or Markdown holds parts of a split or groups, whatever of."""
-    told = any(any(_what_is_told(table)) for table in tables_of(tree, name))
+    told = any(any(what_is_told(table)) for table in tables_of(tree, name))
     return told or (not name.lower().endswith(".md") and has_part_keys(tree, name))
 
 
-def _what_is_told(table: Table) -> tuple[bool, bool]:
+def what_is_told(table: Table) -> tuple[bool, bool]:
     """Tell whether a column of a table tells parts of a split, and whether one tells groups."""
     counts = parts_counted(table)
     columns = {h: cells for h, cells in table.items() if h and any(cells) and h not in counts}

@@ -63,7 +63,7 @@ def tables_within(content: object, called: str, depth: int = DEPTH) -> list[Tabl
     inner: list[tuple[str, object]] = []
     if isinstance(content, list):
         records = [record for record in content if isinstance(record, dict)]
-        found += _of_records([_flat(record) for record in records])
+        found += _of_records([flat(record) for record in records])
         for key in _naming(records):
             found += tables_of_members(key, [(_cell(r[key]), r) for r in records if key in r])
         inner = [(called, record) for record in records]
@@ -77,7 +77,7 @@ def tables_within(content: object, called: str, depth: int = DEPTH) -> list[Tabl
         of_members = is_part_word(called) and told_parts(called, [*plain.values()]) is None
         if len(plain) > 1 and not of_members:
             found.append({"": [*map(str, plain)], called_one(called): [*plain.values()]})
-        found += _of_records([{"": key} | _flat(record) for key, record in named.items()])
+        found += _of_records([{"": key} | flat(record) for key, record in named.items()])
         inner = [(str(key), value) for key, value in content.items() if not is_cell(value)]
         found += tables_of_members(called, inner)
     for key, value in inner[:_MOST_INNER] if depth else ():
@@ -92,14 +92,14 @@ def _of_records(records: Sequence[Mapping[Any, object]]) -> list[Table]:
     return [{str(key): [_cell(record.get(key)) for record in records] for key in keys}]
 
 
-def _flat(record: Mapping[Any, object], depth: int = DEPTH) -> dict[str, object]:
+def flat(record: Mapping[Any, object], depth: int = DEPTH) -> dict[str, object]:
     """Return a record with what its objects hold: as `split`, and as `meta_split`, if it is in one.
 
     Its own keys are before those of its objects.
     """
     found = {str(key): value for key, value in record.items() if is_cell(value)}
     for key, value in record.items():
-        inner = _flat(value, depth - 1) if depth and isinstance(value, dict) else {}
+        inner = flat(value, depth - 1) if depth and isinstance(value, dict) else {}
         for name, cell in inner.items():
             found.setdefault(name, cell)
             found.setdefault(f"{key}_{name}", cell)
