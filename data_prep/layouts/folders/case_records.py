@@ -45,7 +45,7 @@ _MARKED = (".xml", ".html", ".htm", ".xhtml")
 _NONE = {*NO_LISTS, *NO_TEXTS} - {*_MARKED}
 _PARTING = re.compile(r"[_\-. ]+")  # words of names
 _LINE = re.compile(
-    r"""^[ \t\-*{,]*["']?(?P<key>[^\W_][\w .\-]{0,60}?)["']?[ \t]*[:=][ \t]*["']?"""
+    r"""^(?P<before>[ \t\-*{,]*)["']?(?P<key>[^\W_][\w .\-]{0,60}?)["']?[ \t]*[:=][ \t]*["']?"""
     r"""(?P<value>[^\n"'\[{]{0,100}?)["']?[ \t]*[,;}]*[ \t]*\r?$""",
     re.MULTILINE,
 )
@@ -165,8 +165,9 @@ def _own_names(layout: Layout) -> tuple[dict[str, str], dict[str, str]]:
         called[case.id].add(case.id)
         for name in case.files:
             called[stem(name)].add(case.id)
-        for folder in {parent for name in case.files for parent in PurePosixPath(name).parents}:
-            folders[folder.as_posix()].add(case.id)
+        for folder in {name.rpartition("/")[0] for name in case.files}:
+            for parent in (PurePosixPath(folder), *PurePosixPath(folder).parents):
+                folders[parent.as_posix()].add(case.id)
     return _of_one(called), _of_one(folders)
 
 
@@ -206,10 +207,13 @@ def _record(tree: Tree, name: str, called: str) -> dict[str, str]:
         return {} if len(text) == _LONGEST else _row(columns_of(tree, name))
     if word := _WORD.fullmatch(text):
         return {called: word[1]}
+    patterns = (_TAG, _ATTRIBUTE) if suffix in _MARKED else (_LINE,)
+    matches = [told for pattern in patterns for told in pattern.finditer(text)]
+    if suffix == ".json":  # what lies deeper may be of one of its shapes
+        matches = [told for told in matches if told["before"] == matches[0]["before"]]
     found: dict[str, set[str]] = defaultdict(set)
-    for pattern in (_TAG, _ATTRIBUTE) if suffix in _MARKED else (_LINE,):
-        for told in pattern.finditer(text):
-            found[told["key"]].add(told["value"].strip())
+    for told in matches:
+        found[told["key"]].add(told["value"].strip())
     return {key: next(iter(values)) for key, values in found.items() if len(values) == 1}
 
 

@@ -107,6 +107,18 @@ def test_a_record_that_is_cut_is_read_by_its_lines(written):
     assert told(written, PAIRS, "images/*.json", texts) == warned("images/*.json", "groups")
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_what_shapes_in_a_record_are_grouped_by_is_silent(written, indent):
+    shapes = [[{"label": "test", "group_id": n // 2, "patient": n // 2}] for n in range(6)]
+    texts = [json.dumps({"shapes": s, "data": "A" * 70_000}, indent=indent) for s in shapes]
+    assert not told(written, PAIRS, "images/*.json", texts)
+
+
+def test_folds_of_a_column_each_are_told(written):
+    texts = [f"fold_0: {n < 3}\nfold_1: {n > 2}\n" for n in range(6)]
+    assert told(written, FOLDERS, "*/info.txt", texts) == warned("*/info.txt", "split")
+
+
 SCANNED = [
     {"Modality": "MR", "PatientName": "anon", "PatientID": f"p{n}", "StudyID": str(n // 2),
      "SeriesNumber": n, "SequenceName": f"spc{n // 2}", "ProtocolName": f"T{n % 2}",
