@@ -38,7 +38,7 @@ from data_prep.layouts.words import role_of
 from data_prep.planning.part_words import UNTOLD, part_told, plain_word
 
 _MOST = 4096  # files that are read
-_KEYS = 300  # of each; more are of measures
+_KEYS = 1000  # of each; more are of measures
 _PARTS = 32  # different values of a split or folds
 _LONGEST = 1 << 14  # letters of a text; of more, JSON alone is of one case
 _MARKED = (".xml", ".html", ".htm", ".xhtml")
@@ -183,7 +183,8 @@ def _case_of(
     gaps = [*_PARTING.finditer(bare)]
     begins = [bare[: gap.start()] for gap in reversed(gaps)]
     ends = [bare[gap.end() :] for gap in gaps]
-    for part in (bare, *begins, *ends):
+    # Numbers in names are of folds and runs, too: `fold_1.txt`.
+    for part in (bare, *(words for words in (*begins, *ends) if not words.isdecimal())):
         if part in called:
             return path.name.replace(part, "*", 1), called[part]
     for folder in path.parents:
@@ -210,7 +211,8 @@ def _record(tree: Tree, name: str, called: str) -> dict[str, str]:
     patterns = (_TAG, _ATTRIBUTE) if suffix in _MARKED else (_LINE,)
     matches = [told for pattern in patterns for told in pattern.finditer(text)]
     if suffix == ".json":  # what lies deeper may be of one of its shapes
-        matches = [told for told in matches if told["before"] == matches[0]["before"]]
+        outer = text.partition('"')[0].rpartition("\n")[2]
+        matches = [told for told in matches if told["before"] == outer]
     found: dict[str, set[str]] = defaultdict(set)
     for told in matches:
         found[told["key"]].add(told["value"].strip())

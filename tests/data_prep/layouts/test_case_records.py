@@ -114,6 +114,12 @@ def test_what_shapes_in_a_record_are_grouped_by_is_silent(written, indent):
     assert not told(written, PAIRS, "images/*.json", texts)
 
 
+def test_what_is_numbered_as_cases_are_is_of_none(written):
+    sets = {name.replace("/k", "/"): data for name, data in PAIRS.items()}
+    files = {f"runs/result_{n}.json": b'{"set": "%s"}' % p.encode() for n, p in enumerate(SPLIT)}
+    assert not find_layout(open_tree(written(sets | files)), need_labels=True).findings
+
+
 def test_folds_of_a_column_each_are_told(written):
     texts = [f"fold_0: {n < 3}\nfold_1: {n > 2}\n" for n in range(6)]
     assert told(written, FOLDERS, "*/info.txt", texts) == warned("*/info.txt", "split")
