@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -174,19 +175,19 @@ def tell_check(path: str | Path) -> None:
         with named_errors(fix=_AGAIN, code="PACKAGE_CHECK"):
             check_package(path)
     except DataError as error:
-        sys.exit(json.dumps([error.code, error.found, error.fix]))
+        sys.exit(json.dumps({"code": error.code, "found": error.found, "fix": error.fix}))
 
 
 def _told(done: subprocess.CompletedProcess[str]) -> DataError:
     """Return what a process found that ended in `tell_check`, or before it came there."""
     last = done.stderr.strip().rpartition("\n")[2]
     try:
-        code, found, fix = json.loads(last)
-    except (TypeError, ValueError):
-        last = textwrap.shorten(last, 300, placeholder=" ...")
+        error = json.loads(last, object_hook=lambda told: SimpleNamespace(**told))
+        return DataError(error.code, placeless(error.found), error.fix)
+    except (AttributeError, ValueError):
+        last = textwrap.shorten(placeless(last), 300, placeholder=" ...")
         found = f"its check in a process of its own ended with status {done.returncode}: {last!r}"
-        code, fix = "PACKAGE_CHECK", _AGAIN
-    return DataError(code, placeless(found), fix)
+        return DataError("PACKAGE_CHECK", found, _AGAIN)
 
 
 def check_package(path: str | Path) -> None:

@@ -66,6 +66,7 @@ def test_what_is_no_finding_becomes_one(tmp_path, monkeypatch):
         ("import os; os._exit(1)", "''"),
         ("raise SystemExit('5')", "'5'"),
         ("raise SystemExit('[1, 2]')", "'[1, 2]'"),
+        ("raise SystemExit('{}')", "'{}'"),
     ],
 )
 def test_a_process_that_ends_before_it_checks_is_told_by_its_last_line(
