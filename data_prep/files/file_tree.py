@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -34,6 +35,11 @@ class Tree:
     unnamed: tuple[str, ...] = ()  # names that are not UTF-8, which are left out
     hidden: tuple[str, ...] = ()  # files and folders left out, see `data_prep.files.hidden`
     list: str = ""  # the list that was given in place of its folder
+
+    def holds(self, name: str) -> bool:
+        """Tell whether there is a file of this name."""
+        place = bisect_left(self.names, name)
+        return self.names[place : place + 1] == (name,)
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the content of a file, whole or at most its first `limit` bytes.

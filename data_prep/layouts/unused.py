@@ -10,6 +10,7 @@ from data_prep.core.chunked_stats import value_counts
 from data_prep.core.errors import DataError
 from data_prep.core.findings import Finding, Findings, Subject
 from data_prep.files.file_tree import Tree
+from data_prep.formats.label_tables.beside import beside_label
 from data_prep.formats.numpy_files import axes_of
 from data_prep.formats.registry import is_scan_name, read_scan, stem
 from data_prep.layouts.by_table import beginning, columns_in
@@ -96,6 +97,7 @@ def unused_files(
     used = {name for case in cases for name in case.files} | {layout.listed_in}
     told = used | {layout.described_in} | {error.file for error in layout.problems}
     told |= set().union(*voxels_beside(tree, filter(None, used)).values())
+    told |= {n for case in cases for one in case.labels for n in beside_label(tree, one, case.id)}
     findings = Findings()
     rest = [name for name in tree.names if name not in told]
     records = told_by_records(tree, rest, layout) if need_labels else []

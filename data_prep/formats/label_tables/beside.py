@@ -40,11 +40,13 @@ def beside_label(tree: Tree, name: str, case: str) -> dict[str, dict[int, str]]:
     folder = PurePosixPath(name).parent
     wanted = {(folder / file).as_posix(): read for file, read in readers.items()}
     found = {}
-    for file in wanted.keys() & {*tree.names} - tree.outside:
+    for file, read in wanted.items():
+        if not tree.holds(file) or file in tree.outside:
+            continue
         try:
             # With a limit, as what several cases share is no part of what each is made of.
             data = tree.read(file, MOST_BYTES + 1)
-            if len(data) <= MOST_BYTES and (table := wanted[file](data.decode("utf-8-sig"))):
+            if len(data) <= MOST_BYTES and (table := read(data.decode("utf-8-sig"))):
                 found[file] = table
         except (DataError, ValueError, TypeError, AttributeError, KeyError):
             continue

@@ -12,6 +12,7 @@ from data_prep.checks.run import check
 from data_prep.convert import convert
 from data_prep.core.config import DataConfig
 from data_prep.core.errors import DataError
+from data_prep.files.file_tree import open_tree
 from data_prep.prepared import prepare as preparing
 from data_prep.prepared.prepare import prepare
 
@@ -166,3 +167,15 @@ def test_a_link_that_leads_to_itself_is_an_error_of_its_case(tmp_path):
     (root / "images/bad.png").symlink_to("bad.png")
     (error,) = check(root, DataConfig()).errors
     assert (error.code, error.case) == ("IO_UNREADABLE", "bad")
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_tree_holds_what_it_names_and_nothing_else(tmp_path, pack):
+    names = ["B.txt", "a.txt", "a/b.txt", "a0", "ä.txt"]
+    for name in names:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_text(name)
+    root = tmp_path / "set"
+    tree = open_tree(shutil.make_archive(str(root), "zip", root) if pack else root)
+    assert {*filter(tree.holds, tree.names)} == {*names}
+    assert not any(map(tree.holds, ("", "a", "a/", "a/b", "A.txt", "b.txt", "ö", "~")))

@@ -124,6 +124,12 @@ def test_tables_beside_that_swap_classes_are_refused(written, make):
     assert found_in(root, accept=("LBL_SEGMENT",)) == [("note", "LBL_SEGMENT", "c1")]
 
 
+@pytest.mark.parametrize("make", BESIDE)
+def test_tables_beside_are_read_and_not_told_as_unused(written, make):
+    found = check(of_tables(written, make, RIGHT, RIGHT), DataConfig(labels=CLASSES)).findings
+    assert "LAY_UNUSED" not in {finding.code for finding in found}
+
+
 def labelme(written, *names):
     files = {}
     for n, several in enumerate(names):
