@@ -2,6 +2,9 @@
 # installs into it, unless that was done before with the same requirements.
 
 extra=$1
+# Images of containers often set this; then every start would compile all of PyTorch anew, for half
+# a minute.
+unset PYTHONDONTWRITEBYTECODE
 stamp=.venv/.installed-$extra
 
 python=${PYTHON:-python3}

@@ -13,6 +13,7 @@ from vae_runs import arguments, config, make_set
 
 from sdunet.runtime.interruption import same_signals
 from sdunet.segmentation.training.lightning_module import SegmentationModule
+from sdunet.serve import listening
 from sdunet.vae.training.lightning_module import VAEModule
 
 ASKED = 128 + signal.SIGTERM
@@ -124,8 +125,6 @@ def test_of_vae_train(tmp_path, monkeypatch, moment, how, status):
 
 
 def test_of_a_server(monkeypatch):
-    listening = pytest.importorskip("sdunet.serve.listening")
-
     class Server:
         def run(self, _):
             asks()
