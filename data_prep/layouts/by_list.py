@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from data_prep.core.errors import DataError
 from data_prep.core.memory_limits import room
-from data_prep.core.parse import MAX_BYTES, once, parse_json, usable, whole
+from data_prep.core.parse import MAX_BYTES, parse_json, usable, whole
 from data_prep.core.values.channel_names import CHANNEL
 from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import stem, suffix_of
@@ -25,11 +25,10 @@ from data_prep.layouts.cases import (
     no_channel,
     no_image,
 )
+from data_prep.layouts.lists.declared import declared, regions_of
 from data_prep.layouts.lists.in_vain import keys_in_vain
 from data_prep.layouts.lists.records import ids_of, split_and_fold, with_parts
-from data_prep.layouts.lists.regions import are_regions, regions_of
 from data_prep.layouts.words import by_role, names_validation, role_of, split_of, test_of
-from data_prep.planning.classes import without_ignored
 
 _LISTS = ("training", "validation", "test", "testing")
 _START = 1 << 20  # bytes that tell whether a file is a list, if it is too large to be read
@@ -319,36 +318,6 @@ def several_lists(names: list[str]) -> DataError:
         f"several lists of cases: {', '.join(names[:4])}",
         "give the list, or the folder of one dataset, as DATA",
     )
-
-
-def declared(described: dict) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:
-    """Return classes and channels, written either way round: by number or by name."""
-    labels = described.get("labels")
-    if labels is not None:
-        by_number = all(key.isdecimal() for key in labels)
-        if not by_number and are_regions(labels):
-            return None, _channels_declared(described)  # see `regions_of`
-        pairs = [(n, k) if by_number else (k, _alone(n)) for k, n in labels.items()]
-        labels = once([(str(name), whole(number)) for name, number in pairs])
-        once([(number, name) for name, number in labels.items()])  # also that of `ignore`
-        labels = without_ignored(labels)
-    return labels, _channels_declared(described)
-
-
-def _alone(values: object) -> object:
-    return values[0] if isinstance(values, list) else values
-
-
-def _channels_declared(described: dict) -> tuple[str, ...] | None:
-    both = [described[key] for key in ("channel_names", "modality") if key in described]
-    if not both:
-        return None
-    if both[0] != both[-1]:
-        raise ValueError(f"channel_names {both[0]} and modality {both[1]} differ")
-    channels = once([(whole(number), str(name)) for number, name in both[0].items()])
-    if sorted(channels) != list(range(len(channels))):
-        raise ValueError(f"channels must be numbered 0, 1, ..., got {sorted(channels)}")
-    return tuple(channels[number] for number in range(len(channels)))
 
 
 def miscounted(name: str, described: dict, found: dict[str, int]) -> list[DataError]:

@@ -14,7 +14,6 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.images_2d import SUFFIXES
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.by_list import (
-    declared,
     description,
     miscounted,
     pair,
@@ -30,9 +29,9 @@ from data_prep.layouts.cases import (
     no_channel,
     no_image,
 )
+from data_prep.layouts.lists.declared import declared, regions_of
 from data_prep.layouts.lists.in_vain import keys_in_vain
 from data_prep.layouts.lists.records import split_and_fold, with_parts
-from data_prep.layouts.lists.regions import regions_of
 from data_prep.layouts.words import part_of_folders, split_of, without_part
 from data_prep.planning.splits import fold_of
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonargparse
 
 from data_prep.core.errors import DISK, DataError
+from sdunet import __version__
 from sdunet.cli import bench, data, info, predict, review, run, serve, train
 from sdunet.cli.options import Command
 from sdunet.cli.parser import Parser, add_command, files_first
@@ -32,6 +33,7 @@ def command_parser(chosen: str | None = None) -> Parser:
             time, are left out then. Default: all.
     """
     parser = Parser(prog="sdunet", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"sdunet {__version__}")
     commands = parser.add_subcommands(dest="command", required=True)
     for name, (describe, _) in _COMMANDS.items():
         wanted = chosen not in _COMMANDS or chosen == name

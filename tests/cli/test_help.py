@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sdunet import __version__
 from sdunet.cli.main import command_parser
 
 
@@ -51,3 +52,9 @@ def test_a_parser_of_one_command_is_that_of_all_for_it():
         alone = dict(commands(command_parser(first), "sdunet"))
         assert alone[name].format_help() == parser.format_help()
         assert rest or {one.split()[1] for one in alone} == {one.split()[1] for one in COMMANDS}
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        command_parser().parse_args(["--version"])
+    assert capsys.readouterr().out == f"sdunet {__version__}\n"

@@ -1,5 +1,6 @@
 """Columns and keys: the parts of a split that they tell, and what is told of those not used."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from data_prep.core.errors import DataError
@@ -19,7 +20,8 @@ from data_prep.layouts.lists.columns import (
     parts_of_all,
     told_parts,
 )
-from data_prep.layouts.words import Role, role_of
+from data_prep.layouts.lists.declared import names_in_vain
+from data_prep.layouts.words import Role, bare_name, role_of
 from data_prep.planning.group_words import parts_alone
 from data_prep.planning.part_words import Part, plain_word
 
@@ -29,6 +31,7 @@ _INSTEAD: dict[Role, set[Role]] = {
     "group": {"group"},
 }
 GROUPING: tuple[Role, ...] = ("group", "patient", "site")  # what cases stay together by
+_SIZES = re.compile(r"(voxel|pixel)?(spacing|size)(mm)?|resolution(mm)?|units?")
 _VALID = (
     "call it is_val if it tells the split; else take out the cases that are not usable, and the "
     "column"
@@ -209,9 +212,10 @@ def _parts_as_groups(
 def keys_in_vain(
     described: Mapping[str, object], used: Collection[str], file: str, ids: Collection[str]
 ) -> tuple[Finding, ...]:
-    """Return a warning of the keys of a description that are not used, and may name cases.
+    """Return what is told of keys of a description that are not used, and may have to be.
 
-    They may by what they are called, and do where a list in them names some cases and not all.
+    They may name cases by what they are called, and do where a list in them names some cases and
+    not all; or name classes and channels, or give the size of voxels.
 
     Args:
         described: what the file holds.
@@ -231,14 +235,23 @@ def keys_in_vain(
             or _names_some(value, {*ids})
         )
     ]
-    if not found:
-        return ()
-    text = (
-        f"keys that are not used, and may tell of a split or groups: {', '.join(map(repr, found))}"
+    findings = not_used(
+        "keys", [key for key in described if _SIZES.fullmatch(bare_name(key))], file
     )
-    fix = "give folds by dataset.split_file, groups by dataset.group_file; or take the keys out"
-    about: tuple[Subject, ...] = ("split", "groups")
-    return (Question("warning", "LAY_COLUMNS", text, fix, file=file, about=about),)
+    if found:
+        text = f"keys that are not used, and may tell of a split or groups: {_quoted(found)}"
+        fix = "give folds by dataset.split_file, groups by dataset.group_file; or take the keys out"
+        about: tuple[Subject, ...] = ("split", "groups")
+        findings += (Question("warning", "LAY_COLUMNS", text, fix, file=file, about=about),)
+    if names := names_in_vain(described):
+        text = f"keys that are not used, and seem to name classes or channels: {_quoted(names)}"
+        fix = "call them labels and channel_names, by number; or take them out"
+        findings += (Finding("warning", "LAY_COLUMNS", text, fix, file=file),)
+    return findings
+
+
+def _quoted(names: Collection[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _names_some(value: object, ids: set[str]) -> bool:

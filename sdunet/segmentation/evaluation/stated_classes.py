@@ -11,9 +11,8 @@ from data_prep.core.findings import Finding, Findings
 from data_prep.core.parse import MAX_BYTES, UNUSABLE, parse_json, usable
 from data_prep.core.values.regions import Region, as_settings, regions_from
 from data_prep.files.file_tree import Tree
-from data_prep.layouts.by_list import declared
 from data_prep.layouts.cases import Regions
-from data_prep.layouts.lists.regions import regions_of
+from data_prep.layouts.lists.declared import declared, regions_of
 from sdunet.segmentation.inference.prediction_record import MANIFEST
 
 _REPAIR = "repair it, or take it out of the predictions"

@@ -29,7 +29,6 @@ def told(layout):
         ("groups.csv", "case,group\na,p1\n"),
         ("mine.csv", "id;Patient ID\na;p1\n"),
         ("more/x.csv", "id,fold\na,0\n"),
-        ("dataset.json", '{"classes": ["background", "liver"]}'),
         ("split.txt", "a train"),
         *((f"{name}.txt", "a") for name in ("validation", "training", "trainval", "hold-out")),
         *((name, "x") for name in ("exclude.txt", "dseg.tsv", "book.xlsx", "a/x.parquet", "x.sav")),
@@ -38,6 +37,12 @@ def told(layout):
 def test_texts_that_may_tell_of_cases_are_noted(written, name, text):
     layout = layout_of(written({**PAIRS, name: text.encode()}))
     assert told(layout) == {("note", "LAY_UNUSED")}
+
+
+def test_names_of_classes_that_are_not_read_are_a_warning_beside(written):
+    text = {"classes": ["background", "liver"]}
+    layout = layout_of(written({**PAIRS, "dataset.json": text}))
+    assert told(layout) == {("note", "LAY_UNUSED"), ("warning", "LAY_COLUMNS")}
 
 
 LISTS = {
