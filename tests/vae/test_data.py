@@ -102,6 +102,13 @@ def test_npz_is_read_in_each_layout(tmp_path, layout):
     assert_splits(raw, images, images[:2])
 
 
+@pytest.mark.parametrize("shape", [(6, 3, 8, 3), (6, 1, 8, 3), (6, 3, 3, 1)])
+def test_an_npz_whose_axes_may_be_either_way_round_is_refused(tmp_path, shape):
+    np.savez(tmp_path / "a.npz", train=some(*shape))
+    with pytest.raises(DataError, match=r"IMG_SIZE.*may be channels"):
+        read_source(tmp_path / "a.npz")
+
+
 def _zip_of(members: list[tuple[str, np.ndarray]]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:

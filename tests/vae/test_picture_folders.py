@@ -45,6 +45,24 @@ def test_pictures_in_folders_of_no_part_are_told_and_not_lost(tmp_path):
     assert "other" in raw.findings[0].found
 
 
+@pytest.mark.parametrize("name", ["masks", "Labels", "train/mask"])
+def test_masks_beside_images_are_no_images_and_told(tmp_path, name):
+    images = some(24, 6, 6)
+    save_pictures(tmp_path / "images", images[:20])
+    save_pictures(tmp_path / name, images[20:])
+    raw = read_source(tmp_path)
+    assert {split: part.shape[0] for split, part in raw.splits.items()} == {"train": 18, "test": 2}
+    (finding,) = raw.findings
+    assert (finding.code, finding.found[:10]) == ("SOURCE_LEFT", "4 left out")
+
+
+def test_a_folder_of_masks_alone_is_a_set_of_images(tmp_path):
+    save_pictures(tmp_path / "masks", some(20, 6, 6))
+    raw = read_source(tmp_path)
+    assert raw.splits["train"].shape[0] == 18
+    assert not raw.findings
+
+
 def test_folders_of_two_parts_are_refused(tmp_path):
     save_pictures(tmp_path / "train" / "test", some(3, 6, 6))
     with pytest.raises(DataError, match="LAY_FOLD"):

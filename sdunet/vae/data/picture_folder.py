@@ -11,6 +11,7 @@ from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import check_size
 from data_prep.files.file_tree import open_tree
 from data_prep.layouts.detect import hidden_files
+from data_prep.layouts.folders.labels import is_label_folder
 from data_prep.layouts.split_folders import of_no_part
 from data_prep.layouts.words import is_split, part_of_folders
 from sdunet.vae.data.raw import BLOCK, Images, RawImages, check_link, damaged
@@ -28,9 +29,12 @@ def read_folder(root: Path) -> RawImages:
     """Read any folder of pictures; without folders for parts, every tenth is for testing.
 
     Folders tell of parts as those of segmentation do. Pictures for validation are for testing
-    where no others are, and else kept as a split of their own.
+    where no others are, and else kept as a split of their own. Those in folders of labels, such
+    as `masks`, are left out where there are others.
     """
-    pictures, others, hidden = files_of(root)
+    found, others, hidden = files_of(root)
+    masks = [n for n in found if any(map(is_label_folder, PurePosixPath(n).parts[:-1]))]
+    pictures = sorted({*found} - {*masks}, key=PurePosixPath) or found
     parts: dict[str, str] = {}
     told_by: dict[str, str | None] = {}
     for name in pictures:
@@ -57,6 +61,8 @@ def read_folder(root: Path) -> RawImages:
     if len(shapes) > 1:
         raise DataError("IMG_SIZE", f"splits differ in shape: {shapes}", "make them alike")
     findings = (*of_no_part(told_by), *left_out(others, "are no pictures"), *hidden)
+    if pictures != found:
+        findings += left_out(masks, "are in folders of labels, beside images")
     return RawImages("folder", 256, splits, findings=findings)
 
 

@@ -184,13 +184,20 @@ def _channels_first(images: dict[str, np.ndarray], file: Path) -> dict[str, np.n
             raise DataError("IMG_MODE", found, "store whole levels as uint8", file=str(file))
     if all(array.ndim == 3 for array in images.values()):
         return {split: array[:, None] for split, array in images.items()}
-    for axis in (1, 3):
-        if all(array.ndim == 4 and array.shape[axis] in (1, 3) for array in images.values()):
-            return {split: np.moveaxis(array, axis, 1) for split, array in images.items()}
+    fitting = [
+        axis
+        for axis in (1, 3)
+        if all(array.ndim == 4 and array.shape[axis] in (1, 3) for array in images.values())
+    ]
+    if len(fitting) == 1:
+        return {split: np.moveaxis(array, fitting[0], 1) for split, array in images.items()}
+    fix = "store all as (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3"
+    if fitting:  # images of 1 or 3 pixels in height or width
+        fix = "axis 1 and axis 3 may be channels; store grey images as (N, H, W), others larger"
     raise DataError(
         "IMG_SIZE",
         "the arrays are " + ", ".join(f"{split} {array.shape}" for split, array in images.items()),
-        "store all as (N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3",
+        fix,
         file=str(file),
     )
 
