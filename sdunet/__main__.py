@@ -16,6 +16,7 @@ from sdunet.runtime.threads import take_usable_cores
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, with threads that share the machine, and return the exit status."""
+    _open_closed_streams()
     make_streams_inert()
     # As `python -m sdunet` looks to workers, which then begin without importing all of this.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("sdunet.__main__")
@@ -25,6 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     here = sys.path[0] in ("", str(Path.cwd()))
     with nullcontext() if here else safe_path():
         return cli.main(argv)
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr ones that swallow all.
+
+    Else files would take their numbers, and be written what libraries have to say.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _name_user() -> None:

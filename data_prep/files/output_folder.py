@@ -253,6 +253,17 @@ def _clear_partial(folder: Path) -> None:
         partial.rmdir()
 
 
+def _part_from_copies(path: Path) -> None:
+    """Make a file one of its own, if copies of the folder by hard links share it.
+
+    What is appended to it would be in them, too.
+    """
+    if path.is_file() and path.stat().st_nlink > 1:
+        own = path.with_name(f"{path.name}.own")
+        shutil.copyfile(path, own)
+        own.replace(path)
+
+
 @contextmanager
 def own_folder(
     folder: str | Path,
@@ -287,6 +298,8 @@ def own_folder(
     (folder / MARK).mkdir(parents=True, exist_ok=True)
     alone = part is None or part[1] == 1
     with held(folder / MARK, part or (0, 1)):
+        if alone:
+            _part_from_copies(folder / MARK / LIST)
         listed = new_list(folder)
         if new:
             listed.append({"command": command, "id": token_hex(8)})

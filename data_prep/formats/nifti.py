@@ -25,7 +25,7 @@ from data_prep.core.geometry import (
 from data_prep.core.memory_limits import MAX_BYTES, check_bytes, check_size
 from data_prep.core.scan import Scan, times
 from data_prep.files.decompress import Beside, alone, gunzip, silenced
-from data_prep.formats.header_fields import scaled
+from data_prep.formats.header_fields import ask_scale, scaled
 from data_prep.formats.label_tables.in_header import in_xml
 
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -128,6 +128,10 @@ def _parse(data: bytes, findings: Findings, beside: Beside) -> nib.Nifti1Image:
     written = _HEADERS[size](data[:size], check=False)
     if any(float(mm) < 0 for mm in written["pixdim"][1:4]):
         findings.note("HDR_SPACING_SIGN", "negative spacing, its size used")
+    slope, inter = float(written["scl_slope"]), float(written["scl_inter"])
+    if not (slope and np.isfinite(slope)) and inter and np.isfinite(inter):
+        # None at all by the standard; ITK adds the intercept.
+        ask_scale(f"values scaled by {slope:g} and {inter:g}", findings)
     try:
         with silenced("nibabel.global"):
             image = _IMAGES[size].from_bytes(data)

@@ -130,7 +130,7 @@ class Dataset:
         try:
             array = np.load(self.root / name, mmap_mode="r", allow_pickle=False)
             sha256 = self._files.of(self.root / name)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(
                 "SET_FILE",
                 f"cannot be read: {plainly(error)}",

@@ -192,7 +192,7 @@ class Pairs:
         known = self._record.rules
         if known is not None and known.regions != self.rules.regions:
             return False
-        return any(name.startswith(FOLDER) for name in self.predictions.names)
+        return any(n.startswith(FOLDER) for n in (*self.predictions.names, *self._record.hashes))
 
     def _check_image(self, case: Case, source: frozenset[str]) -> None:
         """Refuse a case whose image is there, and not the one that was predicted.

@@ -29,7 +29,12 @@ from sdunet.segmentation.models.doubts import doubts_of
 from sdunet.segmentation.models.hub import fetch, is_on_hub
 from sdunet.segmentation.models.integrity import is_sealed, unpack
 from sdunet.segmentation.models.seen_cases import Seen, read_seen
-from sdunet.segmentation.models.together import check_together, left_beside, listed_below
+from sdunet.segmentation.models.together import (
+    check_left_out,
+    check_together,
+    left_beside,
+    listed_below,
+)
 from sdunet.segmentation.models.trained_model import (
     DESCRIPTION,
     WEIGHTS,
@@ -106,17 +111,17 @@ def find_models(path: str | Path) -> list[Path]:
 
     Raises:
         DataError: MODEL_MISSING if there is none, or one of several is not whole; as
-            `check_together` for several.
+            `check_together` for several, and `check_left_out`.
     """
     path = Path(path)
-    parts = {p.parent for name in (DESCRIPTION, WEIGHTS) for p in path.rglob(name)}
+    found = {p.parent for name in (DESCRIPTION, WEIGHTS) for p in path.rglob(name)}
     # What a killed export left is no model, and a package is another form of a run beside it.
-    parts = {folder for folder in parts if ".partial-" not in str(folder)}
+    found = {folder for folder in found if ".partial-" not in str(folder)}
     listed: list[Path] = []
-    if path in parts:
+    if path in found:
         parts = {path}
     else:
-        parts = {folder for folder in parts if not is_sealed(folder)} or parts
+        parts = {folder for folder in found if not is_sealed(folder)} or found
         listed = listed_below(path)
         parts |= {*listed} | left_beside(parts, path)
     if not parts:
@@ -129,6 +134,7 @@ def find_models(path: str | Path) -> list[Path]:
                 "finish its training by --resume, copy it again, or name the folders to use",
             )
     check_together(sorted(parts), listed)
+    check_left_out(sorted(parts), sorted(found - parts), path)
     return sorted(parts)
 
 

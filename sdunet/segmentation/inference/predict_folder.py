@@ -164,6 +164,7 @@ def predict(
     )
     before = manifest.before()
     _tell_of_others(before, [case.id for case in chosen])
+    files.check_ids({*before, *(case.id for case in chosen)})
     done: list[str] = []
     with own_folder(out, "predict", part=options.shard) as output, manifest:
         for case in progress(cases, "predicting"):

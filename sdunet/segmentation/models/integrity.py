@@ -89,6 +89,18 @@ def listed_files(data: bytes) -> dict[str, str]:
     return files
 
 
+def zipped_files(package: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file by name, as the list of a zipped package tells.
+
+    Raises:
+        DataError: PACKAGE_LIST if it has none; as `open_tree`.
+    """
+    tree = _packed(open_tree(package))
+    if LIST not in tree.names:
+        raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
+    return listed_files(tree.read(LIST, MAX_BYTES + 1))
+
+
 def _packed(tree: Tree) -> Tree:
     """Return the package in a zip, without the name of the one folder that may be around it.
 

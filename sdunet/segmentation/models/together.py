@@ -6,7 +6,7 @@ the runs that were trained together is there, they are those in it.
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Any
 from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
-from data_prep.files.written_files import is_there
+from data_prep.files.written_files import FileHashes, is_there
 from sdunet.runtime.run_record import flat
 from sdunet.segmentation.config import network_config
-from sdunet.segmentation.models.integrity import is_sealed
+from sdunet.segmentation.models.integrity import is_sealed, zipped_files
 from sdunet.segmentation.models.run_settings import FREE, SETTINGS, is_of_all
-from sdunet.segmentation.models.trained_model import RUNS
+from sdunet.segmentation.models.trained_model import RUNS, WEIGHTS
 
 _SHARE = "share of the cases"
 # In which a training on all cases differs from one of a fold, see `without_validation`.
@@ -87,6 +87,37 @@ def check_together(runs: Sequence[Path], listed: Collection[Path]) -> None:
         raise DataError("PRED_LISTED", f"{stray[0]} is not in {RUNS} beside it", _NAMED)
 
 
+def check_left_out(used: Sequence[Path], others: Iterable[Path], top: Path) -> None:
+    """Refuse a folder that holds networks besides those that predict, which nobody would miss.
+
+    Another form of one that predicts, such as a package of it, is none.
+
+    Args:
+        used: folders of the networks that predict.
+        others: of those that were found, and do not.
+        top: folder that all were looked for in; packages that are zips are looked for there, too.
+
+    Raises:
+        DataError: PRED_TEAM.
+    """
+    files = FileHashes()
+    found = {one: files.of(one / WEIGHTS) for one in others if (one / WEIGHTS).is_file()}
+    found |= {path: sha256 for path in sorted(top.rglob("*.zip")) if (sha256 := _hash_in(path))}
+    known = {files.of(folder / WEIGHTS) for folder in used} if found else set()
+    for path, sha256 in found.items():
+        if sha256 not in known:
+            told = f"{path} is another network than {used[0]}, and would be left out"
+            raise DataError("PRED_TEAM", told, _NAMED)
+
+
+def _hash_in(path: Path) -> str | None:
+    """Return the hash of the weights in a zipped package; `None` for any other zip."""
+    try:
+        return zipped_files(path)[WEIGHTS]
+    except DataError:
+        return None  # which is told of where it is named
+
+
 def left_beside(runs: Collection[Path], top: Path) -> set[Path]:
     """Return folders beside runs that were to hold one, and have no model in them or below.
 
@@ -108,14 +139,23 @@ def left_beside(runs: Collection[Path], top: Path) -> set[Path]:
 
 
 def listed_below(folder: Path) -> list[Path]:
-    """Return the folders of the runs that lists in a folder tell to have been trained together.
+    """Return the folders of the runs that lists in a folder, and below, tell of.
 
     Raises:
         DataError: MODEL_JSON if a list is damaged.
     """
-    found = []
     is_there(folder / RUNS)  # or what it lists would not be missed
-    for record in sorted(folder.rglob(RUNS)):
-        with usable("MODEL_JSON", record, "copy the folder again"):
-            found += [record.parent / str(name) for name in read_hashed(record)["runs"]]
-    return found
+    return [run for record in sorted(folder.rglob(RUNS)) for run in listed_in(record.parent)]
+
+
+def listed_in(folder: Path) -> list[Path]:
+    """Return the folders of the runs that the list in a folder tells to be trained together.
+
+    Raises:
+        DataError: MODEL_JSON if it is damaged.
+    """
+    record = folder / RUNS
+    if not is_there(record):
+        return []
+    with usable("MODEL_JSON", record, "copy the folder again"):
+        return [folder / str(name) for name in read_hashed(record)["runs"]]

@@ -42,7 +42,7 @@ from sdunet.segmentation.models.run_folder import (
     hash_set,
 )
 from sdunet.segmentation.models.run_settings import SETTINGS, is_of_all
-from sdunet.segmentation.models.together import differing, place_of, settings_of
+from sdunet.segmentation.models.together import differing, listed_in, place_of, settings_of
 from sdunet.segmentation.models.trained_model import RUNS, load_model
 from sdunet.segmentation.training.train_fold import train
 
@@ -169,10 +169,9 @@ def _record_runs(out: Path, runs: Iterable[Path]) -> None:
     """Write which runs belong together, so that none is missing from their ensemble unsaid."""
     path = out / RUNS
     names = {run.relative_to(out).as_posix() for run in runs}
-    if is_there(path):
-        names |= set(map(str, read_hashed(path)["runs"]))
     with own_folder(out, "train", part=None, adopt=()) as output:
         output.claim(path)
+        names |= {run.relative_to(out).as_posix() for run in listed_in(out)}
         write_hashed(path, {"runs": sorted(names)})
 
 

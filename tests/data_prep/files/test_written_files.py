@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -296,3 +297,27 @@ def test_a_damaged_line_is_told_and_one_that_was_cut_short_is_not(tmp_path, flip
     path.write_bytes(data.replace(line, line.replace(flipped, flipped.replace(b'"', b"#", 1), 1)))
     with pytest.raises(DataError, match=r"OUT_LIST: \.sdunet/written\.jsonl in .* no record"):
         check_written(tmp_path / "a", b"changed")
+
+
+def test_a_copy_by_hard_links_stays_as_it_was(tmp_path):
+    def work(name):
+        with own_folder(tmp_path / "out", "convert") as output:
+            write_bytes(tmp_path / "out" / name, b"as written")
+            output.remove_rest()
+
+    work("first.txt")
+    shutil.copytree(tmp_path / "out", tmp_path / "copy", copy_function=os.link)
+    listed = (tmp_path / "copy/.sdunet/written.jsonl").read_bytes()
+    work("second.txt")
+    assert (tmp_path / "copy/.sdunet/written.jsonl").read_bytes() == listed
+    check_written(tmp_path / "copy/first.txt", b"as written")
+    with pytest.raises(DataError, match="OUT_CHANGED"):
+        check_written(tmp_path / "out/first.txt", b"other")
+
+
+@pytest.mark.parametrize("name", ["images/disc_0.npy", "labels/disc_0.npy"])
+def test_a_prepared_array_without_a_byte_is_told(discs, tmp_path, name):
+    prepare(discs(count=4), tmp_path / "set", DataConfig(folds=2))
+    (tmp_path / "set" / name).write_bytes(b"")
+    with pytest.raises(DataError, match=f"SET_FILE case disc_0: cannot be read.*{name}"):
+        load_dataset(tmp_path / "set").verify()

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import tifffile
+from bad_sets import nifti
 from dicom_files import encode, multi_frame, series
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -17,6 +18,7 @@ from data_prep.core.scan import Scan
 from data_prep.formats.dicom.series import read_series
 from data_prep.formats.images_2d import read_picture
 from data_prep.formats.metaimage import read_metaimage
+from data_prep.formats.nifti import read_nifti, read_nifti_label
 from data_prep.formats.nrrd import read_nrrd
 
 
@@ -40,6 +42,9 @@ SCALED = {
     "nrrd without blanks": (read_nrrd, added(NRRD, b"oldmax: 7")),
     "imagej": (read_picture, imagej(cf=0, c0=-32768.0, c1=1.0)),
     "imagej slope": (read_picture, imagej(cf=0, c0=0.0, c1=2.0)),
+    "nifti": (read_nifti, nifti(VOLUME, scl_slope=0, scl_inter=-1024)),
+    "nifti without a slope": (read_nifti, nifti(VOLUME, scl_slope=np.nan, scl_inter=1)),
+    "nifti label": (read_nifti_label, nifti(VOLUME, scl_slope=0, scl_inter=1)),
 }
 
 
@@ -56,6 +61,10 @@ def test_values_that_a_header_scales_are_taken_only_if_that_is_accepted(name):
 @pytest.mark.parametrize(
     ("read", "data"),
     [
+        *(
+            (read_nifti, nifti(VOLUME, scl_slope=slope, scl_inter=inter))
+            for slope, inter in [(0, 0), (np.nan, np.nan), (0, np.nan), (1, 0)]
+        ),
         (read_metaimage, added(MHA, SLOPE + b" = 1")),
         (read_metaimage, added(MHA, OFFSET + b" = 0")),
         (read_metaimage, added(MHA, b"DistanceUnits = mm")),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from data_prep.core.config import DataConfig
 from sdunet.segmentation.evaluation.evaluate import evaluate
+from sdunet.segmentation.inference.predict_folder import PredictOptions, predict
 from sdunet.segmentation.review.overlay import overlay
 
 
@@ -121,3 +122,18 @@ def test_what_recorded_post_processing_removed_contradicts_nothing(foreign, tmp_
     rewrite(folder / "predictions.json", lambda found: found.update(removed={"foreground": 9.0}))
     _, problems = evaluate(folder, raw, tmp_path / "again")
     assert not problems
+
+
+@pytest.mark.parametrize("gone", ["probabilities", "probabilities/1", "probabilities/1/disc_0.tif"])
+def test_recorded_probabilities_that_are_gone_are_missed(disc_run, tmp_path, gone):
+    raw, root, _ = disc_run
+    options = PredictOptions(probabilities=True)
+    predict(root / "run", raw, tmp_path / "pred", options=options)
+    _, problems = evaluate(tmp_path / "pred", raw, tmp_path / "whole")
+    assert not problems
+    path = tmp_path / "pred" / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    summary, problems = evaluate(tmp_path / "pred", raw, tmp_path / "less")
+    assert {p.code for p in problems} == {"PROB_MISSING"}
+    assert len(problems) == (1 if gone.endswith("tif") else 6)
+    assert summary["mean"]["1"]["n"] == 6

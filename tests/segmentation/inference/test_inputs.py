@@ -56,3 +56,32 @@ def test_every_file_of_the_input_is_predicted_or_named(disc_run, tmp_path, capsy
     assert run(*given, "-o", tmp_path / "accepted", "--accept", "LAY_UNUSED") == 0
     (tmp_path / "cases.txt").write_text("disc_1\n")
     assert run(*given, "-o", tmp_path / "one", "--cases", tmp_path / "cases.txt") == 0
+
+
+def test_ids_of_which_one_file_may_be_of_both_are_refused_and_nothing_is_lost(
+    disc_run, tmp_path, capsys
+):
+    raw, root, _ = disc_run
+    images = tmp_path / "images"
+    images.mkdir()
+    given = ("predict", "--model", root / "run", "-i", images, "-o")
+
+    def listed(*ids):
+        for number in range(len(ids)):
+            shutil.copy(raw / f"images/disc_{number}.png", images)
+        rows = (f"disc_{number}.png,{id_}\n" for number, id_ in enumerate(ids))
+        (images / "list.csv").write_text("image,id\n" + "".join(rows))
+
+    listed("x", "x.seg")
+    assert run(*given, tmp_path / "both") == 1
+    assert "CASE_NAME case x.seg: a file x.seg.nrrd may be of it and of case x" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "both").exists()
+    listed("x.seg")
+    assert run(*given, tmp_path / "later") == 0
+    before = (tmp_path / "later/x.seg.png").read_bytes()
+    listed("X", "y")
+    assert run(*given, tmp_path / "later") == 1
+    assert "CASE_NAME case x.seg" in capsys.readouterr().err
+    assert (tmp_path / "later/x.seg.png").read_bytes() == before

@@ -9,7 +9,9 @@ from data_prep.core.errors import DataError
 from data_prep.files.hashed_json import write_hashed
 from sdunet.runtime.checkpoint import STATE, StateIO, check_epochs
 from sdunet.segmentation.inference.ensemble import find_models
+from sdunet.segmentation.models.integrity import seal
 from sdunet.segmentation.models.run_settings import SETTINGS
+from sdunet.segmentation.models.together import listed_in
 from sdunet.segmentation.models.trained_model import DESCRIPTION, RUNS, WEIGHTS
 
 SETTINGS_OF = {
@@ -116,3 +118,42 @@ def test_seeds_of_folds_and_packages_beside_them_are_no_halves(folds):
     for name in (DESCRIPTION, WEIGHTS, "MANIFEST.json"):
         (folds / "fold_9" / name).write_bytes(b"{}")
     assert len(find_models(folds)) == 3
+
+
+def other_package(path):
+    """A package of a network that is none of the runs'."""
+    path.mkdir(parents=True)
+    for name in (DESCRIPTION, WEIGHTS, "facts.json"):
+        (path / name).write_bytes(b"{} ")
+    seal(path)
+    return path
+
+
+def test_networks_that_would_be_left_out_of_a_folder_are_named(folds):
+    for folder in (folds, folds / "fold_1"):  # beside runs, and in one
+        package = other_package(folder / "colleague")
+        with pytest.raises(DataError, match=r"PRED_TEAM: .*colleague is another network"):
+            find_models(folder)
+        shutil.make_archive(str(folder / "mine"), "zip", package)
+        shutil.rmtree(package)
+        with pytest.raises(DataError, match=r"PRED_TEAM: .*mine\.zip is another network"):
+            find_models(folder)
+        (folder / "mine.zip").write_bytes(b"of something else")
+        assert find_models(folder)
+
+
+def test_a_run_in_another_is_named(folds):
+    make(folds / "fold_1/fold_4", fold=4)
+    assert find_models(folds / "fold_1") == [folds / "fold_1"]  # a copy, as far as weights go
+    (folds / "fold_1/fold_4" / WEIGHTS).write_bytes(b"{} ")
+    with pytest.raises(DataError, match=r"PRED_TEAM: .*fold_4 is another network than .*fold_1,"):
+        find_models(folds / "fold_1")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"runs": 3}'])
+def test_a_damaged_list_of_runs_is_told_by_whatever_reads_it(folds, text):
+    (folds / RUNS).write_text(text)
+    with pytest.raises(DataError, match=r"MODEL_JSON: .*copy the folder again"):
+        listed_in(folds)
+    with pytest.raises(DataError, match=r"MODEL_JSON: .*copy the folder again"):
+        find_models(folds)

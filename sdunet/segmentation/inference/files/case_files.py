@@ -1,7 +1,7 @@
 """The files that hold what was predicted of a case, and whether they stand as they were written."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -128,6 +128,21 @@ class CaseFiles:
             raise DataError("PRED_FORMAT", found, fix)
         if wanted == "seg.nrrd":
             check_header_names(self.plan.stated)
+
+    def check_ids(self, ids: Collection[str]) -> None:
+        """Refuse cases of which one may have a file of the name of another's, as `x` and `x.seg`.
+
+        Raises:
+            DataError: CASE_NAME.
+        """
+        owners: dict[str, str] = {}
+        for id_ in sorted(ids):
+            for suffix in (*_SUFFIXES, SEG_NRRD):
+                name = f"{id_}{suffix}"
+                if (other := owners.setdefault(name.casefold(), id_)) != id_:
+                    found = f"a file {name} may be of it and of case {other}"
+                    fix = "rename one of them, or predict them into folders of their own"
+                    raise DataError("CASE_NAME", found, fix, case=id_)
 
     def check_cases(self, tree: Tree, cases: Sequence[Case], findings: Findings) -> None:
         """Refuse images that wanted files cannot refer to, before anything is predicted.
