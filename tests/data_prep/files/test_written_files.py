@@ -310,9 +310,11 @@ def test_a_copy_by_hard_links_stays_as_it_was(tmp_path):
     listed = (tmp_path / "copy/.sdunet/written.jsonl").read_bytes()
     work("second.txt")
     assert (tmp_path / "copy/.sdunet/written.jsonl").read_bytes() == listed
-    check_written(tmp_path / "copy/first.txt", b"as written")
-    with pytest.raises(DataError, match="OUT_CHANGED"):
-        check_written(tmp_path / "out/first.txt", b"other")
+    check_written(tmp_path / "copy/first.txt", b"as written")  # which was removed from the folder
+    check_written(tmp_path / "copy/second.txt", None)
+    for name in ("copy/first.txt", "out/second.txt"):
+        with pytest.raises(DataError, match="OUT_CHANGED"):
+            check_written(tmp_path / name, b"other")
 
 
 @pytest.mark.parametrize("name", ["images/disc_0.npy", "labels/disc_0.npy"])
