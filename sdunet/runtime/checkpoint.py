@@ -1,7 +1,7 @@
 """All of a training as one safetensors file: tensors as tensors, the rest as JSON. No pickle."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,23 @@ def save_within_epoch(trainer: pl.Trainer, path: Path) -> None:
 def states(run: Path) -> list[Path]:
     """Return the states of a training that stand in the folder `run`, the newest first."""
     return [run / name for name in (STATE, PREVIOUS) if (run / name).exists()]
+
+
+def check_unchanged(run: Path, files: Iterable[str]) -> None:
+    """Refuse to resume a run whose files were changed since: what users put in them would go.
+
+    Of states another is written whatever they hold; that one is whole, `state_to_resume` tells.
+
+    Args:
+        run: the folder.
+        files: all that the run writes; what is not there is written anew.
+
+    Raises:
+        DataError: OUT_CHANGED if a file is of another run or of the user.
+    """
+    for path in (run / name for name in files if name not in (STATE, PREVIOUS)):
+        if path.exists():
+            read_written(path)
 
 
 def state_to_resume(run: Path, epochs: int, unit: str = "epoch") -> Path:

@@ -9,10 +9,11 @@ from vae_runs import LADDER, arguments, config
 
 from data_prep.core.errors import DataError
 from sdunet.cli.main import main
+from sdunet.runtime.checkpoint import PREVIOUS, STATE
 from sdunet.runtime.safetensors_io import read_tensors, write_weights
 from sdunet.vae.config import LadderConfig, VAEConfig, VanillaConfig
 from sdunet.vae.model import WEIGHTS, load_model
-from sdunet.vae.training.train import _say_unused, train
+from sdunet.vae.training.train import _FILES, _say_unused, train
 
 
 @pytest.mark.parametrize("command", ["evaluate", "sample", "interpolate"])
@@ -134,3 +135,31 @@ def test_weights_of_another_run_are_refused_where_no_list_tells(run, tmp_path):
         DataError, match="RUN_OTHER: it is of another run: data_sha256 'another' there"
     ):
         load_model(out)
+
+
+@pytest.mark.parametrize("name", sorted({*_FILES} - {STATE, PREVIOUS}))
+def test_a_file_that_was_changed_since_is_not_replaced_by_a_resumed_run(
+    run, packed, tmp_path, name
+):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / name).write_bytes((out / name).read_bytes() + b"\nmy own words")
+    before = {path: path.read_bytes() for path in out.glob("[!.]*")}
+    with pytest.raises(DataError, match=r"OUT_CHANGED: not as sdunet vae train wrote it"):
+        train(config(epochs=3), packed, out, resume=True)
+    assert {path: path.read_bytes() for path in out.glob("[!.]*")} == before
+
+
+def test_a_file_of_a_run_that_is_gone_is_written_anew(run, packed, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    rows = (out / "metrics.csv").read_text()
+    for name in ("metrics.csv", "curve.png"):
+        (out / name).unlink()
+    train(config(epochs=3), packed, out, resume=True)
+    assert (out / "metrics.csv").read_text().startswith(rows)
+    assert (out / "curve.png").is_file()
+
+
+def test_every_file_that_a_run_writes_is_held_to_what_it_wrote(run):
+    assert {path.name for path in run.glob("[!.]*")} - {"evaluation.json"} == {*_FILES}

@@ -12,10 +12,9 @@ from data_prep.core.errors import DataError
 from data_prep.core.parse import usable
 from data_prep.files.hashed_json import read_hashed
 from data_prep.files.output_folder import RECORD, Output, own_folder
-from data_prep.files.written_files import read_written
 from data_prep.prepared.dataset import Dataset
 from sdunet.runtime.callbacks import CURVE, METRICS
-from sdunet.runtime.checkpoint import PREVIOUS, STATE, states
+from sdunet.runtime.checkpoint import PREVIOUS, STATE, check_unchanged, states
 from sdunet.segmentation.config import TaskConfig, TrainingConfig, network_config
 from sdunet.segmentation.models.run_settings import FREE, SETTINGS
 from sdunet.segmentation.models.seen_cases import TRAINING_CASES
@@ -74,9 +73,7 @@ def check_run_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> No
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
-    for name in (WEIGHTS, DESCRIPTION, *_LISTS, METRICS, CURVE):
-        if (out / name).exists():
-            read_written(out / name)  # or what is of another run would stay, or of users would go
+    check_unchanged(out, _FILES)
     with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):
         before = read_hashed(out / SETTINGS)
         before["training"] = json.loads(json.dumps(asdict(TrainingConfig()))) | before["training"]

@@ -23,7 +23,7 @@ from data_prep.files.output_folder import (
     check_output,
     own_folder,
 )
-from data_prep.files.written_files import is_listed, read_written
+from data_prep.files.written_files import is_listed
 from data_prep.parallel import check_workers
 from data_prep.parent_process import end_with_parent
 from sdunet.runtime.callbacks import CURVE, METRICS, EpochLines, Row
@@ -31,6 +31,7 @@ from sdunet.runtime.checkpoint import (
     PREVIOUS,
     STATE,
     StateIO,
+    check_unchanged,
     state_to_resume,
     states,
 )
@@ -85,6 +86,7 @@ def train(config: VAEConfig, data: str | Path, out: str | Path, *, resume: bool 
 
     Raises:
         DataError: if the data or the configuration cannot be used, or `out` is taken;
+            OUT_CHANGED if a file of the run that is resumed was changed since;
             RUN_NONFINITE if training does not stay finite, or leaves weights that give no bound.
     """
     check_processes(config.training.devices, config.training.nodes, _DEVICES)
@@ -349,8 +351,7 @@ def _check_out(out: Path, config: VAEConfig, packed: Packed, resume: bool) -> No
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
-    if (out / WEIGHTS).exists():
-        read_written(out / WEIGHTS)  # or those of another run would stay, if no epoch is left
+    check_unchanged(out, _FILES)
     before, _, fingerprint = load_description(out)
     if fingerprint != packed.fingerprint:
         raise DataError(
