@@ -366,13 +366,14 @@ def test_a_split_that_is_there_twice_is_not_guessed(idx_folder):
 
 def test_other_idx_files_are_told_and_labels_are_not(idx_folder):
     root, train, _ = idx_folder
-    for name in ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte"):
-        (root / name).write_bytes(b"")
+    labels = {n: struct.pack(">2I", 0x801, n) + bytes(n) for n in (30, 4)}
+    (root / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels[30]))
+    (root / "t10k-labels-idx1-ubyte").write_bytes(labels[4])
     assert not read_source(root).findings
     (root / "validation-images-idx3-ubyte").write_bytes(idx_bytes(train))
     (told,) = read_source(root).findings
     assert told.code == "SOURCE_LEFT"
-    assert told.found.endswith("no split that is known: validation-images-idx3-ubyte")
+    assert told.found.endswith("no name that is read: validation-images-idx3-ubyte")
 
 
 @pytest.mark.parametrize("split", ["train", "t10k"])

@@ -13,6 +13,14 @@ from data_prep.core.findings import Finding
 from data_prep.core.memory_limits import check_bytes, memory_of_one, memory_within
 from data_prep.files.archives import check_zip, read_member
 from data_prep.formats.numpy_files import array_of
+from sdunet.vae.data.named_files import (
+    check_labels,
+    names_in,
+    needed,
+    numbered,
+    other_than_published,
+    rest_of,
+)
 from sdunet.vae.data.picture_folder import files_of, left_out, picture_images, read_folder
 from sdunet.vae.data.raw import (
     BLOCK,
@@ -41,9 +49,9 @@ def read_source(
         max_ram: gigabytes of memory that files held whole may take. Default: what there is.
 
     Raises:
-        DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, SOURCE_TWICE, FILE_DAMAGED,
-            LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_ROTATED, IMG_STACK, IMG_LEVELS, IO_LINK,
-            IO_MEMORY, IO_TOO_LARGE.
+        DataError: SOURCE_MISSING, SOURCE_KIND, SOURCE_EMPTY, SOURCE_TWICE, SOURCE_COUNT,
+            FILE_DAMAGED, LAY_FOLD, IMG_SIZE, IMG_MODE, IMG_ROTATED, IMG_STACK, IMG_LEVELS,
+            IO_LINK, IO_MEMORY, IO_TOO_LARGE.
     """
     path = Path(path)
     if kind not in ("digits", "factors") and not path.exists():
@@ -54,9 +62,10 @@ def read_source(
     for split, images in raw.splits.items():
         if not images.shape[0]:
             raise DataError("SOURCE_EMPTY", f"0 {split} images in {path}", "fetch the set again")
+    findings = raw.findings + other_than_published(raw.name, raw.splits)
     anonymous = kind in ("folder", "npz", "idx")
     named = name or (path.stem if anonymous else raw.name)
-    return replace(raw, name=named)
+    return replace(raw, name=named, findings=findings)
 
 
 def _tell_kind(path: Path) -> str:
@@ -84,47 +93,64 @@ def _tell_kind(path: Path) -> str:
 
 def _read_imagenet32(root: Path) -> RawImages:
     """Read the older set, folders of PNG, or the newer one, npz batches."""
-    if (root / "train_32x32").is_dir():
-        folders = {"train": root / "train_32x32", "test": root / "valid_32x32"}
-        splits: dict[str, Images] = {}
-        findings: tuple[Finding, ...] = ()
-        for split, folder in folders.items():
-            pictures, others, hidden = files_of(check_link(folder, root), root)
-            splits[split] = picture_images([folder / name for name in pictures], folder)
-            findings += (*left_out(others, f"are no pictures in {folder.name}"), *hidden)
-        return RawImages("imagenet32", 256, splits, findings=findings)
-    train = [check_link(file, root) for file in sorted(root.glob("train_data_batch_*.npz"))]
-    if not train or not (root / "val_data.npz").is_file():
+    names = names_in(root)
+    if "train_32x32/" in names:
+        return _read_imagenet32_pictures(root, names)
+    train = numbered("train_data_batch_{}.npz", names, root)
+    if not train:
         raise DataError(
             "SOURCE_EMPTY",
-            f"{root} has neither train_32x32/ nor train_data_batch_*.npz and val_data.npz",
-            "give the folder that has them",
+            f"{root} has neither train_32x32/ nor train_data_batch_1.npz",
+            "give the folder that has one of them",
         )
-    return RawImages(
-        "imagenet32_npz",
-        256,
-        {
-            "train": _npz_batches(train),
-            "test": _npz_batches([check_link(root / "val_data.npz", root)]),
-        },
-    )
+    files = {"train": train, "test": [needed("val_data.npz", names, root)]}
+    findings = rest_of(names, [*train, *files["test"]], root, own="data_batch|val_data")
+    splits: dict[str, Images] = {}
+    for split, batches in files.items():
+        splits[split], others = _npz_batches([check_link(root / name, root) for name in batches])
+        findings += others
+    return RawImages("imagenet32_npz", 256, splits, findings=findings)
 
 
-def _npz_batches(files: Sequence[Path]) -> Images:
-    def batch(file: Path) -> np.ndarray:
-        data = _load_npz(file, ("data",))[0]["data"]
+def _read_imagenet32_pictures(root: Path, names: list[str]) -> RawImages:
+    folders = {"train": "train_32x32/", "test": needed("valid_32x32/", names, root)}
+    findings = rest_of(names, [*folders.values()], root, own="_32x32")
+    splits: dict[str, Images] = {}
+    for split, name in folders.items():
+        folder = check_link(root / name, root)
+        pictures, others, hidden = files_of(folder, root)
+        splits[split] = picture_images([folder / picture for picture in pictures], folder)
+        findings += (*left_out(others, f"are no pictures in {name}"), *hidden)
+    return RawImages("imagenet32", 256, splits, findings=findings)
+
+
+def _npz_batches(files: Sequence[Path]) -> tuple[Images, tuple[Finding, ...]]:
+    """Return the images of all batches, and a warning of other arrays in them."""
+
+    def batch(file: Path) -> tuple[np.ndarray, list[str]]:
+        arrays, others = _load_npz(file, ("data", "labels"))
+        if "data" not in arrays:
+            raise DataError("SOURCE_EMPTY", "holds no data", "name an array so", file=str(file))
+        data = arrays["data"]
         if data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
             raise DataError(
                 "IMG_SIZE", f"data is {data.shape}, not (N, 3072)", COPY_AGAIN, file=str(file)
             )
-        return data.reshape(-1, 3, 32, 32)
+        if "labels" in arrays:
+            check_labels(arrays["labels"].size, len(data), file)
+        return data.reshape(-1, 3, 32, 32), others
 
     def blocks() -> Iterator[np.ndarray]:
         for file in files:
-            yield from in_memory(batch(file)).blocks()
+            yield from in_memory(batch(file)[0]).blocks()
 
-    count = sum(len(batch(file)) for file in files)
-    return Images((count, 3, 32, 32), blocks)
+    count, left = 0, set[str]()
+    for file in files:
+        images, others = batch(file)
+        count += len(images)
+        left.update(others)
+    findings = left_out(sorted(left - {"mean"}), "are not called data, labels or mean")
+    return Images((count, 3, 32, 32), blocks), findings
 
 
 def _read_npz(file: Path) -> RawImages:
@@ -214,10 +240,12 @@ def _read_shapes3d(file: Path) -> RawImages:
         with h5py.File(file) as archive:
             shape = archive["images"].shape
             labels = archive["labels"][:]
+            others = sorted({*archive} - {"images", "labels"})
     except (OSError, KeyError) as error:
         raise damaged(file, f"not the 3D Shapes file: {words_of(error)}") from error
-    if len(shape) != 4 or shape[3] != 3 or len(labels) != shape[0]:
+    if len(shape) != 4 or shape[3] != 3 or labels.ndim != 2:
         raise damaged(file, f"images are {shape}, labels {labels.shape}")
+    check_labels(len(labels), shape[0], file)
 
     def blocks() -> Iterator[np.ndarray]:
         with h5py.File(file) as archive:
@@ -226,7 +254,8 @@ def _read_shapes3d(file: Path) -> RawImages:
 
     factors = np.stack([np.unique(column, return_inverse=True)[1] for column in labels.T], 1)
     images = Images((shape[0], 3, shape[1], shape[2]), blocks)
-    return RawImages("shapes3d", 256, {"train": images}, {"train": factors})
+    findings = left_out(others, "are not called images or labels")
+    return RawImages("shapes3d", 256, {"train": images}, {"train": factors}, findings)
 
 
 def _read_digits(path: Path) -> RawImages:
