@@ -73,7 +73,6 @@ def check_run_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> No
                 "RUN_EXISTS", f"a run is already in {out}", "give another --out, or --resume"
             )
         return
-    check_unchanged(out, _FILES)
     with usable("RUN_SETTINGS", out / SETTINGS, "train anew"):
         before = read_hashed(out / SETTINGS)
         before["training"] = json.loads(json.dumps(asdict(TrainingConfig()))) | before["training"]
@@ -91,6 +90,7 @@ def check_run_folder(out: Path, settings: Mapping[str, Any], resume: bool) -> No
             for name in ("fold", "data_sha256", "init_sha256")
             if before.get(name) != settings.get(name)
         ]
+    check_unchanged(out, _FILES)
     if differing:
         raise DataError(
             "CONFIG_RESUME",
