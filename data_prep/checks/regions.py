@@ -66,15 +66,30 @@ def check_same(ours: Sequence[Region], others: Sequence[Region], who: str) -> No
         raise DataError("LBL_REGIONS", found, f"correct one of them, {CLASSES_INSTEAD}")
 
 
-def told_of(rules: Rules) -> list[Finding]:
-    """Return a note, LBL_REGIONS, of the regions that are to be found, and of their classes."""
-    if not rules.regions:
-        return []
+def told_of(rules: Rules, declared: Regions | None = None) -> list[Finding]:
+    """Return a note, LBL_REGIONS, of the regions that are to be found, and of their classes.
+
+    So are told regions that the dataset declares and that are not to be found; as a warning where
+    a class of other values has the name of one.
+
+    Args:
+        rules: say what is to be found.
+        declared: by the dataset.
+    """
     findings = Findings()
-    regions = ", ".join(f"{one.name} {list(one.classes)}" for one in rules.regions)
-    mapped = f", of the values {rules.label_map}" if rules.label_map else ""
     classes = with_ignored(rules.labels, rules.ignored)
-    findings.note("LBL_REGIONS", f"regions {regions} of classes {classes}{mapped}")
+    if rules.regions:
+        regions = ", ".join(f"{one.name} {list(one.classes)}" for one in rules.regions)
+        mapped = f", of the values {rules.label_map}" if rules.label_map else ""
+        findings.note("LBL_REGIONS", f"regions {regions} of classes {classes}{mapped}")
+    elif declared is not None and declared.values:
+        values = {name: [*told] for name, told in declared.values.items()}
+        found = f"regions {values} of the dataset are not found, classes are {classes}"
+        mapped = {name: {rules.label_map.get(n, n) for n in told} for name, told in values.items()}
+        if any(mapped.get(name, {number}) != {number} for name, number in classes.items()):
+            findings.warn("LBL_REGIONS", found, "take a plan of regions, or call classes otherwise")
+        else:
+            findings.note("LBL_REGIONS", found)
     return findings.found
 
 

@@ -166,7 +166,7 @@ def check(
     findings += tell_of_parts(layout, facts, config)
     findings += without_effect(config, layout, facts.values())
     findings += ignored_in_all(config, rules, facts.values())
-    findings += told_of(rules)
+    findings += told_of(rules, layout.regions)
     noticed = Findings(config.accept)
     without += ask_other_names({id_: fact.held for id_, fact in facts.items()}, rules, noticed)
     tell_other_tables({id_: fact.told for id_, fact in facts.items()}, rules, noticed)

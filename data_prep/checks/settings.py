@@ -149,6 +149,8 @@ def renamed(config: DataConfig, layout: Layout) -> list[Finding]:
     """Return a note, SET_RENAMED, where settings call what the dataset names otherwise."""
     findings = Findings()
     declared = {number: name for name, number in (layout.stated or {}).items()}
+    if layout.regions and layout.regions.ignored is not None:
+        declared[layout.regions.ignored] = IGNORE
     for name, number in {} if config.label_map else (config.labels or {}).items():
         if number and _plain(declared.get(number, name)) != _plain(name):
             found = f"class {number}, {declared[number]!r} in the dataset, is called {name!r}"

@@ -48,6 +48,7 @@ from data_prep.layouts.words import (
     split_of_part,
     without_part,
 )
+from data_prep.planning.classes import is_ignore
 
 IMAGE_FOLDERS = (
     *("image", "images", "img", "imgs", "imagestr", "imagests", "scan", "scans", "original"),
@@ -281,6 +282,7 @@ def case_folders(tree: Tree) -> Layout | None:
         cases = [replace(c, labels=(), kind="classes", wanted=wanted) for c in cases]
         masks.clear()
     names = classes_called([{*map(called, c.labels)} for c in cases if c.kind == "class masks"])
+    names = sorted(names, key=is_ignore)  # last, as classes are numbered without a gap
     numbers = {name: n for n, name in enumerate(["background", *names])} if masks else None
     return layout_of("case folders", cases, problems, numbers, named or None)
 

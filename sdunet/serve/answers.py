@@ -26,6 +26,7 @@ _STATUS: dict[str, tuple[int, Mapping[str, str]]] = {
     "OUT_DISK": (HTTPStatus.INSUFFICIENT_STORAGE, {}),
     "CASE_FAILED": (HTTPStatus.INTERNAL_SERVER_ERROR, {}),
 }
+_READABLE = 0o644  # files, for whoever unpacks them
 _OF_SCAN: tuple[int, Mapping[str, str]] = (HTTPStatus.UNPROCESSABLE_ENTITY, {})
 
 
@@ -61,9 +62,14 @@ class Answer:
         """Return a zip of `label` and its suffix, `overlay.png` and `findings.json`."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:  # what is in it is packed already
-            archive.writestr(f"label{self.suffix}", self.label)
-            archive.writestr("overlay.png", self.overlay)
-            archive.writestr("findings.json", inert_json(self.told))
+            for name, content in (
+                (f"label{self.suffix}", self.label),
+                ("overlay.png", self.overlay),
+                ("findings.json", inert_json(self.told)),
+            ):
+                member = zipfile.ZipInfo(name)  # of no time: clocks may stand before those of zips
+                member.external_attr = _READABLE << 16
+                archive.writestr(member, content)
         return self._file("prediction.zip", buffer.getvalue(), "application/zip")
 
     def as_label(self) -> Response:

@@ -157,3 +157,15 @@ def test_an_upload_that_ends_within_a_file_is_none(client, volume):
     for content in (whole[:-100], head, b"", b"no form at all"):
         answer = made.post("/predict", content=content, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (400, "SERVE_REQUEST")
+
+
+def test_a_zip_is_answered_whatever_the_clock(client, volume, monkeypatch):
+    sent = ("a.nii.gz", volume.read_bytes())
+    made = client()
+    wanted = send(made, sent)
+    monkeypatch.setattr("time.time", lambda: 3600.0)  # before zips can tell
+    answer = send(made, sent)
+    assert answer.status_code == 200, answer.text
+    assert answer.content == wanted.content
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert {member.external_attr >> 16 for member in archive.infolist()} == {0o644}

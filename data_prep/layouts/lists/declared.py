@@ -16,6 +16,8 @@ _CLASSES = (
     "segmentationlabels",
 )
 _CHANNELS = ("channels", "modalities", "sequences", "channelorder", "inputchannels")
+_IGNORED = ("ignore", "ignorelabel", "ignoreindex", "ignorevalue", "voidlabel", "voidvalue", "void")
+_MAPS = ("labelmap", "labelmapping", "classmap", "classmapping", "mapping", "remap", "lut")
 _COUNTS_OF_CLASSES = ("numclasses", "nclasses", "numlabels", "nlabels", "numberofclasses")
 _COUNTS_OF_CHANNELS = (
     *("numchannels", "nchannels", "inchannels", "nummodalities", "nmodalities"),
@@ -81,6 +83,27 @@ def _check_said_again(
             named = bare not in names or _agree(value, known)
             if known and not (named and (bare not in counts or value in counted)):
                 raise ValueError(f"{key} {value!r:.60} and {what} {known} differ")
+
+
+def maps_in_vain(described: Mapping[str, Any]) -> list[str]:
+    """Return keys that seem to say which value is ignored, or which number becomes which.
+
+    Of these nothing is read but the label `ignore`; where they say the same, they are no matter.
+    """
+    labels = described.get("labels")
+    void = [n for name, n in labels.items() if is_ignore(name)] if isinstance(labels, dict) else []
+    found = []
+    for key, value in described.items():
+        bare = bare_name(key)
+        ignored = bare in _IGNORED and type(value) is int and value >= 0 and value not in void
+        mapped = bare in _MAPS and isinstance(value, dict)
+        if ignored or (mapped and any(str(other) != n for n, other in _numbers(value))):
+            found.append(key)
+    return found
+
+
+def _numbers(told: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [(n, other) for n, other in told.items() if n.isdecimal() and type(other) is int]
 
 
 def names_in_vain(described: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from data_prep.layouts.lists.columns import (
     parts_of_all,
     told_parts,
 )
-from data_prep.layouts.lists.declared import names_in_vain
+from data_prep.layouts.lists.declared import maps_in_vain, names_in_vain
 from data_prep.layouts.words import Role, bare_name, role_of
 from data_prep.planning.group_words import parts_alone
 from data_prep.planning.part_words import Part, plain_word
@@ -246,6 +246,10 @@ def keys_in_vain(
     if names := names_in_vain(described):
         text = f"keys that are not used, and seem to name classes or channels: {_quoted(names)}"
         fix = "call them labels and channel_names, by number; or take them out"
+        findings += (Finding("warning", "LAY_COLUMNS", text, fix, file=file),)
+    if maps := maps_in_vain(described):
+        text = f"keys that are not used, and may say what values mean: {_quoted(maps)}"
+        fix = "call the ignored value ignore among labels, map others by dataset.label_map"
         findings += (Finding("warning", "LAY_COLUMNS", text, fix, file=file),)
     return findings
 

@@ -44,6 +44,8 @@ def normalised(image: np.ndarray, plan: dict) -> np.ndarray:
 def read(name: str) -> bytes:
     """Return a file of this folder, if it is as it was exported."""
     listed = json.loads((FOLDER / "MANIFEST.json").read_text(encoding="utf-8"))["files"]
+    if name not in listed or not (FOLDER / name).is_file():
+        raise SystemExit(f"{name} is not in this package: export it with the network as ONNX")
     data = (FOLDER / name).read_bytes()
     if hashlib.sha256(data).hexdigest() != listed[name]:
         raise SystemExit(f"{name} is not as it was exported: fetch the package again")
@@ -92,10 +94,14 @@ def main(arguments: list[str]) -> None:
     image, label = map(Path, arguments)
     if label.suffix != ".npy" or os.path.lexists(label):
         raise SystemExit(f"{label} must be a new name that ends in .npy")
+    if not label.parent.is_dir():
+        raise SystemExit(f"{label.parent} is no folder: make it first")
     try:
         values = np.load(image)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise SystemExit(f"{image} cannot be read as an array: {error}") from error
+    if not isinstance(values, np.ndarray):
+        raise SystemExit(f"{image} holds several arrays: give one, as .npy")
     np.save(label, predict(values))
 
 

@@ -9,10 +9,10 @@ from bad_sets import mask, picture, png
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.checks.regions import settle
+from data_prep.checks.regions import settle, told_of
 from data_prep.checks.run import check
 from data_prep.convert import convert
-from data_prep.core.config import DataConfig, Plan
+from data_prep.core.config import DataConfig, Plan, Rules
 from data_prep.core.errors import DataError
 from data_prep.core.values.regions import (
     Region,
@@ -185,3 +185,19 @@ def test_a_conversion_keeps_regions(raw, tmp_path, to):
     assert there.rules.regions == regions_from(TOLD)
     before = check(raw, CONFIG)
     assert [f.voxels for f in there.facts.values()] == [f.voxels for f in before.facts.values()]
+
+
+@pytest.mark.parametrize(
+    ("classes", "level"),
+    [
+        ({"background": 0, "edema": 1, "core": 2, "active": 3}, "warning"),  # core is of 2 and 3
+        ({"background": 0, "edema": 1, "necrosis": 2, "active": 3}, "note"),
+    ],
+)
+def test_regions_of_the_dataset_that_are_not_found_are_told(classes, level):
+    rules = Rules((), classes)
+    declared = Regions({name: tuple(np.atleast_1d(told)) for name, told in TOLD.items()}, None)
+    (finding,) = told_of(rules, declared)
+    assert (finding.code, finding.level) == ("LBL_REGIONS", level)
+    assert not told_of(rules, None)
+    assert not told_of(rules, Regions({}, 4))

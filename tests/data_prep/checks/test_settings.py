@@ -13,7 +13,7 @@ from data_prep.checks.settings import check_agrees, check_settings, renamed
 from data_prep.convert import convert
 from data_prep.core.config import DataConfig, Plan
 from data_prep.core.errors import DataError
-from data_prep.layouts.cases import Layout
+from data_prep.layouts.cases import Layout, Regions
 from data_prep.planning.plan_json import read_plan
 from data_prep.prepared.dataset import load_dataset
 from data_prep.prepared.prepare import prepare
@@ -185,6 +185,15 @@ def test_classes_that_the_dataset_numbers_otherwise_are_refused(tmp_path):
         "class 1, 'liver' in the dataset, is called 'foie'",
         "class 2, 'tumour' in the dataset, is called 'tumeur'",
     ]
+
+
+def test_an_ignored_value_that_settings_make_a_class_is_told():
+    layout = Layout("nnunet", (), labels={"background": 0, "a": 1}, regions=Regions({}, 3))
+    asked = DataConfig(labels={"background": 0, "a": 1, "b": 2, "c": 3})
+    assert [f.found for f in renamed(asked, layout)] == [
+        "class 3, 'ignore' in the dataset, is called 'c'"
+    ]
+    assert not renamed(DataConfig(labels={"background": 0, "a": 1, "ignore": 3}), layout)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_keys_that_say_otherwise_what_labels_and_channels_say_are_refused(writte
         {"channels": {"0": "CT"}},
         {"num_channels": 1},
         {"classes": "all", "channels": "one"},
+        {"ignore_index": -100, "label_map": {"0": 0, "1": 1}, "mapping": {"a": "b"}},
+        {"labels": {"background": 0, "organ": 1, "ignore": 2}, "ignore_label": 2},
     ],
     ids=str,
 )
@@ -65,6 +67,9 @@ def test_keys_that_say_the_same_again_are_taken_without_a_word(written, told):
         ({"labels": None, "classes": {"background": 0, "tumour": 1}}, "warning"),
         ({"labels": {}, "class_names": ["background", "tumour"]}, "warning"),
         ({"voxel_spacing": [1, 1, 3]}, "note"),
+        ({"ignore_index": 2}, "warning"),
+        ({"void label": 0}, "warning"),
+        ({"label_mapping": {"1": 1, "2": 1}}, "warning"),
         ({"units": "cm"}, "note"),
     ],
     ids=str,

@@ -160,10 +160,12 @@ def test_segments_and_masks_called_ignore_are_ignored(written):
         files[f"{i}/ct.nii.gz"] = gz(nifti(noise(i)))
         files[f"{i}/segmentations/organ.nii.gz"] = gz(nifti(organ))
     files["0/segmentations/ignore.nii.gz"] = gz(nifti(void))
-    checked = check(written(files), CONFIG)
-    assert not checked.errors
-    assert [f.ignored for f in checked.facts.values()] == [int(void.sum()), 0, 0]
-    assert not [f for f in checked.findings if f.code in ("LBL_MISSING", "DCM_UNUSED")]
+    for config in (CONFIG, DataConfig()):  # also where names alone number classes
+        checked = check(written(files), config)
+        assert not checked.errors
+        assert checked.rules.labels == {"background": 0, "organ": 1}
+        assert [f.ignored for f in checked.facts.values()] == [int(void.sum()), 0, 0]
+        assert not [f for f in checked.findings if f.code in ("LBL_MISSING", "DCM_UNUSED")]
 
 
 @pytest.mark.parametrize("spacing", [(2.0, 2.0, 2.0), (0.7, 0.6, 0.9)], ids=str)

@@ -154,6 +154,9 @@ def test_the_script_refuses_what_it_cannot_do_right(packages, tmp_path):
     for name, array in images.items():
         np.save(tmp_path / f"{name}.npy", array)
     (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.savez(tmp_path / "several.npz", image)
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
     new = tmp_path / "new.npy"
     for given, label, told in (
         ("nan", new, "must hold numbers"),
@@ -161,6 +164,9 @@ def test_the_script_refuses_what_it_cannot_do_right(packages, tmp_path):
         ("axes", new, "1 channels, 3 axes"),
         ("two", new, "1 channels, 3 axes"),
         ("text", new, "cannot be read as an array"),
+        ("empty", new, "cannot be read as an array"),
+        ("several", new, "holds several arrays"),
+        ("good", tmp_path / "no" / "new.npy", "is no folder"),
         ("good", tmp_path / "good.npy", "must be a new name"),
     ):
         done = run_alone(folder, tmp_path / f"{given}.npy", label)
