@@ -20,7 +20,10 @@ from data_prep.layouts.cases import (
     no_image,
     sample,
 )
+from data_prep.layouts.lists.columns import told_parts
 from data_prep.layouts.lists.in_vain import not_used, parts_told
+from data_prep.layouts.lists.members import Table
+from data_prep.layouts.lists.partings import parting_columns
 from data_prep.layouts.words import Role, by_role, role_of, split_of
 
 _SUBJECTS, _SUBJECT = "participants.tsv", "participant_id"
@@ -75,7 +78,8 @@ def bids(tree: Tree) -> Layout | None:
         problems.append(_of_several(key, labels[key][0], several))
     splits, findings = _splits_of_subjects(tree, {case.group for case in cases})
     cases = [replace(case, split=splits.get(case.group or "")) for case in cases]
-    return layout_of("bids", cases, problems, findings=findings)
+    layout = layout_of("bids", cases, problems, findings=findings)
+    return replace(layout, read=(_SUBJECTS,))
 
 
 def _of_several(key: tuple[str, ...], label: str, scans: list[str]) -> DataError:
@@ -141,16 +145,28 @@ def _told_of_subjects(
     unknown = {column: cells for column, cells in by_column.items() if column not in used}
     split = by_column[roles["split"]] if "split" in roles else ()
     known: set[Role] = {"patient", *roles}  # the subject is the patient
+    names = ["sub-" + name.removeprefix("sub-") for name in by_column[_SUBJECT]]
     # What else it tells of subjects, such as age and sex, is nothing to note.
+    others += [
+        column
+        for column in dict.fromkeys(_parting(by_column, names))
+        if column in unknown and column not in others and not told_parts(column, unknown[column])
+    ]
     parts, findings = parts_told("columns", unknown, _SUBJECTS, split, known, note_rest=False)
     others = [c for c in others if not any(repr(c) in finding.found for finding in findings)]
     findings += not_used("columns", others, _SUBJECTS)
     columns = [parts] * bool(parts) + [by_column[column] for column in roles.values()]
     if columns and any(len(row) != len(head) for row in rows):
         raise ValueError("rows of more or fewer cells than columns")
-    names = ["sub-" + name.removeprefix("sub-") for name in by_column[_SUBJECT]]
     told = zip(names, zip(*columns, strict=True), strict=True) if columns else ()
     return [(name, list(cells)) for name, cells in told], findings
+
+
+def _parting(columns: Table, subjects: list[str]) -> list[str]:
+    """Return the columns that put several subjects together by a word, or name another subject."""
+    known = {name for name in (*subjects, *columns[_SUBJECT]) if not name.isdecimal()}
+    naming = [head for head, cells in columns.items() if not known.isdisjoint(cells)]
+    return [*parting_columns(columns, {_SUBJECT: columns[_SUBJECT]}), *naming]
 
 
 def _in_vain(found: str) -> tuple[Finding, ...]:

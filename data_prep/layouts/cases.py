@@ -104,6 +104,7 @@ class Layout:
         apart: cases for testing, whose labels are kept by others.
         regions: what labels hold beside classes, where the dataset declares such.
         described_in: file that declares classes or channels of cases that other names tell.
+        read: other files that tell of the cases and were read, such as of folds or subjects.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Layout:
     apart: tuple[Case, ...] = ()
     regions: Regions | None = None
     described_in: str = ""
+    read: tuple[str, ...] = ()
 
     @property
     def ids(self) -> frozenset[str]:

@@ -147,6 +147,7 @@ def nnunet(tree: Tree) -> Layout | None:
             *keys_in_vain(described, ("dataset",) if named else (), name, layout.ids),
         ),
         regions=regions,
+        read=((root / _FOLDS).as_posix(),),
     )
 
 

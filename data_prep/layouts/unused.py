@@ -52,7 +52,6 @@ _PAPERS = ("license", "licence", "readme", "changes", "changelog", "copying", "c
 # Of BIDS, where each table names its subjects.
 _OF_SCANS = ("sessions", "scans")
 _PARTED = {"split", "fold", "group", "site"}
-_READ = {"nnunet": ("splits_final.json",), "bids": ("participants.tsv",)}
 # What holds files, perhaps cases, and formats of scans that are not read.
 _NOT_READ = (
     *(".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".part", ".crdownload"),
@@ -95,7 +94,7 @@ def unused_files(
     """
     cases = (*layout.cases, *layout.unlabelled, *layout.apart)
     used = {name for case in cases for name in case.files} | {layout.listed_in}
-    told = used | {layout.described_in} | {error.file for error in layout.problems}
+    told = {*used, *layout.read, layout.described_in, *(e.file for e in layout.problems)}
     told |= set().union(*voxels_beside(tree, filter(None, used)).values())
     told |= {n for case in cases for one in case.labels for n in beside_label(tree, one, case.id)}
     findings = Findings()
@@ -137,7 +136,7 @@ def unused_files(
         elif _is_sheet(tree, name):
             sheets.append(name)
         elif _may_list(tree, name, layout.name):
-            lists += [name] if path.name not in _READ.get(layout.name, ()) else []
+            lists.append(name)
         elif path.suffix.lower() in _TEXTS or path.stem.lower() in _PAPERS:
             texts.append(name)
         elif is_not_read(name) and path.parent not in beside - {top}:
@@ -212,12 +211,11 @@ def unused_files(
 def _tables_of_several(tree: Tree, names: Iterable[str], layout: Layout) -> list[str]:
     """Return texts that may be tables of several cases: none that is called as one is."""
     ids = {case.id for case in (*layout.cases, *layout.unlabelled)}
-    read = _READ.get(layout.name, ())
     found = []
     for name in names:
         path = PurePosixPath(name)
         suffix = path.suffix.lower()
-        if path.name in read or stem(name) in ids:
+        if stem(name) in ids:
             continue
         if suffix in TABLES or (suffix not in NO_TEXTS and is_text(tree, name)):
             found.append(name)
@@ -274,7 +272,11 @@ def _what_they_tell(records: Records) -> tuple[str, str]:
     """Return what is told of records of a case each, and what to do."""
     keys = ", ".join(map(repr, records.columns[:4]))
     more = len(records.names) - 1
-    found = f"it and {more} more, of a case each, may tell {{}} by {keys}, and are not read"
+    found = (
+        f"it and {more} more, of a case or subject each, may tell {{}} by {keys}, and are not read"
+    )
+    if not more:
+        found = f"it may tell {{}} by {keys}, and is not read"
     if not records.about:
         return found.format("which cases to leave out"), "take those cases out, or the files"
     ways = [_GIVEN[subject].format(ids="") for subject in records.about]

@@ -7,11 +7,13 @@
 | `<split>test</split>` or `<case split="test">` in `masks/a.xml` | `split` of `a` |
 | `split,patient`, then `test,p1` in `a/meta.csv` | `split` and `patient` of `a` |
 | `test` alone in `a/split.txt` | `split` of `a` |
+
+So are tables of one subject each in BIDS, see `bids_tables`.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +24,7 @@ from data_prep.files.file_tree import Tree
 from data_prep.formats.registry import is_scan_name, stem
 from data_prep.layouts.by_table import beginning
 from data_prep.layouts.cases import Layout
+from data_prep.layouts.folders.bids_tables import rows_of_cases
 from data_prep.layouts.lists.beside import not_stated, what_is_told
 from data_prep.layouts.lists.columns import (
     folds_apart,
@@ -31,6 +34,7 @@ from data_prep.layouts.lists.columns import (
     tells_split,
 )
 from data_prep.layouts.lists.file_names import NO_LISTS, NO_TEXTS
+from data_prep.layouts.lists.holders import tells_people
 from data_prep.layouts.lists.json_yaml import flat
 from data_prep.layouts.lists.members import Table
 from data_prep.layouts.lists.tables import columns_of, is_text
@@ -58,7 +62,7 @@ _OF_SCANNERS = ("StudyID", "SequenceName", "PulseSequenceName")
 
 @dataclass(frozen=True)
 class Records:
-    """Files of a case each, called alike, and what they tell that nothing else does.
+    """Files of a case or subject each, called alike, and what they tell that nothing else does.
 
     Attributes:
         names: of the files.
@@ -75,29 +79,43 @@ def told_by_records(tree: Tree, names: Iterable[str], layout: Layout) -> list[Re
     """Return the records of a case each that part the cases by a split, patients, or use.
 
     Files are of a case if they are called as it, its files or a folder of its own. What all cases
-    share is not told, nor what each has for itself.
+    share is not told, nor what each has for itself. Patients and families are told also beside
+    stated groups if some join cases of several.
 
     Args:
         tree: the dataset.
         names: of files that belong to no case; of texts, the first thousands are read.
         layout: of the cases.
     """
-    number = len(layout.cases) + len(layout.unlabelled)
-    found = []
-    for form, alike in _by_form(names, layout).items() if number > 1 else ():
+    names = [*names]
+    if len(layout.cases) + len(layout.unlabelled) < 2:
+        return []
+    several = rows_of_cases(tree, names, layout)
+    joined = {name for alike in several for name in alike}
+    for form, files in _by_form((name for name in names if name not in joined), layout).items():
         called = PurePosixPath(form).stem.strip("*_-. ") or "text"
-        records = [*filter(None, (_record(tree, name, called) for name in alike))]
-        shared = Counter(key for record in records for key in [*record][:_KEYS])
-        heads = [key for key, number in shared.most_common(_KEYS) if number > 1]
-        table = {head: [record.get(head, "") for record in records] for head in heads}
-        untold = [""] * (number - len(records) if len(alike) < _MOST else 0)
-        parting, grouping = _parting(table, untold), _grouping(table)
-        about = not_stated(layout, split=bool(parting), groups=bool(grouping))
-        columns = [*parting * ("split" in about), *grouping * ("groups" in about)]
-        columns = columns or [head for head, cells in table.items() if may_leave_out(head, cells)]
-        if columns:
-            found.append(Records(alike, tuple(dict.fromkeys(columns)), about))
-    return found
+        records = [(case, _record(tree, name, called)) for name, case in files]
+        several[tuple(name for name, _ in files)] = [(id_, told) for id_, told in records if told]
+    told = (_told(alike, records, layout) for alike, records in several.items())
+    return [*filter(None, told)]
+
+
+def _told(
+    names: tuple[str, ...], records: Sequence[tuple[str, Mapping[str, str]]], layout: Layout
+) -> Records | None:
+    """Return what records tell, each with the id of its case; `None` if nothing."""
+    shared = Counter(key for _, record in records for key in [*record][:_KEYS])
+    heads = [key for key, number in shared.most_common(_KEYS) if number > 1]
+    table = {head: [record.get(head, "") for _, record in records] for head in heads}
+    without = len(layout.cases) + len(layout.unlabelled) - len({id_ for id_, _ in records})
+    untold = [""] * (without if len(names) < _MOST else 0)
+    parting, grouping = _parting(table, untold), _grouping(table)
+    about = not_stated(layout, split=bool(parting), groups=bool(grouping))
+    if "groups" not in about and (grouping := _joining(table, [id_ for id_, _ in records], layout)):
+        about += ("groups",)
+    columns = [*parting * ("split" in about), *grouping * ("groups" in about)]
+    columns = columns or [h for h, cells in table.items() if may_leave_out(h, [*cells, *untold])]
+    return Records(names, tuple(dict.fromkeys(columns)), about) if columns else None
 
 
 def _parting(table: Table, untold: list[str]) -> list[str]:
@@ -125,6 +143,20 @@ def _grouping(table: Table) -> list[str]:
     return [head for head, cells in table.items() if _group(head, cells)]
 
 
+def _joining(table: Table, ids: Sequence[str], layout: Layout) -> list[str]:
+    """Return the columns of patients or families of whom some have cases of several groups."""
+    groups = {c.id: c.patient or c.group for c in (*layout.cases, *layout.unlabelled)}
+    found = []
+    for head, cells in table.items():
+        whose: dict[str, set[str]] = defaultdict(set)
+        for id_, word in zip(ids, map(plain_word, cells), strict=True):
+            if word not in UNTOLD and (group := groups.get(id_)):
+                whose[word].add(group)
+        if tells_people(head) and len(whose) > 1 and max(map(len, whose.values())) > 1:
+            found.append(head)
+    return found
+
+
 def _group(head: str, cells: list[str]) -> bool:
     words = [word for cell in cells if (word := plain_word(cell)) not in UNTOLD]
     # Without numbers they are kinds, such as a diagnosis.
@@ -135,10 +167,10 @@ def _group(head: str, cells: list[str]) -> bool:
     return not {role_of(head), may_group(head, words)}.isdisjoint(("group", "patient"))
 
 
-def _by_form(names: Iterable[str], layout: Layout) -> dict[str, tuple[str, ...]]:
-    """Return the files of several cases by the form of their names, one of each case."""
+def _by_form(names: Iterable[str], layout: Layout) -> dict[str, list[tuple[str, str]]]:
+    """Return the files of several cases, each with its case, by the form of their names."""
     called, folders = _own_names(layout)
-    forms: dict[str, list[str]] = defaultdict(list)
+    forms: dict[str, list[tuple[str, str]]] = defaultdict(list)
     seen: Counter[tuple[str, str]] = Counter()
     for name in names:
         path = PurePosixPath(name)
@@ -146,13 +178,15 @@ def _by_form(names: Iterable[str], layout: Layout) -> dict[str, tuple[str, ...]]
             continue
         form, case = _case_of(path, called, folders)
         if case:
-            forms[f"{seen[form, case]}/{form}"].append(name)  # beside the image, and the label
+            forms[f"{seen[form, case]}/{form}"].append(
+                (name, case)
+            )  # beside the image, and the label
             seen[form, case] += 1
     left = _MOST
     found = {}
     for form, alike in forms.items():
         if len(alike) > 1 and left > 0:
-            found[form] = tuple(alike[:left])
+            found[form] = alike[:left]
             left -= len(alike)
     return found
 

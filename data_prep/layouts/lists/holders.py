@@ -58,7 +58,10 @@ _ALONE = re.compile(
 # Of one scan or study of a patient.
 _SCANNED = "series|study|instance|patient|frame"
 _UID = re.compile(rf"(?=.*(?:{_SCANNED}))(?:.* )?(?:sop|{_SCANNED})*uid")
-_OF_FAMILIES = re.compile(rf"(?:family|families|twins?|household|litter|cage)(?:{_NAME})?")
+_OF_FAMILIES = re.compile(
+    rf"(?:family|families|twins?|household|litter|cage)(?:{_NAME})?|twins?(?:pair|set)s?(?:{_NAME})?"
+    rf"|(?:mother|father|parent|sibling|sib|pair|dyad)s?(?:{_ID})"
+)
 _HOLD = "video|clip|movie|volume|vol|sequence|stack|eye"
 _HOLDER = re.compile(rf"(?:(?:{_NAME}|{_ADDED}) )*(?:{_HOLD})(?: ?(?:{_NAME}|{_ADDED}))*")
 _ID_OF_HOLDER = re.compile(

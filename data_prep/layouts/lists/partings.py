@@ -16,7 +16,7 @@ _KNOWN = (
     *("site", "sites", "center", "centre", "hospital", "country", "diagnosis", "pathology"),
     *("disease", "type", "kind", "grade", "stage", "class", "classes", "label", "labels", "organ"),
     *("finding", "findings", "quality", "reader", "annotator", "rater"),
-    *("license", "format", "unit"),
+    *("license", "format", "unit", "handedness", "species", "strain", "education", "operator"),
     *("geschlecht", "sexe", "sexo", "sesso", "seite", "diagnose", "alter"),
 )
 

@@ -367,3 +367,13 @@ def test_records_of_files_tell_of_split_and_groups_or_are_told_of(
     case = layout.cases[1]
     assert (case.split, case.group) == (split, group)
     assert [(f.level, f.code) for f in layout.findings] == codes
+
+
+@pytest.mark.parametrize("at", ["raw", "raw/imagesTr", "raw/labelsTr", "raw/a/b", "pre/D", ""])
+def test_folds_are_read_beside_the_list_and_told_elsewhere(written, at):
+    files = {f"raw/{name}": content for name, content in volumes(described()).items()}
+    folds = [{"train": ["a"], "val": ["b"]}, {"train": ["b"], "val": ["a"]}]
+    layout = find_layout(open_tree(written(files | {f"{at}/splits_final.json".lstrip("/"): folds})))
+    warned = [("warning", "LAY_UNUSED")] * (at != "raw")
+    assert [(f.level, f.code) for f in layout.findings] == warned
+    assert [case.split for case in layout.cases] == ([None, None] if warned else [1, 0])
