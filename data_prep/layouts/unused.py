@@ -96,9 +96,10 @@ def unused_files(
     used = {name for case in cases for name in case.files} | {layout.listed_in}
     told = {*used, *layout.read, layout.described_in, *(e.file for e in layout.problems)}
     told |= set().union(*voxels_beside(tree, filter(None, used)).values())
-    told |= {n for case in cases for one in case.labels for n in beside_label(tree, one, case.id)}
     findings = Findings()
+    # What names the values of a label may say more of its case.
     rest = [name for name in tree.names if name not in told]
+    told |= {n for case in cases for one in case.labels for n in beside_label(tree, one, case.id)}
     records = told_by_records(tree, rest, layout) if need_labels else []
     for alike in records:
         if alike.about:

@@ -70,7 +70,8 @@ def read_case_label(
                 scan = read_drawn(case.kind, drawn, image, source, classes, findings)
         else:
             scan = read_label(tree, case.labels[0], findings, rules)
-            for name, table in beside_label(tree, case.labels[0], case.id).items():
+            known = {*map(plain, names_of(rules))}
+            for name, table in beside_label(tree, case.labels[0], case.id, known).items():
                 hold_to_table(scan.array, table, rules, findings, name)
             scan = scan.holding(as_classes(scan, rules, findings))
         look_at_ignored(scan.array, rules, findings)

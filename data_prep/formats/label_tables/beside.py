@@ -1,26 +1,31 @@
-"""Tables of names in files beside a label: JSON of dcmqi, texts of ITK-SNAP and LabelMe.
+"""Tables of names in files beside a label: of dcmqi, ITK-SNAP, Slicer, LabelMe, BIDS and others.
 
 Forms: https://qiicr.gitbook.io/dcmqi-guide (`segmentAttributes`); ITK-SNAP's label descriptions;
-LabelMe's `label_names.txt`, a line for each value.
+LabelMe's `label_names.txt`, a line for each value; `dseg.tsv` of
+https://bids-specification.readthedocs.io (discrete segmentations); others as `texts` tells.
 """
 
-import re
-from collections.abc import Callable
+import csv
+from collections.abc import Collection
+from itertools import islice
 from pathlib import PurePosixPath
 
 from data_prep.core.errors import DataError
 from data_prep.core.parse import parse_json
 from data_prep.files.file_tree import Tree
-from data_prep.formats.label_tables.entries import MOST_BYTES, SILENT, table_of
+from data_prep.formats.label_tables.entries import MOST_BYTES
+from data_prep.formats.label_tables.texts import in_dcmqi, in_lines, names_in
 from data_prep.formats.registry import stem
 
-# Value, red, green, blue, opacity, whether it is shown and meshed, name.
-_DESCRIBED = re.compile(r'^\s*(\d{1,9})(?:\s+\d{1,3}){3}\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*$')
-_DESCRIPTIONS = ("_labels.txt", ".txt", ".label")  # what names of such files end in
-_IGNORED = "__ignore__"  # a first line of LabelMe that is of value -1
+_SUFFIXES = (".json", ".csv", ".tsv", ".txt", ".label", ".ctbl", ".lut", ".xml")
+_CALLED = ("_labels", "_ColorTable", "_LabelMap")  # what names of tables of one label end in
+_OF_FOLDER = ("labels", "ColorTable", "LabelMap", "label_map", "labelmap", "class_names")
+_BIDS = ("dseg.tsv", "dseg.json")
 
 
-def beside_label(tree: Tree, name: str, case: str) -> dict[str, dict[int, str]]:
+def beside_label(
+    tree: Tree, name: str, case: str, known: Collection[str] = ()
+) -> dict[str, dict[int, str]]:
     """Return the names by value that files beside a label give, by the file.
 
     Files that hold something else, or cannot be read, say nothing.
@@ -28,48 +33,54 @@ def beside_label(tree: Tree, name: str, case: str) -> dict[str, dict[int, str]]:
     Args:
         tree: where they are.
         name: of the label.
-        case: id of its case, by which ITK-SNAP may call them, too.
+        case: id of its case, by which programs may call them, too.
+        known: names of classes, see `plain`; what is no table of names for sure is one of these.
     """
-    readers: dict[str, Callable[[str], dict[int, str]]] = {
-        "meta.json": _of_dcmqi,
-        "label_names.txt": _of_labelme,
-    }
-    for own in (stem(name), PurePosixPath(case).name):
-        readers[f"{own}.json"] = _of_dcmqi
-        readers |= dict.fromkeys((f"{own}{end}" for end in _DESCRIPTIONS), _of_itk_snap)
     folder = PurePosixPath(name).parent
-    wanted = {(folder / file).as_posix(): read for file, read in readers.items()}
+    wanted = {"meta.json": False, "label_names.txt": True}  # whether it is sure to be a table
+    for own in (stem(name), PurePosixPath(case).name):
+        wanted |= {f"{own}{end}": False for end in _SUFFIXES}
+        wanted |= {f"{own}{word}{end}": True for word in _CALLED for end in _SUFFIXES}
+    wanted |= {f"{word}{end}": True for word in _OF_FOLDER for end in _SUFFIXES}
+    files = {(folder / file).as_posix(): sure for file, sure in wanted.items()}
+    files |= dict.fromkeys(_inherited(tree, name), True)
     found = {}
-    for file, read in wanted.items():
+    for file, sure in files.items():
         if not tree.holds(file) or file in tree.outside:
             continue
         try:
             # With a limit, as what several cases share is no part of what each is made of.
             data = tree.read(file, MOST_BYTES + 1)
-            if len(data) <= MOST_BYTES and (table := read(data.decode("utf-8-sig"))):
+            if len(data) <= MOST_BYTES and (table := _read(file, data, known, sure=sure)):
                 found[file] = table
-        except (DataError, ValueError, TypeError, AttributeError, KeyError):
+        except (DataError, ValueError, TypeError, LookupError, AttributeError, csv.Error):
             continue
+        except RecursionError:
+            continue  # of objects in objects
     return dict(sorted(found.items()))
 
 
-def _of_dcmqi(text: str) -> dict[int, str]:
-    several = parse_json(text).get("segmentAttributes", [])
-    return table_of((int(one["labelID"]), _called(one)) for file in several for one in file)
+def _read(file: str, data: bytes, known: Collection[str], *, sure: bool) -> dict[int, str]:
+    text, path = data.decode("utf-8-sig"), PurePosixPath(file)
+    if path.name == "label_names.txt":
+        return in_lines(text.splitlines())
+    if path.name == "meta.json":
+        return in_dcmqi(parse_json(text))
+    return names_in(text, path.suffix.lower(), known, sure=sure)
 
 
-def _called(segment: dict) -> str:
-    """Return the first name of a segment that tells something."""
-    code = segment.get("SegmentedPropertyTypeCodeSequence", {}).get("CodeMeaning", "")
-    names = (segment.get("SegmentLabel", ""), segment.get("SegmentDescription", ""), code)
-    return next((str(name) for name in names if not SILENT.fullmatch(str(name))), "")
+def _inherited(tree: Tree, name: str) -> list[str]:
+    """Return the table of BIDS that is nearest to a label that has none of its own.
 
-
-def _of_itk_snap(text: str) -> dict[int, str]:
-    matches = filter(None, map(_DESCRIBED.match, text.splitlines()))
-    return table_of((int(match[1]), match[2]) for match in matches)
-
-
-def _of_labelme(text: str) -> dict[int, str]:
-    lines = text.splitlines()
-    return table_of(enumerate(lines, -1 if lines[0].strip() == _IGNORED else 0))
+    It lies in a folder of the label or above, and is called by its suffix and some of its entities.
+    """
+    *entities, suffix = stem(name).split("_")
+    if not entities or suffix != "dseg":
+        return []
+    own = PurePosixPath(name).parent / f"{stem(name)}.tsv"
+    if tree.holds(own.as_posix()):
+        return []
+    begins = (*(f"{entity}_" for entity in entities), "")
+    files = [f"{begin}{table}" for table in _BIDS for begin in begins]
+    above = ((folder / file).as_posix() for folder in PurePosixPath(name).parents for file in files)
+    return [*islice(filter(tree.holds, above), 1)]

@@ -109,7 +109,7 @@ def test_families_are_a_warning_in_the_table_of_subjects(written, column):
     ("column", "values", "noted"),
     [
         ("same_as", ("n/a", "sub-0", "n/a", "n/a"), True),
-        ("repeat_of", ("n/a", "n/a", "1", "n/a"), True),
+        ("repeat_of", ("n/a", "n/a", "sub-1", "n/a"), True),
         ("batch", "AABB", True),
         ("sex", "MMFF", False),
         ("handedness", "RRLL", False),

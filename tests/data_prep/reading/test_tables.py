@@ -217,3 +217,8 @@ def test_files_beside_that_hold_something_else_say_nothing(written, content):
         return {".nii": nifti(array), ".json": content, "_labels.txt": content}
 
     assert not found_in(of_tables(written, make, RIGHT, RIGHT))
+
+
+def test_an_empty_text_of_labelme_says_nothing(written):
+    names = {"c0/image.nrrd": NRRD + bytes(240), "c0/label.nii": nifti(label(0))}
+    assert not found_in(written({**names, "c0/label_names.txt": b""}))
