@@ -34,16 +34,19 @@ from data_prep.layouts.dicom_files import (
     is_encrypted,
     look,
 )
-from data_prep.layouts.folders.labels import LABEL_FOLDERS
+from data_prep.layouts.folders.labels import is_label_folder
 from data_prep.layouts.words import LABEL_WORDS
 
+_FLAT = (".png", ".bmp", ".jpg", ".jpeg")  # of one plane
 
-def dicom(tree: Tree) -> Layout | None:
+
+def dicom(tree: Tree, *, need_labels: bool = True) -> Layout | None:
     """Series found by what files say, not by their names; other files are listed.
 
     A series is refused if a file of its own, or one in its folder that says of no series, cannot
     be read or is hidden by its name: its slices would be fewer without a word. So are folders
-    that no case comes of, though what lies in them may be images.
+    that no case comes of, though what lies in them may be images. Where labels are needed, so is a
+    series of several; else it is an image without any.
     Identifiers of the patient serve only to group cases, as a hash.
     """
     names = [name for name in tree.names if not is_scan_name(name)]
@@ -65,7 +68,6 @@ def dicom(tree: Tree) -> Layout | None:
     for series in [s for s, group in images.items() if {f.modality for f in group} <= NO_IMAGES]:
         del images[series]
     masks = _masks_beside(tree, images, {one.name for one in lost})
-    masks = {s: n for s, n in masks.items() if not any(s in label.refers for label in labels)}
     used = {file.name for file in (*labels, *(f for group in images.values() for f in group))}
     used |= {name for several in masks.values() for name in several}
     findings = []
@@ -85,14 +87,14 @@ def dicom(tree: Tree) -> Layout | None:
         id_, scan = ids[series], tuple(sorted(file.name for file in members))
         drawn = [label for label in labels if series in label.refers]
         missing = [one for one in (*hidden, *lost) if _concerns(one, series, members)]
-        beside = masks.get(series, [])
-        problem = _problem(members, missing, drawn) or _several_masks(beside)
+        twice = _labelled_twice(drawn, masks[series])
+        problem = _problem(members, missing) or (twice if need_labels else None)
         findings += _copied(id_, members)
         if problem:
             problems.append(problem.at(case=id_))
         else:
-            kind: LabelKind = LABELS[drawn[0].modality] if drawn else "classes"
-            names = tuple(label.name for label in drawn) or tuple(beside)
+            kind: LabelKind = LABELS[drawn[0].modality] if drawn and not twice else "classes"
+            names = () if twice else (*(label.name for label in drawn), *masks[series])
             wanted = "an RTSTRUCT or SEG that refers to the series, or a mask called as its folder"
             wanted += " or its file" * (len(scan) == 1)
             wanted += _slices_beside(flat, PurePosixPath(scan[0]).parent, len(scan))
@@ -173,10 +175,11 @@ def _masks_beside(
 
     A series of one file is called as that file, else as its folder if it is alone there.
     A mask is told by a word of its name or by its folder. One that fits several series is none's.
+    A picture of a stack shows it, as previews do, and masks nothing.
     """
     masks = [n for n in tree.names if is_scan_name(n) and n not in lost and _is_mask(n)]
     places = {series: PurePosixPath(min(f.name for f in group)) for series, group in images.items()}
-    found, claims = {}, Counter[str]()
+    found, claims, called = {}, Counter[str](), {}
     for series, first in places.items():
         folder = first.parent
         alone = sum(folder.parent in place.parents for place in places.values()) == 1
@@ -186,11 +189,23 @@ def _masks_beside(
         names = [{_plain(folder.name), _plain(folder.parent.name)} - {""}]
         if len(images[series]) == 1:
             names = [{_plain(_stem_of_any(first.name))}, *names * mine]
-        for called in names:
-            several = several or [n for n in masks if _plain(_stem_of_any(n)) in called]
-        found[series] = several
+        for own in names:
+            several = several or [n for n in masks if _plain(_stem_of_any(n)) in own]
+        found[series], called[series] = several, {*chain.from_iterable(names)} - {""}
         claims.update(several)
-    return {series: [n for n in names if claims[n] == 1] for series, names in found.items()}
+    # What is no series' so far may be a second mask, wherever it lies, by its name alone.
+    rest = [n for n in masks if not claims[n]]
+    for series, own in called.items():
+        more = [n for n in rest if _plain(_stem_of_any(n)) in own]
+        found[series] += more
+        claims.update(more)
+    alone = {series: [n for n in names if claims[n] == 1] for series, names in found.items()}
+    return {series: _without_preview(n, len(images[series])) for series, n in alone.items()}
+
+
+def _without_preview(masks: list[str], slices: int) -> list[str]:
+    flat = [name for name in masks if name.lower().endswith(_FLAT)]
+    return [name for name in masks if name not in flat] if len(flat) == 1 < slices else masks
 
 
 def _slices_beside(flat: Counter[PurePosixPath], folder: PurePosixPath, slices: int) -> str:
@@ -208,20 +223,23 @@ def _slices_beside(flat: Counter[PurePosixPath], folder: PurePosixPath, slices: 
 
 def _is_mask(name: str) -> bool:
     words = re.split(r"[_\-. ]+", _stem_of_any(name).lower())
-    folder = PurePosixPath(name).parent.name.lower()
-    return bool(set(words) & set(LABEL_WORDS)) or folder in LABEL_FOLDERS
+    return any(map(_says_mask, words)) or is_label_folder(PurePosixPath(name).parent.name)
+
+
+def _says_mask(word: str) -> bool:
+    return word.rstrip("0123456789") in LABEL_WORDS
 
 
 def _without_label_folder(name: str) -> PurePosixPath:
     """Return the folder of a mask, or that above if it is for masks alone."""
     folder = PurePosixPath(name).parent
-    return folder.parent if folder.name.lower() in LABEL_FOLDERS else folder
+    return folder.parent if is_label_folder(folder.name) else folder
 
 
 def _plain(text: str) -> str:
     """Return a name as masks and series are compared: without words for masks."""
     words = re.split(r"[_\-. ]+", normalize("NFC", text).lower())
-    return "_".join(word for word in words if word not in LABEL_WORDS)
+    return "_".join(word for word in words if not _says_mask(word))
 
 
 def _stem_of_any(name: str) -> str:
@@ -230,11 +248,19 @@ def _stem_of_any(name: str) -> str:
     return text.rsplit(".", 1)[0] if text.lower().endswith(SUFFIXES) else text
 
 
-def _several_masks(names: list[str]) -> DataError | None:
-    if len(names) < 2:
-        return None
-    found = f"several masks for one series: {sample(names)}"
-    return DataError("PAIR_DUPLICATE", found, "keep one, a volume on the grid of the series")
+def _labelled_twice(drawn: Sequence[SeriesFile], masks: list[str]) -> DataError | None:
+    """Return the error of a series with labels of several kinds, or with several masks.
+
+    Structures and segments of one kind may be told in several files.
+    """
+    kinds = sorted({label.modality for label in drawn}) + ["the mask"] * bool(masks)
+    if len(kinds) > 1:
+        found = f"labels of two kinds: {sample([*(label.name for label in drawn), *masks])}"
+        return DataError("PAIR_DUPLICATE", found, f"keep {' or '.join(kinds)}")
+    if len(masks) > 1:
+        found = f"several masks for one series: {sample(masks)}"
+        return DataError("PAIR_DUPLICATE", found, "keep one, a volume on the grid of the series")
+    return None
 
 
 def _channels(kinds: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]:
@@ -250,7 +276,7 @@ def _channels(kinds: list[str]) -> tuple[tuple[str] | None, tuple[Finding, ...]]
 def series_in(tree: Tree, folder: str) -> Case | DataError | None:
     """Return the only series in a folder as a case, what is wrong with it, or nothing."""
     names = tuple(name for name in tree.names if name.startswith(f"{folder}/"))
-    layout = dicom(replace(tree, names=names)) if names else None
+    layout = dicom(replace(tree, names=names), need_labels=False) if names else None
     if layout is None:
         return None
     found = (*layout.cases, *layout.unlabelled)
@@ -310,9 +336,7 @@ def _concerns(one: LostFile, series: str, members: Iterable[SeriesFile]) -> bool
     return PurePosixPath(one.name).parent in folders
 
 
-def _problem(
-    members: list[SeriesFile], missing: list[LostFile], drawn: list[SeriesFile]
-) -> DataError | None:
+def _problem(members: list[SeriesFile], missing: list[LostFile]) -> DataError | None:
     """Return why a series is no case, if it is none."""
     if missing:
         first = missing[0].error
@@ -333,9 +357,6 @@ def _problem(
     if len(kinds) > 1:
         found = f"modalities or units {sorted(kinds)} in one series"
         return DataError("DCM_MIXED", found, "split it")
-    if len({label.modality for label in drawn}) > 1:
-        found = f"labels of two kinds: {sample([label.name for label in drawn])}"
-        return DataError("PAIR_DUPLICATE", found, "keep RTSTRUCT or SEG")
     return None
 
 

@@ -68,11 +68,12 @@ def find_layout(tree: Tree, *, need_labels: bool = True, label_folder: str | Non
     problems += _lists_that_cannot_be_read(tree)
     require_there(tree, label_folder)
     for find in _LAYOUTS:
-        layout = (
-            folder_pairs(tree, label_folder, need_labels=need_labels)
-            if find is folder_pairs
-            else find(tree)
-        )
+        if find is folder_pairs:
+            layout = folder_pairs(tree, label_folder, need_labels=need_labels)
+        elif find is dicom:
+            layout = dicom(tree, need_labels=need_labels)
+        else:
+            layout = find(tree)
         if layout is not None:
             _hold_to_list(tree, layout)
             layout = without_parted(layout) if need_labels else layout

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bad_sets import gz, nifti, png
-from dicom_files import STORED, box, encode, new_slice, series, structures
+from dicom_files import STORED, box, encode, new_slice, segments, series, structures
 
 from data_prep.checks.run import check
 from data_prep.core.config import DataConfig
@@ -93,6 +93,81 @@ def test_several_masks_of_a_series_are_an_error(written):
     files = two_series() | {f"{id_}/mask_{n}.nii.gz": mask() for id_ in IDS for n in (1, 2)}
     layout = find_layout(open_tree(written(files)))
     assert [error.code for error in layout.problems] == ["PAIR_DUPLICATE"] * 2
+
+
+def drawn_on(number, kind="RTSTRUCT"):
+    """A label of the series of that number, as DICOM has it."""
+    one = structures([("organ", box(z, 2, 4, 1, 3)) for z in (3, 4)], referenced=f"1.2.{number}")
+    if kind == "SEG":
+        one = segments()
+        one.ReferencedSeriesSequence[0].SeriesInstanceUID = f"1.2.{number}"
+    one.StudyInstanceUID, one.PatientID = f"1.{number}", f"P{number}"
+    return encode(one)
+
+
+def problems_in(root, **options):
+    return [(e.case, e.code) for e in find_layout(open_tree(root), **options).problems]
+
+
+@pytest.mark.parametrize("kind", ["RTSTRUCT", "SEG"])
+@pytest.mark.parametrize(
+    "mask_in",
+    ["{}/mask.nii.gz", "{}/gt/x.nii.gz", "labels/{}.nii.gz", "out/{}_seg.nrrd", "rater2/{}.nii.gz"],
+)
+def test_a_series_with_a_label_of_dicom_and_a_mask_is_labelled_twice(written, kind, mask_in):
+    drawn = {"p1/drawn.dcm": drawn_on(0, kind)}
+    root = written(two_series() | drawn | {mask_in.format(id_): mask() for id_ in IDS})
+    layout = find_layout(open_tree(root))
+    (error,) = layout.problems
+    assert (error.case, error.code) == ("p1", "PAIR_DUPLICATE")
+    assert "p1/drawn.dcm" in error.found
+    assert mask_in.format("p1") in error.found
+    assert [case.id for case in layout.cases] == ["p2"]
+    # Of images alone nothing is asked about labels.
+    assert problems_in(root, need_labels=False) == []
+    assert len(find_layout(open_tree(root), need_labels=False).cases) == 2
+
+
+@pytest.mark.parametrize("first", ["p1/mask.nii.gz", "labels/p1.nii.gz"])
+@pytest.mark.parametrize(
+    "second",
+    [
+        *("p1/mask2.nii.gz", "p1/mask_old.nii.gz", "p1/labels2/x.nii.gz", "labels2/p1.nii.gz"),
+        *("labels_b/p1.nii.gz", "labels/p1_seg2.nii.gz", "segmentations/p1.nrrd"),
+    ],
+)
+def test_a_second_mask_is_one_wherever_it_lies(written, first, second):
+    others = {"p2/mask.nii.gz": mask(), "labels/p3.nii.gz": mask()}
+    root = written(two_series() | slices("p3", 3) | others | {first: mask(), second: mask()})
+    assert problems_in(root) == [("p1", "PAIR_DUPLICATE")]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *("p1/scan.nii.gz", "images/p1.nii.gz", "p1/dose.nii.gz", "p1/mask_preview.png"),
+        *("p1/dose.dcm", "p2/mask.nii.gz", "labels/other.nii.gz"),
+    ],
+)
+def test_what_is_no_mask_of_a_series_drawn_on_leaves_its_label(written, beside):
+    dose = new_slice(0, STORED[0], series="7.7", Modality="RTDOSE", PatientID="P0")
+    files = {f"{id_}/drawn.dcm": drawn_on(n) for n, id_ in enumerate(IDS)}
+    if beside.startswith("p2"):
+        del files["p2/drawn.dcm"]
+    content = {"png": png(STORED[0] > 9), "dcm": encode(dose)}.get(beside[-3:], mask())
+    layout = find_layout(open_tree(written(two_series() | files | {beside: content})))
+    assert not layout.problems
+    assert {case.id: case.kind for case in layout.cases}["p1"] == "contours"
+    assert len(layout.cases) == 2
+
+
+def test_a_list_tells_which_label_of_several_is_meant(written):
+    files = two_series("ct/{}") | {"ct/p1/drawn.dcm": drawn_on(0), "ct/p1/mask.nii.gz": mask()}
+    files |= {f"lab/{id_}.nii.gz": mask() for id_ in IDS}
+    rows = "".join(f"ct/{id_}/,lab/{id_}.nii.gz\n" for id_ in IDS)
+    layout = find_layout(open_tree(written(files | {"l.csv": b"image,label\n" + rows.encode()})))
+    assert not layout.problems
+    assert [case.labels for case in layout.cases] == [(f"lab/{id_}.nii.gz",) for id_ in IDS]
 
 
 def test_a_picture_masks_a_single_slice(written):
