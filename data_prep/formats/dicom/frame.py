@@ -10,16 +10,38 @@ from pydicom.dataset import Dataset
 from data_prep.core.errors import DataError
 from data_prep.formats.dicom.groups import Part
 
-# By name of an attribute, the group of enhanced files that holds it, and its name there.
+# By name of an attribute, the group of enhanced files that holds it, and its name there. PS3.3,
+# C.7.6.16.2 and C.8.13 to C.8.15.
 _ENHANCED = {
+    "AcquisitionNumber": ("FrameContentSequence", "FrameAcquisitionNumber"),
+    "ContrastBolusAgent": ("ContrastBolusUsageSequence", "ContrastBolusAgentAdministered"),
     "ConvolutionKernel": ("CTReconstructionSequence", "ConvolutionKernel"),
     "DiffusionBValue": ("MRDiffusionSequence", "DiffusionBValue"),
     "EchoTime": ("MREchoSequence", "EffectiveEchoTime"),
-    "FlipAngle": ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
     "ImageType": ("MRImageFrameTypeSequence", "FrameType"),
     "InStackPositionNumber": ("FrameContentSequence", "InStackPositionNumber"),
     "InversionTime": ("MRModifierSequence", "InversionTimes"),
     "TemporalPositionIdentifier": ("FrameContentSequence", "TemporalPositionIndex"),
+} | {
+    name: (sequence, name)
+    for sequence, names in {
+        "CTXRayDetailsSequence": ("KVP",),
+        "MRArterialSpinLabelingSequence": ("ASLContext",),
+        "MRDiffusionSequence": ("DiffusionDirectionality",),
+        "MRImageFrameTypeSequence": ("AcquisitionContrast", "ComplexImageComponent"),
+        "MRImagingModifierSequence": ("BloodSignalNulling", "MagnetizationTransfer", "Tagging"),
+        "MRModifierSequence": (
+            *("InversionRecovery", "SpectrallySelectedExcitation"),
+            *("SpectrallySelectedSuppression", "T2Preparation"),
+        ),
+        "MRTimingAndRelatedParametersSequence": ("FlipAngle", "RepetitionTime"),
+        "MRVelocityEncodingSequence": (
+            "VelocityEncodingDirection",
+            "VelocityEncodingMaximumValue",
+        ),
+        "MultienergyCTCharacteristicsSequence": ("MonoenergeticEnergyEquivalent",),
+    }.items()
+    for name in names
 }
 # Of frames that are one image, by the group that holds it. PS3.3, C.7.6.16.
 _ALIKE = {
@@ -30,8 +52,10 @@ _ALIKE = {
     "RespiratoryTriggerDelayTime": "RespiratorySynchronizationSequence",
 }
 _KINDS = ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence")
-_ALONE = ("InstanceNumber", "KVP", "SliceLocation")  # of files of one slice
-_ALONE = (*_ALONE, "AcquisitionNumber", "ContrastBolusAgent", "EchoNumbers", "PatientPosition")
+_OF_FILE = ("SOPClassUID", "EchoNumbers", "Manufacturer", "PatientPosition", "PatientSex")
+_ALONE = ("InstanceNumber", "SliceLocation")  # of files of one slice
+# Where files converted from slices keep what those said and no other group holds.
+_CONVERTED = "UnassignedPerFrameConvertedAttributesSequence"
 # What tells where a frame lies, by the group that holds it, and of how many numbers it is.
 _PLACES = {
     "ImagePositionPatient": ("PlanePositionSequence", 3),
@@ -159,13 +183,13 @@ def said_of(one: Dataset, frames: int, of: Callable[[str, str], Any]) -> dict[st
         of: returns a value of a group of this frame, or of the file.
     """
     found = {}
-    for name in ("SOPClassUID", *_ENHANCED, *_ALONE * (frames == 1)):
+    for name in (*_ENHANCED, *_OF_FILE, *_ALONE * (frames == 1)):
         try:
             value = of(*_ENHANCED[name]) if name in _ENHANCED else None
             if name == "ImageType":
                 others = (of(sequence, "FrameType") for sequence in _KINDS)
                 value = next((other for other in others if other is not None), value)
-            value = one.get(name) if value is None else value
+            value = of(_CONVERTED, name) if value is None else value
         # pydicom raises several kinds of error for a text that is no number.
         except (ArithmeticError, TypeError, ValueError):
             continue

@@ -18,14 +18,27 @@ from data_prep.formats.dicom.frame import Frame
 ALIKE = ("Modality", "PixelRepresentation", "PhotometricInterpretation", "RescaleType")
 ALIKE = (*ALIKE, "FrameOfReferenceUID", "StudyInstanceUID", "SamplesPerPixel")
 # Of what several images of one place differ by, the share by which slices of one image may.
-_APART = {
-    "ConvolutionKernel": 0.0,
-    "DiffusionBValue": 0.05,
-    "EchoNumbers": 0.0,
-    "EchoTime": 0.05,
-    "TemporalPositionIdentifier": 0.0,
-}
-_DOUBTFUL = {"FlipAngle": 0.05, "InversionTime": 0.05, "KVP": 0.05, "PatientPosition": 0.0}
+_APART = dict.fromkeys(
+    (
+        *("ASLContext", "AcquisitionContrast", "ComplexImageComponent", "ConvolutionKernel"),
+        *("DiffusionDirectionality", "EchoNumbers", "TemporalPositionIdentifier"),
+    ),
+    0.0,
+)
+_APART |= dict.fromkeys(("DiffusionBValue", "EchoTime"), 0.05)
+_APART |= dict.fromkeys(("VelocityEncodingDirection", "VelocityEncodingMaximumValue"), 0.05)
+_DOUBTFUL = dict.fromkeys(
+    (
+        *("BloodSignalNulling", "InversionRecovery", "MagnetizationTransfer", "Manufacturer"),
+        *("PatientPosition", "PatientSex", "SpectrallySelectedExcitation"),
+        *("SpectrallySelectedSuppression", "T2Preparation", "Tagging"),
+    ),
+    0.0,
+)
+_DOUBTFUL |= dict.fromkeys(("FlipAngle", "InversionTime"), 0.05)
+_DOUBTFUL |= dict.fromkeys(("KVP", "MonoenergeticEnergyEquivalent"), 0.05)
+_DOUBTFUL["RepetitionTime"] = 0.3  # that of the heart or the breath, where these trigger slices
+_UNTOLD = {("MIXED",), ("UNKNOWN",)}  # words for nothing that is known
 # Words of ImageType of which one image has the same in all slices.
 _KINDS = {
     *("LOCALIZER", "PROJECTION IMAGE", "MPR", "ADC", "FA"),
@@ -37,6 +50,7 @@ _NO_SLICES = {
     *("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT"),
     *("PROJECTION IMAGE", "MIP", "MINIP", "MIN_IP", "MAX_IP", "MIP_SUB"),
 }
+_NO = ("NO",)  # what enhanced files say of an agent that was not given
 _MADE = ("ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY")  # first two words of ImageType
 _STRAY = 4  # times as many slices as those of another acquisition between them
 _COARSE = {"LOCALIZER", "SCOUT", "SURVEY", "TOPOGRAM"}  # slices, but seldom those that are meant
@@ -102,7 +116,8 @@ def _tell_of_sorts(frames: Sequence[Frame], findings: Findings) -> None:
     """Warn of slices made in other ways than the rest: derived ones, or before a contrast agent."""
     kinds = [frame.said.get("ImageType", ()) for frame in frames]
     derived = Counter(k[i] for k in kinds for i in (0, 1) if len(k) > 1 and k[i] in _MADE)
-    agents = Counter("with" if f.said.get("ContrastBolusAgent") else "without" for f in frames)
+    given = [frame.said.get("ContrastBolusAgent", _NO) != _NO for frame in frames]
+    agents = Counter("with" if agent else "without" for agent in given)
     for what, words in (
         ("ImageType", ("ORIGINAL", "DERIVED")),
         ("ImageType", ("PRIMARY", "SECONDARY")),
@@ -147,12 +162,13 @@ def _tell_of_modality(frames: Sequence[Frame], findings: Findings) -> None:
 
 def _differing(frames: Sequence[Frame], name: str, share: float) -> str:
     """Return what slices say of an attribute, if it is not the same; empty if it is."""
-    values = sorted({f.said[name] for f in frames if name in f.said}, key=str)
+    values = sorted({f.said[name] for f in frames if name in f.said} - _UNTOLD, key=str)
     if len(values) < 2:
         return ""
-    if all(len(value) == 1 and isinstance(value[0], float) for value in values):
-        numbers = [value[0] for value in values]
-        if np.ptp(numbers) <= share * np.abs(numbers).max():
+    measured = all(isinstance(number, float) for value in values for number in value)
+    if measured and len({len(value) for value in values}) == 1:
+        numbers = np.array(values, float)
+        if np.ptp(numbers, axis=0).max() <= share * np.abs(numbers).max():
             return ""
     texts = [" ".join(f"{n:g}" if isinstance(n, float) else repr(n) for n in v) for v in values]
     return " and ".join(texts[:4])

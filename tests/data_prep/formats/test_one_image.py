@@ -15,6 +15,9 @@ from data_prep.core.errors import DataError
 from data_prep.core.findings import Findings
 from data_prep.formats.dicom.series import read_series
 
+CONVERTED = "UnassignedPerFrameConvertedAttributesSequence"
+USED = "ContrastBolusUsageSequence"
+
 
 def read(slices):
     findings = Findings()
@@ -46,6 +49,8 @@ def one_uid(z):
         ("DiffusionBValue", lambda z: 1000.0 * (z % 2), "DCM_MIXED: slices of several Diffusion"),
         ("TemporalPositionIdentifier", lambda z: z % 2 + 1, "DCM_MIXED: slices of several Tempor"),
         ("ConvolutionKernel", lambda z: ["B30f", "B70f"][z % 2], "DCM_MIXED: .* Convolution"),
+        ("ComplexImageComponent", lambda z: ["MAGNITUDE", "PHASE"][z % 2], "DCM_MIXED: .* Complex"),
+        ("AcquisitionContrast", lambda z: ["T1", "T2"][z // 5], "DCM_MIXED: .* AcquisitionContr"),
         (
             "ImageType",
             lambda z: ["ORIGINAL", "PRIMARY", "AXIAL" if z != 5 else "LOCALIZER"],
@@ -84,6 +89,9 @@ def test_several_images_in_one_series_are_refused(name, values, message):
         ("SliceLocation", lambda z: 7, ["warning DCM_ORDER: SliceLocation is of another order"]),
         ("FlipAngle", lambda z: 10 + 20 * (z % 2), ["warning DCM_VARIES: slices of several Flip"]),
         ("KVP", lambda z: 80 + 60 * (z % 2), ["warning DCM_VARIES: slices of several KVP, 140"]),
+        ("PatientSex", lambda z: "FM"[z // 5], ["warning DCM_VARIES: slices of several PatientS"]),
+        ("Manufacturer", lambda z: f"m{z % 2}", ["warning DCM_VARIES: slices of several Manufac"]),
+        ("RepetitionTime", lambda z: [500, 4000][z % 2], ["warning DCM_VARIES: slices of several"]),
         (
             "ImageType",
             lambda z: ["DERIVED" if z == 5 else "ORIGINAL", "PRIMARY", "AXIAL"],
@@ -118,6 +126,11 @@ def test_several_images_in_one_series_are_refused(name, values, message):
         ("EchoTime", lambda z: 10 + 0.01 * z, []),
         ("EchoTime", lambda z: None if z == 4 else 10, []),
         ("DiffusionBValue", lambda z: 1000.0 + z, []),
+        ("RepetitionTime", lambda z: 800 + 20 * z, []),  # triggered by the heart
+        ("AcquisitionContrast", lambda z: ["T1", "UNKNOWN"][z % 2], []),
+        ("PatientSex", lambda z: "F" if z else "", []),
+        ("Manufacturer", lambda z: ["SIEMENS", "Siemens "][z % 2], []),
+        ("ContrastBolusAgent", lambda z: "NO" if z else None, []),
         ("ImageType", lambda z: ["ORIGINAL", "PRIMARY", "AXIAL", f"CT_SOM5 {'SPI'[z % 3]}"], []),
         (
             "ImageType",
@@ -196,6 +209,18 @@ def test_a_copy_of_a_slice_has_its_uid():
         ("MRDiffusionSequence", "DiffusionBValue", lambda z: 1000.0 * (z % 2)),
         ("FrameContentSequence", "TemporalPositionIndex", lambda z: z % 2 + 1),
         ("CTReconstructionSequence", "ConvolutionKernel", lambda z: ["A", "B"][z % 2]),
+        ("MRImageFrameTypeSequence", "ComplexImageComponent", lambda z: ["REAL", "PHASE"][z % 2]),
+        ("MRImageFrameTypeSequence", "AcquisitionContrast", lambda z: ["T1", "T2"][z // 5]),
+        ("MRArterialSpinLabelingSequence", "ASLContext", lambda z: ["LABEL", "CONTROL"][z % 2]),
+        ("MRDiffusionSequence", "DiffusionDirectionality", lambda z: ["NONE", "ISOTROPIC"][z % 2]),
+        (
+            "MRVelocityEncodingSequence",
+            "VelocityEncodingMaximumValue",
+            lambda z: 50.0 + 50 * (z % 2),
+        ),
+        ("MRVelocityEncodingSequence", "VelocityEncodingDirection", lambda z: [z % 2, 0.0, 1.0]),
+        (CONVERTED, "EchoTime", lambda z: 10 + 70 * (z % 2)),
+        (CONVERTED, "EchoNumbers", lambda z: 1 + z % 2),
     ],
 )
 def test_frames_of_several_images_in_one_file_are_refused(group, name, value):
@@ -210,6 +235,75 @@ def test_frames_of_several_images_in_one_file_are_refused(group, name, value):
                 read([one])
         else:
             assert read([one])[0].size == (8, 6, 10)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("CTXRayDetailsSequence", "KVP", lambda z: 80 + 60 * (z % 2)),
+        (CONVERTED, "KVP", lambda z: 80 + 60 * (z % 2)),
+        (
+            "MultienergyCTCharacteristicsSequence",
+            "MonoenergeticEnergyEquivalent",
+            lambda z: 40.0 + 30 * (z % 2),
+        ),
+        (USED, "ContrastBolusAgentAdministered", lambda z: ["NO", "YES"][z // 5]),
+        ("MRTimingAndRelatedParametersSequence", "FlipAngle", lambda z: 10.0 + 20 * (z % 2)),
+        (
+            "MRTimingAndRelatedParametersSequence",
+            "RepetitionTime",
+            lambda z: 500.0 + 3500 * (z % 2),
+        ),
+        ("MRModifierSequence", "InversionTimes", lambda z: [100.0 + 100 * (z % 2), 300.0]),
+        *(
+            ("MRModifierSequence", name, lambda z: ["NONE", "FAT"][z % 2])
+            for name in ("SpectrallySelectedExcitation", "SpectrallySelectedSuppression")
+        ),
+        *(
+            (group, name, lambda z: ["NO", "YES"][z % 2])
+            for group, name in (
+                ("MRModifierSequence", "InversionRecovery"),
+                ("MRModifierSequence", "T2Preparation"),
+                ("MRImagingModifierSequence", "BloodSignalNulling"),
+            )
+        ),
+        ("MRImagingModifierSequence", "MagnetizationTransfer", lambda z: ["NONE", "FREE"][z % 2]),
+        ("MRImagingModifierSequence", "Tagging", lambda z: ["NONE", "GRID"][z % 2]),
+        ("FrameContentSequence", "FrameAcquisitionNumber", lambda z: 1 + (z == 5)),
+    ],
+)
+def test_frames_of_several_settings_in_one_file_are_told(group, name, value):
+    for values, told in ((value, True), (lambda z: value(0), False)):
+        one = multi_frame()
+        for part in one.PerFrameFunctionalGroupsSequence:
+            z = round((part.PlanePositionSequence[0].ImagePositionPatient[2] - 11) / 2)
+            item = Dataset()
+            setattr(item, name, values(z))
+            setattr(part, group, [item])
+        _, found = read([one])
+        assert [f.partition(":")[0] for f in found] == ["warning DCM_VARIES"] * told, found
+
+
+def test_a_direction_of_frames_may_be_rounded():
+    one = multi_frame()
+    for z, part in enumerate(one.PerFrameFunctionalGroupsSequence):
+        item = Dataset()
+        item.VelocityEncodingDirection = [0.0, 1e-6 * z, 1.0]
+        part.MRVelocityEncodingSequence = [item]
+    assert read([one])[1] == []
+
+
+@pytest.mark.parametrize("name", ["PatientPosition", "Manufacturer", "PatientSex"])
+def test_files_of_frames_are_held_to_each_other(name):
+    one, other = multi_frame(), multi_frame()
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.6.2"
+    for part in other.PerFrameFunctionalGroupsSequence:
+        part.PlanePositionSequence[0].ImagePositionPatient[2] += 20
+    for file, value in ((one, "HFS"), (other, "FFS")):
+        setattr(file, name, value)
+    assert [f.partition(",")[0] for f in read([one, other])[1]] == [
+        f"warning DCM_VARIES: slices of several {name}"
+    ]
 
 
 @pytest.mark.parametrize(
