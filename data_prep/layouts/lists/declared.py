@@ -70,7 +70,11 @@ def _check_said_again(
     labels: Mapping[str, int] | None,
     channels: tuple[str, ...] | None,
 ) -> None:
-    """Refuse keys such as `classes` and `num_channels` that contradict those that are read."""
+    """Refuse keys such as `classes` and `num_channels` that contradict those that are read.
+
+    Counts of classes may be with or without the background, and with what is ignored.
+    """
+    void = any(map(is_ignore, described.get("labels") or ()))
     classes = {number: plain(name) for name, number in (labels or {}).items()}
     numbered = {number: plain(name) for number, name in enumerate(channels or ())}
     for key, value in described.items():
@@ -79,7 +83,8 @@ def _check_said_again(
             ("channels", numbered, _CHANNELS, _COUNTS_OF_CHANNELS),
         ):
             bare = bare_name(key)
-            counted = (len(known), len(known) - (what == "labels"))  # without the background
+            of_classes = (len(known) - 1, len(known) + void) if what == "labels" else ()
+            counted = (len(known), *of_classes)
             named = bare not in names or _agree(value, known)
             if known and not (named and (bare not in counts or value in counted)):
                 raise ValueError(f"{key} {value!r:.60} and {what} {known} differ")
@@ -127,11 +132,12 @@ def _agree(told: object, known: Mapping[int, str]) -> bool:
         known: names by their numbers.
     """
     if isinstance(told, list) and all(isinstance(name, str) for name in told):
-        names = [*map(plain, told)]
+        names = [plain(name) for name in told if not is_ignore(name)]
         return names == [name for _, name in sorted(known.items()) if name in names]
     for key, value in told.items() if isinstance(told, dict) else ():
         number, name = (key, value) if key.isdecimal() else (str(value), key)
-        if number.isdecimal() and isinstance(name, str) and known.get(int(number)) != plain(name):
+        said = number.isdecimal() and isinstance(name, str) and not is_ignore(name)
+        if said and known.get(int(number)) != plain(name):
             return False
     return True
 

@@ -51,7 +51,14 @@ def test_keys_that_say_otherwise_what_labels_and_channels_say_are_refused(writte
         {"num_channels": 1},
         {"classes": "all", "channels": "one"},
         {"ignore_index": -100, "label_map": {"0": 0, "1": 1}, "mapping": {"a": "b"}},
-        {"labels": {"background": 0, "organ": 1, "ignore": 2}, "ignore_label": 2},
+        *(
+            {"labels": {"background": 0, "organ": 1, "ignore": 2}, **again}
+            for again in (
+                {"ignore_label": 2, "num_classes": 3},
+                {"class_names": ["background", "organ", "ignore"]},
+                {"classes": {"0": "background", "1": "organ", "2": "ignore"}},
+            )
+        ),
     ],
     ids=str,
 )
