@@ -298,7 +298,7 @@ def own_folder(
     (folder / MARK).mkdir(parents=True, exist_ok=True)
     alone = part is None or part[1] == 1
     with held(folder / MARK, part or (0, 1)):
-        if alone:
+        if alone:  # parts side by side would lose each other's lines
             _part_from_copies(folder / MARK / LIST)
         listed = new_list(folder)
         if new:

@@ -178,9 +178,8 @@ def _by_form(names: Iterable[str], layout: Layout) -> dict[str, list[tuple[str, 
             continue
         form, case = _case_of(path, called, folders)
         if case:
-            forms[f"{seen[form, case]}/{form}"].append(
-                (name, case)
-            )  # beside the image, and the label
+            number = seen[form, case]  # there may be one beside the image, and one beside the label
+            forms[f"{number}/{form}"].append((name, case))
             seen[form, case] += 1
     left = _MOST
     found = {}

@@ -49,9 +49,7 @@ def verify(tree: Tree) -> dict[str, bytes]:
         DataError: PACKAGE_LIST if the list cannot be used, PACKAGE_HASH if a file is missing,
             was added, or is not as it was.
     """
-    if LIST not in tree.names:
-        raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
-    files = listed_files(tree.read(LIST, MAX_BYTES + 1))
+    files = _files_of(tree)
     if added := _added(tree, files):
         several = f" and {len(added) - 1} others" * (len(added) > 1)
         were = "were" if several else "was"
@@ -95,7 +93,10 @@ def zipped_files(package: Path) -> dict[str, str]:
     Raises:
         DataError: PACKAGE_LIST if it has none; as `open_tree`.
     """
-    tree = _packed(open_tree(package))
+    return _files_of(_packed(open_tree(package)))
+
+
+def _files_of(tree: Tree) -> dict[str, str]:
     if LIST not in tree.names:
         raise DataError("PACKAGE_LIST", f"no {LIST} in it", "give a package of sdunet export")
     return listed_files(tree.read(LIST, MAX_BYTES + 1))
